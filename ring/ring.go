@@ -1,0 +1,127 @@
+package ring
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/buraksezer/consistent"
+	"github.com/cespare/xxhash/v2"
+)
+
+// maxMembers keeps New affordable: the library sorts the ring once per member.
+const maxMembers = 1024
+
+// Ring is the owner of every partition for one set of members. It is immutable
+// and safe for concurrent use.
+type Ring struct {
+	partitions uint64
+	members    []string // sorted, unique
+	owners     []uint16 // partition → index into members; nil if there are none
+}
+
+// New builds the ring of a set of members, given as slots in any order; repeated
+// ones count once. No members give a ring in which nothing has an owner. It does
+// not keep the slice.
+//
+// The error is about the caller's values: a field of cfg out of its bounds (named),
+// an empty slot, or more than 1024 members.
+func New(cfg Config, members []string) (*Ring, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	members = slices.Clone(members)
+	slices.Sort(members)
+	members = slices.Compact(members)
+	if len(members) > maxMembers {
+		return nil, fmt.Errorf("ring: %d members, at most %d are possible", len(members), maxMembers)
+	}
+	r := &Ring{partitions: uint64(cfg.Partitions), members: members}
+	if len(members) == 0 {
+		return r, nil
+	}
+	if members[0] == "" {
+		return nil, errors.New("ring: a member has an empty slot")
+	}
+	r.owners = place(cfg, members)
+	return r, nil
+}
+
+// place asks the library for the owner of each partition. members are sorted and
+// unique: it dies on repeated ones, and with the order fixed even colliding points
+// on the ring would give the same result everywhere.
+func place(cfg Config, members []string) []uint16 {
+	all := make([]consistent.Member, len(members))
+	for i, name := range members {
+		all[i] = member{name: name, index: uint16(i)}
+	}
+	table := consistent.New(all, consistent.Config{
+		Hasher:            hasher{},
+		PartitionCount:    cfg.Partitions,
+		ReplicationFactor: cfg.VirtualNodes,
+		Load:              cfg.Load,
+	})
+	owners := make([]uint16, cfg.Partitions)
+	for p := range owners {
+		owners[p] = table.GetPartitionOwner(p).(member).index
+	}
+	return owners
+}
+
+type member struct {
+	name  string
+	index uint16
+}
+
+func (m member) String() string { return m.name }
+
+type hasher struct{}
+
+func (hasher) Sum64(b []byte) uint64 { return xxhash.Sum64(b) }
+
+// Partition is the partition of an ID in any ring with that many partitions: it
+// depends on nothing else. partitions must be positive.
+func Partition(id string, partitions int) int {
+	return int(xxhash.Sum64String(id) % uint64(partitions))
+}
+
+// Partition is the partition of an ID: 0 to Partitions()-1, whoever the members are.
+func (r *Ring) Partition(id string) int {
+	return int(xxhash.Sum64String(id) % r.partitions)
+}
+
+// Owner is the slot that owns a partition. ok is false if the ring has no members
+// or no such partition.
+func (r *Ring) Owner(partition int) (slot string, ok bool) {
+	i := r.OwnerIndex(partition)
+	if i < 0 {
+		return "", false
+	}
+	return r.members[i], true
+}
+
+// OwnerIndex is the owner of a partition as an index into Members, or -1 if the
+// ring has no members or no such partition.
+func (r *Ring) OwnerIndex(partition int) int {
+	if uint(partition) >= uint(len(r.owners)) {
+		return -1
+	}
+	return int(r.owners[partition])
+}
+
+// OwnerOf is the slot that owns an ID; ok is false only if the ring has no members.
+// It does not check that the ID is a valid one.
+func (r *Ring) OwnerOf(id string) (slot string, ok bool) {
+	if len(r.owners) == 0 {
+		return "", false
+	}
+	return r.members[r.owners[r.Partition(id)]], true
+}
+
+// Members are the slots of the ring, sorted and unique. The slice belongs to the
+// ring: read only.
+func (r *Ring) Members() []string { return r.members }
+
+// Partitions is how many partitions the ring has.
+func (r *Ring) Partitions() int { return int(r.partitions) }
