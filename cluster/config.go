@@ -1,0 +1,164 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// Profile is how eagerly members watch one another.
+type Profile uint8
+
+const (
+	// Fast finds a crash in 2.4 to 3.9 s (up to 20 members, all of them know). A
+	// crash that only one member is left to notice, within half a minute of
+	// another's end, takes up to 11 s, since nobody can confirm it.
+	Fast Profile = iota
+	// LAN takes memberlist's own figures for local networks: 6 to 9 s (and up to
+	// 26 s), half the traffic of Fast, and stalls of a node of 3 to 4 s are mostly
+	// forgiven.
+	LAN
+)
+
+// Resolver looks up the addresses of a host; *net.Resolver is one.
+type Resolver interface {
+	LookupHost(ctx context.Context, host string) (addrs []string, err error)
+}
+
+// ErrSelf may be returned by Config.Dial: the address is this node's own, so it is
+// no seed.
+var ErrSelf = errors.New("cluster: the address is this node's own")
+
+// Config is what Start needs. Name, Self and Transport have no default.
+type Config struct {
+	// Name is the cluster's name, at most 255 bytes. It is on every packet, and
+	// nodes of other names are ignored.
+	Name string
+
+	// Self describes this node; State is what it starts with. All of it has to fit
+	// 512 bytes, of which up to 26 and 4 per key ID are not text.
+	Self Member
+
+	// Transport carries the gossip. Start takes it over and shuts it down in the
+	// end, even when it returns an error. Its Shutdown should end the dials that
+	// are under way: Close waits for them.
+	Transport memberlist.NodeAwareTransport
+
+	// Keys are the gossip keys of 16, 24 or 32 bytes: the first encrypts, all
+	// decrypt. None: gossip goes in clear.
+	Keys [][]byte
+
+	// Join are the seeds: any members, as host or host:port, where host is an
+	// address or a DNS name of which all A and AAAA records are used, looked up
+	// again at each attempt. Without a port it is the one of Self.Addr. This
+	// node's own address among them does no harm.
+	Join []string
+
+	// JoinTimeout is how long Start tries to reach a seed; 0 means 10 s.
+	JoinTimeout time.Duration
+
+	// Profile is Fast or LAN; the zero value is Fast.
+	Profile Profile
+
+	// Dial, if set, is asked before an address (always an IP and port) is joined,
+	// and should do the handshake of the nodes' own protocol there. An error that
+	// has a method Refused() bool returning true makes Start fail: that seed does
+	// not want us. ErrSelf: nobody but ourselves is there. Any other: try again.
+	// It may be called concurrently and has to return when ctx ends.
+	Dial func(ctx context.Context, addr string) error
+
+	// Resolver looks up names; nil means net.DefaultResolver.
+	Resolver Resolver
+
+	// AllowAlone makes Alone false for a node that none of its seeds answered.
+	AllowAlone bool
+
+	// RejoinInterval is the mean time between two attempts to find members that
+	// are missing, each ± 50 %; 0 means 10 s, negative never (then a partition of
+	// more than a few seconds is for ever).
+	RejoinInterval time.Duration
+
+	// Logger gets members coming and going (Info), members lost (Warn), and what
+	// memberlist has to say at its own levels. nil discards.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.JoinTimeout == 0 {
+		c.JoinTimeout = 10 * time.Second
+	}
+	if c.RejoinInterval == 0 {
+		c.RejoinInterval = 10 * time.Second
+	}
+	if c.Resolver == nil {
+		c.Resolver = net.DefaultResolver
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.Self.KeyIDs = slices.Clone(c.Self.KeyIDs)
+	return c, c.check()
+}
+
+func (c Config) check() error {
+	switch {
+	case c.Name == "":
+		return errors.New("Config.Name: is empty")
+	case len(c.Name) > memberlist.LabelMaxSize:
+		return fmt.Errorf("Config.Name: has %d bytes, at most %d are possible", len(c.Name), memberlist.LabelMaxSize)
+	case c.Transport == nil:
+		return errors.New("Config.Transport: is nil")
+	case c.JoinTimeout < 0:
+		return fmt.Errorf("Config.JoinTimeout: %v is negative", c.JoinTimeout)
+	case c.Profile > LAN:
+		return fmt.Errorf("Config.Profile: %d is neither Fast nor LAN", c.Profile)
+	}
+	for i, key := range c.Keys {
+		if err := memberlist.ValidateKey(key); err != nil {
+			return fmt.Errorf("Config.Keys[%d]: has %d bytes, not 16, 24 or 32", i, len(key))
+		}
+	}
+	if c.Self.State > Draining {
+		return fmt.Errorf("Config.Self.State: %v is unknown", c.Self.State)
+	}
+	if err := c.Self.check(); err != nil {
+		return fmt.Errorf("Config.Self: %w", err)
+	}
+	if n := len(meta{Member: c.Self}.encode()); n > memberlist.MetaMaxSize {
+		return fmt.Errorf("Config.Self: takes %d bytes in the gossip, at most %d are possible: Slot has %d, Addr %d, KeyIDs %d",
+			n, memberlist.MetaMaxSize, len(c.Self.Slot), len(c.Self.Addr), 4*len(c.Self.KeyIDs))
+	}
+	return nil
+}
+
+// gossip is what memberlist runs with.
+func (c Config) gossip() (*memberlist.Config, error) {
+	m := memberlist.DefaultLANConfig()
+	if c.Profile == Fast {
+		m.ProbeInterval = 500 * time.Millisecond
+		m.ProbeTimeout = 200 * time.Millisecond
+		m.SuspicionMult = 3
+		m.RetransmitMult = 6
+		m.GossipInterval = 100 * time.Millisecond
+		m.PushPullInterval = 5 * time.Second
+		m.TCPTimeout = 3 * time.Second
+	}
+	m.Name = c.Self.Name()
+	m.Label = c.Name
+	m.AdvertisePort = 0         // the transport knows
+	m.EnableCompression = false // LZW, even where it makes streams longer
+	if len(c.Keys) > 0 {
+		keyring, err := memberlist.NewKeyring(c.Keys, c.Keys[0])
+		if err != nil {
+			return nil, fmt.Errorf("Config.Keys: %w", err)
+		}
+		m.Keyring = keyring
+	}
+	return m, nil
+}

@@ -1,0 +1,132 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	attemptTimeout = 3 * time.Second        // for all seeds together, once
+	attemptGrace   = time.Second            // for the others to refuse us when one has let us in
+	attemptAddrs   = 16                     // seeds asked at once; a name may stand for hundreds
+	firstBackOff   = 100 * time.Millisecond // doubles up to
+	lastBackOff    = 2 * time.Second
+)
+
+// join tries the seeds until it has met a member, there is nobody but us, or
+// JoinTimeout is over. Only a refusal and the end of ctx are errors.
+func (c *Cluster) join(ctx context.Context) error {
+	if len(c.seeds.entries) == 0 {
+		return nil
+	}
+	trying, cancel := context.WithTimeout(ctx, c.cfg.JoinTimeout)
+	defer cancel()
+	cause := errors.New("no answer")
+	for backOff := firstBackOff; trying.Err() == nil; backOff = min(2*backOff, lastBackOff) {
+		others, err := c.attempt(trying)
+		if refused(err) {
+			return err
+		}
+		if c.Met() || !others {
+			return nil
+		}
+		if err != nil && trying.Err() == nil { // else it is only the end of the time
+			cause = err
+		}
+		select {
+		case <-c.table.met:
+			return nil
+		case <-time.After(jitter(backOff)):
+		case <-trying.Done():
+		}
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("join: %w (before: %w)", context.Cause(ctx), cause)
+	}
+	c.alone.Store(true)
+	c.log.Warn("no seed could be joined, going on alone", "seeds", c.cfg.Join, "err", cause)
+	return nil
+}
+
+// attempt tries all seeds once, at the same time. others says whether there is any
+// seed but us; err is nil if one of them was joined, or a refusal, which counts even
+// if another seed has let us in.
+func (c *Cluster) attempt(ctx context.Context) (others bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	addrs, err := c.seeds.addrs(ctx)
+	others = err != nil
+	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+	addrs = addrs[:min(len(addrs), attemptAddrs)]
+
+	results := make(chan error, len(addrs))
+	for _, addr := range addrs {
+		c.wg.Go(func() { results <- c.meet(ctx, addr) })
+	}
+	met := c.table.met
+	var grace <-chan time.Time
+	for waiting := len(addrs); waiting > 0; {
+		select {
+		case e := <-results:
+			waiting--
+			if refused(e) {
+				return true, e
+			}
+			if errors.Is(e, ErrSelf) {
+				continue
+			}
+			others = true
+			if e != nil {
+				err = e
+			}
+		case <-met:
+			met, grace = nil, time.After(attemptGrace)
+		case <-grace:
+			return true, nil
+		}
+	}
+	return others, err
+}
+
+// meet does the handshake with the node at an address and exchanges members with
+// it. memberlist's part cannot be cancelled: when ctx ends it is left to itself, for
+// at most two TCP timeouts.
+func (c *Cluster) meet(ctx context.Context, addr string) error {
+	if c.cfg.Dial != nil {
+		if err := c.cfg.Dial(ctx, addr); err != nil {
+			if errors.Is(err, ErrSelf) {
+				c.seeds.addOwn(addr)
+			}
+			return err
+		}
+	}
+	joined := make(chan error, 1)
+	c.wg.Go(func() {
+		_, err := c.list.Join([]string{addr})
+		joined <- err
+	})
+	select {
+	case err := <-joined:
+		if err == nil && !c.Met() { // it was us, or a member whose record we do not accept
+			err = fmt.Errorf("%s answered, but no member was met there", addr)
+		}
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("join %s: %w", addr, ctx.Err())
+	}
+}
+
+// refused says whether a seed has answered that it does not want us.
+func refused(err error) bool {
+	var r interface{ Refused() bool }
+	return errors.As(err, &r) && r.Refused()
+}
+
+// jitter spreads a duration over ± 50 %, so that nodes that started together do not
+// go on together.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d+1)
+}

@@ -1,0 +1,84 @@
+package cluster
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func bridge(level slog.Level) (*logBridge, *bytes.Buffer) {
+	var out bytes.Buffer
+	return newLogBridge(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{
+		Level: level,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))), &out
+}
+
+func TestLinesKeepTheirLevel(t *testing.T) {
+	for line, want := range map[string]string{
+		"[DEBUG] memberlist: x": "level=DEBUG msg=\"memberlist: x\"\n",
+		"[INFO] memberlist: x":  "level=INFO msg=\"memberlist: x\"\n",
+		"[WARN] memberlist: x":  "level=WARN msg=\"memberlist: x\"\n",
+		"[ERR] memberlist: x":   "level=ERROR msg=\"memberlist: x\"\n",
+		"[ERROR] x":             "level=ERROR msg=\"memberlist: x\"\n",
+		"Err: x":                "level=WARN msg=\"memberlist: Err: x\"\n",
+		"[ODD] memberlist: x":   "level=WARN msg=\"memberlist: [ODD] memberlist: x\"\n",
+		"":                      "level=WARN msg=\"memberlist: \"\n",
+	} {
+		b, out := bridge(slog.LevelDebug)
+		b.std().Print(line)
+		require.Equal(t, want, out.String(), line)
+	}
+}
+
+func TestLinesBelowTheLevelCostNothing(t *testing.T) {
+	b, out := bridge(slog.LevelInfo)
+	line := []byte("[DEBUG] memberlist: Stream connection from=127.0.0.1:1\n")
+	require.Zero(t, testing.AllocsPerRun(50, func() { b.Write(line) }))
+	require.Empty(t, out.String())
+	require.Empty(t, b.kinds)
+}
+
+func TestAFloodOfLinesIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, out := bridge(slog.LevelInfo)
+		flood := func(n int) {
+			for i := range n {
+				b.std().Printf("[ERR] memberlist: Decrypt packet failed: %d from=10.0.0.%d", i, i)
+			}
+		}
+		flood(1000)
+		b.std().Print("[INFO] memberlist: Marking a as failed")
+		require.Equal(t, logBurst+1, strings.Count(out.String(), "\n"), "another kind is not held back")
+		time.Sleep(logWindow)
+		out.Reset()
+		flood(1)
+		require.Contains(t, out.String(), fmt.Sprintf("suppressed=%d", 1000-logBurst))
+	})
+}
+
+func TestKindsOfLinesAreBounded(t *testing.T) {
+	b, _ := bridge(slog.LevelInfo)
+	for i := range 26 * 26 {
+		b.std().Printf("[WARN] memberlist: %c%c", 'a'+i/26, 'a'+i%26)
+	}
+	require.LessOrEqual(t, len(b.kinds), logKinds+1)
+}
+
+func TestNothingIsLoggedAfterTheEnd(t *testing.T) {
+	b, out := bridge(slog.LevelDebug)
+	b.closed.Store(true)
+	b.std().Print("[ERR] memberlist: x")
+	require.Empty(t, out.String())
+}

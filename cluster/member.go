@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+)
+
+// State is what a member says of itself. The numbers are on the wire. A state that
+// this release does not know may arrive from a newer one; it is kept as it is.
+type State uint8
+
+// The states in the order in which a member goes through them.
+const (
+	Joining  State = iota // present, takes no part yet
+	Serving               // takes its share
+	Draining              // gives its share away, still to be asked
+)
+
+// String is the state's name in lower case.
+func (s State) String() string {
+	switch s {
+	case Joining:
+		return "joining"
+	case Serving:
+		return "serving"
+	case Draining:
+		return "draining"
+	}
+	return fmt.Sprintf("state(%d)", uint8(s))
+}
+
+// Member is one boot of one slot, as it describes itself.
+type Member struct {
+	Slot        string   // stable name of the replica; printable, no space, no '/'
+	Boot        Boot     // which start of it
+	Addr        string   // host:port where it takes calls
+	State       State    // what it does at the moment
+	Wire        [2]uint8 // lowest and highest wire version it speaks
+	Fingerprint uint64   // of its ring settings
+	KeyIDs      []uint32 // the secrets it accepts; read only, shared between views
+}
+
+// Name is slot/boot: unique in the cluster and over time.
+func (m Member) Name() string { return m.Slot + "/" + m.Boot.String() }
+
+func (m Member) equal(o Member) bool {
+	return m.Slot == o.Slot && m.Boot == o.Boot && m.Addr == o.Addr && m.State == o.State &&
+		m.Wire == o.Wire && m.Fingerprint == o.Fingerprint && slices.Equal(m.KeyIDs, o.KeyIDs)
+}
+
+// compareMembers is the order of views: by slot, then boot.
+func compareMembers(a, b Member) int {
+	return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.Boot, b.Boot))
+}
+
+// check is applied to our own description and to everybody else's.
+func (m Member) check() error {
+	if err := checkSlot(m.Slot); err != nil {
+		return fmt.Errorf("Member.Slot: %w", err)
+	}
+	if m.Boot == 0 {
+		return errors.New("Member.Boot: is zero")
+	}
+	if err := checkAddr(m.Addr); err != nil {
+		return fmt.Errorf("Member.Addr: %w", err)
+	}
+	if m.Wire[0] > m.Wire[1] {
+		return fmt.Errorf("Member.Wire: lowest version %d is above the highest, %d", m.Wire[0], m.Wire[1])
+	}
+	return nil
+}
+
+func checkSlot(slot string) error {
+	if slot == "" {
+		return errors.New("is empty")
+	}
+	if !utf8.ValidString(slot) {
+		return fmt.Errorf("%q is not UTF-8", slot)
+	}
+	for _, r := range slot {
+		if r == '/' || r == ' ' || !unicode.IsPrint(r) {
+			return fmt.Errorf("%q contains %q", slot, r)
+		}
+	}
+	return nil
+}
+
+func checkAddr(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%q is not host:port", addr)
+	}
+	if host == "" {
+		return fmt.Errorf("%q has no host", addr)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("%q: the port is not in 1..65535", addr)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// meta is what a member gossips about itself, within memberlist's 512 bytes:
+//
+//	format, 1 byte | boot, 8 | fingerprint, 8 | state, 1 | wire, 2 | flags, 1 |
+//	slot, addr: length as uvarint, bytes | key IDs: count as uvarint, 4 bytes each
+//
+// Integers are big-endian. Later releases append fields; what follows the known ones
+// is ignored. Another format is refused, so it is for changes that old nodes must
+// not live with.
+type meta struct {
+	Member
+	leaving bool // says good-bye: it will be gone, but not missing
+}
+
+const (
+	metaFormat  = 1
+	flagLeaving = 1 << 0
+)
+
+func (m meta) encode() []byte {
+	b := make([]byte, 0, 64+len(m.Slot)+len(m.Addr)+4*len(m.KeyIDs))
+	b = append(b, metaFormat)
+	b = binary.BigEndian.AppendUint64(b, uint64(m.Boot))
+	b = binary.BigEndian.AppendUint64(b, m.Fingerprint)
+	var flags byte
+	if m.leaving {
+		flags |= flagLeaving
+	}
+	b = append(b, byte(m.State), m.Wire[0], m.Wire[1], flags)
+	for _, s := range []string{m.Slot, m.Addr} {
+		b = binary.AppendUvarint(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	b = binary.AppendUvarint(b, uint64(len(m.KeyIDs)))
+	for _, id := range m.KeyIDs {
+		b = binary.BigEndian.AppendUint32(b, id)
+	}
+	return b
+}
+
+// decodeMeta takes bytes from anybody; what it returns shares no memory with them.
+func decodeMeta(b []byte) (meta, error) {
+	r := metaReader{rest: b}
+	if format := r.bytes(1); len(format) == 1 && format[0] != metaFormat {
+		return meta{}, fmt.Errorf("format %d, this release knows %d", format[0], metaFormat)
+	}
+	var m meta
+	m.Boot = Boot(r.uint64())
+	m.Fingerprint = r.uint64()
+	if b := r.bytes(4); b != nil {
+		m.State = State(b[0])
+		m.Wire = [2]uint8{b[1], b[2]}
+		m.leaving = b[3]&flagLeaving != 0
+	}
+	m.Slot = string(r.bytes(r.length(1)))
+	m.Addr = string(r.bytes(r.length(1)))
+	if n := r.length(4); n > 0 {
+		m.KeyIDs = make([]uint32, n)
+		for i := range m.KeyIDs {
+			m.KeyIDs[i] = binary.BigEndian.Uint32(r.bytes(4))
+		}
+	}
+	if r.short {
+		return meta{}, errors.New("cut short")
+	}
+	return m, m.check()
+}
+
+// metaReader never reads beyond its bytes: it gives zeros and remembers that it was
+// short.
+type metaReader struct {
+	rest  []byte
+	short bool
+}
+
+func (r *metaReader) bytes(n int) []byte {
+	if r.short || n > len(r.rest) {
+		r.short = true
+		return nil
+	}
+	b := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *metaReader) uint64() uint64 {
+	if b := r.bytes(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+// length reads a count of elements of that size, which must all be there.
+func (r *metaReader) length(size int) int {
+	n, used := binary.Uvarint(r.rest)
+	if r.short || used <= 0 || n > uint64((len(r.rest)-used)/size) {
+		r.short = true
+		return 0
+	}
+	r.rest = r.rest[used:]
+	return int(n)
+}

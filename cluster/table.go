@@ -1,0 +1,198 @@
+package cluster
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	missingFor  = 24 * time.Hour // how long a vanished member is tried again
+	missingMost = 256            // and how many of them; the oldest gives way
+)
+
+// table is what we know of the members. memberlist tells it under its own lock, so
+// its methods only compute: no logging, no waiting, no call back.
+type table struct {
+	self string // own name
+
+	view    atomic.Pointer[View]
+	changed chan struct{} // holds one token when view is newer than the last look
+	met     chan struct{} // closed when the first other member was seen
+	meeting sync.Once     // closes it
+
+	mu      sync.Mutex // guards what follows
+	present map[string]record
+	missing map[string]lost
+	frozen  bool // closed: what lingering timers of memberlist say no longer counts
+}
+
+type record struct {
+	meta
+	gossip string // IP:port of its gossip
+}
+
+type lost struct {
+	record
+	since time.Time
+}
+
+func newTable(self string) *table {
+	t := &table{
+		self:    self,
+		changed: make(chan struct{}, 1),
+		met:     make(chan struct{}),
+		present: map[string]record{},
+		missing: map[string]lost{},
+	}
+	t.view.Store(&View{})
+	return t
+}
+
+// put records a member that has joined or has changed.
+func (t *table) put(r record) {
+	if !t.putAndPublish(r) {
+		return
+	}
+	if r.Name() != t.self {
+		t.meeting.Do(func() { close(t.met) })
+	}
+	wake(t.changed)
+}
+
+func (t *table) putAndPublish(r record) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.frozen && t.putLocked(r)
+}
+
+// putLocked says whether there is a new view.
+func (t *table) putLocked(r record) bool {
+	name := r.Name()
+	old, known := t.present[name]
+	t.present[name] = r
+	for other, l := range t.missing { // its former boots will not come back
+		if l.Slot == r.Slot && l.Boot <= r.Boot {
+			delete(t.missing, other)
+		}
+	}
+	if known && old.equal(r.Member) {
+		return false
+	}
+	t.publishLocked()
+	return true
+}
+
+// setSelf changes our own record. The caller wakes whoever waits for changed.
+func (t *table) setSelf(m meta) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.present[t.self]; !t.frozen {
+		t.putLocked(record{meta: m, gossip: r.gossip})
+	}
+}
+
+// remove records that a member is gone. Unless it said good-bye it is missing.
+func (t *table) remove(name string) {
+	if t.removeAndPublish(name) {
+		wake(t.changed)
+	}
+}
+
+func (t *table) removeAndPublish(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, known := t.present[name]
+	if !known || t.frozen {
+		return false
+	}
+	delete(t.present, name)
+	if !r.leaving && name != t.self {
+		t.rememberLocked(r)
+	}
+	t.publishLocked()
+	return true
+}
+
+func (t *table) rememberLocked(r record) {
+	for _, other := range t.present {
+		if other.Slot == r.Slot && other.Boot > r.Boot {
+			return // replaced already
+		}
+	}
+	if len(t.missing) >= missingMost {
+		oldest := slices.MinFunc(slices.Collect(maps.Values(t.missing)), func(a, b lost) int { return a.since.Compare(b.since) })
+		delete(t.missing, oldest.Name())
+	}
+	t.missing[r.Name()] = lost{record: r, since: time.Now()}
+}
+
+// forget says that a member which seemed lost has left.
+func (t *table) forget(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.missing, name)
+}
+
+// freeze makes the current view the last one.
+func (t *table) freeze() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.frozen = true
+}
+
+func (t *table) publishLocked() {
+	v := &View{Version: t.view.Load().Version + 1, Members: make([]Member, 0, len(t.present))}
+	for _, r := range t.present {
+		v.Members = append(v.Members, r.Member)
+	}
+	slices.SortFunc(v.Members, compareMembers)
+	t.view.Store(v)
+}
+
+// hasMet says whether another member was ever seen.
+func (t *table) hasMet() bool {
+	select {
+	case <-t.met:
+		return true
+	default:
+		return false
+	}
+}
+
+// isMissing says whether that member has vanished without a word.
+func (t *table) isMissing(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.missing[name]
+	return ok
+}
+
+// lostAddrs are the gossip addresses of missing members, those missing for too long
+// forgotten.
+func (t *table) lostAddrs() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var addrs []string
+	for name, l := range t.missing {
+		if time.Since(l.since) > missingFor {
+			delete(t.missing, name)
+			continue
+		}
+		addrs = append(addrs, l.gossip)
+	}
+	return addrs
+}
+
+// presentAddrs are the gossip addresses of the present members.
+func (t *table) presentAddrs() map[string]bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	addrs := make(map[string]bool, len(t.present))
+	for _, r := range t.present {
+		addrs[r.gossip] = true
+	}
+	return addrs
+}
