@@ -1,0 +1,142 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// Class says what a connection is for, so that bulk data never stands in front
+// of a call.
+type Class uint8
+
+const (
+	// Calls carries requests from the side that dialled, and their answers.
+	Calls Class = iota
+	// Bulk carries streams, opened by the side that dialled.
+	Bulk
+)
+
+// String returns "calls" or "bulk".
+func (c Class) String() string {
+	if c == Bulk {
+		return "bulk"
+	}
+	return "calls"
+}
+
+// Config sets up a Transport. Dial, Handshake and Handler must be given; every
+// other field's zero value is its default, and negative values are refused.
+type Config struct {
+	// Dial opens a connection to addr, with everything that comes before the
+	// handshake (TLS, a preface). It must respect ctx.
+	Dial func(ctx context.Context, addr string, class Class) (net.Conn, error)
+	// Handshake makes and checks hellos. It must be safe for concurrent use.
+	Handshake Handshake
+	// Handler serves the requests and streams of peers.
+	Handler Handler
+
+	// MaxFrame is the length in bytes that one frame may have, sent or received. Default 4 MiB.
+	MaxFrame int
+	// MaxOutput is how many bytes may wait to be written on one connection.
+	// Requests wait for room; an answer that finds none closes the connection,
+	// as its peer does not read. Default 8 MiB; at least MaxFrame + 1 MiB.
+	MaxOutput int
+	// MaxInflight bounds the bytes of unanswered requests from all peers
+	// together; further ones fail with CodeOverloaded. Default 256 MiB.
+	MaxInflight int64
+	// MaxStreams is how many streams may be open on one connection. Default 64.
+	MaxStreams int
+	// MaxHandshakes is how many accepted connections may be unauthenticated at
+	// a time; further ones are closed at once. Default 64.
+	MaxHandshakes int
+	// MaxHandshakesPerAddr is the same for each IP address. Default 8.
+	MaxHandshakesPerAddr int
+
+	// WriteTimeout closes a connection when a write of at most 256 KiB has not
+	// ended within it (up to a quarter more). Default 5 s.
+	WriteTimeout time.Duration
+	// PingInterval is the time between two pings on each connection, in both
+	// directions; one that has been silent for 3 intervals is closed. Default 5 s.
+	PingInterval time.Duration
+	// DialTimeout bounds Dial. Default 3 s.
+	DialTimeout time.Duration
+	// HandshakeTimeout bounds the handshake, whoever dialled. Default 5 s.
+	HandshakeTimeout time.Duration
+
+	// Logger gets what goes wrong with connections, never a payload or an ID. nil discards.
+	Logger *slog.Logger
+}
+
+// outputSlack is the part of MaxOutput that requests leave free for cancels and pings.
+const outputSlack = 1 << 20
+
+// withDefaults returns cfg with every zero field set, or an error that names
+// the field that makes no sense.
+func (cfg Config) withDefaults() (Config, error) {
+	switch {
+	case cfg.Dial == nil:
+		return cfg, fmt.Errorf("transport: Config.Dial is nil")
+	case cfg.Handshake == nil:
+		return cfg, fmt.Errorf("transport: Config.Handshake is nil")
+	case cfg.Handler == nil:
+		return cfg, fmt.Errorf("transport: Config.Handler is nil")
+	}
+	for _, f := range []struct {
+		name             string
+		field            *int
+		value, low, high int
+	}{
+		{"MaxFrame", &cfg.MaxFrame, 4 << 20, 4 << 10, 1 << 30},
+		{"MaxStreams", &cfg.MaxStreams, 64, 1, 1 << 20},
+		{"MaxHandshakes", &cfg.MaxHandshakes, 64, 1, 1 << 20},
+		{"MaxHandshakesPerAddr", &cfg.MaxHandshakesPerAddr, 8, 1, 1 << 20},
+	} {
+		if err := setInt(f.name, f.field, f.value, f.low, f.high); err != nil {
+			return cfg, err
+		}
+	}
+	least := cfg.MaxFrame + outputSlack
+	if err := setInt("MaxOutput", &cfg.MaxOutput, max(8<<20, least), least, 1<<31-1); err != nil {
+		return cfg, err
+	}
+	if cfg.MaxInflight == 0 {
+		cfg.MaxInflight = 256 << 20
+	}
+	if cfg.MaxInflight < 0 {
+		return cfg, fmt.Errorf("transport: Config.MaxInflight is %d, must be positive", cfg.MaxInflight)
+	}
+	for _, f := range []struct {
+		name  string
+		field *time.Duration
+		value time.Duration
+	}{
+		{"WriteTimeout", &cfg.WriteTimeout, 5 * time.Second},
+		{"PingInterval", &cfg.PingInterval, 5 * time.Second},
+		{"DialTimeout", &cfg.DialTimeout, 3 * time.Second},
+		{"HandshakeTimeout", &cfg.HandshakeTimeout, 5 * time.Second},
+	} {
+		if *f.field == 0 {
+			*f.field = f.value
+		}
+		if *f.field < time.Millisecond {
+			return cfg, fmt.Errorf("transport: Config.%s is %v, must be at least 1ms", f.name, *f.field)
+		}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg, nil
+}
+
+func setInt(name string, field *int, value, low, high int) error {
+	if *field == 0 {
+		*field = value
+	}
+	if *field < low || *field > high {
+		return fmt.Errorf("transport: Config.%s is %d, must be between %d and %d", name, *field, low, high)
+	}
+	return nil
+}

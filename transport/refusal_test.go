@@ -1,0 +1,80 @@
+package transport_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sessionproc/sessionproc/transport"
+)
+
+func TestRefusalsAreLoggedOncePerReasonAndNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logs
+		l := transport.NewRefusalLog(log.logger())
+		refuse := func(addr, why string) {
+			l.Log("refused", net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr)), errors.New(why))
+		}
+		lines := func() int { return strings.Count(log.String(), "\n") }
+		for i := range 200 {
+			refuse(fmt.Sprintf("192.0.2.%d:1", i), "bad secret")
+			refuse(fmt.Sprintf("[2001:db8::%d]:1", i), "bad secret")
+		}
+		assert.Equal(t, 2, lines())
+		refuse("192.0.3.1:1", "bad secret")
+		refuse("[2001:db8:0:1::1]:1", "bad secret")
+		refuse("192.0.2.1:1", "timeout")
+		assert.Equal(t, 5, lines())
+		assert.Contains(t, log.String(), "peer=192.0.2.0:1 err=\"bad secret\"")
+
+		time.Sleep(10 * time.Second)
+		refuse("192.0.2.7:1", "bad secret")
+		assert.Equal(t, 6, lines())
+		assert.Contains(t, log.String(), "peer=192.0.2.7:1 err=\"bad secret\" suppressed=199")
+		time.Sleep(10 * time.Second)
+		refuse("192.0.2.7:1", "bad secret")
+		assert.Contains(t, log.String(), "suppressed=199\ntime=2000-01-01T00:00:20.000Z level=WARN msg=\"transport: more refusals were not logged\" suppressed=199\n", "those of the IPv6 network")
+	})
+}
+
+func TestRefusalsWithEverNewReasonsDoNotFloodTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logs
+		l := transport.NewRefusalLog(log.logger())
+		for i := range 100 {
+			l.Log("refused", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, fmt.Errorf("reason %d", i))
+		}
+		assert.Equal(t, 8, strings.Count(log.String(), "\n"))
+		for i := range 5000 {
+			l.Log("refused", &net.TCPAddr{IP: net.IPv4(10, byte(i>>8), byte(i), 1)}, errors.New("reason"))
+		}
+		l.Log("refused", nil, errors.New("reason"))
+		assert.Equal(t, 1024, strings.Count(log.String(), "\n"))
+	})
+}
+
+func TestGateCountsInAllAndPerAddress(t *testing.T) {
+	g := transport.NewGate(3, 2)
+	one := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
+	two := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 1}
+	assert.True(t, g.Enter(one))
+	assert.True(t, g.Enter(&net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.1"), Port: 2}), "the same host, another port")
+	assert.False(t, g.Enter(one))
+	assert.True(t, g.Enter(two))
+	assert.False(t, g.Enter(two), "full")
+	g.Leave(one)
+	assert.True(t, g.Enter(two))
+	assert.False(t, g.Enter(one))
+	for range 2 {
+		g.Leave(two)
+	}
+	g.Leave(one)
+	assert.True(t, g.Enter(nil), "an address without an IP counts as one")
+}

@@ -1,0 +1,256 @@
+package transport
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sessionproc/sessionproc/transport/wire"
+)
+
+const (
+	maxFree = 1024    // calls kept for reuse by one connection
+	keepBuf = 8 << 10 // bytes of a frame's buffer kept with them
+)
+
+// server is the side of a connection that was accepted: it serves requests
+// and streams, and makes none.
+type server struct {
+	conn
+
+	spare    *Call // reader's: for the next request
+	reserved int64 // reader's: counted for a big frame that is being read
+
+	calls numbers[Call] // guarded by mu: not answered yet
+	free  []*Call       // guarded by mu: for reuse
+}
+
+func (s *server) frame(body []byte, owned bool) error {
+	var f frame
+	if err := f.parse(body); err != nil {
+		return err
+	}
+	if (f.kind == kindCall || f.kind == kindCast) && s.class == Calls {
+		return s.request(&f, body, owned)
+	}
+	if f.kind == kindCancel {
+		return s.cancel(&f)
+	}
+	if handled, err := s.pingPong(&f); handled {
+		return err
+	}
+	if s.class == Bulk {
+		return s.streams.frame(&s.conn, &f, owned)
+	}
+	return unexpected(f.kind)
+}
+
+// admit reserves room for a big request before it is read, and lets chunks of streams in.
+func (s *server) admit(kind, number uint64, size int) (bool, error) {
+	switch {
+	case kind >= firstOptional:
+		return false, nil
+	case (kind == kindCall || kind == kindCast) && s.class == Calls:
+		cost := int64(size) + callCost
+		if !s.reserveInflight(number, cost) {
+			return false, nil
+		}
+		s.reserved = cost
+		return true, nil
+	case s.class == Bulk:
+		return s.streams.admit(kind, size)
+	}
+	return false, unexpected(kind)
+}
+
+// reserveInflight counts cost against MaxInflight, or refuses the request.
+func (s *server) reserveInflight(number uint64, cost int64) bool {
+	if s.t.inflight.Add(cost) <= s.t.cfg.MaxInflight {
+		return true
+	}
+	s.t.inflight.Add(-cost)
+	s.refuse(number, CodeOverloaded, "too many bytes of unanswered requests")
+	return false
+}
+
+// refuse answers a request that the handler does not see.
+func (s *server) refuse(number uint64, code uint32, text string) {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.out.buf = appendError(s.out.fit(len(text)+headerRoom), number, code, text, nil)
+	s.sendLocked()
+}
+
+func (s *server) request(f *frame, body []byte, owned bool) error {
+	cost := int64(len(body)) + callCost
+	if s.reserved != 0 {
+		cost, s.reserved = s.reserved, 0
+	} else if !s.reserveInflight(f.number, cost) {
+		return nil
+	}
+	c := s.nextCall()
+	c.number, c.cost, c.Cast, c.open = f.number, cost, f.kind == kindCast, true
+	c.refs.Store(1)
+	if owned {
+		c.buf = body
+	} else {
+		c.buf = append(c.buf[:0], body...)
+	}
+	f.r = wire.NewReader(c.buf[len(body)-f.r.Len():]) // go on in the call's own bytes
+	critical, err := c.parse(f)
+	if err != nil {
+		return s.abandon(c, err)
+	}
+	if critical {
+		s.refuse(c.number, CodeUnsupported, "the request has a critical element that this node does not know")
+		return s.abandon(c, nil)
+	}
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		s.refuse(c.number, CodeClosing, "the node is closing")
+		return s.abandon(c, nil)
+	}
+	if !s.calls.put(c.number, c) {
+		s.mu.Unlock()
+		return s.abandon(c, fmt.Errorf("request number %d is in use", c.number))
+	}
+	s.spare = s.popLocked()
+	s.mu.Unlock()
+	s.t.cfg.Handler.Serve(c)
+	return nil
+}
+
+func (s *server) nextCall() *Call {
+	c := s.spare
+	if c == nil {
+		c = &Call{}
+	}
+	s.spare = nil
+	c.s, c.Peer = s, s.peer
+	return c
+}
+
+func (s *server) popLocked() *Call {
+	last := len(s.free) - 1
+	if last < 0 {
+		return nil
+	}
+	c := s.free[last]
+	s.free[last] = nil
+	s.free = s.free[:last]
+	return c
+}
+
+// abandon gives back what a request that is not served had taken.
+func (s *server) abandon(c *Call, err error) error {
+	s.t.inflight.Add(-c.cost)
+	c.clear()
+	s.spare = c
+	return err
+}
+
+// answerLocked takes c off the calls that wait for an answer, and reports
+// whether an answer can be sent.
+func (s *server) answerLocked(c *Call) bool {
+	if !c.open {
+		s.mu.Unlock()
+		panic("transport: a Call was answered twice")
+	}
+	c.open = false
+	s.calls.remove(c.number)
+	return s.err == nil
+}
+
+// answeredLocked sends the answer that was appended, and unlocks. The call is
+// not the handler's any more.
+func (s *server) answeredLocked(c *Call) {
+	cost := int64(0)
+	if c.refs.Add(-1) == 0 {
+		cost = s.recycleLocked(c)
+	}
+	if s.err == nil {
+		s.sendLocked()
+	} else {
+		s.mu.Unlock()
+	}
+	if cost != 0 {
+		s.t.inflight.Add(-cost)
+	}
+}
+
+// recycleLocked keeps c for another request; nobody refers to it. It returns
+// what c counted against MaxInflight.
+func (s *server) recycleLocked(c *Call) int64 {
+	cost := c.cost
+	if s.err == nil && len(s.free) < maxFree && !c.detached {
+		c.clear()
+		s.free = append(s.free, c)
+	}
+	return cost
+}
+
+func (c *Call) clear() {
+	buf := c.buf
+	if cap(buf) > keepBuf {
+		buf = nil
+	}
+	c.Flags, c.Cast, c.Deadline, c.open = 0, false, time.Time{}, false
+	c.cancelled = false
+	c.ID, c.Kind, c.Method, c.Key, c.Trace, c.Payload, c.chain = nil, nil, nil, nil, nil, nil, nil
+	c.buf = buf
+}
+
+// cancel tells the handler that a caller has given up, unless it has its answer.
+func (s *server) cancel(f *frame) error {
+	if err := f.endPlain(0); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	c := s.calls.get(f.number)
+	if c != nil && c.cancelled {
+		c = nil
+	}
+	if c != nil {
+		c.cancelled = true
+		c.refs.Add(1) // so that it is not reused while Cancel looks at it
+	}
+	s.mu.Unlock()
+	if c != nil {
+		s.t.cfg.Handler.Cancel(c)
+		c.release()
+	}
+	return nil
+}
+
+func (s *server) failed(error) {}
+
+// trimLocked lets go of half the calls that are kept.
+func (s *server) trimLocked() {
+	s.calls.trim()
+	n := len(s.free) / 2
+	clear(s.free[n:])
+	s.free = s.free[:n]
+}
+
+// ended tells the handler that nobody waits for the running calls any more.
+func (s *server) ended() {
+	s.t.inflight.Add(-s.reserved)
+	s.mu.Lock()
+	var running []*Call
+	for _, c := range s.calls.all() {
+		if !c.cancelled {
+			c.cancelled = true
+			c.refs.Add(1)
+			running = append(running, c)
+		}
+	}
+	s.free = nil
+	s.mu.Unlock()
+	for _, c := range running {
+		s.t.cfg.Handler.Cancel(c)
+		c.release()
+	}
+}

@@ -1,0 +1,245 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// closeGrace is how long Close lets connections write what was answered before.
+const closeGrace = time.Second
+
+// Transport carries requests and streams to and from peers. All methods may be
+// called concurrently.
+type Transport struct {
+	cfg      Config
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	gate     *Gate
+	refusals *RefusalLog
+	inflight atomic.Int64 // bytes of unanswered requests
+	slots    sync.Pool    // of *pending; its channels belong to this transport's bubble under synctest
+	chunks   sync.Pool    // of *[chunkSize]byte
+	wg       sync.WaitGroup
+
+	peers sync.Map // addr -> *Peer
+
+	mu      sync.Mutex // guards the rest
+	closed  bool
+	conns   map[*conn]struct{}
+	shaking map[io.Closer]struct{}
+}
+
+// New returns a Transport that has no connections yet, or an error that names
+// the field of cfg that makes no sense. It must be closed.
+func New(cfg Config) (*Transport, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	t := &Transport{
+		cfg:      cfg,
+		gate:     NewGate(cfg.MaxHandshakes, cfg.MaxHandshakesPerAddr),
+		refusals: NewRefusalLog(cfg.Logger),
+		conns:    map[*conn]struct{}{},
+		shaking:  map[io.Closer]struct{}{},
+	}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.slots.New = func() any { return &pending{done: make(chan struct{}, 1)} }
+	t.spawn(t.keep)
+	return t, nil
+}
+
+// Accept takes over an accepted connection: it shakes hands and then serves
+// requests (Calls) or streams (Bulk), all on goroutines of its own. A
+// connection beyond the limits for unauthenticated ones is closed at once, and
+// any connection after Close.
+func (t *Transport) Accept(nc net.Conn, class Class) {
+	addr := nc.RemoteAddr()
+	if !t.gate.Enter(addr) {
+		_ = nc.Close()
+		t.refusals.Log("transport: connection refused", addr, errors.New("too many unauthenticated connections"))
+		return
+	}
+	if !t.spawn(func() { t.accept(nc, class) }) {
+		t.gate.Leave(addr)
+		_ = nc.Close()
+	}
+}
+
+func (t *Transport) accept(nc net.Conn, class Class) {
+	addr := nc.RemoteAddr()
+	name, err := t.shake(nc, false)
+	t.gate.Leave(addr)
+	if err != nil {
+		_ = nc.Close()
+		t.logRefusal("transport: connection refused", addr, err)
+		return
+	}
+	s := &server{}
+	s.init(t, nc, name, class, s)
+	s.start()
+}
+
+// shake is Shake that Close interrupts.
+func (t *Transport) shake(nc net.Conn, dialer bool) (peer string, err error) {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return "", ErrClosed
+	}
+	t.shaking[nc] = struct{}{}
+	t.mu.Unlock()
+	peer, err = Shake(nc, t.cfg.Handshake, dialer, t.cfg.HandshakeTimeout)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.shaking, nc)
+	if t.closed {
+		err = ErrClosed
+	}
+	return peer, err
+}
+
+// Peer returns the Peer of addr, "host:port": always the same until Forget.
+func (t *Transport) Peer(addr string) *Peer {
+	if p, ok := t.peers.Load(addr); ok {
+		return p.(*Peer)
+	}
+	p, _ := t.peers.LoadOrStore(addr, newPeer(t, addr))
+	return p.(*Peer)
+}
+
+// Forget ends the connections to addr. Requests in progress on them, and all
+// later ones on that *Peer, fail with ErrClosed; Peer makes a new one.
+func (t *Transport) Forget(addr string) {
+	if p, ok := t.peers.LoadAndDelete(addr); ok {
+		p.(*Peer).forget()
+	}
+}
+
+// Close ends every connection and returns when all goroutines of the
+// transport have ended, its handler's ServeStream included. Answers given
+// before are still written, for a second at most; requests that arrive
+// meanwhile are refused with CodeClosing. Pending requests fail with
+// ErrClosed. It is idempotent, always returns nil, and must not be called from
+// a method of the handler, for which it would wait.
+func (t *Transport) Close() error {
+	t.mu.Lock()
+	first := !t.closed
+	t.closed = true
+	conns := make([]*conn, 0, len(t.conns))
+	for c := range t.conns {
+		conns = append(conns, c)
+	}
+	shaking := make([]io.Closer, 0, len(t.shaking))
+	for nc := range t.shaking {
+		shaking = append(shaking, nc)
+	}
+	t.mu.Unlock()
+	if !first {
+		t.wg.Wait()
+		return nil
+	}
+	t.cancel()
+	for _, nc := range shaking {
+		_ = nc.Close()
+	}
+	for _, c := range conns {
+		c.shutdown()
+	}
+	force := time.AfterFunc(closeGrace, func() {
+		for _, c := range conns {
+			c.fail(ErrClosed)
+		}
+	})
+	t.wg.Wait()
+	force.Stop()
+	return nil
+}
+
+// spawn runs f on a goroutine that Close waits for, unless the transport is closed.
+func (t *Transport) spawn(f func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	t.wg.Go(f)
+	return true
+}
+
+// add starts the goroutines of c, unless the transport is closed.
+func (t *Transport) add(c *conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	t.conns[c] = struct{}{}
+	t.wg.Go(c.flush)
+	t.wg.Go(func() {
+		c.read()
+		t.mu.Lock()
+		delete(t.conns, c)
+		t.mu.Unlock()
+	})
+	return true
+}
+
+// keep is the goroutine that pings on every connection and ends silent ones.
+func (t *Transport) keep() {
+	ticker := time.NewTicker(t.cfg.PingInterval)
+	defer ticker.Stop()
+	var conns []*conn
+	for {
+		select {
+		case <-ticker.C:
+		case <-t.ctx.Done():
+			return
+		}
+		t.mu.Lock()
+		for c := range t.conns {
+			conns = append(conns, c)
+		}
+		t.mu.Unlock()
+		for _, c := range conns {
+			c.tick()
+		}
+		clear(conns)
+		conns = conns[:0]
+	}
+}
+
+// logRefusal tells why a handshake failed, unless Close was the reason.
+func (t *Transport) logRefusal(msg string, addr net.Addr, err error) {
+	if !errors.Is(err, ErrClosed) {
+		t.refusals.Log(msg, addr, err)
+	}
+}
+
+// logEnd tells why a connection ended.
+func (t *Transport) logEnd(c *conn, err error) {
+	switch {
+	case errors.Is(err, errProtocol), errors.Is(err, errSilent), errors.Is(err, errSlowReader):
+		t.refusals.Log("transport: connection ended", c.nc.RemoteAddr(), err,
+			slog.String("name", c.peer), slog.String("class", c.class.String()))
+	default:
+		t.cfg.Logger.Debug("transport: connection ended", "peer", c.peer, "class", c.class.String(), "err", err)
+	}
+}
+
+func (t *Transport) getPending() *pending { return t.slots.Get().(*pending) }
+
+// putPending keeps p for another request; nobody refers to it, and its channel is empty.
+func (t *Transport) putPending(p *pending) {
+	p.payload, p.err, p.flags = nil, nil, 0
+	if cap(p.buf) > keepBuf {
+		p.buf = nil
+	}
+	t.slots.Put(p)
+}
