@@ -1,0 +1,288 @@
+package sessionproc
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// call is a Message made by Method.Call. It is pooled by its method; the
+// session writes the reply into it.
+type call[Req, Rep any] struct {
+	waiting
+	method *Method[Req, Rep]
+	bound  *binding
+	req    Req // the caller's own, kept as it is for another try
+	sent   parcel[Req]
+	rep    Rep
+	got    parcel[Rep]
+	err    error // the handler's
+	home   *Table
+	stale  bool // its home is another table than the one it was needed for
+}
+
+func newCall[Req, Rep any](method *Method[Req, Rep]) *call[Req, Rep] {
+	m := &call[Req, Rep]{method: method}
+	m.op = m
+	return m
+}
+
+// release gives m to the pool, unless somebody may still hold it.
+func (m *call[Req, Rep]) release() {
+	if m.reusable() && !m.stale {
+		m.clear()
+		m.method.pool.Put(m)
+	}
+}
+
+func (m *call[Req, Rep]) Op() Op         { return OpCall }
+func (m *call[Req, Rep]) Kind() string   { return m.method.kind }
+func (m *call[Req, Rep]) Method() string { return m.method.name }
+
+func (m *call[Req, Rep]) AppendPayload(b []byte) ([]byte, bool, error) {
+	b, err := m.method.req.encode(b, &m.req)
+	return b, m.method.req.raw, err
+}
+
+func (m *call[Req, Rep]) ReadReply(payload []byte, raw bool) error {
+	if err := m.method.rep.decode(payload, raw, &m.rep); err != nil {
+		return badReply{err}
+	}
+	return nil
+}
+
+// clear makes m forget its exchange, for the pool.
+func (m *call[Req, Rep]) clear() {
+	m.err, m.ctx, m.next = nil, nil, nil
+	m.method.req.clear(&m.req, &m.sent)
+	m.method.rep.clear(&m.rep, &m.got)
+}
+
+func (m *call[Req, Rep]) deliver(ctx context.Context, t *Table, part int, id string) error {
+	if m.home != t {
+		if m.home != nil {
+			return m.deliverAnew(ctx, t, part, id)
+		}
+		m.home, m.done = t, make(chan struct{}, 1)
+	}
+	p, b, err := t.resolve(part, id, &m.method.token, OpCall)
+	if err != nil {
+		return m.failed(id, outcome{err: err})
+	}
+	if err := m.prepare(b); err != nil {
+		return m.failed(id, outcome{err: err})
+	}
+	o, ok := t.exchange(ctx, p, b, &m.waiting)
+	switch {
+	case !ok:
+		return m.failed(id, o)
+	case m.err != nil:
+		return m.failed(id, outcome{err: m.err, maybe: !isBadRequest(m.err)})
+	}
+	if m.rep, err = m.got.unpack(m.rep); err != nil {
+		return m.failed(id, outcome{err: badReply{err}, maybe: true})
+	}
+	return nil
+}
+
+// deliverAnew serves a table with a message of its own. Tokens are package
+// variables, so their pool may give a message that another table has used; its
+// channel and timer may not leave the synctest bubble they were made in.
+func (m *call[Req, Rep]) deliverAnew(ctx context.Context, t *Table, part int, id string) error {
+	m.stale = true
+	fresh := newCall(m.method)
+	fresh.req = m.req
+	err := fresh.deliver(ctx, t, part, id)
+	if err == nil {
+		m.rep = fresh.rep
+	}
+	fresh.release()
+	return err
+}
+
+// prepare makes the request fit for the session's goroutine.
+func (m *call[Req, Rep]) prepare(b *binding) error {
+	m.bound = b
+	size, err := m.method.req.pack(&m.sent, &m.req, b.cfg.ShareRequest)
+	m.size = size
+	return err
+}
+
+// run implements op.
+func (m *call[Req, Rep]) run(p *process) {
+	if !m.begin() {
+		return
+	}
+	h := m.ctx
+	req, err := m.sent.unpack(m.req)
+	if err != nil {
+		m.err = badRequest{err}
+		m.finish()
+		return
+	}
+	m.rep, m.err = m.handle(p, h, req)
+	h.end(endedCanceled)
+	if c := &m.method.rep; m.err == nil && c.mode != copyPlain {
+		if _, err := c.pack(&m.got, &m.rep, false); err != nil {
+			m.err = badReply{err}
+		}
+	}
+	m.finish()
+}
+
+func (m *call[Req, Rep]) handle(p *process, h *handlerCtx, req Req) (rep Rep, err error) {
+	if fn, ok := m.bound.typed.(func(any, context.Context, Req) (Rep, error)); ok {
+		if rep, err = fn(p.state, h, req); err != nil {
+			err = portable(h, err)
+		}
+		return rep, err
+	}
+	return m.handleCoded(p, h, req)
+}
+
+// handleCoded serves a token of the same name with other types, as if the call
+// came from another node.
+func (m *call[Req, Rep]) handleCoded(p *process, h *handlerCtx, req Req) (rep Rep, err error) {
+	payload, err := m.method.req.encodeLocal(nil, req)
+	if err != nil {
+		return rep, badRequest{err}
+	}
+	reply, raw, err := m.bound.serve(p.state, h, payload, m.method.req.raw, nil)
+	if err != nil {
+		return rep, err
+	}
+	if err := m.method.rep.decode(reply, raw, &rep); err != nil {
+		return rep, badReply{err}
+	}
+	return rep, nil
+}
+
+func (m *call[Req, Rep]) failed(id string, o outcome) error {
+	return &OpError{Op: OpCall.String(), ID: id, Kind: m.method.kind, Method: m.method.name, Err: o.err, MaybeExecuted: o.maybe}
+}
+
+func isBadRequest(err error) bool {
+	_, ok := err.(badRequest)
+	return ok
+}
+
+// exchange puts w into the mailbox of p and waits for its outcome. ok means
+// that the handler's result is in the message.
+func (t *Table) exchange(ctx context.Context, p *process, b *binding, w *waiting) (o outcome, ok bool) {
+	if err := t.enter(ctx, p, b, w); err != nil {
+		return outcome{err: err}, false
+	}
+	return w.await(ctx)
+}
+
+func (t *Table) enter(ctx context.Context, p *process, b *binding, w *waiting) error {
+	from := calling(ctx)
+	if from != nil {
+		if err := from.checkChain(p.id); err != nil {
+			return err
+		}
+	}
+	w.ctx = t.newCtx(ctx, p, from)
+	if deadline, ok := ctx.Deadline(); ok {
+		w.ctx.deadline = deadline
+		w.limit(time.Time{})
+	} else {
+		timeout := b.timeout(t.cfg.CallTimeout)
+		w.ctx.deadline = t.clock.in(timeout)
+		w.limit(w.ctx.deadline)
+	}
+	w.noTouch = b != nil && b.cfg.NoTouch
+	w.open()
+	if err := p.push(&w.envelope); err != nil {
+		w.close()
+		return err
+	}
+	w.arm()
+	return nil
+}
+
+// newCtx makes the ctx of the handler of a local request.
+func (t *Table) newCtx(ctx context.Context, p *process, from *handlerCtx) *handlerCtx {
+	h := &handlerCtx{p: p, from: from}
+	if t.cfg.Inject != nil && t.cfg.Extract != nil {
+		if carried := t.cfg.Inject(ctx); len(carried) > 0 {
+			h.origin = &origin{values: t.cfg.Extract(context.Background(), carried)}
+		}
+	}
+	return h
+}
+
+// cast is a Message made by Notice.Cast and by timers.
+type cast[Msg any] struct {
+	envelope
+	notice *Notice[Msg]
+	bound  *binding
+	msg    Msg
+	sent   *parcel[Msg] // nil: msg itself goes
+}
+
+func (m *cast[Msg]) Op() Op         { return OpCast }
+func (m *cast[Msg]) Kind() string   { return m.notice.kind }
+func (m *cast[Msg]) Method() string { return m.notice.name }
+
+func (m *cast[Msg]) AppendPayload(b []byte) ([]byte, bool, error) {
+	b, err := m.notice.msg.encode(b, &m.msg)
+	return b, m.notice.msg.raw, err
+}
+
+// ReadReply is never called: casts have no reply.
+func (m *cast[Msg]) ReadReply([]byte, bool) error { return nil }
+
+func (m *cast[Msg]) deliver(_ context.Context, t *Table, part int, id string) error {
+	p, b, err := t.resolve(part, id, &m.notice.token, OpCast)
+	if err == nil {
+		err = m.push(p, b)
+	}
+	if err != nil {
+		return &OpError{Op: OpCast.String(), ID: id, Kind: m.notice.kind, Method: m.notice.name, Err: err}
+	}
+	return nil
+}
+
+func (m *cast[Msg]) push(p *process, b *binding) (err error) {
+	m.op, m.bound, m.noTouch = m, b, m.noTouch || b.cfg.NoTouch
+	c := &m.notice.msg
+	if c.mode == copyPlain || b.cfg.ShareRequest {
+		m.size = mailSize(c.weight(&m.msg))
+	} else {
+		m.sent = new(parcel[Msg])
+		if m.size, err = c.pack(m.sent, &m.msg, false); err != nil {
+			return err
+		}
+	}
+	return p.push(&m.envelope)
+}
+
+// run implements op.
+func (m *cast[Msg]) run(p *process) {
+	if err := m.handle(p); err != nil {
+		p.logger().Warn("a cast failed", "method", m.notice.name, "err", err)
+	}
+}
+
+func (m *cast[Msg]) handle(p *process) error {
+	msg := m.msg
+	if m.sent != nil {
+		var err error
+		if msg, err = m.sent.unpack(msg); err != nil {
+			return badRequest{err}
+		}
+	}
+	if fn, ok := m.bound.typed.(func(any, context.Context, Msg) error); ok {
+		return fn(p.state, p.cur.ctx, msg)
+	}
+	payload, err := m.notice.msg.encodeLocal(nil, msg)
+	if err != nil {
+		return fmt.Errorf("a token of the same name with another type: %w", err)
+	}
+	_, _, err = m.bound.serve(p.state, p.cur.ctx, payload, m.notice.msg.raw, nil)
+	return err
+}
+
+// drop implements op: nobody waits for a cast.
+func (m *cast[Msg]) drop(uint64, outcome) {}

@@ -1,0 +1,307 @@
+package sessionproc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"sync"
+	"unsafe"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/sessionproc/sessionproc/transport/wire"
+)
+
+// codec moves values of one type between goroutines that must not share
+// memory, and over the wire.
+type codec[T any] struct {
+	mode    copyMode
+	raw     bool      // T is []byte: it is its own encoding
+	size    int       // bytes of T itself
+	strings []uintptr // offsets of strings in a plain T, for its size
+}
+
+type copyMode uint8
+
+const (
+	copyPlain   copyMode = iota // numbers, bools, strings, arrays and structs of these: assignment copies
+	copyBytes                   // []byte
+	copyClone                   // T has Clone() T
+	copyMsgpack                 // encode and decode
+)
+
+type cloner[T any] interface{ Clone() T }
+
+func newCodec[T any]() codec[T] {
+	t := reflect.TypeFor[T]()
+	c := codec[T]{mode: copyMsgpack, size: int(t.Size())}
+	var zero T
+	switch _, clones := any(zero).(cloner[T]); {
+	case t == reflect.TypeFor[[]byte]():
+		c.mode, c.raw = copyBytes, true
+	case plain(t, 0, &c.strings):
+		c.mode = copyPlain
+	case clones && t.Kind() != reflect.Interface:
+		c.mode = copyClone
+	}
+	return c
+}
+
+// plain reports whether assignment copies a t wholly, and collects the offsets
+// of the strings in it. Arrays of strings are not plain: their offsets could be
+// many.
+func plain(t reflect.Type, at uintptr, strings *[]uintptr) bool {
+	switch k := t.Kind(); k {
+	case reflect.String:
+		*strings = append(*strings, at)
+		return true
+	case reflect.Array:
+		var inside []uintptr
+		return plain(t.Elem(), 0, &inside) && len(inside) == 0
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f := t.Field(i); !plain(f.Type, at+f.Offset, strings) {
+				return false
+			}
+		}
+		return true
+	default:
+		return reflect.Bool <= k && k <= reflect.Complex128 && k != reflect.Uintptr
+	}
+}
+
+// weight returns the bytes that a plain or cloned *v is counted with in a
+// mailbox.
+func (c *codec[T]) weight(v *T) int {
+	n := c.size
+	for _, at := range c.strings {
+		n += len(*(*string)(unsafe.Add(unsafe.Pointer(v), at)))
+	}
+	if c.raw {
+		n += len(*(*[]byte)(unsafe.Pointer(v)))
+	}
+	return n
+}
+
+// parcel is a value on its way to another goroutine.
+type parcel[T any] struct {
+	form  parcelForm
+	clone T
+	buf   []byte
+}
+
+type parcelForm uint8
+
+const (
+	parcelEmpty  parcelForm = iota // the value itself goes
+	parcelCloned                   // clone is it
+	parcelCoded                    // buf is its encoding
+)
+
+// pack puts what the other goroutine may have of *v into p, and returns the
+// bytes that it is counted with. share: both sides agree to share memory.
+func (c *codec[T]) pack(p *parcel[T], v *T, share bool) (size int32, err error) {
+	n := c.weight(v)
+	switch {
+	case c.mode == copyPlain || share:
+		p.form = parcelEmpty
+	case c.mode == copyBytes:
+		b := bytes.Clone(*(*[]byte)(unsafe.Pointer(v)))
+		p.form, p.clone = parcelCloned, *(*T)(unsafe.Pointer(&b))
+	case c.mode == copyClone:
+		p.form, p.clone = parcelCloned, any(*v).(cloner[T]).Clone()
+	default:
+		if p.buf, err = encode(p.buf[:0], v); err != nil {
+			return 0, badRequest{err}
+		}
+		p.form = parcelCoded
+		n += len(p.buf)
+	}
+	return mailSize(n), nil
+}
+
+// mailSize is a number of bytes as a mailbox counts them.
+func mailSize(n int) int32 { return int32(min(n, math.MaxInt32)) }
+
+// unpack returns the value in p, unless it is empty: then own is the value. It
+// is called once, by the receiver.
+func (p *parcel[T]) unpack(own T) (T, error) {
+	switch p.form {
+	case parcelCloned:
+		return p.clone, nil
+	case parcelCoded:
+		return p.decode()
+	}
+	return own, nil
+}
+
+func (p *parcel[T]) decode() (v T, err error) {
+	err = decode(p.buf, &v)
+	return v, err
+}
+
+// clear makes a pooled message forget a value, unless that refers to nothing.
+func (c *codec[T]) clear(v *T, p *parcel[T]) {
+	if c.mode == copyPlain && len(c.strings) == 0 {
+		return
+	}
+	var none T
+	*v = none
+	p.form, p.clone = parcelEmpty, none
+	if cap(p.buf) > maxPooled {
+		p.buf = nil
+	}
+}
+
+// encode appends *v to b in the form it has on the wire. v is on the heap.
+func (c *codec[T]) encode(b []byte, v *T) ([]byte, error) {
+	if c.raw {
+		return append(b, *(*[]byte)(unsafe.Pointer(v))...), nil
+	}
+	return encode(b, v)
+}
+
+// encodeLocal is encode for a local variable, which it keeps off the heap if it
+// can.
+func (c *codec[T]) encodeLocal(b []byte, v T) ([]byte, error) {
+	if c.raw {
+		return append(b, *(*[]byte)(unsafe.Pointer(&v))...), nil
+	}
+	boxed := new(T)
+	*boxed = v
+	return encode(b, boxed)
+}
+
+// decode reads a foreign encoding: every byte is checked before it is decoded.
+func (c *codec[T]) decode(b []byte, raw bool, v *T) error {
+	if c.raw {
+		return decodeRaw(b, raw, (*[]byte)(unsafe.Pointer(v)))
+	}
+	if raw {
+		return fmt.Errorf("raw bytes where %v is expected", reflect.TypeFor[T]())
+	}
+	boxed := new(T) // so that *v need not be on the heap
+	err := DecodeForeign(b, boxed)
+	*v = *boxed
+	return err
+}
+
+func decodeRaw(b []byte, raw bool, v *[]byte) error {
+	switch {
+	case raw:
+		*v = bytes.Clone(b)
+	case len(b) == 1 && b[0] == 0xc0: // an untyped nil
+		*v = nil
+	default:
+		return errors.New("msgpack where raw bytes are expected")
+	}
+	return nil
+}
+
+// encoder is a pooled msgpack encoder that appends to a slice.
+type encoder struct {
+	enc *msgpack.Encoder
+	buf []byte
+}
+
+func (e *encoder) Write(p []byte) (int, error) {
+	e.buf = append(e.buf, p...)
+	return len(p), nil
+}
+
+// WriteByte spares msgpack its own wrapper of the writer.
+func (e *encoder) WriteByte(c byte) error {
+	e.buf = append(e.buf, c)
+	return nil
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := new(encoder)
+	e.enc = msgpack.NewEncoder(e)
+	return e
+}}
+
+// encode appends v as msgpack to b.
+func encode(b []byte, v any) ([]byte, error) {
+	e := encoders.Get().(*encoder)
+	e.buf = b
+	e.enc.Reset(e)
+	e.enc.UseCompactInts(true)
+	err := e.enc.Encode(v)
+	b, e.buf = e.buf, nil
+	if err != nil {
+		return nil, err // the encoder is dropped: a failed one may keep anything
+	}
+	encoders.Put(e)
+	return b, nil
+}
+
+// decoder is a pooled msgpack decoder over a slice.
+type decoder struct {
+	dec *msgpack.Decoder
+	r   bytes.Reader
+}
+
+var decoders = sync.Pool{New: func() any {
+	d := new(decoder)
+	d.dec = msgpack.NewDecoder(&d.r)
+	return d
+}}
+
+// maxPooled is the largest message, in bytes, after which a codec's scratch
+// memory is kept.
+const maxPooled = 64 << 10
+
+// decode reads the msgpack value b, known to be well formed, into v, which must
+// point to a zero value. A panic of the type's own decoding becomes an error.
+func decode(b []byte, v any) (err error) {
+	d := decoders.Get().(*decoder)
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("decoding panicked: %T", p)
+		}
+	}()
+	d.r.Reset(b)
+	d.dec.Reset(&d.r)
+	if err = d.dec.Decode(v); err == nil && len(b) <= maxPooled {
+		d.r.Reset(nil)
+		decoders.Put(d)
+	}
+	return err
+}
+
+// EncodeValue appends v to b as it travels: []byte as it is, with raw true, all
+// else as msgpack, structs as maps by field name. It serves package node.
+func EncodeValue(b []byte, v any) (payload []byte, raw bool, err error) {
+	if p, ok := v.([]byte); ok {
+		return append(b, p...), true, nil
+	}
+	payload, err = encode(b, v)
+	return payload, false, err
+}
+
+// DecodeValue reads what EncodeValue made, from bytes of any origin, into the
+// value that v points to. It serves package node.
+func DecodeValue(b []byte, raw bool, v any) error {
+	if !raw {
+		return DecodeForeign(b, v)
+	}
+	p, ok := v.(*[]byte)
+	if !ok {
+		return fmt.Errorf("raw bytes do not decode into %T", v)
+	}
+	*p = bytes.Clone(b)
+	return nil
+}
+
+// DecodeForeign reads msgpack of any origin into the value that v points to.
+// The bytes are checked before msgpack sees them (see wire.Check), so that no
+// input makes it allocate more than a small multiple of its length.
+func DecodeForeign(b []byte, v any) error {
+	if err := wire.Check(b); err != nil {
+		return err
+	}
+	return decode(b, v)
+}

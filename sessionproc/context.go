@@ -1,0 +1,209 @@
+package sessionproc
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxChain is the longest chain of calls that wait for one another.
+const maxChain = 16
+
+// sessionKey finds the handlerCtx in a ctx that a handler passes on.
+type sessionKey struct{}
+
+// handlerCtx is the ctx of one handler or start function: its session, its
+// caller's deadline and end, and the chain of calls that it is part of. It has
+// no parent, holds none of the caller's values, and is never reused, as
+// handlers may keep it.
+type handlerCtx struct {
+	p        *process
+	deadline time.Time   // zero: none
+	from     *handlerCtx // the handler that made this call, on this node
+	origin   *origin     // what came with it from elsewhere; nil: nothing
+	sig      atomic.Pointer[signal]
+	ended    atomic.Uint32 // index of causes
+}
+
+// causes of the end of a handlerCtx; 0 is "not ended".
+var causes = [...]error{nil, context.Canceled, context.DeadlineExceeded}
+
+const (
+	endedCanceled = 1
+	endedDeadline = 2
+)
+
+// origin is the rare part of a handlerCtx.
+type origin struct {
+	chain  []string        // IDs of the sessions that wait for this call, outermost first
+	values context.Context // made by Extract
+}
+
+// signal is what a handlerCtx needs once somebody waits for its end.
+type signal struct {
+	done  chan struct{}
+	timer *time.Timer
+	mu    sync.Mutex
+	funcs map[*func()]struct{} // nil once ended
+}
+
+// Deadline returns the caller's deadline.
+func (c *handlerCtx) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+// Done returns a channel that is closed when the caller has gone, the deadline
+// has passed, the session is ended, or the handler has returned.
+func (c *handlerCtx) Done() <-chan struct{} { return c.signal().done }
+
+// Err returns why the ctx ended, or nil.
+func (c *handlerCtx) Err() error {
+	if end := c.ended.Load(); end != 0 {
+		return causes[end]
+	}
+	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+		c.end(endedDeadline)
+		return causes[c.ended.Load()]
+	}
+	return nil
+}
+
+// Value finds the session, and what Config.Extract made of the caller's ctx.
+func (c *handlerCtx) Value(key any) any {
+	if _, ok := key.(sessionKey); ok {
+		return c
+	}
+	if c.origin != nil && c.origin.values != nil {
+		return c.origin.values.Value(key)
+	}
+	return nil
+}
+
+// AfterFunc runs f in its own goroutine when the ctx has ended. Package context
+// looks for it; without it every derived ctx would cost a goroutine.
+func (c *handlerCtx) AfterFunc(f func()) (stop func() bool) {
+	s := c.signal()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.funcs == nil {
+		go f()
+		return func() bool { return false }
+	}
+	s.funcs[&f] = struct{}{}
+	return func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		_, waits := s.funcs[&f]
+		delete(s.funcs, &f)
+		return waits
+	}
+}
+
+func (c *handlerCtx) signal() *signal {
+	if s := c.sig.Load(); s != nil {
+		return s
+	}
+	s := &signal{done: make(chan struct{}), funcs: map[*func()]struct{}{}}
+	if !c.deadline.IsZero() {
+		s.timer = time.AfterFunc(time.Until(c.deadline), func() { c.end(endedDeadline) })
+	}
+	if !c.sig.CompareAndSwap(nil, s) {
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		return c.sig.Load()
+	}
+	if c.ended.Load() != 0 { // ended before it could see s
+		s.fire()
+	}
+	return s
+}
+
+// end ends the ctx; the first cause holds.
+func (c *handlerCtx) end(cause uint32) {
+	if c.ended.CompareAndSwap(0, cause) {
+		if s := c.sig.Load(); s != nil {
+			s.fire()
+		}
+	}
+}
+
+func (s *signal) fire() {
+	s.mu.Lock()
+	funcs := s.funcs
+	s.funcs = nil
+	s.mu.Unlock()
+	if funcs == nil {
+		return
+	}
+	close(s.done)
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	for f := range funcs {
+		go (*f)()
+	}
+}
+
+// calling returns the handler that a ctx belongs to, or nil.
+func calling(ctx context.Context) *handlerCtx {
+	c, _ := ctx.Value(sessionKey{}).(*handlerCtx)
+	return c
+}
+
+// checkChain returns ErrCallCycle if a call to id would wait for itself.
+func (c *handlerCtx) checkChain(id string) error {
+	length := 1
+	for h := c; h != nil; h = h.from {
+		if h.p.id == id {
+			return cycleError(c.chain(), id)
+		}
+		length++
+		if h.origin == nil {
+			continue
+		}
+		for _, waiting := range h.origin.chain {
+			if waiting == id {
+				return cycleError(c.chain(), id)
+			}
+		}
+		length += len(h.origin.chain)
+	}
+	if length > maxChain {
+		return fmt.Errorf("%w: more than %d sessions wait for one another", ErrCallCycle, maxChain)
+	}
+	return nil
+}
+
+// chain returns the IDs of the sessions that wait for a call made with c,
+// outermost first.
+func (c *handlerCtx) chain() []string {
+	if c == nil {
+		return nil
+	}
+	ids := c.from.chain()
+	if c.origin != nil {
+		ids = append(ids, c.origin.chain...)
+	}
+	return append(ids, c.p.id)
+}
+
+func cycleError(chain []string, id string) error {
+	var b strings.Builder
+	for _, waiting := range chain {
+		b.WriteString(LogID(waiting) + " → ")
+	}
+	return fmt.Errorf("%w: %s%s", ErrCallCycle, b.String(), LogID(id))
+}
+
+// CallChain returns the IDs of the sessions that wait for a call made with
+// ctx, outermost first, and ErrCallCycle if a call to id would wait for itself.
+// It serves package node.
+func CallChain(ctx context.Context, id string) ([]string, error) {
+	c := calling(ctx)
+	if c == nil {
+		return nil, nil
+	}
+	return c.chain(), c.checkChain(id)
+}

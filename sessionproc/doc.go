@@ -1,0 +1,54 @@
+// Package sessionproc says what a session is: kinds, tokens, handlers, and the
+// process that each session has.
+//
+// # Tokens and kinds
+//
+// A contract is a set of tokens, package variables that callers import. They
+// hold names and types, never code:
+//
+//	var (
+//		Carts = sessionproc.KindOf[sessionproc.None]("cart")
+//		Add   = sessionproc.MethodOf[AddItem, View](Carts, "add")
+//		Clear = sessionproc.NoticeOf[sessionproc.None](Carts, "clear")
+//	)
+//
+// A Kind is the implementation: how a state starts, and a handler for each
+// token. Handlers are plain methods of the state. A node is given its kinds in
+// node.Config; whatever is wrong with one, such as a token without a handler or
+// a field that cannot travel, is an error of node.Start that names it.
+//
+//	view, err := Add.Call(ctx, n, id, AddItem{"tea", 1}) // wherever it lives
+//
+// # What a session is
+//
+//   - One state and one mailbox, on one node. Handlers of one session never run
+//     at the same time, so they need no locks; what one blocks on blocks that
+//     session only. An idle session has no goroutine.
+//   - A message is handled after every message whose send had returned before
+//     it was sent.
+//   - The mailbox is bounded (KindConfig.Mailbox and MailboxBytes). Beyond it
+//     casts fail with ErrOverloaded at once; calls are tried again by the
+//     caller's node until their ctx ends.
+//   - A handler that panics ends its session, and only that. Callers get
+//     ErrCrashed with a reference; the panic is in the owner's log under it.
+//   - A handler's ctx ends when the session is ended; that of a call also when
+//     its caller gives up, its deadline passes, or the handler returns. It
+//     carries none of the caller's values. Pass it on to calls of other sessions: a call that would wait for
+//     itself then fails with ErrCallCycle instead of blocking.
+//
+// # Messages are values
+//
+// Caller and session never share memory. A request or reply of numbers, bools,
+// strings, and arrays and structs of these is assigned; a []byte is copied; a
+// type with a method Clone() T is cloned; all else is encoded as msgpack by one
+// side and decoded by the other, also when both are on one node. Structs travel
+// as maps by field name, so that fields can be added and taken away between
+// releases.
+//
+// # Errors
+//
+// Failed operations return an *OpError. errors.Is finds the errors of this
+// package and those made with NewError, on whatever node they arose; other
+// errors of handlers arrive as their text. MaybeExecuted says whether the
+// handler may have run.
+package sessionproc

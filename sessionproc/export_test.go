@@ -1,0 +1,24 @@
+package sessionproc
+
+// LiveWorkers returns how many parked goroutines the table has.
+func (t *Table) LiveWorkers() int { return int(t.workers.live.Load()) }
+
+// Starts returns how many start functions hold a place, and how many wait.
+func (t *Table) Starts() (running, queued int) {
+	t.starts.mu.Lock()
+	defer t.starts.mu.Unlock()
+	return t.starts.running, len(t.starts.queue) - t.starts.first
+}
+
+// Live returns how many sessions are counted for a kind.
+func (t *Table) Live(kind string) int { return int(t.kinds[kind].live.Load()) }
+
+// Entries returns how many sessions can be found.
+func (t *Table) Entries() (n int) {
+	for i := range t.parts {
+		t.parts[i].mu.RLock()
+		n += len(t.parts[i].m)
+		t.parts[i].mu.RUnlock()
+	}
+	return n
+}

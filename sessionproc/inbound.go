@@ -1,0 +1,199 @@
+package sessionproc
+
+import (
+	"context"
+	"time"
+)
+
+// Inbound is a request in its encoded form: one that came from another node, or
+// an untyped one of this node. It serves package node, which fills the exported
+// fields, gives it to Table.Serve, and may use it again after its Answer has
+// been called, unless by Fail with held true.
+type Inbound struct {
+	waiting
+	Op       Op
+	ID       string // ID, Kind, Method and Payload are only read until the answer
+	Kind     string // "": any
+	Method   string
+	Raw      bool
+	Payload  []byte
+	Deadline time.Time       // zero: none
+	Chain    []string        // see CallChain
+	Values   context.Context // made by Extract; may be nil
+	Answer   Answer
+
+	bound *binding
+	err   error
+	reply []byte
+	raw   bool
+}
+
+// Answer receives the outcome of an Inbound: exactly one call of one method,
+// from any goroutine; it must not block.
+type Answer interface {
+	// Reply gives a call's reply, or that a start or terminate has succeeded.
+	// payload is valid during the call.
+	Reply(payload []byte, raw bool)
+	// Ack says that a cast is in its session's mailbox.
+	Ack()
+	// Fail gives an error. held means that a session still holds the Inbound
+	// and its fields: neither may be used again.
+	Fail(err error, maybeExecuted, held bool)
+}
+
+// Serve gives in to its session and returns without waiting for it.
+func (t *Table) Serve(part int, in *Inbound) {
+	if in.op == nil { // set once: a session may look at it when in is used anew
+		in.op = in
+		in.settle = func() { in.Answer.Fail(in.end.err, in.end.maybe, true) }
+	}
+	in.next, in.ctx, in.bound, in.err = nil, nil, nil, nil
+	switch in.Op {
+	case OpCall:
+		t.serveCall(part, in)
+	case OpCast:
+		t.serveCast(part, in)
+	case OpStart, OpEnsure:
+		in.ctx = in.newCtx(nil)
+		in.open()
+		t.place(&starter{w: &in.waiting, part: part, id: in.ID, kind: in.Kind, ensure: in.Op == OpEnsure})
+	case OpStarted:
+		reply := []byte{0}
+		if t.started(part, in.ID) {
+			reply[0] = 1
+		}
+		in.Answer.Reply(reply, true)
+	case OpTerminate:
+		answer := in.Answer
+		t.terminate(part, in.ID, func(err error) {
+			if err != nil {
+				answer.Fail(err, false, false)
+			} else {
+				answer.Reply(nil, true)
+			}
+		})
+	default:
+		in.Answer.Fail(ErrUnsupported, false, false)
+	}
+}
+
+// Cancel ends the wait for in: its caller has gone. The handler's ctx ends; a
+// request that still waits in a mailbox is not run.
+func (in *Inbound) Cancel() {
+	in.endWith(outcome{err: context.Canceled})
+}
+
+func (t *Table) serveCall(part int, in *Inbound) {
+	p, err := t.resolveNamed(part, in)
+	if err != nil {
+		in.Answer.Fail(err, false, false)
+		return
+	}
+	in.ctx = in.newCtx(p)
+	in.size = int32(len(in.Payload))
+	in.noTouch = in.bound.cfg.NoTouch
+	in.open()
+	if err := p.push(&in.envelope); err != nil {
+		if _, ok := in.abandon(); ok { // else Cancel has answered
+			in.Answer.Fail(err, false, false)
+		}
+	}
+}
+
+func (t *Table) serveCast(part int, in *Inbound) {
+	p, err := t.resolveNamed(part, in)
+	if err == nil {
+		m := &namedCast{bound: in.bound, raw: in.Raw, payload: append([]byte(nil), in.Payload...)}
+		m.op, m.size, m.noTouch = m, int32(len(m.payload)), in.bound.cfg.NoTouch
+		err = p.push(&m.envelope)
+	}
+	if err != nil {
+		in.Answer.Fail(err, false, false)
+		return
+	}
+	in.Answer.Ack()
+}
+
+// resolveNamed is resolve for a request that has names and no token.
+func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
+	p := t.find(part, in.ID)
+	if p == nil {
+		var err error
+		if p, err = t.startOnCall(part, in.ID, t.kinds[t.kindName(in.Kind)], in.Method); err != nil {
+			return nil, err
+		}
+	}
+	if in.Kind != "" && in.Kind != p.kind.name {
+		return nil, wrongKind(p.kind, in.Kind)
+	}
+	in.bound = p.kind.byName[in.Method]
+	if in.bound == nil || in.bound.op != in.Op {
+		return nil, unknownMethod(p.kind, in.Method, in.Op)
+	}
+	return p, nil
+}
+
+func (in *Inbound) newCtx(p *process) *handlerCtx {
+	h := &handlerCtx{p: p, deadline: in.Deadline}
+	if len(in.Chain) > 0 || in.Values != nil {
+		h.origin = &origin{chain: in.Chain, values: in.Values}
+	}
+	return h
+}
+
+// run implements op.
+func (in *Inbound) run(p *process) {
+	starting := in.Op != OpCall
+	if late := !in.Deadline.IsZero() && !time.Now().Before(in.Deadline); late {
+		in.endWith(outcome{err: context.DeadlineExceeded})
+	}
+	switch {
+	case !in.begin():
+		if starting {
+			p.startFailed(errGivenUp)
+		}
+	case starting:
+		state, err := p.kind.maker.startEncoded(in.ctx, in.Payload, in.Raw, false)
+		p.started(&in.waiting, state, err, &in.err, in.give)
+	default:
+		in.reply, in.raw, in.err = in.bound.serve(p.state, in.ctx, in.Payload, in.Raw, in.reply[:0])
+		in.ctx.end(endedCanceled)
+		in.give()
+	}
+}
+
+// give answers with the handler's result, unless somebody has answered already.
+func (in *Inbound) give() {
+	if !in.move(stateRunning, stateReplied) {
+		return
+	}
+	if in.err != nil {
+		in.Answer.Fail(in.err, !isBadRequest(in.err), false)
+		return
+	}
+	reply, raw := in.reply, in.raw
+	if in.Op != OpCall {
+		reply, raw = nil, true
+	} else if cap(reply) > maxPooled {
+		in.reply = nil
+	}
+	in.Answer.Reply(reply, raw)
+}
+
+// namedCast is the message of a cast that came encoded.
+type namedCast struct {
+	envelope
+	bound   *binding
+	raw     bool
+	payload []byte
+}
+
+// run implements op.
+func (m *namedCast) run(p *process) {
+	if _, _, err := m.bound.serve(p.state, p.cur.ctx, m.payload, m.raw, nil); err != nil {
+		p.logger().Warn("a cast failed", "method", m.bound.name, "err", err)
+	}
+}
+
+// drop implements op: nobody waits for a cast.
+func (m *namedCast) drop(uint64, outcome) {}

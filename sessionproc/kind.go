@@ -1,0 +1,357 @@
+package sessionproc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Kind is the implementation of a kind of session, which a node is given: how
+// its state S starts, and the handlers of its tokens. Bind all handlers before
+// node.Start; the same Kind value may be given to one node only.
+type Kind[S, Arg any] struct {
+	kindCore
+	start func(context.Context, Arg) (*S, error)
+	arg   *codec[Arg]
+}
+
+// KindConfig sets what holds for all sessions of a kind. Its zero value works.
+type KindConfig struct {
+	// IdleTimeout ends a session, with reason Expired, when it has had no call
+	// or cast for that long. It is checked once a second. 0: never.
+	IdleTimeout time.Duration
+	// MaxSessions bounds the sessions of this kind on one node; a start beyond
+	// it fails with ErrTooManySessions. 0: no bound.
+	MaxSessions int
+	// Mailbox bounds the messages that wait for one session; a message beyond
+	// it fails with ErrOverloaded. Default 1,024.
+	Mailbox int
+	// MailboxBytes bounds the same in bytes of message data. A message larger
+	// than the bound is taken by an empty mailbox only. Default 1 MiB.
+	MailboxBytes int
+}
+
+func (c KindConfig) withDefaults() (KindConfig, error) {
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{{"IdleTimeout", int64(c.IdleTimeout)}, {"MaxSessions", int64(c.MaxSessions)}, {"Mailbox", int64(c.Mailbox)}, {"MailboxBytes", int64(c.MailboxBytes)}} {
+		if f.value < 0 {
+			return c, fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
+		}
+	}
+	if c.Mailbox > math.MaxInt32 || c.MailboxBytes > math.MaxInt32 {
+		return c, fmt.Errorf("KindConfig.Mailbox (%d) or MailboxBytes (%d) is above %d", c.Mailbox, c.MailboxBytes, math.MaxInt32)
+	}
+	if c.Mailbox == 0 {
+		c.Mailbox = 1024
+	}
+	if c.MailboxBytes == 0 {
+		c.MailboxBytes = 1 << 20
+	}
+	return c, nil
+}
+
+// MethodConfig sets what holds for one method or notice. Its zero value works.
+type MethodConfig struct {
+	// ReadOnly: by agreement the handler changes nothing, so the library may
+	// repeat a call whose outcome is unknown.
+	ReadOnly bool
+	// NoTouch: the message does not count as use of the session.
+	NoTouch bool
+	// StartOnCall: a call or cast to a missing session starts it with the zero
+	// argument. Untyped requests start one of the node's DefaultKind.
+	StartOnCall bool
+	// ShareRequest: a request from the session's own node is not copied. Both
+	// sides agree not to change it afterwards.
+	ShareRequest bool
+	// Timeout bounds calls whose ctx has no deadline, in place of the node's
+	// CallTimeout, if the calling node was given the kind too. 0: CallTimeout.
+	Timeout time.Duration
+}
+
+// AnyKind is a *Kind of whatever state and argument.
+type AnyKind interface {
+	// Name returns the kind's name.
+	Name() string
+
+	core() *kindCore
+}
+
+// kindCore is a Kind without its types.
+type kindCore struct {
+	name     string
+	ref      any
+	cfg      KindConfig
+	bindings []*binding // by token index; nil: not bound
+	byName   map[string]*binding
+	err      error // of NewKind and the Handle functions, for node.Start
+	given    atomic.Bool
+	live     atomic.Int64
+	state    reflect.Type
+	argument reflect.Type
+	maker    maker
+}
+
+// maker is what a kindCore needs of its Kind.
+type maker interface {
+	// startEncoded runs the start function on an encoded argument; none means
+	// the zero argument.
+	startEncoded(ctx context.Context, payload []byte, raw, none bool) (state any, err error)
+	// tokens returns the names of all methods and notices of the kind.
+	tokens() []string
+}
+
+// binding is the handler of one token.
+type binding struct {
+	name  string
+	op    Op
+	cfg   MethodConfig
+	typed any // func(any, context.Context, Req) (Rep, error), or without Rep
+	// serve decodes the request, runs the handler and appends its encoded
+	// reply to dst.
+	serve func(state any, ctx context.Context, payload []byte, raw bool, dst []byte) (reply []byte, rawReply bool, err error)
+	types []reflect.Type
+}
+
+// NewKind makes the implementation of the kind that ref names. start makes the
+// state of a new session; it runs in the session's goroutine, its ctx carries
+// the starter's deadline, and FromContext works in it. What is wrong with a
+// kind is reported by node.Start.
+func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg Arg) (*S, error), cfg KindConfig) *Kind[S, Arg] {
+	k := &Kind[S, Arg]{start: start, arg: &ref.arg}
+	k.kindCore = kindCore{name: ref.name, ref: ref, maker: k, byName: map[string]*binding{},
+		state: reflect.TypeFor[S](), argument: reflect.TypeFor[Arg]()}
+	var err error
+	if k.cfg, err = cfg.withDefaults(); err != nil {
+		k.fail(err)
+	}
+	if start == nil {
+		k.fail(errors.New("the start function is nil"))
+	}
+	if len(ref.name) == 0 || len(ref.name) > 64 {
+		k.fail(fmt.Errorf("its name has %d bytes; 1 to 64 are allowed", len(ref.name)))
+	}
+	return k
+}
+
+// HandleCall binds the handler of method m. It runs in the session's goroutine,
+// one message at a time, so it needs no lock on the state. A method expression
+// such as (*Cart).add serves.
+func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep], h func(s *S, ctx context.Context, r Req) (Rep, error), cfg ...MethodConfig) {
+	b := &binding{name: m.name, op: OpCall, types: []reflect.Type{reflect.TypeFor[Req](), reflect.TypeFor[Rep]()}}
+	b.typed = func(s any, ctx context.Context, r Req) (Rep, error) { return h(s.(*S), ctx, r) }
+	b.serve = func(s any, ctx context.Context, payload []byte, raw bool, dst []byte) ([]byte, bool, error) {
+		var req Req
+		if err := m.req.decode(payload, raw, &req); err != nil {
+			return nil, false, badRequest{err}
+		}
+		rep, err := h(s.(*S), ctx, req)
+		if err != nil {
+			return nil, false, portable(ctx, err)
+		}
+		dst, err = m.rep.encodeLocal(dst, rep)
+		if err != nil {
+			return nil, false, badReply{err}
+		}
+		return dst, m.rep.raw, nil
+	}
+	k.bind(&m.token, b, h == nil, cfg)
+}
+
+// CastHandler is the type of a handler of casts of Msg to a state S. An error
+// that it returns is logged, at level warn, by the session's node; nobody waits
+// for it.
+type CastHandler[S, Msg any] interface {
+	func(s *S, ctx context.Context, m Msg) error | func(s *S, ctx context.Context, m Msg)
+}
+
+// HandleCast binds the handler of notice n; see HandleCall.
+func HandleCast[S, Msg, Arg any, H CastHandler[S, Msg]](k *Kind[S, Arg], n *Notice[Msg], h H, cfg ...MethodConfig) {
+	b := &binding{name: n.name, op: OpCast, types: []reflect.Type{reflect.TypeFor[Msg]()}}
+	var typed func(any, context.Context, Msg) error
+	missing := false
+	switch h := any(h).(type) {
+	case func(*S, context.Context, Msg) error:
+		missing = h == nil
+		typed = func(s any, ctx context.Context, m Msg) error { return h(s.(*S), ctx, m) }
+	case func(*S, context.Context, Msg):
+		missing = h == nil
+		typed = func(s any, ctx context.Context, m Msg) error { h(s.(*S), ctx, m); return nil }
+	}
+	b.typed = typed
+	b.serve = func(s any, ctx context.Context, payload []byte, raw bool, _ []byte) ([]byte, bool, error) {
+		var msg Msg
+		if err := n.msg.decode(payload, raw, &msg); err != nil {
+			return nil, false, badRequest{err}
+		}
+		return nil, false, typed(s, ctx, msg)
+	}
+	k.bind(&n.token, b, missing, cfg)
+}
+
+// Name returns the kind's name.
+func (k *kindCore) Name() string { return k.name }
+
+func (k *kindCore) core() *kindCore { return k }
+
+func (k *kindCore) fail(err error) { k.err = errors.Join(k.err, err) }
+
+// bind puts b at its token's place.
+func (k *kindCore) bind(t *token, b *binding, missing bool, cfg []MethodConfig) {
+	switch {
+	case k.given.Load():
+		k.fail(fmt.Errorf("the handler of %q comes after node.Start", t.name))
+		return
+	case missing:
+		k.fail(fmt.Errorf("the handler of %q is nil", t.name))
+		return
+	case t.ref != k.ref:
+		k.fail(fmt.Errorf("%q is a token of kind %q", t.name, t.kind))
+		return
+	case k.byName[t.name] != nil:
+		k.fail(fmt.Errorf("%q is bound twice, or two tokens have that name", t.name))
+		return
+	case t.name == "" || len(t.name) > 64:
+		k.fail(fmt.Errorf("a token's name has %d bytes; 1 to 64 are allowed", len(t.name)))
+		return
+	case len(cfg) > 1:
+		k.fail(fmt.Errorf("%q has %d MethodConfigs", t.name, len(cfg)))
+		return
+	}
+	if len(cfg) == 1 {
+		b.cfg = cfg[0]
+	}
+	if b.cfg.Timeout < 0 {
+		k.fail(fmt.Errorf("MethodConfig.Timeout of %q is negative (%v)", t.name, b.cfg.Timeout))
+	}
+	for len(k.bindings) <= t.index {
+		k.bindings = append(k.bindings, nil)
+	}
+	k.bindings[t.index] = b
+	k.byName[t.name] = b
+}
+
+// check gives the kind to a node and reports all that is wrong with it.
+func (k *kindCore) check() error {
+	if !k.given.CompareAndSwap(false, true) {
+		return k.fault(errors.New("it was given to a node before; make a Kind for each"))
+	}
+	return k.fault(nil)
+}
+
+// fault reports all that is wrong with the kind, and what is known already.
+func (k *kindCore) fault(known error) error {
+	errs := []error{k.err, known}
+	tokens := k.maker.tokens()
+	for i, name := range tokens {
+		switch {
+		case slices.Contains(tokens[:i], name):
+			errs = append(errs, fmt.Errorf("two tokens are named %q", name))
+		case k.byName[name] == nil:
+			errs = append(errs, fmt.Errorf("%q has no handler", name))
+		}
+	}
+	if !codesState(k.state) {
+		errs = append(errs, inContext("state", checkType(k.state)))
+	}
+	errs = append(errs, inContext("argument", checkType(k.argument)))
+	for name, b := range k.byName {
+		for _, t := range b.types {
+			errs = append(errs, inContext(b.op.String()+" "+name, checkType(t)))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("kind %q: %w", k.name, err)
+	}
+	return nil
+}
+
+func inContext(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// codesState reports whether a state brings MarshalState and UnmarshalState.
+func codesState(t reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	return p.Implements(reflect.TypeFor[interface{ MarshalState() ([]byte, error) }]()) &&
+		p.Implements(reflect.TypeFor[interface{ UnmarshalState([]byte) error }]())
+}
+
+func (k *Kind[S, Arg]) tokens() []string {
+	ref := k.ref.(*KindRef[Arg])
+	ref.mu.Lock()
+	defer ref.mu.Unlock()
+	return slices.Clone(ref.tokens)
+}
+
+func (k *Kind[S, Arg]) startEncoded(ctx context.Context, payload []byte, raw, none bool) (any, error) {
+	var arg Arg
+	if !none {
+		if err := k.arg.decode(payload, raw, &arg); err != nil {
+			return nil, badRequest{err}
+		}
+	}
+	return k.startWith(ctx, arg)
+}
+
+// startWith runs the start function; it serves the typed start as well.
+func (k *Kind[S, Arg]) startWith(ctx context.Context, arg Arg) (any, error) {
+	s, err := k.start(ctx, arg)
+	if err != nil {
+		return nil, portable(ctx, err)
+	}
+	if s == nil {
+		return nil, errors.New("the start function returned neither a state nor an error")
+	}
+	return s, nil
+}
+
+// admit counts one more session of the kind, within MaxSessions.
+func (k *kindCore) admit() error {
+	for {
+		n := k.live.Load()
+		if k.cfg.MaxSessions > 0 && n >= int64(k.cfg.MaxSessions) {
+			return fmt.Errorf("%w: this node has the %d of kind %q that it may have", ErrTooManySessions, k.cfg.MaxSessions, k.name)
+		}
+		if k.live.CompareAndSwap(n, n+1) {
+			return nil
+		}
+	}
+}
+
+// badRequest is a request that does not decode: nothing has run.
+type badRequest struct{ err error }
+
+func (e badRequest) Error() string        { return ErrBadRequest.Error() + ": " + e.err.Error() }
+func (e badRequest) Is(target error) bool { return target == ErrBadRequest }
+
+// badReply is a reply that does not encode or decode: the handler has run.
+type badReply struct{ err error }
+
+func (e badReply) Error() string        { return ErrBadReply.Error() + ": " + e.err.Error() }
+func (e badReply) Is(target error) bool { return target == ErrBadReply }
+
+// portable is err as it arrives at any caller, here or on another node: the
+// code of a NewError in it, and its text. A handler that gives up because its
+// caller's time is over says so as the library does.
+func portable(ctx context.Context, err error) error {
+	if end := ctx.Err(); end != nil && errors.Is(err, end) {
+		return end
+	}
+	if e, ok := err.(*Error); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return &Error{Code: e.Code, Text: err.Error()}
+	}
+	return errors.New(err.Error())
+}

@@ -1,0 +1,250 @@
+package sessionproc
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// Op says what a Message or Inbound asks of a session.
+type Op uint8
+
+// The operations. Their numbers are on the wire: append only.
+const (
+	OpCall      Op = 1
+	OpCast      Op = 2
+	OpStart     Op = 3
+	OpEnsure    Op = 4
+	OpStarted   Op = 5
+	OpTerminate Op = 6
+)
+
+// String returns the operation's name.
+func (o Op) String() string {
+	switch o {
+	case OpCall:
+		return "call"
+	case OpCast:
+		return "cast"
+	case OpStart:
+		return "start"
+	case OpEnsure:
+		return "ensure"
+	case OpStarted:
+		return "started"
+	case OpTerminate:
+		return "terminate"
+	}
+	return "unknown operation"
+}
+
+// envelope is what a mailbox holds: a link, and the whole message as its op.
+type envelope struct {
+	next    *envelope
+	op      op
+	ctx     *handlerCtx   // nil: a cast; it gets one per burst
+	word    atomic.Uint64 // of calls and starts: generation<<stateBits | state
+	size    int32         // bytes that it is counted with
+	noTouch bool          // does not count as use
+}
+
+// op is a message as its session sees it.
+type op interface {
+	// run handles the message, in the session's goroutine.
+	run(p *process)
+	// drop tells a message that its handler's result will not be waited for, if
+	// it is still in the exchange of that generation.
+	drop(generation uint64, o outcome)
+}
+
+// Where the answer to a call or start stands. From queued and running exactly
+// one party moves it on, by compare-and-swap, and that party alone answers.
+const (
+	stateIdle      = iota
+	stateQueued    // in a mailbox, or on its way there
+	stateRunning   // its handler runs
+	stateReplied   // the handler's result is in the message
+	stateEnded     // somebody else decided: end says what
+	stateAbandoned // the caller has gone
+	stateBits      = 3
+	stateMask      = 1<<stateBits - 1
+)
+
+// waiting is an envelope with somebody who waits for the answer.
+type waiting struct {
+	envelope
+	done     chan struct{} // cap 1, signalled once by whoever decides; nil: settle is called
+	settle   func()
+	end      outcome // with stateEnded
+	deadline atomic.Int64
+	timer    *time.Timer // see limit
+	armed    atomic.Bool
+}
+
+// open makes w ready for one exchange.
+func (w *waiting) open() {
+	generation := w.word.Load() >> stateBits
+	w.word.Store((generation+1)<<stateBits | stateQueued)
+}
+
+// close takes back an exchange whose message has reached no mailbox.
+func (w *waiting) close() {
+	if _, ok := w.abandon(); !ok {
+		<-w.done // the timer was faster
+	}
+	w.word.Store(w.word.Load() &^ stateMask)
+}
+
+func (w *waiting) move(from, to uint64) bool {
+	word := w.word.Load()
+	return word&stateMask == from && w.word.CompareAndSwap(word, word&^stateMask|to)
+}
+
+// begin claims w for its handler; false: it is not to be run any more.
+func (w *waiting) begin() bool { return w.move(stateQueued, stateRunning) }
+
+// finish publishes the handler's result, unless somebody has decided already.
+func (w *waiting) finish() {
+	if w.move(stateRunning, stateReplied) {
+		w.signal()
+	}
+}
+
+// generation identifies the present exchange, for endExchange.
+func (e *envelope) generation() uint64 { return e.word.Load() >> stateBits }
+
+// endWith decides w without its handler's result. o.maybe is overruled by
+// whether the handler has begun.
+func (w *waiting) endWith(o outcome) bool { return w.endExchange(w.generation(), o) }
+
+// endExchange is endWith for whoever may hold w longer than its exchange lasts.
+// It ends the handler's ctx as well.
+func (w *waiting) endExchange(generation uint64, o outcome) bool {
+	for {
+		word := w.word.Load()
+		state := word & stateMask
+		if word>>stateBits != generation || state != stateQueued && state != stateRunning {
+			return false
+		}
+		if w.word.CompareAndSwap(word, word&^stateMask|stateEnded) {
+			o.maybe = state == stateRunning
+			w.end = o
+			if w.ctx != nil {
+				w.ctx.end(causeOf(o.err))
+			}
+			w.signal()
+			return true
+		}
+	}
+}
+
+// abandon gives the answer up. If somebody has decided already it returns
+// false, and done is or will be signalled.
+func (w *waiting) abandon() (ran, ok bool) {
+	if w.move(stateQueued, stateAbandoned) {
+		return false, true
+	}
+	for {
+		word := w.word.Load()
+		if word&stateMask != stateRunning {
+			return false, false
+		}
+		if w.word.CompareAndSwap(word, word&^stateMask|stateAbandoned) {
+			return true, true
+		}
+	}
+}
+
+func (w *waiting) signal() {
+	if w.done != nil {
+		w.done <- struct{}{}
+	} else {
+		w.settle()
+	}
+}
+
+// drop implements op.
+func (w *waiting) drop(generation uint64, o outcome) { w.endExchange(generation, o) }
+
+// reusable reports whether nobody but the caller can still hold w.
+func (w *waiting) reusable() bool {
+	state := w.word.Load() & stateMask
+	return state == stateIdle || state == stateReplied
+}
+
+// await waits until w, which is in a mailbox, is decided or ctx ends. ok means
+// that the handler's result is in the message.
+func (w *waiting) await(ctx context.Context) (o outcome, ok bool) {
+	if stop := ctx.Done(); stop == nil {
+		<-w.done
+	} else {
+		select {
+		case <-w.done:
+		case <-stop:
+			if ran, gone := w.abandon(); gone {
+				w.ctx.end(causeOf(ctx.Err()))
+				return ctxOutcome(ctx, ran), false
+			}
+			<-w.done // a result that is there wins
+		}
+	}
+	if w.word.Load()&stateMask == stateReplied {
+		return outcome{}, true
+	}
+	return w.end, false
+}
+
+func causeOf(err error) uint32 {
+	if err == context.DeadlineExceeded {
+		return endedDeadline
+	}
+	return endedCanceled
+}
+
+// limit makes the next exchange end at the given time by itself, for callers
+// whose ctx has no deadline; zero: it does not. It comes before open, and arm
+// after it.
+func (w *waiting) limit(deadline time.Time) {
+	if deadline.IsZero() {
+		w.deadline.Store(0)
+	} else {
+		w.deadline.Store(int64(deadline.Sub(epoch)))
+	}
+}
+
+// arm starts the timer. It is started once for many exchanges of a pooled
+// message and never stopped: when it fires early, it starts itself anew.
+func (w *waiting) arm() {
+	deadline := w.deadline.Load()
+	if deadline == 0 || !w.armed.CompareAndSwap(false, true) {
+		return
+	}
+	if w.timer == nil {
+		w.timer = time.AfterFunc(time.Hour, w.expire)
+	}
+	w.timer.Reset(time.Until(epoch.Add(time.Duration(deadline))))
+}
+
+// expire is the timer's function.
+func (w *waiting) expire() {
+	word := w.word.Load() // before the deadline, which is stored before the word
+	deadline := w.deadline.Load()
+	if state := word & stateMask; deadline == 0 || state != stateQueued && state != stateRunning {
+		w.armed.Store(false)
+		if again := w.word.Load(); again != word { // an exchange that opened meanwhile may have found it armed
+			w.arm()
+		}
+		return
+	}
+	if left := time.Until(epoch.Add(time.Duration(deadline))); left > 0 {
+		w.timer.Reset(left)
+		return
+	}
+	w.armed.Store(false)
+	if !w.endExchange(word>>stateBits, outcome{err: context.DeadlineExceeded}) {
+		w.arm() // for a later exchange that has found it armed
+	}
+}
+
+// epoch is the zero of times kept as a number; only differences count.
+var epoch = time.Now()

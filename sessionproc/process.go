@@ -1,0 +1,204 @@
+package sessionproc
+
+import (
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Fairness: after so many messages or so long a session's goroutine yields, so
+// that a hot session does not delay others.
+const (
+	burstMessages = 64
+	burstTime     = time.Millisecond
+)
+
+// process is one session: its state and its mailbox. An idle one has no
+// goroutine, and costs this record and its entry in the table.
+type process struct {
+	table *Table
+	kind  *kindCore
+	id    string
+	part  int32
+	state any          // touched by the session's goroutine only
+	last  atomic.Int64 // when it was last used, since epoch
+	born  uint64       // incarnation number on this node
+
+	mu         sync.Mutex  // guards what follows
+	head, tail *envelope   // the mailbox
+	cur        handling    // what its goroutine does
+	act        *handlerCtx // ctx of all its casts
+	ext        *extra
+	queued     int32
+	bytes      int32
+	phase      phase
+	running    bool // a worker has it
+}
+
+// phase is where a session stands in its life.
+type phase uint8
+
+const (
+	phaseStarting phase = iota // its start function waits or runs
+	phaseLive
+	phaseEnding // no more messages; its last handler or Terminate runs
+	phaseGone   // not in the table any more
+)
+
+// handling is a message while its handler runs. A call's message may be in use
+// for another exchange already; the generation tells.
+type handling struct {
+	e          *envelope
+	generation uint64
+	ctx        *handlerCtx
+}
+
+// extra is what only few sessions need.
+type extra struct {
+	reason Reason     // why it ends, from the moment that is known
+	ended  bool       // end was called; otherwise Stop only
+	starts []*starter // that came while this one started or ended
+	onGone []func()   // called once it has gone
+	timers map[*timer]struct{}
+	gone   error // what messages get that come too late; nil: ErrNotFound
+}
+
+func (p *process) extra() *extra {
+	if p.ext == nil {
+		p.ext = new(extra)
+	}
+	return p.ext
+}
+
+// push puts e into the mailbox: ErrOverloaded if it is full, ErrNotFound if the
+// session has ended.
+func (p *process) push(e *envelope) error {
+	p.mu.Lock()
+	if p.phase >= phaseEnding {
+		err := ErrNotFound
+		if p.ext.gone != nil {
+			err = p.ext.gone
+		}
+		p.mu.Unlock()
+		return err
+	}
+	cfg := &p.kind.cfg
+	if int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(e.size) > cfg.MailboxBytes {
+		p.mu.Unlock()
+		return ErrOverloaded
+	}
+	p.appendLocked(e)
+	start := !p.running
+	p.running = true
+	p.mu.Unlock()
+	if start {
+		p.table.workers.run(p)
+	}
+	return nil
+}
+
+func (p *process) appendLocked(e *envelope) {
+	e.next = nil
+	if p.tail == nil {
+		p.head = e
+	} else {
+		p.tail.next = e
+	}
+	p.tail = e
+	p.queued++
+	p.bytes += e.size
+}
+
+// next takes the next message for its goroutine. If there is none the goroutine
+// is done: it no longer has the session, unless the session is to end.
+func (p *process) next() (e *envelope, end bool) {
+	p.mu.Lock()
+	p.cur = handling{}
+	switch {
+	case p.phase == phaseEnding || p.stoppingLocked():
+		p.phase = phaseEnding
+		p.mu.Unlock()
+		return nil, true
+	case p.head == nil:
+		p.running = false
+		p.mu.Unlock()
+		return nil, false
+	}
+	e = p.head
+	p.head = e.next
+	if p.head == nil {
+		p.tail = nil
+	}
+	p.queued--
+	p.bytes -= e.size
+	ctx := e.ctx
+	if ctx == nil {
+		if p.act == nil {
+			p.act = &handlerCtx{p: p}
+		}
+		ctx = p.act
+	}
+	p.cur = handling{e, e.generation(), ctx}
+	p.mu.Unlock()
+	return e, false
+}
+
+// stoppingLocked reports whether Stop was called, so that the handler which
+// runs is the last one.
+func (p *process) stoppingLocked() bool {
+	return p.phase == phaseLive && p.ext != nil && p.ext.reason != ""
+}
+
+// run handles messages until there are none. It runs in at most one goroutine
+// at a time. The one recover for all code of users is here.
+func (p *process) run() {
+	clean := false
+	defer func() {
+		if !clean {
+			p.crashed(recover()) // nil: runtime.Goexit
+		}
+	}()
+	since := time.Time{}
+	for n := 1; ; n++ {
+		e, end := p.next()
+		if end {
+			p.finish()
+		}
+		if e == nil {
+			clean = true
+			return
+		}
+		if !e.noTouch {
+			p.touch()
+		}
+		e.op.run(p)
+		if n%8 == 0 {
+			since = fair(n, since)
+		}
+	}
+}
+
+// fair yields when a burst has lasted long enough.
+func fair(n int, since time.Time) time.Time {
+	now := time.Now()
+	if n%burstMessages == 0 || !since.IsZero() && now.Sub(since) > burstTime {
+		runtime.Gosched()
+		return time.Now()
+	}
+	if since.IsZero() {
+		return now
+	}
+	return since
+}
+
+func (p *process) touch() {
+	if now := p.table.clock.now.Load(); p.last.Load() != now {
+		p.last.Store(now)
+	}
+}
+
+func (p *process) logger() *slog.Logger {
+	return p.table.cfg.Logger.With("session", LogID(p.id), "kind", p.kind.name)
+}

@@ -1,0 +1,342 @@
+package sessionproc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// start is a Message made by KindRef.Start and Ensure.
+type start[Arg any] struct {
+	waiting
+	ref  *KindRef[Arg]
+	what Op
+	arg  Arg
+	sent parcel[Arg]
+	err  error // of the start function
+}
+
+func newStart[Arg any](ref *KindRef[Arg], arg Arg, what Op) *start[Arg] {
+	m := &start[Arg]{ref: ref, what: what, arg: arg}
+	m.op, m.done = m, make(chan struct{}, 1)
+	return m
+}
+
+func (m *start[Arg]) Op() Op         { return m.what }
+func (m *start[Arg]) Kind() string   { return m.ref.name }
+func (m *start[Arg]) Method() string { return "" }
+
+func (m *start[Arg]) AppendPayload(b []byte) ([]byte, bool, error) {
+	b, err := m.ref.arg.encode(b, &m.arg)
+	return b, m.ref.arg.raw, err
+}
+
+// ReadReply is never called: a start has no reply.
+func (m *start[Arg]) ReadReply([]byte, bool) error { return nil }
+
+func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string) error {
+	if _, err := m.ref.arg.pack(&m.sent, &m.arg, false); err != nil {
+		return m.failed(id, outcome{err: err})
+	}
+	from := calling(ctx)
+	if from != nil {
+		if err := from.checkChain(id); err != nil {
+			return m.failed(id, outcome{err: err})
+		}
+	}
+	m.ctx = t.newCtx(ctx, nil, from)
+	deadline, ok := ctx.Deadline()
+	if m.ctx.deadline = deadline; ok {
+		m.limit(time.Time{})
+	} else {
+		m.ctx.deadline = t.clock.in(t.cfg.CallTimeout)
+		m.limit(m.ctx.deadline)
+	}
+	m.open()
+	m.arm()
+	t.place(&starter{w: &m.waiting, part: part, id: id, kind: m.ref.name, ensure: m.what == OpEnsure})
+	o, ok := m.await(ctx)
+	if m.timer != nil {
+		m.timer.Stop() // it would hold m until then
+	}
+	switch {
+	case !ok:
+		return m.failed(id, o)
+	case m.err != nil:
+		return m.failed(id, outcome{err: m.err, maybe: !isBadRequest(m.err)})
+	}
+	return nil
+}
+
+func (m *start[Arg]) failed(id string, o outcome) error {
+	return &OpError{Op: OpStart.String(), ID: id, Kind: m.ref.name, Err: o.err, MaybeExecuted: o.maybe}
+}
+
+// run implements op.
+func (m *start[Arg]) run(p *process) {
+	if !m.begin() {
+		p.startFailed(errGivenUp)
+		return
+	}
+	state, err := m.make(p)
+	p.started(&m.waiting, state, err, &m.err, m.finish)
+}
+
+func (m *start[Arg]) make(p *process) (any, error) {
+	arg, err := m.sent.unpack(m.arg)
+	if err != nil {
+		return nil, badRequest{err}
+	}
+	if k, ok := p.kind.maker.(interface {
+		startWith(context.Context, Arg) (any, error)
+	}); ok {
+		return k.startWith(m.ctx, arg)
+	}
+	payload, err := m.ref.arg.encodeLocal(nil, arg)
+	if err != nil {
+		return nil, badRequest{err}
+	}
+	return p.kind.maker.startEncoded(m.ctx, payload, m.ref.arg.raw, false)
+}
+
+// ensured turns the outcome of an OpEnsure into what Ensure returns.
+func ensured(err error) (started bool, _ error) {
+	if err == nil {
+		return true, nil
+	}
+	if op, ok := err.(*OpError); ok && errors.Is(op.Err, ErrAlreadyStarted) {
+		return false, nil
+	}
+	return false, err
+}
+
+// Ensured is what Ensure returns for the error of an OpEnsure: an
+// ErrAlreadyStarted means that nothing was to do. It serves package node.
+func Ensured(err error) (started bool, _ error) { return ensured(err) }
+
+// errGivenUp is why a session did not start whose starter went first.
+var errGivenUp = errors.New("it was given up before it ran")
+
+// starter is a start on its way to a place in the table.
+type starter struct {
+	w      *waiting
+	part   int
+	id     string
+	kind   string // "": the default kind
+	ensure bool
+}
+
+// place gives the start a place in the table, or its outcome, or has it wait
+// for a session of that ID which just starts or ends. It does not block.
+func (t *Table) place(s *starter) {
+	for s.w.word.Load()&stateMask == stateQueued {
+		p, inserted, err := t.insert(s)
+		switch {
+		case err != nil:
+			s.w.endWith(outcome{err: err})
+			return
+		case inserted:
+			return
+		}
+		p.mu.Lock()
+		switch {
+		case p.phase == phaseStarting || p.phase == phaseEnding || p.stoppingLocked():
+			x := p.extra()
+			x.starts = append(x.starts, s)
+			p.mu.Unlock()
+			return
+		case p.phase == phaseLive:
+			p.mu.Unlock()
+			s.w.endWith(outcome{err: t.exists(p, s)})
+			return
+		}
+		p.mu.Unlock() // gone: it is out of the table by now
+	}
+}
+
+func (t *Table) exists(p *process, s *starter) error {
+	if s.ensure && p.kind.name != t.kindName(s.kind) {
+		return wrongKind(p.kind, t.kindName(s.kind))
+	}
+	return ErrAlreadyStarted
+}
+
+func (t *Table) kindName(name string) string {
+	if name == "" {
+		return t.cfg.DefaultKind
+	}
+	return name
+}
+
+// insert puts a new session into the table, or returns the one that is there.
+// Existence comes before all limits.
+func (t *Table) insert(s *starter) (p *process, inserted bool, err error) {
+	pt := &t.parts[s.part]
+	pt.mu.Lock()
+	if p = pt.m[s.id]; p != nil {
+		pt.mu.Unlock()
+		return p, false, nil
+	}
+	if p, err = t.newProcess(s); err == nil {
+		if pt.m == nil {
+			pt.m = make(map[string]*process)
+		}
+		pt.m[p.id] = p
+	}
+	pt.mu.Unlock()
+	if err != nil {
+		return nil, false, err
+	}
+	t.starts.enter(p)
+	return p, true, nil
+}
+
+func (t *Table) newProcess(s *starter) (*process, error) {
+	if t.closed.Load() || t.starts.refused.Load() {
+		return nil, ErrClosed
+	}
+	name := t.kindName(s.kind)
+	if name == "" {
+		return nil, fmt.Errorf("%w: none was named, and the node has no DefaultKind", ErrUnknownKind)
+	}
+	k := t.kinds[name]
+	if k == nil {
+		return nil, fmt.Errorf("%w: this node was not given kind %q", ErrUnknownKind, name)
+	}
+	if err := k.admit(); err != nil {
+		return nil, err
+	}
+	t.count.Add(1)
+	p := &process{table: t, kind: k, id: strings.Clone(s.id), part: int32(s.part), born: t.born.Add(1), running: true}
+	p.last.Store(t.clock.now.Load())
+	if s.w.ctx != nil {
+		s.w.ctx.p = p
+	}
+	p.appendLocked(&s.w.envelope)
+	return p, nil
+}
+
+// startOnCall starts a missing session for a message whose method says so.
+func (t *Table) startOnCall(part int, id string, k *kindCore, method string) (*process, error) {
+	b := t.binding(k, method)
+	if b == nil || !b.cfg.StartOnCall {
+		return nil, ErrNotFound
+	}
+	w := &zeroStart{}
+	w.op, w.settle = w, func() {}
+	w.ctx = &handlerCtx{deadline: t.clock.in(t.cfg.CallTimeout)}
+	w.open()
+	p, _, err := t.insert(&starter{w: &w.waiting, part: part, id: id, kind: k.name})
+	return p, err
+}
+
+// zeroStart starts a session with the zero argument; nobody waits for it.
+type zeroStart struct{ waiting }
+
+// run implements op.
+func (m *zeroStart) run(p *process) {
+	if !m.begin() {
+		p.startFailed(errGivenUp)
+		return
+	}
+	state, err := p.kind.maker.startEncoded(m.ctx, nil, false, true)
+	p.started(&m.waiting, state, err, new(error), m.finish)
+}
+
+// started records the result of a start function. give answers whoever waits
+// for w; *into is where it finds an error.
+func (p *process) started(w *waiting, state any, err error, into *error, give func()) {
+	w.ctx.end(endedCanceled)
+	if err != nil {
+		*into = err
+		p.startFailed(err)
+		give()
+		return
+	}
+	p.state = state
+	p.mu.Lock()
+	p.phase = phaseLive
+	var starts []*starter
+	if p.stoppingLocked() {
+		p.phase = phaseEnding // who waits to start it waits until it has gone
+	} else {
+		starts = p.takeStartsLocked()
+	}
+	p.mu.Unlock()
+	p.table.starts.leave()
+	give()
+	for _, s := range starts {
+		p.table.place(s)
+	}
+}
+
+func (p *process) takeStartsLocked() []*starter {
+	if p.ext == nil {
+		return nil
+	}
+	starts := p.ext.starts
+	p.ext.starts = nil
+	return starts
+}
+
+// startFailed takes a session that never lived out of the table.
+func (p *process) startFailed(err error) {
+	o := outcome{err: fmt.Errorf("%w: its start failed: %w", ErrNotFound, err)}
+	p.mu.Lock()
+	p.cur = handling{} // the start itself gets its own answer
+	p.phase = phaseEnding
+	p.extra().gone = o.err
+	p.mu.Unlock()
+	p.vanish(o)
+	p.table.starts.leave()
+}
+
+// starts lets at most max start functions run at once, first come first served.
+type starts struct {
+	max     int
+	refused atomic.Bool
+
+	mu      sync.Mutex
+	running int        // guarded by mu
+	queue   []*process // guarded by mu; from first on
+	first   int
+}
+
+// enter has p run its start function, now or in its turn.
+func (s *starts) enter(p *process) {
+	s.mu.Lock()
+	if s.running >= s.max {
+		s.queue = append(s.queue, p)
+		s.mu.Unlock()
+		return
+	}
+	s.running++
+	s.mu.Unlock()
+	p.table.workers.run(p)
+}
+
+// leave gives the place of a finished start to the next one.
+func (s *starts) leave() {
+	s.mu.Lock()
+	if s.first == len(s.queue) {
+		s.queue, s.first = s.queue[:0], 0
+		s.running--
+		s.mu.Unlock()
+		return
+	}
+	p := s.queue[s.first]
+	s.queue[s.first] = nil
+	if s.first++; s.first > 1024 && s.first > len(s.queue)/2 {
+		s.queue, s.first = slices.Delete(s.queue, 0, s.first), 0
+	}
+	s.mu.Unlock()
+	p.table.workers.run(p)
+}
+
+// refuse lets no more sessions start.
+func (s *starts) refuse() { s.refused.Store(true) }

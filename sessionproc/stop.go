@@ -1,0 +1,258 @@
+package sessionproc
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Reason says why a session ended. Session.Stop may give any other text.
+type Reason string
+
+// Reasons of the library.
+const (
+	Stopped    Reason = "stopped"    // its handler called Stop with no reason
+	Terminated Reason = "terminated" // somebody called Terminate
+	Expired    Reason = "expired"    // IdleTimeout
+	Crashed    Reason = "crashed"    // a handler panicked
+	Moved      Reason = "moved"      // its partition is another node's now
+	Closed     Reason = "closed"     // its node has left the cluster
+
+	abrupt Reason = "abrupt" // its node was closed: there is no time for Terminate
+)
+
+// terminator is the optional method of a state that is told of its end, in the
+// session's goroutine, after the last handler. ctx ends after StopTimeout.
+type terminator interface {
+	Terminate(ctx context.Context, reason Reason)
+}
+
+// end begins the end of a session: waiting and running requests get
+// ErrTerminated at once, the running handler's ctx is cancelled, and when that
+// handler has returned Terminate is called. false: it is ending already. done,
+// if not nil, is called when the session has gone.
+func (p *process) end(reason Reason, done func()) bool {
+	p.mu.Lock()
+	if p.phase >= phaseEnding || p.ext != nil && p.ext.ended {
+		if reason == abrupt && p.phase != phaseGone {
+			p.ext.reason = abrupt
+		}
+		p.mu.Unlock()
+		return false
+	}
+	queue, cur := p.beginEndLocked(reason, done)
+	idle := !p.running
+	p.running = true
+	p.mu.Unlock()
+
+	p.drop(queue, cur, outcome{err: reason.err()})
+	if idle {
+		p.endIdle(reason)
+	}
+	return true
+}
+
+// endIdle ends a session that is running in name only: the caller has claimed
+// it. It takes no goroutine unless there is a Terminate to call.
+func (p *process) endIdle(reason Reason) {
+	if _, told := p.state.(terminator); told && reason != abrupt {
+		p.table.workers.run(p)
+	} else {
+		p.vanish(outcome{err: ErrNotFound})
+	}
+}
+
+func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, cur handling) {
+	x := p.extra()
+	x.ended = true
+	if x.reason == "" || reason == abrupt { // a Stop was first
+		x.reason = reason
+	}
+	if done != nil {
+		x.onGone = append(x.onGone, done)
+	}
+	cur = p.cur
+	if p.phase == phaseStarting && cur.e == nil {
+		// The start waits for its turn and stays in the mailbox; there it finds
+		// that it is over.
+		cur = handling{p.head, p.head.generation(), p.head.ctx}
+		queue = p.head.next
+		p.head.next, p.tail = nil, p.head
+		p.queued, p.bytes = 1, p.head.size
+		return queue, cur
+	}
+	if p.phase == phaseLive {
+		p.phase = phaseEnding
+	}
+	return p.takeQueueLocked(), cur
+}
+
+func (p *process) takeQueueLocked() *envelope {
+	queue := p.head
+	p.head, p.tail, p.queued, p.bytes = nil, nil, 0, 0
+	return queue
+}
+
+// drop answers all requests of a session that ends.
+func (p *process) drop(queue *envelope, cur handling, o outcome) {
+	for e := queue; e != nil; {
+		next := e.next
+		e.op.drop(e.generation(), o)
+		e = next
+	}
+	if cur.e != nil {
+		cur.e.op.drop(cur.generation, o)
+	}
+	if cur.ctx != nil {
+		cur.ctx.end(endedCanceled)
+	}
+}
+
+func (r Reason) err() error {
+	if r == Closed || r == abrupt {
+		return ErrClosed
+	}
+	return ErrTerminated
+}
+
+// finish ends a session in its own goroutine, after the last handler.
+func (p *process) finish() {
+	p.mu.Lock()
+	reason := p.ext.reason
+	queue := p.takeQueueLocked()
+	p.mu.Unlock()
+	p.drop(queue, handling{}, outcome{err: reason.err()})
+	if t, ok := p.state.(terminator); ok && reason != abrupt {
+		p.tell(t, reason)
+	}
+	p.vanish(outcome{err: ErrNotFound})
+}
+
+func (p *process) tell(t terminator, reason Reason) {
+	h := &handlerCtx{p: p, deadline: time.Now().Add(p.table.cfg.StopTimeout)}
+	defer h.end(endedCanceled)
+	t.Terminate(h, reason)
+}
+
+// vanish takes a session out of the table and answers whatever still waits for
+// it. Nothing of it runs any more.
+func (p *process) vanish(o outcome) {
+	t := p.table
+	pt := &t.parts[p.part]
+	pt.mu.Lock()
+	delete(pt.m, p.id)
+	pt.mu.Unlock()
+
+	p.mu.Lock()
+	p.phase = phaseGone
+	x := p.extra()
+	x.gone = o.err
+	queue, cur, act := p.takeQueueLocked(), p.cur, p.act
+	starts, onGone, timers := x.starts, x.onGone, x.timers
+	x.starts, x.onGone, x.timers = nil, nil, nil
+	p.mu.Unlock()
+
+	for timer := range timers {
+		timer.stop()
+	}
+	p.kind.live.Add(-1)
+	p.drop(queue, cur, o)
+	if act != nil {
+		act.end(endedCanceled)
+	}
+	t.leave()
+	for _, done := range onGone {
+		done()
+	}
+	for _, s := range starts {
+		t.place(s)
+	}
+}
+
+// crashed contains the panic, or the runtime.Goexit if cause is nil, of a
+// user's code in the session's goroutine: this session ends, and only this.
+func (p *process) crashed(cause any) {
+	reference := newReference()
+	if cause == nil {
+		cause = "runtime.Goexit was called"
+	}
+	p.logger().Error("session crashed", "reference", reference, "panic", cause, "stack", string(debug.Stack()))
+	p.mu.Lock()
+	starting := p.phase == phaseStarting
+	p.mu.Unlock()
+	p.vanish(outcome{err: &CrashError{Reference: reference}})
+	if starting {
+		p.table.starts.leave()
+	}
+}
+
+func newReference() string {
+	var b [5]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// terminate ends session id and calls answer when it has gone, or when its
+// running handler has outlasted StopTimeout; until that handler returns the ID
+// cannot be started anew. It does not block.
+func (t *Table) terminate(part int, id string, answer func(err error)) {
+	p := t.find(part, id)
+	if p == nil {
+		answer(ErrNotFound)
+		return
+	}
+	var once sync.Once
+	give := func(err error) { once.Do(func() { answer(err) }) }
+	stuck := time.AfterFunc(t.cfg.StopTimeout, func() {
+		once.Do(func() {
+			p.logger().Warn("a handler outlasts the end of its session", "after", t.cfg.StopTimeout)
+			answer(nil)
+		})
+	})
+	if !p.end(Terminated, func() { stuck.Stop(); give(nil) }) {
+		stuck.Stop()
+		give(ErrNotFound)
+	}
+}
+
+// sweep finds sessions that have outlived their IdleTimeout: a part of the
+// table at each tick, all of it once a second.
+type sweep struct{ next int }
+
+func (s *sweep) step(t *Table) {
+	now := t.clock.now.Load()
+	for range max(1, len(t.parts)/int(time.Second/tick)) {
+		s.next = (s.next + 1) % len(t.parts)
+		for _, p := range t.parts[s.next].idle(now) {
+			p.expire(now)
+		}
+	}
+}
+
+func (pt *partition) idle(now int64) (idle []*process) {
+	pt.mu.RLock()
+	defer pt.mu.RUnlock()
+	for _, p := range pt.m {
+		if limit := int64(p.kind.cfg.IdleTimeout); limit > 0 && now-p.last.Load() >= limit {
+			idle = append(idle, p)
+		}
+	}
+	return idle
+}
+
+// expire ends the session unless it is in use after all.
+func (p *process) expire(now int64) {
+	p.mu.Lock()
+	idle := !p.running && p.phase == phaseLive && now-p.last.Load() >= int64(p.kind.cfg.IdleTimeout)
+	if idle {
+		p.beginEndLocked(Expired, nil) // nothing runs or waits
+		p.running = true
+	}
+	p.mu.Unlock()
+	if idle {
+		p.endIdle(Expired)
+	}
+}

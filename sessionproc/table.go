@@ -1,0 +1,273 @@
+package sessionproc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// TableConfig configures a Table. Package node makes it of its own Config.
+type TableConfig struct {
+	Partitions  int // of the ring
+	Boot        uint64
+	Kinds       []AnyKind
+	DefaultKind string // for starts that name none
+	CallTimeout time.Duration
+	StopTimeout time.Duration
+	MaxStarting int
+	Cluster     Caller // for Session.Cluster
+	Logger      *slog.Logger
+	Inject      func(context.Context) []byte
+	Extract     func(context.Context, []byte) context.Context
+}
+
+// Table holds the sessions that live on one node. It serves package node, which
+// decides what sessions those are; it knows nothing of other nodes. Its methods
+// are safe for concurrent use.
+type Table struct {
+	cfg     TableConfig
+	kinds   map[string]*kindCore
+	parts   []partition
+	workers workers
+	clock   clock
+	starts  starts
+	born    atomic.Uint64
+	count   atomic.Int64
+	none    chan struct{} // cap 1: signalled when the last session has gone
+	closed  atomic.Bool
+	quit    chan struct{} // ends the loop
+	done    chan struct{} // the loop has ended
+
+	detached *Detached // whose table this is; nil: a real one
+}
+
+// partition is the part of the table that one partition of the ring has.
+type partition struct {
+	mu sync.RWMutex
+	m  map[string]*process // guarded by mu
+}
+
+// NewTable checks the kinds and makes an empty table. The error names every
+// fault of every kind.
+func NewTable(cfg TableConfig) (*Table, error) {
+	t := &Table{cfg: cfg, kinds: map[string]*kindCore{}, parts: make([]partition, cfg.Partitions),
+		none: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	t.starts.max = cfg.MaxStarting
+	var errs []error
+	for _, k := range cfg.Kinds {
+		if k == nil {
+			errs = append(errs, errors.New("a kind is nil"))
+			continue
+		}
+		core := k.core()
+		if t.kinds[core.name] != nil {
+			errs = append(errs, fmt.Errorf("two kinds are named %q", core.name))
+		}
+		t.kinds[core.name] = core
+		errs = append(errs, core.check())
+	}
+	if cfg.DefaultKind != "" && t.kinds[cfg.DefaultKind] == nil {
+		errs = append(errs, fmt.Errorf("DefaultKind %q is not among the Kinds", cfg.DefaultKind))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	t.clock.advance()
+	go t.loop()
+	return t, nil
+}
+
+// Deliver takes m to a session of this table and returns when it has been dealt
+// with. The error is an *OpError; Err is ErrOverloaded if the mailbox is full.
+func (t *Table) Deliver(ctx context.Context, part int, id string, m Message) error {
+	return m.deliver(ctx, t, part, id)
+}
+
+// started reports whether session id is there and its start function has
+// returned.
+func (t *Table) started(part int, id string) bool {
+	p := t.find(part, id)
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.phase == phaseLive
+}
+
+// Len returns how many sessions there are, those that start or end included.
+func (t *Table) Len() int { return int(t.count.Load()) }
+
+// MethodConfig returns what the kind, if this node was given it, says of a
+// method. It serves the caller's side: timeouts and repetitions.
+func (t *Table) MethodConfig(kind, method string) MethodConfig {
+	if b := t.binding(t.kinds[kind], method); b != nil {
+		return b.cfg
+	}
+	return MethodConfig{}
+}
+
+func (t *Table) binding(k *kindCore, method string) *binding {
+	if k == nil {
+		return nil
+	}
+	return k.byName[method]
+}
+
+func (b *binding) timeout(otherwise time.Duration) time.Duration {
+	if b != nil && b.cfg.Timeout > 0 {
+		return b.cfg.Timeout
+	}
+	return otherwise
+}
+
+func (t *Table) find(part int, id string) *process {
+	pt := &t.parts[part]
+	pt.mu.RLock()
+	p := pt.m[id]
+	pt.mu.RUnlock()
+	return p
+}
+
+// resolve finds the session and the handler for a message of a token.
+func (t *Table) resolve(part int, id string, tok *token, op Op) (*process, *binding, error) {
+	p := t.find(part, id)
+	if p == nil {
+		var err error
+		if p, err = t.startOnCall(part, id, t.kinds[tok.kind], tok.name); err != nil {
+			return nil, nil, err
+		}
+	}
+	var b *binding
+	switch k := p.kind; {
+	case k.ref == tok.ref:
+		if tok.index < len(k.bindings) {
+			b = k.bindings[tok.index]
+		}
+	case k.name != tok.kind:
+		return nil, nil, wrongKind(k, tok.kind)
+	default:
+		b = k.byName[tok.name]
+	}
+	if b == nil || b.op != op {
+		return nil, nil, unknownMethod(p.kind, tok.name, op)
+	}
+	return p, b, nil
+}
+
+func wrongKind(k *kindCore, asked string) error {
+	return fmt.Errorf("%w: it is a %q, not a %q", ErrWrongKind, k.name, asked)
+}
+
+func unknownMethod(k *kindCore, name string, op Op) error {
+	return fmt.Errorf("%w: kind %q has no handler of a %v %q", ErrUnknownMethod, k.name, op, name)
+}
+
+// loop advances the clock, ends workers and expires sessions until Close.
+func (t *Table) loop() {
+	defer close(t.done)
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	var sweep sweep
+	for {
+		select {
+		case <-ticker.C:
+		case <-t.quit:
+			return
+		}
+		t.clock.advance()
+		t.workers.reap()
+		sweep.step(t)
+	}
+}
+
+// Close ends every session at once: waiting callers get ErrClosed, running
+// handlers' ctxs are cancelled, Terminate methods are not called. It waits for
+// running handlers until ctx ends; the error tells how many still run.
+func (t *Table) Close(ctx context.Context) error {
+	if t.closed.Swap(true) {
+		<-t.done
+		return nil
+	}
+	close(t.quit)
+	<-t.done
+	for i := range t.parts {
+		t.EndPartition(i, abrupt)
+	}
+	ended := make(chan struct{})
+	go func() { // ends with the last handler
+		defer close(ended)
+		t.awaitNone(context.Background())
+		t.workers.close()
+		t.workers.wait.Wait()
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%d handlers still run: %w", t.count.Load(), ctx.Err())
+	}
+}
+
+// leave counts one session less.
+func (t *Table) leave() {
+	if t.count.Add(-1) == 0 {
+		t.noteNone()
+	}
+}
+
+func (t *Table) noteNone() {
+	select {
+	case t.none <- struct{}{}:
+	default:
+	}
+}
+
+// awaitNone waits until there is no session or ctx ends.
+func (t *Table) awaitNone(ctx context.Context) error {
+	defer t.noteNone() // somebody else may wait; he looks himself
+	for t.count.Load() > 0 {
+		select {
+		case <-t.none:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// EndPartition ends all sessions of a partition without waiting for them, and
+// returns how many. Their Terminate methods are called.
+func (t *Table) EndPartition(part int, reason Reason) int {
+	pt := &t.parts[part]
+	pt.mu.RLock()
+	all := make([]*process, 0, len(pt.m))
+	for _, p := range pt.m {
+		all = append(all, p)
+	}
+	pt.mu.RUnlock()
+	n := 0
+	for _, p := range all {
+		if p.end(reason, nil) {
+			n++
+		}
+	}
+	return n
+}
+
+// Shutdown ends all sessions with the given reason, Terminate methods called,
+// and waits for them until ctx ends; the error tells how many are left.
+func (t *Table) Shutdown(ctx context.Context, reason Reason) error {
+	t.starts.refuse()
+	for i := range t.parts {
+		t.EndPartition(i, reason)
+	}
+	if err := t.awaitNone(ctx); err != nil {
+		return fmt.Errorf("%d sessions have not ended: %w", t.count.Load(), err)
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package sessionproc
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+type (
+	inner   struct{ A int }
+	promote struct {
+		inner
+		B string
+	}
+	pointing struct{ *Outer }
+	Outer    struct{ A int }
+	tree     struct {
+		Left, Right *tree
+		Value       map[string][]int
+	}
+	hidden struct {
+		Open   int
+		secret int
+	}
+	excluded struct {
+		Open   int
+		secret int         `msgpack:"-"`
+		f      func()      `msgpack:"-"`
+		_      [0]func()   // no comparison
+		_      struct{}    `msgpack:",omitempty"`
+		C      chan string `msgpack:"-"`
+	}
+	deep     struct{ List []map[string]*hidden }
+	number   int
+	embedsIt struct{ number }
+	opaque   struct{ n int }
+	halfway  struct{ n int }
+	texted   struct{ n int }
+)
+
+func (o *opaque) EncodeMsgpack(e *msgpack.Encoder) error { return e.EncodeInt(int64(o.n)) }
+func (o *opaque) DecodeMsgpack(d *msgpack.Decoder) (err error) {
+	o.n, err = d.DecodeInt()
+	return err
+}
+func (h *halfway) EncodeMsgpack(e *msgpack.Encoder) error { return e.EncodeInt(int64(h.n)) }
+func (x texted) MarshalText() ([]byte, error)             { return []byte{byte('a' + x.n)}, nil }
+func (x *texted) UnmarshalText(b []byte) error            { x.n = int(b[0] - 'a'); return nil }
+
+func TestCheckTypeNamesTheFieldThatCannotTravel(t *testing.T) {
+	_, _, _ = hidden{}.secret, excluded{}.secret, excluded{}.f
+	for _, c := range []struct {
+		value any
+		err   string // "": accepted
+	}{
+		{0, ""}, {"", ""}, {[]byte{}, ""}, {map[int]string{}, ""}, {[3]*float32{}, ""}, {time.Time{}, ""}, {time.Second, ""},
+		{map[bool]time.Time{}, ""}, {promote{}, ""}, {tree{}, ""}, {excluded{}, ""}, {opaque{}, ""}, {&opaque{}, ""}, {texted{}, ""},
+		{[]texted{}, ""}, {None{}, ""},
+		{func() {}, "func() is a func"},
+		{make(chan int), "chan int is a chan"},
+		{[]any{}, "[]interface {}[] is a interface"},
+		{uintptr(0), "uintptr is a uintptr"},
+		{complex64(0), "complex64"},
+		{hidden{}, "sessionproc.hidden.secret is unexported"},
+		{deep{}, "sessionproc.deep.List[][][].secret is unexported"},
+		{pointing{}, "sessionproc.pointing.Outer is an embedded pointer"},
+		{embedsIt{}, "sessionproc.embedsIt.number is unexported"},
+		{halfway{}, "sessionproc.halfway.n is unexported"},
+		{struct{ E error }{}, ".E is a interface (error)"},
+		{struct{ M map[string]func() }{}, ".M[] is a func"},
+		{map[[2]int]int{}, "has keys of type [2]int"},
+		{map[inner]int{}, "has keys of type sessionproc.inner"},
+		{map[any]int{}, "has keys of type interface {}"},
+	} {
+		err := checkType(reflect.TypeOf(c.value))
+		if c.err == "" {
+			require.NoError(t, err, "%T", c.value)
+		} else {
+			require.ErrorContains(t, err, c.err, "%T", c.value)
+		}
+	}
+	require.ErrorContains(t, checkType(reflect.TypeFor[any]()), "is a interface")
+}
+
+// What is accepted must come back as it went.
+func TestAcceptedTypesSurviveTheirEncoding(t *testing.T) {
+	survives(t, promote{inner{1}, "b"})
+	survives(t, tree{Left: &tree{Value: map[string][]int{"x": {1, 2}}}})
+	survives(t, opaque{7})
+	survives(t, []texted{{1}, {2}})
+	survives(t, [3]*float32{1: new(float32)})
+	survives(t, map[bool]string{true: "yes"})
+	survives(t, map[number]int8{-5: -1})
+	survives(t, []byte{1, 2})
+	survives(t, map[string]int(nil))
+	survives(t, uint64(1<<64-1))
+	survives(t, None{})
+	require.NoError(t, checkType(reflect.TypeFor[excluded]()))
+}
+
+func survives[T any](t *testing.T, v T) {
+	require.NoError(t, checkType(reflect.TypeFor[T]()), "%T", v)
+	c := newCodec[T]()
+	b, err := c.encode([]byte("before"), &v)
+	require.NoError(t, err)
+	require.Equal(t, "before", string(b[:6]))
+	var back T
+	require.NoError(t, c.decode(b[6:], c.raw, &back))
+	require.Equal(t, v, back)
+}

@@ -1,0 +1,124 @@
+package sessionproc
+
+import "context"
+
+// StartOptions says how an untyped start makes a session.
+type StartOptions struct {
+	Kind string // "": the DefaultKind of the session's node
+	Arg  any    // the start function's argument; nil: its zero value
+}
+
+// untyped is a Message of names and values in place of a token.
+type untyped struct {
+	op      Op
+	kind    string
+	method  string
+	request any
+	reply   any
+}
+
+// Untyped makes a Message of names and values. The request is encoded; reply,
+// which may be nil, is a pointer that the reply is decoded into: of calls their
+// handler's, of OpStarted a *bool. It serves package node.
+func Untyped(op Op, kind, method string, request, reply any) Message {
+	return &untyped{op, kind, method, request, reply}
+}
+
+func (m *untyped) Op() Op         { return m.op }
+func (m *untyped) Kind() string   { return m.kind }
+func (m *untyped) Method() string { return m.method }
+
+func (m *untyped) AppendPayload(b []byte) ([]byte, bool, error) {
+	if m.op == OpStarted || m.op == OpTerminate {
+		return b, true, nil
+	}
+	return EncodeValue(b, m.request)
+}
+
+func (m *untyped) ReadReply(payload []byte, raw bool) error {
+	switch {
+	case m.reply == nil:
+		return nil
+	case m.op == OpStarted:
+		*m.reply.(*bool) = len(payload) == 1 && payload[0] == 1
+		return nil
+	}
+	if err := DecodeValue(payload, raw, m.reply); err != nil {
+		return badReply{err}
+	}
+	return nil
+}
+
+// deliver takes the way of a request from another node.
+func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t.binding(t.kinds[m.kind], m.method).timeout(t.cfg.CallTimeout))
+		defer cancel()
+	}
+	payload, raw, err := m.AppendPayload(nil)
+	if err != nil {
+		return m.failed(id, outcome{err: badRequest{err}})
+	}
+	chain, err := CallChain(ctx, id)
+	if err != nil && m.op != OpCast && m.op != OpStarted {
+		return m.failed(id, outcome{err: err})
+	}
+	a := &localAnswer{m: m, done: make(chan outcome, 1)}
+	in := &Inbound{Op: m.op, ID: id, Kind: m.kind, Method: m.method, Payload: payload, Raw: raw, Chain: chain, Answer: a}
+	in.Deadline, _ = ctx.Deadline()
+	if t.cfg.Inject != nil && t.cfg.Extract != nil {
+		in.Values = t.cfg.Extract(context.Background(), t.cfg.Inject(ctx))
+	}
+	t.Serve(part, in)
+	select {
+	case o := <-a.done:
+		if o.err != nil {
+			return m.failed(id, o)
+		}
+		return nil
+	case <-ctx.Done():
+		return m.gaveUp(ctx, in, a, id)
+	}
+}
+
+// gaveUp ends the wait for an answer, unless that is there.
+func (m *untyped) gaveUp(ctx context.Context, in *Inbound, a *localAnswer, id string) error {
+	if m.op == OpTerminate {
+		return m.failed(id, ctxOutcome(ctx, true))
+	}
+	if ran, ok := in.abandon(); ok {
+		in.ctx.end(causeOf(ctx.Err()))
+		return m.failed(id, ctxOutcome(ctx, ran))
+	}
+	if o := <-a.done; o.err != nil {
+		return m.failed(id, o)
+	}
+	return nil
+}
+
+func (m *untyped) failed(id string, o outcome) error {
+	op := m.op
+	if op == OpEnsure {
+		op = OpStart
+	}
+	return &OpError{Op: op.String(), ID: id, Kind: m.kind, Method: m.method, Err: o.err, MaybeExecuted: o.maybe}
+}
+
+// localAnswer gives the outcome of an Inbound to a goroutine that waits.
+type localAnswer struct {
+	m    *untyped
+	done chan outcome // cap 1
+}
+
+func (a *localAnswer) Reply(payload []byte, raw bool) {
+	var o outcome
+	if err := a.m.ReadReply(payload, raw); err != nil {
+		o = outcome{err: err, maybe: true}
+	}
+	a.done <- o
+}
+
+func (a *localAnswer) Ack() { a.done <- outcome{} }
+
+func (a *localAnswer) Fail(err error, maybe, _ bool) { a.done <- outcome{err: err, maybe: maybe} }
