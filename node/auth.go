@@ -1,0 +1,143 @@
+package node
+
+import (
+	"crypto/hmac"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/sessionproc/sessionproc/cluster"
+)
+
+// exporterLabel names the value that both ends of one TLS connection, and nobody else, can derive from it.
+const exporterLabel = "EXPORTER-sessionproc"
+
+// A mismatchError says why this node and another cannot be in one cluster. Its text is for both sides, so it names
+// both by address and never says "my" or "your". It is final: asking again will not help.
+type mismatchError struct{ text string }
+
+func (e *mismatchError) Error() string { return e.text }
+
+// Refused tells that retrying is of no use.
+func (e *mismatchError) Refused() bool { return true }
+
+func mismatchf(format string, a ...any) error { return &mismatchError{fmt.Sprintf(format, a...)} }
+
+// auth makes and checks the hellos of this node; it is transport.Handshake. A hello proves that its sender has the
+// secret and is the end of this very TLS connection: its code covers the connection's exporter, the role (so a code cannot
+// be sent back), and slot, boot and address. Safe for concurrent use.
+type auth struct {
+	self hello // without a code
+	keys keys
+}
+
+// Hello is this node's, for one connection.
+func (a *auth) Hello(conn net.Conn, dialer bool) ([]byte, error) {
+	h := a.self
+	if !a.keys.none() {
+		k := a.keys.list[0]
+		code, err := a.code(k, conn, dialer, &h)
+		if err != nil {
+			return nil, err
+		}
+		h.keyed, h.keyID, h.code = true, k.id, code
+	}
+	return h.append(nil), nil
+}
+
+// code is HMAC-SHA256 over role, exporter, slot, boot and address of the hello h that the dialling or the accepting side says.
+func (a *auth) code(k secretKey, conn net.Conn, byDialer bool, h *hello) ([]byte, error) {
+	secured, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
+	if !ok {
+		return nil, errors.New("a secret, and no TLS on the connection") // a bug of ours
+	}
+	state := secured.ConnectionState()
+	exporter, err := state.ExportKeyingMaterial(exporterLabel, nil, 32)
+	if err != nil {
+		return nil, fmt.Errorf("TLS exporter: %w", err)
+	}
+	role := "acceptor"
+	if byDialer {
+		role = "dialer"
+	}
+	boot := binary.BigEndian.AppendUint64(nil, uint64(h.boot))
+	return k.sign([]byte(role), exporter, []byte(h.slot), boot, []byte(h.addr)), nil
+}
+
+// Check decides whether the peer on conn, whose hello b is, may be one; dialer tells which side this node is. Nothing that
+// only members may know is in its errors before the peer has proved that it has the secret.
+func (a *auth) Check(conn net.Conn, dialer bool, b []byte) (peer string, err error) {
+	h, err := readHello(b)
+	if err != nil {
+		return "", &mismatchError{err.Error()}
+	}
+	if err := a.checkSecret(conn, !dialer, h); err != nil {
+		return "", err
+	}
+	if err := a.checkSettings(h); err != nil {
+		return "", err
+	}
+	if c, ok := conn.(interface{ authenticated() }); ok {
+		c.authenticated()
+	}
+	return cluster.Member{Slot: h.slot, Boot: h.boot}.Name(), nil
+}
+
+// checkSecret verifies the code of a hello said by the dialling or the accepting side. The key is derived for the cluster that the peer names:
+// a peer with this secret and another cluster's name has proved itself, and is told the names.
+func (a *auth) checkSecret(conn net.Conn, byDialer bool, h *hello) error {
+	me, it := a.self.addr, printable(h.addr[:min(len(h.addr), 64)])
+	switch {
+	case a.keys.none() && !h.keyed:
+		return nil
+	case a.keys.none():
+		return mismatchf("the node at %s has a secret, the node at %s has none (Config.Secret)", it, me)
+	case !h.keyed:
+		return mismatchf("the node at %s has a secret, the node at %s has none (Config.Secret)", me, it)
+	}
+	known := false
+	for _, k := range a.keys.list {
+		if k.id != h.keyID {
+			continue
+		}
+		known = true
+		if h.cluster != a.self.cluster {
+			k = newSecretKey(k.secret, h.cluster)
+		}
+		want, err := a.code(k, conn, byDialer, h)
+		if err != nil {
+			return err
+		}
+		if hmac.Equal(want, h.code) {
+			return nil
+		}
+	}
+	if !known {
+		return mismatchf("other secret: the node at %s accepts key %s, the node at %s uses key %s",
+			me, a.keys, it, keyIDText(h.keyID))
+	}
+	return mismatchf("the node at %s did not prove that it has the secret of key %s: its code does not belong to this connection",
+		it, keyIDText(h.keyID))
+}
+
+// checkSettings compares what must be equal in a cluster.
+func (a *auth) checkSettings(h *hello) error {
+	me, it := a.self.addr, printable(h.addr[:min(len(h.addr), 64)])
+	switch s := &a.self; {
+	case h.cluster != s.cluster:
+		return mismatchf("other cluster: the node at %s is in %q, the node at %s in %q (Config.Cluster)",
+			me, s.cluster, it, printable(h.cluster[:min(len(h.cluster), maxName)]))
+	case h.wire[0] > s.wire[1] || h.wire[1] < s.wire[0]:
+		return mismatchf("other wire version: the node at %s speaks %d to %d, the node at %s %d to %d",
+			me, s.wire[0], s.wire[1], it, h.wire[0], h.wire[1])
+	case h.fingerprint != s.fingerprint:
+		return mismatchf("other ring: the node at %s has %s [%016x], the node at %s %s [%016x] (Config.Ring)",
+			me, s.ring, s.fingerprint, it, printable(h.ring[:min(len(h.ring), maxRingText)]), h.fingerprint)
+	}
+	if err := h.valid(); err != nil {
+		return mismatchf("the node at %s says nonsense of itself: %v", it, err)
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/ring"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// Config sets up a Node. Its zero value works: one node on loopback. Negative
+// values are refused with an error that names the field.
+type Config struct {
+	// Bind is the host:port that the node listens at, TCP and UDP: for calls,
+	// for hand-over and for gossip. Port 0 takes a free one. A host of all
+	// interfaces ("0.0.0.0:7946", ":7946") is allowed; the advertised address
+	// is then worked out. Beyond loopback a Secret is needed. Default
+	// "127.0.0.1:0".
+	Bind string
+	// Advertise is the host:port at which the other nodes reach this one, if
+	// it is not Bind. Default: Bind with its real port.
+	Advertise string
+	// Slot is the stable name of this replica; sessions are placed by it, so a
+	// replica that restarts under the same Slot gets the same sessions. Default
+	// host name + ":" + advertised port.
+	Slot string
+	// Cluster names the cluster; nodes of other names are refused. It is part
+	// of all keys. Default "sessionproc".
+	Cluster string
+
+	// Join lists seeds: host:port or DNS names (all their addresses), resolved
+	// at every attempt. The own address among them is ignored. Empty: this node
+	// begins a cluster.
+	Join []string
+	// JoinTimeout is how long Start tries to reach a seed before it warns and
+	// goes on alone (see Ready and AllowAlone). Default 10 s.
+	JoinTimeout time.Duration
+	// AllowAlone makes Ready nil although no seed was ever reached.
+	AllowAlone bool
+
+	// Secret, made by NewSecret, closes the cluster: it encrypts and
+	// authenticates all traffic. Required beyond loopback. Default none.
+	Secret string
+	// AcceptSecrets are taken from other nodes too, while a secret is being
+	// replaced. Default none.
+	AcceptSecrets []string
+	// TLS takes your own certificates for TCP, beside or without Secret. It is
+	// cloned; version, protocols and mutual verification are set, so each
+	// certificate needs the extended key usages of both server and client
+	// authentication, and RootCAs or ClientCAs must be set. Default: with a Secret, ephemeral certificates whose keys the Secret vouches for.
+	TLS *tls.Config
+	// Insecure allows to bind beyond loopback without Secret: whoever reaches
+	// the port reads and changes every session.
+	Insecure bool
+
+	// Network is what the node listens and dials with, in place of the
+	// machine's network: for tests (see package nodetest) and for odd
+	// environments. Default nil: package net. Names in Bind, Advertise and Join
+	// are resolved by package net all the same.
+	Network Network
+
+	// Kinds are the kinds of session that this node can run. Give all replicas
+	// the same ones. Default none: the node only calls sessions of others.
+	Kinds []sessionproc.AnyKind
+	// DefaultKind is the name of the kind for starts that name none. Default
+	// none: such starts fail with ErrUnknownKind.
+	DefaultKind string
+
+	// CallTimeout bounds starts, calls and casts whose ctx has no deadline.
+	// Default 15 s.
+	CallTimeout time.Duration
+	// StopTimeout is how long a running handler may go on after its session
+	// was ended, and a Terminate method may take, before the end is reported
+	// without them. Default 5 s.
+	StopTimeout time.Duration
+	// DrainTimeout bounds Leave when its ctx has no deadline or has ended.
+	// Default 30 s.
+	DrainTimeout time.Duration
+	// MaxStarting bounds the start functions that run at once on this node;
+	// further starts wait their turn. Default 64.
+	MaxStarting int
+
+	// Ring holds the settings of consistent hashing. They must be equal on all
+	// nodes of a cluster, and changing them needs a full stop of the cluster.
+	// Default 1021 partitions, 100 virtual nodes, load 1.25.
+	Ring ring.Config
+	// Gossip is the profile of failure detection. Default cluster.Fast.
+	Gossip cluster.Profile
+	// MaxFrame bounds a request or reply, encoded, in bytes. Default 4 MiB.
+	MaxFrame int
+	// MaxInflight bounds the bytes of requests of other nodes that this node
+	// has not answered yet; beyond it they get ErrOverloaded. Default 256 MiB.
+	MaxInflight int64
+
+	// Logger gets membership and lifecycle at Info, recovered trouble at Warn,
+	// what needs a person at Error. Session IDs appear as LogID only, payloads
+	// never. Default: nothing is logged.
+	Logger *slog.Logger
+	// Inject takes what shall travel with a call, such as a trace context, out
+	// of the caller's ctx: at most 1 KiB. Default nothing.
+	Inject func(ctx context.Context) []byte
+	// Extract makes of it the values of the handler's ctx. Default nothing.
+	Extract func(ctx context.Context, carried []byte) context.Context
+}
+
+func (cfg Config) withDefaults() (Config, error) {
+	if cfg.Bind == "" {
+		cfg.Bind = "127.0.0.1:0"
+	}
+	if cfg.Cluster == "" {
+		cfg.Cluster = "sessionproc"
+	}
+	for _, d := range []struct {
+		name     string
+		value    *time.Duration
+		standard time.Duration
+	}{
+		{"JoinTimeout", &cfg.JoinTimeout, 10 * time.Second},
+		{"CallTimeout", &cfg.CallTimeout, 15 * time.Second},
+		{"StopTimeout", &cfg.StopTimeout, 5 * time.Second},
+		{"DrainTimeout", &cfg.DrainTimeout, 30 * time.Second},
+	} {
+		if *d.value < 0 {
+			return cfg, fmt.Errorf("Config.%s is negative (%v)", d.name, *d.value)
+		}
+		if *d.value == 0 {
+			*d.value = d.standard
+		}
+	}
+	switch {
+	case cfg.MaxStarting < 0:
+		return cfg, fmt.Errorf("Config.MaxStarting is negative (%d)", cfg.MaxStarting)
+	case cfg.MaxStarting == 0:
+		cfg.MaxStarting = 64
+	}
+	if err := cfg.Ring.Validate(); err != nil {
+		return cfg, fmt.Errorf("Config.Ring: %w", err)
+	}
+	if (cfg.Inject == nil) != (cfg.Extract == nil) {
+		return cfg, fmt.Errorf("Config.Inject and Config.Extract go together; one of them is nil")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg, nil
+}

@@ -1,0 +1,156 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/sessionproc/sessionproc/transport"
+)
+
+// Dial connects to the node at addr for calls or bulk data; the hellos come next and are the caller's. An answer that says that the two nodes
+// do not fit is a *transport.RefusedError, here or from the first Read, and so final. ctx ends it, and so does DialTimeout.
+func (e *endpoint) Dial(ctx context.Context, addr string, class transport.Class) (net.Conn, error) {
+	return e.dial(ctx, addr, purposeOfClass(class))
+}
+
+func (e *endpoint) dial(ctx context.Context, addr string, p purpose) (net.Conn, error) {
+	if e.ctx.Err() != nil {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: net.ErrClosed}
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.DialTimeout)
+	defer cancel()
+	raw, err := e.cfg.Network.Dial(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err // names the address
+	}
+	conn := &answeredConn{Conn: raw, addr: addr, plain: e.tls == nil}
+	if e.tls != nil {
+		return e.dialTLS(ctx, conn, p)
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(deadline)
+	}
+	if _, err := conn.Write(appendPreface(nil, p)); err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	_ = conn.SetDeadline(time.Time{})
+	return conn, nil
+}
+
+func (e *endpoint) dialTLS(ctx context.Context, raw *answeredConn, p purpose) (net.Conn, error) {
+	conn := tls.Client(raw, e.tls.clientFor(p, raw.addr))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = raw.Close()
+		err = dialTLSError(raw.addr, err)
+		var final interface{ Refused() bool }
+		if errors.As(err, &final) { // the other node's log has a line too; a refusal of a hello is logged by who exchanges them
+			e.refusals.Log("node: connection not established", raw.RemoteAddr(), err)
+		}
+		return nil, err
+	}
+	if conn.ConnectionState().NegotiatedProtocol != alpnNames[p] {
+		_ = raw.Close()
+		return nil, fmt.Errorf("%s speaks TLS and is no sessionproc node: it did not agree on %s", raw.addr, alpnNames[p])
+	}
+	return &dialledTLS{Conn: conn, addr: raw.addr}, nil
+}
+
+// dialTLSError tells refusals, which are final, from accidents.
+func dialTLSError(addr string, err error) error {
+	var refused *transport.RefusedError
+	var cert *tls.CertificateVerificationError
+	var noTLS tls.RecordHeaderError
+	switch {
+	case errors.As(err, &refused):
+		return refused
+	case isAlert(err):
+		return alertError(addr, err)
+	case errors.As(err, &cert):
+		return certificateError(addr, cert)
+	case errors.As(err, &noTLS):
+		return fmt.Errorf("%s is no sessionproc node with a secret or certificates: it does not answer in TLS", addr)
+	}
+	return fmt.Errorf("TLS with %s: %w", addr, err)
+}
+
+// certificateError is this node's own refusal, and says what to change.
+func certificateError(addr string, err *tls.CertificateVerificationError) error {
+	var name x509.HostnameError
+	switch {
+	case len(err.UnverifiedCertificates) > 0 && err.UnverifiedCertificates[0].Subject.CommonName == ephemeralName:
+		return mismatchf("the node at %s has a secret and no certificate, this node has certificates (Config.TLS)", addr)
+	case errors.As(err, &name):
+		return mismatchf("the certificate of the node at %s is not accepted here: %v "+
+			"(set Config.TLS.ServerName to a name that is in every node's certificate)", addr, err.Err)
+	}
+	return mismatchf("the certificate of the node at %s is not accepted here (Config.TLS): %v", addr, err.Err)
+}
+
+// isAlert reports that err is what the other side's TLS had to say.
+func isAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
+}
+
+func alertError(addr string, err error) error {
+	var op *net.OpError
+	errors.As(err, &op)
+	return &transport.RefusedError{Reason: fmt.Sprintf("the node at %s ended the TLS handshake: %s (Config.TLS, Config.Secret)", addr, printable(op.Err.Error()))}
+}
+
+// A dialledTLS knows that the verdict on a client's certificate comes, in TLS 1.3, in place of the first answer.
+type dialledTLS struct {
+	*tls.Conn
+	addr  string
+	heard bool // only Read's
+}
+
+func (c *dialledTLS) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.heard = true
+	}
+	if err != nil && !c.heard && isAlert(err) {
+		err = alertError(c.addr, err)
+	}
+	return n, err
+}
+
+// An answeredConn looks at the first byte that a dialled node answers with: a refusal, or TLS where plain text was expected, becomes the error that says so.
+// A hello and a TLS record start with other bytes.
+type answeredConn struct {
+	net.Conn
+	addr  string
+	plain bool
+	heard bool // only Read's
+}
+
+func (c *answeredConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.heard || n == 0 {
+		return n, err
+	}
+	c.heard = true
+	switch first := b[0]; {
+	case first == prefaceMagic[0]:
+		reason, err := readRefusal(io.MultiReader(bytes.NewReader(b[:n:n]), c.Conn))
+		if err != nil {
+			return 0, fmt.Errorf("%s began a refusal and did not end it: %w", c.addr, err)
+		}
+		return 0, &transport.RefusedError{Reason: reason}
+	case c.plain && (first == tlsAlert || first == tlsHandshake):
+		return 0, &transport.RefusedError{Reason: fmt.Sprintf("the node at %s speaks TLS: it has a secret or certificates and this node has none "+
+			"(Config.Secret, Config.TLS)", c.addr)}
+	case c.plain && first != 0: // the length of a hello is below 64 KiB
+		return 0, fmt.Errorf("%s is no sessionproc node: its answer starts with % x", c.addr, b[:min(n, 8)])
+	}
+	return n, err
+}

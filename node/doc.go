@@ -1,0 +1,65 @@
+// Package node embeds a member of a session cluster in a program.
+//
+//	n, err := node.Start(ctx, node.Config{
+//		Bind:   "10.0.0.7:7946",
+//		Join:   []string{"10.0.0.8:7946"},
+//		Secret: secret, // made by NewSecret, the same on all nodes
+//		Kinds:  []sessionproc.AnyKind{cart.NewCarts()},
+//	})
+//	defer n.Leave(ctx)
+//
+//	started, err := cart.Carts.Ensure(ctx, n, id, sessionproc.None{})
+//	view, err := cart.Add.Call(ctx, n, id, cart.AddItem{SKU: "tea", Qty: 1})
+//
+// Every session has one process on one node of the cluster: its owner, found by
+// consistent hashing of the session ID. Any node starts, calls, casts to and
+// ends any session by its ID alone; a request for a session that lives elsewhere
+// is forwarded over TCP. A load balancer in front needs no stickiness.
+//
+// # How a call flows
+//
+//	call.go    Deliver: which partition, which owner?      one atomic load, one array index
+//	  here  -> sessionproc: table -> process -> handler -> reply
+//	  there -> transport.Peer.Call
+//	             == TCP ==> serve.go: is it mine? -> sessionproc: table -> process
+//
+// A node that is asked for a session of another answers with the owner it knows,
+// and the caller's node goes there, again and again with back-off until ctx
+// ends. Nodes never forward a request for another node.
+//
+// # What is promised
+//
+//   - While the members stay the same, each session has exactly one process, and
+//     a request from any node reaches it. Of any number of concurrent starts of
+//     an ID one succeeds.
+//   - A handler runs at most once for each call, unless its method is ReadOnly.
+//     After an error sessionproc.MaybeExecuted says whether it may have run; it
+//     is exact for sessions of this node, and true for others unless their
+//     owner, or the fact that nothing was sent, says otherwise.
+//   - Cast returns nil when the message is in the session's mailbox.
+//   - The same value and the same errors.Is, whether the session lives here or
+//     elsewhere.
+//   - No request waits longer than its ctx, or CallTimeout if that has no
+//     deadline. All queues are bounded, and say so with ErrOverloaded.
+//
+// # What is not promised yet
+//
+//   - Sessions do not move. When a node joins, leaves or dies, a part of the
+//     partitions gets another owner (about one in N), and the sessions in them
+//     end: where they lived with reason Moved, or with their node. Later calls
+//     get ErrNotFound.
+//   - For 0.1 to 0.6 s after a change of members, and for the 2.4 to 3.9 s that
+//     it takes to detect a crash, nodes may disagree about the owner. Requests
+//     then wait within their ctx; a session may be started on the new owner
+//     while the old one still runs it for that moment.
+//   - State is in memory only.
+//
+// # Security
+//
+// Session IDs are bearer secrets, so a cluster is closed by default: beyond
+// loopback a node needs a Secret made by NewSecret (or Config.Insecure). It
+// encrypts gossip (AES-256-GCM) and secures TCP (TLS 1.3, and a MAC over the
+// TLS exporter that proves possession of the secret) before anything else is
+// read. A member is trusted fully. Gossip packets are not protected against
+// replay. Session IDs are never logged whole, payloads never.
+package node

@@ -1,0 +1,189 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/transport"
+)
+
+// wireOldest and wireNewest are the versions of everything that goes over a connection that this release speaks.
+const (
+	wireOldest = 1
+	wireNewest = 1
+)
+
+// maxStrangers is how many accepted connections may be unauthenticated at a time.
+const maxStrangers = 64
+
+// endpointConfig is what of Config concerns the port, and what a hello says.
+type endpointConfig struct {
+	Bind, Advertise string // as in Config
+	Cluster         string
+	Slot            string // default: host name ":" advertised port
+	Boot            cluster.Boot
+
+	Wire        [2]uint8 // default wireOldest, wireNewest
+	Fingerprint uint64   // of the ring
+	Ring        string   // the ring in words
+	Kinds       []string
+	Features    uint64
+
+	Secret        string
+	AcceptSecrets []string
+	TLS           *tls.Config
+	Insecure      bool
+
+	DialTimeout      time.Duration // TCP and TLS when dialling; default 3 s
+	HandshakeTimeout time.Duration // from accept until the peer is known; default 5 s
+	Network          Network       // default: the machine's
+	MaxStrangers     int           // connections whose peer is not known yet, in all; default maxStrangers
+	StrangersPerAddr int           // and of one address; default 8
+
+	Logger *slog.Logger // default: discard
+}
+
+func (c endpointConfig) withDefaults() endpointConfig {
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
+	if c.Wire == [2]uint8{} {
+		c.Wire = [2]uint8{wireOldest, wireNewest}
+	}
+	c.DialTimeout = cmp.Or(c.DialTimeout, 3*time.Second)
+	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 5*time.Second)
+	if c.Network == nil {
+		c.Network = new(realNetwork)
+	}
+	c.MaxStrangers = cmp.Or(c.MaxStrangers, maxStrangers)
+	c.StrangersPerAddr = cmp.Or(c.StrangersPerAddr, 8)
+	return c
+}
+
+// An endpoint is the one address of a node: TCP and UDP of one number, who may talk to it, and how it talks to others. It owns both
+// sockets and every connection until its peer is known; from then on the connection belongs to transport or to memberlist.
+type endpoint struct {
+	cfg    endpointConfig
+	addr   netip.AddrPort // advertised
+	tls    *tlsMode       // nil: plain
+	auth   *auth
+	gossip *gossip
+
+	log      *slog.Logger
+	refusals *transport.RefusalLog
+
+	tcp       net.Listener
+	strangers *strangers
+
+	ctx    context.Context // ends in Close
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup // the accept loop and one goroutine for each stranger
+}
+
+// newEndpoint checks the settings, takes the port and starts to read gossip packets; connections wait in the kernel until Serve. ctx bounds
+// the look-up of names.
+func newEndpoint(ctx context.Context, cfg endpointConfig) (*endpoint, error) {
+	cfg = cfg.withDefaults()
+	e := &endpoint{cfg: cfg}
+	ks, err := newKeys(cfg.Cluster, cfg.Secret, cfg.AcceptSecrets)
+	if err != nil {
+		return nil, err
+	}
+	if e.tls, err = newTLSMode(cfg.TLS, !ks.none()); err != nil {
+		return nil, err
+	}
+	here := machine()
+	at, err := here.bind(ctx, cfg.Bind)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkExposure(at, !ks.none(), cfg.TLS != nil, cfg.Insecure); err != nil {
+		return nil, err
+	}
+	tcp, udp, port, err := listenBoth(ctx, cfg.Network, at)
+	if err != nil {
+		return nil, err
+	}
+	at.port = port
+	if err := e.introduce(ctx, here, at, ks); err != nil {
+		_ = tcp.Close()
+		_ = udp.Close()
+		return nil, err
+	}
+	e.tcp = tcp
+	e.strangers = newStrangers(cfg.MaxStrangers, cfg.StrangersPerAddr, cfg.HandshakeTimeout/5)
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.gossip = startGossip(e, udp)
+	return e, nil
+}
+
+// introduce works out what this node says of itself.
+func (e *endpoint) introduce(ctx context.Context, here surroundings, at bindAddr, ks keys) (err error) {
+	if e.addr, err = here.advertise(ctx, e.cfg.Advertise, at); err != nil {
+		return err
+	}
+	slot := e.cfg.Slot
+	if slot == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("Config.Slot: it is not set, and this machine has no host name: %w", err)
+		}
+		slot = host + ":" + strconv.Itoa(int(e.addr.Port()))
+	}
+	self := hello{
+		wire: e.cfg.Wire, cluster: e.cfg.Cluster, slot: slot, boot: e.cfg.Boot, addr: e.addr.String(),
+		fingerprint: e.cfg.Fingerprint, ring: e.cfg.Ring, kinds: e.cfg.Kinds, features: e.cfg.Features,
+	}
+	if err := self.valid(); err != nil {
+		return fmt.Errorf("this node's settings: %w", err)
+	}
+	e.auth = &auth{self: self, keys: ks}
+	e.log = e.cfg.Logger.With("node", slot)
+	e.refusals = transport.NewRefusalLog(e.log)
+	return nil
+}
+
+// Addr is the advertised address, ip:port.
+func (e *endpoint) Addr() string { return e.auth.self.addr }
+
+// Slot is the configured slot or the one that was made up.
+func (e *endpoint) Slot() string { return e.auth.self.slot }
+
+// Handshake makes and checks the hellos of every connection.
+func (e *endpoint) Handshake() transport.Handshake { return e.auth }
+
+// Gossip is what memberlist sends and receives with. Its Shutdown ends gossip only; Close ends it too.
+func (e *endpoint) Gossip() memberlist.NodeAwareTransport { return e.gossip }
+
+// GossipKeys are memberlist's, the first one encrypts; empty without a secret.
+func (e *endpoint) GossipKeys() [][]byte { return e.auth.keys.gossipKeys() }
+
+// KeyIDs name the secrets, the used one first; they are public.
+func (e *endpoint) KeyIDs() []uint32 { return e.auth.keys.ids() }
+
+// Serve starts to accept. accept is given each connection for calls or bulk data, from a goroutine of its own and before any
+// hello was exchanged; the connection is its from then on, and it must close it. Serve returns at once and is called once.
+func (e *endpoint) Serve(accept func(net.Conn, transport.Class)) {
+	e.tasks.Go(func() { e.acceptLoop(accept) })
+}
+
+// Close frees the port and ends every connection that was not handed over. It returns when no goroutine of
+// the endpoint is left. Idempotent.
+func (e *endpoint) Close() error {
+	e.cancel()
+	_ = e.tcp.Close()
+	e.strangers.close()
+	_ = e.gossip.Shutdown()
+	e.tasks.Wait()
+	return nil
+}

@@ -1,0 +1,151 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
+	"github.com/sessionproc/sessionproc/transport/wire"
+)
+
+// ErrSlotInUse is in the error of a Start whose Slot another living node has.
+var ErrSlotInUse = errors.New("slot in use")
+
+// Codes of errors on the wire. They are permanent: append only, never reuse.
+// Those below 16 are the transport's own.
+const (
+	codeNotFound       = 16
+	codeAlreadyStarted = 17
+	codeWrongKind      = 18
+	codeUnknownKind    = 19
+	codeUnknownMethod  = 20
+	codeBadRequest     = 21
+	codeBadReply       = 22
+	codeCrashed        = 23 // extra: the reference
+	codeTerminated     = 24
+	codeOverloaded     = 25
+	codeTooMany        = 26
+	codeCallCycle      = 27
+	codeInvalidID      = 28
+	codeUnavailable    = 29
+	codeUnsupported    = 30
+	codeClosed         = 31
+	codeNamed          = 32 // of NewError; extra: its code
+	codeText           = 33 // any other error of a handler
+	codeDeadline       = 34
+	codeCanceled       = 35
+	codeNotOwner       = 36 // extra: the address of the owner, "" if unknown
+)
+
+// codes pairs sentinels with their codes.
+var codes = []struct {
+	err  error
+	code uint32
+}{
+	{sessionproc.ErrNotFound, codeNotFound},
+	{sessionproc.ErrAlreadyStarted, codeAlreadyStarted},
+	{sessionproc.ErrWrongKind, codeWrongKind},
+	{sessionproc.ErrUnknownKind, codeUnknownKind},
+	{sessionproc.ErrUnknownMethod, codeUnknownMethod},
+	{sessionproc.ErrBadRequest, codeBadRequest},
+	{sessionproc.ErrBadReply, codeBadReply},
+	{sessionproc.ErrCrashed, codeCrashed},
+	{sessionproc.ErrTerminated, codeTerminated},
+	{sessionproc.ErrOverloaded, codeOverloaded},
+	{sessionproc.ErrTooManySessions, codeTooMany},
+	{sessionproc.ErrCallCycle, codeCallCycle},
+	{sessionproc.ErrInvalidID, codeInvalidID},
+	{sessionproc.ErrUnavailable, codeUnavailable},
+	{sessionproc.ErrUnsupported, codeUnsupported},
+	{sessionproc.ErrClosed, codeClosed},
+	{context.DeadlineExceeded, codeDeadline},
+	{context.Canceled, codeCanceled},
+}
+
+// failure is an error on its way over the wire.
+type failure struct {
+	code  uint32
+	text  string
+	maybe bool // the handler may have run
+	extra string
+}
+
+// encodeError prepares what a session answered for the wire.
+func encodeError(err error, maybe bool) failure {
+	f := failure{code: codeText, text: err.Error(), maybe: maybe}
+	if e, ok := errors.AsType[*sessionproc.Error](err); ok {
+		f.code, f.extra = codeNamed, e.Code
+		return f
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			f.code = c.code
+			break
+		}
+	}
+	if e, ok := errors.AsType[*sessionproc.CrashError](err); ok {
+		f.extra = e.Reference
+	}
+	return f
+}
+
+// detail appends what Code and Text do not say.
+func (f failure) detail(b []byte) []byte {
+	b = wire.AppendArrayLen(b, 2)
+	b = wire.AppendBool(b, f.maybe)
+	return wire.AppendString(b, f.extra)
+}
+
+// decodeError reads what the peer's detail appended. Elements that a later
+// release may add are passed over.
+func decodeError(e *transport.Error) failure {
+	f := failure{code: e.Code, text: e.Text}
+	switch e.Code {
+	case transport.CodeOverloaded:
+		f.code, f.text = codeOverloaded, "the node has too many unanswered requests"
+	case transport.CodeUnsupported:
+		f.code = codeUnsupported
+	case transport.CodeClosing:
+		f.code = codeNotOwner
+	case transport.CodeTooLarge:
+		f.code, f.maybe = codeBadReply, true
+	default:
+		r := wire.NewReader(e.Detail)
+		if r.ArrayLen() >= 2 {
+			f.maybe, f.extra = r.Bool(), string(r.Str())
+		}
+		if r.Err() != nil {
+			f.maybe = true
+		}
+	}
+	return f
+}
+
+// err is the failure as an error of this node's caller.
+func (f failure) err() error {
+	switch f.code {
+	case codeNamed:
+		return &sessionproc.Error{Code: f.extra, Text: f.text}
+	case codeCrashed:
+		return &sessionproc.CrashError{Reference: f.extra}
+	}
+	for _, c := range codes {
+		if c.code == f.code {
+			if f.text == "" || f.text == c.err.Error() {
+				return c.err
+			}
+			return &remoteError{f.text, c.err}
+		}
+	}
+	return errors.New(f.text)
+}
+
+// remoteError is a sentinel with the text that another node gave it.
+type remoteError struct {
+	text     string
+	sentinel error
+}
+
+func (e *remoteError) Error() string { return e.text }
+func (e *remoteError) Unwrap() error { return e.sentinel }

@@ -1,0 +1,74 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
+)
+
+// overWire takes an error the way of the wire.
+func overWire(err error, maybe bool) failure {
+	f := encodeError(err, maybe)
+	return decodeError(&transport.Error{Code: f.code, Text: f.text, Detail: f.detail(nil)})
+}
+
+func TestErrorsArriveAsThemselves(t *testing.T) {
+	for _, c := range codes {
+		for _, err := range []error{c.err, fmt.Errorf("%w: with more", c.err)} {
+			for _, maybe := range []bool{false, true} {
+				f := overWire(err, maybe)
+				require.Equal(t, maybe, f.maybe)
+				require.ErrorIs(t, f.err(), c.err)
+				if c.code != codeCrashed { // its text is made of the reference
+					require.EqualError(t, f.err(), err.Error())
+				}
+				for _, other := range codes {
+					if other.err != c.err {
+						require.NotErrorIs(t, f.err(), other.err)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestErrorsOfHandlersArrive(t *testing.T) {
+	soldOut := sessionproc.NewError("sold_out", "sold out")
+	got := overWire(soldOut, true).err()
+	require.ErrorIs(t, got, soldOut)
+	require.EqualError(t, got, "sold out")
+	require.NotErrorIs(t, got, sessionproc.NewError("other", "sold out"))
+	require.EqualError(t, overWire(errors.New("boom"), true).err(), "boom")
+
+	crash := overWire(&sessionproc.CrashError{Reference: "4711"}, true).err()
+	require.ErrorIs(t, crash, sessionproc.ErrCrashed)
+	require.ErrorContains(t, crash, "4711")
+}
+
+func TestCodesAreUniqueAndPinned(t *testing.T) {
+	seen := map[uint32]error{}
+	for _, c := range codes {
+		require.Nil(t, seen[c.code], "code %d twice", c.code)
+		require.GreaterOrEqual(t, c.code, uint32(16), "codes below 16 are the transport's")
+		seen[c.code] = c.err
+	}
+	// A released code never changes its meaning.
+	require.Equal(t, sessionproc.ErrNotFound, seen[16])
+	require.Equal(t, sessionproc.ErrClosed, seen[31])
+	require.Equal(t, context.Canceled, seen[35])
+}
+
+func TestForeignErrorDetailIsTolerated(t *testing.T) {
+	for _, detail := range [][]byte{nil, {0xc1}, {0x92, 0xc3}, {0xdd, 0xff, 0xff, 0xff, 0xff}, []byte("junk")} {
+		f := decodeError(&transport.Error{Code: codeNotFound, Text: "session not found", Detail: detail})
+		require.ErrorIs(t, f.err(), sessionproc.ErrNotFound)
+		require.True(t, f.maybe, "what the owner's word does not exclude may have run")
+	}
+	require.Error(t, decodeError(&transport.Error{Code: 9999, Text: "of a later release"}).err())
+}

@@ -1,0 +1,143 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/transport/wire"
+)
+
+const (
+	maxHello     = 4 << 10 // bytes; transport's limit is a little less
+	maxName      = 255     // bytes of a cluster's name (memberlist's limit for its label) and of a slot
+	maxRingText  = 512     // bytes of the description of a ring
+	maxKindNames = 2 << 10 // bytes of kind names in a hello; what does not fit stays out
+	helloFields  = 12
+	codeSize     = 32 // HMAC-SHA256
+)
+
+// A hello is what a node says of itself before anything else is read. On the wire it is one msgpack array; a later release may add
+// elements behind these, and a reader skips what it does not know.
+type hello struct {
+	wire        [2]uint8 // lowest and highest version of the wire it speaks
+	cluster     string
+	slot        string
+	boot        cluster.Boot
+	addr        string // advertised, ip:port
+	fingerprint uint64
+	ring        string // in words, for errors
+	kinds       []string
+	features    uint64
+	keyed       bool // it has a secret: keyID and code count
+	keyID       uint32
+	code        []byte
+}
+
+// valid refuses what no node would say of itself.
+func (h *hello) valid() error {
+	switch {
+	case !goodName(h.cluster):
+		return fmt.Errorf("cluster name %q: must be 1 to %d printable bytes", printable(h.cluster), maxName)
+	case !goodName(h.slot) || strings.ContainsAny(h.slot, " /"):
+		return fmt.Errorf("slot %q: must be 1 to %d printable bytes, no space and no slash", printable(h.slot), maxName)
+	case h.boot == 0:
+		return errors.New("boot 0")
+	case h.wire[0] == 0 || h.wire[0] > h.wire[1]:
+		return fmt.Errorf("wire versions %d to %d", h.wire[0], h.wire[1])
+	case len(h.ring) > maxRingText || !utf8.ValidString(h.ring):
+		return fmt.Errorf("ring description of %d bytes: at most %d of UTF-8", len(h.ring), maxRingText)
+	case h.keyed && len(h.code) != codeSize:
+		return fmt.Errorf("a code of %d bytes instead of %d", len(h.code), codeSize)
+	}
+	ap, err := netip.ParseAddrPort(h.addr)
+	if err != nil || ap.Port() == 0 || ap.Addr().IsUnspecified() || ap.Addr().Zone() != "" {
+		return fmt.Errorf("address %q: must be ip:port that others can dial", printable(h.addr))
+	}
+	return nil
+}
+
+func goodName(s string) bool {
+	return s != "" && len(s) <= maxName && s == printable(s)
+}
+
+func (h *hello) append(b []byte) []byte {
+	b = wire.AppendArrayLen(b, helloFields)
+	b = wire.AppendUint(b, uint64(h.wire[0]))
+	b = wire.AppendUint(b, uint64(h.wire[1]))
+	b = wire.AppendString(b, h.cluster)
+	b = wire.AppendString(b, h.slot)
+	b = wire.AppendUint(b, uint64(h.boot))
+	b = wire.AppendString(b, h.addr)
+	b = wire.AppendUint(b, h.fingerprint)
+	b = wire.AppendString(b, h.ring)
+	kinds := fittingKinds(h.kinds)
+	b = wire.AppendArrayLen(b, len(kinds))
+	for _, k := range kinds {
+		b = wire.AppendString(b, k)
+	}
+	b = wire.AppendUint(b, h.features)
+	if !h.keyed {
+		return wire.AppendNil(wire.AppendNil(b))
+	}
+	b = wire.AppendUint(b, uint64(h.keyID))
+	return wire.AppendBytes(b, h.code)
+}
+
+// fittingKinds are the first names that fit into maxKindNames.
+func fittingKinds(kinds []string) []string {
+	size := 0
+	for i, k := range kinds {
+		if size += len(k) + 5; size > maxKindNames {
+			return kinds[:i]
+		}
+	}
+	return kinds
+}
+
+// readHello decodes a hello. Every length is checked against what is there, so it allocates at most some dozen times the input,
+// which is at most maxHello. code stays a view of b.
+func readHello(b []byte) (*hello, error) {
+	if len(b) > maxHello {
+		return nil, fmt.Errorf("hello of %d bytes: at most %d", len(b), maxHello)
+	}
+	if err := wire.Check(b); err != nil {
+		return nil, fmt.Errorf("malformed hello: %w", err)
+	}
+	r := wire.NewReader(b)
+	fields := r.ArrayLen()
+	if r.Err() == nil && fields < helloFields {
+		return nil, fmt.Errorf("malformed hello: %d elements, at least %d", fields, helloFields)
+	}
+	var h hello
+	h.wire[0], h.wire[1] = smallUint(&r), smallUint(&r)
+	h.cluster = string(r.Str())
+	h.slot = string(r.Str())
+	h.boot = cluster.Boot(r.Uint())
+	h.addr = string(r.Str())
+	h.fingerprint = r.Uint()
+	h.ring = string(r.Str())
+	for n := r.ArrayLen(); n > 0 && r.Err() == nil; n-- {
+		h.kinds = append(h.kinds, string(r.Str()))
+	}
+	h.features = r.Uint()
+	if h.keyed = !r.Nil(); h.keyed {
+		h.keyID = r.Uint32()
+		h.code = r.Bytes()
+	} else {
+		r.Skip()
+	}
+	for ; fields > helloFields && r.Err() == nil; fields-- {
+		r.Skip()
+	}
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("malformed hello: %w", err)
+	}
+	return &h, nil
+}
+
+// smallUint reads a version; a number beyond a byte is no version that we will ever speak, so the highest stands for it.
+func smallUint(r *wire.Reader) uint8 { return uint8(min(r.Uint(), 255)) }

@@ -1,0 +1,174 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
+)
+
+// Node is one member of a cluster: it runs the sessions whose partitions it
+// owns and reaches all others. Its methods are safe for concurrent use. After
+// Leave or Close they return sessionproc.ErrClosed.
+type Node struct {
+	cfg       Config
+	self      cluster.Member
+	log       *slog.Logger
+	endpoint  *endpoint
+	transport *transport.Transport
+	cluster   *cluster.Cluster
+	table     *sessionproc.Table
+	overload  overload
+
+	routes   atomic.Pointer[routes]
+	mu       sync.Mutex    // guards changes of routes
+	quit     chan struct{} // ends follow
+	followed chan struct{} // follow has ended
+
+	leaving atomic.Bool
+	stop    atomic.Bool   // not a sync.Once: waiting for one stops the time of a synctest bubble
+	stopped chan struct{} // Close has done its work
+}
+
+// Start starts a node and returns when it serves; ctx bounds the starting only.
+// It joins the seeds of Config.Join, trying again for JoinTimeout; if none
+// answers it warns and serves alone, and Ready stays an error until it has met
+// somebody. It fails with an error that says what to change if a setting is
+// wrong, the port is taken, a kind is faulty, a seed refuses this node (other
+// secret, cluster name, ring or release), or Slot is in use (ErrSlotInUse).
+func Start(ctx context.Context, cfg Config) (*Node, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	n := &Node{cfg: cfg, quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{})}
+	n.log = cfg.Logger
+	if err := n.start(ctx); err != nil {
+		n.undo()
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	return n, nil
+}
+
+func (n *Node) start(ctx context.Context) (err error) {
+	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), 0), Wire: [2]uint8{wireOldest, wireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
+	nobody, err := n.newRoutes(&cluster.View{})
+	if err != nil {
+		return err
+	}
+	n.routes.Store(nobody)
+	if n.table, err = n.newTable(nobody.ring.Partitions()); err != nil {
+		return err
+	}
+	if n.endpoint, err = newEndpoint(ctx, n.endpointConfig()); err != nil {
+		return err
+	}
+	n.self.Slot, n.self.Addr, n.self.KeyIDs = n.endpoint.Slot(), n.endpoint.Addr(), n.endpoint.KeyIDs()
+	n.log = n.log.With("node", n.self.Slot)
+	n.transport, err = transport.New(transport.Config{
+		Dial: n.endpoint.Dial, Handshake: n.endpoint.Handshake(), Handler: &server{n},
+		MaxFrame: n.cfg.MaxFrame, MaxInflight: n.cfg.MaxInflight, Logger: n.log,
+		MaxHandshakes: 2 * maxStrangers, MaxHandshakesPerAddr: 2 * maxStrangers, // the endpoint decides
+	})
+	if err != nil {
+		return err
+	}
+	n.endpoint.Serve(n.transport.Accept)
+	if n.cluster, err = n.join(ctx); err != nil {
+		return err
+	}
+	if err := n.checkSlot(); err != nil {
+		return err
+	}
+	if err := n.cluster.SetState(cluster.Serving); err != nil {
+		return err
+	}
+	n.reroute(n.cluster.View())
+	go n.follow()
+	n.log.Info("node serves", "addr", n.self.Addr, "members", len(n.cluster.View().Members))
+	return nil
+}
+
+func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
+	return sessionproc.NewTable(sessionproc.TableConfig{
+		Partitions: partitions, Boot: uint64(n.self.Boot), Kinds: n.cfg.Kinds, DefaultKind: n.cfg.DefaultKind,
+		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,
+		Cluster: n, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
+	})
+}
+
+func (n *Node) endpointConfig() endpointConfig {
+	kinds := make([]string, len(n.cfg.Kinds))
+	for i, k := range n.cfg.Kinds {
+		kinds[i] = k.Name()
+	}
+	return endpointConfig{
+		Bind: n.cfg.Bind, Advertise: n.cfg.Advertise, Cluster: n.cfg.Cluster, Slot: n.cfg.Slot, Boot: n.self.Boot,
+		Wire: n.self.Wire, Fingerprint: n.self.Fingerprint, Ring: n.cfg.Ring.Describe(), Kinds: kinds,
+		Secret: n.cfg.Secret, AcceptSecrets: n.cfg.AcceptSecrets, TLS: n.cfg.TLS, Insecure: n.cfg.Insecure, Logger: n.log,
+		Network: n.cfg.Network,
+	}
+}
+
+func (n *Node) join(ctx context.Context) (*cluster.Cluster, error) {
+	return cluster.Start(ctx, cluster.Config{
+		Name: n.cfg.Cluster, Self: n.self, Transport: n.endpoint.Gossip(), Keys: n.endpoint.GossipKeys(),
+		Join: n.cfg.Join, JoinTimeout: n.cfg.JoinTimeout, AllowAlone: n.cfg.AllowAlone, Profile: n.cfg.Gossip, Logger: n.log,
+		Dial: func(ctx context.Context, addr string) error {
+			_, err := n.transport.Peer(addr).Connect(ctx)
+			return err
+		},
+	})
+}
+
+// checkSlot fails if another living node has this node's slot. A former boot of
+// the same address cannot be alive, as this node has its port.
+func (n *Node) checkSlot() error {
+	for _, m := range n.cluster.View().Boots(n.self.Slot) {
+		if m.Boot != n.self.Boot && m.Addr != n.self.Addr && m.State != cluster.Draining {
+			return fmt.Errorf("%w: %q is the node at %s, this one is at %s; give each replica a Config.Slot of its own",
+				ErrSlotInUse, n.self.Slot, m.Addr, n.self.Addr)
+		}
+	}
+	return nil
+}
+
+// Addr returns the advertised address, host:port.
+func (n *Node) Addr() string { return n.self.Addr }
+
+// Slot returns the stable name of this replica.
+func (n *Node) Slot() string { return n.self.Slot }
+
+// Name returns slot/boot, the name of this run of this replica.
+func (n *Node) Name() string { return n.self.Name() }
+
+// Sessions returns how many sessions live on this node.
+func (n *Node) Sessions() int { return n.table.Len() }
+
+// Why a node is not ready.
+var (
+	errLeaving = errors.New("node: it is leaving the cluster")
+	errAlone   = errors.New("node: none of its seeds has answered yet (Config.Join, Config.AllowAlone)")
+)
+
+// Ready returns nil while the node should get traffic, and otherwise the
+// reason why not: for the readiness probe of a load balancer. A node that is
+// not ready still forwards requests until it is closed.
+func (n *Node) Ready() error {
+	switch {
+	case n.routes.Load().closed:
+		return sessionproc.ErrClosed
+	case n.leaving.Load():
+		return errLeaving
+	case n.cluster.Alone():
+		return errAlone
+	}
+	return nil
+}

@@ -1,0 +1,76 @@
+package node_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+var (
+	counters = sessionproc.KindOf[int]("counter")
+	add      = sessionproc.MethodOf[int, int](counters, "add")
+	bump     = sessionproc.NoticeOf[sessionproc.None](counters, "bump")
+)
+
+type counter struct{ N int }
+
+func newCounters() sessionproc.AnyKind {
+	k := sessionproc.NewKind(counters, func(_ context.Context, n int) (*counter, error) { return &counter{n}, nil }, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, add, func(c *counter, _ context.Context, n int) (int, error) { c.N += n; return c.N, nil })
+	sessionproc.HandleCast(k, bump, func(c *counter, _ context.Context, _ sessionproc.None) { c.N++ })
+	return k
+}
+
+// startNodes starts n nodes that know one another.
+func startNodes(t *testing.T, n int, secret string) []*node.Node {
+	nodes := make([]*node.Node, n)
+	for i := range nodes {
+		cfg := node.Config{Slot: fmt.Sprintf("n%d", i), Secret: secret, Kinds: []sessionproc.AnyKind{newCounters()}, DefaultKind: "counter"}
+		if i > 0 {
+			cfg.Join = []string{nodes[0].Addr()}
+		}
+		var err error
+		nodes[i], err = node.Start(t.Context(), cfg)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, nodes[i].Close()) })
+	}
+	require.Eventually(t, func() bool {
+		for _, n := range nodes {
+			if owners := n.Members(); len(owners) != len(nodes) {
+				return false
+			}
+		}
+		return true
+	}, 5*time.Second, 10*time.Millisecond)
+	return nodes
+}
+
+func TestSessionIsCalledFromAnyNode(t *testing.T) {
+	nodes := startNodes(t, 3, node.NewSecret())
+	time.Sleep(500 * time.Millisecond)
+	ctx := t.Context()
+	for i := range 30 {
+		id := fmt.Sprintf("session-%d", i)
+		require.NoError(t, counters.Start(ctx, nodes[i%3], id, i))
+		require.ErrorIs(t, counters.Start(ctx, nodes[(i+1)%3], id, i), sessionproc.ErrAlreadyStarted)
+		for j, n := range nodes {
+			require.NoError(t, bump.Cast(ctx, n, id, sessionproc.None{}))
+			got, err := add.Call(ctx, n, id, 10)
+			require.NoError(t, err)
+			require.Equal(t, i+11*(j+1), got)
+		}
+		require.NoError(t, nodes[2].Terminate(ctx, id))
+		started, err := nodes[0].Started(ctx, id)
+		require.NoError(t, err)
+		require.False(t, started)
+		_, err = add.Call(ctx, nodes[1], id, 1)
+		require.ErrorIs(t, err, sessionproc.ErrNotFound)
+		require.False(t, sessionproc.MaybeExecuted(err))
+	}
+}

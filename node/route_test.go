@@ -1,0 +1,186 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+var (
+	gates = sessionproc.KindOf[sessionproc.None]("gate")
+	pass  = sessionproc.MethodOf[sessionproc.None, string](gates, "pass")
+	hold  = sessionproc.MethodOf[sessionproc.None, sessionproc.None](gates, "hold")
+)
+
+// gate is a session whose calls of hold wait until they are let go.
+type gate struct{ N int }
+
+func newGates(letGo <-chan struct{}, held *atomic.Int32, read sessionproc.MethodConfig) sessionproc.AnyKind {
+	k := sessionproc.NewKind(gates, func(context.Context, sessionproc.None) (*gate, error) { return &gate{}, nil },
+		sessionproc.KindConfig{Mailbox: 1})
+	sessionproc.HandleCall(k, pass, func(_ *gate, ctx context.Context, _ sessionproc.None) (string, error) {
+		return sessionproc.FromContext(ctx).Incarnation().String(), nil
+	}, read)
+	sessionproc.HandleCall(k, hold, func(_ *gate, ctx context.Context, _ sessionproc.None) (sessionproc.None, error) {
+		held.Add(1)
+		select {
+		case <-letGo:
+		case <-ctx.Done():
+		}
+		return sessionproc.None{}, ctx.Err()
+	}, read)
+	return k
+}
+
+// startPair starts two nodes that see each other.
+func startPair(t *testing.T, letGo <-chan struct{}, held *atomic.Int32, read sessionproc.MethodConfig) (a, b *Node) {
+	start := func(slot string, join ...string) *Node {
+		n, err := Start(t.Context(), Config{Slot: slot, Join: join, Kinds: []sessionproc.AnyKind{newGates(letGo, held, read)},
+			StopTimeout: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = n.Close() })
+		return n
+	}
+	a = start("a")
+	b = start("b", a.Addr())
+	require.Eventually(t, func() bool {
+		return len(a.routes.Load().view.Serving()) == 2 && len(b.routes.Load().view.Serving()) == 2
+	},
+		5*time.Second, time.Millisecond)
+	return a, b
+}
+
+// idOf makes an ID that owner owns.
+func idOf(t *testing.T, owner *Node) string {
+	for i := range 1000 {
+		id := fmt.Sprintf("id-%d", i)
+		if at, err := owner.Where(id); err == nil && at.Local {
+			return id
+		}
+	}
+	t.Fatal("the node owns nothing")
+	return ""
+}
+
+func TestCallFollowsTheOwnerThatAnotherNodeNames(t *testing.T) {
+	var held atomic.Int32
+	a, b := startPair(t, nil, &held, sessionproc.MethodConfig{})
+	c, err := Start(t.Context(), Config{Slot: "c", Join: []string{a.Addr()}, Kinds: []sessionproc.AnyKind{newGates(nil, &held, sessionproc.MethodConfig{})}})
+	require.NoError(t, err)
+	defer c.Close()
+	require.Eventually(t, func() bool {
+		return len(a.routes.Load().view.Serving()) == 3 && len(b.routes.Load().view.Serving()) == 3 && len(c.routes.Load().view.Serving()) == 3
+	}, 5*time.Second, time.Millisecond)
+
+	id := idOf(t, c)
+	require.NoError(t, gates.Start(t.Context(), c, id, sessionproc.None{}))
+	// a believes that everything is b's, as a node does that has not heard of c.
+	stale := *a.routes.Load()
+	stale.owners = make([]*peer, len(stale.owners))
+	for part := range stale.owners {
+		stale.owners[part] = a.peer(b.self)
+	}
+	a.routes.Store(&stale)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, err = pass.Call(ctx, a, id, sessionproc.None{})
+	require.NoError(t, err)
+}
+
+func TestCallWaitsWhileNodesDisagreeAndSaysThatNothingRan(t *testing.T) {
+	var held atomic.Int32
+	a, b := startPair(t, nil, &held, sessionproc.MethodConfig{})
+	id := idOf(t, a)
+	stale := *a.routes.Load()
+	stale.owners = make([]*peer, len(stale.owners))
+	for part := range stale.owners {
+		stale.owners[part] = a.peer(b.self)
+	}
+	a.routes.Store(&stale) // a sends to b, b says that it is a's
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := pass.Call(ctx, a, id, sessionproc.None{})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorIs(t, err, sessionproc.ErrUnavailable)
+	require.False(t, sessionproc.MaybeExecuted(err))
+}
+
+func TestCallToADeadOwnerWaitsForItsDetection(t *testing.T) {
+	var held atomic.Int32
+	// ReadOnly: the first try may get as far as the socket of the dead node.
+	a, b := startPair(t, nil, &held, sessionproc.MethodConfig{ReadOnly: true})
+	id := idOf(t, b)
+	require.NoError(t, gates.Start(t.Context(), a, id, sessionproc.None{}))
+	require.NoError(t, b.Close())
+	_, err := pass.Call(t.Context(), a, id, sessionproc.None{})
+	require.ErrorIs(t, err, sessionproc.ErrNotFound, "its state was in the memory of the node that died")
+	require.NoError(t, gates.Start(t.Context(), a, id, sessionproc.None{}))
+}
+
+func TestCallThatRanAtANodeThatDiedMayHaveBeenExecuted(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		read sessionproc.MethodConfig
+		want error
+	}{
+		{"changes", sessionproc.MethodConfig{}, sessionproc.ErrUnavailable},
+		{"read only, and so repeated", sessionproc.MethodConfig{ReadOnly: true}, sessionproc.ErrNotFound},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var held atomic.Int32
+			letGo := make(chan struct{})
+			defer close(letGo)
+			a, b := startPair(t, letGo, &held, c.read)
+			id := idOf(t, b)
+			require.NoError(t, gates.Start(t.Context(), a, id, sessionproc.None{}))
+			failed := make(chan error, 1)
+			go func() {
+				_, err := hold.Call(t.Context(), a, id, sessionproc.None{})
+				failed <- err
+			}()
+			require.Eventually(t, func() bool { return held.Load() == 1 }, 5*time.Second, time.Millisecond)
+			b.transport.Close() // as a crash does, it ends the connections without an answer
+			_ = b.cluster.Close()
+			err := <-failed
+			require.ErrorIs(t, err, c.want)
+			require.True(t, sessionproc.MaybeExecuted(err))
+		})
+	}
+}
+
+func TestWaitersForAFullMailboxAreBounded(t *testing.T) {
+	var held atomic.Int32
+	letGo := make(chan struct{})
+	a, b := startPair(t, letGo, &held, sessionproc.MethodConfig{})
+	id := idOf(t, b)
+	require.NoError(t, gates.Start(t.Context(), a, id, sessionproc.None{}))
+	const callers = maxOverloadWaiters + 10
+	results := make(chan error, callers)
+	call := func() {
+		_, err := hold.Call(t.Context(), a, id, sessionproc.None{})
+		results <- err
+	}
+	go call()
+	require.Eventually(t, func() bool { return held.Load() == 1 }, 5*time.Second, time.Millisecond)
+	for range callers - 1 {
+		go call()
+	}
+	// One runs, one is in the mailbox of 1, 64 wait at their node.
+	for range callers - maxOverloadWaiters - 2 {
+		err := <-results
+		require.ErrorIs(t, err, sessionproc.ErrOverloaded)
+		require.False(t, sessionproc.MaybeExecuted(err))
+	}
+	close(letGo)
+	for range maxOverloadWaiters + 2 {
+		require.NoError(t, <-results)
+	}
+	require.Empty(t, a.overload.waiters)
+}

@@ -1,0 +1,154 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/ring"
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
+)
+
+// routes is where every partition's sessions are, as this node sees it at one
+// moment. It is immutable; Node.routes holds the present one.
+type routes struct {
+	view   *cluster.View
+	ring   *ring.Ring
+	owners []*peer // by partition; nil: nobody serves
+	closed bool    // the node was closed: no request is taken
+}
+
+// peer is an owner of partitions.
+type peer struct {
+	cluster.Member
+	remote *transport.Peer // nil: this node
+}
+
+// newRoutes places the partitions on the serving members of a view.
+func (n *Node) newRoutes(view *cluster.View) (*routes, error) {
+	serving := view.Serving()
+	slots := make([]string, len(serving))
+	peers := make(map[string]*peer, len(serving))
+	for i, m := range serving {
+		slots[i] = m.Slot
+		peers[m.Slot] = n.peer(m)
+	}
+	table, err := ring.New(n.cfg.Ring, slots)
+	if err != nil {
+		return nil, fmt.Errorf("node: ring of %d members: %w", len(slots), err)
+	}
+	r := &routes{view: view, ring: table, owners: make([]*peer, table.Partitions())}
+	for part := range r.owners {
+		if slot, ok := table.Owner(part); ok {
+			r.owners[part] = peers[slot]
+		}
+	}
+	return r, nil
+}
+
+func (n *Node) peer(m cluster.Member) *peer {
+	if m.Slot == n.self.Slot && m.Boot == n.self.Boot {
+		return &peer{Member: m}
+	}
+	return &peer{Member: m, remote: n.transport.Peer(m.Addr)}
+}
+
+// resettle is how often partitions that are not this node's are looked through
+// for sessions that began while their partition went.
+const resettle = time.Second
+
+// follow keeps the routes up to date with the views, until quit.
+func (n *Node) follow() {
+	defer close(n.followed)
+	ticker := time.NewTicker(resettle)
+	defer ticker.Stop()
+	for {
+		select {
+		case view := <-n.cluster.Updates():
+			n.reroute(view)
+		case <-ticker.C:
+			n.settle(n.routes.Load())
+		case <-n.quit:
+			return
+		}
+	}
+}
+
+// reroute puts a view into effect. Sessions do not move yet: those of
+// partitions that another node owns now end here with reason Moved, so that
+// none runs twice.
+func (n *Node) reroute(view *cluster.View) {
+	next, err := n.newRoutes(view)
+	if err != nil {
+		n.log.Error("the members cannot be placed", "err", err)
+		return
+	}
+	n.mu.Lock()
+	last := n.routes.Load()
+	if last.closed {
+		n.mu.Unlock()
+		return
+	}
+	n.routes.Store(next)
+	n.mu.Unlock()
+	n.forgetPeers(last, next)
+	n.settle(next)
+}
+
+// settle ends the sessions of partitions that are not this node's.
+func (n *Node) settle(r *routes) {
+	ended := 0
+	for part, owner := range r.owners {
+		if owner == nil || owner.remote != nil {
+			ended += n.table.EndPartition(part, sessionproc.Moved)
+		}
+	}
+	if ended > 0 {
+		n.log.Warn("sessions ended: their partitions have another owner now", "sessions", ended)
+	}
+}
+
+// forgetPeers closes the connections to members that are not there any more.
+func (n *Node) forgetPeers(last, next *routes) {
+	if last.view == nil {
+		return
+	}
+	here := make(map[string]bool, len(next.view.Members))
+	for _, m := range next.view.Members {
+		here[m.Addr] = true
+	}
+	for _, m := range last.view.Members {
+		if !here[m.Addr] {
+			n.transport.Forget(m.Addr)
+		}
+	}
+}
+
+// Place is where a session lives or would live.
+type Place struct {
+	Partition int
+	Owner     cluster.Member
+	Local     bool // Owner is this node
+}
+
+// Where returns where this node would send a request for session id, whether
+// or not that session was started. ErrInvalidID for what is no session ID,
+// ErrUnavailable while no member serves.
+func (n *Node) Where(id string) (Place, error) {
+	r, part, err := n.locate(id)
+	if err != nil {
+		return Place{}, opError("where", id, err)
+	}
+	owner := r.owners[part]
+	if owner == nil {
+		return Place{}, opError("where", id, errNoOwner)
+	}
+	return Place{Partition: part, Owner: owner.Member, Local: owner.remote == nil}, nil
+}
+
+// Members returns the members that this node sees, sorted by slot and boot,
+// itself included. The slice is the caller's.
+func (n *Node) Members() []cluster.Member {
+	return append([]cluster.Member(nil), n.cluster.View().Members...)
+}

@@ -1,0 +1,99 @@
+package node
+
+import (
+	"context"
+	"unsafe"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
+)
+
+// server answers the requests of other nodes. It implements transport.Handler
+// and runs on the connections' readers, so it blocks nowhere.
+type server struct{ n *Node }
+
+// inbound is a request of another node on its way to a session. It stays with
+// its transport.Call, which transport uses again for later requests.
+type inbound struct {
+	sessionproc.Inbound
+	call *transport.Call
+}
+
+// Serve gives a request to its session, or says who owns it.
+func (s *server) Serve(c *transport.Call) {
+	r := s.n.routes.Load()
+	id := view(c.ID)
+	if err := sessionproc.ValidID(id); err != nil {
+		fail(c, encodeError(err, false))
+		return
+	}
+	if r.closed {
+		fail(c, failure{code: codeNotOwner})
+		return
+	}
+	part := r.ring.Partition(id)
+	switch owner := r.owners[part]; {
+	case owner == nil:
+		fail(c, failure{code: codeNotOwner})
+	case owner.remote != nil:
+		fail(c, failure{code: codeNotOwner, extra: owner.Addr})
+	default:
+		s.n.table.Serve(part, s.inbound(c, id))
+	}
+}
+
+func (s *server) inbound(c *transport.Call, id string) *sessionproc.Inbound {
+	in, ok := c.Tag.(*inbound)
+	if !ok {
+		in = &inbound{call: c}
+		in.Answer = in
+		c.Tag = in
+	}
+	in.Op = sessionproc.Op(c.Flags & flagOp)
+	in.ID, in.Kind, in.Method = id, view(c.Kind), view(c.Method)
+	in.Raw, in.Payload = c.Flags&flagRaw != 0, c.Payload
+	in.Deadline, in.Chain, in.Values = c.Deadline, c.Chain(), nil
+	if extract := s.n.cfg.Extract; extract != nil && len(c.Trace) > 0 {
+		in.Values = extract(context.Background(), append([]byte(nil), c.Trace...))
+	}
+	return &in.Inbound
+}
+
+// Cancel ends the wait of a caller that has gone.
+func (s *server) Cancel(c *transport.Call) {
+	if in, ok := c.Tag.(*inbound); ok {
+		in.Inbound.Cancel()
+	}
+}
+
+// ServeStream refuses: no release opens streams between nodes yet.
+func (s *server) ServeStream(st *transport.Stream) {
+	st.Close(sessionproc.ErrUnsupported.Error())
+}
+
+// Reply implements sessionproc.Answer.
+func (in *inbound) Reply(payload []byte, raw bool) {
+	var flags uint32
+	if raw {
+		flags = flagRaw
+	}
+	in.call.Reply(flags, payload)
+}
+
+// Ack implements sessionproc.Answer.
+func (in *inbound) Ack() { in.call.Ack() }
+
+// Fail implements sessionproc.Answer.
+func (in *inbound) Fail(err error, maybe, held bool) {
+	if held {
+		in.call.Detach()
+	}
+	fail(in.call, encodeError(err, maybe))
+}
+
+func fail(c *transport.Call, f failure) {
+	c.Fail(f.code, f.text, f.detail(make([]byte, 0, 16+len(f.extra))))
+}
+
+// view is b as a string without a copy; it lasts as long as b.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,0 +1,48 @@
+package node
+
+import (
+	"context"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// Start starts session id. ErrAlreadyStarted if it is there, whatever its
+// kind: of any number of concurrent starts, from any nodes, one succeeds.
+// Arg travels to the owner as msgpack.
+func (n *Node) Start(ctx context.Context, id string, o sessionproc.StartOptions) error {
+	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpStart, o.Kind, "", o.Arg, nil))
+}
+
+// Ensure starts session id unless it is there, and reports whether it did.
+// ErrWrongKind if it is there and of another kind.
+func (n *Node) Ensure(ctx context.Context, id string, o sessionproc.StartOptions) (started bool, err error) {
+	return sessionproc.Ensured(n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpEnsure, o.Kind, "", o.Arg, nil)))
+}
+
+// Started reports whether session id is there. If its owner cannot be asked
+// the answer is an error, never false.
+func (n *Node) Started(ctx context.Context, id string) (started bool, err error) {
+	err = n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpStarted, "", "", nil, &started))
+	return started, err
+}
+
+// Terminate ends session id: its callers, running and queued, get
+// ErrTerminated at once, its running handler's ctx is cancelled, and its
+// Terminate method is called. It returns when the session has gone; for a
+// handler that goes on all the same, after StopTimeout. ErrNotFound if there is
+// no such session.
+func (n *Node) Terminate(ctx context.Context, id string) error {
+	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpTerminate, "", "", nil, nil))
+}
+
+// Call is the untyped form of a token's Call, after net/rpc: it sends request
+// to the method of that name of session id, of whatever kind, and decodes the
+// reply into *reply, which may be nil. Request and reply always travel encoded.
+func (n *Node) Call(ctx context.Context, id, method string, request, reply any) error {
+	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpCall, "", method, request, reply))
+}
+
+// Cast is the untyped form of a token's Cast.
+func (n *Node) Cast(ctx context.Context, id, method string, request any) error {
+	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpCast, "", method, request, nil))
+}

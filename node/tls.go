@@ -1,0 +1,142 @@
+package node
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"time"
+)
+
+// tlsMode is how this node speaks TLS; nil means that it does not. Every connection does a full handshake of TLS 1.3: no session is ever resumed,
+// so an exporter belongs to one connection, and a removed secret or certificate is out at the next connection.
+type tlsMode struct {
+	server *tls.Config
+	client *tls.Config // NextProtos and ServerName are set for each connection
+	certs  bool        // both ends show certificates (Config.TLS)
+}
+
+// newTLSMode takes the user's configuration, or makes a certificate of its own where there is only a secret.
+func newTLSMode(user *tls.Config, secret bool) (*tlsMode, error) {
+	switch {
+	case user != nil:
+		return userTLS(user)
+	case secret:
+		return ephemeralTLS()
+	}
+	return nil, nil
+}
+
+// ephemeralTLS encrypts, and leaves it to the hello to say who is there: the code in a hello covers this connection's exporter, so
+// whoever sits between two nodes with certificates of his own has no code for either side. That is why nobody's certificate is verified here.
+func ephemeralTLS() (*tlsMode, error) {
+	cert, err := ephemeralCertificate()
+	if err != nil {
+		return nil, fmt.Errorf("making a TLS certificate: %w", err)
+	}
+	server := &tls.Config{Certificates: []tls.Certificate{cert}}
+	client := &tls.Config{InsecureSkipVerify: true}
+	return harden(server, client, false), nil
+}
+
+// ephemeralName is the subject of every such certificate.
+const ephemeralName = "sessionproc node with a secret"
+
+func ephemeralCertificate() (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: ephemeralName},
+		NotBefore:    now.Add(-24 * time.Hour),
+		NotAfter:     now.AddDate(100, 0, 0), // nobody looks: it lives as long as the process
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}
+
+// userTLS makes the user's configuration mutual: both ends show a certificate and verify the other's, and where ServerName is set
+// both insist on it, since every node is dialled and so has it in its certificate.
+func userTLS(user *tls.Config) (*tlsMode, error) {
+	if err := checkUserTLS(user); err != nil {
+		return nil, err
+	}
+	server, client := user.Clone(), user.Clone()
+	server.ClientAuth = tls.RequireAndVerifyClientCert
+	if server.ClientCAs == nil {
+		server.ClientCAs = user.RootCAs
+	}
+	if client.RootCAs == nil {
+		client.RootCAs = user.ClientCAs
+	}
+	if name := user.ServerName; name != "" {
+		server.VerifyConnection = func(state tls.ConnectionState) error {
+			if err := state.PeerCertificates[0].VerifyHostname(name); err != nil {
+				return err
+			}
+			if user.VerifyConnection != nil {
+				return user.VerifyConnection(state)
+			}
+			return nil
+		}
+	}
+	return harden(server, client, true), nil
+}
+
+func checkUserTLS(c *tls.Config) error {
+	switch {
+	case c.InsecureSkipVerify:
+		return errors.New("Config.TLS.InsecureSkipVerify is set: anybody could join; give RootCAs, or leave Config.TLS out and use Config.Secret")
+	case c.GetConfigForClient != nil:
+		return errors.New("Config.TLS.GetConfigForClient is set: it could undo the verification; use GetCertificate and GetClientCertificate to renew certificates")
+	case c.MaxVersion != 0 && c.MaxVersion < tls.VersionTLS13:
+		return errors.New("Config.TLS.MaxVersion is below TLS 1.3, and nodes speak nothing older")
+	case len(c.Certificates) == 0 && c.GetCertificate == nil:
+		return errors.New("Config.TLS.Certificates is empty and GetCertificate is not set: a node shows a certificate when it is dialled")
+	case len(c.Certificates) == 0 && c.GetClientCertificate == nil:
+		return errors.New("Config.TLS.Certificates is empty and GetClientCertificate is not set: a node shows a certificate when it dials")
+	case c.RootCAs == nil && c.ClientCAs == nil:
+		return errors.New("Config.TLS.RootCAs is not set: a certificate of any public authority would do; give the pool that signs your nodes")
+	}
+	return nil
+}
+
+func harden(server, client *tls.Config, certs bool) *tlsMode {
+	for _, c := range []*tls.Config{server, client} {
+		c.MinVersion = tls.VersionTLS13
+		c.SessionTicketsDisabled = true
+		c.ClientSessionCache = nil
+	}
+	server.NextProtos = []string{alpnNames[forCalls], alpnNames[forBulk], alpnNames[forGossip]}
+	return &tlsMode{server: server, client: client, certs: certs}
+}
+
+// clientFor is the configuration for dialling addr.
+func (m *tlsMode) clientFor(p purpose, addr string) *tls.Config {
+	c := m.client.Clone()
+	c.NextProtos = []string{alpnNames[p]}
+	if c.ServerName == "" {
+		if host, _, err := net.SplitHostPort(addr); err == nil {
+			c.ServerName = host
+		}
+	}
+	return c
+}
