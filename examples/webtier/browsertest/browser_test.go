@@ -1,0 +1,122 @@
+package browsertest
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+func TestShop(t *testing.T) {
+	browser, url := openBrowser(t), openShop(t)
+	for name, test := range map[string]func(t *testing.T, browser context.Context, url string){
+		"cart follows its browser over all replicas": cartFollows,
+		"works without script":                       worksWithoutScript,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, browser, url) })
+	}
+}
+
+func cartFollows(t *testing.T, browser context.Context, url string) {
+	ann := buyer{t, openTab(t, browser, chromedp.WithNewBrowserContext())}
+	ann.run(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(url))
+	require.Empty(t, ann.cart())
+	require.Equal(t, "0", ann.text(".bar .full b"))
+
+	served, owners := map[string]bool{}, map[string]bool{}
+	for _, button := range []string{addSencha, addMatcha, moreSencha, addMatcha, lessMatcha, moreSencha} {
+		ann.click(button)
+		served[ann.text("#way-now [data-text=served]")] = true
+		owners[ann.text("#way-now [data-text=owner]")] = true
+	}
+	require.Equal(t, []string{"Sencha 3 €26.70", "Matcha 1 €19.50"}, ann.cart())
+	require.Equal(t, "€46.20", ann.text(".total b"))
+	require.Equal(t, "4", ann.text(".bar .full b"))
+	require.Len(t, served, 3, "each replica has served a click")
+	require.Len(t, owners, 1, "and the cart has stayed where it is")
+	requireWayIsDrawn(ann)
+	require.Equal(t, 7, ask[int](ann, `document.querySelectorAll(".trail tbody tr").length`), "the page and six clicks")
+	takePictures(ann)
+
+	ann.run(chromedp.Reload())
+	require.Equal(t, []string{"Sencha 3 €26.70", "Matcha 1 €19.50"}, ann.cart(), "a reload keeps the cart")
+	requireWayIsDrawn(ann)
+
+	bob := buyer{t, openTab(t, browser, chromedp.WithNewBrowserContext())}
+	bob.run(chromedp.Navigate(url))
+	require.Empty(t, bob.cart(), "another browser has another cart")
+	bob.click(addMatcha)
+	require.Equal(t, []string{"Matcha 1 €19.50"}, bob.cart())
+
+	ann.click(emptyCart)
+	require.Empty(t, ann.cart())
+	require.Equal(t, "cart-title", ask[string](ann, `document.activeElement.id`), "the focus is not lost with the button")
+	ann.run(chromedp.Reload())
+	require.Empty(t, ann.cart())
+	bob.run(chromedp.Reload())
+	require.Equal(t, []string{"Matcha 1 €19.50"}, bob.cart(), "and his is untouched")
+}
+
+// requireWayIsDrawn compares the picture with the sentence below it.
+func requireWayIsDrawn(b buyer) {
+	b.t.Helper()
+	served, owner := b.text("#way-now [data-text=served]"), b.text("#way-now [data-text=owner]")
+	marked := func(selector, key string) []string {
+		return ask[[]string](b, `[...document.querySelectorAll("`+selector+`")].map((e) => e.dataset.`+key+`)`)
+	}
+	require.Equal(b.t, []string{served}, marked("[data-node].served", "node"))
+	require.Equal(b.t, []string{owner}, marked("[data-node].owner", "node"))
+	require.Equal(b.t, []string{served}, marked("[data-wire].on", "wire"))
+	way, how := []string{min(served, owner) + "-" + max(served, owner)}, "forwarded"
+	if served == owner {
+		way, how = []string{}, "local"
+	}
+	require.Equal(b.t, way, marked("[data-way].on", "way"))
+	require.Equal(b.t, how, b.text("#way-now [data-text=how]"))
+}
+
+func worksWithoutScript(t *testing.T, browser context.Context, url string) {
+	ctx := openTab(t, browser, chromedp.WithNewBrowserContext())
+	b := buyer{t, ctx}
+	_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	require.NoError(t, err)
+	b.run(chromedp.Navigate(url))
+	press := func(selector string) {
+		_, err := chromedp.RunResponse(ctx, chromedp.Click(chromedp.CSS(selector)))
+		require.NoError(t, err)
+	}
+	press(addSencha)
+	press(moreSencha)
+	require.Equal(t, []string{"Sencha 2 €17.80"}, b.cart())
+	requireWayIsDrawn(b)
+	press(emptyCart)
+	require.Empty(t, b.cart())
+}
+
+// takePictures looks at the page in light and dark, wide and narrow: nothing may
+// stick out sideways. With "go test -artifacts" the pictures stay.
+func takePictures(b buyer) {
+	b.t.Helper()
+	dir := b.t.ArtifactDir()
+	for _, size := range []struct {
+		name          string
+		width, height int64
+	}{{"desktop", 1280, 900}, {"tablet", 768, 1024}, {"phone", 360, 740}} {
+		for _, scheme := range []string{"light", "dark"} {
+			b.run(chromedp.EmulateViewport(size.width, size.height))
+			_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			})
+			require.NoError(b.t, err)
+			require.LessOrEqual(b.t, ask[int64](b, `document.documentElement.scrollWidth`), size.width, "%s sticks out", size.name)
+			png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+			require.NoError(b.t, err)
+			require.NoError(b.t, os.WriteFile(filepath.Join(dir, size.name+"-"+scheme+".png"), png, 0o644))
+		}
+	}
+	b.run(chromedp.EmulateViewport(1280, 900))
+}

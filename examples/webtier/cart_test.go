@@ -1,0 +1,38 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The handlers are plain methods: no node is needed to test them.
+func TestCartKeepsWhatIsAdded(t *testing.T) {
+	c, err := newCart(t.Context(), struct{}{})
+	require.NoError(t, err)
+	for _, row := range []struct {
+		sku  string
+		qty  int
+		want map[string]int
+		err  error
+	}{
+		{"sencha", 2, map[string]int{"sencha": 2}, nil},
+		{"matcha", 1, map[string]int{"sencha": 2, "matcha": 1}, nil},
+		{"sencha", -1, map[string]int{"sencha": 1, "matcha": 1}, nil},
+		{"matcha", -5, map[string]int{"sencha": 1}, nil},
+		{"oolong", -1, map[string]int{"sencha": 1}, nil},
+		{"coffee", 1, nil, ErrNoSuchTea},
+		{"sencha", 99, nil, ErrTooMany},
+		{"sencha", 1 << 62, nil, ErrTooMany},
+		{"sencha", -1 << 63, nil, ErrTooMany},
+		{"sencha", 98, map[string]int{"sencha": 99}, nil},
+	} {
+		got, err := c.add(t.Context(), AddItem{SKU: row.sku, Qty: row.qty})
+		require.ErrorIs(t, err, row.err, "%+d %s", row.qty, row.sku)
+		require.Equal(t, row.want, got.Items, "%+d %s", row.qty, row.sku)
+	}
+	require.NoError(t, c.clear(t.Context(), struct{}{}))
+	view, err := c.look(t.Context(), struct{}{})
+	require.NoError(t, err)
+	require.Empty(t, view.Items)
+}

@@ -1,0 +1,85 @@
+// Turns the page's forms into requests that do not leave it. Without this script
+// the forms still work: the server answers them with the page.
+"use strict";
+(() => {
+  const all = (selector) => document.querySelectorAll(selector);
+  const one = (selector) => document.querySelector(selector);
+  const setText = (selector, text) => all(selector).forEach((e) => { if (e.textContent !== text) e.textContent = text; });
+  const picture = one(".picture");
+  const trailLength = 8;
+
+  // Clicks are sent one after another, so that answers come in their order.
+  let queue = Promise.resolve();
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    event.preventDefault();
+    const body = new URLSearchParams(new FormData(form, event.submitter));
+    queue = queue.then(() => send(form.getAttribute("action"), body, form.dataset.says));
+  });
+
+  async function send(path, body, says) {
+    try {
+      const began = performance.now();
+      const state = await ask(path, { method: "POST", body });
+      showCart(state);
+      showWay(state.hop);
+      addToTrail(says, state.hop, performance.now() - began);
+      one("#alert").hidden = true;
+      one("#says").textContent = `${says}. ${state.count} in the cart, ${state.total}. Served by ${state.hop.served}, the cart lives on ${state.hop.owner}.`;
+    } catch (err) {
+      one("#alert").textContent = err instanceof TypeError ? "The shop does not answer. Is it still running?" : err.message;
+      one("#alert").hidden = false;
+      ask("/cart").then(showCart, () => {}); // the click may have counted
+    }
+  }
+
+  async function ask(path, options) {
+    const answer = await fetch(path, { ...options, headers: { Accept: "application/json" } });
+    if (!answer.ok) throw new Error(answer.status === 422 ? "That is more than we have of that tea." : `The shop answered ${answer.status}.`);
+    return answer.json();
+  }
+
+  function showCart(state) {
+    const focused = document.activeElement;
+    for (const line of state.lines) {
+      setText(`[data-qty="${line.sku}"]`, String(line.qty));
+      setText(`[data-sum="${line.sku}"]`, line.sum);
+      all(`[data-badge="${line.sku}"], [data-line="${line.sku}"]`).forEach((e) => { e.hidden = line.qty === 0; });
+    }
+    setText('[data-text="count"]', String(state.count));
+    setText('[data-text="total"]', state.total);
+    all('[data-when="empty"]').forEach((e) => { e.hidden = state.count > 0; });
+    all('[data-when="full"]').forEach((e) => { e.hidden = state.count === 0; });
+    // What had the focus may be gone with its line.
+    if (focused && focused.closest("[hidden]")) one("#cart-title").focus({ preventScroll: true });
+  }
+
+  function showWay(hop) {
+    for (const name of ["served", "owner", "took", "session", "partition"]) setText(`[data-text="${name}"]`, String(hop[name]));
+    setText('[data-text="how"]', hop.forwarded ? "forwarded" : "local");
+    const on = (selector, key, value, name) => all(selector).forEach((e) => e.classList.toggle(name, e.dataset[key] === value));
+    on("[data-wire]", "wire", hop.served, "on");
+    on("[data-way]", "way", hop.way, "on");
+    on("[data-node]", "node", hop.served, "served");
+    on("[data-node]", "node", hop.owner, "owner");
+    picture.classList.remove("run");
+    void picture.getBoundingClientRect(); // so that the animation starts anew
+    picture.classList.add("run");
+  }
+
+  function addToTrail(says, hop, took) {
+    const body = one(".trail tbody");
+    const row = body.insertRow(0);
+    const cell = (text, className) => { const td = row.insertCell(); td.textContent = text; td.className = className || ""; return td; };
+    const who = (name) => { const b = document.createElement("b"); b.className = "who"; b.textContent = name; cell("").append(b); };
+    cell(says);
+    who(hop.served);
+    who(hop.owner);
+    cell(hop.forwarded ? "forwarded" : "local");
+    cell(hop.took, "num");
+    cell(`${took.toFixed(1)} ms`, "num");
+    while (body.rows.length > trailLength) body.deleteRow(-1);
+  }
+
+})();

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+const (
+	stopTime  = 2 * time.Second // for the last requests of a web server
+	leaveTime = 5 * time.Second // for a node to leave the cluster
+)
+
+// order is what the parent tells a replica: one line of JSON on its standard
+// input, where no list of processes shows the secrets. The input stays open for
+// as long as the replica shall live.
+type order struct {
+	Name      string
+	Secret    string   // of the cluster
+	CookieKey []byte   // the same for all replicas
+	Join      []string // nodes that are there already
+	Replicas  []string // names of all
+	LogLevel  slog.Level
+}
+
+// report is what a replica tells its parent: one line of JSON on its standard
+// output once it listens, and another when it sees all the others.
+type report struct {
+	PID   int
+	Node  string // address of the node
+	HTTP  string // address of the web server
+	Ready bool
+}
+
+// runReplica is the life of one replica: a process with a node, and a web
+// server in front of it. It returns when its parent closes stdin or has died, or
+// on SIGTERM.
+func runReplica(stdin io.Reader, stdout io.Writer) error {
+	// Ctrl-C reaches every process of the terminal: the parent's business.
+	signal.Ignore(os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	in := json.NewDecoder(stdin)
+	var o order
+	if err := in.Decode(&o); err != nil {
+		return fmt.Errorf("read orders: %w", err)
+	}
+	go func() { // ends with the input, at the latest with the process
+		io.Copy(io.Discard, io.MultiReader(in.Buffered(), stdin))
+		stop()
+	}()
+	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: o.LogLevel})).With("replica", o.Name)
+
+	n, err := node.Start(ctx, node.Config{
+		Slot:    o.Name,
+		Cluster: "webtier",
+		Join:    o.Join,
+		Secret:  o.Secret,
+		Kinds:   []sessionproc.AnyKind{NewCarts()},
+		Logger:  logger,
+	})
+	if err != nil {
+		return err
+	}
+	err = serveShop(ctx, n, o, json.NewEncoder(stdout), logger)
+	leave, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	return errors.Join(err, n.Leave(leave))
+}
+
+// serveShop serves the shop until ctx ends, and then until the requests that it
+// has begun are answered.
+func serveShop(ctx context.Context, n *node.Node, o order, out *json.Encoder, logger *slog.Logger) error {
+	shop := &shop{node: n, name: o.Name, replicas: o.Replicas, logger: logger}
+	handler, err := shop.handler(o.CookieKey)
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }() // ended by shut below
+
+	me := report{PID: os.Getpid(), Node: n.Addr(), HTTP: ln.Addr().String()}
+	err = out.Encode(me)
+	if err == nil {
+		err = awaitMembers(ctx, n, len(o.Replicas))
+	}
+	if err == nil {
+		me.Ready = true
+		err = out.Encode(me)
+	}
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-served:
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		err = nil // told to end, perhaps while it waited
+	}
+	return errors.Join(err, shut(srv))
+}
+
+// awaitMembers returns when n is ready and sees want serving members.
+func awaitMembers(ctx context.Context, n *node.Node, want int) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		serving := 0
+		for _, m := range n.Members() {
+			if m.State == cluster.Serving {
+				serving++
+			}
+		}
+		if serving == want && n.Ready() == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,270 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// program is this program, built once for all tests.
+var program string
+
+// The tests that want their ports back run one by one; in parallel, another shop
+// might take one.
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "webtier")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "webtier")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+func TestCheckFindsEveryCartRight(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), program, "-check", "-browsers", "30", "-clicks", "10")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	require.NoError(t, cmd.Run(), "%s%s", &stdout, &stderr)
+	require.Empty(t, stderr.String(), "nobody complains, and no progress is shown where there is no terminal")
+	row := func(name string) string {
+		m := regexp.MustCompile(`(?m)^  ` + name + ` {2,}(.*)$`).FindStringSubmatch(stdout.String())
+		require.NotNil(t, m, "no row %q in\n%s", name, &stdout)
+		return m[1]
+	}
+	require.Regexp(t, `^330 in `, row("requests"))
+	require.Equal(t, "0", row("wrong carts"))
+	require.Equal(t, "0", row("failed requests"))
+	require.Equal(t, "A 110   B 110   C 110", row("served by"))
+	var forwarded int
+	_, err := fmt.Sscan(row("forwarded"), &forwarded)
+	require.NoError(t, err)
+	require.InDelta(t, 2./3, float64(forwarded)/330, 0.15, "the share of requests that came to another node than the session's")
+	require.Contains(t, stdout.String(), "Every cart holds what was clicked.")
+}
+
+func TestWrongFlagsAreRefused(t *testing.T) {
+	for _, args := range [][]string{{"-nonsense"}, {"surplus"}, {"-check", "-browsers", "0"}, {"-check", "-clicks", "-1"}} {
+		cmd := exec.CommandContext(t.Context(), program, args...)
+		out, _ := cmd.CombinedOutput()
+		require.Equal(t, 2, cmd.ProcessState.ExitCode(), "%v\n%s", args, out)
+		require.Contains(t, string(out), "-addr", "the usage")
+	}
+}
+
+// running is a shop that is open, in a process of its own.
+type running struct {
+	cmd    *exec.Cmd
+	url    string
+	pids   []int
+	addrs  []string // of web servers, nodes and balancer
+	stderr string   // file with what they all complained of
+}
+
+func open(t *testing.T, addr string) *running {
+	t.Helper()
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	require.NoError(t, err)
+	defer stderr.Close()
+	s := &running{cmd: exec.Command(program, "-addr", addr), stderr: stderr.Name()}
+	s.cmd.Stderr = stderr // not a pipe: Wait waits for the parent alone
+	stdout, err := s.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, s.cmd.Start())
+	t.Cleanup(func() { s.cmd.Process.Kill() })
+	lines := bufio.NewScanner(stdout)
+	for s.url == "" {
+		require.True(t, lines.Scan(), "the shop named no URL: %s", s.complaints(t))
+		var name, web, node string
+		var pid int
+		if n, _ := fmt.Sscan(lines.Text(), &name, &pid, &web, &node); n == 4 {
+			s.pids, s.addrs = append(s.pids, pid), append(s.addrs, web, node)
+		}
+		_, s.url, _ = strings.Cut(lines.Text(), "open at ")
+	}
+	require.Len(t, s.pids, 3)
+	for _, pid := range s.pids {
+		require.True(t, alive(pid))
+	}
+	u, err := url.Parse(s.url)
+	require.NoError(t, err)
+	s.addrs = append(s.addrs, u.Host)
+	return s
+}
+
+// alive reports whether a process runs; one that nobody has reaped yet does not.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return !os.IsNotExist(err) || !onLinux
+	}
+	_, state, _ := bytes.Cut(stat, []byte(") "))
+	return !bytes.HasPrefix(state, []byte("Z"))
+}
+
+var onLinux = func() bool { _, err := os.Stat("/proc/self/stat"); return err == nil }()
+
+func (s *running) complaints(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(s.stderr)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// end sends a signal on which the shop closes in good order.
+func (s *running) end(t *testing.T, signal os.Signal) {
+	t.Helper()
+	require.NoError(t, s.cmd.Process.Signal(signal))
+	require.NoError(t, s.cmd.Wait(), "exit 0: %s", s.complaints(t))
+	for _, pid := range s.pids {
+		require.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH, "replicas are reaped before the parent ends")
+	}
+}
+
+// requireGone wants every process of the shop ended and every port free.
+func (s *running) requireGone(t *testing.T) {
+	t.Helper()
+	for _, pid := range s.pids {
+		require.Eventually(t, func() bool { return !alive(pid) }, 5*time.Second, 10*time.Millisecond, "replica %d is left over", pid)
+	}
+	for _, addr := range s.addrs {
+		require.Eventually(t, func() bool { return free(addr) }, 5*time.Second, 10*time.Millisecond, "%s is not free", addr)
+	}
+}
+
+// free reports whether addr can be listened at. A process that was killed shows
+// as ended a moment before the last of its threads gives back its sockets.
+func free(addr string) bool {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
+	return ln.Close() == nil
+}
+
+func TestInterruptEndsEverything(t *testing.T) {
+	s := open(t, "127.0.0.1:0")
+	resp, err := http.Get(s.url)
+	require.NoError(t, err)
+	resp.Body.Close()
+	s.end(t, syscall.SIGINT)
+	require.Empty(t, s.complaints(t))
+	s.requireGone(t)
+}
+
+func TestInterruptWhileItStartsEndsEverything(t *testing.T) {
+	for _, after := range []time.Duration{30 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond} {
+		t.Run(after.String(), func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(program, "-addr", "127.0.0.1:0")
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr // a pipe that the replicas hold, too: Wait returns when all are gone
+			require.NoError(t, cmd.Start())
+			time.Sleep(after)
+			require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+			err := cmd.Wait()
+			if status := cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signaled() {
+				require.Equal(t, syscall.SIGINT, status.Signal(), "it came before there was anything to close")
+				return
+			}
+			require.NoError(t, err, "%s", &stderr)
+		})
+	}
+}
+
+func TestKilledParentLeavesNobodyBehind(t *testing.T) {
+	s := open(t, "127.0.0.1:0")
+	require.NoError(t, s.cmd.Process.Kill())
+	require.Error(t, s.cmd.Wait())
+	s.requireGone(t)
+}
+
+func TestShopGoesOnWithoutOneReplica(t *testing.T) {
+	t.Parallel()
+	s := open(t, "127.0.0.1:0")
+	require.NoError(t, syscall.Kill(s.pids[1], syscall.SIGKILL))
+	require.Eventually(t, func() bool {
+		for range 6 {
+			resp, err := http.Get(s.url)
+			if err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusOK {
+				return false
+			}
+		}
+		return true
+	}, 20*time.Second, 50*time.Millisecond)
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGINT))
+	require.Error(t, s.cmd.Wait(), "it says that not all went well")
+	require.Contains(t, s.complaints(t), "replica B")
+}
+
+func TestTakenAddressIsGivenUp(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	s := open(t, ln.Addr().String())
+	require.NotContains(t, s.url, ln.Addr().String())
+	resp, err := http.Get(s.url)
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	s.end(t, syscall.SIGTERM)
+	require.Contains(t, s.complaints(t), "is taken")
+}
+
+func TestRequestsOfOtherSitesAreRefused(t *testing.T) {
+	t.Parallel()
+	s := open(t, "127.0.0.1:0")
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	browser := &http.Client{Jar: jar}
+	post := func(path, form, key, value string) int {
+		r, err := http.NewRequest(http.MethodPost, s.url+path, strings.NewReader(form))
+		require.NoError(t, err)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Accept", "application/json")
+		r.Header.Set(key, value)
+		resp, err := browser.Do(r)
+		require.NoError(t, err)
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	const one = "tea=oolong&qty=1"
+	require.Equal(t, http.StatusForbidden, post("cart/add", one, "Sec-Fetch-Site", "cross-site"))
+	require.Equal(t, http.StatusForbidden, post("cart/add", one, "Origin", "http://elsewhere.example"))
+	require.Equal(t, http.StatusOK, post("cart/add", one, "Sec-Fetch-Site", "same-origin"))
+	require.Equal(t, http.StatusOK, post("cart/add", one, "Origin", strings.TrimSuffix(s.url, "/")), "the balancer keeps the Host")
+
+	require.Equal(t, http.StatusUnprocessableEntity, post("cart/add", "tea=coffee&qty=1", "X", "y"))
+	require.Equal(t, http.StatusUnprocessableEntity, post("cart/add", "tea=oolong&qty=99", "X", "y"))
+	require.Equal(t, http.StatusBadRequest, post("cart/add", "tea=oolong&qty=many", "X", "y"))
+	require.Equal(t, http.StatusBadRequest, post("cart/add", strings.Repeat("x", 5000), "X", "y"))
+	s.end(t, syscall.SIGINT)
+}
