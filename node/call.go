@@ -40,8 +40,11 @@ func (n *Node) locate(id string) (*routes, int, error) {
 	return r, r.ring.Partition(id), nil
 }
 
-// errNoOwner is why a request waits while no member serves.
-var errNoOwner = fmt.Errorf("%w: no member serves", sessionproc.ErrUnavailable)
+// Why a request waits.
+var (
+	errNoOwner = fmt.Errorf("%w: no member serves", sessionproc.ErrUnavailable)
+	errDiffer  = fmt.Errorf("%w: views of the members differ", sessionproc.ErrUnavailable)
+)
 
 // route sends m to the owner, after redirects and again after whatever surely
 // did not run it, until ctx ends.
@@ -56,14 +59,14 @@ func (n *Node) route(ctx context.Context, id string, m sessionproc.Message) erro
 	try := attempt{node: n, id: id, m: m, out: out}
 	defer try.stopWaiting()
 	for {
-		err, maybe, again := try.once(ctx)
+		v := try.once(ctx)
 		switch {
-		case err == nil:
+		case v.err == nil:
 			return nil
-		case !again:
-			return failed(m, id, err, maybe)
-		case !pause(ctx, try.backOff(err)):
-			return failed(m, id, fmt.Errorf("%w (%w)", ctx.Err(), err), maybe)
+		case !v.again:
+			return failed(m, id, v.err, v.maybe)
+		case !pause(ctx, try.backOff(v.err)):
+			return failed(m, id, fmt.Errorf("%w (%w)", ctx.Err(), v.err), v.maybe)
 		}
 	}
 }
@@ -80,78 +83,89 @@ type attempt struct {
 	ran     bool // a try may have run the handler (ReadOnly only)
 }
 
-// once tries the owner. again: it surely did not run, or may run twice.
-func (a *attempt) once(ctx context.Context) (err error, maybe, again bool) {
+// verdict is what came of one try.
+type verdict struct {
+	err   error
+	maybe bool // the handler may have run
+	again bool // it surely did not run, or may run twice: try again
+}
+
+// once tries the owner.
+func (a *attempt) once(ctx context.Context) verdict {
 	n := a.node
 	r, part, err := n.locate(a.id)
 	if err != nil {
-		return err, a.ran, false
+		return verdict{err: err, maybe: a.ran}
 	}
 	var target *transport.Peer
 	switch owner := r.owners[part]; {
 	case a.hint != "":
 		target, a.hint = n.transport.Peer(a.hint), ""
 	case owner == nil:
-		return errNoOwner, a.ran, true
+		return verdict{errNoOwner, a.ran, true}
 	case owner.remote == nil:
 		err := n.table.Deliver(ctx, part, a.id, a.m)
-		if err == nil || !full(a.m, err) {
-			return cause(err), sessionproc.MaybeExecuted(err) || a.ran, false
+		if err != nil && full(a.m, err) {
+			return a.overloaded(cause(err))
 		}
-		return a.overloaded(cause(err))
+		return verdict{err: cause(err), maybe: sessionproc.MaybeExecuted(err) || a.ran}
 	default:
 		target = owner.remote
 	}
-	err = n.send(ctx, target, a.m, &a.out.request)
-	return a.judge(ctx, err)
+	if err := n.send(ctx, target, a.m, &a.out.request); err != nil {
+		return a.judge(ctx, err)
+	}
+	return verdict{}
 }
 
-// judge decides what the outcome of sending means for the next try.
-func (a *attempt) judge(ctx context.Context, err error) (_ error, maybe, again bool) {
-	if err == nil {
-		return nil, false, false
-	}
+// judge decides what a failure to send, or a peer's error, means for the next
+// try.
+func (a *attempt) judge(ctx context.Context, err error) verdict {
 	if peer, ok := errors.AsType[*transport.Error](err); ok {
-		f := decodeError(peer)
-		switch {
-		case f.code == codeNotOwner:
-			if f.extra != a.node.self.Addr {
-				a.hint = f.extra
-			}
-			return fmt.Errorf("%w: views of the members differ", sessionproc.ErrUnavailable), a.ran, true
-		case f.code == codeOverloaded && a.m.Op() == sessionproc.OpCall && !f.maybe:
-			return a.overloaded(f.err())
-		}
-		return f.err(), f.maybe || a.ran, false
+		return a.answered(decodeError(peer))
 	}
 	if ctx.Err() != nil {
-		return ctx.Err(), transport.Sent(err) || a.ran, false
+		return verdict{err: ctx.Err(), maybe: transport.Sent(err) || a.ran}
 	}
 	if bad, ok := errors.AsType[*replyError](err); ok {
-		return bad.err, true, false
+		return verdict{err: bad.err, maybe: true}
 	}
 	unreachable := fmt.Errorf("%w: %w", sessionproc.ErrUnavailable, err)
 	if errors.Is(err, transport.ErrClosed) && a.node.routes.Load().closed {
 		unreachable = sessionproc.ErrClosed
 	}
 	if !transport.Sent(err) {
-		return unreachable, a.ran, true
+		return verdict{unreachable, a.ran, true}
 	}
 	if a.node.table.MethodConfig(a.m.Kind(), a.m.Method()).ReadOnly {
 		a.ran = true
-		return unreachable, true, true
+		return verdict{unreachable, true, true}
 	}
-	return unreachable, true, false
+	return verdict{err: unreachable, maybe: true}
+}
+
+// answered decides the same for the answer of a peer.
+func (a *attempt) answered(f failure) verdict {
+	switch {
+	case f.code == codeNotOwner:
+		if f.extra != a.node.self.Addr {
+			a.hint = f.extra
+		}
+		return verdict{errDiffer, a.ran, true}
+	case f.code == codeOverloaded && a.m.Op() == sessionproc.OpCall && !f.maybe:
+		return a.overloaded(f.err())
+	}
+	return verdict{err: f.err(), maybe: f.maybe || a.ran}
 }
 
 // overloaded makes a call wait for a full mailbox, among a bounded number.
-func (a *attempt) overloaded(err error) (_ error, maybe, again bool) {
+func (a *attempt) overloaded(err error) verdict {
 	if !a.waiting {
 		if a.waiting = a.node.overload.enter(a.id); !a.waiting {
-			return fmt.Errorf("%w, and %d calls of this node wait already", err, maxOverloadWaiters), a.ran, false
+			return verdict{err: fmt.Errorf("%w, and %d calls of this node wait already", err, maxOverloadWaiters), maybe: a.ran}
 		}
 	}
-	return err, a.ran, true
+	return verdict{err, a.ran, true}
 }
 
 func (a *attempt) stopWaiting() {
@@ -225,81 +239,6 @@ func (n *Node) withTimeout(ctx context.Context, m sessionproc.Message) (context.
 	}
 	return context.WithTimeout(ctx, timeout)
 }
-
-// Flags of a request and its reply. They are on the wire.
-const (
-	flagOp  = 0x0f // sessionproc.Op
-	flagRaw = 0x10 // the payload is bytes, not msgpack
-)
-
-// outgoing is a request with its encoded payload, pooled.
-type outgoing struct {
-	request transport.Request
-	buf     []byte
-}
-
-var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
-
-// maxPooledPayload is the largest payload, in bytes, whose memory is kept.
-const maxPooledPayload = 64 << 10
-
-// pack encodes m once for all tries.
-func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*outgoing, error) {
-	chain, err := sessionproc.CallChain(ctx, id)
-	switch m.Op() {
-	case sessionproc.OpCast, sessionproc.OpStarted:
-		chain = nil // nobody waits for another one's handler
-	default:
-		if err != nil {
-			return nil, err
-		}
-	}
-	out := outgoings.Get().(*outgoing)
-	payload, raw, err := m.AppendPayload(out.buf[:0])
-	if err != nil {
-		return nil, err
-	}
-	out.buf = payload
-	out.request = transport.Request{ID: id, Kind: m.Kind(), Method: m.Method(), Flags: uint32(m.Op()), Chain: chain, Payload: payload}
-	if raw {
-		out.request.Flags |= flagRaw
-	}
-	if n.cfg.Inject != nil {
-		out.request.Trace = n.cfg.Inject(ctx)
-	}
-	return out, nil
-}
-
-func (o *outgoing) release() {
-	o.request = transport.Request{}
-	if cap(o.buf) <= maxPooledPayload {
-		outgoings.Put(o)
-	}
-}
-
-// send makes one exchange with a peer.
-func (n *Node) send(ctx context.Context, peer *transport.Peer, m sessionproc.Message, r *transport.Request) error {
-	if m.Op() == sessionproc.OpCast {
-		return peer.Cast(ctx, r)
-	}
-	reply, err := peer.Call(ctx, r)
-	if err != nil {
-		return err
-	}
-	defer reply.Release()
-	if m.Op() == sessionproc.OpStart || m.Op() == sessionproc.OpEnsure {
-		return nil
-	}
-	if err := m.ReadReply(reply.Payload, reply.Flags&flagRaw != 0); err != nil {
-		return &replyError{err}
-	}
-	return nil
-}
-
-// replyError is a reply that does not decode here: the handler has run.
-type replyError struct{ err error }
-
-func (e *replyError) Error() string { return e.err.Error() }
 
 // maxOverloadWaiters bounds the calls that wait for the mailbox of one session.
 const maxOverloadWaiters = 64

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -90,7 +91,9 @@ type Config struct {
 	Ring ring.Config
 	// Gossip is the profile of failure detection. Default cluster.Fast.
 	Gossip cluster.Profile
-	// MaxFrame bounds a request or reply, encoded, in bytes. Default 4 MiB.
+	// MaxFrame bounds a request or reply, encoded and with 4 KiB for its header,
+	// in bytes: beyond it they fail with ErrBadRequest or ErrBadReply. Equal on
+	// all nodes; at least 64 KiB. Default 4 MiB.
 	MaxFrame int
 	// MaxInflight bounds the bytes of requests of other nodes that this node
 	// has not answered yet; beyond it they get ErrOverloaded. Default 256 MiB.
@@ -125,7 +128,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		{"DrainTimeout", &cfg.DrainTimeout, 30 * time.Second},
 	} {
 		if *d.value < 0 {
-			return cfg, fmt.Errorf("Config.%s is negative (%v)", d.name, *d.value)
+			return cfg, fmt.Errorf("negative Config.%s (%v)", d.name, *d.value)
 		}
 		if *d.value == 0 {
 			*d.value = d.standard
@@ -133,15 +136,21 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	switch {
 	case cfg.MaxStarting < 0:
-		return cfg, fmt.Errorf("Config.MaxStarting is negative (%d)", cfg.MaxStarting)
+		return cfg, fmt.Errorf("negative Config.MaxStarting (%d)", cfg.MaxStarting)
 	case cfg.MaxStarting == 0:
 		cfg.MaxStarting = 64
+	}
+	switch {
+	case cfg.MaxFrame == 0:
+		cfg.MaxFrame = 4 << 20
+	case cfg.MaxFrame < 64<<10:
+		return cfg, fmt.Errorf("Config.MaxFrame is %d, at least %d is needed", cfg.MaxFrame, 64<<10)
 	}
 	if err := cfg.Ring.Validate(); err != nil {
 		return cfg, fmt.Errorf("Config.Ring: %w", err)
 	}
 	if (cfg.Inject == nil) != (cfg.Extract == nil) {
-		return cfg, fmt.Errorf("Config.Inject and Config.Extract go together; one of them is nil")
+		return cfg, errors.New("one of Config.Inject and Config.Extract is nil; they go together")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

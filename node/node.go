@@ -96,11 +96,15 @@ func (n *Node) start(ctx context.Context) (err error) {
 	return nil
 }
 
+// headerRoom is what of MaxFrame is kept for everything but the payload.
+const headerRoom = 4 << 10
+
 func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 	return sessionproc.NewTable(sessionproc.TableConfig{
 		Partitions: partitions, Boot: uint64(n.self.Boot), Kinds: n.cfg.Kinds, DefaultKind: n.cfg.DefaultKind,
 		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,
-		Cluster: n, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
+		MaxMessage: n.cfg.MaxFrame - headerRoom,
+		Cluster:    n, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
 	})
 }
 

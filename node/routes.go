@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
@@ -148,7 +149,8 @@ func (n *Node) Where(id string) (Place, error) {
 }
 
 // Members returns the members that this node sees, sorted by slot and boot,
-// itself included. The slice is the caller's.
+// itself included: those by which it places sessions at this moment. The slice
+// is the caller's.
 func (n *Node) Members() []cluster.Member {
-	return append([]cluster.Member(nil), n.cluster.View().Members...)
+	return slices.Clone(n.routes.Load().view.Members)
 }

@@ -72,6 +72,9 @@ func (m *call[Req, Rep]) deliver(ctx context.Context, t *Table, part int, id str
 	if err := m.prepare(b); err != nil {
 		return m.failed(id, outcome{err: err})
 	}
+	if err := t.Fits(int(m.size)); err != nil {
+		return m.failed(id, outcome{err: err})
+	}
 	o, ok := t.exchange(ctx, p, b, &m.waiting)
 	switch {
 	case !ok:
@@ -123,7 +126,11 @@ func (m *call[Req, Rep]) run(p *process) {
 	m.rep, m.err = m.handle(p, h, req)
 	h.end(endedCanceled)
 	if c := &m.method.rep; m.err == nil && c.mode != copyPlain {
-		if _, err := c.pack(&m.got, &m.rep, false); err != nil {
+		size, err := c.pack(&m.got, &m.rep, false)
+		if most := p.table.cfg.MaxMessage; err == nil && int(size) > most {
+			err = p.table.tooLarge(int(size))
+		}
+		if err != nil {
 			m.err = badReply{err}
 		}
 	}
@@ -254,6 +261,9 @@ func (m *cast[Msg]) push(p *process, b *binding) (err error) {
 		if m.size, err = c.pack(m.sent, &m.msg, false); err != nil {
 			return err
 		}
+	}
+	if err := p.table.Fits(int(m.size)); err != nil {
+		return err
 	}
 	return p.push(&m.envelope)
 }

@@ -7,7 +7,7 @@ func (t *Table) LiveWorkers() int { return int(t.workers.live.Load()) }
 func (t *Table) Starts() (running, queued int) {
 	t.starts.mu.Lock()
 	defer t.starts.mu.Unlock()
-	return t.starts.running, len(t.starts.queue) - t.starts.first
+	return t.starts.running, t.starts.queue.len()
 }
 
 // Live returns how many sessions are counted for a kind.

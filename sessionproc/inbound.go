@@ -2,6 +2,7 @@ package sessionproc
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -156,10 +157,26 @@ func (in *Inbound) run(p *process) {
 		state, err := p.kind.maker.startEncoded(in.ctx, in.Payload, in.Raw, false)
 		p.started(&in.waiting, state, err, &in.err, in.give)
 	default:
-		in.reply, in.raw, in.err = in.bound.serve(p.state, in.ctx, in.Payload, in.Raw, in.reply[:0])
-		in.ctx.end(endedCanceled)
-		in.give()
+		in.serve(p)
 	}
+}
+
+// scratch holds buffers for encoded replies.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+func (in *Inbound) serve(p *process) {
+	buf := scratch.Get().(*[]byte)
+	reply, raw, err := in.bound.serve(p.state, in.ctx, in.Payload, in.Raw, (*buf)[:0])
+	in.ctx.end(endedCanceled)
+	if most := p.table.cfg.MaxMessage; err == nil && len(reply) > most {
+		err = badReply{p.table.tooLarge(len(reply))}
+	}
+	in.reply, in.raw, in.err = reply, raw, err
+	in.give()
+	if cap(reply) > cap(*buf) && cap(reply) <= maxPooled {
+		*buf = reply
+	}
+	scratch.Put(buf)
 }
 
 // give answers with the handler's result, unless somebody has answered already.
@@ -172,12 +189,10 @@ func (in *Inbound) give() {
 		return
 	}
 	reply, raw := in.reply, in.raw
-	if in.Op != OpCall {
-		reply, raw = nil, true
-	} else if cap(reply) > maxPooled {
-		in.reply = nil
+	if in.reply = nil; in.Op != OpCall {
+		raw = true
 	}
-	in.Answer.Reply(reply, raw)
+	in.Answer.Reply(reply, raw) // in may be in use again when it returns
 }
 
 // namedCast is the message of a cast that came encoded.

@@ -155,6 +155,9 @@ func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep], h fu
 		if err != nil {
 			return nil, false, portable(ctx, err)
 		}
+		if ended := ctx.(*handlerCtx).ended.Load(); ended != 0 {
+			return nil, false, causes[ended] // nobody waits for the reply: do not encode it
+		}
 		dst, err = m.rep.encodeLocal(dst, rep)
 		if err != nil {
 			return nil, false, badReply{err}

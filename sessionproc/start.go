@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,7 +39,11 @@ func (m *start[Arg]) AppendPayload(b []byte) ([]byte, bool, error) {
 func (m *start[Arg]) ReadReply([]byte, bool) error { return nil }
 
 func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string) error {
-	if _, err := m.ref.arg.pack(&m.sent, &m.arg, false); err != nil {
+	size, err := m.ref.arg.pack(&m.sent, &m.arg, false)
+	if err == nil {
+		err = t.Fits(int(size))
+	}
+	if err != nil {
 		return m.failed(id, outcome{err: err})
 	}
 	from := calling(ctx)
@@ -200,6 +203,9 @@ func (t *Table) newProcess(s *starter) (*process, error) {
 	if t.closed.Load() || t.starts.refused.Load() {
 		return nil, ErrClosed
 	}
+	if err := ValidID(s.id); err != nil {
+		return nil, err
+	}
 	name := t.kindName(s.kind)
 	if name == "" {
 		return nil, fmt.Errorf("%w: none was named, and the node has no DefaultKind", ErrUnknownKind)
@@ -261,12 +267,7 @@ func (p *process) started(w *waiting, state any, err error, into *error, give fu
 	p.state = state
 	p.mu.Lock()
 	p.phase = phaseLive
-	var starts []*starter
-	if p.stoppingLocked() {
-		p.phase = phaseEnding // who waits to start it waits until it has gone
-	} else {
-		starts = p.takeStartsLocked()
-	}
+	starts := p.takeStartsLocked()
 	p.mu.Unlock()
 	p.table.starts.leave()
 	give()
@@ -302,16 +303,15 @@ type starts struct {
 	refused atomic.Bool
 
 	mu      sync.Mutex
-	running int        // guarded by mu
-	queue   []*process // guarded by mu; from first on
-	first   int
+	running int            // guarded by mu
+	queue   fifo[*process] // guarded by mu
 }
 
 // enter has p run its start function, now or in its turn.
 func (s *starts) enter(p *process) {
 	s.mu.Lock()
 	if s.running >= s.max {
-		s.queue = append(s.queue, p)
+		s.queue.push(p)
 		s.mu.Unlock()
 		return
 	}
@@ -323,17 +323,12 @@ func (s *starts) enter(p *process) {
 // leave gives the place of a finished start to the next one.
 func (s *starts) leave() {
 	s.mu.Lock()
-	if s.first == len(s.queue) {
-		s.queue, s.first = s.queue[:0], 0
+	if s.queue.len() == 0 {
 		s.running--
 		s.mu.Unlock()
 		return
 	}
-	p := s.queue[s.first]
-	s.queue[s.first] = nil
-	if s.first++; s.first > 1024 && s.first > len(s.queue)/2 {
-		s.queue, s.first = slices.Delete(s.queue, 0, s.first), 0
-	}
+	p := s.queue.pop()
 	s.mu.Unlock()
 	p.table.workers.run(p)
 }

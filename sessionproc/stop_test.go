@@ -292,6 +292,23 @@ func TestAPanickingTerminateIsContained(t *testing.T) {
 	requireNothingLeft(t, l)
 }
 
+func TestTheCtxOfATerminateEndsWithIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var kept context.Context
+		l := newScripted(t, script{end: func(ctx context.Context, _ sessionproc.Reason) {
+			if kept = ctx; sessionproc.FromContext(ctx).ID() == "panics" {
+				panic(panicText)
+			}
+		}})
+		for _, id := range []string{"returns", "panics"} {
+			l.start(t, id)
+			require.NoError(t, l.terminate(t.Context(), id))
+			synctest.Wait()
+			require.ErrorIs(t, kept.Err(), context.Canceled, id)
+		}
+	})
+}
+
 func TestTerminateMethodsCtx(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var kept context.Context

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ type TableConfig struct {
 	CallTimeout time.Duration
 	StopTimeout time.Duration
 	MaxStarting int
+	MaxMessage  int    // bytes of an encoded request or reply; 0: no bound
 	Cluster     Caller // for Session.Cluster
 	Logger      *slog.Logger
 	Inject      func(context.Context) []byte
@@ -57,6 +59,9 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	t := &Table{cfg: cfg, kinds: map[string]*kindCore{}, parts: make([]partition, cfg.Partitions),
 		none: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	t.starts.max = cfg.MaxStarting
+	if cfg.MaxMessage == 0 {
+		t.cfg.MaxMessage = math.MaxInt32
+	}
 	var errs []error
 	for _, k := range cfg.Kinds {
 		if k == nil {
@@ -123,6 +128,19 @@ func (b *binding) timeout(otherwise time.Duration) time.Duration {
 		return b.cfg.Timeout
 	}
 	return otherwise
+}
+
+// Fits returns ErrBadRequest if an encoded request of n bytes is too large. It
+// serves package node, for requests to other nodes: a local one fails likewise.
+func (t *Table) Fits(n int) error {
+	if n > t.cfg.MaxMessage {
+		return badRequest{t.tooLarge(n)}
+	}
+	return nil
+}
+
+func (t *Table) tooLarge(n int) error {
+	return fmt.Errorf("%d bytes, the limit is %d", n, t.cfg.MaxMessage)
 }
 
 func (t *Table) find(part int, id string) *process {

@@ -35,10 +35,13 @@ type (
 	}
 	deep     struct{ List []map[string]*hidden }
 	number   int
-	embedsIt struct{ number }
-	opaque   struct{ n int }
-	halfway  struct{ n int }
-	texted   struct{ n int }
+	embedsIt struct {
+		//lint:ignore U1000 that msgpack would drop it is the point
+		number
+	}
+	opaque  struct{ n int }
+	halfway struct{ n int }
+	texted  struct{ n int }
 )
 
 func (o *opaque) EncodeMsgpack(e *msgpack.Encoder) error { return e.EncodeInt(int64(o.n)) }

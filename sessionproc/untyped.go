@@ -60,6 +60,9 @@ func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) er
 	if err != nil {
 		return m.failed(id, outcome{err: badRequest{err}})
 	}
+	if err := t.Fits(len(payload)); err != nil {
+		return m.failed(id, outcome{err: err})
+	}
 	chain, err := CallChain(ctx, id)
 	if err != nil && m.op != OpCast && m.op != OpStarted {
 		return m.failed(id, outcome{err: err})

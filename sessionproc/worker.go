@@ -7,8 +7,8 @@ import (
 )
 
 // maxWorkers bounds the parked goroutines of a node. Beyond it a burst of
-// messages gets a goroutine of its own. 128 was measured best for bursts of
-// casts; more serve no better and cost their stacks.
+// messages waits in the backlog. 128 was measured best for bursts of casts; more
+// serve no better and cost their stacks.
 const maxWorkers = 128
 
 // workers are parked goroutines that take a session over for a burst of
@@ -16,8 +16,9 @@ const maxWorkers = 128
 // time. They are kept per P by a sync.Pool, last in, first out, so that stack
 // and session are warm; the garbage collector drops those that nobody uses.
 type workers struct {
-	pool sync.Pool // of *workerHandle
-	live atomic.Int32
+	pool    sync.Pool // of *workerHandle
+	live    atomic.Int32
+	backlog backlog
 
 	mu   sync.Mutex
 	all  map[*worker]struct{} // guarded by mu
@@ -40,12 +41,11 @@ type job struct {
 func (ws *workers) run(p *process) {
 	h, _ := ws.pool.Get().(*workerHandle)
 	if h == nil {
-		if ws.live.Load() >= maxWorkers {
-			ws.wait.Add(1)
-			go func() {
-				defer ws.wait.Done()
-				p.run()
-			}()
+		if ws.live.Add(1) > maxWorkers {
+			ws.live.Add(-1)
+			if ws.backlog.add(p) {
+				ws.wait.Go(ws.help)
+			}
 			return
 		}
 		h = ws.hire()
@@ -53,10 +53,10 @@ func (ws *workers) run(p *process) {
 	h.w.in <- job{p, h} // cap 1: it is empty, as a worker has one job at a time
 }
 
+// hire makes a worker that live counts already.
 func (ws *workers) hire() *workerHandle {
 	w := &worker{in: make(chan job, 1)}
 	h := &workerHandle{w}
-	ws.live.Add(1)
 	ws.mu.Lock()
 	if ws.all == nil {
 		ws.all = map[*worker]struct{}{}
@@ -79,8 +79,73 @@ func (ws *workers) work(w *worker) {
 			return
 		}
 		j.p.run()
+		ws.catchUp()
 		ws.pool.Put(j.h)
 	}
+}
+
+// help is a goroutine for the backlog: it ends when that is empty.
+func (ws *workers) help() {
+	ws.backlog.helperRuns()
+	ws.catchUp()
+}
+
+// catchUp runs what is in the backlog. Before each, it sees to it that somebody
+// else comes for the rest, as a handler may block for any time.
+func (ws *workers) catchUp() {
+	for ws.backlog.size.Load() > 0 {
+		p, more := ws.backlog.take()
+		if more {
+			ws.wait.Go(ws.help)
+		}
+		if p != nil {
+			p.run()
+		}
+	}
+}
+
+// backlog holds the sessions that found no worker, first come first served.
+// While it is not empty a helper is on its way: a goroutine that has been
+// started and has not run yet. So no session waits for another one's handler,
+// and a burst of short messages shares a few goroutines.
+type backlog struct {
+	size atomic.Int32
+
+	mu     sync.Mutex
+	queue  fifo[*process] // guarded by mu
+	helper bool           // guarded by mu: one is on its way
+}
+
+// add appends p; needed: a helper must be started.
+func (b *backlog) add(p *process) (needed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queue.push(p)
+	b.size.Add(1)
+	needed = !b.helper
+	b.helper = true
+	return needed
+}
+
+// take removes the first; needed: there are more, and a helper must be started.
+func (b *backlog) take() (p *process, needed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.queue.len() == 0 {
+		return nil, false
+	}
+	p = b.queue.pop()
+	b.size.Add(-1)
+	needed = b.queue.len() > 0 && !b.helper
+	b.helper = b.helper || needed
+	return p, needed
+}
+
+// helperRuns says that the helper is not on its way any more.
+func (b *backlog) helperRuns() {
+	b.mu.Lock()
+	b.helper = false
+	b.mu.Unlock()
 }
 
 func (ws *workers) bury(w *worker) {

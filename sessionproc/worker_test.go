@@ -63,12 +63,12 @@ func TestMoreHandlersThanWorkersRunAtOnce(t *testing.T) {
 		results[i] = doing(t.Context(), l, id, "")
 	}
 	require.Eventually(t, func() bool { return running.Load() == all }, 5*time.Second, time.Millisecond)
-	require.InDelta(t, 128, l.table.LiveWorkers(), 8, "checked without a lock, so a few more may be hired")
+	require.LessOrEqual(t, l.table.LiveWorkers(), 128)
 	close(gate)
 	for _, done := range results {
 		require.NoError(t, <-done)
 	}
-	require.LessOrEqual(t, l.table.LiveWorkers(), 136)
+	require.LessOrEqual(t, l.table.LiveWorkers(), 128)
 }
 
 func TestGoexitInAHandlerEndsItsSessionOnly(t *testing.T) {

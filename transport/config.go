@@ -41,8 +41,9 @@ type Config struct {
 	// MaxFrame is the length in bytes that one frame may have, sent or received. Default 4 MiB.
 	MaxFrame int
 	// MaxOutput is how many bytes may wait to be written on one connection.
-	// Requests wait for room; an answer that finds none closes the connection,
-	// as its peer does not read. Default 8 MiB; at least MaxFrame + 1 MiB.
+	// Requests wait for room. Answers that find none close the connection if
+	// its peer does not read (a write takes longer than 250 ms), and beyond 8
+	// times MaxOutput in any case. Default 8 MiB; at least MaxFrame + 1 MiB.
 	MaxOutput int
 	// MaxInflight bounds the bytes of unanswered requests from all peers
 	// together; further ones fail with CodeOverloaded. Default 256 MiB.

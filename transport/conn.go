@@ -12,7 +12,7 @@ import (
 
 var (
 	errSilent     = errors.New("silent for 3 ping intervals")
-	errSlowReader = errors.New("peer reads too slowly: MaxOutput exceeded")
+	errSlowReader = errors.New("peer does not read: MaxOutput exceeded")
 )
 
 // conn is one authenticated connection. Two goroutines belong to it: the
@@ -34,18 +34,19 @@ type conn struct {
 
 	wake chan struct{} // to the flusher; 1, sent only by who sets awake
 
-	mu      sync.Mutex // guards the rest, and the tables of the role
-	awake   bool       // the flusher is not parked, or about to be woken
-	closing bool       // no new requests; ends when out is written
-	err     error      // why the connection ended; nil while it lives
-	out     output
-	acks    []uint64      // casts to acknowledge with the next write
-	taken   uint64        // bytes that were taken from out
-	given   uint64        // bytes that were given to nc.Write
-	inWrite int           // taken bytes whose write has not ended
-	room    chan struct{} // closed when inWrite has shrunk; nil if nobody waits
-	pings   uint64
-	streams streamTable
+	mu         sync.Mutex // guards the rest, and the tables of the role
+	awake      bool       // the flusher is not parked, or about to be woken
+	closing    bool       // no new requests; ends when out is written
+	err        error      // why the connection ended; nil while it lives
+	out        output
+	acks       []uint64      // casts to acknowledge with the next write
+	taken      uint64        // bytes that were taken from out
+	given      uint64        // bytes that were given to nc.Write
+	inWrite    int           // taken bytes whose write has not ended
+	writeSince time.Time     // when the present write began
+	room       chan struct{} // closed when inWrite has shrunk; nil if nobody waits
+	pings      uint64
+	streams    streamTable
 }
 
 // role is what a connection does beside moving frames: client or server.

@@ -6,8 +6,8 @@
 //
 // Nobody but a connection's own goroutine ever waits for its socket: an answer
 // is appended to the connection's buffer and written from there, many in one
-// write. A peer that stops reading harms only itself; when MaxOutput is full
-// or a write outlasts WriteTimeout, its connection is closed.
+// write. A peer that stops reading harms only itself: its connection is closed
+// when MaxOutput is full or a write outlasts WriteTimeout.
 //
 // A request is given to the peer's handler at most once; the transport never
 // repeats one of which a byte may have left. Each request ends in exactly one

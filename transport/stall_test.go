@@ -46,16 +46,39 @@ func TestPeerThatStopsReadingHarmsOnlyItself(t *testing.T) {
 			assert.Equal(t, "hello", string(r.Payload))
 		}
 		assert.Zero(t, time.Since(start), "nor does anybody else")
+		time.Sleep(slowWrite + time.Millisecond)
+		stalled.send(rawCall(1001, nil)) // its answer finds that nothing was read since
 		synctest.Wait()
 		got := 0
 		for _, _, _, ok := stalled.read(); ok; _, _, _, ok = stalled.read() {
 			got++
 		}
 		assert.Less(t, got, 10, "what the socket held, then the end")
-		assert.Contains(t, log.String(), "peer reads too slowly")
+		assert.Contains(t, log.String(), "peer does not read")
 		_, err := a.Peer("b").Call(t.Context(), &transport.Request{})
 		require.NoError(t, err)
 		assert.Equal(t, 1, n.dialed())
+	})
+}
+
+// slowWrite is how long a write may take before MaxOutput counts.
+const slowWrite = 250 * time.Millisecond
+
+func TestBurstBeyondAllMeasureClosesTheConnectionAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork()
+		defer n.stop()
+		var log logs
+		tr := n.start(t, "b", handler{serve: func(c *transport.Call) { c.Reply(0, make([]byte, 1<<19)) }},
+			func(c *transport.Config) { c.MaxFrame = 1 << 20; c.MaxOutput = 2 << 20; c.Logger = log.logger() })
+		stalled := known(t, tr, transport.Calls)
+		start := time.Now()
+		for i := range 60 { // 30 MiB, 8 times MaxOutput is 16
+			stalled.send(rawCall(uint64(i+1), nil))
+		}
+		synctest.Wait()
+		assert.Zero(t, time.Since(start))
+		assert.Contains(t, log.String(), "peer does not read")
 	})
 }
 

@@ -19,10 +19,20 @@ func (c *conn) wakeLocked() bool {
 	return idle
 }
 
+// What may wait beyond MaxOutput while the peer reads: a burst of large answers
+// to a healthy peer is no reason to end its connection.
+const (
+	burst     = 8                      // times MaxOutput
+	slowWrite = 250 * time.Millisecond // one write (maxWrite bytes) that takes longer is to a peer that does not read
+)
+
 // sendLocked sees to it that what was appended gets written, unlocks, and ends
 // the connection if the peer leaves too much unread. It never waits for the socket.
 func (c *conn) sendLocked() {
-	over := c.unwrittenLocked() > c.t.cfg.MaxOutput
+	over := false
+	if n, most := c.unwrittenLocked(), c.t.cfg.MaxOutput; n > most {
+		over = n > burst*most || c.inWrite > 0 && time.Since(c.writeSince) > slowWrite
+	}
 	wake := c.wakeLocked()
 	c.mu.Unlock()
 	if wake {
@@ -131,8 +141,10 @@ func (c *conn) writeLocked(deadline *time.Time) {
 		piece := rest[:min(len(rest), maxWrite)]
 		rest = rest[len(piece):]
 		c.given += uint64(len(piece))
+		now := time.Now()
+		c.writeSince = now
 		c.mu.Unlock()
-		err := c.write(piece, deadline)
+		err := c.write(piece, now, deadline)
 		if err != nil {
 			c.fail(fmt.Errorf("write: %w", err))
 		}
@@ -152,9 +164,9 @@ func (c *conn) writeLocked(deadline *time.Time) {
 
 // write gives b to the socket. The deadline is moved on only when less than
 // WriteTimeout is left of it, which spares most writes a system timer.
-func (c *conn) write(b []byte, deadline *time.Time) error {
+func (c *conn) write(b []byte, now time.Time, deadline *time.Time) error {
 	timeout := c.t.cfg.WriteTimeout
-	if now := time.Now(); deadline.Sub(now) < timeout {
+	if deadline.Sub(now) < timeout {
 		*deadline = now.Add(timeout + timeout/4)
 		if err := c.nc.SetWriteDeadline(*deadline); err != nil {
 			return err

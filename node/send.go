@@ -1,0 +1,88 @@
+package node
+
+import (
+	"context"
+	"sync"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
+)
+
+// Flags of a request and its reply. They are on the wire.
+const (
+	flagOp  = 0x0f // sessionproc.Op
+	flagRaw = 0x10 // the payload is bytes, not msgpack
+)
+
+// outgoing is a request with its encoded payload, pooled.
+type outgoing struct {
+	request transport.Request
+	buf     []byte
+}
+
+var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
+
+// maxPooledPayload is the largest payload, in bytes, whose memory is kept.
+const maxPooledPayload = 64 << 10
+
+// pack encodes m once for all tries.
+func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*outgoing, error) {
+	chain, err := sessionproc.CallChain(ctx, id)
+	switch m.Op() {
+	case sessionproc.OpCast, sessionproc.OpStarted:
+		chain = nil // nobody waits for another one's handler
+	default:
+		if err != nil {
+			return nil, err
+		}
+	}
+	out := outgoings.Get().(*outgoing)
+	payload, raw, err := m.AppendPayload(out.buf[:0])
+	if err != nil {
+		return nil, err
+	}
+	out.buf = payload
+	if err := n.table.Fits(len(payload)); err != nil {
+		out.release()
+		return nil, err
+	}
+	out.request = transport.Request{ID: id, Kind: m.Kind(), Method: m.Method(), Flags: uint32(m.Op()), Chain: chain, Payload: payload}
+	if raw {
+		out.request.Flags |= flagRaw
+	}
+	if n.cfg.Inject != nil {
+		out.request.Trace = n.cfg.Inject(ctx)
+	}
+	return out, nil
+}
+
+func (o *outgoing) release() {
+	o.request = transport.Request{}
+	if cap(o.buf) <= maxPooledPayload {
+		outgoings.Put(o)
+	}
+}
+
+// send makes one exchange with a peer.
+func (n *Node) send(ctx context.Context, peer *transport.Peer, m sessionproc.Message, r *transport.Request) error {
+	if m.Op() == sessionproc.OpCast {
+		return peer.Cast(ctx, r)
+	}
+	reply, err := peer.Call(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer reply.Release()
+	if m.Op() == sessionproc.OpStart || m.Op() == sessionproc.OpEnsure {
+		return nil
+	}
+	if err := m.ReadReply(reply.Payload, reply.Flags&flagRaw != 0); err != nil {
+		return &replyError{err}
+	}
+	return nil
+}
+
+// replyError is a reply that does not decode here: the handler has run.
+type replyError struct{ err error }
+
+func (e *replyError) Error() string { return e.err.Error() }
