@@ -1,0 +1,251 @@
+package integration_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/integration/bench/workload"
+	"github.com/sessionproc/sessionproc/integration/child"
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/ring"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// TestMain runs the tests, ends the cluster they share and looks for
+// goroutines that were left behind. In a child process it runs a role instead.
+func TestMain(m *testing.M) {
+	child.Main(roles())
+	code := m.Run()
+	shared.close()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, "goroutines left behind:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func roles() map[string]child.Role {
+	roles := map[string]child.Role{"slow peer": runSlowPeer}
+	for name, role := range workload.Roles {
+		roles[name] = role
+	}
+	return roles
+}
+
+// member is a node of a test, with what it logs.
+type member struct {
+	*node.Node
+	log *logbook
+}
+
+// startNode starts a node with the kinds of this package and captures its log.
+func startNode(ctx context.Context, cfg node.Config) (*member, error) {
+	log := &logbook{}
+	cfg.Logger = log.logger()
+	if cfg.Kinds == nil {
+		cfg.Kinds = allKinds()
+	}
+	n, err := node.Start(ctx, cfg)
+	return &member{n, log}, err
+}
+
+// startCluster starts size nodes, named a, b, c, …, and waits until each sees
+// all of them serve.
+func startCluster(size int, cfg node.Config) ([]*member, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var members []*member
+	for i := range size {
+		c := cfg
+		c.Slot = string(rune('a' + i))
+		if i > 0 {
+			c.Join = []string{members[0].Addr()}
+		}
+		m, err := startNode(ctx, c)
+		if err != nil {
+			return members, err
+		}
+		members = append(members, m)
+	}
+	for _, m := range members {
+		if err := m.awaitServing(ctx, size); err != nil {
+			return members, err
+		}
+	}
+	return members, nil
+}
+
+// newCluster is startCluster for a test that damages its nodes or needs its
+// own settings.
+func newCluster(t testing.TB, size int, cfg node.Config) []*member {
+	t.Helper()
+	members, err := startCluster(size, cfg)
+	t.Cleanup(func() {
+		for _, m := range members {
+			if err := m.Close(); err != nil {
+				t.Errorf("close %s: %v", m.Slot(), err)
+			}
+		}
+	})
+	require.NoError(t, err)
+	return members
+}
+
+// awaitServing waits until m sees count serving members and sends requests to
+// all of them.
+func (m *member) awaitServing(ctx context.Context, count int) error {
+	for slots := m.serving(); len(slots) != count || !m.routesTo(slots); slots = m.serving() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s sees %v serve, not %d: %w", m.Slot(), slots, count, ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+func (m *member) serving() (slots []string) {
+	for _, other := range m.Members() {
+		if other.State == cluster.Serving {
+			slots = append(slots, other.Slot)
+		}
+	}
+	return slots
+}
+
+// routesTo says whether m places sessions as a ring of these slots does.
+func (m *member) routesTo(slots []string) bool {
+	table, err := ring.New(ring.Config{}, slots)
+	if err != nil {
+		return false
+	}
+	for range 100 {
+		id := sessionproc.NewID()
+		owner, _ := table.OwnerOf(id)
+		if where, err := m.Where(id); err != nil || where.Owner.Slot != owner {
+			return false
+		}
+	}
+	return true
+}
+
+// shared is the cluster that all tests use that leave their nodes whole: three
+// nodes on loopback with a secret.
+var shared sharedCluster
+
+type sharedCluster struct {
+	once    sync.Once
+	members []*member
+	err     error
+}
+
+func (s *sharedCluster) get(t testing.TB) []*member {
+	t.Helper()
+	s.once.Do(func() {
+		s.members, s.err = startCluster(3, node.Config{
+			Secret: node.NewSecret(), DefaultKind: counters.Name(), StopTimeout: 2 * time.Second,
+		})
+	})
+	require.NoError(t, s.err)
+	return s.members
+}
+
+func (s *sharedCluster) close() {
+	for _, m := range s.members {
+		if err := m.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "close:", err)
+		}
+	}
+}
+
+// place is where a session lives as seen by its caller.
+type place struct {
+	from  *member // the test calls this node
+	owner *member // its sessions live on this one
+	all   []*member
+}
+
+// eachPlace runs f in each place that a session can be in: on the node that is
+// called, and on another.
+func eachPlace(t *testing.T, f func(t *testing.T, p place)) {
+	t.Helper()
+	members := shared.get(t)
+	t.Run("owner", func(t *testing.T) { f(t, place{from: members[0], owner: members[0], all: members}) })
+	t.Run("remote", func(t *testing.T) { f(t, place{from: members[1], owner: members[0], all: members}) })
+}
+
+// remote says whether a call crosses the network.
+func (p place) remote() bool { return p.from != p.owner }
+
+// id makes a fresh session ID that the owner owns.
+func (p place) id(t testing.TB) string {
+	t.Helper()
+	return idOn(t, p.from, p.owner.Slot())
+}
+
+// idOn makes a fresh session ID that the member of that slot owns, as n sees
+// it.
+func idOn(t testing.TB, n *member, slot string) string {
+	t.Helper()
+	for range 10_000 {
+		id := sessionproc.NewID()
+		where, err := n.Where(id)
+		require.NoError(t, err)
+		if where.Owner.Slot == slot {
+			return id
+		}
+	}
+	require.FailNow(t, "no ID belongs to slot "+slot)
+	return ""
+}
+
+// startCounter starts a counter at n and returns its ID.
+func (p place) startCounter(t testing.TB, n int) string {
+	t.Helper()
+	id := p.id(t)
+	require.NoError(t, counters.Start(t.Context(), p.from, id, n))
+	return id
+}
+
+// startProbe starts a probe and returns its ID.
+func (p place) startProbe(t testing.TB) string {
+	t.Helper()
+	id := p.id(t)
+	require.NoError(t, probes.Start(t.Context(), p.from, id, probeArg{}))
+	return id
+}
+
+// within is the test's ctx with a timeout.
+func within(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// requireValue calls get and compares.
+func requireCount(t testing.TB, p place, id string, want int) {
+	t.Helper()
+	got, err := get.Call(t.Context(), p.from, id, sessionproc.None{})
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+// quickly fails the test if f takes as long as limit.
+func quickly(t testing.TB, limit time.Duration, f func()) {
+	t.Helper()
+	start := time.Now()
+	f()
+	if took := time.Since(start); took >= limit {
+		require.FailNow(t, fmt.Sprintf("it took %v, the limit is %v", took, limit))
+	}
+}

@@ -1,0 +1,10 @@
+// Package integration tests and measures whole nodes, on real sockets and in
+// real processes.
+//
+//   - The acceptance cases: what a user is promised, one test each, named after
+//     its number. Each runs in every place that a session can be in as its
+//     caller sees it: on the caller's own node (owner) and on another (remote).
+//   - Hostile strangers on the port, and peers that stop reading.
+//   - Benchmarks of the whole beside its bare parts. Program bench runs the same
+//     pairs in turns and prints honest ratios.
+package integration

@@ -1,0 +1,63 @@
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// A fragile session is asked by its argument how its start shall end.
+var (
+	fragile = sessionproc.KindOf[string]("fragile")
+	howMade = sessionproc.MethodOf[sessionproc.None, string](fragile, "how_made")
+)
+
+type fragileState struct{ How string }
+
+func newFragile() sessionproc.AnyKind {
+	k := sessionproc.NewKind(fragile, func(_ context.Context, how string) (*fragileState, error) {
+		switch how {
+		case "own error":
+			return nil, errSoldOut
+		case "other error":
+			return nil, errors.New("the shelf is empty")
+		case "panic":
+			panic("the shelf fell down")
+		case "slow":
+			time.Sleep(time.Second)
+		}
+		return &fragileState{How: how}, nil
+	}, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, howMade, func(s *fragileState, _ context.Context, _ sessionproc.None) (string, error) {
+		return s.How, nil
+	})
+	return k
+}
+
+// A session with last words panics in Terminate, and in a timer if asked to.
+var (
+	lastWords = sessionproc.KindOf[sessionproc.None]("last_words")
+	armBomb   = sessionproc.MethodOf[sessionproc.None, sessionproc.None](lastWords, "arm_bomb")
+	bomb      = sessionproc.NoticeOf[string](lastWords, "bomb")
+)
+
+type lastWordsState struct{ ID string }
+
+func (s *lastWordsState) Terminate(context.Context, sessionproc.Reason) { panic("no last words") }
+
+func newLastWords() sessionproc.AnyKind {
+	k := sessionproc.NewKind(lastWords, func(ctx context.Context, _ sessionproc.None) (*lastWordsState, error) {
+		return &lastWordsState{ID: sessionproc.FromContext(ctx).ID()}, nil
+	}, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, armBomb, func(_ *lastWordsState, ctx context.Context, _ sessionproc.None) (sessionproc.None, error) {
+		bomb.After(ctx, 10*time.Millisecond, "the bomb went off")
+		return sessionproc.None{}, nil
+	})
+	sessionproc.HandleCast(k, bomb, func(s *lastWordsState, _ context.Context, text string) error {
+		events.tell(s.ID, "bomb")
+		panic(text)
+	})
+	return k
+}

@@ -1,0 +1,180 @@
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// startTight starts a session with a small mailbox whose handler blocks, and
+// returns what its caller is told in the end.
+func startTight(t *testing.T, p place, tokens tight) (id string, blocked chan error) {
+	t.Helper()
+	id = p.id(t)
+	require.NoError(t, tokens.kind.Start(t.Context(), p.from, id, sessionproc.None{}))
+	t.Cleanup(func() { events.open(id) })
+	blocked = make(chan error, 1)
+	go func() {
+		_, err := tokens.block.Call(t.Context(), p.from, id, sessionproc.None{})
+		blocked <- err
+	}()
+	events.await(t, id, "blocked")
+	return id, blocked
+}
+
+// putUntilFull casts until the mailbox takes no more.
+func putUntilFull(t *testing.T, p place, tokens tight, id string, size int) (taken int) {
+	t.Helper()
+	for range 100 {
+		err := tokens.put.Cast(t.Context(), p.from, id, make([]byte, size))
+		if err != nil {
+			require.ErrorIs(t, err, sessionproc.ErrOverloaded)
+			require.False(t, sessionproc.MaybeExecuted(err))
+			return taken
+		}
+		taken++
+	}
+	require.FailNow(t, "the mailbox has no end")
+	return 0
+}
+
+func TestAcceptance16_FullMailboxRefusesCasts(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		tokens    tight
+		size      int
+		low, high int
+	}{
+		{"by_number", narrow, 10, 4, 4},
+		{"by_bytes", thin, 5 << 10, 2, 3}, // of 16 KiB
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			eachPlace(t, func(t *testing.T, p place) {
+				other := p.startCounter(t, 0)
+				id, blocked := startTight(t, p, c.tokens)
+				taken := putUntilFull(t, p, c.tokens, id, c.size)
+				require.GreaterOrEqual(t, taken, c.low)
+				require.LessOrEqual(t, taken, c.high)
+
+				// Others go on.
+				for i := range 20 {
+					n, err := add.Call(t.Context(), p.from, other, 1)
+					require.NoError(t, err)
+					require.Equal(t, i+1, n)
+				}
+				events.open(id)
+				require.NoError(t, <-blocked)
+				n, err := c.tokens.count.Call(t.Context(), p.from, id, sessionproc.None{})
+				require.NoError(t, err)
+				require.Equal(t, taken, n, "what was taken has been handled, and nothing else")
+			})
+		})
+	}
+}
+
+func TestAcceptance16_CallsTryAgainUntilTheirContextEnds(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		id, blocked := startTight(t, p, narrow)
+		taken := putUntilFull(t, p, narrow, id, 10)
+
+		start := time.Now()
+		_, err := narrow.count.Call(within(t, 200*time.Millisecond), p.from, id, sessionproc.None{})
+		took := time.Since(start)
+		require.Error(t, err)
+		require.True(t, errors.Is(err, context.DeadlineExceeded) || errors.Is(err, sessionproc.ErrOverloaded), "%v", err)
+		require.GreaterOrEqual(t, took, 150*time.Millisecond, "it has kept trying")
+		require.Less(t, took, 500*time.Millisecond)
+
+		patient := make(chan error, 1)
+		go func() {
+			n, err := narrow.count.Call(t.Context(), p.from, id, sessionproc.None{})
+			if err == nil && n != taken {
+				err = errors.New("it went in before what was sent before it")
+			}
+			patient <- err
+		}()
+		time.Sleep(100 * time.Millisecond)
+		events.open(id)
+		require.NoError(t, <-blocked)
+		require.NoError(t, <-patient)
+	})
+}
+
+func TestAcceptance17_TerminateTellsEveryWaitingCallerAtOnce(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		id := p.startProbe(t)
+		t.Cleanup(func() { events.open(id) })
+		ends := make(chan error, 4)
+		go func() {
+			_, err := hold.Call(t.Context(), p.from, id, sessionproc.None{})
+			ends <- err
+		}()
+		events.await(t, id, "held")
+		for i := range 3 {
+			go func() {
+				_, err := mark.Call(t.Context(), p.from, id, i)
+				ends <- err
+			}()
+		}
+		time.Sleep(100 * time.Millisecond) // they are queued; if not, they find no session
+
+		terminated := make(chan error, 1)
+		go func() { terminated <- p.from.Terminate(t.Context(), id) }()
+		quickly(t, time.Second, func() { // the handler is still there
+			for range 4 {
+				require.ErrorIs(t, <-ends, sessionproc.ErrTerminated)
+			}
+		})
+		events.open(id)
+		require.NoError(t, <-terminated)
+		started, err := p.from.Started(t.Context(), id)
+		require.NoError(t, err)
+		require.False(t, started)
+	})
+}
+
+func TestAcceptance17_TerminateEndsTheRunningHandlersContext(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		id := p.startProbe(t)
+		done := make(chan error, 1)
+		go func() {
+			_, err := waitForEnd.Call(t.Context(), p.from, id, sessionproc.None{})
+			done <- err
+		}()
+		events.await(t, id, "waiting")
+		quickly(t, time.Second, func() {
+			require.NoError(t, p.from.Terminate(t.Context(), id))
+			require.ErrorIs(t, <-done, sessionproc.ErrTerminated)
+			events.await(t, id, "ctx ended")
+			events.await(t, id, "ended "+string(sessionproc.Terminated))
+		})
+	})
+}
+
+// TestManyBigRepliesArriveAtOnce asks for more at once than the output of a
+// connection may hold: whoever reads gets it all.
+func TestManyBigRepliesArriveAtOnce(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		const callers, size = 64, 1 << 20
+		errs := make(chan error, callers)
+		for range callers {
+			id := p.id(t)
+			require.NoError(t, hoards.Start(t.Context(), p.from, id, sessionproc.None{}))
+			go func() {
+				reply, err := giveUp.Call(t.Context(), p.from, id, size)
+				if err == nil && len(reply) != size {
+					err = errors.New("a short reply")
+				}
+				errs <- err
+			}()
+		}
+		for range callers {
+			require.NoError(t, <-errs)
+		}
+	})
+}

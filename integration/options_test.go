@@ -1,0 +1,90 @@
+package integration_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+func TestAcceptance23_ReadOnlyCallsAnswer(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		id := p.startCounter(t, 3)
+		for range 3 {
+			requireCount(t, p, id, 3)
+		}
+	})
+}
+
+func TestAcceptance23_NoTouchIsNoUse(t *testing.T) {
+	t.Parallel()
+	eachPlace(t, func(t *testing.T, p place) {
+		used, peeked := p.id(t), p.id(t)
+		for _, id := range []string{used, peeked} {
+			require.NoError(t, idlers.Start(t.Context(), p.from, id, sessionproc.None{}))
+		}
+		gone := false
+		for start := time.Now(); time.Since(start) < 6*idleTimeout; time.Sleep(idleTimeout / 10) {
+			_, err := useIdler.Call(t.Context(), p.from, used, sessionproc.None{})
+			require.NoError(t, err, "it is in use")
+			switch _, err := peekIdler.Call(t.Context(), p.from, peeked, sessionproc.None{}); {
+			case errors.Is(err, sessionproc.ErrNotFound):
+				gone = true
+			case err != nil:
+				require.NoError(t, err)
+			default:
+				require.False(t, gone, "it came back")
+			}
+		}
+		require.True(t, gone, "looking at it does not keep it alive")
+	})
+}
+
+func TestAcceptance23_StartOnCallStartsWithTheZeroArgument(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		id := p.id(t)
+		_, err := lookUp.Call(t.Context(), p.from, id, sessionproc.None{})
+		require.ErrorIs(t, err, sessionproc.ErrNotFound, "a method without it starts nothing")
+		n, err := callUp.Call(t.Context(), p.from, id, sessionproc.None{})
+		require.NoError(t, err)
+		require.Equal(t, 10, n)
+
+		id = p.id(t)
+		require.NoError(t, castUp.Cast(t.Context(), p.from, id, sessionproc.None{}))
+		require.NoError(t, castUp.Cast(t.Context(), p.from, id, sessionproc.None{}))
+		n, err = lookUp.Call(t.Context(), p.from, id, sessionproc.None{})
+		require.NoError(t, err)
+		require.Equal(t, 12, n)
+
+		id = p.id(t)
+		require.NoError(t, volunteers.Start(t.Context(), p.from, id, 5))
+		n, err = callUp.Call(t.Context(), p.from, id, sessionproc.None{})
+		require.NoError(t, err)
+		require.Equal(t, 15, n, "one that is there is not started again")
+	})
+}
+
+func TestAcceptance23_StartOnCallHeedsTheLimit(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		ids := []string{p.id(t), p.id(t), p.id(t)}
+		for _, id := range ids[:2] {
+			_, err := callPair.Call(t.Context(), p.from, id, sessionproc.None{})
+			require.NoError(t, err)
+		}
+		_, err := callPair.Call(t.Context(), p.from, ids[2], sessionproc.None{})
+		require.ErrorIs(t, err, sessionproc.ErrTooManySessions)
+		require.ErrorIs(t, pairs.Start(t.Context(), p.from, ids[2], sessionproc.None{}), sessionproc.ErrTooManySessions)
+		require.ErrorIs(t, pairs.Start(t.Context(), p.from, ids[0], sessionproc.None{}), sessionproc.ErrAlreadyStarted,
+			"the check for the session comes first")
+
+		require.NoError(t, p.from.Terminate(t.Context(), ids[0]))
+		_, err = callPair.Call(t.Context(), p.from, ids[2], sessionproc.None{})
+		require.NoError(t, err, "its place is free")
+		for _, id := range ids[1:] {
+			require.NoError(t, p.from.Terminate(t.Context(), id))
+		}
+	})
+}

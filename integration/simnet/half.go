@@ -1,0 +1,175 @@
+package simnet
+
+import "time"
+
+// half is one direction of a stream. The network's mutex guards it.
+type half struct {
+	net      *Network
+	from, to *conn
+
+	queue    []segment // written, not arrived, in order
+	lastAt   time.Time // when the last of them arrives
+	timer    *time.Timer
+	arrived  []byte // not read yet
+	held     int    // bytes that fill the buffer: on their way, unread, or not confirmed
+	unproved int    // read, but the news of it cannot get back
+	finished bool   // by the writer
+	ended    bool   // the end has arrived
+	changed  signal // for the reader and the writer
+}
+
+type segment struct {
+	kind segmentKind
+	at   time.Time
+	data []byte
+}
+
+type segmentKind uint8
+
+const (
+	segData segmentKind = iota
+	segEnd
+	segReset
+)
+
+func newHalf(from, to *conn) *half { return &half{net: from.stream.net, from: from, to: to} }
+
+// writeLocked takes in as much of b as there is room for, or as a reset lets through.
+func (h *half) writeLocked(b []byte) int {
+	b = b[:min(len(b), max(0, h.net.cfg.Buffer-h.held))]
+	l := h.net.linkLocked(h.from.host, h.to.host)
+	reset := l.resetIn >= 0 && len(b) > 0 && l.resetIn <= len(b)
+	if reset {
+		b = b[:l.resetIn]
+	}
+	if l.resetIn >= 0 {
+		l.resetIn -= len(b)
+	}
+	if len(b) > 0 {
+		h.held += len(b)
+		h.sendLocked(segment{kind: segData, data: append([]byte(nil), b...)})
+	}
+	if reset {
+		l.resetIn = -1
+		h.sendLocked(segment{kind: segReset})
+		h.from.failHereLocked()
+	}
+	return len(b)
+}
+
+// sendLocked sends a segment on its way, behind those before it.
+func (h *half) sendLocked(s segment) {
+	from, to := h.from.host, h.to.host
+	d := h.net.delayLocked(from, to)
+	if h.net.lostLocked(from, to) {
+		d += retransmit
+	}
+	s.at = time.Now().Add(d)
+	if s.at.Before(h.lastAt) {
+		s.at = h.lastAt
+	}
+	h.lastAt = s.at
+	h.queue = append(h.queue, s)
+	h.moveLocked()
+}
+
+// move is the timer's function.
+func (h *half) move() {
+	h.net.mu.Lock()
+	defer h.net.mu.Unlock()
+	h.timer = nil
+	h.moveLocked()
+}
+
+// moveLocked lets arrive what is due, and comes back for the rest.
+func (h *half) moveLocked() {
+	for len(h.queue) > 0 && h.net.openLocked(h.from.host, h.to.host) {
+		if wait := time.Until(h.queue[0].at); wait > 0 {
+			if h.timer == nil {
+				h.timer = time.AfterFunc(wait, h.move)
+			}
+			return
+		}
+		s := h.queue[0]
+		h.queue[0] = segment{}
+		h.queue = h.queue[1:]
+		h.arriveLocked(s)
+	}
+}
+
+func (h *half) arriveLocked(s segment) {
+	switch {
+	case h.to.closed:
+		h.held -= len(s.data)
+		if s.kind == segData { // nobody is there any more
+			h.to.out.sendLocked(segment{kind: segReset})
+		}
+	case s.kind == segReset:
+		h.to.failLocked()
+	case s.kind == segEnd:
+		h.ended = true
+	case h.to.readClosed:
+		h.freeLocked(len(s.data))
+	default:
+		h.arrived = append(h.arrived, s.data...)
+	}
+	h.changed.fireLocked()
+}
+
+// readLocked gives what has arrived to the reader.
+func (h *half) readLocked(b []byte) int {
+	n := copy(b, h.arrived)
+	if h.arrived = h.arrived[n:]; len(h.arrived) == 0 {
+		h.arrived = nil
+	}
+	h.freeLocked(n)
+	return n
+}
+
+// freeLocked makes room for the writer, as soon as it can hear of it.
+func (h *half) freeLocked(n int) {
+	if h.net.connectedLocked(h.to.host, h.from.host) {
+		h.held -= n
+		h.changed.fireLocked()
+	} else {
+		h.unproved += n
+	}
+}
+
+// discardLocked throws away what is unread.
+func (h *half) discardLocked() {
+	h.freeLocked(len(h.arrived))
+	h.arrived = nil
+}
+
+// dropLocked throws away what is on its way.
+func (h *half) dropLocked() {
+	for _, s := range h.queue {
+		h.held -= len(s.data)
+	}
+	h.queue = nil
+	if h.timer != nil {
+		h.timer.Stop()
+		h.timer = nil
+	}
+}
+
+// resumeLocked goes on after a cut, a stall or a restart: what has waited is sent anew.
+func (h *half) resumeLocked() {
+	if h.unproved > 0 && h.net.connectedLocked(h.to.host, h.from.host) {
+		h.held -= h.unproved
+		h.unproved = 0
+	}
+	h.changed.fireLocked()
+	if h.timer != nil || len(h.queue) == 0 || !h.net.openLocked(h.from.host, h.to.host) {
+		return // it goes on by itself, or not at all
+	}
+	soonest := time.Now().Add(h.net.delayLocked(h.from.host, h.to.host))
+	for i := range h.queue {
+		if h.queue[i].at.Before(soonest) {
+			h.queue[i].at = soonest
+		}
+	}
+	h.lastAt = h.queue[len(h.queue)-1].at
+	h.moveLocked()
+}
