@@ -16,6 +16,9 @@ import (
 // implements sessionproc.Caller; use the methods of tokens instead.
 func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) error {
 	r, part, err := n.locate(id)
+	if err == nil {
+		err = ctx.Err() // so that what can still be said to have not run is
+	}
 	if err != nil {
 		return failed(m, id, err, false)
 	}

@@ -105,7 +105,7 @@ func TestCallWaitsWhileNodesDisagreeAndSaysThatNothingRan(t *testing.T) {
 		stale.owners[part] = a.peer(b.self)
 	}
 	a.routes.Store(&stale) // a sends to b, b says that it is a's
-	for range 5 { // a deadline that passes while b is asked leaves the outcome open
+	for range 5 {          // a deadline that passes while b is asked leaves the outcome open
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		_, err := pass.Call(ctx, a, id, sessionproc.None{})
 		cancel()

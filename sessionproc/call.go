@@ -82,6 +82,9 @@ func (m *call[Req, Rep]) deliver(ctx context.Context, t *Table, part int, id str
 	case m.err != nil:
 		return m.failed(id, outcome{err: m.err, maybe: !isBadRequest(m.err)})
 	}
+	if m.got.form == parcelEmpty {
+		return nil
+	}
 	if m.rep, err = m.got.unpack(m.rep); err != nil {
 		return m.failed(id, outcome{err: badReply{err}, maybe: true})
 	}
@@ -117,13 +120,13 @@ func (m *call[Req, Rep]) run(p *process) {
 		return
 	}
 	h := m.ctx
-	req, err := m.sent.unpack(m.req)
-	if err != nil {
+	if m.sent.form == parcelEmpty {
+		m.rep, m.err = m.handle(p, h, m.req)
+	} else if req, err := m.sent.unpack(m.req); err == nil {
+		m.rep, m.err = m.handle(p, h, req)
+	} else {
 		m.err = badRequest{err}
-		m.finish()
-		return
 	}
-	m.rep, m.err = m.handle(p, h, req)
 	h.end(endedCanceled)
 	if c := &m.method.rep; m.err == nil && c.mode != copyPlain {
 		size, err := c.pack(&m.got, &m.rep, false)

@@ -30,29 +30,49 @@ func DeriveID(namespace, key string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
-// idByte says which bytes a session ID may hold.
-var idByte = func() (ok [256]bool) {
-	for c := range ok {
-		ok[c] = 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-'
+// outsideID is 1 for each byte that a session ID may not hold.
+var outsideID = func() (bad [256]byte) {
+	for c := range bad {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
+			bad[c] = 1
+		}
 	}
-	return ok
+	return bad
 }()
 
 // ValidID returns nil if id is a session ID: 1 to 128 bytes of [A-Za-z0-9_-].
 // Otherwise the error is ErrInvalidID with what is wrong.
 func ValidID(id string) error {
-	if len(id) == 0 {
-		return fmt.Errorf("%w: it is empty", ErrInvalidID)
+	if len(id) == 0 || len(id) > MaxID {
+		return invalid(id)
 	}
-	if len(id) > MaxID {
-		return fmt.Errorf("%w: it has %d bytes, the limit is %d", ErrInvalidID, len(id), MaxID)
+	bad, rest := byte(0), id
+	for ; len(rest) >= 8; rest = rest[8:] { // on every call's path
+		bad |= outsideID[rest[0]] | outsideID[rest[1]] | outsideID[rest[2]] | outsideID[rest[3]] |
+			outsideID[rest[4]] | outsideID[rest[5]] | outsideID[rest[6]] | outsideID[rest[7]]
 	}
-	for i := range len(id) {
-		if !idByte[id[i]] {
-			return fmt.Errorf("%w: byte %d is %q, allowed are letters, digits, '_' and '-' (DeriveID makes an ID of any text)", ErrInvalidID, i, id[i])
-		}
+	for i := range len(rest) {
+		bad |= outsideID[rest[i]]
+	}
+	if bad != 0 {
+		return invalid(id)
 	}
 	return nil
+}
+
+// invalid says what is wrong with id.
+func invalid(id string) error {
+	switch {
+	case len(id) == 0:
+		return fmt.Errorf("%w: it is empty", ErrInvalidID)
+	case len(id) > MaxID:
+		return fmt.Errorf("%w: it has %d bytes, the limit is %d", ErrInvalidID, len(id), MaxID)
+	}
+	i := 0
+	for outsideID[id[i]] == 0 {
+		i++
+	}
+	return fmt.Errorf("%w: byte %d is %q, allowed are letters, digits, '_' and '-' (DeriveID makes an ID of any text)", ErrInvalidID, i, id[i])
 }
 
 // LogID returns a form of a session ID that is fit for logs: its first four

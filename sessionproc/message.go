@@ -205,10 +205,10 @@ func causeOf(err error) uint32 {
 // whose ctx has no deadline; zero: it does not. It comes before open, and arm
 // after it.
 func (w *waiting) limit(deadline time.Time) {
-	if deadline.IsZero() {
-		w.deadline.Store(0)
-	} else {
+	if !deadline.IsZero() {
 		w.deadline.Store(int64(deadline.Sub(epoch)))
+	} else if w.deadline.Load() != 0 { // a load costs less than a store
+		w.deadline.Store(0)
 	}
 }
 
