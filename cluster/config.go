@@ -18,7 +18,7 @@ type Profile uint8
 const (
 	// Fast finds a crash in 2.4 to 3.9 s (up to 20 members, all of them know). A
 	// crash that only one member is left to notice, within half a minute of
-	// another's end, takes up to 11 s, since nobody can confirm it.
+	// another's end, takes up to 5 s, since nobody can confirm it.
 	Fast Profile = iota
 	// LAN takes memberlist's own figures for local networks: 6 to 9 s (and up to
 	// 26 s), half the traffic of Fast, and stalls of a node of 3 to 4 s are mostly
@@ -144,6 +144,7 @@ func (c Config) gossip() (*memberlist.Config, error) {
 		m.ProbeInterval = 500 * time.Millisecond
 		m.ProbeTimeout = 200 * time.Millisecond
 		m.SuspicionMult = 3
+		m.SuspicionMaxTimeoutMult = 2 // 6 makes a lone observer wait 9 s for a confirmation that cannot come
 		m.RetransmitMult = 6
 		m.GossipInterval = 100 * time.Millisecond
 		m.PushPullInterval = 5 * time.Second

@@ -64,14 +64,14 @@ func (n *Node) start(ctx context.Context) (err error) {
 		return err
 	}
 	n.routes.Store(nobody)
-	if n.table, err = n.newTable(nobody.ring.Partitions()); err != nil {
-		return err
-	}
 	if n.endpoint, err = newEndpoint(ctx, n.endpointConfig()); err != nil {
 		return err
 	}
 	n.self.Slot, n.self.Addr, n.self.KeyIDs = n.endpoint.Slot(), n.endpoint.Addr(), n.endpoint.KeyIDs()
 	n.log = n.log.With("node", n.self.Slot)
+	if n.table, err = n.newTable(nobody.ring.Partitions()); err != nil {
+		return err
+	}
 	n.transport, err = transport.New(transport.Config{
 		Dial: n.endpoint.Dial, Handshake: n.endpoint.Handshake(), Handler: &server{n},
 		MaxFrame: n.cfg.MaxFrame, MaxInflight: n.cfg.MaxInflight, Logger: n.log,
@@ -124,7 +124,7 @@ func (n *Node) endpointConfig() endpointConfig {
 func (n *Node) join(ctx context.Context) (*cluster.Cluster, error) {
 	return cluster.Start(ctx, cluster.Config{
 		Name: n.cfg.Cluster, Self: n.self, Transport: n.endpoint.Gossip(), Keys: n.endpoint.GossipKeys(),
-		Join: n.cfg.Join, JoinTimeout: n.cfg.JoinTimeout, AllowAlone: n.cfg.AllowAlone, Profile: n.cfg.Gossip, Logger: n.log,
+		Join: n.cfg.Join, JoinTimeout: n.cfg.JoinTimeout, AllowAlone: n.cfg.AllowAlone, Profile: n.cfg.Gossip, Logger: n.cfg.Logger,
 		Dial: func(ctx context.Context, addr string) error {
 			_, err := n.transport.Peer(addr).Connect(ctx)
 			return err

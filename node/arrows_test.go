@@ -1,0 +1,32 @@
+package node_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The packages below node know nothing of one another, only of the wire.
+func TestLeavesImportNoneOfOurs(t *testing.T) {
+	const module = "github.com/sessionproc/sessionproc/"
+	for leaf, allowed := range map[string][]string{
+		"ring":                    {"ring"},
+		"cluster":                 {"cluster"},
+		"transport":               {"transport", "transport/wire"},
+		"transport/wire":          {"transport/wire"},
+		"sessionproc":             {"sessionproc", "transport/wire"},
+		"sessionproc/sessionhttp": {"sessionproc", "sessionproc/sessionhttp", "transport/wire"},
+		"node/ownership":          {"node/ownership"},
+		"integration/simnet":      {"integration/simnet"},
+	} {
+		out, err := exec.Command("go", "list", "-deps", module+leaf).Output()
+		require.NoError(t, err, leaf)
+		for _, dep := range strings.Fields(string(out)) {
+			if ours, ok := strings.CutPrefix(dep, module); ok {
+				require.Contains(t, allowed, ours, "%s imports it", leaf)
+			}
+		}
+	}
+}

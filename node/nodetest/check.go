@@ -1,0 +1,160 @@
+package nodetest
+
+import (
+	"flag"
+	"fmt"
+	"reflect"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// update is named so that it meets no flag of the test's own; see updating.
+var update = flag.Bool("nodetest.update", false, "nodetest.CheckKind writes the golden files that are missing")
+
+// updating reports whether golden files are to be written: by -nodetest.update,
+// or by a flag -update that the test itself has.
+func updating() bool {
+	if *update {
+		return true
+	}
+	if own := flag.Lookup("update"); own != nil {
+		if g, ok := own.Value.(flag.Getter); ok {
+			on, _ := g.Get().(bool)
+			return on
+		}
+	}
+	return false
+}
+
+// CheckKind checks that a kind keeps what it has when it travels: between
+// nodes, and between releases.
+//
+// samples are values, or pointers to values, of its state, its argument and its
+// requests, replies and messages: at least one of each type that is not basic
+// and not sessionproc.None, with every field set to something. Each is encoded
+// and decoded, and must come back equal, but for fields with the tag
+// `msgpack:"-"`; an empty slice or map may come back nil.
+//
+// goldenDir/<kind>/ holds what releases have written, such as
+// add.request-001.golden. Every file must still be understood: it decodes, and
+// no field in it is lost or changed when it is encoded anew. A sample that is
+// not among the files is an error, until the test runs with
+//
+//	go test -run TestCart -nodetest.update
+//
+// which adds a file for it (-update does it too, if the test defines that flag).
+// Commit the files, and never change one: they are what nodes of earlier
+// releases send. Delete one when no node runs its release any more.
+//
+// The kind is not used up: it may still be given to a node.
+func CheckKind(t testing.TB, kind sessionproc.AnyKind, samples []any, goldenDir string) {
+	t.Helper()
+	parts, err := sessionproc.Contract(kind)
+	if err != nil {
+		t.Errorf("nodetest: node.Start would refuse the kind: %v", err)
+		return
+	}
+	files := newGoldens(goldenDir, kind.Name())
+	sampled := map[reflect.Type]bool{}
+	for _, sample := range samples {
+		v := reflect.ValueOf(sample)
+		if v.Kind() == reflect.Pointer {
+			v = v.Elem()
+		}
+		if !v.IsValid() {
+			t.Errorf("nodetest: a sample is nil")
+			continue
+		}
+		sampled[v.Type()] = true
+		checkSample(t, v, parts, files)
+	}
+	if missing := unsampled(parts, sampled); len(missing) > 0 {
+		t.Errorf("nodetest: kind %q: there is no sample of %s", kind.Name(), strings.Join(missing, ", "))
+	}
+	for _, fault := range files.check(parts) {
+		t.Errorf("nodetest: %v", fault)
+	}
+}
+
+// checkSample checks one sample in every part that it can be.
+func checkSample(t testing.TB, v reflect.Value, parts []sessionproc.ContractPart, files *goldens) {
+	t.Helper()
+	found := false
+	for _, p := range parts {
+		if p.Type != v.Type() {
+			continue
+		}
+		found = true
+		coded, err := roundTrip(p, v)
+		if err == nil {
+			err = files.hold(p, coded, updating())
+		}
+		if err != nil {
+			t.Errorf("nodetest: %s: %v", p.Name, err)
+		}
+	}
+	if !found {
+		t.Errorf("nodetest: a sample is a %v, which is neither state, argument, request, reply nor message of the kind", v.Type())
+	}
+}
+
+// roundTrip encodes a value, and checks that it comes back.
+func roundTrip(p sessionproc.ContractPart, v reflect.Value) ([]byte, error) {
+	coded, err := encode(p, v)
+	if err != nil {
+		return nil, fmt.Errorf("a sample does not encode: %w", err)
+	}
+	back, err := decode(p, coded)
+	if err != nil {
+		return nil, fmt.Errorf("a sample does not decode again: %w", err)
+	}
+	if difference := compare(p.Type.String(), v, back); difference != "" {
+		return nil, fmt.Errorf("a sample does not come back as it was: %s", difference)
+	}
+	return coded, nil
+}
+
+// unsampled names the types that need a sample and have none.
+func unsampled(parts []sessionproc.ContractPart, sampled map[reflect.Type]bool) (missing []string) {
+	for _, p := range parts {
+		basic := p.Type.Kind() == reflect.String || p.Type.Kind() <= reflect.Complex128
+		if !basic && p.Type != reflect.TypeFor[sessionproc.None]() && !sampled[p.Type] {
+			missing = append(missing, fmt.Sprintf("%s (%v)", p.Name, p.Type))
+		}
+	}
+	sort.Strings(missing)
+	return missing
+}
+
+// ownCoding is what a state may bring in place of msgpack.
+type ownCoding interface {
+	MarshalState() ([]byte, error)
+	UnmarshalState([]byte) error
+}
+
+// codesItself reports whether a part is a state with a coding of its own.
+func codesItself(p sessionproc.ContractPart) bool {
+	return p.Name == "state" && reflect.PointerTo(p.Type).Implements(reflect.TypeFor[ownCoding]())
+}
+
+func encode(p sessionproc.ContractPart, v reflect.Value) ([]byte, error) {
+	if codesItself(p) {
+		box := reflect.New(p.Type)
+		box.Elem().Set(v)
+		return box.Interface().(ownCoding).MarshalState()
+	}
+	coded, _, err := sessionproc.EncodeValue(nil, v.Interface())
+	return coded, err
+}
+
+func decode(p sessionproc.ContractPart, coded []byte) (reflect.Value, error) {
+	box := reflect.New(p.Type)
+	if codesItself(p) {
+		return box.Elem(), box.Interface().(ownCoding).UnmarshalState(coded)
+	}
+	raw := p.Type == reflect.TypeFor[[]byte]()
+	return box.Elem(), sessionproc.DecodeValue(coded, raw, box.Interface())
+}

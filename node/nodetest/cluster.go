@@ -1,0 +1,263 @@
+package nodetest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sessionproc/sessionproc/integration/simnet"
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+const (
+	port         = 7946
+	startTimeout = time.Minute // of one node
+	leaveTimeout = time.Minute
+
+	// afterglow is how long goroutines of gossip may go on after a node was
+	// closed; a bubble has to see their end.
+	afterglow = time.Minute
+)
+
+// Cluster is a number of nodes on a simulated network. Nodes are known by their
+// index, from 0; node i has the slot "n<i>" and an address of its own, and keeps
+// both over a restart.
+type Cluster struct {
+	t      testing.TB
+	cfg    Config
+	net    *simnet.Network
+	bubble bool
+	log    *testLog
+	turn   atomic.Uint64 // for Caller
+
+	mu      sync.Mutex // guards what follows
+	members []*member
+	cuts    map[[2]int]bool // both ways
+}
+
+// member is a place for a node.
+type member struct {
+	index   int
+	host    *simnet.Host
+	node    *node.Node // nil: it does not run
+	stalled bool
+}
+
+// Add starts one more node and returns its index. It does not wait for the
+// others to know it; see Settle.
+func (c *Cluster) Add() int {
+	c.t.Helper()
+	c.mu.Lock()
+	i := len(c.members)
+	m := &member{index: i, host: c.net.Host(netip.AddrFrom4([4]byte{10, 0, byte((i + 1) >> 8), byte(i + 1)}))}
+	c.members = append(c.members, m)
+	c.mu.Unlock()
+	c.start(m)
+	return i
+}
+
+// Restart starts node i again, after a Crash, PowerOff or Leave, with the same
+// slot and address and without its sessions. It does not wait for the others to
+// know it; see Settle.
+func (c *Cluster) Restart(i int) {
+	c.t.Helper()
+	m := c.member(i)
+	if m.node != nil {
+		c.t.Fatalf("nodetest: Restart(%d): the node still runs; use Crash or Leave first", i)
+	}
+	m.host.Restart()
+	c.start(m)
+}
+
+func (c *Cluster) start(m *member) {
+	c.t.Helper()
+	cfg := node.Config{Gossip: 0, Logger: slog.New(slog.NewTextHandler(c.log, nil))}
+	for _, kind := range c.cfg.Kinds {
+		cfg.Kinds = append(cfg.Kinds, kind())
+	}
+	if len(cfg.Kinds) > 0 {
+		cfg.DefaultKind = cfg.Kinds[0].Name()
+	}
+	if c.cfg.Tune != nil {
+		c.cfg.Tune(m.index, &cfg)
+	}
+	cfg.Network, cfg.Slot, cfg.Bind = m.host, slot(m.index), addr(m)
+	cfg.Insecure = true // nobody else is on this network
+	for _, other := range c.running() {
+		cfg.Join = append(cfg.Join, addr(other))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	n, err := node.Start(ctx, cfg)
+	if err != nil {
+		c.t.Fatalf("nodetest: start of node %d: %v", m.index, err)
+	}
+	c.mu.Lock()
+	m.node = n
+	c.mu.Unlock()
+}
+
+func slot(i int) string { return fmt.Sprintf("n%d", i) }
+
+func addr(m *member) string { return netip.AddrPortFrom(m.host.Addr(), port).String() }
+
+// Len returns how many nodes there are, those that do not run included.
+func (c *Cluster) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.members)
+}
+
+// Node returns node i, which must be running.
+func (c *Cluster) Node(i int) *node.Node {
+	c.t.Helper()
+	m := c.member(i)
+	if m.node == nil {
+		c.t.Fatalf("nodetest: Node(%d): the node does not run", i)
+	}
+	return m.node
+}
+
+// Host returns the machine of node i, for what Cluster has no method for.
+// Settle knows of the Cluster's own cuts and stalls only.
+func (c *Cluster) Host(i int) *simnet.Host {
+	c.t.Helper()
+	return c.member(i).host
+}
+
+// Network returns the network, for latency, loss and resets.
+func (c *Cluster) Network() *simnet.Network { return c.net }
+
+// Owner returns the index of the node where session id lives or would live, as
+// the first running node sees it. See Settle.
+func (c *Cluster) Owner(id string) int {
+	c.t.Helper()
+	for _, m := range c.running() {
+		place, err := m.node.Where(id)
+		if err != nil {
+			c.t.Fatalf("nodetest: Owner: %v", err)
+		}
+		for i := range c.Len() {
+			if slot(i) == place.Owner.Slot {
+				return i
+			}
+		}
+	}
+	c.t.Fatalf("nodetest: Owner: no node runs")
+	return -1
+}
+
+// Caller returns a Caller that gives every request to another running node, in
+// turn, as a load balancer without stickiness does. It may be used from any
+// goroutine. A node that crashes fails the requests it was given.
+func (c *Cluster) Caller() sessionproc.Caller { return balancer{c} }
+
+type balancer struct{ c *Cluster }
+
+func (b balancer) Deliver(ctx context.Context, id string, m sessionproc.Message) error {
+	running := b.c.running()
+	if len(running) == 0 {
+		return &sessionproc.OpError{Op: m.Op().String(), ID: id, Kind: m.Kind(), Method: m.Method(),
+			Err: fmt.Errorf("%w: no node of the cluster runs", sessionproc.ErrUnavailable)}
+	}
+	turn := b.c.turn.Add(1)
+	return running[turn%uint64(len(running))].node.Deliver(ctx, id, m)
+}
+
+// member returns member i. Only the test's goroutine changes members.
+func (c *Cluster) member(i int) *member {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i < 0 || i >= len(c.members) {
+		c.t.Fatalf("nodetest: there is no node %d, only 0 to %d", i, len(c.members)-1)
+	}
+	return c.members[i]
+}
+
+// running returns copies of the members that run and are not stalled.
+func (c *Cluster) running() []*member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []*member
+	for _, m := range c.members {
+		if m.node != nil && !m.stalled {
+			live := *m
+			all = append(all, &live)
+		}
+	}
+	return all
+}
+
+// take takes the node off its member, so that nobody uses it any more.
+func (c *Cluster) take(m *member) *node.Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := m.node
+	m.node, m.stalled = nil, false
+	return n
+}
+
+// close ends what runs, at the end of the test.
+func (c *Cluster) close() {
+	c.mu.Lock()
+	members := c.members
+	c.mu.Unlock()
+	var closing sync.WaitGroup
+	for _, m := range members {
+		if n := c.take(m); n != nil {
+			closing.Go(func() {
+				m.host.Crash() // no good-byes
+				if err := n.Close(); err != nil {
+					c.t.Errorf("nodetest: node %d: %v", m.index, err)
+				}
+			})
+		}
+	}
+	closing.Wait()
+	if c.bubble {
+		time.Sleep(afterglow)
+	}
+	c.log.close()
+}
+
+// inBubble reports whether the caller is in a synctest bubble.
+func inBubble() (in bool) {
+	defer func() {
+		if recover() != nil {
+			in = false // Wait panics outside of one
+		}
+	}()
+	synctest.Wait()
+	return true
+}
+
+// testLog gives what the nodes log to the test, until that ends.
+type testLog struct {
+	t testing.TB
+
+	mu     sync.Mutex
+	closed bool // guarded by mu
+}
+
+func (l *testLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return len(b), nil
+	}
+	return l.t.Output().Write(b)
+}
+
+func (l *testLog) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+}
