@@ -5,7 +5,7 @@ import "fmt"
 // SetLink changes how one direction between two hosts behaves, from the next
 // packet and write on. A zero Latency is the default one.
 func (n *Network) SetLink(from, to *Host, l Link) error {
-	l, err := l.withDefaults()
+	l, err := l.withDefaults("Link")
 	if err != nil {
 		return fmt.Errorf("simnet: set link: %w", err)
 	}

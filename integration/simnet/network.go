@@ -3,6 +3,7 @@ package simnet
 import (
 	"container/heap"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -46,12 +47,13 @@ const (
 	redial     = time.Second            // of a request for a connection that found the backlog full
 )
 
-func (l Link) withDefaults() (Link, error) {
+// withDefaults refuses nonsense; name is what errors call l.
+func (l Link) withDefaults(name string) (Link, error) {
 	switch {
 	case l.Jitter < 0:
-		return l, fmt.Errorf("Link.Jitter is negative (%v)", l.Jitter)
-	case !(l.Loss >= 0 && l.Loss <= 1):
-		return l, fmt.Errorf("Link.Loss must be from 0 to 1 (%v)", l.Loss)
+		return l, fmt.Errorf("%s.Jitter is negative (%v)", name, l.Jitter)
+	case l.Loss < 0 || l.Loss > 1 || math.IsNaN(l.Loss):
+		return l, fmt.Errorf("%s.Loss must be from 0 to 1 (%v)", name, l.Loss)
 	case l.Latency == 0:
 		l.Latency = defaultLatency
 	}
@@ -60,16 +62,16 @@ func (l Link) withDefaults() (Link, error) {
 }
 
 func (c Config) withDefaults() (_ Config, err error) {
-	if c.Link, err = c.Link.withDefaults(); err != nil {
-		return c, fmt.Errorf("Config.%w", err)
+	if c.Link, err = c.Link.withDefaults("Config.Link"); err != nil {
+		return c, err
 	}
 	for _, f := range []struct {
 		name     string
 		value    *int
 		standard int
-	}{{"Buffer", &c.Buffer, defaultBuffer}, {"Backlog", &c.Backlog, defaultBacklog}} {
+	}{{"Config.Buffer", &c.Buffer, defaultBuffer}, {"Config.Backlog", &c.Backlog, defaultBacklog}} {
 		if *f.value < 0 {
-			return c, fmt.Errorf("Config.%s is negative (%d)", f.name, *f.value)
+			return c, fmt.Errorf("%s is negative (%d)", f.name, *f.value)
 		}
 		if *f.value == 0 {
 			*f.value = f.standard
