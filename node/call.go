@@ -15,15 +15,10 @@ import (
 // Deliver takes a token's message to session id, wherever it lives. It
 // implements sessionproc.Caller; use the methods of tokens instead.
 func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) error {
-	r, part, err := n.locate(id)
-	if err == nil {
-		err = ctx.Err() // so that what can still be said to have not run is
-	}
-	if err != nil {
-		return failed(m, id, err, false)
-	}
-	if owner := r.owners[part]; owner != nil && owner.remote == nil {
-		err := n.table.Deliver(ctx, part, id, m)
+	r := n.routes.Load()
+	part := r.ring.Partition(id)
+	if owner := r.owners[part]; owner != nil && owner.remote == nil && !r.closed && ctx.Err() == nil {
+		err := n.table.Deliver(ctx, part, id, m) // it checks the IDs that it does not find
 		if err == nil || !full(m, err) {
 			return err
 		}
@@ -52,6 +47,12 @@ var (
 // route sends m to the owner, after redirects and again after whatever surely
 // did not run it, until ctx ends.
 func (n *Node) route(ctx context.Context, id string, m sessionproc.Message) error {
+	if _, _, err := n.locate(id); err != nil {
+		return failed(m, id, err, false)
+	}
+	if err := ctx.Err(); err != nil { // so that what can still be said to have not run is
+		return failed(m, id, err, false)
+	}
 	ctx, cancel := n.withTimeout(ctx, m)
 	defer cancel()
 	out, err := n.pack(ctx, id, m)

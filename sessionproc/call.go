@@ -192,7 +192,9 @@ func (t *Table) enter(ctx context.Context, p *process, b *binding, w *waiting) e
 			return err
 		}
 	}
-	w.ctx = t.newCtx(ctx, p, from)
+	w.ctx = w.nextCtx()
+	w.ctx.p, w.ctx.from = p, from
+	t.carry(ctx, w.ctx)
 	if deadline, ok := ctx.Deadline(); ok {
 		w.ctx.deadline = deadline
 		w.limit(time.Time{})
@@ -211,15 +213,15 @@ func (t *Table) enter(ctx context.Context, p *process, b *binding, w *waiting) e
 	return nil
 }
 
-// newCtx makes the ctx of the handler of a local request.
-func (t *Table) newCtx(ctx context.Context, p *process, from *handlerCtx) *handlerCtx {
-	h := &handlerCtx{p: p, from: from}
-	if t.cfg.Inject != nil && t.cfg.Extract != nil {
-		if carried := t.cfg.Inject(ctx); len(carried) > 0 {
-			h.origin = &origin{values: t.cfg.Extract(context.Background(), carried)}
-		}
+// carry gives a handler's ctx what Inject and Extract let through from the
+// caller's.
+func (t *Table) carry(from context.Context, h *handlerCtx) {
+	if t.cfg.Inject == nil || t.cfg.Extract == nil {
+		return
 	}
-	return h
+	if carried := t.cfg.Inject(from); len(carried) > 0 {
+		h.origin = &origin{values: t.cfg.Extract(context.Background(), carried)}
+	}
 }
 
 // cast is a Message made by Notice.Cast and by timers.

@@ -59,11 +59,7 @@ func (t *Table) Serve(part int, in *Inbound) {
 		in.open()
 		t.place(&starter{w: &in.waiting, part: part, id: in.ID, kind: in.Kind, ensure: in.Op == OpEnsure})
 	case OpStarted:
-		reply := []byte{0}
-		if t.started(part, in.ID) {
-			reply[0] = 1
-		}
-		in.Answer.Reply(reply, true)
+		t.serveStarted(part, in)
 	case OpTerminate:
 		answer := in.Answer
 		t.terminate(part, in.ID, func(err error) {
@@ -76,6 +72,17 @@ func (t *Table) Serve(part int, in *Inbound) {
 	default:
 		in.Answer.Fail(ErrUnsupported, false, false)
 	}
+}
+
+func (t *Table) serveStarted(part int, in *Inbound) {
+	reply := []byte{0}
+	if t.started(part, in.ID) {
+		reply[0] = 1
+	} else if err := ValidID(in.ID); err != nil {
+		in.Answer.Fail(err, false, false)
+		return
+	}
+	in.Answer.Reply(reply, true)
 }
 
 // Cancel ends the wait for in: its caller has gone. The handler's ctx ends; a
@@ -135,7 +142,8 @@ func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
 }
 
 func (in *Inbound) newCtx(p *process) *handlerCtx {
-	h := &handlerCtx{p: p, deadline: in.Deadline}
+	h := in.nextCtx()
+	h.p, h.deadline = p, in.Deadline
 	if len(in.Chain) > 0 || in.Values != nil {
 		h.origin = &origin{chain: in.Chain, values: in.Values}
 	}

@@ -79,6 +79,22 @@ type waiting struct {
 	deadline atomic.Int64
 	timer    *time.Timer // see limit
 	armed    atomic.Bool
+	ctxs     []handlerCtx // for the exchanges to come
+}
+
+// nextCtx returns a fresh handlerCtx. They are never used again, as handlers may
+// keep them; but a message that is used again allocates 16 at a time, which
+// costs less than half as much.
+func (w *waiting) nextCtx() *handlerCtx {
+	switch {
+	case w.ctxs == nil:
+		w.ctxs = make([]handlerCtx, 1)
+	case len(w.ctxs) == 0:
+		w.ctxs = make([]handlerCtx, 16)
+	}
+	h := &w.ctxs[0]
+	w.ctxs = w.ctxs[1:]
+	return h
 }
 
 // open makes w ready for one exchange.

@@ -52,7 +52,8 @@ func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string)
 			return m.failed(id, outcome{err: err})
 		}
 	}
-	m.ctx = t.newCtx(ctx, nil, from)
+	m.ctx = &handlerCtx{from: from}
+	t.carry(ctx, m.ctx)
 	deadline, ok := ctx.Deadline()
 	if m.ctx.deadline = deadline; ok {
 		m.limit(time.Time{})
@@ -231,7 +232,7 @@ func (t *Table) newProcess(s *starter) (*process, error) {
 func (t *Table) startOnCall(part int, id string, k *kindCore, method string) (*process, error) {
 	b := t.binding(k, method)
 	if b == nil || !b.cfg.StartOnCall {
-		return nil, ErrNotFound
+		return nil, missing(id)
 	}
 	w := &zeroStart{}
 	w.op, w.settle = w, func() {}
@@ -239,6 +240,14 @@ func (t *Table) startOnCall(part int, id string, k *kindCore, method string) (*p
 	w.open()
 	p, _, err := t.insert(&starter{w: &w.waiting, part: part, id: id, kind: k.name})
 	return p, err
+}
+
+// missing is the error for an ID that is not in the table.
+func missing(id string) error {
+	if err := ValidID(id); err != nil {
+		return err
+	}
+	return ErrNotFound
 }
 
 // zeroStart starts a session with the zero argument; nobody waits for it.

@@ -201,7 +201,7 @@ func newReference() string {
 func (t *Table) terminate(part int, id string, answer func(err error)) {
 	p := t.find(part, id)
 	if p == nil {
-		answer(ErrNotFound)
+		answer(missing(id))
 		return
 	}
 	var once sync.Once
