@@ -1,0 +1,165 @@
+package ownership
+
+import "slices"
+
+// mayBeSealed: the partition is promised and asked for, and session does not stay.
+func (t *turn) mayBeSealed(session string) bool {
+	_, stays := findKept(t.kept, session)
+	_, already := t.seal(session)
+	return t.rel.pulled && t.tok == none && !stays && !already
+}
+
+// beginSeal is R7: one copy less runs here.
+func (t *turn) beginSeal(session string, form Form) {
+	i, _ := t.seal(session)
+	t.sealed = slices.Insert(t.sealed, i, sealed{session: session, to: t.rel.to, id: t.rel.id, form: form})
+	t.count(form, -1)
+}
+
+func (t *turn) unseal(i int) sealed {
+	s := t.sealed[i]
+	t.sealed = slices.Delete(t.sealed, i, i+1)
+	if len(t.sealed) == 0 {
+		t.sealed = nil
+	}
+	return s
+}
+
+func (t *turn) count(form Form, by int) {
+	switch form {
+	case Running:
+		t.running += by
+	case Backup:
+		t.backups += by
+	}
+}
+
+// resume makes a sealed copy what it was.
+func (t *turn) resume(i int, stays bool) {
+	s := t.unseal(i)
+	t.count(s.form, +1)
+	if s.form == Ended {
+		t.tombs = addName(t.tombs, s.session)
+		return
+	}
+	if stays {
+		t.kept = addKept(t.kept, Kept{Session: s.session, Backup: s.form == Backup})
+	}
+	t.out = append(t.out, Effect{Do: Resume, Partition: t.number, To: s.to, ID: s.id, Session: s.session, Form: s.form, Kept: stays})
+}
+
+// shelve makes a sealed copy a backup; one that was never sent runs on.
+func (t *turn) shelve(i int) {
+	s := t.sealed[i]
+	if !s.sent || s.form == Ended || !t.on(ruleShelve) {
+		t.resume(i, false)
+		return
+	}
+	t.unseal(i)
+	t.backups++
+	t.out = append(t.out, Effect{Do: Shelve, Partition: t.number, To: s.to, ID: s.id, Session: s.session, Form: s.form})
+}
+
+// isSent is where session is among the copies sent to a member under an id.
+func (t *turn) isSent(session, to string, id uint64) (int, bool) {
+	i, ok := t.seal(session)
+	return i, ok && t.sealed[i].to == to && t.sealed[i].id == id && t.sealed[i].sent
+}
+
+func (t *turn) onActive(from string, m Message) {
+	if i, ok := t.isSent(m.Session, from, m.ID); ok {
+		s := t.unseal(i)
+		what := Drop
+		if s.form == Ended {
+			what = Bury
+		}
+		t.out = append(t.out, Effect{Do: what, Partition: t.number, To: from, ID: m.ID, Session: s.session, Form: s.form})
+	}
+	if t.on(ruleForgot) {
+		t.send(from, Message{Kind: Forgot, ID: m.ID, Session: m.Session})
+	}
+}
+
+func (t *turn) onRefused(from string, m Message) {
+	i, ok := t.isSent(m.Session, from, m.ID)
+	if !ok {
+		return
+	}
+	mine := t.rel.to == from && t.rel.id == m.ID
+	t.resume(i, mine && !m.Flag && t.on(ruleMark))
+	if mine && m.Flag {
+		t.promise(release{})
+	}
+}
+
+func (t *turn) onForgot(from string, m Message) {
+	q := t.peer(from)
+	if q == nil {
+		return
+	}
+	if a := q.accepted(m.Session); a != nil && a.id == m.ID {
+		a.confirmed = true
+	}
+}
+
+// forgetAccepted drops what need not be remembered: the source knows, and would
+// not be believed if it sent the same again.
+func (q *peer) forgetAccepted() {
+	q.acc = slices.DeleteFunc(q.acc, func(a accepted) bool { return a.confirmed && (q.ask != pulling || q.id != a.id) })
+	if len(q.acc) == 0 {
+		q.acc = nil
+	}
+}
+
+// arrive is R6 Transfer up to the point where the session's content matters.
+func (t *turn) arrive(in Incoming) (take bool) {
+	q := t.peer(in.From)
+	if q != nil && t.on(ruleAccepted) {
+		if a := q.accepted(in.Session); a != nil && a.id == in.ID {
+			t.send(in.From, Message{Kind: Active, ID: in.ID, Session: in.Session})
+			return false
+		}
+	}
+	if q == nil || q.id != in.ID || q.ask != pulling && !q.endsWhatStays(in) {
+		t.send(in.From, Message{Kind: Refused, ID: in.ID, Session: in.Session, Flag: true})
+		return false
+	}
+	if _, ours := t.seal(in.Session); ours {
+		return false // it is on its way from here: it comes again
+	}
+	if i, ok := findKept(q.kept, in.Session); ok && in.Form != Ended && t.on(ruleRefused) {
+		t.refuse(in, q.kept[i].Backup, "refused before")
+		return false
+	}
+	return true
+}
+
+// endsWhatStays: the end of a session that stays at a peer may come when all else is
+// done.
+func (q *peer) endsWhatStays(in Incoming) bool {
+	_, stays := findKept(q.kept, in.Session)
+	return q.ask == done && in.Form == Ended && stays
+}
+
+func (t *turn) accept(in Incoming, ended bool) {
+	q := t.peer(in.From)
+	q.accept(in.Session, in.ID)
+	q.kept = dropKept(q.kept, in.Session)
+	t.woke = true
+	t.send(in.From, Message{Kind: Active, ID: in.ID, Session: in.Session})
+	if ended {
+		t.tombs = addName(t.tombs, in.Session)
+	} else {
+		t.tombs = dropName(t.tombs, in.Session)
+	}
+	if in.Form == Backup && t.fullFor(in.Session) {
+		t.do(RunBackups, in.Session)
+	}
+}
+
+func (t *turn) refuse(in Incoming, backup bool, cause string) {
+	q := t.peer(in.From)
+	q.kept = addKept(q.kept, Kept{Session: in.Session, Backup: backup})
+	t.woke = true
+	t.send(in.From, Message{Kind: Refused, ID: in.ID, Session: in.Session, Cause: cause})
+}

@@ -1,0 +1,240 @@
+package ownership
+
+import (
+	"slices"
+	"strings"
+)
+
+// token is whether this node holds a partition.
+type token uint8
+
+const (
+	none token = iota
+	claiming
+	held
+)
+
+// partition is one partition at one node: everything but what all partitions
+// share. Slices are sorted, so equal states have equal contents.
+type partition struct {
+	number  int
+	owner   string // by the present view
+	tok     token
+	last    uint64 // the last claim id
+	rel     release
+	peers   []peer
+	running int      // copies that run or start, sealed ones not counted
+	backups int      // sealed ones not counted
+	kept    []Kept   // of those: they stay here, under rel
+	sealed  []sealed // copies on their way
+	tombs   []string // sessions that ended while an older copy may be about
+}
+
+// release is whom the partition is promised to.
+type release struct {
+	to     string // "" = nobody
+	id     uint64
+	pulled bool
+}
+
+// sealed is a copy that does not run any more.
+type sealed struct {
+	session string
+	to      string
+	id      uint64
+	form    Form
+	sent    bool // the last chunk may have left: from here on only the target decides
+}
+
+// state is how far a member is asked.
+type state uint8
+
+const (
+	unasked  state = iota
+	asked          // a claim is out
+	promised       // it takes no part any more
+	pulling        // it sends what it has
+	done           // it has nothing, or what it has stays there
+)
+
+// peer is another member, seen from one partition.
+type peer struct {
+	name   string
+	ask    state
+	id     uint64   // of ask
+	absent []string // sessions that it does not have, under id
+	kept   []Kept   // sessions that stay there, under id
+	seen   uint64   // highest of its claims that was promised here
+	acc    []accepted
+}
+
+// accepted is a session that this node took from a peer.
+type accepted struct {
+	session   string
+	id        uint64
+	confirmed bool // the peer knows
+}
+
+func (p *partition) peer(name string) *peer {
+	i, ok := slices.BinarySearchFunc(p.peers, name, func(q peer, n string) int { return strings.Compare(q.name, n) })
+	if !ok {
+		return nil
+	}
+	return &p.peers[i]
+}
+
+// meet is peer, made if need be. Earlier pointers to peers are void.
+func (p *partition) meet(name string) *peer {
+	i, ok := slices.BinarySearchFunc(p.peers, name, func(q peer, n string) int { return strings.Compare(q.name, n) })
+	if !ok {
+		p.peers = slices.Insert(p.peers, i, peer{name: name})
+	}
+	return &p.peers[i]
+}
+
+// entry is the peer if it is asked under id.
+func (p *partition) entry(name string, id uint64) *peer {
+	if q := p.peer(name); q != nil && q.ask != unasked && q.id == id {
+		return q
+	}
+	return nil
+}
+
+func (q *peer) set(to state, id uint64) {
+	q.ask, q.id, q.absent, q.kept = to, id, nil, nil
+}
+
+func (q *peer) accepted(session string) *accepted {
+	i, ok := slices.BinarySearchFunc(q.acc, session, func(a accepted, s string) int { return strings.Compare(a.session, s) })
+	if !ok {
+		return nil
+	}
+	return &q.acc[i]
+}
+
+func (q *peer) accept(session string, id uint64) {
+	i, ok := slices.BinarySearchFunc(q.acc, session, func(a accepted, s string) int { return strings.Compare(a.session, s) })
+	if !ok {
+		q.acc = slices.Insert(q.acc, i, accepted{})
+	}
+	q.acc[i] = accepted{session: session, id: id}
+}
+
+// answered: under its claim this peer can send no copy of session any more, and
+// none stays there.
+func (q *peer) answered(session string) bool {
+	if _, ok := findKept(q.kept, session); ok {
+		return false
+	}
+	if q.ask != pulling {
+		return q.ask == done
+	}
+	if _, ok := slices.BinarySearch(q.absent, session); ok {
+		return true
+	}
+	a := q.accepted(session)
+	return a != nil && a.id == q.id
+}
+
+// full: the token is here, and so is everything that was elsewhere, but for what
+// stays there.
+func (p *partition) full() bool {
+	if p.tok != held {
+		return false
+	}
+	for i := range p.peers {
+		if q := &p.peers[i]; q.ask != unasked && q.ask != done {
+			return false
+		}
+	}
+	return true
+}
+
+// fullFor: no copy of session that may run is anywhere but here. What is not here
+// does not exist.
+func (t *turn) fullFor(session string) bool {
+	if t.tok != held {
+		return false
+	}
+	for i := range t.peers {
+		q := &t.peers[i]
+		if q.ask == unasked || q.answered(session) {
+			continue
+		}
+		if !t.on(ruleEvery) && (q.ask == asked || q.ask == promised) {
+			continue
+		}
+		if _, ok := findKept(q.kept, session); ok && !t.on(ruleKept) {
+			continue
+		}
+		return false
+	}
+	return true
+}
+
+// final: full for session, and nobody has a sealed copy of it either.
+func (t *turn) final(session string) bool {
+	for i := range t.peers {
+		if a := t.peers[i].accepted(session); a != nil && !a.confirmed {
+			return false
+		}
+	}
+	return t.fullFor(session)
+}
+
+// copies: something of the partition is here.
+func (p *partition) copies() bool {
+	return p.running+p.backups+len(p.sealed)+len(p.tombs) > 0
+}
+
+// settled: nothing is here but what stays here.
+func (p *partition) settled() bool {
+	return p.running+p.backups == len(p.kept) && len(p.sealed)+len(p.tombs) == 0
+}
+
+func (p *partition) seal(session string) (int, bool) {
+	return slices.BinarySearchFunc(p.sealed, session, func(s sealed, x string) int { return strings.Compare(s.session, x) })
+}
+
+func findKept(kept []Kept, session string) (int, bool) {
+	return slices.BinarySearchFunc(kept, session, func(k Kept, x string) int { return strings.Compare(k.Session, x) })
+}
+
+func addKept(kept []Kept, k Kept) []Kept {
+	i, ok := findKept(kept, k.Session)
+	if ok {
+		return kept
+	}
+	// A new slice: messages share the old one.
+	return slices.Concat(kept[:i], []Kept{k}, kept[i:])
+}
+
+func dropKept(kept []Kept, session string) []Kept {
+	i, ok := findKept(kept, session)
+	if !ok {
+		return kept
+	}
+	if len(kept) == 1 {
+		return nil
+	}
+	return slices.Concat(kept[:i], kept[i+1:])
+}
+
+func addName(names []string, name string) []string {
+	i, ok := slices.BinarySearch(names, name)
+	if ok {
+		return names
+	}
+	return slices.Insert(names, i, name)
+}
+
+func dropName(names []string, name string) []string {
+	i, ok := slices.BinarySearch(names, name)
+	if !ok {
+		return names
+	}
+	if len(names) == 1 {
+		return nil
+	}
+	return slices.Delete(names, i, i+1)
+}

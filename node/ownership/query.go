@@ -1,0 +1,97 @@
+package ownership
+
+// at is a turn in which nothing happens: the questions only read.
+func (m *Machine) at(p int) *turn { return &turn{shared: &m.shared, partition: &m.parts[p]} }
+
+// Who says what to do with a request for a session that does not run here. Start
+// and "not found" need Nowhere, and the driver must not let the partition's state
+// change between the question and the act.
+func (m *Machine) Who(p int, session string) Answer { return m.at(p).who(session) }
+
+// FullFor reports whether no other copy of session that may run is anywhere: it
+// may be started, denied, or run from a backup here.
+func (m *Machine) FullFor(p int, session string) bool { return m.at(p).fullFor(session) }
+
+// Final reports whether a session that has ended here cannot come back even if this
+// node dies now, as no copy of it is left anywhere. (Members that were declared
+// dead and live all the same may still have one.)
+func (m *Machine) Final(p int, session string) bool { return m.at(p).final(session) }
+
+// Full reports whether this node holds the partition and everything of it that was
+// elsewhere, but for what Stays there.
+func (m *Machine) Full(p int) bool { return m.parts[p].full() }
+
+// Quiet reports whether this node holds the partition and nothing of it is anywhere
+// else. While it is so, sessions come and go without the machine.
+func (m *Machine) Quiet(p int) bool {
+	part := &m.parts[p]
+	if !part.full() || len(part.tombs) > 0 {
+		return false
+	}
+	for i := range part.peers {
+		if q := &part.peers[i]; len(q.acc) > 0 || len(q.kept) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Holds reports whether this node has the token of the partition.
+func (m *Machine) Holds(p int) bool { return m.parts[p].tok == held }
+
+// Claiming reports whether this node has asked for the token, and who has not
+// answered.
+func (m *Machine) Claiming(p int) (unanswered []string, ok bool) {
+	part := &m.parts[p]
+	for i := range part.peers {
+		if q := &part.peers[i]; q.ask == asked {
+			unanswered = append(unanswered, q.name)
+		}
+	}
+	return unanswered, part.tok == claiming
+}
+
+// HandingOver returns for whom the partition's copies are to be sealed, if any are
+// left.
+func (m *Machine) HandingOver(p int) (to string, id uint64, ok bool) {
+	part := &m.parts[p]
+	if !part.rel.pulled || part.running+part.backups <= len(part.kept) {
+		return "", 0, false
+	}
+	return part.rel.to, part.rel.id, true
+}
+
+// Stay is a session of a partition that stays at another member.
+type Stay struct {
+	Member string
+	Kept
+}
+
+// Stays returns the sessions of a partition held here that stay at other members.
+// One that is at two places (two members, or also here, be it as a tombstone) has to
+// be asked for again (AskAgain) until the cause has gone; others may be.
+func (m *Machine) Stays(p int) []Stay {
+	var stays []Stay
+	for i := range m.parts[p].peers {
+		q := &m.parts[p].peers[i]
+		for _, k := range q.kept {
+			stays = append(stays, Stay{Member: q.name, Kept: k})
+		}
+	}
+	return stays
+}
+
+// Ready reports whether joining is over: this node may claim.
+func (m *Machine) Ready() bool { return m.claims }
+
+// Present returns the members that are asked, itself among them if it is not
+// joining: what a Welcome and a Hello are about. The slice is new.
+func (m *Machine) Present() []string {
+	var names []string
+	for _, s := range m.members {
+		if s.Level.present() {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,55 @@
+package ownership
+
+import "slices"
+
+// end: a session has ended here. Unless it is certain that no copy of it is
+// anywhere, a tombstone is left, which moves as a backup does.
+func (t *turn) end(session string) {
+	if i, ok := t.seal(session); !ok {
+		t.running = max(t.running-1, 0)
+	} else if !t.sealed[i].sent {
+		t.unseal(i) // it ended before it was sent
+	}
+	t.kept = dropKept(t.kept, session)
+	if t.on(ruleTomb) && !t.final(session) {
+		t.tombs = addName(t.tombs, session)
+	}
+}
+
+// begun: a session is started anew. Its tombstone, here or on its way from here, has
+// done its duty; it must not come back beside the session.
+func (t *turn) begun(session string) {
+	t.tombs = dropName(t.tombs, session)
+	if i, ok := t.seal(session); ok && t.sealed[i].form == Ended {
+		t.unseal(i)
+	}
+}
+
+// tendTombs sends tombstones on, and buries those that nothing can come back from.
+func (t *turn) tendTombs() {
+	for i := 0; i < len(t.tombs); {
+		session := t.tombs[i]
+		switch {
+		case t.rel.pulled:
+			j, _ := t.seal(session)
+			s := sealed{session: session, to: t.rel.to, id: t.rel.id, form: Ended, sent: true}
+			t.sealed = slices.Insert(t.sealed, j, s)
+			if !t.again {
+				t.transfer(s)
+			}
+		case t.tok == held && t.final(session):
+			t.do(Bury, session)
+		default:
+			i++
+			continue
+		}
+		t.tombs = dropName(t.tombs, session)
+	}
+}
+
+// entombed: a tombstone is here, or on its way from here.
+func (t *turn) entombed(session string) bool {
+	i, sealed := t.seal(session)
+	_, here := slices.BinarySearch(t.tombs, session)
+	return here || sealed && t.sealed[i].form == Ended
+}
