@@ -3,6 +3,8 @@ package ring
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/buraksezer/consistent"
@@ -16,6 +18,7 @@ const maxMembers = 1024
 // and safe for concurrent use.
 type Ring struct {
 	partitions uint64
+	inverse    uint64   // ⌊(2^64-1) / partitions⌋: a multiplication costs less than a division
 	members    []string // sorted, unique
 	owners     []uint16 // partition → index into members; nil if there are none
 }
@@ -37,7 +40,7 @@ func New(cfg Config, members []string) (*Ring, error) {
 	if len(members) > maxMembers {
 		return nil, fmt.Errorf("ring: %d members, at most %d are possible", len(members), maxMembers)
 	}
-	r := &Ring{partitions: uint64(cfg.Partitions), members: members}
+	r := &Ring{partitions: uint64(cfg.Partitions), inverse: math.MaxUint64 / uint64(cfg.Partitions), members: members}
 	if len(members) == 0 {
 		return r, nil
 	}
@@ -88,7 +91,13 @@ func Partition(id string, partitions int) int {
 
 // Partition is the partition of an ID: 0 to Partitions()-1, whoever the members are.
 func (r *Ring) Partition(id string) int {
-	return int(xxhash.Sum64String(id) % r.partitions)
+	h := xxhash.Sum64String(id)
+	q, _ := bits.Mul64(h, r.inverse) // h / partitions, or one less
+	part := h - q*r.partitions
+	if part >= r.partitions {
+		part -= r.partitions
+	}
+	return int(part)
 }
 
 // Owner is the slot that owns a partition. ok is false if the ring has no members

@@ -200,3 +200,19 @@ func TestMembersAreSorted(t *testing.T) {
 	require.True(t, slices.IsSorted(r.Members()))
 	require.Len(t, r.Members(), 3)
 }
+
+// Ring.Partition divides by multiplying; it must agree with the definition.
+func TestPartitionIsTheRemainder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		partitions := rapid.IntRange(1, 65521).Draw(t, "partitions")
+		r, err := ring.New(ring.Config{Partitions: partitions}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range rapid.SliceOfN(rapid.String(), 1, 50).Draw(t, "ids") {
+			if got, want := r.Partition(id), ring.Partition(id, partitions); got != want {
+				t.Fatalf("Partition(%q) of %d is %d, want %d", id, partitions, got, want)
+			}
+		}
+	})
+}
