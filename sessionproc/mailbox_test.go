@@ -174,7 +174,9 @@ func TestAMethodsOwnTimeout(t *testing.T) {
 }
 
 // A session with a full mailbox lets another one run after 64 messages, even on
-// one processor.
+// one processor. The bound is four turns of 64, as now and then Go's scheduler
+// gives a goroutine that has just yielded the next turn too; one that never
+// yields would come to 1,000.
 func TestAHotSessionYields(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	var handled, seen atomic.Int64
@@ -204,6 +206,6 @@ func TestAHotSessionYields(t *testing.T) {
 	require.NoError(t, err)
 	_, err = do.Call(t.Context(), l, "other", "")
 	require.NoError(t, err)
-	require.LessOrEqual(t, seen.Load(), int64(10+64+1))
+	require.LessOrEqual(t, seen.Load(), int64(4*64))
 	require.GreaterOrEqual(t, seen.Load(), int64(10))
 }
