@@ -19,7 +19,7 @@ func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 	part := r.ring.Partition(id)
 	if owner := r.owners[part]; owner != nil && owner.remote == nil && !r.closed && ctx.Err() == nil {
 		err := n.table.Deliver(ctx, part, id, m) // it checks the IDs that it does not find
-		if err == nil || !full(m, err) {
+		if err == nil || !full(m, err) && !isMoved(err) {
 			return err
 		}
 	}
@@ -105,14 +105,20 @@ func (a *attempt) once(ctx context.Context) verdict {
 	switch owner := r.owners[part]; {
 	case a.hint != "":
 		target, a.hint = n.transport.Peer(a.hint), ""
-	case owner == nil:
-		return verdict{errNoOwner, a.ran, true}
-	case owner.remote == nil:
+	case owner != nil && owner.remote == nil, n.table.Has(part, a.id):
 		err := n.table.Deliver(ctx, part, a.id, a.m)
 		if err != nil && full(a.m, err) {
 			return a.overloaded(cause(err))
 		}
+		if away, ok := cause(err).(*moved); ok {
+			if away.addr != n.self.Addr {
+				a.hint = away.addr
+			}
+			return verdict{away, a.ran, true}
+		}
 		return verdict{err: cause(err), maybe: sessionproc.MaybeExecuted(err) || a.ran}
+	case owner == nil:
+		return verdict{errNoOwner, a.ran, true}
 	default:
 		target = owner.remote
 	}
@@ -156,6 +162,8 @@ func (a *attempt) answered(f failure) verdict {
 			a.hint = f.extra
 		}
 		return verdict{errDiffer, a.ran, true}
+	case f.code == codeMoving:
+		return verdict{errMoving, a.ran, true}
 	case f.code == codeOverloaded && a.m.Op() == sessionproc.OpCall && !f.maybe:
 		return a.overloaded(f.err())
 	}
@@ -185,7 +193,10 @@ func (a *attempt) backOff(err error) time.Duration {
 	most := 200 * time.Millisecond
 	if errors.Is(err, sessionproc.ErrOverloaded) {
 		most = 50 * time.Millisecond
-	} else if a.tries == 1 && a.hint != "" {
+	} else if isMoved(err) {
+		most = 20 * time.Millisecond
+	}
+	if a.tries == 1 && a.hint != "" {
 		return 0
 	}
 	d := min(most, time.Millisecond<<min(a.tries, 10))

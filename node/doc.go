@@ -27,11 +27,23 @@
 // and the caller's node goes there, again and again with back-off until ctx
 // ends. Nodes never forward a request for another node.
 //
+// # How a session moves
+//
+//	routes.go   a new view: the ring says who should have each partition
+//	driver.go   feeds the machine of package ownership, which says who does, and
+//	            is asked by the table whether a session may be started or denied
+//	post.go     the machines' messages between members
+//	handoff.go  seal -> snapshot -> stream -> restore; then the old copy is dropped
+//	join.go     a node serves when a member sees it, reaches it and has answered
+//	leave.go    a node that leaves has its sessions move first
+//
 // # What is promised
 //
-//   - While the members stay the same, each session has exactly one process, and
-//     a request from any node reaches it. Of any number of concurrent starts of
-//     an ID one succeeds.
+//   - While members join and leave in good order (Start, Leave), each session has
+//     exactly one process, and a request from any node reaches it. It moves with
+//     its state, its queued casts and its timers, and keeps its Incarnation; calls
+//     wait within their ctx meanwhile, for some milliseconds. Of any number of
+//     concurrent starts of an ID one succeeds.
 //   - A handler runs at most once for each call, unless its method is ReadOnly.
 //     After an error sessionproc.MaybeExecuted says whether it may have run; it
 //     is exact for sessions of this node, and true for others unless their
@@ -44,14 +56,13 @@
 //
 // # What is not promised yet
 //
-//   - Sessions do not move. When a node joins, leaves or dies, a part of the
-//     partitions gets another owner (about one in N), and the sessions in them
-//     end: where they lived with reason Moved, or with their node. Later calls
-//     get ErrNotFound.
-//   - For 0.1 to 0.6 s after a change of members, and for the 2.4 to 3.9 s that
-//     it takes to detect a crash, nodes may disagree about the owner. Requests
-//     then wait within their ctx; a session may be started on the new owner
-//     while the old one still runs it for that moment.
+//   - The sessions of a node that dies, or that is closed without Leave, end with
+//     it. For the 2.4 to 3.9 s that it takes to detect that, and a second more,
+//     requests for them wait within their ctx; then they get ErrNotFound.
+//   - While the network is parted both sides serve. Of two copies of a session
+//     that meet again, the one where it belongs is kept; they are not merged.
+//   - The cancel function of a timer does not move: it has no effect on a session
+//     that has moved since.
 //   - State is in memory only.
 //
 // # Security

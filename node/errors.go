@@ -36,6 +36,7 @@ const (
 	codeDeadline       = 34
 	codeCanceled       = 35
 	codeNotOwner       = 36 // extra: the address of the owner, "" if unknown
+	codeMoving         = 37 // it is on its way: ask again
 )
 
 // codes pairs sentinels with their codes.
@@ -74,6 +75,12 @@ type failure struct {
 // encodeError prepares what a session answered for the wire.
 func encodeError(err error, maybe bool) failure {
 	f := failure{code: codeText, text: err.Error(), maybe: maybe}
+	if m, ok := errors.AsType[*moved](err); ok {
+		if f.code = codeMoving; m.addr != "" {
+			f.code, f.extra = codeNotOwner, m.addr
+		}
+		return f
+	}
 	if e, ok := errors.AsType[*sessionproc.Error](err); ok {
 		f.code, f.extra = codeNamed, e.Code
 		return f

@@ -4,19 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 // Leave takes the node out of the cluster in good order: Ready becomes an
-// error, the sessions here end with reason Closed after their Terminate methods
-// have run, the members are told, and then the sockets close. It is bounded by
-// ctx, or by DrainTimeout from now if ctx has no deadline or has ended already:
-// it is never abrupt. The error says what was not done in time; the node is
-// closed all the same. A second Leave waits for the first.
-//
-// In this release sessions do not move to the nodes that stay; see the package
-// documentation.
+// error, the sessions move to the members that stay, the members are told, and
+// then the sockets close. It is bounded by ctx, or by DrainTimeout from now if
+// ctx has no deadline or has ended already: it is never abrupt. Sessions that
+// cannot move in time, and those of the last node, end with reason Closed after
+// their Terminate methods have run. The error says what was not done in time;
+// the node is closed all the same. A second Leave waits for the first.
 func (n *Node) Leave(ctx context.Context) error {
 	if n.leaving.Swap(true) {
 		select {
@@ -31,13 +32,72 @@ func (n *Node) Leave(ctx context.Context) error {
 		defer cancel()
 	}
 	n.log.Info("node leaves", "sessions", n.table.Len())
+	drained := n.drain(ctx)
 	ended := n.table.Shutdown(ctx, sessionproc.Closed)
 	left := n.cluster.Leave(ctx)
 	closed := n.shut(ctx)
-	if err := errors.Join(ended, left, closed); err != nil {
+	if err := errors.Join(drained, ended, left, closed); err != nil {
 		return fmt.Errorf("node: leave: %w", err)
 	}
 	return nil
+}
+
+// farewellPart of the time for a Leave, and at most farewellTime, is kept for
+// telling the members.
+const (
+	farewellPart = 5
+	farewellTime = 2 * time.Second
+	drainStep    = 5 * time.Millisecond
+)
+
+// drain has the sessions of this node move to others, until they have or too
+// little time is left.
+func (n *Node) drain(ctx context.Context) error {
+	if err := n.cluster.SetState(cluster.Draining); err != nil {
+		return err
+	}
+	n.reroute(n.cluster.View())
+	deadline, _ := ctx.Deadline()
+	within, cancel := context.WithDeadline(ctx, deadline.Add(-min(time.Until(deadline)/farewellPart, farewellTime)))
+	defer cancel()
+	for n.othersServe() && !n.driver.mayLeave() {
+		if !pause(within, drainStep) {
+			break
+		}
+	}
+	lost := n.driver.abandon()
+	if lost > 0 && n.othersServe() {
+		return fmt.Errorf("%d sessions could not move in time and have ended", lost)
+	}
+	return nil
+}
+
+func (n *Node) othersServe() bool {
+	for _, m := range n.cluster.View().Serving() {
+		if m.Name() != n.self.Name() {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *driver) mayLeave() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.parts {
+		d.countLocked(i)
+	}
+	return d.m.MayLeave()
+}
+
+// abandon ends what is left here and was not sent, and returns how many
+// sessions that were.
+func (d *driver) abandon() int {
+	d.turn(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect {
+		d.abandoned = true
+		return m.Abandon()
+	})
+	return int(d.ended.Load())
 }
 
 // Close ends the node abruptly: callers get sessionproc.ErrClosed, sessions
@@ -65,7 +125,9 @@ func (n *Node) shut(ctx context.Context) (err error) {
 		n.mu.Unlock()
 		close(n.quit)
 		<-n.followed
+		n.driver.stop()
 		err = errors.Join(n.table.Close(ctx), n.transport.Close(), n.cluster.Close(), n.endpoint.Close())
+		n.driver.wait.Wait()
 		n.log.Info("node closed")
 		return err
 	}
@@ -75,6 +137,14 @@ func (n *Node) shut(ctx context.Context) (err error) {
 
 // undo closes what a failed Start has opened.
 func (n *Node) undo() {
+	if n.follows {
+		close(n.quit)
+		<-n.followed
+	}
+	if n.driver != nil {
+		n.driver.stop()
+		defer n.driver.wait.Wait()
+	}
 	if n.table != nil {
 		_ = n.table.Close(context.Background()) // there are no sessions yet
 	}

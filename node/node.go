@@ -26,11 +26,13 @@ type Node struct {
 	cluster   *cluster.Cluster
 	table     *sessionproc.Table
 	overload  overload
+	driver    *driver
 
 	routes   atomic.Pointer[routes]
 	mu       sync.Mutex    // guards changes of routes
 	quit     chan struct{} // ends follow
 	followed chan struct{} // follow has ended
+	follows  bool
 
 	leaving atomic.Bool
 	stop    atomic.Bool   // not a sync.Once: waiting for one stops the time of a synctest bubble
@@ -64,6 +66,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 		return err
 	}
 	n.routes.Store(nobody)
+	n.driver = newDriver(n, nobody.ring.Partitions())
 	if n.endpoint, err = newEndpoint(ctx, n.endpointConfig()); err != nil {
 		return err
 	}
@@ -80,6 +83,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	n.driver.start()
 	n.endpoint.Serve(n.transport.Accept)
 	if n.cluster, err = n.join(ctx); err != nil {
 		return err
@@ -87,11 +91,12 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if err := n.checkSlot(); err != nil {
 		return err
 	}
-	if err := n.cluster.SetState(cluster.Serving); err != nil {
+	n.reroute(n.cluster.View())
+	n.follows = true
+	go n.follow()
+	if err := n.beWelcomed(ctx); err != nil {
 		return err
 	}
-	n.reroute(n.cluster.View())
-	go n.follow()
 	n.log.Info("node serves", "addr", n.self.Addr, "members", len(n.cluster.View().Members))
 	return nil
 }
@@ -104,7 +109,7 @@ func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 		Partitions: partitions, Boot: uint64(n.self.Boot), Kinds: n.cfg.Kinds, DefaultKind: n.cfg.DefaultKind,
 		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,
 		MaxMessage: n.cfg.MaxFrame - headerRoom,
-		Cluster:    n, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
+		Cluster:    n, Gate: n.driver, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
 	})
 }
 

@@ -3,11 +3,9 @@ package node
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/ring"
-	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -55,30 +53,21 @@ func (n *Node) peer(m cluster.Member) *peer {
 	return &peer{Member: m, remote: n.transport.Peer(m.Addr)}
 }
 
-// resettle is how often partitions that are not this node's are looked through
-// for sessions that began while their partition went.
-const resettle = time.Second
-
-// follow keeps the routes up to date with the views, until quit.
+// follow keeps the routes and the driver up to date with the views, until quit.
 func (n *Node) follow() {
 	defer close(n.followed)
-	ticker := time.NewTicker(resettle)
-	defer ticker.Stop()
 	for {
 		select {
 		case view := <-n.cluster.Updates():
 			n.reroute(view)
-		case <-ticker.C:
-			n.settle(n.routes.Load())
 		case <-n.quit:
 			return
 		}
 	}
 }
 
-// reroute puts a view into effect. Sessions do not move yet: those of
-// partitions that another node owns now end here with reason Moved, so that
-// none runs twice.
+// reroute puts a view into effect: requests go by it at once, sessions follow
+// when the driver has them moved.
 func (n *Node) reroute(view *cluster.View) {
 	next, err := n.newRoutes(view)
 	if err != nil {
@@ -87,27 +76,14 @@ func (n *Node) reroute(view *cluster.View) {
 	}
 	n.mu.Lock()
 	last := n.routes.Load()
-	if last.closed {
+	if last.closed || last.view.Version > view.Version {
 		n.mu.Unlock()
 		return
 	}
 	n.routes.Store(next)
+	n.driver.look(next)
 	n.mu.Unlock()
 	n.forgetPeers(last, next)
-	n.settle(next)
-}
-
-// settle ends the sessions of partitions that are not this node's.
-func (n *Node) settle(r *routes) {
-	ended := 0
-	for part, owner := range r.owners {
-		if owner == nil || owner.remote != nil {
-			ended += n.table.EndPartition(part, sessionproc.Moved)
-		}
-	}
-	if ended > 0 {
-		n.log.Warn("sessions ended: their partitions have another owner now", "sessions", ended)
-	}
 }
 
 // forgetPeers closes the connections to members that are not there any more.

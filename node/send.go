@@ -12,6 +12,9 @@ import (
 const (
 	flagOp  = 0x0f // sessionproc.Op
 	flagRaw = 0x10 // the payload is bytes, not msgpack
+
+	opHello     = 14 // in place of sessionproc.Op
+	opOwnership = 15
 )
 
 // outgoing is a request with its encoded payload, pooled.

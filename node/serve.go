@@ -27,14 +27,13 @@ func (s *server) Serve(c *transport.Call) {
 		fail(c, failure{code: codeNotOwner})
 		return
 	}
-	part := r.ring.Partition(id)
-	switch owner := r.owners[part]; {
-	case owner == nil:
-		fail(c, failure{code: codeNotOwner})
-	case owner.remote != nil:
-		fail(c, failure{code: codeNotOwner, extra: owner.Addr})
+	switch c.Flags & flagOp {
+	case opOwnership:
+		s.n.driver.hear(c)
+	case opHello:
+		s.n.driver.greet(c)
 	default:
-		s.n.table.Serve(part, s.inbound(c, id))
+		s.n.table.Serve(r.ring.Partition(id), s.inbound(c, id))
 	}
 }
 
@@ -62,9 +61,12 @@ func (s *server) Cancel(c *transport.Call) {
 	}
 }
 
-// ServeStream refuses: no release opens streams between nodes yet.
+// ServeStream takes a session that another node sends.
 func (s *server) ServeStream(st *transport.Stream) {
-	st.Close(sessionproc.ErrUnsupported.Error())
+	if err := s.n.driver.take(st); err != nil {
+		s.n.log.Debug("a session did not arrive", "peer", st.Peer(), "err", err)
+		st.Close(err.Error())
+	}
 }
 
 // Reply implements sessionproc.Answer.

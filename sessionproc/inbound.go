@@ -76,11 +76,12 @@ func (t *Table) Serve(part int, in *Inbound) {
 
 func (t *Table) serveStarted(part int, in *Inbound) {
 	reply := []byte{0}
-	if t.started(part, in.ID) {
-		reply[0] = 1
-	} else if err := ValidID(in.ID); err != nil {
+	switch started, err := t.started(part, in.ID); {
+	case err != nil:
 		in.Answer.Fail(err, false, false)
 		return
+	case started:
+		reply[0] = 1
 	}
 	in.Answer.Reply(reply, true)
 }
@@ -111,8 +112,7 @@ func (t *Table) serveCall(part int, in *Inbound) {
 func (t *Table) serveCast(part int, in *Inbound) {
 	p, err := t.resolveNamed(part, in)
 	if err == nil {
-		m := &namedCast{bound: in.bound, raw: in.Raw, payload: append([]byte(nil), in.Payload...)}
-		m.op, m.size, m.noTouch = m, int32(len(m.payload)), in.bound.cfg.NoTouch
+		m := newNamedCast(in.bound, in.Raw, append([]byte(nil), in.Payload...))
 		err = p.push(&m.envelope)
 	}
 	if err != nil {
@@ -209,6 +209,12 @@ type namedCast struct {
 	bound   *binding
 	raw     bool
 	payload []byte
+}
+
+func newNamedCast(b *binding, raw bool, payload []byte) *namedCast {
+	m := &namedCast{bound: b, raw: raw, payload: payload}
+	m.op, m.size, m.noTouch = m, mailSize(len(payload)), b.cfg.NoTouch
+	return m
 }
 
 // run implements op.

@@ -103,6 +103,8 @@ type maker interface {
 	// startEncoded runs the start function on an encoded argument; none means
 	// the zero argument.
 	startEncoded(ctx context.Context, payload []byte, raw, none bool) (state any, err error)
+	// restore makes a state of what encodeState made, here or on another node.
+	restore(b []byte) (state any, err error)
 	// tokens returns the names of all methods and notices of the kind.
 	tokens() []string
 }
@@ -304,6 +306,14 @@ func (k *Kind[S, Arg]) startEncoded(ctx context.Context, payload []byte, raw, no
 		}
 	}
 	return k.startWith(ctx, arg)
+}
+
+func (k *Kind[S, Arg]) restore(b []byte) (any, error) {
+	s := new(S)
+	if own, ok := any(s).(interface{ UnmarshalState([]byte) error }); ok && codesState(k.state) {
+		return s, own.UnmarshalState(b)
+	}
+	return s, DecodeForeign(b, s)
 }
 
 // startWith runs the start function; it serves the typed start as well.

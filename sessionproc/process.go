@@ -43,6 +43,7 @@ type phase uint8
 const (
 	phaseStarting phase = iota // its start function waits or runs
 	phaseLive
+	phaseSealed // on its way to another node: no more messages
 	phaseEnding // no more messages; its last handler or Terminate runs
 	phaseGone   // not in the table any more
 )
@@ -57,12 +58,14 @@ type handling struct {
 
 // extra is what only few sessions need.
 type extra struct {
-	reason Reason     // why it ends, from the moment that is known
-	ended  bool       // end was called; otherwise Stop only
-	starts []*starter // that came while this one started or ended
-	onGone []func()   // called once it has gone
-	timers map[*timer]struct{}
-	gone   error // what messages get that come too late; nil: ErrNotFound
+	reason  Reason     // why it ends, from the moment that is known
+	ended   bool       // end was called; otherwise Stop only
+	starts  []*starter // that came while this one started or ended
+	onGone  []func()   // called once it has gone
+	timers  map[*timer]struct{}
+	gone    error    // what messages get that come too late; nil: ErrNotFound
+	sealing *sealing // in phaseSealed
+	boot    uint64   // of the node where it was started; 0: this one
 }
 
 func (p *process) extra() *extra {
@@ -76,11 +79,8 @@ func (p *process) extra() *extra {
 // session has ended.
 func (p *process) push(e *envelope) error {
 	p.mu.Lock()
-	if p.phase >= phaseEnding {
-		err := ErrNotFound
-		if p.ext.gone != nil {
-			err = p.ext.gone
-		}
+	if p.phase >= phaseSealed {
+		err := p.tooLateLocked()
 		p.mu.Unlock()
 		return err
 	}
@@ -97,6 +97,17 @@ func (p *process) push(e *envelope) error {
 		p.table.workers.run(p)
 	}
 	return nil
+}
+
+// tooLateLocked is what a message gets that comes after the last one.
+func (p *process) tooLateLocked() error {
+	switch {
+	case p.phase == phaseSealed:
+		return p.ext.sealing.moved
+	case p.ext.gone != nil:
+		return p.ext.gone
+	}
+	return ErrNotFound
 }
 
 func (p *process) appendLocked(e *envelope) {
@@ -117,8 +128,10 @@ func (p *process) next() (e *envelope, end bool) {
 	p.mu.Lock()
 	p.cur = handling{}
 	switch {
-	case p.phase == phaseEnding || p.stoppingLocked():
-		p.phase = phaseEnding
+	case p.phase >= phaseSealed && p.phase != phaseGone || p.stoppingLocked():
+		if p.phase != phaseSealed || p.ext.reason != "" {
+			p.phase = phaseEnding
+		}
 		p.mu.Unlock()
 		return nil, true
 	case p.head == nil:
@@ -163,8 +176,8 @@ func (p *process) run() {
 	since := time.Time{}
 	for n := 1; ; n++ {
 		e, end := p.next()
-		if end {
-			p.finish()
+		if end && p.finish() {
+			continue
 		}
 		if e == nil {
 			clean = true

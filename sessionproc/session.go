@@ -29,7 +29,7 @@ func (s *Session) ID() string { return s.id }
 func (s *Session) Kind() string { return s.kind.name }
 
 // Incarnation identifies one life of a session: every start has another one,
-// on whatever node.
+// on whatever node. A session that moves keeps it.
 type Incarnation struct {
 	Number uint64 // counts the starts of the node
 	Boot   uint64 // of the node, unique for each of its own starts
@@ -39,7 +39,15 @@ type Incarnation struct {
 func (i Incarnation) String() string { return fmt.Sprintf("%d@%x", i.Number, i.Boot) }
 
 // Incarnation returns which life of the session this is.
-func (s *Session) Incarnation() Incarnation { return Incarnation{s.born, s.table.cfg.Boot} }
+func (s *Session) Incarnation() Incarnation {
+	i := Incarnation{s.born, s.table.cfg.Boot}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ext != nil && s.ext.boot != 0 {
+		i.Boot = s.ext.boot
+	}
+	return i
+}
 
 // Stop ends the session when the present handler has returned and its reply has
 // been given: queued requests get ErrTerminated, and the state's Terminate
@@ -73,8 +81,12 @@ func (s *Session) Logger() *slog.Logger { return (*process)(s).logger() }
 
 // timer is one After or Every.
 type timer struct {
-	t    *time.Timer
-	fire func() // sends the message
+	bound   *binding
+	payload []byte
+	raw     bool
+	every   time.Duration // 0: once
+	due     time.Time     // guarded by the session's mu
+	t       *time.Timer
 }
 
 func (t *timer) stop() { t.t.Stop() }
@@ -95,44 +107,61 @@ func setTimer[Msg any](ctx context.Context, n *Notice[Msg], d time.Duration, aga
 	if detached != nil {
 		return noteTimer(detached, n, d, again, payload)
 	}
-	tm := new(timer)
-	tm.fire = func() {
-		m := &cast[Msg]{notice: n}
-		m.noTouch = true
-		switch err := n.msg.decode(payload, n.msg.raw, &m.msg); {
-		case err != nil:
-			p.logger().Error("the message of a timer does not decode", "method", n.name, "err", err)
-		case m.push(p, b) == ErrOverloaded:
-			p.setTimer(tm, retryTimer)
-			return
-		}
-		if again {
-			p.setTimer(tm, d)
-		} else {
-			p.dropTimer(tm)
-		}
+	tm := &timer{bound: b, payload: payload, raw: n.msg.raw}
+	if again {
+		tm.every = d
 	}
-	p.setTimer(tm, d)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase != phaseGone {
+		p.setTimerLocked(tm, d)
+	}
 	return func() { p.dropTimer(tm) }
 }
 
-// setTimer starts tm, unless it has been cancelled or the session has gone.
-func (p *process) setTimer(tm *timer, d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// setTimerLocked starts tm. In a sealed session it starts when that runs on.
+func (p *process) setTimerLocked(tm *timer, d time.Duration) {
 	x := p.extra()
-	switch {
-	case p.phase == phaseGone:
-	case tm.t == nil:
-		if x.timers == nil {
-			x.timers = map[*timer]struct{}{}
-		}
-		x.timers[tm] = struct{}{}
-		tm.t = time.AfterFunc(d, tm.fire)
-	default:
-		if _, set := x.timers[tm]; set {
-			tm.t.Reset(d)
-		}
+	if x.timers == nil {
+		x.timers = map[*timer]struct{}{}
+	}
+	x.timers[tm] = struct{}{}
+	tm.due = time.Now().Add(d)
+	tm.t = time.AfterFunc(d, func() { p.fire(tm) })
+}
+
+// fire sends a timer's message and sets it anew or drops it: all of it or, in a
+// session that is sealed, nothing.
+func (p *process) fire(tm *timer) {
+	m := newNamedCast(tm.bound, tm.raw, tm.payload)
+	m.noTouch = true
+	p.mu.Lock()
+	if p.ext == nil || p.phase >= phaseSealed {
+		p.mu.Unlock()
+		return
+	}
+	if _, set := p.ext.timers[tm]; !set {
+		p.mu.Unlock()
+		return
+	}
+	cfg := &p.kind.cfg
+	if int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(m.size) > cfg.MailboxBytes {
+		tm.t.Reset(retryTimer)
+		p.mu.Unlock()
+		return
+	}
+	if tm.every > 0 {
+		tm.due = time.Now().Add(tm.every)
+		tm.t.Reset(tm.every)
+	} else {
+		delete(p.ext.timers, tm)
+	}
+	p.appendLocked(&m.envelope)
+	start := !p.running
+	p.running = true
+	p.mu.Unlock()
+	if start {
+		p.table.workers.run(p)
 	}
 }
 

@@ -154,6 +154,11 @@ func (t *Table) place(s *starter) {
 			x.starts = append(x.starts, s)
 			p.mu.Unlock()
 			return
+		case p.phase == phaseSealed:
+			err := p.tooLateLocked()
+			p.mu.Unlock()
+			s.w.endWith(outcome{err: err})
+			return
 		case p.phase == phaseLive:
 			p.mu.Unlock()
 			s.w.endWith(outcome{err: t.exists(p, s)})
@@ -180,6 +185,22 @@ func (t *Table) kindName(name string) string {
 // insert puts a new session into the table, or returns the one that is there.
 // Existence comes before all limits.
 func (t *Table) insert(s *starter) (p *process, inserted bool, err error) {
+	if t.cfg.Gate == nil {
+		return t.insertHere(s)
+	}
+	if p = t.find(s.part, s.id); p != nil {
+		return p, false, nil
+	}
+	if moved := t.cfg.Gate.Enter(s.part, s.id, func() bool {
+		p, inserted, err = t.insertHere(s)
+		return inserted
+	}); moved != nil {
+		err = moved
+	}
+	return p, inserted, err
+}
+
+func (t *Table) insertHere(s *starter) (p *process, inserted bool, err error) {
 	pt := &t.parts[s.part]
 	pt.mu.Lock()
 	if p = pt.m[s.id]; p != nil {
@@ -232,7 +253,7 @@ func (t *Table) newProcess(s *starter) (*process, error) {
 func (t *Table) startOnCall(part int, id string, k *kindCore, method string) (*process, error) {
 	b := t.binding(k, method)
 	if b == nil || !b.cfg.StartOnCall {
-		return nil, missing(id)
+		return t.look(part, id)
 	}
 	w := &zeroStart{}
 	w.op, w.settle = w, func() {}
@@ -240,14 +261,6 @@ func (t *Table) startOnCall(part int, id string, k *kindCore, method string) (*p
 	w.open()
 	p, _, err := t.insert(&starter{w: &w.waiting, part: part, id: id, kind: k.name})
 	return p, err
-}
-
-// missing is the error for an ID that is not in the table.
-func missing(id string) error {
-	if err := ValidID(id); err != nil {
-		return err
-	}
-	return ErrNotFound
 }
 
 // zeroStart starts a session with the zero argument; nobody waits for it.

@@ -36,7 +36,7 @@ type terminator interface {
 // if not nil, is called when the session has gone.
 func (p *process) end(reason Reason, done func()) bool {
 	p.mu.Lock()
-	if p.phase >= phaseEnding || p.ext != nil && p.ext.ended {
+	if p.phase >= phaseEnding || p.ext != nil && p.ext.ended || p.phase == phaseSealed && p.staysSealedLocked(reason) {
 		if reason == abrupt && p.phase != phaseGone {
 			p.ext.reason = abrupt
 		}
@@ -84,7 +84,7 @@ func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, c
 		p.queued, p.bytes = 1, p.head.size
 		return queue, cur
 	}
-	if p.phase == phaseLive {
+	if p.phase == phaseLive || p.phase == phaseSealed {
 		p.phase = phaseEnding
 	}
 	return p.takeQueueLocked(), cur
@@ -118,9 +118,15 @@ func (r Reason) err() error {
 	return ErrTerminated
 }
 
-// finish ends a session in its own goroutine, after the last handler.
-func (p *process) finish() {
+// finish ends a session in its own goroutine, after the last handler, or takes
+// the snapshot of a sealed one. goesOn: it runs on after all.
+func (p *process) finish() (goesOn bool) {
 	p.mu.Lock()
+	if p.phase == phaseSealed {
+		s := p.ext.sealing
+		p.mu.Unlock()
+		return p.takeDown(s)
+	}
 	reason := p.ext.reason
 	queue := p.takeQueueLocked()
 	p.mu.Unlock()
@@ -129,6 +135,7 @@ func (p *process) finish() {
 		p.tell(t, reason)
 	}
 	p.vanish(outcome{err: ErrNotFound})
+	return false
 }
 
 func (p *process) tell(t terminator, reason Reason) {
@@ -141,11 +148,25 @@ func (p *process) tell(t terminator, reason Reason) {
 // it. Nothing of it runs any more.
 func (p *process) vanish(o outcome) {
 	t := p.table
-	pt := &t.parts[p.part]
+	if t.cfg.Gate != nil {
+		t.cfg.Gate.Leave(int(p.part), p.id, p.remove)
+	} else {
+		p.remove()
+	}
+	p.gone(o)
+}
+
+// remove takes a session out of the table.
+func (p *process) remove() {
+	pt := &p.table.parts[p.part]
 	pt.mu.Lock()
 	delete(pt.m, p.id)
 	pt.mu.Unlock()
+}
 
+// gone answers whatever still waits for a session that is out of the table.
+func (p *process) gone(o outcome) {
+	t := p.table
 	p.mu.Lock()
 	p.phase = phaseGone
 	x := p.extra()
@@ -199,9 +220,9 @@ func newReference() string {
 // running handler has outlasted StopTimeout; until that handler returns the ID
 // cannot be started anew. It does not block.
 func (t *Table) terminate(part int, id string, answer func(err error)) {
-	p := t.find(part, id)
-	if p == nil {
-		answer(missing(id))
+	p, err := t.look(part, id)
+	if err != nil {
+		answer(err)
 		return
 	}
 	var once sync.Once
@@ -214,7 +235,13 @@ func (t *Table) terminate(part int, id string, answer func(err error)) {
 	})
 	if !p.end(Terminated, func() { stuck.Stop(); give(nil) }) {
 		stuck.Stop()
-		give(ErrNotFound)
+		err := ErrNotFound
+		p.mu.Lock()
+		if p.phase == phaseSealed {
+			err = p.tooLateLocked()
+		}
+		p.mu.Unlock()
+		give(err)
 	}
 }
 

@@ -22,6 +22,7 @@ type TableConfig struct {
 	MaxStarting int
 	MaxMessage  int    // bytes of an encoded request or reply; 0: no bound
 	Cluster     Caller // for Session.Cluster
+	Gate        Gate   // nil: every session may be here
 	Logger      *slog.Logger
 	Inject      func(context.Context) []byte
 	Extract     func(context.Context, []byte) context.Context
@@ -94,14 +95,20 @@ func (t *Table) Deliver(ctx context.Context, part int, id string, m Message) err
 
 // started reports whether session id is there and its start function has
 // returned.
-func (t *Table) started(part int, id string) bool {
-	p := t.find(part, id)
-	if p == nil {
-		return false
+func (t *Table) started(part int, id string) (bool, error) {
+	p, err := t.look(part, id)
+	if err == ErrNotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.phase == phaseLive
+	if p.phase == phaseSealed {
+		return false, p.tooLateLocked()
+	}
+	return p.phase == phaseLive, nil
 }
 
 // Len returns how many sessions there are, those that start or end included.

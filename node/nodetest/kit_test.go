@@ -61,7 +61,9 @@ func newCart(ctx context.Context, owner string) (*cart, error) {
 
 func (c *cart) add(ctx context.Context, r item) (view, error) {
 	c.Items[r.SKU] += r.Qty
-	c.calm()
+	if c.calm != nil { // it does not move along
+		c.calm()
+	}
 	c.calm = remind.Every(ctx, time.Minute, reminder{[]string{r.SKU}})
 	return c.look(ctx, sessionproc.None{})
 }

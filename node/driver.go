@@ -1,0 +1,382 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// driver feeds the node's ownership machine and does what it says. It is the
+// table's Gate.
+//
+// One lock stands for the locks of all partitions that the machine asks for:
+// starts and "not found" hold it for reading from the question to the deed,
+// events hold it for writing until their effects are done. What is found in the
+// table is served without it.
+type driver struct {
+	n      *Node
+	ctx    context.Context // ends with the driver
+	cancel context.CancelFunc
+	wait   sync.WaitGroup // all its goroutines
+	inbox  chan letter
+	slots  chan struct{} // hand-overs at a time
+	kick   chan struct{} // cap 1: there is something to hand over
+	again  chan struct{} // cap 1: retry soon
+	addrs  atomic.Pointer[map[string]string]
+	ended  atomic.Int64 // sessions that ended at the deadline of a leave
+	post   postbox
+
+	mu        sync.RWMutex // guards the rest
+	m         *ownership.Machine
+	parts     []driven
+	handing   []int // partitions with something to hand over
+	routes    *routes
+	former    map[string]former
+	later     []func() // to be called after mu is unlocked
+	abandoned bool     // the deadline of a leave has come
+	closed    bool
+}
+
+// driven is what the driver keeps of a partition. Its maps are by session ID.
+type driven struct {
+	counted bool // the machine was told of sessions
+	handing bool // it is in driver.handing
+	sealed  map[string]*handoff
+	backups map[string][]byte // snapshots of sessions whose target has died
+	tombs   map[string]bool
+	wanted  []string // to be handed over first
+	queue   []string
+}
+
+// former is a member that is not in the cluster's view any more.
+type former struct {
+	level ownership.Level
+	addr  string
+	since time.Time
+}
+
+const (
+	takeoverDelay = time.Second      // a dead member is given that long to turn out to live
+	formerFor     = 10 * time.Minute // how long members that have gone are remembered
+	firstRetry    = 20 * time.Millisecond
+	lastRetry     = 250 * time.Millisecond // while something is waited for
+	idleRetry     = 500 * time.Millisecond
+)
+
+func newDriver(n *Node, partitions int) *driver {
+	d := &driver{n: n, inbox: make(chan letter, 1024), slots: make(chan struct{}, handoffs), kick: make(chan struct{}, 1),
+		again: make(chan struct{}, 1), parts: make([]driven, partitions), former: map[string]former{}}
+	d.addrs.Store(&map[string]string{})
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	return d
+}
+
+// start begins the driver's work; the node's name is known by now.
+func (d *driver) start() {
+	d.m = ownership.New(d.n.self.Name(), len(d.parts))
+	d.wait.Go(d.listen)
+	d.wait.Go(d.retry)
+	d.wait.Go(d.handOver)
+}
+
+// stop ends the driver. Sessions come and go without it from now on.
+func (d *driver) stop() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.cancel()
+}
+
+func (d *driver) addr(member string) string { return (*d.addrs.Load())[member] }
+
+// turn takes an event of one partition, or of all (NoPartition), into the
+// machine and does what it says.
+func (d *driver) turn(part int, event func(m *ownership.Machine) []ownership.Effect) {
+	d.mu.Lock()
+	if !d.closed {
+		d.turnLocked(part, event)
+	}
+	d.unlock()
+}
+
+func (d *driver) unlock() {
+	later := d.later
+	d.later = nil
+	d.mu.Unlock()
+	for _, f := range later {
+		f()
+	}
+}
+
+func (d *driver) turnLocked(part int, event func(m *ownership.Machine) []ownership.Effect) {
+	d.countLocked(part)
+	effects := slices.Clone(event(d.m))
+	if part >= 0 {
+		d.countLocked(part)
+	}
+	d.doLocked(effects)
+}
+
+// countLocked tells the machine how many sessions a partition has.
+func (d *driver) countLocked(part int) {
+	if d.abandoned {
+		return
+	}
+	if part < 0 {
+		for i := range d.parts {
+			d.countLocked(i)
+		}
+		return
+	}
+	pt := &d.parts[part]
+	running := d.n.table.Count(part)
+	for _, h := range pt.sealed {
+		if h.form == ownership.Running {
+			running--
+		}
+	}
+	some := running > 0 || len(pt.backups) > 0
+	if !some && !pt.counted {
+		return
+	}
+	pt.counted = some
+	d.doLocked(d.m.Count(part, running, len(pt.backups)))
+}
+
+// doLocked does what the machine says, and what it says then.
+func (d *driver) doLocked(effects []ownership.Effect) {
+	for todo := slices.Clone(effects); len(todo) > 0; todo = todo[1:] {
+		e := &todo[0]
+		if e.Do == ownership.Send {
+			d.sendLocked(e.To, e.Message)
+			continue
+		}
+		pt := &d.parts[e.Partition]
+		switch e.Do {
+		case ownership.Transfer:
+			d.transferLocked(e)
+		case ownership.HandOver:
+			d.handLocked(e.Partition)
+		case ownership.Resume, ownership.Drop, ownership.Shelve:
+			d.unsealLocked(e)
+		case ownership.RunBackups:
+			d.runBackupsLocked(e.Partition, e.Session)
+		case ownership.Seek:
+			if _, backup := pt.backups[e.Session]; backup || d.n.table.Has(e.Partition, e.Session) {
+				pt.wanted = append(pt.wanted, e.Session)
+				d.handLocked(e.Partition)
+				continue
+			}
+			todo = append(todo, d.m.Absent(e.Partition, e.To, e.ID, e.Session)...)
+		case ownership.Bury:
+			delete(pt.tombs, e.Session)
+		case ownership.End:
+			d.ended.Add(int64(len(pt.backups)))
+			pt.backups = nil
+			d.later = append(d.later, func() { d.ended.Add(int64(d.n.table.EndPartition(e.Partition, sessionproc.Closed))) })
+		}
+	}
+}
+
+// look takes in a new view.
+func (d *driver) look(r *routes) {
+	d.mu.Lock()
+	last := d.routes
+	d.routes = r
+	if last != nil {
+		d.missLocked(last.view, r.view)
+	}
+	d.viewLocked()
+	d.unlock()
+	signal(d.again)
+}
+
+// missLocked notes the members that are not there any more. One that was
+// draining has left; any other has died, or seems to.
+func (d *driver) missLocked(last, next *cluster.View) {
+	for _, m := range last.Members {
+		f := former{level: ownership.Dead, addr: m.Addr, since: time.Now()}
+		switch m.State {
+		case cluster.Joining:
+			continue
+		case cluster.Draining:
+			f.level = ownership.Left
+		}
+		d.former[m.Name()] = f
+	}
+	for _, m := range next.Members {
+		delete(d.former, m.Name())
+	}
+}
+
+// ageLocked lets dead members go, and reports whether the view has changed.
+func (d *driver) ageLocked() (changed bool) {
+	for name, f := range d.former {
+		switch age := time.Since(f.since); {
+		case age > formerFor:
+			delete(d.former, name)
+			changed = true
+		case f.level == ownership.Dead && age > takeoverDelay:
+			f.level = ownership.Gone
+			d.former[name] = f
+			changed = true
+		}
+	}
+	return changed
+}
+
+// viewLocked gives the present view to the machine.
+func (d *driver) viewLocked() {
+	if d.closed || d.routes == nil {
+		return
+	}
+	r := d.routes
+	addrs := map[string]string{}
+	var v ownership.View
+	for _, m := range r.view.Members {
+		addrs[m.Name()] = m.Addr
+		level := ownership.Serving
+		if newest, ok := r.view.Find(m.Slot); m.State == cluster.Draining || ok && newest.Boot != m.Boot {
+			level = ownership.Draining
+		}
+		if m.State != cluster.Joining {
+			v.Members = append(v.Members, ownership.Seen{Name: m.Name(), Level: level})
+		}
+	}
+	for name, f := range d.former {
+		addrs[name] = f.addr
+		v.Members = append(v.Members, ownership.Seen{Name: name, Level: f.level})
+	}
+	slices.SortFunc(v.Members, func(a, b ownership.Seen) int { return strings.Compare(a.Name, b.Name) })
+	names := make(map[*peer]string)
+	for _, p := range r.owners {
+		if p == nil {
+			v.Owners = append(v.Owners, "")
+			continue
+		}
+		name, ok := names[p]
+		if !ok {
+			name = p.Name()
+			names[p] = name
+		}
+		v.Owners = append(v.Owners, name)
+	}
+	d.addrs.Store(&addrs)
+	d.turnLocked(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect { return m.View(v) })
+}
+
+// retry says again what is waited for, until the driver stops.
+func (d *driver) retry() {
+	timer := time.NewTimer(firstRetry)
+	defer timer.Stop()
+	for interval := firstRetry; ; {
+		select {
+		case <-timer.C:
+		case <-d.again:
+			interval = firstRetry
+			timer.Reset(interval)
+			continue
+		case <-d.ctx.Done():
+			return
+		}
+		busy := false
+		d.mu.Lock()
+		if !d.closed {
+			if d.ageLocked() {
+				d.viewLocked()
+			}
+			d.turnLocked(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect {
+				effects := m.Retry(interval >= lastRetry)
+				busy = len(effects) > 0
+				return effects
+			})
+		}
+		d.unlock()
+		if interval = min(2*interval, lastRetry); !busy {
+			interval = idleRetry
+		}
+		timer.Reset(interval)
+	}
+}
+
+// Enter implements sessionproc.Gate.
+func (d *driver) Enter(part int, id string, begin func() bool) error {
+	d.mu.RLock()
+	if d.closed || d.m == nil {
+		d.mu.RUnlock()
+		return sessionproc.ErrClosed
+	}
+	a := d.m.Who(part, id)
+	if a.Place == ownership.Nowhere && d.m.Quiet(part) {
+		begin()
+		d.mu.RUnlock()
+		return nil
+	}
+	d.mu.RUnlock()
+	id = strings.Clone(id)
+	switch a.Place {
+	case ownership.Nowhere:
+		d.turn(part, func(m *ownership.Machine) []ownership.Effect {
+			if a = m.Who(part, id); a.Place == ownership.Nowhere && begin() {
+				delete(d.parts[part].tombs, id)
+				return m.Started(part, id)
+			}
+			return nil
+		})
+	case ownership.Wait:
+		d.turn(part, func(m *ownership.Machine) []ownership.Effect { return m.Want(part, id) })
+	}
+	return d.elsewhere(a)
+}
+
+// Leave implements sessionproc.Gate.
+func (d *driver) Leave(part int, id string, remove func()) {
+	d.mu.RLock()
+	_, sealed := d.parts[part].sealed[id]
+	if d.closed || d.abandoned || d.m == nil || d.m.Quiet(part) && !sealed {
+		remove()
+		d.mu.RUnlock()
+		return
+	}
+	d.mu.RUnlock()
+	done := false
+	d.turn(part, func(m *ownership.Machine) []ownership.Effect {
+		done = true
+		pt := &d.parts[part]
+		remember, effects := m.Ended(part, id)
+		if h := pt.sealed[id]; h != nil && !h.sent {
+			delete(pt.sealed, id)
+			h.cancel()
+		}
+		if remember {
+			put(&pt.tombs, id, true)
+		}
+		remove()
+		return effects
+	})
+	if !done { // it was closed meanwhile
+		remove()
+	}
+}
+
+func put[V any](m *map[string]V, key string, v V) {
+	if *m == nil {
+		*m = map[string]V{}
+	}
+	(*m)[key] = v
+}
+
+// signal wakes whoever waits on ch, now or when it comes.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,196 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
+	"github.com/sessionproc/sessionproc/transport/wire"
+)
+
+// The two questions of a node that joins.
+const (
+	helloReach   = 0 // do you see me, and can you reach me?
+	helloWelcome = 1 // I serve: whom do you see, me among them?
+)
+
+const (
+	helloTimeout = 3 * time.Second
+	helloPause   = 10 * time.Millisecond
+	welcomeTries = 10                     // looks at the own view, before a host is asked again
+	firstOf      = 500 * time.Millisecond // that long nobody but joiners is there, before the first of them begins
+)
+
+var errNoWelcome = errors.New("the members that were found do not answer, or cannot reach this node at its advertised address")
+
+// beWelcomed makes this node serve: a member has to see it and to reach it,
+// before it serves, and then to say whom it sees, before it takes partitions.
+// Where nobody is, it begins a cluster.
+func (n *Node) beWelcomed(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(n.cfg.JoinTimeout, helloTimeout))
+	defer cancel()
+	begun, serving := time.Now(), false
+	var last error
+	for {
+		hosts, first := n.hosts()
+		switch {
+		case len(hosts) == 0 && (serving || n.alone() || first && time.Since(begun) > firstOf):
+			return n.serveAs(func(m *ownership.Machine) []ownership.Effect { return m.Bootstrap() })
+		case !serving:
+			if _, last = n.ask(ctx, hosts, helloReach); last == nil {
+				serving = true
+				if err := n.serveAs(nil); err != nil {
+					return err
+				}
+				continue
+			}
+		default:
+			var names []string
+			if names, last = n.ask(ctx, hosts, helloWelcome); last == nil {
+				n.driver.turn(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect { return m.Welcome(names) })
+				if n.awaitReady(ctx) {
+					return nil
+				}
+				last = errors.New("this node has not heard of all members yet")
+			}
+		}
+		if !pause(ctx, helloPause) {
+			return errors.Join(fmt.Errorf("join: %w: %w", errNoWelcome, ctx.Err()), last)
+		}
+	}
+}
+
+// serveAs makes this node serving in its own view, and tells the machine.
+func (n *Node) serveAs(event func(m *ownership.Machine) []ownership.Effect) error {
+	if err := n.cluster.SetState(cluster.Serving); err != nil {
+		return err
+	}
+	n.reroute(n.cluster.View())
+	if event != nil {
+		n.driver.turn(ownership.NoPartition, event)
+	}
+	return nil
+}
+
+// hosts are the members that can welcome this one, serving ones first. first:
+// none of those that join too has a smaller name.
+func (n *Node) hosts() (hosts []cluster.Member, first bool) {
+	first = true
+	for _, m := range n.cluster.View().Members {
+		switch {
+		case m.Name() == n.self.Name():
+		case m.State == cluster.Joining:
+			first = first && n.self.Name() < m.Name()
+		default:
+			hosts = append(hosts, m)
+		}
+	}
+	slices.SortStableFunc(hosts, func(a, b cluster.Member) int { return int(a.State) - int(b.State) })
+	return hosts, first
+}
+
+func (n *Node) alone() bool {
+	for _, m := range n.cluster.View().Members {
+		if m.Name() != n.self.Name() {
+			return false
+		}
+	}
+	return true
+}
+
+// ask puts a question to hosts until one answers.
+func (n *Node) ask(ctx context.Context, hosts []cluster.Member, question byte) (names []string, err error) {
+	err = errors.New("nobody serves yet")
+	for _, m := range hosts {
+		var reply transport.Reply
+		within, cancel := context.WithTimeout(ctx, helloTimeout)
+		reply, err = n.transport.Peer(m.Addr).Call(within, &transport.Request{Flags: opHello, Payload: []byte{question}})
+		cancel()
+		if err != nil {
+			err = fmt.Errorf("%s at %s: %w", m.Slot, m.Addr, err)
+			continue
+		}
+		r := wire.NewReader(reply.Payload)
+		for i := r.ArrayLen(); i > 0 && r.Err() == nil; i-- {
+			names = append(names, string(r.Str()))
+		}
+		err = r.Err()
+		reply.Release()
+		if err == nil {
+			return names, nil
+		}
+	}
+	return nil, err
+}
+
+// awaitReady waits a while until this node has heard of all that the host sees.
+// It may never: a member that has just died is asked for again.
+func (n *Node) awaitReady(ctx context.Context) bool {
+	for range welcomeTries {
+		n.driver.mu.RLock()
+		ready := n.driver.m.Ready()
+		n.driver.mu.RUnlock()
+		if ready {
+			return true
+		}
+		if !pause(ctx, helloPause) {
+			break
+		}
+	}
+	return false
+}
+
+// greet answers a node that joins.
+func (d *driver) greet(c *transport.Call) {
+	if len(c.Payload) != 1 {
+		fail(c, encodeError(sessionproc.ErrUnsupported, false))
+		return
+	}
+	name, question := c.Peer, c.Payload[0]
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed || d.m == nil || !d.m.Ready() {
+		fail(c, encodeError(fmt.Errorf("%w: it has not joined itself", sessionproc.ErrUnavailable), false))
+		return
+	}
+	if question == helloReach {
+		d.wait.Go(func() { d.reach(c, name) })
+		return
+	}
+	names := d.m.Present()
+	if !slices.Contains(names, name) {
+		fail(c, encodeError(fmt.Errorf("%w: it has not heard of you", sessionproc.ErrUnavailable), false))
+		return
+	}
+	b := wire.AppendArrayLen(nil, len(names))
+	for _, other := range names {
+		b = wire.AppendString(b, other)
+	}
+	c.Reply(0, b)
+}
+
+// reach dials a node that joins.
+func (d *driver) reach(c *transport.Call, name string) {
+	addr := d.addr(name)
+	if addr == "" {
+		fail(c, encodeError(fmt.Errorf("%w: it has not heard of you", sessionproc.ErrUnavailable), false))
+		return
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, helloTimeout)
+	defer cancel()
+	peer, err := d.n.transport.Peer(addr).Connect(ctx)
+	if err == nil && peer != name {
+		err = fmt.Errorf("%s answers there", peer)
+	}
+	if err != nil {
+		fail(c, encodeError(fmt.Errorf("%w: it cannot reach you at %s: %w", sessionproc.ErrUnavailable, addr, err), false))
+		return
+	}
+	c.Reply(0, wire.AppendArrayLen(nil, 0))
+}

@@ -1,0 +1,41 @@
+package node
+
+import (
+	"fmt"
+
+	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// moved says that a request surely did not run, as its session is, or will be,
+// at another node.
+type moved struct{ addr string } // "": not known yet, ask again
+
+func (m *moved) Error() string {
+	if m.addr == "" {
+		return sessionproc.ErrUnavailable.Error() + ": the session is on its way"
+	}
+	return sessionproc.ErrUnavailable.Error() + ": the session is at another node"
+}
+
+func (m *moved) Unwrap() error { return sessionproc.ErrUnavailable }
+
+var errMoving = &moved{}
+
+func isMoved(err error) bool {
+	_, ok := cause(err).(*moved)
+	return ok
+}
+
+// elsewhere is an answer of the machine as an error.
+func (d *driver) elsewhere(a ownership.Answer) error {
+	switch a.Place {
+	case ownership.Nowhere:
+		return nil
+	case ownership.Wait:
+		return errMoving
+	case ownership.Unavailable:
+		return fmt.Errorf("%w: only a backup is left, at %s, which cannot hand it over", sessionproc.ErrUnavailable, a.To)
+	}
+	return &moved{d.addr(a.To)}
+}

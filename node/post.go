@@ -1,0 +1,122 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/transport"
+)
+
+// letter is messages of another member's machine.
+type letter struct {
+	from string
+	body []byte
+}
+
+// postbox holds the messages for other members' machines. All for one member
+// that come together travel together; what does not arrive is said again.
+type postbox struct {
+	mu  sync.Mutex
+	out map[string][]ownership.Message // guarded by mu; an entry: its goroutine runs
+}
+
+const (
+	maxLetter   = 256 // messages
+	maxPost     = 16 << 10
+	postTimeout = 2 * time.Second
+)
+
+// sendLocked posts a message. It does not block.
+func (d *driver) sendLocked(to string, msg ownership.Message) {
+	b := &d.post
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.out == nil {
+		b.out = map[string][]ownership.Message{}
+	}
+	all, runs := b.out[to]
+	if len(all) < maxPost {
+		b.out[to] = append(all, msg)
+	}
+	if !runs {
+		d.wait.Go(func() { d.deliver(to) })
+	}
+}
+
+// deliver sends what there is for a member.
+func (d *driver) deliver(to string) {
+	b := &d.post
+	var buf []byte
+	for {
+		b.mu.Lock()
+		all := b.out[to]
+		if len(all) == 0 || d.ctx.Err() != nil {
+			delete(b.out, to)
+			b.mu.Unlock()
+			return
+		}
+		b.out[to] = nil
+		b.mu.Unlock()
+		for len(all) > 0 && d.ctx.Err() == nil {
+			n := min(len(all), maxLetter)
+			buf = ownership.AppendMessages(buf[:0], all[:n])
+			all = all[n:]
+			addr := d.addr(to)
+			if addr == "" {
+				break
+			}
+			ctx, cancel := context.WithTimeout(d.ctx, postTimeout)
+			err := d.n.transport.Peer(addr).Cast(ctx, &transport.Request{Flags: opOwnership, Key: to, Payload: buf})
+			cancel()
+			if err != nil {
+				break
+			}
+		}
+	}
+}
+
+// hear takes messages in. It runs on a connection's reader.
+func (d *driver) hear(c *transport.Call) {
+	if view(c.Key) != d.n.self.Name() { // it is for a former boot at this address
+		c.Ack()
+		return
+	}
+	select {
+	case d.inbox <- letter{c.Peer, append([]byte(nil), c.Payload...)}:
+	default: // it comes again
+	}
+	c.Ack()
+}
+
+// listen gives what members say to the machine, until the driver stops.
+func (d *driver) listen() {
+	for {
+		select {
+		case l := <-d.inbox:
+			d.read(l)
+		case <-d.ctx.Done():
+			return
+		}
+	}
+}
+
+func (d *driver) read(l letter) {
+	messages, err := ownership.ParseMessages(l.body)
+	if err != nil {
+		d.n.log.Warn("a member's messages are malformed", "peer", l.from, "err", err)
+		return
+	}
+	for len(messages) > 0 {
+		n := min(len(messages), 64)
+		d.mu.Lock()
+		for _, msg := range messages[:n] {
+			if part := msg.Partition; !d.closed && part < len(d.parts) {
+				d.turnLocked(max(part, ownership.NoPartition), func(m *ownership.Machine) []ownership.Effect { return m.Receive(l.from, msg) })
+			}
+		}
+		d.unlock()
+		messages = messages[n:]
+	}
+}
