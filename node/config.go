@@ -85,6 +85,17 @@ type Config struct {
 	// further starts wait their turn. Default 64.
 	MaxStarting int
 
+	// HandoffConcurrency bounds the sessions that are on their way to one other
+	// node at a time: each of them answers a little later. Default 64.
+	HandoffConcurrency int
+	// HandoffMemory bounds the sessions that this node has encoded for others
+	// and that have not arrived, in bytes; one session more may go beyond it.
+	// Default 64 MiB.
+	HandoffMemory int64
+	// HandoffBytesPerSecond bounds what this node sends of sessions that move.
+	// Default 64 MiB.
+	HandoffBytesPerSecond int
+
 	// Ring holds the settings of consistent hashing. They must be equal on all
 	// nodes of a cluster, and changing them needs a full stop of the cluster.
 	// Default 1021 partitions, 100 virtual nodes, load 1.25.
@@ -134,11 +145,27 @@ func (cfg Config) withDefaults() (Config, error) {
 			*d.value = d.standard
 		}
 	}
-	switch {
-	case cfg.MaxStarting < 0:
-		return cfg, fmt.Errorf("negative Config.MaxStarting (%d)", cfg.MaxStarting)
-	case cfg.MaxStarting == 0:
-		cfg.MaxStarting = 64
+	for _, n := range []struct {
+		name     string
+		value    *int
+		standard int
+	}{
+		{"MaxStarting", &cfg.MaxStarting, 64},
+		{"HandoffConcurrency", &cfg.HandoffConcurrency, 64},
+		{"HandoffBytesPerSecond", &cfg.HandoffBytesPerSecond, 64 << 20},
+	} {
+		if *n.value < 0 {
+			return cfg, fmt.Errorf("negative Config.%s (%d)", n.name, *n.value)
+		}
+		if *n.value == 0 {
+			*n.value = n.standard
+		}
+	}
+	if cfg.HandoffMemory < 0 {
+		return cfg, fmt.Errorf("negative Config.HandoffMemory (%d)", cfg.HandoffMemory)
+	}
+	if cfg.HandoffMemory == 0 {
+		cfg.HandoffMemory = 64 << 20
 	}
 	switch {
 	case cfg.MaxFrame == 0:

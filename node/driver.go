@@ -8,9 +8,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
 )
 
 // driver feeds the node's ownership machine and does what it says. It is the
@@ -26,7 +29,9 @@ type driver struct {
 	cancel context.CancelFunc
 	wait   sync.WaitGroup // all its goroutines
 	inbox  chan letter
-	slots  chan struct{} // hand-overs at a time
+	rate   *rate.Limiter // of the bytes handed over
+	bytes  atomic.Int64  // of the snapshots that are on their way
+	taken  atomic.Int64  // sessions that have come
 	kick   chan struct{} // cap 1: there is something to hand over
 	again  chan struct{} // cap 1: retry soon
 	addrs  atomic.Pointer[map[string]string]
@@ -37,10 +42,13 @@ type driver struct {
 	m         *ownership.Machine
 	parts     []driven
 	handing   []int // partitions with something to hand over
+	first     []int // of these, where somebody waits
+	lanes     map[string]*lane
 	routes    *routes
 	former    map[string]former
-	later     []func() // to be called after mu is unlocked
-	abandoned bool     // the deadline of a leave has come
+	asked     map[int]pace // partitions whose sessions stay elsewhere
+	later     []func()     // to be called after mu is unlocked
+	abandoned bool         // the deadline of a leave has come
 	closed    bool
 }
 
@@ -49,8 +57,8 @@ type driven struct {
 	counted bool // the machine was told of sessions
 	handing bool // it is in driver.handing
 	sealed  map[string]*handoff
-	backups map[string][]byte // snapshots of sessions whose target has died
-	tombs   map[string]bool
+	backups map[string]backup // of sessions whose target has died
+	tombs   map[string]sessionproc.Version
 	wanted  []string // to be handed over first
 	queue   []string
 }
@@ -71,9 +79,10 @@ const (
 )
 
 func newDriver(n *Node, partitions int) *driver {
-	d := &driver{n: n, inbox: make(chan letter, 1024), slots: make(chan struct{}, handoffs), kick: make(chan struct{}, 1),
-		again: make(chan struct{}, 1), parts: make([]driven, partitions), former: map[string]former{}}
+	d := &driver{n: n, inbox: make(chan letter, 1024), kick: make(chan struct{}, 1),
+		again: make(chan struct{}, 1), parts: make([]driven, partitions), lanes: map[string]*lane{}, former: map[string]former{}, asked: map[int]pace{}}
 	d.addrs.Store(&map[string]string{})
+	d.rate = rate.NewLimiter(rate.Limit(n.cfg.HandoffBytesPerSecond), max(n.cfg.HandoffBytesPerSecond/20, transport.MaxChunk))
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d
 }
@@ -163,7 +172,7 @@ func (d *driver) doLocked(effects []ownership.Effect) {
 		case ownership.Transfer:
 			d.transferLocked(e)
 		case ownership.HandOver:
-			d.handLocked(e.Partition)
+			d.handLocked(e.Partition, false)
 		case ownership.Resume, ownership.Drop, ownership.Shelve:
 			d.unsealLocked(e)
 		case ownership.RunBackups:
@@ -171,7 +180,7 @@ func (d *driver) doLocked(effects []ownership.Effect) {
 		case ownership.Seek:
 			if _, backup := pt.backups[e.Session]; backup || d.n.table.Has(e.Partition, e.Session) {
 				pt.wanted = append(pt.wanted, e.Session)
-				d.handLocked(e.Partition)
+				d.handLocked(e.Partition, true)
 				continue
 			}
 			todo = append(todo, d.m.Absent(e.Partition, e.To, e.ID, e.Session)...)
@@ -292,6 +301,7 @@ func (d *driver) retry() {
 			if d.ageLocked() {
 				d.viewLocked()
 			}
+			d.askAgainLocked()
 			d.turnLocked(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect {
 				effects := m.Retry(interval >= lastRetry)
 				busy = len(effects) > 0
@@ -352,11 +362,11 @@ func (d *driver) Leave(part int, id string, remove func()) {
 		pt := &d.parts[part]
 		remember, effects := m.Ended(part, id)
 		if h := pt.sealed[id]; h != nil && !h.sent {
-			delete(pt.sealed, id)
-			h.cancel()
+			d.doneLocked(h)
 		}
 		if remember {
-			put(&pt.tombs, id, true)
+			v, _ := d.n.table.Version(part, id)
+			put(&pt.tombs, id, v)
 		}
 		remove()
 		return effects

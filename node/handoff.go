@@ -1,68 +1,65 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math"
-	"slices"
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/transport"
-	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// handoff is a session that was sealed for another member.
+// handoff is a copy of a session that was sealed for another member. It waits
+// for its handler (ready), then its lane has it (busy) until the target has
+// dealt with it; the target's answer, or its end, takes it out of
+// driven.sealed (over).
 type handoff struct {
 	part    int
 	session string
 	to      string
 	id      uint64
 	form    ownership.Form
+	lane    *lane
 	ready   chan struct{} // closed when snapshot or err is there
-	ctx     context.Context
-	cancel  context.CancelFunc // it is not to be sent any more
+	over    chan struct{} // closed when it is not to be sent any more
 
 	snapshot []byte
 	err      error
-	sent     bool // guarded by driver.mu: committed
-	busy     bool // guarded by driver.mu: it is being sent
+
+	// All below is guarded by driver.mu.
+	sent bool      // committed: only the target decides
+	busy bool      // its lane has it
+	slow bool      // its handler holds it up; others have its place in the lane
+	seen time.Time // when the target had dealt with it, if it did
 }
 
 const (
-	handoffs        = 8                     // under way at a time
-	patience        = 20 * time.Millisecond // with a running handler, before others have their turn
-	resendPause     = 50 * time.Millisecond // after a failure to send
-	streamTimeout   = 10 * time.Second      // for a session to be sent and taken
-	maxSnapshot     = 64 << 20              // bytes
-	snapshotRelease = 1                     // of the header
+	sealsAtOnce = 16                    // under one lock
+	patience    = 20 * time.Millisecond // with a running handler, before others have its place
+	answerTime  = 100 * time.Millisecond
+	maxSnapshot = 65 << 20 // bytes: 64 MiB of state and what travels with it
 )
 
-func (d *driver) handLocked(part int) {
-	if pt := &d.parts[part]; !pt.handing {
+// handLocked notes that a partition has something to hand over, at once if
+// somebody waits for it.
+func (d *driver) handLocked(part int, wanted bool) {
+	pt := &d.parts[part]
+	switch {
+	case wanted:
+		d.first = append(d.first, part)
+	case !pt.handing:
 		pt.handing = true
 		d.handing = append(d.handing, part)
 	}
 	signal(d.kick)
 }
 
-// handOver seals sessions and sends them, a few at a time, until the driver
-// stops.
+// handOver seals sessions for their lanes, until the driver stops.
 func (d *driver) handOver() {
 	for {
-		select {
-		case d.slots <- struct{}{}:
-		case <-d.ctx.Done():
-			return
-		}
-		if h := d.seal(); h != nil {
-			d.wait.Go(func() { d.move(h) })
+		if d.seal() {
 			continue
 		}
-		<-d.slots
 		select {
 		case <-d.kick:
 		case <-d.ctx.Done():
@@ -71,51 +68,68 @@ func (d *driver) handOver() {
 	}
 }
 
-// seal picks the next session to be handed over: one that somebody waits for,
-// else the one that was used last. nil: there is none.
-func (d *driver) seal() *handoff {
+// seal seals a few sessions: first those that somebody waits for, else the ones
+// of a partition after another that were used last. more: others are left whose
+// lanes have room.
+func (d *driver) seal() (more bool) {
 	d.mu.Lock()
 	defer d.unlock()
-	for len(d.handing) > 0 && !d.closed {
-		part := d.handing[0]
-		if h := d.sealLocked(part); h != nil {
-			return h
-		}
-		d.handing = d.handing[1:]
-		d.parts[part].handing = false
+	left := sealsAtOnce
+	for ; len(d.first) > 0 && left > 0 && !d.closed; d.first = d.first[1:] {
+		left -= d.sealSomeLocked(d.first[0], true, left)
 	}
-	return nil
+	kept := d.handing[:0]
+	for i, part := range d.handing {
+		if d.closed || left == 0 {
+			kept = append(kept, d.handing[i:]...)
+			break
+		}
+		pt := &d.parts[part]
+		left -= d.sealSomeLocked(part, false, left)
+		if pt.handing = len(pt.wanted)+len(pt.queue) > 0; pt.handing {
+			kept = append(kept, part)
+		}
+	}
+	d.handing = kept
+	return left == 0
 }
 
-func (d *driver) sealLocked(part int) *handoff {
+// sealSomeLocked seals up to limit sessions of a partition, all of them if there
+// is room in the target's lane.
+func (d *driver) sealSomeLocked(part int, wanted bool, limit int) (sealed int) {
+	pt := &d.parts[part]
 	d.countLocked(part)
 	to, id, ok := d.m.HandingOver(part)
 	if !ok {
-		return nil
+		pt.wanted, pt.queue = nil, nil
+		return 0
 	}
-	pt := &d.parts[part]
-	if len(pt.queue) == 0 {
+	if len(pt.queue) == 0 && !wanted {
 		pt.queue = d.n.table.Movable(part)
 		for session := range pt.backups {
 			pt.queue = append(pt.queue, session)
 		}
 	}
-	for len(pt.wanted)+len(pt.queue) > 0 {
+	l := d.laneLocked(to)
+	for sealed < limit && l.open < d.n.cfg.HandoffConcurrency && d.bytes.Load() < d.n.cfg.HandoffMemory {
 		from := &pt.queue
 		if len(pt.wanted) > 0 {
 			from = &pt.wanted
 		}
+		if len(*from) == 0 {
+			break
+		}
 		session := (*from)[0]
 		*from = (*from)[1:]
-		h := &handoff{part: part, session: session, to: to, id: id, ready: make(chan struct{})}
+		h := &handoff{part: part, session: session, to: to, id: id, lane: l, ready: make(chan struct{}), over: make(chan struct{})}
+		h.busy = true
 		if d.sealOneLocked(h) {
-			h.ctx, h.cancel = context.WithCancel(d.ctx)
-			h.busy = true
 			put(&pt.sealed, session, h)
-			return h
+			l.open++
+			sealed++
 		}
 	}
-	return nil
+	return sealed
 }
 
 func (d *driver) sealOneLocked(h *handoff) bool {
@@ -125,255 +139,137 @@ func (d *driver) sealOneLocked(h *handoff) bool {
 			return false
 		}
 		delete(pt.backups, h.session)
-		h.form, h.snapshot = ownership.Backup, b
-		close(h.ready)
+		h.form = ownership.Backup
+		d.readyToGo(h, b.snapshot, nil)
 		return true
 	}
 	ask := func() bool {
 		_, _, ok := d.m.Seal(h.part, h.session, ownership.Running)
 		return ok
 	}
-	return d.n.table.Seal(h.part, h.session, &moved{d.addr(h.to)}, ask, func(b []byte, err error) {
-		h.snapshot, h.err = b, err
-		close(h.ready)
-	})
+	late := time.AfterFunc(patience, func() { d.wait.Go(func() { d.await(h) }) })
+	if d.n.table.Seal(h.part, h.session, &moved{d.addr(h.to)}, ask, func(b []byte, err error) {
+		late.Stop()
+		d.readyToGo(h, b, err)
+	}) {
+		return true
+	}
+	late.Stop()
+	return false
 }
 
-// move waits for the handler of a sealed session and sends it. It has a slot,
-// which others get while the handler takes long.
-func (d *driver) move(h *handoff) {
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
+// readyToGo gives a sealed session to its lane. It blocks on nothing but the
+// lane's mutex.
+func (d *driver) readyToGo(h *handoff, b []byte, err error) {
+	if err == nil && len(b) > maxSnapshot {
+		err = fmt.Errorf("it has %d bytes, a session of more than %d cannot move", len(b), maxSnapshot)
+	}
+	h.snapshot, h.err = b, err
+	d.bytes.Add(int64(len(b)))
+	close(h.ready)
+	h.lane.add(h)
+}
+
+// await has others take the place of a session whose handler takes long, and
+// warns of the handler.
+func (d *driver) await(h *handoff) {
+	d.mu.Lock()
 	select {
 	case <-h.ready:
-	case <-h.ctx.Done():
-	case <-timer.C:
-		<-d.slots
-		d.await(h)
-		select {
-		case d.slots <- struct{}{}:
-		case <-d.ctx.Done():
-			return
-		}
-	}
-	defer func() { <-d.slots }()
-	if h.ctx.Err() != nil {
-		return
-	}
-	if h.err != nil {
-		d.n.log.Error("a session cannot move", "session", sessionproc.LogID(h.session), "err", h.err)
-		d.turn(h.part, func(m *ownership.Machine) []ownership.Effect { return m.SealFailed(h.part, h.session) })
-		return
-	}
-	for d.transfer(h) != nil {
-		d.mu.Lock()
-		again := !h.sent // else the machine asks for it
 		d.mu.Unlock()
-		if !again || !pause(h.ctx, resendPause) {
-			break
-		}
+		return
+	default:
 	}
-	d.mu.Lock()
-	h.busy = false
+	if d.parts[h.part].sealed[h.session] == h && !h.slow {
+		h.slow = true
+		h.lane.open--
+		signal(d.kick)
+	}
 	d.mu.Unlock()
-}
-
-func (d *driver) await(h *handoff) {
-	slow := time.NewTimer(d.n.cfg.StopTimeout)
-	defer slow.Stop()
+	warn := time.NewTimer(d.n.cfg.StopTimeout)
+	defer warn.Stop()
 	for {
 		select {
 		case <-h.ready:
 			return
-		case <-h.ctx.Done():
+		case <-h.over:
 			return
-		case <-slow.C:
+		case <-d.ctx.Done():
+			return
+		case <-warn.C:
 			d.n.log.Warn("a handler holds up the move of its session", "session", sessionproc.LogID(h.session), "after", d.n.cfg.StopTimeout)
 		}
 	}
 }
 
+// stays tells the machine that a session could not be encoded.
+func (d *driver) stays(h *handoff) {
+	d.n.log.Error("a session cannot move", "session", sessionproc.LogID(h.session), "err", h.err)
+	d.turn(h.part, func(m *ownership.Machine) []ownership.Effect { return m.SealFailed(h.part, h.session) })
+}
+
 // transferLocked sends a session again to which its target has not answered.
 func (d *driver) transferLocked(e *ownership.Effect) {
-	h := d.parts[e.Partition].sealed[e.Session]
 	if e.Form == ownership.Ended {
-		h = &handoff{part: e.Partition, session: e.Session, form: ownership.Ended, sent: true}
-		h.ctx, h.cancel = d.ctx, func() {}
-	}
-	if h == nil || h.busy {
+		h := &handoff{part: e.Partition, session: e.Session, to: e.To, id: e.ID, form: ownership.Ended, sent: true, over: make(chan struct{})}
+		h.snapshot = d.parts[e.Partition].tombs[e.Session].Append(nil)
+		d.laneLocked(e.To).add(h)
 		return
 	}
-	h.busy, h.to, h.id = true, e.To, e.ID
-	d.wait.Go(func() {
-		_ = d.transfer(h) // or else it is asked for again
-		d.mu.Lock()
-		h.busy = false
-		d.mu.Unlock()
-	})
+	h := d.parts[e.Partition].sealed[e.Session]
+	if h == nil || h.busy || time.Since(h.seen) < answerTime {
+		return
+	}
+	h.busy = true
+	h.lane.add(h)
 }
 
-// transfer sends a session wholly, and waits until the target has dealt with it.
-func (d *driver) transfer(h *handoff) error {
-	addr := d.addr(h.to)
-	if addr == "" {
-		return errors.New("the member is not known")
-	}
-	ctx, cancel := context.WithTimeout(h.ctx, streamTimeout)
-	defer cancel()
-	st, err := d.n.transport.Peer(addr).Open(ctx, h.header())
-	if err != nil {
-		return err
-	}
-	defer st.Close("") // does nothing to one that has ended
-	for b := range slices.Chunk(h.snapshot, transport.MaxChunk) {
-		if err := st.Send(ctx, b); err != nil {
-			return err
-		}
-	}
-	if !d.commit(h) {
-		return errors.New("it stays")
-	}
-	if err := st.CloseSend(); err != nil { // this is the commit
-		return err
-	}
-	_, err = st.Recv(ctx)
-	if err == io.EOF {
+// commitLocked asks whether the end of a session may be sent.
+func (d *driver) commitLocked(h *handoff) error {
+	if h.form == ownership.Ended {
 		return nil
 	}
-	return err
-}
-
-// commit asks whether the end of a session may be sent.
-func (d *driver) commit(h *handoff) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if h.sent {
-		return h.ctx.Err() == nil
+	if d.closed || d.parts[h.part].sealed[h.session] != h {
+		return errStays
 	}
-	if d.closed || d.parts[h.part].sealed[h.session] != h || !d.m.Commit(h.part, h.session) {
-		return false
+	if h.sent {
+		return nil
+	}
+	if !d.m.Commit(h.part, h.session) {
+		return errStays
 	}
 	h.sent = true
 	if h.form == ownership.Running {
 		d.n.table.Sent(h.part, h.session)
 	}
-	return true
+	return nil
 }
 
-func (h *handoff) header() []byte {
-	b := wire.AppendArrayLen(nil, 6)
-	b = wire.AppendUint(b, snapshotRelease)
-	b = wire.AppendUint(b, uint64(h.part))
-	b = wire.AppendUint(b, h.id)
-	b = wire.AppendUint(b, uint64(h.form))
-	b = wire.AppendString(b, h.session)
-	return wire.AppendString(b, h.to)
-}
+var errStays = errors.New("the session stays")
 
-func (d *driver) readHeader(b []byte) (part int, in ownership.Incoming, err error) {
-	r := wire.NewReader(b)
-	n := r.ArrayLen()
-	release, p := r.Uint(), r.Uint()
-	in.ID = r.Uint()
-	form := r.Uint()
-	in.Session = string(r.Str())
-	to := string(r.Str())
-	if err = r.Err(); err == nil && (n < 6 || release != snapshotRelease || p >= uint64(len(d.parts)) || form > math.MaxUint8) {
-		err = errors.New("a header that this release does not know")
-	}
-	in.Form = ownership.Form(form)
-	if err == nil && in.Form > ownership.Ended {
-		err = fmt.Errorf("a copy of an unknown form %d", form)
-	}
-	if err == nil && to != d.n.self.Name() {
-		err = fmt.Errorf("a session for %s, this is %s", to, d.n.self.Name())
-	}
-	if err == nil {
-		err = sessionproc.ValidID(in.Session)
-	}
-	if err == nil && d.n.routes.Load().ring.Partition(in.Session) != int(p) {
-		err = errors.New("a session of another partition")
-	}
-	return int(p), in, err
-}
-
-// take receives a session; an incomplete one is discarded.
-func (d *driver) take(st *transport.Stream) error {
-	ctx, cancel := context.WithTimeout(d.ctx, streamTimeout)
-	defer cancel()
-	part, in, err := d.readHeader(st.Header())
-	if err != nil {
-		return err
-	}
-	in.From = st.Peer()
-	var b []byte
-	for {
-		chunk, err := st.Recv(ctx)
-		if err == io.EOF {
-			break
-		}
-		if err == nil && len(b)+len(chunk) > maxSnapshot {
-			err = fmt.Errorf("a session of more than %d bytes", maxSnapshot)
-		}
-		if err != nil {
-			return err
-		}
-		if b == nil {
-			b = chunk
-		} else {
-			b = append(b, chunk...)
-		}
-	}
-	d.arrive(part, in, b)
-	return st.CloseSend()
-}
-
-// arrive takes a session over, or refuses it.
-func (d *driver) arrive(part int, in ownership.Incoming, b []byte) {
-	take := false
-	d.turn(part, func(m *ownership.Machine) (effects []ownership.Effect) {
-		take, effects = m.Arrived(part, in)
-		return effects
-	})
-	if !take {
+// doneLocked takes a handoff off the books.
+func (d *driver) doneLocked(h *handoff) {
+	pt := &d.parts[h.part]
+	if pt.sealed[h.session] != h {
 		return
 	}
-	var r *sessionproc.Restored
-	if in.Form == ownership.Running {
-		var err error
-		if r, err = d.n.table.Restore(part, in.Session, b); err != nil {
-			d.n.log.Warn("a session was refused", "session", sessionproc.LogID(in.Session), "peer", in.From, "err", err)
-			d.turn(part, func(m *ownership.Machine) []ownership.Effect { return m.Refuse(part, in, err.Error()) })
-			return
-		}
+	delete(pt.sealed, h.session)
+	close(h.over)
+	select {
+	case <-h.ready:
+		d.bytes.Add(-int64(len(h.snapshot)))
+	default: // its snapshot is not made, or counted by nobody any more
 	}
-	d.turn(part, func(m *ownership.Machine) []ownership.Effect {
-		pt := &d.parts[part]
-		here := d.n.table.Has(part, in.Session)
-		ended := pt.tombs[in.Session] || in.Form == ownership.Ended && !here
-		ok, effects := m.Accept(part, in, ended)
-		switch {
-		case !ok:
-		case ended:
-			delete(pt.backups, in.Session)
-			put(&pt.tombs, in.Session, true)
-		case in.Form == ownership.Running:
-			if here {
-				d.n.log.Warn("two copies of a session: the one here is kept", "session", sessionproc.LogID(in.Session), "peer", in.From)
-				break
-			}
-			if err := r.Insert(); err == nil {
-				r = nil
-			}
-			delete(pt.backups, in.Session)
-		case in.Form == ownership.Backup && !here:
-			put(&pt.backups, in.Session, b)
-		}
-		return effects
-	})
-	if r != nil {
-		r.Discard()
+	if !h.slow {
+		h.lane.open--
 	}
+	signal(d.kick)
+}
+
+// backup is a copy that never runs by itself.
+type backup struct {
+	snapshot []byte
+	version  sessionproc.Version
 }
 
 // unsealLocked executes Resume, Drop and Shelve.
@@ -383,14 +279,18 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 	if h == nil || e.Form == ownership.Ended {
 		return
 	}
-	delete(pt.sealed, e.Session)
-	h.cancel()
+	d.doneLocked(h)
 	switch {
 	case e.Do == ownership.Resume && e.Form == ownership.Running:
 		d.n.table.Resume(e.Partition, e.Session)
 		return
 	case e.Do != ownership.Drop:
-		put(&pt.backups, e.Session, h.snapshot)
+		version, err := sessionproc.SnapshotVersion(h.snapshot)
+		if err != nil {
+			d.n.log.Error("a session is lost", "session", sessionproc.LogID(h.session), "err", err) // it was encoded here
+			break
+		}
+		put(&pt.backups, e.Session, backup{h.snapshot, version})
 	}
 	if h.form == ownership.Running {
 		d.later = append(d.later, d.n.table.Forget(e.Partition, e.Session))
@@ -405,7 +305,7 @@ func (d *driver) runBackupsLocked(part int, only string) {
 			continue
 		}
 		if !d.n.table.Has(part, session) {
-			r, err := d.n.table.Restore(part, session, b)
+			r, err := d.n.table.Restore(part, session, b.snapshot)
 			if err != nil {
 				d.n.log.Error("a backup cannot run", "session", sessionproc.LogID(session), "err", err)
 				continue

@@ -61,12 +61,11 @@ func (s *server) Cancel(c *transport.Call) {
 	}
 }
 
-// ServeStream takes a session that another node sends.
+// ServeStream takes sessions that another node sends.
 func (s *server) ServeStream(st *transport.Stream) {
-	if err := s.n.driver.take(st); err != nil {
-		s.n.log.Debug("a session did not arrive", "peer", st.Peer(), "err", err)
-		st.Close(err.Error())
-	}
+	err := s.n.driver.take(st)
+	s.n.log.Debug("a stream of sessions has ended", "peer", st.Peer(), "err", err)
+	st.Close(err.Error())
 }
 
 // Reply implements sessionproc.Answer.

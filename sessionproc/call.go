@@ -204,6 +204,7 @@ func (t *Table) enter(ctx context.Context, p *process, b *binding, w *waiting) e
 		w.limit(w.ctx.deadline)
 	}
 	w.noTouch = b != nil && b.cfg.NoTouch
+	w.readOnly = b != nil && b.cfg.ReadOnly
 	w.open()
 	if err := p.push(&w.envelope); err != nil {
 		w.close()

@@ -100,7 +100,7 @@ func (t *Table) serveCall(part int, in *Inbound) {
 	}
 	in.ctx = in.newCtx(p)
 	in.size = int32(len(in.Payload))
-	in.noTouch = in.bound.cfg.NoTouch
+	in.noTouch, in.readOnly = in.bound.cfg.NoTouch, in.bound.cfg.ReadOnly
 	in.open()
 	if err := p.push(&in.envelope); err != nil {
 		if _, ok := in.abandon(); ok { // else Cancel has answered

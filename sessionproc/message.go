@@ -40,12 +40,13 @@ func (o Op) String() string {
 
 // envelope is what a mailbox holds: a link, and the whole message as its op.
 type envelope struct {
-	next    *envelope
-	op      op
-	ctx     *handlerCtx   // nil: a cast; it gets one per burst
-	word    atomic.Uint64 // of calls and starts: generation<<stateBits | state
-	size    int32         // bytes that it is counted with
-	noTouch bool          // does not count as use
+	next     *envelope
+	op       op
+	ctx      *handlerCtx   // nil: a cast; it gets one per burst
+	word     atomic.Uint64 // of calls and starts: generation<<stateBits | state
+	size     int32         // bytes that it is counted with
+	noTouch  bool          // does not count as use
+	readOnly bool          // changes nothing
 }
 
 // op is a message as its session sees it.

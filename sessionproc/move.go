@@ -17,13 +17,14 @@ type sealing struct {
 
 // snapshot is a session on its way to another node. Its names are on the wire.
 type snapshot struct {
-	Kind   string
-	Number uint64 // its incarnation
-	Boot   uint64
-	State  []byte
-	Idle   time.Duration
-	Casts  []savedCast  `msgpack:",omitempty"`
-	Timers []savedTimer `msgpack:",omitempty"`
+	Kind    string
+	Number  uint64 // its incarnation
+	Boot    uint64
+	Version []byte // see Version.Append
+	State   []byte
+	Idle    time.Duration
+	Casts   []savedCast  `msgpack:",omitempty"`
+	Timers  []savedTimer `msgpack:",omitempty"`
 }
 
 type savedCast struct {
@@ -168,6 +169,7 @@ func (p *process) save() (b []byte, err error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.Version = p.versionLocked().Append(nil)
 	for e := p.head; e != nil; e = e.next {
 		c, err := e.op.(carried).save()
 		if err != nil {
@@ -259,11 +261,21 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 	if err != nil {
 		return nil, fmt.Errorf("its state: %w", err)
 	}
+	version, err := ParseVersion(s.Version)
+	if err != nil {
+		return nil, err
+	}
 	if t.closed.Load() {
 		return nil, ErrClosed
 	}
 	p := &process{table: t, kind: k, id: id, part: int32(part), state: state, born: s.Number, phase: phaseLive}
 	p.extra().boot = s.Boot
+	if i, ok := version.find(Incarnation{s.Number, s.Boot}); ok {
+		p.changes = max(version[i].changes, 1) - 1
+		if len(version) > 1 {
+			p.ext.past = version
+		}
+	}
 	p.last.Store(t.clock.now.Load() - int64(s.Idle))
 	for _, c := range s.Casts {
 		b := k.byName[c.Method]
@@ -290,9 +302,36 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 	return &Restored{p}, nil
 }
 
+// Version returns which changes the session has seen.
+func (r *Restored) Version() Version {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	return r.p.versionLocked()
+}
+
 // Renew gives the session a new incarnation, for a copy that runs again after
-// its node has died.
-func (r *Restored) Renew() { r.p.born, r.p.ext.boot = r.p.table.born.Add(1), 0 }
+// its node has died: one of this node, and higher than all it had.
+func (r *Restored) Renew() {
+	p := r.p
+	p.ext.past = r.Version()
+	after := p.ext.past[len(p.ext.past)-1].Number
+	for {
+		last := p.table.born.Load()
+		if p.born = max(last, after) + 1; p.table.born.CompareAndSwap(last, p.born) {
+			break
+		}
+	}
+	p.ext.boot, p.changes = 0, 0
+}
+
+// SnapshotVersion returns the version of the session of a snapshot.
+func SnapshotVersion(b []byte) (Version, error) {
+	var s struct{ Version []byte }
+	if err := DecodeForeign(b, &s); err != nil {
+		return nil, fmt.Errorf("its snapshot: %w", err)
+	}
+	return ParseVersion(s.Version)
+}
 
 // errDouble is why a session cannot be inserted.
 var errDouble = errors.New("a session of that ID is here")

@@ -34,7 +34,8 @@ type process struct {
 	queued     int32
 	bytes      int32
 	phase      phase
-	running    bool // a worker has it
+	running    bool   // a worker has it
+	changes    uint64 // messages handled that were not ReadOnly
 }
 
 // phase is where a session stands in its life.
@@ -54,6 +55,7 @@ type handling struct {
 	e          *envelope
 	generation uint64
 	ctx        *handlerCtx
+	readOnly   bool
 }
 
 // extra is what only few sessions need.
@@ -66,6 +68,7 @@ type extra struct {
 	gone    error    // what messages get that come too late; nil: ErrNotFound
 	sealing *sealing // in phaseSealed
 	boot    uint64   // of the node where it was started; 0: this one
+	past    Version  // of earlier incarnations
 }
 
 func (p *process) extra() *extra {
@@ -126,6 +129,9 @@ func (p *process) appendLocked(e *envelope) {
 // is done: it no longer has the session, unless the session is to end.
 func (p *process) next() (e *envelope, end bool) {
 	p.mu.Lock()
+	if p.cur.e != nil && !p.cur.readOnly {
+		p.changes++
+	}
 	p.cur = handling{}
 	switch {
 	case p.phase >= phaseSealed && p.phase != phaseGone || p.stoppingLocked():
@@ -153,7 +159,7 @@ func (p *process) next() (e *envelope, end bool) {
 		}
 		ctx = p.act
 	}
-	p.cur = handling{e, e.generation(), ctx}
+	p.cur = handling{e, e.generation(), ctx, e.readOnly}
 	p.mu.Unlock()
 	return e, false
 }

@@ -40,11 +40,15 @@ func (i Incarnation) String() string { return fmt.Sprintf("%d@%x", i.Number, i.B
 
 // Incarnation returns which life of the session this is.
 func (s *Session) Incarnation() Incarnation {
-	i := Incarnation{s.born, s.table.cfg.Boot}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ext != nil && s.ext.boot != 0 {
-		i.Boot = s.ext.boot
+	return (*process)(s).incarnationLocked()
+}
+
+func (p *process) incarnationLocked() Incarnation {
+	i := Incarnation{p.born, p.table.cfg.Boot}
+	if p.ext != nil && p.ext.boot != 0 {
+		i.Boot = p.ext.boot
 	}
 	return i
 }

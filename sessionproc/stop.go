@@ -78,7 +78,7 @@ func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, c
 	if p.phase == phaseStarting && cur.e == nil {
 		// The start waits for its turn and stays in the mailbox; there it finds
 		// that it is over.
-		cur = handling{p.head, p.head.generation(), p.head.ctx}
+		cur = handling{p.head, p.head.generation(), p.head.ctx, false}
 		queue = p.head.next
 		p.head.next, p.tail = nil, p.head
 		p.queued, p.bytes = 1, p.head.size

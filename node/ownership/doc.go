@@ -18,7 +18,7 @@
 //	   | -- Pull ------------------------> |  Seal x, snapshot, Commit
 //	   | <----------------- Transfer x --- |
 //	   |  x runs                           |
-//	   | -- Active x --------------------> |  Drop x, relay its stash
+//	   | -- Active x --------------------> |  Drop x
 //	   | <------------- Forgot x, Done --- |  nothing of p is left at S
 //	   |  T is full: what is not here      |
 //	   |  does not exist                   |
@@ -47,9 +47,11 @@
 //     Commit, send the last. What has been committed is never unsealed but by
 //     Resume, and is kept until Drop or Shelve: Transfer may ask for it again, and it
 //     must then be the same. A target discards what is incomplete.
-//   - A call for a sealed session is answered with where it goes; a cast for one is
-//     stashed, and acknowledged only when the target, to which it is relayed after
-//     Drop, has acknowledged it. After Resume it is served.
+//   - A message for a sealed session is answered with where it goes, and its caller
+//     sends it there. A cast is acknowledged only by the node in whose process's
+//     mailbox it is, behind what has travelled with the session, and returns only
+//     then: so two messages of one caller keep their order without the source
+//     having to stash and relay any. After Resume they are served here.
 //   - Taking: Arrived, decode, then Accept or Refuse, and insert or merge it, all but
 //     the decoding under the lock. Of two copies the one whose version vector
 //     dominates is kept; if neither does they are merged. A running copy beats a

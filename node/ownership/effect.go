@@ -24,8 +24,7 @@ const (
 	// backup again. If Kept, it stays here and is not offered to Seal under ID again.
 	Resume
 
-	// Drop: To has Session and runs it. Relay its stash to To, in order, then
-	// forget it.
+	// Drop: To has Session and runs it. Forget it.
 	Drop
 
 	// Shelve: the member to which Session was sent has gone. The sealed copy, as it

@@ -103,10 +103,10 @@ func TestV7LeaverWaitsUntilTheOthersKnowOneAnother(t *testing.T) {
 	require.Contains(t, p.do(2, evLearn, gone), "I2: two holders")
 }
 
-// V8: a cast that S has stashed must not be overtaken by a later one of the same
-// caller at T. It is acknowledged where it is delivered, so the later one is sent
-// only then; for that S must get to know when T has x, and who T is.
-func TestV8StashGoesToTheTargetWhenItHasTheSession(t *testing.T) {
+// V8: a cast that has come to S must not be overtaken by a later one of the same
+// caller at T. S takes none once x is sealed: it names T, which has it wait until x
+// is there, and acknowledges it then.
+func TestV8MessagesFollowTheSession(t *testing.T) {
 	s := small("V8", prefer(1, 0), func(s *scope) { s.nodes = 2; s.joined = 1 })
 	p := play(t, s)
 	p.step(1, evJoin, about(0))
@@ -114,7 +114,7 @@ func TestV8StashGoesToTheTargetWhenItHasTheSession(t *testing.T) {
 	p.gets(1, 0, Promise)
 	p.gets(0, 1, Pull)
 	p.step(0, evSeal, nil)
-	require.Equal(t, Answer{Moved, "b"}, p.who(0, 0), "calls go on, casts are stashed")
+	require.Equal(t, Answer{Moved, "b"}, p.who(0, 0), "calls and casts are sent on")
 	p.takes(1, 0)
 	require.Equal(t, []int{1}, p.runsAt(0), "x runs before S hears of it")
 	m := p.node(0).m.clone()
@@ -124,7 +124,7 @@ func TestV8StashGoesToTheTargetWhenItHasTheSession(t *testing.T) {
 			drop = e
 		}
 	}
-	require.Equal(t, Effect{Do: Drop, To: "b", ID: 1, Session: "x"}, drop, "the stash can be relayed, to T")
+	require.Equal(t, Effect{Do: Drop, To: "b", ID: 1, Session: "x"}, drop, "until then S names T")
 }
 
 // V9: which of two copies is newer cannot be told by a number. Here a driver thinks

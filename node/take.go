@@ -1,0 +1,228 @@
+package node
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
+	"github.com/sessionproc/sessionproc/transport/wire"
+)
+
+// arrival is a session that another member has sent completely.
+type arrival struct {
+	ownership.Incoming
+	part int
+	body []byte // its snapshot, or the version of a tombstone
+
+	take     bool
+	restored *sessionproc.Restored
+	version  sessionproc.Version
+	err      error // why it is refused
+}
+
+// take receives sessions from the lane of another member, until the stream ends,
+// and returns why it has. What is incomplete then is discarded.
+func (d *driver) take(st *transport.Stream) error {
+	r := wire.NewReader(st.Header())
+	n, release, to := r.ArrayLen(), r.Uint(), string(r.Str())
+	switch {
+	case r.Err() != nil || n < 2 || release != laneRelease:
+		return errors.New("a stream of sessions that this release does not know")
+	case to != d.n.self.Name():
+		return fmt.Errorf("sessions for %s, this is %s", to, d.n.self.Name())
+	}
+	var b []byte
+	for {
+		chunk, err := st.Recv(d.ctx)
+		if err != nil {
+			return err
+		}
+		b = append(b, chunk...)
+		var all []arrival
+		for {
+			a, size, err := d.parse(b)
+			if err != nil {
+				return err
+			}
+			if size == 0 {
+				break
+			}
+			a.From = st.Peer()
+			all = append(all, a)
+			b = b[size:]
+		}
+		if len(all) == 0 {
+			continue
+		}
+		d.arrive(all)
+		if len(b) == 0 {
+			b = nil
+		}
+		if err := st.Send(d.ctx, wire.AppendUint(nil, uint64(len(all)))); err != nil {
+			return err
+		}
+	}
+}
+
+// parse reads the record at the start of b, whose size is 0 if it is not
+// complete.
+func (d *driver) parse(b []byte) (a arrival, size int, err error) {
+	const most = 4096
+	if len(b) < 4 {
+		return a, 0, nil
+	}
+	header := int(binary.BigEndian.Uint32(b))
+	if header > most {
+		return a, 0, fmt.Errorf("a header of %d bytes", header)
+	}
+	if len(b) < 4+header {
+		return a, 0, nil
+	}
+	r := wire.NewReader(b[4 : 4+header])
+	n, part := r.ArrayLen(), r.Uint()
+	a.ID = r.Uint()
+	form := r.Uint()
+	a.Session = string(r.Str())
+	length := r.Uint()
+	switch {
+	case r.Err() != nil:
+		return a, 0, r.Err()
+	case n < 5 || part >= uint64(len(d.parts)) || form > math.MaxUint8:
+		return a, 0, errors.New("a header that this release does not know")
+	case length > maxSnapshot:
+		return a, 0, fmt.Errorf("a session of %d bytes, of which %d are allowed", length, maxSnapshot)
+	}
+	if size = 4 + header + int(length); len(b) < size {
+		return a, 0, nil
+	}
+	a.part, a.Form, a.body = int(part), ownership.Form(form), b[4+header:size]
+	a.err = d.check(&a, n-5, &r)
+	return a, size, nil
+}
+
+// check looks for what makes this node refuse a session as a whole: that it
+// does not understand what it is.
+func (d *driver) check(a *arrival, more int, r *wire.Reader) error {
+	if a.Form > ownership.Ended {
+		return fmt.Errorf("a copy of an unknown form %d", a.Form)
+	}
+	if err := sessionproc.ValidID(a.Session); err != nil {
+		return err
+	}
+	if d.n.routes.Load().ring.Partition(a.Session) != a.part {
+		return errors.New("a session of another partition")
+	}
+	for range more { // critical, tag, value
+		if n := r.ArrayLen(); n != 3 {
+			return errors.New("an element of its header that this release does not know")
+		}
+		critical, tag := r.Bool(), r.Uint()
+		r.Skip()
+		if critical {
+			return fmt.Errorf("element %d of its header, which this release does not know", tag)
+		}
+	}
+	return r.Err()
+}
+
+// arrive takes sessions over, or refuses them.
+func (d *driver) arrive(all []arrival) {
+	d.each(all, func(m *ownership.Machine, a *arrival) (effects []ownership.Effect) {
+		a.take, effects = m.Arrived(a.part, a.Incoming)
+		return effects
+	})
+	for i := range all {
+		if a := &all[i]; a.take && a.err == nil {
+			a.err = d.decode(a)
+		}
+		if a := &all[i]; a.take && a.err != nil {
+			d.n.log.Warn("a session was refused", "session", sessionproc.LogID(a.Session), "peer", a.From, "err", a.err)
+		}
+	}
+	d.each(all, func(m *ownership.Machine, a *arrival) []ownership.Effect {
+		switch {
+		case !a.take:
+			return nil
+		case a.err != nil:
+			return m.Refuse(a.part, a.Incoming, a.err.Error())
+		}
+		return d.acceptLocked(m, a)
+	})
+	for i := range all {
+		if r := all[i].restored; r != nil {
+			r.Discard()
+		}
+	}
+}
+
+// each takes an event of each arrival into the machine.
+func (d *driver) each(all []arrival, event func(m *ownership.Machine, a *arrival) []ownership.Effect) {
+	d.mu.Lock()
+	for i := range all {
+		if a := &all[i]; !d.closed {
+			d.turnLocked(a.part, func(m *ownership.Machine) []ownership.Effect { return event(m, a) })
+		}
+	}
+	d.unlock()
+}
+
+// decode makes a session of an arrival, or finds the version of what is not to
+// run.
+func (d *driver) decode(a *arrival) (err error) {
+	switch a.Form {
+	case ownership.Running:
+		if a.restored, err = d.n.table.Restore(a.part, a.Session, a.body); err == nil {
+			a.version = a.restored.Version()
+		}
+	case ownership.Backup:
+		a.version, err = sessionproc.SnapshotVersion(a.body)
+	default:
+		a.version, err = sessionproc.ParseVersion(a.body)
+	}
+	return err
+}
+
+// acceptLocked takes a session over, if the machine agrees. Of two copies the
+// one is kept that has seen what the other has.
+func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effect {
+	pt := &d.parts[a.part]
+	here, runs := d.n.table.Version(a.part, a.Session)
+	tomb, ended := pt.tombs[a.Session]
+	switch {
+	case a.Form == ownership.Ended && runs:
+		ended = a.version.Covers(here)
+	case a.Form == ownership.Ended:
+		ended = true
+	case ended:
+		ended = tomb.Covers(a.version)
+	}
+	ok, effects := m.Accept(a.part, a.Incoming, ended)
+	if !ok {
+		return effects
+	}
+	if ended {
+		delete(pt.backups, a.Session)
+		put(&pt.tombs, a.Session, tomb.Join(a.version))
+		return effects
+	}
+	delete(pt.tombs, a.Session)
+	switch old, kept := pt.backups[a.Session]; {
+	case runs:
+		if a.Form == ownership.Running && !here.Covers(a.version) {
+			d.n.log.Warn("two copies of a session: the one here is kept", "session", sessionproc.LogID(a.Session), "peer", a.From)
+		}
+	case a.Form == ownership.Running:
+		if err := a.restored.Insert(); err == nil {
+			a.restored = nil
+			d.taken.Add(1)
+		}
+		delete(pt.backups, a.Session)
+	case !kept || !old.version.Covers(a.version):
+		put(&pt.backups, a.Session, backup{a.body, a.version})
+	}
+	return effects
+}

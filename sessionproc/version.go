@@ -1,0 +1,105 @@
+package sessionproc
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"github.com/sessionproc/sessionproc/transport/wire"
+)
+
+// Version says which changes a copy of a session has seen: how many of each of
+// its incarnations, sorted by incarnation. Its start is the first change of an
+// incarnation; every message that was handled is one, unless its method is
+// ReadOnly. Nobody else counts for an incarnation, so of two copies one has
+// seen all that the other has, or both have changed by themselves.
+type Version []seen
+
+type seen struct {
+	Incarnation
+	changes uint64
+}
+
+func (i Incarnation) compare(other Incarnation) int {
+	return cmp.Or(cmp.Compare(i.Number, other.Number), cmp.Compare(i.Boot, other.Boot))
+}
+
+func (v Version) find(i Incarnation) (int, bool) {
+	return slices.BinarySearchFunc(v, i, func(s seen, i Incarnation) int { return s.compare(i) })
+}
+
+// Covers reports whether v has seen all that other has.
+func (v Version) Covers(other Version) bool {
+	for _, s := range other {
+		if i, ok := v.find(s.Incarnation); !ok || v[i].changes < s.changes {
+			return false
+		}
+	}
+	return true
+}
+
+// Join returns the version of a copy that has seen what either has.
+func (v Version) Join(other Version) Version {
+	v = slices.Clone(v)
+	for _, s := range other {
+		if i, ok := v.find(s.Incarnation); ok {
+			v[i].changes = max(v[i].changes, s.changes)
+		} else {
+			v = slices.Insert(v, i, s)
+		}
+	}
+	return v
+}
+
+// Append appends v as it travels between nodes: an array of arrays of an
+// incarnation's number and boot, and its changes.
+func (v Version) Append(b []byte) []byte {
+	b = wire.AppendArrayLen(b, len(v))
+	for _, s := range v {
+		b = wire.AppendArrayLen(b, 3)
+		b = wire.AppendUint(b, s.Number)
+		b = wire.AppendUint(b, s.Boot)
+		b = wire.AppendUint(b, s.changes)
+	}
+	return b
+}
+
+var errVersion = errors.New("sessionproc: malformed version")
+
+// ParseVersion reads what Append wrote.
+func ParseVersion(b []byte) (v Version, err error) {
+	r := wire.NewReader(b)
+	for n := r.ArrayLen(); n > 0 && r.Err() == nil; n-- {
+		if r.ArrayLen() != 3 {
+			return nil, errVersion
+		}
+		s := seen{Incarnation{r.Uint(), r.Uint()}, r.Uint()}
+		if len(v) > 0 && v[len(v)-1].compare(s.Incarnation) >= 0 {
+			return nil, errVersion
+		}
+		v = append(v, s)
+	}
+	if r.Err() != nil || len(r.Rest()) > 0 {
+		return nil, errVersion
+	}
+	return v, nil
+}
+
+// Version returns the version of session id; ok: it is in the table.
+func (t *Table) Version(part int, id string) (v Version, ok bool) {
+	p := t.find(part, id)
+	if p == nil {
+		return nil, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.versionLocked(), true
+}
+
+func (p *process) versionLocked() Version {
+	mine := Version{{p.incarnationLocked(), p.changes + 1}}
+	if p.ext == nil || p.ext.past == nil {
+		return mine
+	}
+	return p.ext.past.Join(mine)
+}
