@@ -2,7 +2,6 @@ package node
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/ownership"
@@ -37,7 +36,6 @@ const (
 	sealsAtOnce = 16                    // under one lock
 	patience    = 20 * time.Millisecond // with a running handler, before others have its place
 	answerTime  = 100 * time.Millisecond
-	maxSnapshot = 65 << 20 // bytes: 64 MiB of state and what travels with it
 )
 
 // handLocked notes that a partition has something to hand over, at once if
@@ -161,9 +159,6 @@ func (d *driver) sealOneLocked(h *handoff) bool {
 // readyToGo gives a sealed session to its lane. It blocks on nothing but the
 // lane's mutex.
 func (d *driver) readyToGo(h *handoff, b []byte, err error) {
-	if err == nil && len(b) > maxSnapshot {
-		err = fmt.Errorf("it has %d bytes, a session of more than %d cannot move", len(b), maxSnapshot)
-	}
 	h.snapshot, h.err = b, err
 	d.bytes.Add(int64(len(b)))
 	close(h.ready)

@@ -106,7 +106,7 @@ const headerRoom = 4 << 10
 
 func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 	return sessionproc.NewTable(sessionproc.TableConfig{
-		Partitions: partitions, Boot: uint64(n.self.Boot), Kinds: n.cfg.Kinds, DefaultKind: n.cfg.DefaultKind,
+		Node: n.self.Slot, Partitions: partitions, Boot: uint64(n.self.Boot), Kinds: n.cfg.Kinds, DefaultKind: n.cfg.DefaultKind,
 		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,
 		MaxMessage: n.cfg.MaxFrame - headerRoom,
 		Cluster:    n, Gate: n.driver, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,

@@ -108,6 +108,11 @@ func (d *driver) read(l letter) {
 		d.n.log.Warn("a member's messages are malformed", "peer", l.from, "err", err)
 		return
 	}
+	for _, msg := range messages {
+		if msg.Kind == ownership.Refused && msg.Cause != "" {
+			d.refused("a session was refused, it stays here", l.from, msg.Session, msg.Cause)
+		}
+	}
 	for len(messages) > 0 {
 		n := min(len(messages), 64)
 		d.mu.Lock()

@@ -93,8 +93,8 @@ func (d *driver) parse(b []byte) (a arrival, size int, err error) {
 		return a, 0, r.Err()
 	case n < 5 || part >= uint64(len(d.parts)) || form > math.MaxUint8:
 		return a, 0, errors.New("a header that this release does not know")
-	case length > maxSnapshot:
-		return a, 0, fmt.Errorf("a session of %d bytes, of which %d are allowed", length, maxSnapshot)
+	case length > sessionproc.MaxSnapshot:
+		return a, 0, fmt.Errorf("a session of %d bytes, of which %d are allowed", length, sessionproc.MaxSnapshot)
 	}
 	if size = 4 + header + int(length); len(b) < size {
 		return a, 0, nil
@@ -140,7 +140,7 @@ func (d *driver) arrive(all []arrival) {
 			a.err = d.decode(a)
 		}
 		if a := &all[i]; a.take && a.err != nil {
-			d.n.log.Warn("a session was refused", "session", sessionproc.LogID(a.Session), "peer", a.From, "err", a.err)
+			d.refused("a session was refused, it stays where it is", a.From, a.Session, a.err.Error())
 		}
 	}
 	d.each(all, func(m *ownership.Machine, a *arrival) []ownership.Effect {

@@ -256,7 +256,12 @@ const maxPooled = 64 << 10
 
 // decode reads the msgpack value b, known to be well formed, into v, which must
 // point to a zero value. A panic of the type's own decoding becomes an error.
-func decode(b []byte, v any) (err error) {
+func decode(b []byte, v any) error { return decodeFields(b, v, false) }
+
+// decodeKnown is decode, but a field that v does not have is an error.
+func decodeKnown(b []byte, v any) error { return decodeFields(b, v, true) }
+
+func decodeFields(b []byte, v any, knownOnly bool) (err error) {
 	d := decoders.Get().(*decoder)
 	defer func() {
 		if p := recover(); p != nil {
@@ -265,6 +270,7 @@ func decode(b []byte, v any) (err error) {
 	}()
 	d.r.Reset(b)
 	d.dec.Reset(&d.r)
+	d.dec.DisallowUnknownFields(knownOnly)
 	if err = d.dec.Decode(v); err == nil && len(b) <= maxPooled {
 		d.r.Reset(nil)
 		decoders.Put(d)

@@ -34,19 +34,51 @@ type KindConfig struct {
 	// MailboxBytes bounds the same in bytes of message data. A message larger
 	// than the bound is taken by an empty mailbox only. Default 1 MiB.
 	MailboxBytes int
+	// Schema is the number of the state's format. It travels with the state: a
+	// node whose kind has a lower one refuses the session, which stays where it
+	// is; one with a higher one calls Migrate. Raise it when an earlier release
+	// must not have the new states; for a field that comes or goes there is no
+	// need, as fields that a release does not know are kept.
+	Schema int
+	// Migrate turns a state of an earlier schema, from, as it travels (what
+	// MarshalState made, or msgpack), into one of this Schema; MigrateFrom makes
+	// one of a function between types. It may keep and change the slice. It runs
+	// in a goroutine of the library, outside of any session and on several states
+	// at a time. Its error or panic refuses the session, which stays where it is.
+	// nil: states of earlier schemas decode as they are.
+	Migrate func(from int, state []byte) ([]byte, error)
+	// OnMove says what becomes of a session whose partition another node takes.
+	// Default Move.
+	OnMove MovePolicy
 }
+
+// MovePolicy is a value of KindConfig.OnMove.
+type MovePolicy uint8
+
+const (
+	// Move: the session goes on at the other node.
+	Move MovePolicy = iota
+	// End: the session cannot move, as it holds a file or a socket. It ends with
+	// reason Moved after its present handler, and Terminate is called. Requests
+	// that wait in its mailbox get ErrTerminated, later ones go to the other
+	// node: ErrNotFound, until the session is started anew.
+	End
+)
 
 func (c KindConfig) withDefaults() (KindConfig, error) {
 	for _, f := range []struct {
 		name  string
 		value int64
-	}{{"IdleTimeout", int64(c.IdleTimeout)}, {"MaxSessions", int64(c.MaxSessions)}, {"Mailbox", int64(c.Mailbox)}, {"MailboxBytes", int64(c.MailboxBytes)}} {
+	}{{"IdleTimeout", int64(c.IdleTimeout)}, {"MaxSessions", int64(c.MaxSessions)}, {"Mailbox", int64(c.Mailbox)}, {"MailboxBytes", int64(c.MailboxBytes)}, {"Schema", int64(c.Schema)}} {
 		if f.value < 0 {
 			return c, fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
 		}
 	}
 	if c.Mailbox > math.MaxInt32 || c.MailboxBytes > math.MaxInt32 {
 		return c, fmt.Errorf("KindConfig.Mailbox (%d) or MailboxBytes (%d) is above %d", c.Mailbox, c.MailboxBytes, math.MaxInt32)
+	}
+	if c.OnMove > End {
+		return c, fmt.Errorf("KindConfig.OnMove is %d, neither Move nor End", c.OnMove)
 	}
 	if c.Mailbox == 0 {
 		c.Mailbox = 1024
@@ -103,8 +135,8 @@ type maker interface {
 	// startEncoded runs the start function on an encoded argument; none means
 	// the zero argument.
 	startEncoded(ctx context.Context, payload []byte, raw, none bool) (state any, err error)
-	// restore makes a state of what encodeState made, here or on another node.
-	restore(b []byte) (state any, err error)
+	// blank returns a pointer to a zero state.
+	blank() any
 	// tokens returns the names of all methods and notices of the kind.
 	tokens() []string
 }
@@ -286,9 +318,7 @@ func inContext(what string, err error) error {
 
 // codesState reports whether a state brings MarshalState and UnmarshalState.
 func codesState(t reflect.Type) bool {
-	p := reflect.PointerTo(t)
-	return p.Implements(reflect.TypeFor[interface{ MarshalState() ([]byte, error) }]()) &&
-		p.Implements(reflect.TypeFor[interface{ UnmarshalState([]byte) error }]())
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[stateCoder]())
 }
 
 func (k *Kind[S, Arg]) tokens() []string {
@@ -308,13 +338,7 @@ func (k *Kind[S, Arg]) startEncoded(ctx context.Context, payload []byte, raw, no
 	return k.startWith(ctx, arg)
 }
 
-func (k *Kind[S, Arg]) restore(b []byte) (any, error) {
-	s := new(S)
-	if own, ok := any(s).(interface{ UnmarshalState([]byte) error }); ok && codesState(k.state) {
-		return s, own.UnmarshalState(b)
-	}
-	return s, DecodeForeign(b, s)
-}
+func (k *Kind[S, Arg]) blank() any { return new(S) }
 
 // startWith runs the start function; it serves the typed start as well.
 func (k *Kind[S, Arg]) startWith(ctx context.Context, arg Arg) (any, error) {

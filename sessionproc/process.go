@@ -69,6 +69,7 @@ type extra struct {
 	sealing *sealing // in phaseSealed
 	boot    uint64   // of the node where it was started; 0: this one
 	past    Version  // of earlier incarnations
+	unknown []byte   // see unknownFields
 }
 
 func (p *process) extra() *extra {

@@ -131,14 +131,33 @@ func (p *process) setTimerLocked(tm *timer, d time.Duration) {
 	}
 	x.timers[tm] = struct{}{}
 	tm.due = time.Now().Add(d)
-	tm.t = time.AfterFunc(d, func() { p.fire(tm) })
+	p.armLocked(tm, d)
+}
+
+func (p *process) armLocked(tm *timer, d time.Duration) {
+	if tm.t == nil {
+		tm.t = time.AfterFunc(d, func() { p.fire(tm) })
+	} else {
+		tm.t.Reset(d)
+	}
+}
+
+// armAllLocked sets the timers of a session that runs again. Those that were due
+// meanwhile fire now, in their order.
+func (p *process) armAllLocked() {
+	now := time.Now()
+	for _, tm := range p.timersLocked() {
+		if left := tm.due.Sub(now); left > 0 {
+			p.armLocked(tm, left)
+		} else {
+			p.fireLocked(tm)
+		}
+	}
 }
 
 // fire sends a timer's message and sets it anew or drops it: all of it or, in a
 // session that is sealed, nothing.
 func (p *process) fire(tm *timer) {
-	m := newNamedCast(tm.bound, tm.raw, tm.payload)
-	m.noTouch = true
 	p.mu.Lock()
 	if p.ext == nil || p.phase >= phaseSealed {
 		p.mu.Unlock()
@@ -148,25 +167,30 @@ func (p *process) fire(tm *timer) {
 		p.mu.Unlock()
 		return
 	}
-	cfg := &p.kind.cfg
-	if int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(m.size) > cfg.MailboxBytes {
-		tm.t.Reset(retryTimer)
-		p.mu.Unlock()
-		return
-	}
-	if tm.every > 0 {
-		tm.due = time.Now().Add(tm.every)
-		tm.t.Reset(tm.every)
-	} else {
-		delete(p.ext.timers, tm)
-	}
-	p.appendLocked(&m.envelope)
-	start := !p.running
-	p.running = true
+	p.fireLocked(tm)
+	start := !p.running && p.head != nil
+	p.running = p.running || start
 	p.mu.Unlock()
 	if start {
 		p.table.workers.run(p)
 	}
+}
+
+func (p *process) fireLocked(tm *timer) {
+	m := newNamedCast(tm.bound, tm.raw, tm.payload)
+	m.noTouch = true
+	cfg := &p.kind.cfg
+	if int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(m.size) > cfg.MailboxBytes {
+		p.armLocked(tm, retryTimer)
+		return
+	}
+	if tm.every > 0 {
+		tm.due = time.Now().Add(tm.every)
+		p.armLocked(tm, tm.every)
+	} else {
+		delete(p.ext.timers, tm)
+	}
+	p.appendLocked(&m.envelope)
 }
 
 func (p *process) dropTimer(tm *timer) {

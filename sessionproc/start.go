@@ -234,7 +234,7 @@ func (t *Table) newProcess(s *starter) (*process, error) {
 	}
 	k := t.kinds[name]
 	if k == nil {
-		return nil, fmt.Errorf("%w: this node was not given kind %q", ErrUnknownKind, name)
+		return nil, t.unknownKind(name)
 	}
 	if err := k.admit(); err != nil {
 		return nil, err

@@ -13,7 +13,8 @@ import (
 
 // TableConfig configures a Table. Package node makes it of its own Config.
 type TableConfig struct {
-	Partitions  int // of the ring
+	Node        string // its name in errors; "": this node
+	Partitions  int    // of the ring
 	Boot        uint64
 	Kinds       []AnyKind
 	DefaultKind string // for starts that name none

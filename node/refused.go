@@ -1,0 +1,19 @@
+package node
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// refused logs why a session does not move. Many sessions may have the same
+// cause, such as a kind that a member was not given: it is said once in 10 s,
+// with one of them.
+func (d *driver) refused(what, member, session, cause string) {
+	addr, _ := netip.ParseAddrPort(d.addr(member))
+	d.n.endpoint.refusals.Log(what, net.TCPAddrFromAddrPort(addr), errors.New(cause),
+		slog.String("member", member), slog.String("session", sessionproc.LogID(session)))
+}

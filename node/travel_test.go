@@ -1,0 +1,149 @@
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/ring"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// A load is as large as its argument says.
+var (
+	loads = sessionproc.KindOf[int]("load")
+	weigh = sessionproc.MethodOf[sessionproc.None, int](loads, "weigh")
+)
+
+type load struct{ Data []byte }
+
+func newLoads() sessionproc.AnyKind {
+	k := sessionproc.NewKind(loads, func(_ context.Context, size int) (*load, error) { return &load{make([]byte, size)}, nil }, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, weigh, func(l *load, _ context.Context, _ sessionproc.None) (int, error) { return len(l.Data), nil })
+	return k
+}
+
+// A fixture holds on to where it is.
+var (
+	fixtures = sessionproc.KindOf[sessionproc.None]("fixture")
+	touch    = sessionproc.MethodOf[sessionproc.None, sessionproc.None](fixtures, "touch")
+)
+
+type fixture struct {
+	ended chan<- sessionproc.Reason `msgpack:"-"`
+}
+
+func (f *fixture) Terminate(_ context.Context, reason sessionproc.Reason) { f.ended <- reason }
+
+func newFixtures(ended chan<- sessionproc.Reason) sessionproc.AnyKind {
+	k := sessionproc.NewKind(fixtures, func(context.Context, sessionproc.None) (*fixture, error) { return &fixture{ended}, nil },
+		sessionproc.KindConfig{OnMove: sessionproc.End})
+	sessionproc.HandleCall(k, touch, func(*fixture, context.Context, sessionproc.None) (sessionproc.None, error) {
+		return sessionproc.None{}, nil
+	})
+	return k
+}
+
+// buffer is a log that a test reads.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// startOne starts a node of a test that joins others.
+func startOne(t *testing.T, slot string, log *buffer, kinds []sessionproc.AnyKind, others ...*node.Node) *node.Node {
+	t.Helper()
+	cfg := node.Config{Slot: slot, Kinds: kinds, Logger: slog.New(slog.NewTextHandler(log, nil))}
+	for _, n := range others {
+		cfg.Join = append(cfg.Join, n.Addr())
+	}
+	n, err := node.Start(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = n.Close() })
+	return n
+}
+
+// movesTo makes IDs that belong to the slot among the slots.
+func movesTo(t *testing.T, slot string, slots ...string) (id string) {
+	t.Helper()
+	table, err := ring.New(ring.Config{}, slots)
+	require.NoError(t, err)
+	for {
+		id = sessionproc.NewID()
+		if owner, _ := table.OwnerOf(id); owner == slot {
+			return id
+		}
+	}
+}
+
+// A state may have 64 MiB; one that has more stays where it is.
+func TestLargeStatesMove(t *testing.T) {
+	var logA, logB buffer
+	const room = 32 // for the field's name and the length
+	ctx := t.Context()
+	a := startOne(t, "a", &logA, []sessionproc.AnyKind{newLoads()})
+	sizes := map[string]int{
+		movesTo(t, "b", "a", "b"): sessionproc.MaxState - room,
+		movesTo(t, "b", "a", "b"): sessionproc.MaxState + 1,
+	}
+	for id, size := range sizes {
+		require.NoError(t, loads.Start(ctx, a, id, size))
+	}
+	b := startOne(t, "b", &logB, []sessionproc.AnyKind{newLoads()}, a)
+	require.Eventually(t, func() bool { return a.Sessions() == 1 && b.Sessions() == 1 }, 20*time.Second, 10*time.Millisecond)
+	for id, size := range sizes {
+		for _, n := range []*node.Node{a, b} {
+			got, err := weigh.Call(ctx, n, id, sessionproc.None{})
+			require.NoError(t, err)
+			require.Equal(t, size, got)
+		}
+	}
+	require.Contains(t, logA.String(), `a session cannot move`)
+	require.Contains(t, logA.String(), fmt.Sprintf(`kind \"load\": its state: %d bytes, the limit is %d`, sessionproc.MaxState+12, sessionproc.MaxState))
+}
+
+// A session of a kind that cannot move ends, and can be started anew at once.
+func TestOnMoveEndEndsSessions(t *testing.T) {
+	var log buffer
+	ctx := t.Context()
+	ended := make(chan sessionproc.Reason, 10)
+	a := startOne(t, "a", &log, []sessionproc.AnyKind{newFixtures(ended)})
+	goes, stays := movesTo(t, "b", "a", "b"), movesTo(t, "a", "a", "b")
+	for _, id := range []string{goes, stays} {
+		require.NoError(t, fixtures.Start(ctx, a, id, sessionproc.None{}))
+	}
+	b := startOne(t, "b", &log, []sessionproc.AnyKind{newFixtures(ended)}, a)
+	require.Equal(t, sessionproc.Moved, <-ended)
+	for _, n := range []*node.Node{a, b} {
+		_, err := touch.Call(ctx, n, goes, sessionproc.None{})
+		require.ErrorIs(t, err, sessionproc.ErrNotFound)
+		_, err = touch.Call(ctx, n, stays, sessionproc.None{})
+		require.NoError(t, err)
+	}
+	require.NoError(t, fixtures.Start(ctx, a, goes, sessionproc.None{}))
+	require.Equal(t, 1, b.Sessions())
+	require.NoError(t, a.Leave(ctx), "nothing is left behind")
+	require.Equal(t, sessionproc.Moved, <-ended)
+	_, err := touch.Call(ctx, b, goes, sessionproc.None{})
+	require.NoError(t, err)
+	require.Empty(t, ended)
+}

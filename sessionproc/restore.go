@@ -1,0 +1,153 @@
+package sessionproc
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Restored is a session of another node that does not run yet.
+type Restored struct{ p *process }
+
+// Restore makes a session of a snapshot. The error says why this node cannot
+// have it.
+func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
+	s, err := readSnapshot(b)
+	if err != nil {
+		return nil, fmt.Errorf("its snapshot: %w", err)
+	}
+	k := t.kinds[s.Kind]
+	if k == nil {
+		return nil, t.unknownKind(s.Kind)
+	}
+	if err := ValidID(id); err != nil {
+		return nil, err
+	}
+	p := &process{table: t, kind: k, id: id, part: int32(part), born: s.Number, phase: phaseLive}
+	p.extra().boot = s.Boot
+	if err := p.restoreVersion(s.Version); err != nil {
+		return nil, err
+	}
+	p.last.Store(t.clock.now.Load() - int64(s.Idle))
+	err = t.contained(id, k, "its decoding", func() (err error) {
+		p.state, p.ext.unknown, err = k.decodeState(s.Schema, s.State)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s, kind %q: its state: %w", t.here(), k.name, err)
+	}
+	if err := p.restoreMessages(s); err != nil {
+		return nil, fmt.Errorf("%s, kind %q: %w", t.here(), k.name, err)
+	}
+	if t.closed.Load() {
+		return nil, ErrClosed
+	}
+	if err := k.admit(); err != nil {
+		return nil, err
+	}
+	return &Restored{p}, nil
+}
+
+// restoreVersion gives a session that does not run yet the changes it has seen.
+func (p *process) restoreVersion(b []byte) error {
+	v, err := ParseVersion(b)
+	if err != nil {
+		return err
+	}
+	if i, ok := v.find(p.incarnationLocked()); ok {
+		p.changes = max(v[i].changes, 1) - 1
+	}
+	if len(v) > 1 {
+		p.ext.past = v
+	}
+	return nil
+}
+
+// restoreMessages gives a session that does not run yet its casts and timers.
+func (p *process) restoreMessages(s *snapshot) error {
+	for _, c := range s.Casts {
+		b := p.kind.byName[c.Method]
+		if b == nil || b.op != OpCast {
+			return fmt.Errorf("a queued cast: %w", unknownMethod(p.kind, c.Method, OpCast))
+		}
+		m := newNamedCast(b, c.Raw, c.Payload)
+		m.noTouch = c.NoTouch
+		p.appendLocked(&m.envelope)
+	}
+	now := time.Now()
+	for _, tm := range s.Timers {
+		b := p.kind.byName[tm.Method]
+		if b == nil || b.op != OpCast {
+			return fmt.Errorf("a timer: %w", unknownMethod(p.kind, tm.Method, OpCast))
+		}
+		if p.ext.timers == nil {
+			p.ext.timers = make(map[*timer]struct{}, len(s.Timers))
+		}
+		p.ext.timers[&timer{bound: b, raw: tm.Raw, payload: tm.Payload, every: tm.Every, due: now.Add(tm.Left)}] = struct{}{}
+	}
+	return nil
+}
+
+// Version returns which changes the session has seen.
+func (r *Restored) Version() Version {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	return r.p.versionLocked()
+}
+
+// Renew gives the session a new incarnation, for a copy that runs again after
+// its node has died: one of this node, and higher than all it had.
+func (r *Restored) Renew() {
+	p := r.p
+	p.ext.past = r.Version()
+	after := p.ext.past[len(p.ext.past)-1].Number
+	for {
+		last := p.table.born.Load()
+		if p.born = max(last, after) + 1; p.table.born.CompareAndSwap(last, p.born) {
+			break
+		}
+	}
+	p.ext.boot, p.changes = 0, 0
+}
+
+// SnapshotVersion returns the version of the session of a snapshot.
+func SnapshotVersion(b []byte) (Version, error) {
+	s, err := readSnapshot(b)
+	if err != nil {
+		return nil, fmt.Errorf("its snapshot: %w", err)
+	}
+	return ParseVersion(s.Version)
+}
+
+// errDouble is why a session cannot be inserted.
+var errDouble = errors.New("a session of that ID is here")
+
+// Insert has the session run in its table.
+func (r *Restored) Insert() error {
+	p := r.p
+	pt := &p.table.parts[p.part]
+	pt.mu.Lock()
+	if pt.m[p.id] != nil {
+		pt.mu.Unlock()
+		r.Discard()
+		return errDouble
+	}
+	if pt.m == nil {
+		pt.m = make(map[string]*process)
+	}
+	p.table.count.Add(1)
+	p.mu.Lock()
+	pt.m[p.id] = p
+	pt.mu.Unlock()
+	p.armAllLocked()
+	start := p.head != nil
+	p.running = start
+	p.mu.Unlock()
+	if start {
+		p.table.workers.run(p)
+	}
+	return nil
+}
+
+// Discard drops a session that is not to be inserted.
+func (r *Restored) Discard() { r.p.kind.live.Add(-1) }

@@ -1,0 +1,151 @@
+package sessionproc
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+)
+
+// Limits of what moves.
+const (
+	// MaxState is the size, in bytes, of the largest encoded state that moves. A
+	// session with a larger one stays where it is.
+	MaxState = 64 << 20
+	// MaxSnapshot is the size, in bytes, of the largest session that moves: its
+	// state, and the casts and timers that wait for it.
+	MaxSnapshot = MaxState + 16<<20
+)
+
+// snapshot is a session on its way to another node, but for its ID, which
+// travels beside it. It is msgpack, a map by field name, between nodes of one
+// or of different releases:
+//
+//   - A field that has nothing to say is left out, and one that is not there is
+//     zero.
+//   - A field that the reader does not know is skipped, unless Critical names
+//     it: then the reader refuses the session, which stays where it is. So a
+//     release that adds what a session must not lose names it there.
+//   - Names are never used again for anything else. Reserved are
+//     Lifetime (what is left of it), Subscriptions, Labels, Watches, Aliases and
+//     Dedup (the window of idempotency keys).
+type snapshot struct {
+	Critical []string `msgpack:",omitempty"`
+	Kind     string
+	Schema   int    `msgpack:",omitempty"` // KindConfig.Schema of who wrote State
+	Number   uint64 // its incarnation
+	Boot     uint64
+	Version  []byte        // see Version.Append
+	State    []byte        // see encodeState
+	Idle     time.Duration // since it was used last
+	Casts    []savedCast   `msgpack:",omitempty"` // that wait in its mailbox, in order
+	Timers   []savedTimer  `msgpack:",omitempty"` // in the order in which they are due
+}
+
+type savedCast struct {
+	Method  string
+	Raw     bool `msgpack:",omitempty"`
+	NoTouch bool `msgpack:",omitempty"`
+	Payload []byte
+}
+
+type savedTimer struct {
+	Method  string
+	Raw     bool `msgpack:",omitempty"`
+	Payload []byte
+	Left    time.Duration // until it is due; negative: since then
+	Every   time.Duration `msgpack:",omitempty"` // 0: once
+}
+
+// readSnapshot reads what save made, here or on another node.
+func readSnapshot(b []byte) (*snapshot, error) {
+	s := new(snapshot)
+	if err := DecodeForeign(b, s); err != nil {
+		return nil, err
+	}
+	for _, name := range s.Critical {
+		if _, known := reflect.TypeFor[snapshot]().FieldByName(name); !known {
+			return nil, fmt.Errorf("%w: the session needs %q", ErrUnsupported, name)
+		}
+	}
+	return s, nil
+}
+
+// carried is a message that moves with its session.
+type carried interface {
+	save() (savedCast, error)
+}
+
+func (m *cast[Msg]) save() (savedCast, error) {
+	msg := m.msg
+	if m.sent != nil {
+		var err error
+		if msg, err = m.sent.unpack(msg); err != nil {
+			return savedCast{}, err
+		}
+	}
+	payload, err := m.notice.msg.encodeLocal(nil, msg)
+	return savedCast{Method: m.notice.name, Raw: m.notice.msg.raw, NoTouch: m.noTouch, Payload: payload}, err
+}
+
+func (m *namedCast) save() (savedCast, error) {
+	return savedCast{Method: m.bound.name, Raw: m.raw, NoTouch: m.noTouch, Payload: m.payload}, nil
+}
+
+// save encodes a sealed session, in its goroutine: nothing of it changes
+// meanwhile, unless it ends.
+func (p *process) save() (b []byte, err error) {
+	err = p.table.contained(p.id, p.kind, "its encoding", func() error {
+		b, err = p.encode()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("kind %q: %w", p.kind.name, err)
+	}
+	return b, nil
+}
+
+func (p *process) encode() ([]byte, error) {
+	i := (*Session)(p).Incarnation()
+	s := snapshot{Kind: p.kind.name, Schema: p.kind.cfg.Schema, Number: i.Number, Boot: i.Boot,
+		Idle: time.Duration(p.table.clock.now.Load() - p.last.Load())}
+	p.mu.Lock()
+	unknown := p.ext.unknown
+	p.mu.Unlock()
+	var err error
+	if s.State, err = encodeState(p.state, unknown); err != nil {
+		return nil, fmt.Errorf("its state: %w", err)
+	}
+	if len(s.State) > MaxState {
+		return nil, fmt.Errorf("its state: %d bytes, the limit is %d", len(s.State), MaxState)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Version = p.versionLocked().Append(nil)
+	for e := p.head; e != nil; e = e.next {
+		c, err := e.op.(carried).save()
+		if err != nil {
+			return nil, fmt.Errorf("a queued cast: %w", err)
+		}
+		s.Casts = append(s.Casts, c)
+	}
+	now := time.Now()
+	for _, tm := range p.timersLocked() {
+		s.Timers = append(s.Timers, savedTimer{Method: tm.bound.name, Raw: tm.raw, Payload: tm.payload, Left: tm.due.Sub(now), Every: tm.every})
+	}
+	b, err := encode(make([]byte, 0, len(s.State)+1<<10), &s)
+	if err == nil && len(b) > MaxSnapshot {
+		err = fmt.Errorf("with what waits for it: %d bytes, the limit is %d", len(b), MaxSnapshot)
+	}
+	return b, err
+}
+
+// timersLocked returns the timers in the order in which they are due.
+func (p *process) timersLocked() []*timer {
+	all := make([]*timer, 0, len(p.ext.timers))
+	for tm := range p.ext.timers {
+		all = append(all, tm)
+	}
+	slices.SortFunc(all, func(a, b *timer) int { return a.due.Compare(b.due) })
+	return all
+}

@@ -1,0 +1,151 @@
+package sessionproc
+
+import (
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"strings"
+
+	"github.com/sessionproc/sessionproc/transport/wire"
+)
+
+// stateCoder is the optional coding of a state where msgpack does not serve.
+// Both methods run in goroutines of the library, never beside a handler of the
+// same session.
+type stateCoder interface {
+	MarshalState() ([]byte, error)
+	UnmarshalState([]byte) error
+}
+
+// encodeState encodes a state as it travels: as its MarshalState says, else as
+// msgpack, a struct as a map by field name. unknown are the fields that came
+// with the state and that its type does not have; see unknownFields.
+func encodeState(state any, unknown []byte) ([]byte, error) {
+	if own, ok := state.(stateCoder); ok {
+		return own.MarshalState()
+	}
+	b, err := encode(nil, state)
+	if err != nil || unknown == nil {
+		return b, err
+	}
+	known, more := wire.NewReader(b), wire.NewReader(unknown)
+	n := known.MapLen() + more.MapLen()
+	whole := wire.AppendMapLen(make([]byte, 0, len(b)+len(unknown)), n)
+	return append(append(whole, known.Rest()...), more.Rest()...), known.Err()
+}
+
+// decodeState makes a state of what encodeState made on a node whose kind had
+// the given schema.
+func (k *kindCore) decodeState(schema int, b []byte) (state any, unknown []byte, err error) {
+	switch {
+	case schema > k.cfg.Schema:
+		return nil, nil, fmt.Errorf("%w: it has schema %d, and %d is the highest that is known here", ErrUnsupported, schema, k.cfg.Schema)
+	case schema < k.cfg.Schema && k.cfg.Migrate != nil:
+		if b, err = k.cfg.Migrate(schema, b); err != nil {
+			return nil, nil, fmt.Errorf("Migrate from schema %d: %w", schema, err)
+		}
+	}
+	state = k.maker.blank()
+	if own, ok := state.(stateCoder); ok {
+		return state, nil, own.UnmarshalState(b)
+	}
+	if err := wire.Check(b); err != nil {
+		return nil, nil, err
+	}
+	if decodeKnown(b, state) == nil {
+		return state, nil, nil
+	}
+	state = k.maker.blank() // that one may be half filled
+	if err := decode(b, state); err != nil {
+		return nil, nil, err
+	}
+	return state, k.unknownFields(b), nil
+}
+
+// unknownFields returns those entries of an encoded state that its type has no
+// field for, as a msgpack map; nil: there are none.
+func (k *kindCore) unknownFields(b []byte) []byte {
+	if k.state.Kind() != reflect.Struct || codesItself(k.state) {
+		return nil
+	}
+	var unknown []byte
+	count := 0
+	r := wire.NewReader(b)
+	for range r.MapLen() {
+		from := r.Rest()
+		name := string(r.Str())
+		r.Skip()
+		if r.Err() != nil {
+			return nil
+		}
+		if !k.hasField(name) {
+			unknown = append(unknown, from[:len(from)-r.Len()]...)
+			count++
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	return append(wire.AppendMapLen(nil, count), unknown...)
+}
+
+// hasField asks msgpack, which knows of tags, aliases and embedded structs. A
+// field whose own type does not take nil fails otherwise.
+func (k *kindCore) hasField(name string) bool {
+	only := wire.AppendNil(wire.AppendString(wire.AppendMapLen(nil, 1), name))
+	err := decodeKnown(only, k.maker.blank())
+	return err == nil || !strings.Contains(err.Error(), "unknown field")
+}
+
+// contained runs f, which encodes or decodes a session with methods of its
+// kind. A panic of theirs is logged under a reference and becomes an error.
+func (t *Table) contained(id string, k *kindCore, what string, f func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			reference := newReference()
+			t.cfg.Logger.Error(what+" panicked", "session", LogID(id), "kind", k.name, "reference", reference,
+				"panic", cause, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%s panicked; the log of %s has the reference %s", what, t.here(), reference)
+		}
+	}()
+	return f()
+}
+
+// here names the node, in errors that others read.
+func (t *Table) here() string {
+	if t.cfg.Node == "" {
+		return "this node"
+	}
+	return "node " + t.cfg.Node
+}
+
+func (t *Table) unknownKind(name string) error {
+	return fmt.Errorf("%w: %s was not given kind %q", ErrUnknownKind, t.here(), name)
+}
+
+// MigrateFrom makes a KindConfig.Migrate of a function between types: Old is
+// what states of the earlier schemas decode into, as msgpack decodes structs:
+// by field name, what is missing being zero. Of all schemas in use at a time
+// Old has the fields; from says which one it is. Fields that Old does not have
+// are lost.
+//
+//	Migrate: sessionproc.MigrateFrom(func(from int, old cartV1) (*Cart, error) {
+//		return &Cart{Items: map[string]int{old.Item: 1}}, nil
+//	}),
+func MigrateFrom[Old, New any](migrate func(from int, old Old) (*New, error)) func(from int, state []byte) ([]byte, error) {
+	return func(from int, state []byte) ([]byte, error) {
+		var old Old
+		decode := DecodeForeign
+		if own, ok := any(&old).(stateCoder); ok {
+			decode = func(b []byte, _ any) error { return own.UnmarshalState(b) }
+		}
+		if err := decode(state, &old); err != nil {
+			return nil, err
+		}
+		now, err := migrate(from, old)
+		if err != nil {
+			return nil, err
+		}
+		return encodeState(now, nil)
+	}
+}
