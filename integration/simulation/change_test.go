@@ -1,0 +1,103 @@
+package simulation_test
+
+import (
+	"time"
+
+	"github.com/sessionproc/sessionproc/integration/simnet"
+)
+
+// change begins a step, if it is possible now. Nodes come and go beside whatever
+// follows.
+func (w *world) change(s step) {
+	able := w.able(s.Do)
+	if len(able) == 0 {
+		w.log.note("%s: not now", s.Do)
+		return
+	}
+	p := able[s.Node%len(able)]
+	w.log.note("%s: n%d", s.Do, p.index)
+	switch s.Do {
+	case join, bare:
+		p.bare = s.Do == bare
+		if p.bare {
+			w.strange.Store(true)
+		}
+		w.begin(p, func() { w.cluster.Add(); w.ready(p) })
+		<-p.tuned // the next one gets the next index
+	case back:
+		w.begin(p, func() { w.cluster.Restart(p.index); w.ready(p) })
+	case leave, restart:
+		p.run.Load().leaving.Store(true)
+		if !s.Linger {
+			p.run.Store(nil)
+		}
+		w.begin(p, func() { w.goAway(p, s.Do == restart) })
+	case far:
+		w.link(p, simnet.Link{Latency: 15 * time.Millisecond, Jitter: 10 * time.Millisecond})
+	case near:
+		w.link(p, simnet.Link{Jitter: time.Millisecond})
+	case rest:
+		w.settle()
+	}
+}
+
+// able returns the places where something can happen now. As long as a node
+// without the kind is there, others stay: their sessions might have no place to
+// go to.
+func (w *world) able(c change) []*place {
+	up, busy := w.which((*place).up), w.which(func(p *place) bool { return p.busy.Load() })
+	bares := w.which(func(p *place) bool { return p.bare && (p.up() || p.busy.Load()) })
+	full := len(up)+len(busy) >= maxNodes
+	switch c {
+	case join, bare:
+		if full || c == bare && len(busy) > 0 {
+			return nil
+		}
+		return []*place{w.newPlace()}
+	case back:
+		return w.which(func(p *place) bool {
+			return !full && p.run.Load() == nil && !p.busy.Load() && (!p.bare || len(busy) == 0)
+		})
+	case leave, restart:
+		return w.which(func(p *place) bool { return p.up() && (p.bare || len(bares) == 0 && len(up) > 1) })
+	case rest, far, near:
+		return up
+	}
+	panic("unknown change " + c)
+}
+
+// begin has a place busy with something that ends with a new node, or with none.
+func (w *world) begin(p *place, f func()) {
+	p.busy.Store(true)
+	w.changes.Go(f)
+}
+
+// goAway has the node of a place leave.
+func (w *world) goAway(p *place, again bool) {
+	begun := time.Now()
+	w.cluster.Leave(p.index)
+	p.run.Store(nil)
+	w.log.note("n%d has left", p.index)
+	if took := time.Since(begun); took > longLeave {
+		w.fault("slow: n%d left after %v", p.index, took)
+	}
+	if again {
+		w.cluster.Restart(p.index)
+		w.ready(p)
+		return
+	}
+	p.busy.Store(false)
+}
+
+// link changes how a place is connected to all others.
+func (w *world) link(p *place, l simnet.Link) {
+	net := w.cluster.Network()
+	for _, other := range w.which(func(other *place) bool { return other != p }) {
+		a, b := w.cluster.Host(p.index), w.cluster.Host(other.index)
+		for _, err := range []error{net.SetLink(a, b, l), net.SetLink(b, a, l)} {
+			if err != nil {
+				w.fault("link: %v", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package simulation_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+const (
+	slowest    = 2 * time.Second // a request, in virtual time
+	tooSlow    = 20 * time.Second
+	thinkTime  = 60 * time.Millisecond
+	handlerMax = 60 * time.Millisecond
+	alarmMax   = 3 * time.Second
+)
+
+// client sends requests to sessions, one after another.
+type client struct {
+	*world
+	number int
+	rand   *rand.Rand
+	home   int // the place whose node it uses mostly
+	sent   map[string]stamp
+}
+
+func newClient(w *world, number int) *client {
+	return &client{world: w, number: number, rand: rand.New(rand.NewPCG(w.schedule.Seed, uint64(number))), home: number, sent: map[string]stamp{}}
+}
+
+// work sends requests until the world says stop.
+func (c *client) work() {
+	for !c.stopping() {
+		c.request(c.sessions[c.rand.IntN(len(c.sessions))])
+		if c.rand.IntN(3) > 0 { // else a burst
+			time.Sleep(rand.N(thinkTime))
+		}
+	}
+}
+
+// ops are what clients do, as often as they are here.
+var ops = []string{
+	"start", "start", "start", "start", "terminate", "quit", "arm", "look", "look",
+	"add", "add", "add", "add", "add", "note", "note", "note", "note", "note",
+}
+
+func (c *client) request(id string) {
+	r := request{op: ops[c.rand.IntN(len(ops))]}
+	if c.rand.IntN(8) == 0 {
+		r.Slow = rand.N(handlerMax)
+	}
+	r.Alarm, r.After = c.alarm.Add(1), time.Duration(c.rand.Int64N(int64(alarmMax)))
+	c.send(id, r, c.pick(c.home, c.rand))
+}
+
+// send does one request through a node, and notes it in the session's history.
+func (c *client) send(id string, r request, via *run) {
+	numbered := r.op == "add" || r.op == "note" || r.op == "arm" || r.op == "quit"
+	last := c.sent[id]
+	if numbered {
+		r.Client, r.Run, r.Seq = c.number, last.Run, last.Seq+1
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), tooSlow)
+	defer cancel()
+	begin := time.Now()
+	reply := c.histories[id].call(c.number, r)
+	a := answer{}
+	a.page, a.err = do(ctx, via, id, r)
+	a.outcome = c.judge(id, r, via, a.err)
+	reply(a)
+	c.took(id, r, via, time.Since(begin))
+	switch {
+	case a.outcome != done && numbered:
+		c.sent[id] = stamp{last.Run + 1, 0}
+	case numbered:
+		c.sent[id] = stamp{last.Run, last.Seq + 1}
+	}
+}
+
+func do(ctx context.Context, n caller, id string, r request) (p page, err error) {
+	switch r.op {
+	case "start":
+		err = ledgers.Start(ctx, n, id, sessionproc.None{})
+	case "terminate":
+		err = n.Terminate(ctx, id)
+	case "note":
+		err = note.Cast(ctx, n, id, r.entry)
+	case "look":
+		p, err = look.Call(ctx, n, id, sessionproc.None{})
+	case "add":
+		p, err = add.Call(ctx, n, id, r.entry)
+	case "arm":
+		p, err = arm.Call(ctx, n, id, r.entry)
+	case "quit":
+		p, err = quit.Call(ctx, n, id, r.entry)
+	}
+	return p, err
+}
+
+// caller is what clients use of a node.
+type caller interface {
+	sessionproc.Caller
+	Terminate(ctx context.Context, id string) error
+}
+
+// judge says what an error means for the session. Errors that clients have not
+// caused themselves are faults.
+func (c *client) judge(id string, r request, via *run, err error) outcome {
+	c.requests.Add(1)
+	switch {
+	case err == nil, errors.Is(err, sessionproc.ErrTerminated) && r.op == "start": // it was there for a moment
+		return done
+	case errors.Is(err, sessionproc.ErrNotFound), errors.Is(err, sessionproc.ErrTerminated):
+		return missing
+	case errors.Is(err, sessionproc.ErrAlreadyStarted) && r.op == "start":
+		return present
+	case errors.Is(err, sessionproc.ErrUnknownKind) && r.op == "start" && c.strange.Load():
+		return nothing
+	case errors.Is(err, sessionproc.ErrClosed) && via.leaving.Load():
+		c.refused.Add(1)
+	default:
+		c.fault("failed: %s: %v of client %d through n%d: %v", id, r, c.number, via.index, err)
+	}
+	if sessionproc.MaybeExecuted(err) {
+		return uncertain
+	}
+	return nothing
+}

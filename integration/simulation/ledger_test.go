@@ -1,0 +1,96 @@
+package simulation_test
+
+import (
+	"context"
+	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// The kind of all sessions here.
+var (
+	ledgers = sessionproc.KindOf[sessionproc.None]("ledger")
+	add     = sessionproc.MethodOf[entry, page](ledgers, "add")
+	note    = sessionproc.NoticeOf[entry](ledgers, "note")
+	arm     = sessionproc.MethodOf[entry, page](ledgers, "arm")
+	quit    = sessionproc.MethodOf[entry, page](ledgers, "quit")
+	look    = sessionproc.MethodOf[sessionproc.None, page](ledgers, "look")
+	bell    = sessionproc.NoticeOf[uint64](ledgers, "bell")
+)
+
+// entry is a message that changes a ledger.
+type entry struct {
+	Client, Run, Seq int
+	Slow             time.Duration // the handler takes that long
+	Alarm            uint64        // of arm
+	After            time.Duration // of arm
+}
+
+// page is what a session says of itself.
+type page struct {
+	N           int
+	Incarnation string
+}
+
+// ledger counts the entries of its life, and knows each client's last one.
+type ledger struct {
+	N    int
+	Last map[int]stamp
+}
+
+// stamp is the place of a message among those of its client: a client begins a
+// new run after a message that failed.
+type stamp struct{ Run, Seq int }
+
+// newLedgers makes the kind of one node. w watches it.
+func newLedgers(w *witness) sessionproc.AnyKind {
+	home := w.newHome()
+	k := sessionproc.NewKind(ledgers, func(ctx context.Context, _ sessionproc.None) (*ledger, error) {
+		defer w.enter(ctx, home)()
+		return &ledger{Last: map[int]stamp{}}, nil
+	}, sessionproc.KindConfig{})
+	change := func(also func(ctx context.Context, e entry)) func(*ledger, context.Context, entry) (page, error) {
+		return func(l *ledger, ctx context.Context, e entry) (page, error) {
+			defer w.enter(ctx, home)()
+			l.enter(w, ctx, e)
+			also(ctx, e)
+			return l.page(ctx), nil
+		}
+	}
+	sessionproc.HandleCall(k, add, change(func(context.Context, entry) {}))
+	sessionproc.HandleCall(k, arm, change(func(ctx context.Context, e entry) {
+		w.arm(e.Alarm, sessionproc.FromContext(ctx), e.After)
+		bell.After(ctx, e.After, e.Alarm)
+	}))
+	sessionproc.HandleCall(k, quit, change(func(ctx context.Context, _ entry) { sessionproc.FromContext(ctx).Stop("") }))
+	sessionproc.HandleCast(k, note, func(l *ledger, ctx context.Context, e entry) {
+		defer w.enter(ctx, home)()
+		l.enter(w, ctx, e)
+	})
+	sessionproc.HandleCall(k, look, func(l *ledger, ctx context.Context, _ sessionproc.None) (page, error) {
+		defer w.enter(ctx, home)()
+		return l.page(ctx), nil
+	}, sessionproc.MethodConfig{ReadOnly: true})
+	sessionproc.HandleCast(k, bell, func(_ *ledger, ctx context.Context, alarm uint64) {
+		defer w.enter(ctx, home)()
+		w.ring(alarm, sessionproc.FromContext(ctx))
+	})
+	return k
+}
+
+// enter takes an entry in, and sees to it that it comes in its turn.
+func (l *ledger) enter(w *witness, ctx context.Context, e entry) {
+	time.Sleep(e.Slow)
+	last, known := l.Last[e.Client] // not known: this life has not heard of that client
+	next := e.Run == last.Run && e.Seq == last.Seq+1 || e.Run > last.Run && e.Seq == 1
+	if known && !next {
+		w.fault("order: %s: client %d sent %d.%d, which was handled after %d.%d",
+			sessionproc.FromContext(ctx).ID(), e.Client, e.Run, e.Seq, last.Run, last.Seq)
+	}
+	l.Last[e.Client] = stamp{e.Run, e.Seq}
+	l.N++
+}
+
+func (l *ledger) page(ctx context.Context) page {
+	return page{l.N, sessionproc.FromContext(ctx).Incarnation().String()}
+}

@@ -1,0 +1,124 @@
+package simulation_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// witness sees all handlers of a cluster, and keeps what was wrong.
+type witness struct {
+	mu     sync.Mutex // guards what follows
+	homes  int
+	inside map[string]int // by session: the home whose handler runs
+	home   map[string]life
+	moves  int
+	alarms map[uint64]alarm
+	rung   int
+	faults []string
+}
+
+// life is where one life of a session was seen last.
+type life struct {
+	incarnation string
+	home        int
+}
+
+// alarm is a timer that a session has set.
+type alarm struct {
+	session, incarnation string
+	due                  time.Time
+	rung                 bool
+}
+
+func newWitness() *witness {
+	return &witness{inside: map[string]int{}, home: map[string]life{}, alarms: map[uint64]alarm{}}
+}
+
+// fault notes that something was violated.
+func (w *witness) fault(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faultLocked(format, args...)
+}
+
+func (w *witness) faultLocked(format string, args ...any) {
+	w.faults = append(w.faults, time.Now().Format(clock)+" "+fmt.Sprintf(format, args...))
+}
+
+// found returns what was violated so far.
+func (w *witness) found() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.faults...)
+}
+
+// newHome numbers the runs of nodes.
+func (w *witness) newHome() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.homes++
+	return w.homes
+}
+
+// enter notes that a handler or start function runs in a home, until the
+// function that it returns is called.
+func (w *witness) enter(ctx context.Context, home int) (exit func()) {
+	s := sessionproc.FromContext(ctx)
+	id, incarnation := s.ID(), s.Incarnation().String()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if other, busy := w.inside[id]; busy {
+		w.faultLocked("twins: %s: two handlers at once, at home %d and at %d", id, other, home)
+	}
+	w.inside[id] = home
+	if last, ok := w.home[id]; ok && last.incarnation == incarnation && last.home != home {
+		w.moves++
+	}
+	w.home[id] = life{incarnation, home}
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.inside, id)
+	}
+}
+
+func (w *witness) arm(number uint64, s *sessionproc.Session, after time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.alarms[number] = alarm{session: s.ID(), incarnation: s.Incarnation().String(), due: time.Now().Add(after)}
+}
+
+func (w *witness) ring(number uint64, s *sessionproc.Session) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a, ok := w.alarms[number]
+	switch {
+	case !ok || a.session != s.ID() || a.incarnation != s.Incarnation().String():
+		w.faultLocked("timers: %s: alarm %d is not of this life", s.ID(), number)
+	case a.rung:
+		w.faultLocked("timers: %s: alarm %d rings a second time", s.ID(), number)
+	case time.Until(a.due) > 0:
+		w.faultLocked("timers: %s: alarm %d rings %v early", s.ID(), number, time.Until(a.due))
+	case time.Since(a.due) > slowest:
+		w.faultLocked("timers: %s: alarm %d rings %v late", s.ID(), number, time.Since(a.due))
+	}
+	a.rung = true
+	w.alarms[number] = a
+	w.rung++
+}
+
+// missed notes the alarms that should have rung by now, of sessions in the life
+// that is theirs now.
+func (w *witness) missed(alive map[string]string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for number, a := range w.alarms {
+		if !a.rung && alive[a.session] == a.incarnation && time.Since(a.due) > slowest {
+			w.faultLocked("timers: %s: alarm %d has not rung", a.session, number)
+		}
+	}
+}
