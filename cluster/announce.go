@@ -50,21 +50,36 @@ func (c *Cluster) change(f func(*meta)) bool {
 	return true
 }
 
+// repeats is how often a change of our record is gossiped anew.
+const repeats = 2
+
 // announce owns what this node tells the others: it gossips our record whenever it
 // has changed, and in the end the good-bye. Both only queue: memberlist's waiting for
 // the queue knows no ctx, so it is given no time (its only error then), and Leave
 // waits by itself.
+//
+// memberlist's queue may lose a message to another of the same length that comes
+// before the next round of gossip (hashicorp/memberlist#263), as when several nodes
+// drain at once. So each change is queued again in the next rounds.
 func (c *Cluster) announce() {
-	for {
+	again := time.NewTimer(0)
+	defer again.Stop()
+	for left := 0; ; {
 		select {
 		case <-c.news:
-			_ = c.list.UpdateNode(time.Nanosecond)
+			left = repeats
+		case <-again.C:
+			if left--; left < 0 {
+				continue
+			}
 		case <-c.bye:
 			_ = c.list.Leave(time.Nanosecond)
 			return
 		case <-c.life.Done():
 			return
 		}
+		_ = c.list.UpdateNode(time.Nanosecond)
+		again.Reset(c.gossip.GossipInterval)
 	}
 }
 

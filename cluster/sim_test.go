@@ -128,6 +128,27 @@ func TestStateIsSeenAtOnceHereAndSoonElsewhere(t *testing.T) {
 	})
 }
 
+// memberlist alone loses some of this news: see announce.
+func TestNewsOfSeveralMembersAtOnceIsHeard(t *testing.T) {
+	simulate(t, func(t *testing.T, s *sim) {
+		all := s.nodes(4)
+		for round := range 40 {
+			want := []cluster.State{cluster.Serving, cluster.Draining}[round%2]
+			require.NoError(t, all[3].SetState(cluster.Joining))
+			time.Sleep(5 * time.Millisecond)
+			for _, c := range all { // in one round of gossip, or two
+				require.NoError(t, c.SetState(want))
+			}
+			s.wait(time.Second + time.Duration(7*round)*time.Millisecond)
+			for _, c := range all {
+				for _, m := range c.View().Members {
+					require.Equal(t, want, m.State, "%s in round %d", m.Slot, round)
+				}
+			}
+		}
+	})
+}
+
 func TestCrashIsFoundWithinSeconds(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		all := s.nodes(5)
