@@ -48,6 +48,11 @@ const (
 	farewellPart = 5
 	farewellTime = 2 * time.Second
 	drainStep    = 5 * time.Millisecond
+
+	// newsTime is how long a node that leaves waits to hear of one that stays,
+	// while others leave too: they may have heard of it earlier. Gossip tells
+	// everybody within about a second.
+	newsTime = time.Second
 )
 
 // drain has the sessions of this node move to others, until they have or too
@@ -60,7 +65,7 @@ func (n *Node) drain(ctx context.Context) error {
 	deadline, _ := ctx.Deadline()
 	within, cancel := context.WithDeadline(ctx, deadline.Add(-min(time.Until(deadline)/farewellPart, farewellTime)))
 	defer cancel()
-	for n.othersServe() && !n.driver.mayLeave() {
+	for begun := time.Now(); n.othersMayServe(time.Since(begun)) && !n.driver.mayLeave(); {
 		if !pause(within, drainStep) {
 			break
 		}
@@ -79,6 +84,22 @@ func (n *Node) othersServe() bool {
 		}
 	}
 	return false
+}
+
+// othersMayServe reports whether sessions have another place to go to, or can
+// expect one: a node that joins will serve.
+func (n *Node) othersMayServe(waited time.Duration) bool {
+	others := false
+	for _, m := range n.cluster.View().Members {
+		switch {
+		case m.Name() == n.self.Name():
+		case m.State != cluster.Draining:
+			return true
+		default:
+			others = true
+		}
+	}
+	return others && waited < newsTime
 }
 
 func (d *driver) mayLeave() bool {
