@@ -11,6 +11,11 @@ import (
 const (
 	missingFor  = 24 * time.Hour // how long a vanished member is tried again
 	missingMost = 256            // and how many of them; the oldest gives way
+
+	// farewell is how long a member is present after it has said good-bye. It is
+	// gone earlier if memberlist says so; that news is told once and may be lost
+	// (see announce).
+	farewell = time.Second
 )
 
 // table is what we know of the members. memberlist tells it under its own lock, so
@@ -53,6 +58,9 @@ func newTable(self string) *table {
 
 // put records a member that has joined or has changed.
 func (t *table) put(r record) {
+	if r.leaving && r.Name() != t.self {
+		time.AfterFunc(farewell, func() { t.remove(r.Name()) })
+	}
 	if !t.putAndPublish(r) {
 		return
 	}

@@ -95,3 +95,19 @@ func TestOnlyOthersAreMet(t *testing.T) {
 	tab.remove(entry("a", 1).Name())
 	require.True(t, tab.hasMet(), "at some time")
 }
+
+func TestWhoSaidGoodByeIsGoneSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tab := newTable("self/1")
+		r := entry("a", 1)
+		tab.put(r)
+		r.leaving = true
+		tab.put(r)
+		time.Sleep(farewell - 1)
+		require.Len(t, tab.view.Load().Members, 1)
+		time.Sleep(1)
+		synctest.Wait()
+		require.Empty(t, tab.view.Load().Members, "whatever memberlist says")
+		require.Empty(t, tab.lostAddrs())
+	})
+}
