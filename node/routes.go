@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/ring"
@@ -86,6 +87,10 @@ func (n *Node) reroute(view *cluster.View) {
 	n.forgetPeers(last, next)
 }
 
+// lastAnswers is how long the connections to a member that has left are kept. Its
+// good-bye overtakes its answers.
+const lastAnswers = 5 * time.Second
+
 // forgetPeers closes the connections to members that are not there any more.
 func (n *Node) forgetPeers(last, next *routes) {
 	if last.view == nil {
@@ -96,10 +101,23 @@ func (n *Node) forgetPeers(last, next *routes) {
 		here[m.Addr] = true
 	}
 	for _, m := range last.view.Members {
-		if !here[m.Addr] {
+		switch {
+		case here[m.Addr]:
+		case m.State == cluster.Draining:
+			time.AfterFunc(lastAnswers, func() { n.forgetUnlessBack(m.Addr) })
+		default:
 			n.transport.Forget(m.Addr)
 		}
 	}
+}
+
+func (n *Node) forgetUnlessBack(addr string) {
+	for _, m := range n.routes.Load().view.Members {
+		if m.Addr == addr {
+			return
+		}
+	}
+	n.transport.Forget(addr)
 }
 
 // Place is where a session lives or would live.
