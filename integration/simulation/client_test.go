@@ -69,6 +69,9 @@ func (c *client) send(id string, r request, via *run) {
 	a := answer{}
 	a.page, a.err = do(ctx, via, id, r)
 	a.outcome = c.judge(id, r, via, a.err)
+	if a.outcome == uncertain {
+		c.abandon(r.entry)
+	}
 	reply(a)
 	c.took(id, r, via, time.Since(begin))
 	switch {

@@ -19,6 +19,7 @@ var found = map[string]schedule{
 		{Do: leave, Node: 4, Wait: 1 * ms},
 		{Do: leave, Node: 0, Wait: 1 * ms},
 		{Do: leave, Node: 1, Linger: true}}},
+	// Here, besides, a node broke the connection to one that had said good-bye, with calls under way.
 	"four of five nodes restart at once": {Seed: 0x3457, Nodes: 4, Sessions: 5, Clients: 5, Steps: []step{
 		{Do: restart, Node: 0, Linger: true},
 		{Do: join, Node: 0, Wait: 1000 * ms},
@@ -26,6 +27,20 @@ var found = map[string]schedule{
 		{Do: restart, Node: 0, Linger: true},
 		{Do: restart, Node: 0, Linger: true, Wait: 300 * ms},
 		{Do: far, Node: 2, Wait: 1 * ms}}},
+	// The good-bye of a node got lost likewise.
+	"a node restarts and another one leaves": {Seed: 1, Nodes: 4, Sessions: 10, Clients: 3, Steps: []step{
+		{Do: restart, Node: 3, Wait: 100 * ms},
+		{Do: join, Node: 2},
+		{Do: leave, Linger: true, Wait: 5 * ms}}},
+	"two restart, two join": {Seed: 0x18c8b5cc, Nodes: 3, Sessions: 10, Clients: 2, Steps: []step{
+		{Do: leave, Node: 3, Linger: true},
+		{Do: rest},
+		{Do: join, Wait: 1000 * ms},
+		{Do: rest, Wait: 20 * ms},
+		{Do: restart, Node: 3, Wait: 1 * ms},
+		{Do: restart, Wait: 1 * ms},
+		{Do: back, Wait: 1 * ms},
+		{Do: join, Wait: 1 * ms}}},
 	"three nodes join, one leaves": {Seed: 1, Nodes: 4, Sessions: 20, Clients: 3, Steps: []step{
 		{Do: join, Node: 3, Linger: true, Wait: 100 * ms},
 		{Do: join, Node: 4, Wait: 20 * ms},

@@ -18,6 +18,7 @@ type witness struct {
 	moves  int
 	alarms map[uint64]alarm
 	rung   int
+	strays map[entry]bool // what may be handled at any time, as its client was told
 	faults []string
 }
 
@@ -35,7 +36,7 @@ type alarm struct {
 }
 
 func newWitness() *witness {
-	return &witness{inside: map[string]int{}, home: map[string]life{}, alarms: map[uint64]alarm{}}
+	return &witness{inside: map[string]int{}, home: map[string]life{}, alarms: map[uint64]alarm{}, strays: map[entry]bool{}}
 }
 
 // fault notes that something was violated.
@@ -84,6 +85,20 @@ func (w *witness) enter(ctx context.Context, home int) (exit func()) {
 		defer w.mu.Unlock()
 		delete(w.inside, id)
 	}
+}
+
+// abandon notes that a client does not know what became of its message, and has
+// gone on.
+func (w *witness) abandon(e entry) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.strays[e] = true
+}
+
+func (w *witness) stray(e entry) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.strays[e]
 }
 
 func (w *witness) arm(number uint64, s *sessionproc.Session, after time.Duration) {
