@@ -58,10 +58,11 @@ func newTable(self string) *table {
 
 // put records a member that has joined or has changed.
 func (t *table) put(r record) {
-	if r.leaving && r.Name() != t.self {
-		time.AfterFunc(farewell, func() { t.remove(r.Name()) })
+	changed, leavers := t.putAndPublish(r)
+	for _, name := range leavers {
+		time.AfterFunc(farewell, func() { t.remove(name) })
 	}
-	if !t.putAndPublish(r) {
+	if !changed {
 		return
 	}
 	if r.Name() != t.self {
@@ -70,10 +71,35 @@ func (t *table) put(r record) {
 	wake(t.changed)
 }
 
-func (t *table) putAndPublish(r record) bool {
+func (t *table) putAndPublish(r record) (changed bool, leavers []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.frozen && t.putLocked(r)
+	if t.frozen {
+		return false, nil
+	}
+	return t.putLocked(r), t.leaversLocked(r)
+}
+
+// leaversLocked names who has left for sure, now that r is known: who says so, and
+// who was draining where a later boot listens now. Of the latter a node may hear
+// when it joins, from a member that missed the good-bye.
+func (t *table) leaversLocked(r record) (names []string) {
+	if r.leaving {
+		names = append(names, r.Name())
+	}
+	for name, other := range t.present {
+		if other.Addr != r.Addr || other.Boot == r.Boot {
+			continue
+		}
+		former := other
+		if r.Boot < other.Boot {
+			former, name = r, r.Name()
+		}
+		if former.State == Draining {
+			names = append(names, name)
+		}
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return name == t.self })
 }
 
 // putLocked says whether there is a new view.

@@ -111,3 +111,21 @@ func TestWhoSaidGoodByeIsGoneSoon(t *testing.T) {
 		require.Empty(t, tab.lostAddrs())
 	})
 }
+
+func TestWhoDrainedIsGoneSoonOnceReplaced(t *testing.T) {
+	for _, order := range [][]Boot{{1, 2}, {2, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			tab := newTable("self/1")
+			for _, boot := range order {
+				r := entry("a", boot)
+				r.State = map[Boot]State{1: Draining, 2: Joining}[boot]
+				tab.put(r)
+			}
+			require.Len(t, tab.view.Load().Members, 2)
+			time.Sleep(farewell)
+			synctest.Wait()
+			require.Len(t, tab.view.Load().Members, 1)
+			require.EqualValues(t, 2, tab.view.Load().Members[0].Boot)
+		})
+	}
+}
