@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 60, "how many schedules TestPlannedChanges plays")
+	schedules = flag.Int("schedules", usualSchedules, "how many schedules TestPlannedChanges plays")
 	seed      = flag.Int("seed", 1, "the seed of the first of them; the next one has the next")
 )
 

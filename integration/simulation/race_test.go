@@ -1,0 +1,9 @@
+//go:build race
+
+package simulation_test
+
+// The race detector makes a schedule five times slower.
+const (
+	usualSchedules = 20
+	tries          = 1
+)
