@@ -29,11 +29,12 @@ type handlerCtx struct {
 }
 
 // causes of the end of a handlerCtx; 0 is "not ended".
-var causes = [...]error{nil, context.Canceled, context.DeadlineExceeded}
+var causes = [...]error{nil, context.Canceled, context.DeadlineExceeded, context.Canceled}
 
 const (
-	endedCanceled = 1
-	endedDeadline = 2
+	endedCanceled    = 1
+	endedDeadline    = 2
+	endedInterrupted = 3 // the caller still waits for what the handler makes of it
 )
 
 // origin is the rare part of a handlerCtx.

@@ -189,7 +189,7 @@ func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep], h fu
 		if err != nil {
 			return nil, false, portable(ctx, err)
 		}
-		if ended := ctx.(*handlerCtx).ended.Load(); ended != 0 {
+		if ended := ctx.(*handlerCtx).ended.Load(); ended != 0 && ended != endedInterrupted {
 			return nil, false, causes[ended] // nobody waits for the reply: do not encode it
 		}
 		dst, err = m.rep.encodeLocal(dst, rep)

@@ -39,6 +39,7 @@ type Table struct {
 	workers workers
 	clock   clock
 	starts  starts
+	stacks  stacks // of handlers that hold up a move
 	born    atomic.Uint64
 	count   atomic.Int64
 	none    chan struct{} // cap 1: signalled when the last session has gone
