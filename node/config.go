@@ -76,9 +76,11 @@ type Config struct {
 	CallTimeout time.Duration
 	// StopTimeout is how long a running handler may go on after its session
 	// was ended, and a Terminate method may take, before the end is reported
-	// without them. Default 5 s.
+	// without them; and how long a handler may hold up the move of its session
+	// before its ctx is cancelled. Default 5 s.
 	StopTimeout time.Duration
-	// DrainTimeout bounds Leave when its ctx has no deadline or has ended.
+	// DrainTimeout bounds Drain and Leave when their ctx has no deadline or has
+	// ended.
 	// Default 30 s.
 	DrainTimeout time.Duration
 	// MaxStarting bounds the start functions that run at once on this node;

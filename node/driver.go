@@ -24,19 +24,20 @@ import (
 // events hold it for writing until their effects are done. What is found in the
 // table is served without it.
 type driver struct {
-	n      *Node
-	ctx    context.Context // ends with the driver
-	cancel context.CancelFunc
-	wait   sync.WaitGroup // all its goroutines
-	inbox  chan letter
-	rate   *rate.Limiter // of the bytes handed over
-	bytes  atomic.Int64  // of the snapshots that are on their way
-	taken  atomic.Int64  // sessions that have come
-	kick   chan struct{} // cap 1: there is something to hand over
-	again  chan struct{} // cap 1: retry soon
-	addrs  atomic.Pointer[map[string]string]
-	ended  atomic.Int64 // sessions that ended at the deadline of a leave
-	post   postbox
+	n       *Node
+	ctx     context.Context // ends with the driver
+	cancel  context.CancelFunc
+	wait    sync.WaitGroup // all its goroutines
+	inbox   chan letter
+	rate    *rate.Limiter // of the bytes handed over
+	bytes   atomic.Int64  // of the snapshots that are on their way
+	kick    chan struct{} // cap 1: there is something to hand over
+	again   chan struct{} // cap 1: retry soon
+	addrs   atomic.Pointer[map[string]string]
+	ended   atomic.Int64 // sessions that ended at the deadline of a leave
+	post    postbox
+	traffic traffic
+	members members
 
 	mu        sync.RWMutex // guards the rest
 	m         *ownership.Machine
@@ -47,8 +48,9 @@ type driver struct {
 	routes    *routes
 	former    map[string]former
 	asked     map[int]pace // partitions whose sessions stay elsewhere
-	later     []func()     // to be called after mu is unlocked
-	abandoned bool         // the deadline of a leave has come
+	evicted   map[string]bool
+	later     []func() // to be called after mu is unlocked
+	abandoned bool     // the deadline of a leave has come
 	closed    bool
 }
 
@@ -93,6 +95,7 @@ func (d *driver) start() {
 	d.wait.Go(d.listen)
 	d.wait.Go(d.retry)
 	d.wait.Go(d.handOver)
+	d.wait.Go(d.watchMembers)
 }
 
 // stop ends the driver. Sessions come and go without it from now on.
@@ -212,10 +215,10 @@ func (d *driver) look(r *routes) {
 func (d *driver) missLocked(last, next *cluster.View) {
 	for _, m := range last.Members {
 		f := former{level: ownership.Dead, addr: m.Addr, since: time.Now()}
-		switch m.State {
-		case cluster.Joining:
+		switch {
+		case m.State == cluster.Joining || d.evicted[m.Name()]:
 			continue
-		case cluster.Draining:
+		case m.State == cluster.Draining:
 			f.level = ownership.Left
 		}
 		d.former[m.Name()] = f
@@ -229,7 +232,7 @@ func (d *driver) missLocked(last, next *cluster.View) {
 func (d *driver) ageLocked() (changed bool) {
 	for name, f := range d.former {
 		switch age := time.Since(f.since); {
-		case age > formerFor:
+		case age > formerFor && !d.evicted[name]:
 			delete(d.former, name)
 			changed = true
 		case f.level == ownership.Dead && age > takeoverDelay:

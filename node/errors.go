@@ -9,9 +9,6 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// ErrSlotInUse is in the error of a Start whose Slot another living node has.
-var ErrSlotInUse = errors.New("slot in use")
-
 // Codes of errors on the wire. They are permanent: append only, never reuse.
 // Those below 16 are the transport's own.
 const (

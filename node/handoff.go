@@ -192,7 +192,8 @@ func (d *driver) await(h *handoff) {
 		case <-d.ctx.Done():
 			return
 		case <-warn.C:
-			d.n.log.Warn("a handler holds up the move of its session", "session", sessionproc.LogID(h.session), "after", d.n.cfg.StopTimeout)
+			d.n.log.Warn("a handler holds up the move of its session, its ctx is cancelled", "session", sessionproc.LogID(h.session),
+				"after", d.n.cfg.StopTimeout, "stack", d.n.table.Interrupt(h.part, h.session))
 		}
 	}
 }
@@ -288,6 +289,9 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 		put(&pt.backups, e.Session, backup{h.snapshot, version})
 	}
 	if h.form == ownership.Running {
+		if e.Do == ownership.Drop {
+			d.traffic.leave()
+		}
 		d.later = append(d.later, d.n.table.Forget(e.Partition, e.Session))
 	}
 }

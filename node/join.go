@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -14,10 +16,13 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// The two questions of a node that joins.
+// What members ask one another, those that join the first two. The answer is a
+// list of names.
 const (
-	helloReach   = 0 // do you see me, and can you reach me?
+	helloReach   = 0 // do you see me, and can you reach me? Who was put out?
 	helloWelcome = 1 // I serve: whom do you see, me among them?
+	helloAlive   = 2 // are you there? What kinds do you take?
+	helloEvict   = 3 // the member whose name follows is put out
 )
 
 const (
@@ -43,8 +48,10 @@ func (n *Node) beWelcomed(ctx context.Context) error {
 		case len(hosts) == 0 && (serving || n.alone() || first && time.Since(begun) > firstOf):
 			return n.serveAs(func(m *ownership.Machine) []ownership.Effect { return m.Bootstrap() })
 		case !serving:
-			if _, last = n.ask(ctx, hosts, helloReach); last == nil {
+			var evicted []string
+			if evicted, last = n.ask(ctx, hosts, helloReach); last == nil {
 				serving = true
+				n.putOut(evicted...)
 				if err := n.serveAs(nil); err != nil {
 					return err
 				}
@@ -108,25 +115,28 @@ func (n *Node) alone() bool {
 func (n *Node) ask(ctx context.Context, hosts []cluster.Member, question byte) (names []string, err error) {
 	err = errors.New("nobody serves yet")
 	for _, m := range hosts {
-		var reply transport.Reply
 		within, cancel := context.WithTimeout(ctx, helloTimeout)
-		reply, err = n.transport.Peer(m.Addr).Call(within, &transport.Request{Flags: opHello, Payload: []byte{question}})
+		names, err = n.question(within, m, []byte{question})
 		cancel()
-		if err != nil {
-			err = fmt.Errorf("%s at %s: %w", m.Slot, m.Addr, err)
-			continue
-		}
-		r := wire.NewReader(reply.Payload)
-		for i := r.ArrayLen(); i > 0 && r.Err() == nil; i-- {
-			names = append(names, string(r.Str()))
-		}
-		err = r.Err()
-		reply.Release()
 		if err == nil {
 			return names, nil
 		}
 	}
 	return nil, err
+}
+
+// question asks one member.
+func (n *Node) question(ctx context.Context, m cluster.Member, payload []byte) (names []string, err error) {
+	reply, err := n.transport.Peer(m.Addr).Call(ctx, &transport.Request{Flags: opHello, Payload: payload})
+	if err != nil {
+		return nil, fmt.Errorf("%s at %s: %w", m.Slot, m.Addr, err)
+	}
+	defer reply.Release()
+	r := wire.NewReader(reply.Payload)
+	for i := r.ArrayLen(); i > 0 && r.Err() == nil; i-- {
+		names = append(names, string(r.Str()))
+	}
+	return names, r.Err()
 }
 
 // awaitReady waits a while until this node has heard of all that the host sees.
@@ -146,33 +156,47 @@ func (n *Node) awaitReady(ctx context.Context) bool {
 	return false
 }
 
-// greet answers a node that joins.
+// greet answers a member's question.
 func (d *driver) greet(c *transport.Call) {
-	if len(c.Payload) != 1 {
-		fail(c, encodeError(sessionproc.ErrUnsupported, false))
-		return
+	name, question := c.Peer, byte(math.MaxUint8)
+	if len(c.Payload) > 0 {
+		question = c.Payload[0]
 	}
-	name, question := c.Peer, c.Payload[0]
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	if d.closed || d.m == nil || !d.m.Ready() {
+	switch {
+	case d.closed || d.m == nil || !d.m.Ready():
 		fail(c, encodeError(fmt.Errorf("%w: it has not joined itself", sessionproc.ErrUnavailable), false))
-		return
-	}
-	if question == helloReach {
+	case question == helloReach:
 		d.wait.Go(func() { d.reach(c, name) })
-		return
+	case question == helloWelcome:
+		d.welcomeLocked(c, name)
+	case question == helloAlive:
+		c.Reply(0, appendNames(nil, d.n.kinds()))
+	case question == helloEvict:
+		out := string(c.Payload[1:])
+		d.wait.Go(func() { d.hearEvict(c, name, out) })
+	default:
+		fail(c, encodeError(sessionproc.ErrUnsupported, false))
 	}
+}
+
+// welcomeLocked tells a node that serves now whom this one sees.
+func (d *driver) welcomeLocked(c *transport.Call, name string) {
 	names := d.m.Present()
 	if !slices.Contains(names, name) {
 		fail(c, encodeError(fmt.Errorf("%w: it has not heard of you", sessionproc.ErrUnavailable), false))
 		return
 	}
-	b := wire.AppendArrayLen(nil, len(names))
-	for _, other := range names {
-		b = wire.AppendString(b, other)
+	c.Reply(0, appendNames(nil, names))
+}
+
+func appendNames(b []byte, names []string) []byte {
+	b = wire.AppendArrayLen(b, len(names))
+	for _, name := range names {
+		b = wire.AppendString(b, name)
 	}
-	c.Reply(0, b)
+	return b
 }
 
 // reach dials a node that joins.
@@ -192,5 +216,8 @@ func (d *driver) reach(c *transport.Call, name string) {
 		fail(c, encodeError(fmt.Errorf("%w: it cannot reach you at %s: %w", sessionproc.ErrUnavailable, addr, err), false))
 		return
 	}
-	c.Reply(0, wire.AppendArrayLen(nil, 0))
+	d.mu.RLock()
+	evicted := slices.Collect(maps.Keys(d.evicted))
+	d.mu.RUnlock()
+	c.Reply(0, appendNames(nil, evicted))
 }

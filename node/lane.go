@@ -235,7 +235,11 @@ func (l *lane) chunk(ctx context.Context, st *transport.Stream, b []byte) error 
 	if err := l.d.rate.WaitN(ctx, len(b)); err != nil {
 		return err
 	}
-	return st.Send(ctx, b)
+	if err := st.Send(ctx, b); err != nil {
+		return err
+	}
+	l.d.traffic.send(len(b))
+	return nil
 }
 
 // dial opens the stream.

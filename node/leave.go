@@ -6,18 +6,17 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// Leave takes the node out of the cluster in good order: Ready becomes an
-// error, the sessions move to the members that stay, the members are told, and
-// then the sockets close. It is bounded by ctx, or by DrainTimeout from now if
-// ctx has no deadline or has ended already: it is never abrupt. Sessions that
-// cannot move in time, and those of the last node, end with reason Closed after
-// their Terminate methods have run. The error says what was not done in time;
-// the node is closed all the same. A second Leave waits for the first.
+// Leave takes the node out of the cluster in good order: it drains (see Drain),
+// the members are told, and then the sockets close. It is bounded by ctx, or by
+// DrainTimeout from now if ctx has no deadline or has ended already: it is never
+// abrupt. A fifth of the time, at most 2 s, is kept for telling the members.
+// Sessions that cannot move in time, and those of the last node, end with reason
+// Closed after their Terminate methods have run. The error says what was not done
+// in time; the node is closed all the same. A second Leave waits for the first.
 func (n *Node) Leave(ctx context.Context) error {
 	if n.leaving.Swap(true) {
 		select {
@@ -26,13 +25,10 @@ func (n *Node) Leave(ctx context.Context) error {
 		}
 		return nil
 	}
-	if _, bounded := ctx.Deadline(); !bounded || ctx.Err() != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), n.cfg.DrainTimeout)
-		defer cancel()
-	}
+	ctx, cancel := n.withDrainTimeout(ctx)
+	defer cancel()
 	n.log.Info("node leaves", "sessions", n.table.Len())
-	drained := n.drain(ctx)
+	drained := n.drainOrAbandon(ctx)
 	ended := n.table.Shutdown(ctx, sessionproc.Closed)
 	left := n.cluster.Leave(ctx)
 	closed := n.shut(ctx)
@@ -47,68 +43,30 @@ func (n *Node) Leave(ctx context.Context) error {
 const (
 	farewellPart = 5
 	farewellTime = 2 * time.Second
-	drainStep    = 5 * time.Millisecond
 
-	// newsTime is how long a node that leaves waits to hear of one that stays,
-	// while others leave too: they may have heard of it earlier. Gossip tells
-	// everybody within about a second.
-	newsTime = time.Second
+	// lastWords is how long a node whose time is over waits for the members that
+	// stay to know one another: two that do not could both take a session.
+	lastWords = time.Second
 )
 
-// drain has the sessions of this node move to others, until they have or too
-// little time is left.
-func (n *Node) drain(ctx context.Context) error {
-	if err := n.cluster.SetState(cluster.Draining); err != nil {
-		return err
-	}
-	n.reroute(n.cluster.View())
+// drainOrAbandon drains until too little time is left; what is here then ends.
+func (n *Node) drainOrAbandon(ctx context.Context) error {
 	deadline, _ := ctx.Deadline()
 	within, cancel := context.WithDeadline(ctx, deadline.Add(-min(time.Until(deadline)/farewellPart, farewellTime)))
 	defer cancel()
-	for begun := time.Now(); n.othersMayServe(time.Since(begun)) && !n.driver.mayLeave(); {
-		if !pause(within, drainStep) {
-			break
-		}
-	}
+	left := n.drain(within)
 	lost := n.driver.abandon()
-	if lost > 0 && n.othersServe() {
-		return fmt.Errorf("%d sessions could not move in time and have ended", lost)
+	if errors.Is(left, errNobody) {
+		return nil
 	}
-	return nil
-}
-
-func (n *Node) othersServe() bool {
-	for _, m := range n.cluster.View().Serving() {
-		if m.Name() != n.self.Name() {
-			return true
-		}
+	last, cancel := context.WithTimeout(ctx, lastWords)
+	defer cancel()
+	for !n.driver.mayLeave() && pause(last, drainStep) {
 	}
-	return false
-}
-
-// othersMayServe reports whether sessions have another place to go to, or can
-// expect one: a node that joins will serve.
-func (n *Node) othersMayServe(waited time.Duration) bool {
-	others := false
-	for _, m := range n.cluster.View().Members {
-		switch {
-		case m.Name() == n.self.Name():
-		case m.State != cluster.Draining:
-			return true
-		default:
-			others = true
-		}
+	if lost == 0 {
+		return nil
 	}
-	return others && waited < newsTime
-}
-
-func (d *driver) mayLeave() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i := range d.parts {
-		d.countLocked(i)
-	}
-	return d.m.MayLeave()
+	return fmt.Errorf("%w; they have ended", left)
 }
 
 // abandon ends what is left here and was not sent, and returns how many

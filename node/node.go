@@ -34,9 +34,11 @@ type Node struct {
 	followed chan struct{} // follow has ended
 	follows  bool
 
-	leaving atomic.Bool
-	stop    atomic.Bool   // not a sync.Once: waiting for one stops the time of a synctest bubble
-	stopped chan struct{} // Close has done its work
+	draining atomic.Pointer[draining] // nil: it does not drain
+	evicted  atomic.Bool
+	leaving  atomic.Bool
+	stop     atomic.Bool   // not a sync.Once: waiting for one stops the time of a synctest bubble
+	stopped  chan struct{} // Close has done its work
 }
 
 // Start starts a node and returns when it serves; ctx bounds the starting only.
@@ -50,17 +52,24 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
-	n := &Node{cfg: cfg, quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{})}
-	n.log = cfg.Logger
-	if err := n.start(ctx); err != nil {
+	for atLeast := cluster.Boot(0); ; {
+		n := &Node{cfg: cfg, quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{})}
+		n.log = cfg.Logger
+		err := n.start(ctx, atLeast)
+		if err == nil {
+			return n, nil
+		}
 		n.undo()
-		return nil, fmt.Errorf("node: %w", err)
+		newer, ok := errors.AsType[*newerBoot](err)
+		if !ok {
+			return nil, fmt.Errorf("node: %w", err)
+		}
+		atLeast = newer.boot + 1
 	}
-	return n, nil
 }
 
-func (n *Node) start(ctx context.Context) (err error) {
-	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), 0), Wire: [2]uint8{wireOldest, wireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
+func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
+	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), atLeast), Wire: [2]uint8{wireOldest, wireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
 	nobody, err := n.newRoutes(&cluster.View{})
 	if err != nil {
 		return err
@@ -114,13 +123,9 @@ func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 }
 
 func (n *Node) endpointConfig() endpointConfig {
-	kinds := make([]string, len(n.cfg.Kinds))
-	for i, k := range n.cfg.Kinds {
-		kinds[i] = k.Name()
-	}
 	return endpointConfig{
 		Bind: n.cfg.Bind, Advertise: n.cfg.Advertise, Cluster: n.cfg.Cluster, Slot: n.cfg.Slot, Boot: n.self.Boot,
-		Wire: n.self.Wire, Fingerprint: n.self.Fingerprint, Ring: n.cfg.Ring.Describe(), Kinds: kinds,
+		Wire: n.self.Wire, Fingerprint: n.self.Fingerprint, Ring: n.cfg.Ring.Describe(), Kinds: n.kinds(),
 		Secret: n.cfg.Secret, AcceptSecrets: n.cfg.AcceptSecrets, TLS: n.cfg.TLS, Insecure: n.cfg.Insecure, Logger: n.log,
 		Network: n.cfg.Network,
 	}
@@ -135,18 +140,6 @@ func (n *Node) join(ctx context.Context) (*cluster.Cluster, error) {
 			return err
 		},
 	})
-}
-
-// checkSlot fails if another living node has this node's slot. A former boot of
-// the same address cannot be alive, as this node has its port.
-func (n *Node) checkSlot() error {
-	for _, m := range n.cluster.View().Boots(n.self.Slot) {
-		if m.Boot != n.self.Boot && m.Addr != n.self.Addr && m.State != cluster.Draining {
-			return fmt.Errorf("%w: %q is the node at %s, this one is at %s; give each replica a Config.Slot of its own",
-				ErrSlotInUse, n.self.Slot, m.Addr, n.self.Addr)
-		}
-	}
-	return nil
 }
 
 // Addr returns the advertised address, host:port.
@@ -164,6 +157,7 @@ func (n *Node) Sessions() int { return n.table.Len() }
 // Why a node is not ready.
 var (
 	errLeaving = errors.New("node: it is leaving the cluster")
+	errDrains  = errors.New("node: it drains: its sessions move to other members (Drain)")
 	errAlone   = errors.New("node: none of its seeds has answered yet (Config.Join, Config.AllowAlone)")
 )
 
@@ -172,10 +166,14 @@ var (
 // not ready still forwards requests until it is closed.
 func (n *Node) Ready() error {
 	switch {
+	case n.evicted.Load():
+		return errEvicted
 	case n.routes.Load().closed:
 		return sessionproc.ErrClosed
 	case n.leaving.Load():
 		return errLeaving
+	case n.draining.Load() != nil:
+		return errDrains
 	case n.cluster.Alone():
 		return errAlone
 	}

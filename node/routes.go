@@ -70,15 +70,16 @@ func (n *Node) follow() {
 // reroute puts a view into effect: requests go by it at once, sessions follow
 // when the driver has them moved.
 func (n *Node) reroute(view *cluster.View) {
-	next, err := n.newRoutes(view)
-	if err != nil {
-		n.log.Error("the members cannot be placed", "err", err)
-		return
-	}
 	n.mu.Lock()
 	last := n.routes.Load()
 	if last.closed || last.view.Version > view.Version {
 		n.mu.Unlock()
+		return
+	}
+	next, err := n.newRoutes(n.driver.admitted(view))
+	if err != nil {
+		n.mu.Unlock()
+		n.log.Error("the members cannot be placed", "err", err)
 		return
 	}
 	n.routes.Store(next)

@@ -218,7 +218,7 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 	case a.Form == ownership.Running:
 		if err := a.restored.Insert(); err == nil {
 			a.restored = nil
-			d.taken.Add(1)
+			d.traffic.come()
 		}
 		delete(pt.backups, a.Session)
 	case !kept || !old.version.Covers(a.version):

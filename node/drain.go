@@ -1,0 +1,190 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// draining is what a node that drains knows of the beginning.
+type draining struct {
+	begun time.Time
+	moved int64 // sessions that had moved away before
+}
+
+const (
+	drainStep = 10 * time.Millisecond
+
+	// newsTime is how long a node that drains waits to hear of one that stays,
+	// while others drain too: they may have heard of it earlier. Gossip tells
+	// everybody within about a second.
+	newsTime = time.Second
+)
+
+// errNobody is why a drain ends at once.
+var errNobody = errors.New("no other member serves")
+
+// Drain has everything that lives here move to the other members: Ready becomes
+// an error, the members are told, which takes less than 0.3 s with the Fast
+// profile up to 20 of them, they take this node's partitions over, and its
+// sessions move. Meanwhile, and afterwards, the node answers and forwards
+// requests like before. There is no way back but a new Start.
+//
+// Drain returns nil when nothing is left here and the members that stay know
+// one another: Leave is then a matter of a second. Otherwise it returns when ctx
+// ends, or after DrainTimeout if ctx has no deadline or has ended already, with
+// an error that says what is left; the sessions go on moving all the same. If
+// nobody else serves it returns that at once, unless nothing is here. It may be
+// called again, and concurrently: each call waits by its own ctx. See Progress.
+func (n *Node) Drain(ctx context.Context) error {
+	ctx, cancel := n.withDrainTimeout(ctx)
+	defer cancel()
+	if err := n.drain(ctx); err != nil {
+		return fmt.Errorf("node: drain: %w", err)
+	}
+	return nil
+}
+
+// withDrainTimeout is ctx, or DrainTimeout from now: see Drain.
+func (n *Node) withDrainTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, bounded := ctx.Deadline(); !bounded || ctx.Err() != nil {
+		return context.WithTimeout(context.WithoutCancel(ctx), n.cfg.DrainTimeout)
+	}
+	return context.WithCancel(ctx)
+}
+
+// drain begins to drain, unless that has been done, and waits.
+func (n *Node) drain(ctx context.Context) error {
+	if n.draining.CompareAndSwap(nil, &draining{time.Now(), n.driver.traffic.moved()}) {
+		n.log.Info("node drains", "sessions", n.table.Len())
+		n.driver.reportDrain()
+	}
+	if err := n.cluster.SetState(cluster.Draining); err != nil {
+		return sessionproc.ErrClosed
+	}
+	n.reroute(n.cluster.View())
+	for begun := time.Now(); ; {
+		switch {
+		case n.routes.Load().closed:
+			return sessionproc.ErrClosed
+		case n.driver.mayLeave():
+			return nil
+		case !n.othersMayServe(time.Since(begun)):
+			return n.left(errNobody)
+		case !pause(ctx, drainStep):
+			return n.left(ctx.Err())
+		}
+	}
+}
+
+// left is the error of a drain that has ended with something left, or nil.
+func (n *Node) left(why error) error {
+	kinds := n.table.Kinds()
+	if len(kinds) == 0 && why == errNobody {
+		return nil
+	}
+	all, parts := 0, []string(nil)
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		all += kinds[kind]
+		part := fmt.Sprintf("%d of kind %q", kinds[kind], kind)
+		if n.driver.members.nobodyTakes(kind, n.otherServers()) {
+			part += ", which no member can take"
+		}
+		parts = append(parts, part)
+	}
+	if all == 0 {
+		return fmt.Errorf("the members that stay do not know one another yet: %w", why)
+	}
+	if stuck := n.driver.stuck(); stuck > 0 {
+		parts = append(parts, fmt.Sprintf("%d of them wait for a handler to return", stuck))
+	}
+	return fmt.Errorf("%d sessions could not move in time (%s): %w", all, strings.Join(parts, "; "), why)
+}
+
+// otherServers are the other members that take sessions.
+func (n *Node) otherServers() []cluster.Member {
+	return slices.DeleteFunc(n.routes.Load().view.Serving(), func(m cluster.Member) bool { return m.Name() == n.self.Name() })
+}
+
+// othersMayServe reports whether sessions have another place to go to, or can
+// expect one: a node that joins will serve.
+func (n *Node) othersMayServe(waited time.Duration) bool {
+	others := false
+	for _, m := range n.routes.Load().view.Members {
+		switch {
+		case m.Name() == n.self.Name():
+		case m.State != cluster.Draining:
+			return true
+		default:
+			others = true
+		}
+	}
+	return others && waited < newsTime
+}
+
+func (d *driver) mayLeave() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.parts {
+		d.countLocked(i)
+	}
+	return d.m.MayLeave()
+}
+
+// stuck returns how many sessions are sealed whose handler still runs.
+func (d *driver) stuck() (n int) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for i := range d.parts {
+		for _, h := range d.parts[i].sealed {
+			select {
+			case <-h.ready:
+			default:
+				n++
+			}
+		}
+	}
+	return n
+}
+
+const reportInterval = time.Second
+
+// reportDrain logs how the drain goes, until nothing is left or the driver stops.
+func (d *driver) reportDrain() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.wait.Go(d.reportUntilDrained)
+	}
+}
+
+func (d *driver) reportUntilDrained() {
+	begun, told := time.Now(), map[string]bool{}
+	d.askMembers(d.ctx) // what kinds they take
+	for {
+		for kind, sessions := range d.n.table.Kinds() {
+			if !told[kind] && d.members.nobodyTakes(kind, d.n.otherServers()) {
+				told[kind] = true
+				d.n.log.Error("no member can take the sessions of a kind", "kind", kind, "sessions", sessions)
+			}
+		}
+		p := d.n.Progress()
+		if p.Sessions == 0 {
+			d.n.log.Info("node has drained", "moved", p.Moved, "bytes", p.Bytes, "after", time.Since(begun))
+			return
+		}
+		if !pause(d.ctx, reportInterval) {
+			return
+		}
+		p = d.n.Progress()
+		d.n.log.Info("node drains", "sessions", p.Sessions, "partitions", p.Partitions, "moved", p.Moved, "bytes", p.Bytes,
+			"per_second", int(p.PerSecond), "left", p.Left.Round(time.Second))
+	}
+}

@@ -1,0 +1,68 @@
+package node
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Health is what keeps a node from its work, as it knows it. A node that is well
+// has an empty Silent, and an empty Waiting but for moments after the members
+// have changed.
+type Health struct {
+	Ready    error // what Node.Ready says
+	Draining bool
+	Silent   []SilentMember // sorted by name
+	Waiting  []WaitingFor   // sorted by name
+}
+
+// SilentMember is a member that gossips and has not answered over the transport
+// for 10 s: a half-open network, a process that is stopped and started, a wrong
+// advertised address. It blocks every partition that it has to be asked for,
+// which this node will not decide by itself: it may serve others. See Evict.
+type SilentMember struct {
+	Name  string // slot/boot
+	Addr  string
+	Since time.Time // when it answered last, or was seen first
+	Err   error     // of the last try
+}
+
+// WaitingFor is a member whose answer this node needs before it may run
+// sessions of some partitions.
+type WaitingFor struct {
+	Name       string // slot/boot
+	Partitions int
+}
+
+// Health returns what is wrong at this moment. It may be called at any time.
+func (n *Node) Health() Health {
+	h := Health{Ready: n.Ready(), Draining: n.draining.Load() != nil, Waiting: n.driver.waitingFor()}
+	ms := &n.driver.members
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	for _, m := range n.routes.Load().view.Members {
+		if a := ms.m[m.Name()]; a != nil && a.silent {
+			h.Silent = append(h.Silent, SilentMember{m.Name(), m.Addr, a.last, a.err})
+		}
+	}
+	return h
+}
+
+// waitingFor returns who has not answered to claims of partitions.
+func (d *driver) waitingFor() (all []WaitingFor) {
+	count := map[string]int{}
+	d.mu.RLock()
+	for part := range d.parts {
+		if names, claiming := d.m.Claiming(part); claiming {
+			for _, name := range names {
+				count[name]++
+			}
+		}
+	}
+	d.mu.RUnlock()
+	for name, partitions := range count {
+		all = append(all, WaitingFor{name, partitions})
+	}
+	slices.SortFunc(all, func(a, b WaitingFor) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
