@@ -1,0 +1,4 @@
+package node
+
+// RunUntil is RunUntilSignal with signals that a test sends.
+var RunUntil = runUntil
