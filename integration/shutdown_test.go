@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -33,6 +34,8 @@ func requireClosed(t *testing.T, n *member) {
 		"typed Cast":  addOne.Cast(ctx, n, id, sessionproc.None{}),
 		"Where":       where,
 		"Ready":       n.Ready(),
+		"Drain":       n.Drain(ctx),
+		"Evict":       n.Evict("x/1"),
 	} {
 		require.ErrorIs(t, err, sessionproc.ErrClosed, what)
 	}
@@ -61,6 +64,9 @@ func TestAcceptance40_EndsInTimeAndLeavesNothing(t *testing.T) {
 	}{
 		{"leave", func(t *testing.T, n *member) error { return n.Leave(within(t, 10*time.Second)) }, true},
 		{"leave_with_an_ended_ctx", func(_ *testing.T, n *member) error { return n.Leave(ended) }, true},
+		{"drain_and_leave", func(t *testing.T, n *member) error {
+			return errors.Join(n.Drain(within(t, 10*time.Second)), n.Leave(within(t, 10*time.Second)))
+		}, true},
 		{"close", func(_ *testing.T, n *member) error { return n.Close() }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
