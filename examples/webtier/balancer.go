@@ -15,12 +15,15 @@ import (
 
 // newBalancer returns a reverse proxy that hands each request to the next
 // replica in turn, whoever asks: it knows nothing of cookies and sessions. A
-// replica that has ended is left out.
-func newBalancer(replicas []*replica, transport *http.Transport, logger *slog.Logger) http.Handler {
+// replica that is not ready, or has ended, is left out. What is below /tier/ it
+// answers itself.
+func newBalancer(t *tier, roll *roll, transport *http.Transport, logger *slog.Logger) http.Handler {
 	var turn atomic.Uint64
-	return &httputil.ReverseProxy{
+	mux := http.NewServeMux()
+	mux.Handle("/tier/restart", http.NewCrossOriginProtection().Handler(roll))
+	mux.Handle("/", &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(&url.URL{Scheme: "http", Host: pick(replicas, &turn).at.HTTP})
+			r.SetURL(&url.URL{Scheme: "http", Host: pick(t.all(), &turn).at.HTTP})
 			r.Out.Host = r.In.Host // the check of origins compares it
 			r.SetXForwarded()
 		},
@@ -31,15 +34,16 @@ func newBalancer(replicas []*replica, transport *http.Transport, logger *slog.Lo
 			}
 			http.Error(w, http.StatusText(http.StatusBadGateway), http.StatusBadGateway)
 		},
-	}
+	})
+	return mux
 }
 
-// pick returns the next replica that lives, or any if none does.
+// pick returns the next replica that is ready, or any if none is.
 func pick(replicas []*replica, turn *atomic.Uint64) *replica {
 	var r *replica
 	for range replicas {
 		r = replicas[(turn.Add(1)-1)%uint64(len(replicas))]
-		if r.alive() {
+		if r.alive() && !r.leaving.Load() {
 			break
 		}
 	}
@@ -56,7 +60,7 @@ type balancer struct {
 
 // startBalancer serves on addr, or on any port of the same host if that one is
 // taken.
-func startBalancer(addr string, replicas []*replica, logger *slog.Logger) (*balancer, error) {
+func startBalancer(addr string, t *tier, roll *roll, logger *slog.Logger) (*balancer, error) {
 	ln, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		host, _, splitErr := net.SplitHostPort(addr)
@@ -77,7 +81,7 @@ func startBalancer(addr string, replicas []*replica, logger *slog.Logger) (*bala
 		URL:       "http://" + ln.Addr().String() + "/",
 		transport: transport,
 		srv: &http.Server{
-			Handler:           newBalancer(replicas, transport, logger),
+			Handler:           newBalancer(t, roll, transport, logger),
 			ReadHeaderTimeout: 5 * time.Second,
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		},

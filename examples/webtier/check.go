@@ -29,7 +29,8 @@ const inFlight = 8
 // clicking one thing after another, and all at once.
 type check struct {
 	url     string
-	clicks  int
+	clicks  int // of each browser; 0: until over is closed
+	over    chan struct{}
 	slots   chan struct{} // one for each request that may be under way
 	started time.Time
 
@@ -43,19 +44,44 @@ type check struct {
 	firstFail error
 }
 
-// runCheck prints a table of what it saw; it returns an error unless every cart
-// held what its browser had clicked.
-func runCheck(ctx context.Context, url string, browsers, clicks int, w io.Writer) error {
-	c := &check{
-		url: url, clicks: clicks, slots: make(chan struct{}, inFlight), started: time.Now(),
+// pace is how often a browser clicks while replicas restart: nobody does so as
+// fast as possible, and a machine without a free processor shows nothing.
+const pace = 250 * time.Millisecond
+
+// runCheck drives the shop, and once more while the replicas are restarted one
+// after another. It prints a table of what it saw each time, and returns an error
+// unless every request was answered and every cart held what its browser had
+// clicked.
+func runCheck(ctx context.Context, url string, browsers, clicks int, restart func(context.Context) error, w io.Writer) error {
+	fmt.Fprintf(w, "%d browsers × %d clicks through a balancer without stickiness, %d replicas\n\n", browsers, clicks, len(names))
+	c := newCheck(url, clicks)
+	if err := c.run(ctx, browsers, w); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\n%d browsers click on while each replica is restarted\n\n", browsers)
+	c = newCheck(url, 0)
+	restarted := make(chan error, 1)
+	go func() {
+		restarted <- restart(ctx)
+		close(c.over)
+	}()
+	err := c.run(ctx, browsers, w)
+	return errors.Join(<-restarted, err)
+}
+
+func newCheck(url string, clicks int) *check {
+	return &check{
+		url: url, clicks: clicks, over: make(chan struct{}), slots: make(chan struct{}, inFlight), started: time.Now(),
 		served: map[string]int{}, owners: map[string]int{},
 	}
-	fmt.Fprintf(w, "%d browsers × %d clicks through a balancer without stickiness, %d replicas\n\n", browsers, clicks, len(names))
+}
+
+func (c *check) run(ctx context.Context, browsers int, w io.Writer) error {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil
 	transport.MaxIdleConnsPerHost = inFlight
 	defer transport.CloseIdleConnections()
-	progress, wait := c.progress(browsers * (clicks + 1))
+	progress, wait := c.progress(browsers * (c.clicks + 1))
 	var all sync.WaitGroup
 	for i := range browsers {
 		all.Go(func() { c.browse(ctx, transport, uint64(i)) })
@@ -70,6 +96,20 @@ func runCheck(ctx context.Context, url string, browsers, clicks int, w io.Writer
 	return c.verdict(w)
 }
 
+// more reports whether a browser that has clicked n times clicks again; it waits
+// until it is time to.
+func (c *check) more(dice *rand.Rand, n int) bool {
+	if c.clicks > 0 {
+		return n < c.clicks
+	}
+	select {
+	case <-c.over:
+		return false
+	case <-time.After(time.Duration(dice.Int64N(int64(2 * pace)))):
+		return true
+	}
+}
+
 // browse is one browser: clicks at random, keeping count of what the cart must
 // hold, and a look at the cart in the end.
 func (c *check) browse(ctx context.Context, transport http.RoundTripper, seed uint64) {
@@ -78,7 +118,7 @@ func (c *check) browse(ctx context.Context, transport http.RoundTripper, seed ui
 	dice := rand.New(rand.NewPCG(seed, 1))
 	want := map[string]int{}
 	wrong := false
-	for range c.clicks {
+	for n := 0; c.more(dice, n) && ctx.Err() == nil; n++ {
 		path, form := click(dice, want)
 		st, err := c.request(ctx, browser, path, form)
 		wrong = wrong || err != nil || !st.holds(want)
@@ -191,7 +231,11 @@ func (c *check) progress(total int) (done chan struct{}, wait func()) {
 				c.mu.Lock()
 				n := len(c.took)
 				c.mu.Unlock()
-				fmt.Fprintf(os.Stderr, "\r%d of %d requests", n, total)
+				if c.clicks > 0 {
+					fmt.Fprintf(os.Stderr, "\r%d of %d requests", n, total)
+				} else {
+					fmt.Fprintf(os.Stderr, "\r%d requests", n)
+				}
 			case <-done:
 				fmt.Fprint(os.Stderr, "\r\x1b[K")
 				return
@@ -213,6 +257,7 @@ func (c *check) print(w io.Writer) {
 	row("forwarded", "%d (%.1f %%)", c.forwarded, 100*c.share())
 	row("p50", "%.2f ms", milliseconds(c.took[total/2]))
 	row("p99", "%.2f ms", milliseconds(c.took[total*99/100]))
+	row("slowest", "%.2f ms", milliseconds(c.took[total-1]))
 	row("served by", "%s", counts(c.served))
 	row("carts on", "%s", counts(c.owners))
 	row("wrong carts", "%d", c.wrong)

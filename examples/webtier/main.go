@@ -6,8 +6,12 @@
 //	go run ./examples/webtier           the shop, until Ctrl-C
 //	go run ./examples/webtier -check    200 browsers × 20 clicks, and every cart verified
 //
+// The button on the page, or r and Enter on the terminal, restarts the replicas
+// one after another, while the carts stay; -check does so under load.
+//
 // Read cart.go first: it is all that a session is. shop.go is one replica's web
-// side, replica.go its process; the rest is the stage around them.
+// side, replica.go its process, roll.go the restart; the rest is the stage around
+// them.
 package main
 
 import (
@@ -19,6 +23,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"text/tabwriter"
 )
@@ -69,7 +74,7 @@ func runTier(args []string, stdout io.Writer) (err error) {
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 
-	t, err := startTier(ctx, names, level)
+	t, err := startTier(ctx, names, level, logger)
 	if err != nil {
 		return endedBy(ctx, err)
 	}
@@ -77,15 +82,20 @@ func runTier(args []string, stdout io.Writer) (err error) {
 	if *check {
 		*addr = "127.0.0.1:0"
 	}
-	b, err := startBalancer(*addr, t.replicas, logger)
+	life, end := context.WithCancel(ctx)
+	roll := newRoll(life, t)
+	defer roll.wait.Wait()
+	defer end()
+	b, err := startBalancer(*addr, t, roll, logger)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if *check {
-		return runCheck(ctx, b.URL, *browsers, *clicks, stdout)
+		return runCheck(ctx, b.URL, *browsers, *clicks, roll.run, stdout)
 	}
 	announce(stdout, t, b.URL)
+	go roll.obey(os.Stdin, os.Stderr) // ends with the input, or the program
 	return t.watch(ctx, b, logger)
 }
 
@@ -101,30 +111,23 @@ func endedBy(ctx context.Context, err error) error {
 func announce(w io.Writer, t *tier, url string) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "replica\tpid\tweb server\tnode")
-	for _, r := range t.replicas {
+	for _, r := range t.all() {
 		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", r.name, r.at.PID, r.at.HTTP, r.at.Node)
 	}
 	table.Flush()
-	fmt.Fprintf(w, "\nThe shop is open at %s\nCtrl-C closes it.\n", url)
+	fmt.Fprintf(w, "\nThe shop is open at %s\nr and Enter restarts the replicas one after another. Ctrl-C closes it.\n", url)
 }
 
 // watch returns nil when ctx ends. Replicas may die meanwhile (try it: kill one),
 // their carts with them; the error says that none is left.
 func (t *tier) watch(ctx context.Context, b *balancer, logger *slog.Logger) error {
-	ended := make(chan *replica, len(t.replicas))
-	for _, r := range t.replicas {
-		go func() { // ends with its process
-			<-r.ended
-			ended <- r
-		}()
-	}
-	for range t.replicas {
+	for slices.ContainsFunc(t.all(), (*replica).alive) {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-b.failed:
 			return err
-		case r := <-ended:
+		case r := <-t.died:
 			logger.Warn("a replica has ended, the others go on", "replica", r.name, "pid", r.at.PID, "state", r.cmd.ProcessState.String())
 		}
 	}

@@ -20,8 +20,10 @@ import (
 )
 
 const (
-	stopTime  = 2 * time.Second // for the last requests of a web server
-	leaveTime = 5 * time.Second // for a node to leave the cluster
+	stopTime   = 2 * time.Second        // for the last requests of the balancer
+	readyDelay = 300 * time.Millisecond // for the balancer to leave a replica out; one that probes needs seconds
+	leaveTime  = 10 * time.Second       // for a replica to move its carts, end its requests and leave
+	reportStep = 50 * time.Millisecond
 )
 
 // order is what the parent tells a replica: one line of JSON on its standard
@@ -37,19 +39,23 @@ type order struct {
 }
 
 // report is what a replica tells its parent: one line of JSON on its standard
-// output once it listens, and another when it sees all the others.
+// output once it listens, another when it sees all the others, and more while it
+// drains.
 type report struct {
-	PID   int
-	Node  string // address of the node
-	HTTP  string // address of the web server
-	Ready bool
+	PID      int
+	Node     string // address of the node
+	HTTP     string // address of the web server
+	Ready    bool
+	Draining bool
+	Sessions int // while it drains: that are still here
 }
 
 // runReplica is the life of one replica: a process with a node, and a web
 // server in front of it. It returns when its parent closes stdin or has died, or
 // on SIGTERM.
 func runReplica(stdin io.Reader, stdout io.Writer) error {
-	// Ctrl-C reaches every process of the terminal: the parent's business.
+	// Ctrl-C reaches every process of the terminal, perhaps before this one is
+	// ready for it.
 	signal.Ignore(os.Interrupt)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -75,14 +81,11 @@ func runReplica(stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	err = serveShop(ctx, n, o, json.NewEncoder(stdout), logger)
-	leave, cancel := context.WithTimeout(context.Background(), leaveTime)
-	defer cancel()
-	return errors.Join(err, n.Leave(leave))
+	return errors.Join(serveShop(ctx, n, o, json.NewEncoder(stdout), logger), n.Close())
 }
 
-// serveShop serves the shop until ctx ends, and then until the requests that it
-// has begun are answered.
+// serveShop serves the shop until ctx ends, and then until its sessions have moved
+// and the requests that it has begun are answered.
 func serveShop(ctx context.Context, n *node.Node, o order, out *json.Encoder, logger *slog.Logger) error {
 	shop := &shop{node: n, name: o.Name, replicas: o.Replicas, logger: logger}
 	handler, err := shop.handler(o.CookieKey)
@@ -98,8 +101,13 @@ func serveShop(ctx context.Context, n *node.Node, o order, out *json.Encoder, lo
 		ReadHeaderTimeout: 5 * time.Second,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }() // ended by shut below
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() { // ended by RunUntilSignal
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			stop(err)
+		}
+	}()
 
 	me := report{PID: os.Getpid(), Node: n.Addr(), HTTP: ln.Addr().String()}
 	err = out.Encode(me)
@@ -111,16 +119,24 @@ func serveShop(ctx context.Context, n *node.Node, o order, out *json.Encoder, lo
 		err = out.Encode(me)
 	}
 	if err == nil {
-		select {
-		case <-ctx.Done():
-		case err = <-served:
-			return err
+		go reportDrain(n, out) // ends with the process
+	} else {
+		stop(err) // nothing new if it was told to end while it waited
+	}
+	err = node.RunUntilSignal(ctx, n, node.Shutdown{HTTP: srv, ReadyDelay: readyDelay, Timeout: leaveTime})
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		err = errors.Join(err, cause)
+	}
+	return err
+}
+
+// reportDrain tells how many sessions are left once the node drains.
+func reportDrain(n *node.Node, out *json.Encoder) {
+	for range time.Tick(reportStep) {
+		if p := n.Progress(); p.Draining && out.Encode(report{Draining: true, Sessions: p.Sessions}) != nil {
+			return
 		}
 	}
-	if ctx.Err() != nil {
-		err = nil // told to end, perhaps while it waited
-	}
-	return errors.Join(err, shut(srv))
 }
 
 // awaitMembers returns when n is ready and sees want serving members.

@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -64,7 +65,54 @@ func TestCheckFindsEveryCartRight(t *testing.T) {
 	_, err := fmt.Sscan(row("forwarded"), &forwarded)
 	require.NoError(t, err)
 	require.InDelta(t, 2./3, float64(forwarded)/330, 0.15, "the share of requests that came to another node than the session's")
-	require.Contains(t, stdout.String(), "Every cart holds what was clicked.")
+	before, rolling, found := strings.Cut(stdout.String(), "click on while each replica is restarted")
+	require.True(t, found)
+	for _, part := range []string{before, rolling} {
+		require.Contains(t, part, "Every cart holds what was clicked.")
+		require.Regexp(t, `(?m)^  wrong carts {2,}0$`, part)
+		require.Regexp(t, `(?m)^  failed requests {2,}0$`, part)
+	}
+}
+
+func TestReplicasRestartOneAfterAnother(t *testing.T) {
+	t.Parallel()
+	s := open(t, "127.0.0.1:0")
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	browser := &http.Client{Jar: jar}
+	for sku, qty := range map[string]int{"oolong": 2, "chai": 1} {
+		_, _, err := fetch(t.Context(), browser, s.url+"cart/add", url.Values{"tea": {sku}, "qty": {fmt.Sprint(qty)}})
+		require.NoError(t, err)
+	}
+	ask := func(method string) (state struct {
+		Rolling bool
+		Percent int
+		Done    int
+	}) {
+		r, err := http.NewRequestWithContext(t.Context(), method, s.url+"tier/restart", nil)
+		require.NoError(t, err)
+		r.Header.Set("Accept", "application/json")
+		resp, err := browser.Do(r)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		require.NoError(t, json.NewDecoder(resp.Body).Decode(&state))
+		return state
+	}
+	require.False(t, ask(http.MethodGet).Rolling)
+	require.True(t, ask(http.MethodPost).Rolling)
+	require.True(t, ask(http.MethodPost).Rolling, "another one changes nothing")
+	require.Eventually(t, func() bool {
+		st, _, err := fetch(t.Context(), browser, s.url+"cart", nil)
+		return err == nil && st.holds(map[string]int{"oolong": 2, "chai": 1}) && ask(http.MethodGet).Done == 1
+	}, 30*time.Second, 20*time.Millisecond)
+	st, _, err := fetch(t.Context(), browser, s.url+"cart", nil)
+	require.NoError(t, err)
+	require.True(t, st.holds(map[string]int{"oolong": 2, "chai": 1}))
+	for _, pid := range s.pids {
+		require.False(t, alive(pid), "each is another process now")
+	}
+	s.end(t, syscall.SIGINT)
+	require.Empty(t, s.complaints(t))
 }
 
 func TestWrongFlagsAreRefused(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -16,6 +17,7 @@ func TestShop(t *testing.T) {
 	for name, test := range map[string]func(t *testing.T, browser context.Context, url string){
 		"cart follows its browser over all replicas": cartFollows,
 		"works without script":                       worksWithoutScript,
+		"carts stay while the replicas restart":      cartsStay,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, browser, url) })
 	}
@@ -77,6 +79,28 @@ func requireWayIsDrawn(b buyer) {
 	}
 	require.Equal(b.t, way, marked("[data-way].on", "way"))
 	require.Equal(b.t, how, b.text("#way-now [data-text=how]"))
+}
+
+// cartsStay presses the button and clicks on until every replica has restarted.
+func cartsStay(t *testing.T, browser context.Context, url string) {
+	b := buyer{t, openTab(t, browser, chromedp.WithNewBrowserContext())}
+	b.run(chromedp.Navigate(url))
+	b.click(addSencha)
+	b.run(chromedp.Click(chromedp.CSS(restartAll)), chromedp.Poll[chromedp.Void](`document.querySelector(".roll progress").value > 0`, chromedp.WithPollingTimeout(10*time.Second)))
+	clicks, percents := 0, map[float64]bool{}
+	for ask[bool](b, `document.querySelector("`+restartAll+`").disabled`) {
+		b.click([]string{moreSencha, addMatcha, lessSencha, lessMatcha}[clicks%4]) // a cart holds no hundred of one tea
+		clicks++
+		percents[ask[float64](b, `document.querySelector(".roll progress").value`)] = true
+	}
+	require.Equal(t, "All replicas were restarted; the carts have stayed.", b.text("#roll-says"))
+	require.Greater(t, len(percents), 3, "the bar moves")
+	for ; clicks%4 != 2; clicks++ {
+		b.click([]string{moreSencha, addMatcha, lessSencha, lessMatcha}[clicks%4])
+	}
+	require.Equal(t, []string{"Sencha 2 €17.80", "Matcha 1 €19.50"}, b.cart())
+	require.Equal(t, "", b.text("#alert"), "no click has failed")
+	require.False(t, ask[bool](b, `document.querySelector(".roll progress").checkVisibility()`))
 }
 
 func worksWithoutScript(t *testing.T, browser context.Context, url string) {

@@ -154,6 +154,8 @@ const (
 	addSencha  = `.tea-card.sencha button`
 	addMatcha  = `.tea-card.matcha button`
 	moreSencha = `[data-line="sencha"] button[value="1"]`
+	lessSencha = `[data-line="sencha"] button[value="-1"]`
 	lessMatcha = `[data-line="matcha"] button[value="-1"]`
 	emptyCart  = `.total button`
+	restartAll = `.roll button`
 )

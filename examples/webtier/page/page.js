@@ -14,6 +14,10 @@
   document.addEventListener("submit", (event) => {
     const form = event.target;
     event.preventDefault();
+    if (form.matches(".roll")) {
+      followRestart({ method: "POST" });
+      return;
+    }
     const body = new URLSearchParams(new FormData(form, event.submitter));
     queue = queue.then(() => send(form.getAttribute("action"), body, form.dataset.says));
   });
@@ -82,4 +86,26 @@
     while (body.rows.length > trailLength) body.deleteRow(-1);
   }
 
+  // A restart that somebody has begun, here or elsewhere, is shown until it is over.
+  async function followRestart(options) {
+    const button = one(".roll button");
+    if (button.disabled) return;
+    button.disabled = true;
+    let seen = false;
+    try {
+      let state = await ask("/tier/restart", options);
+      for (seen = state.rolling; state.rolling; state = await ask("/tier/restart")) {
+        one(".roll .going").hidden = false;
+        one(".roll progress").value = state.percent;
+        setText("#roll-says", `${state.replica} ${state.doing}`);
+        await new Promise((later) => setTimeout(later, 200));
+      }
+      if (seen) setText("#roll-says", "All replicas were restarted; the carts have stayed.");
+    } catch {
+      setText("#roll-says", "The balancer does not answer.");
+    }
+    one(".roll .going").hidden = true;
+    button.disabled = false;
+  }
+  followRestart();
 })();
