@@ -28,24 +28,50 @@ const argument = "sessionproc-child"
 // Main returns at once in a process that Start did not start. In one that it
 // did, it runs the role and exits. Call it before flags are parsed.
 func Main(roles map[string]Role) {
-	if len(os.Args) != 4 || os.Args[1] != argument {
+	name, arg, ok := Invoked()
+	if !ok {
 		return
 	}
-	role, ok := roles[os.Args[2]]
+	role, ok := roles[name]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "child: no role %q\n", os.Args[2])
+		fmt.Fprintf(os.Stderr, "child: no role %q\n", name)
 		os.Exit(2)
 	}
-	if err := run(role, os.Args[3]); err != nil {
-		fmt.Fprintf(os.Stderr, "child: %s: %v\n", os.Args[2], err)
+	if err := run(role, arg); err != nil {
+		fmt.Fprintf(os.Stderr, "child: %s: %v\n", name, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
 }
 
+// Invoked returns the role of this process and the JSON of its argument. ok is
+// false in a process that Start or Command did not make. It is for roles that
+// speak with their parent in their own way; Main serves the others.
+func Invoked() (role string, arg []byte, ok bool) {
+	if len(os.Args) != 4 || os.Args[1] != argument {
+		return "", nil, false
+	}
+	return os.Args[2], []byte(os.Args[3]), true
+}
+
+// Command returns the command, not started yet, that runs role in a child; exe
+// is the program, "" this one.
+func Command(exe, role string, arg any) (*exec.Cmd, error) {
+	text, err := json.Marshal(arg)
+	if err != nil {
+		return nil, fmt.Errorf("child: encode argument: %w", err)
+	}
+	if exe == "" {
+		if exe, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("child: %w", err)
+		}
+	}
+	return exec.Command(exe, argument, role, string(text)), nil
+}
+
 // run lives until its standard input ends: also when the parent dies.
-func run(role Role, arg string) error {
-	hello, stop, err := role([]byte(arg))
+func run(role Role, arg []byte) error {
+	hello, stop, err := role(arg)
 	if err != nil {
 		return err
 	}
@@ -70,15 +96,10 @@ type Process struct {
 // Start runs role in a child and waits until it says hello. Its standard error
 // is ours. End it with Stop or Kill.
 func Start(role string, arg any) (*Process, error) {
-	text, err := json.Marshal(arg)
+	cmd, err := Command("", role, arg)
 	if err != nil {
-		return nil, fmt.Errorf("child: encode argument: %w", err)
+		return nil, err
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("child: %w", err)
-	}
-	cmd := exec.Command(exe, argument, role, string(text))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
