@@ -7,4 +7,5 @@
 //   - Hostile strangers on the port, and peers that stop reading.
 //   - Benchmarks of the whole beside its bare parts. Program bench runs the same
 //     pairs in turns and prints honest ratios.
+//   - Program chaos: processes under load while nodes come and go, and what broke.
 package integration

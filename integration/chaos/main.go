@@ -1,0 +1,177 @@
+// Command chaos shows what happens to a cluster under load while its nodes come
+// and go. It starts real processes, replicas that each have a node, a web server
+// and a generator of calls, and a visitor that makes HTTP requests as they come
+// out of a load balancer; then it makes a change and counts what broke.
+//
+//	go run ./integration/chaos -scenario rolling     every node is restarted, one after another
+//	go run ./integration/chaos -scenario scale       1 → 8 → 2 nodes
+//	go run ./integration/chaos -scenario drain2      two leave at once while one joins
+//	go run ./integration/chaos -scenario upgrade     to a release with a field and a method more, back, and there again
+//	go run ./integration/chaos -scenario rolling -nodes 5 -duration 30s -sessions 20000 -json
+//
+// It ends with 0 if every promise was kept; with 1 if one was broken: a request
+// that failed, a write that was acknowledged and lost, a session that ran twice
+// at once; with 2 if the machine was too slow for the run to say anything (a
+// ticker in some process was more than 20 ms late at p99), which is no pass; and
+// with 3 if it could not run.
+//
+// # How it measures
+//
+// First all replicas write as fast as they can: this is the saturation. The
+// load is then at most 30 % of it (by default 10 %, and at most 2,000 requests
+// a second), four fifths of it calls by the nodes in the replicas, of which one
+// in twenty starts a new session and ends it, the rest HTTP requests to replicas
+// whose /readyz was fine at the last check (every 100 ms). Requests are due
+// at random moments whether earlier ones have ended or not, and latency counts
+// from the moment a request was due.
+//
+// A session counts its writes, and each reply has the number of the write. So
+// an acknowledged write is lost if its number was answered to two callers, or
+// is above what the session says in the end. Besides, all replicas map one file
+// that has a mark of each session. A handler takes its session's mark when it
+// enters: if another handler has it, or the last one to have it had seen fewer
+// writes than this copy has, the session ran twice; if it had seen more, writes
+// were lost, whoever asked for them.
+//
+// # The figures
+//
+//   - failed: requests whose error is counted by class, and whether the library
+//     says that they surely have not run or may have (sessionproc.MaybeExecuted).
+//     No request may fail, nor any HTTP request while a replica that leaves
+//     still serves (-ready-delay).
+//   - lost: acknowledged writes, sessions, fields that an older release does not
+//     know. Twins: sessions seen twice at once. Surplus: sessions that have come
+//     back after their end.
+//   - moved: replies from another node than the reply before, as far as sessions
+//     were called in between, and the most of them in one second.
+//   - before, during, after the change: latency of calls and HTTP requests.
+//     A request belongs to the change if any moment of it does.
+//   - pause: the longest request of each session over the whole run; its p99 over
+//     all sessions that were called, and the longest of all.
+//   - start: the latency of starts. Join: how long a replica takes from its
+//     begin until it serves. Leave: from SIGTERM until it has ended, the ready
+//     delay included.
+//   - lag: how late the ticker of the worst process was.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/sessionproc/sessionproc/integration/child"
+)
+
+// What the program ends with.
+const (
+	passed  = 0
+	broke   = 1
+	invalid = 2
+	aborted = 3
+)
+
+// options are the flags.
+type options struct {
+	scenario   scenario
+	nodes      int
+	sessions   int
+	duration   time.Duration
+	readyDelay time.Duration
+	load       float64 // share of the saturation
+	rate       float64 // at most, requests a second
+	seed       uint64
+	progress   io.Writer
+}
+
+func main() {
+	if role, arg, ok := child.Invoked(); ok {
+		childMain(role, arg)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
+	code, err := parent(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+	}
+	os.Exit(code)
+}
+
+// parent returns what the program is to end with.
+func parent(ctx context.Context, args []string, stdout, stderr io.Writer) (code int, err error) {
+	o, asJSON, err := parse(args)
+	if err != nil {
+		return aborted, err
+	}
+	o.progress = stderr
+	r, err := run(ctx, o)
+	if err != nil {
+		return aborted, err
+	}
+	if !asJSON {
+		r.print(stdout)
+		return r.exitCode(), nil
+	}
+	r.print(stderr)
+	if err := r.encode(stdout); err != nil {
+		return aborted, err
+	}
+	return r.exitCode(), nil
+}
+
+// exitCode: a broken promise counts even where latency means nothing.
+func (r *result) exitCode() int {
+	switch {
+	case len(r.Broken) > 0:
+		return broke
+	case r.Invalid != "":
+		return invalid
+	default:
+		return passed
+	}
+}
+
+func parse(args []string) (o options, asJSON bool, err error) {
+	f := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	name := f.String("scenario", "rolling", scenarioNames())
+	f.IntVar(&o.nodes, "nodes", 5, "`replicas` (scale has its own numbers)")
+	f.IntVar(&o.sessions, "sessions", 20_000, "sessions under load")
+	f.DurationVar(&o.duration, "duration", 30*time.Second, "how long the load lasts; longer if the change does")
+	f.DurationVar(&o.readyDelay, "ready-delay", time.Second, "how long a replica that leaves still serves HTTP")
+	f.Float64Var(&o.load, "load", 0.1, "`share` of the saturation to load with, at most 0.3")
+	f.Float64Var(&o.rate, "rate", 2000, "requests a second, at most")
+	f.Uint64Var(&o.seed, "seed", rand.Uint64(), "of the load; processes and the network keep their own time")
+	f.BoolVar(&asJSON, "json", false, "print a JSON object to the standard output, and the table to the standard error")
+	if err := f.Parse(args); err != nil {
+		return o, false, flag.ErrHelp // what is wrong has been printed
+	}
+	if f.NArg() > 0 {
+		return o, false, fmt.Errorf("what is %q?", f.Arg(0))
+	}
+	if o.scenario, err = findScenario(*name); err != nil {
+		return o, false, err
+	}
+	return o, asJSON, o.check()
+}
+
+func (o options) check() error {
+	switch {
+	case o.nodes < o.scenario.least:
+		return fmt.Errorf("-nodes: %s needs at least %d", o.scenario.name, o.scenario.least)
+	case o.sessions < 1:
+		return errors.New("-sessions must be positive")
+	case o.duration <= 0 || o.readyDelay < 0:
+		return errors.New("-duration must be positive, -ready-delay not negative")
+	case !(o.load > 0 && o.load <= 0.3):
+		return errors.New("-load must be above 0 and at most 0.3")
+	case !(o.rate > 0):
+		return errors.New("-rate must be positive")
+	}
+	return nil
+}

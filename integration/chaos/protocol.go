@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/gob"
+	"io"
+	"sync"
+	"time"
+)
+
+// Parent and children speak gob over the child's standard input and output, so
+// that children of two releases understand one another.
+
+// order is what the parent tells a child.
+type order struct {
+	ID      int // of the answer
+	Do      task
+	Rate    float64 // drive: calls a second; 0: none, and the answer comes when all have ended
+	Targets []string
+	From    int // seed: the first session
+	To      int // and the one after the last
+	Time    time.Duration
+}
+
+type task string
+
+const (
+	drive    task = "drive"    // load at Rate from now on
+	aim      task = "aim"      // visitor: Targets are the replicas that there are
+	seed     task = "seed"     // start the sessions [From, To)
+	saturate task = "saturate" // load as fast as it goes for Time
+	readAll  task = "read"     // read all sessions
+	count    task = "count"    // the sessions of this node
+	extended task = "extend"   // set the new release's field in all sessions
+	verify   task = "verify"   // count the sessions that have lost it
+)
+
+// report is what a child tells the parent.
+type report struct {
+	Hello   *hello
+	Records []record
+	Lags    []time.Duration // of its ticker
+
+	Answer int    // the ID of the order that is done
+	Err    string // why it is not
+	Count  int
+	Finals []final
+
+	Bye bool // the child ends in good order; Err if not quite
+}
+
+// hello is what the parent has to know of a child.
+type hello struct {
+	Addr string // of its node
+	URL  string // of its web server
+	Took time.Duration
+}
+
+// kind of request that a record is of.
+type request byte
+
+const (
+	callWrite request = iota // through the node in the generator's own process
+	httpWrite                // by HTTP, through a replica that said that it is ready
+	warmWrite                // as fast as it goes
+	start
+	terminate
+)
+
+// record is one request that has ended.
+type record struct {
+	Request request
+	Session int // of starts and ends none
+	Number  uint64
+	Moved   bool
+	Due     int64 // when it should have been sent: nanoseconds of the Unix epoch
+	Done    int64
+	Failure *failure
+}
+
+// final is what a session says in the end.
+type final struct {
+	Session int
+	Number  uint64
+	Missing bool // there is no such session
+}
+
+// outbox collects what a child has to say.
+type outbox struct {
+	mu      sync.Mutex // guards the rest
+	enc     *gob.Encoder
+	pending report
+}
+
+const sayEvery = 50 * time.Millisecond
+
+func newOutbox(w io.Writer) *outbox { return &outbox{enc: gob.NewEncoder(w)} }
+
+// add has r said soon.
+func (o *outbox) add(r record) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.pending.Records = append(o.pending.Records, r)
+}
+
+func (o *outbox) lag(d time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.pending.Lags = append(o.pending.Lags, d)
+}
+
+// say sends r after what was added before. It is the process's last word if
+// the parent has gone.
+func (o *outbox) say(r report) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r.Records, r.Lags = o.pending.Records, o.pending.Lags
+	err := o.enc.Encode(r)
+	o.pending.Records, o.pending.Lags = r.Records[:0], r.Lags[:0]
+	return err
+}
+
+// run says what was added, now and then, until done is closed.
+func (o *outbox) run(done <-chan struct{}) {
+	tick := time.NewTicker(sayEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if o.say(report{}) != nil {
+				return
+			}
+		case <-done:
+			return
+		}
+	}
+}

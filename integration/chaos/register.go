@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// The contract of the sessions under load: registers that count their writes.
+var (
+	registers = sessionproc.KindOf[birth]("register")
+	write     = sessionproc.MethodOf[sessionproc.None, written](registers, "write")
+	read      = sessionproc.MethodOf[sessionproc.None, content](registers, "read")
+)
+
+// birth is what a session is started with.
+type birth struct {
+	Mark int // its mark in the file of marks; noMark for none
+}
+
+// written is the reply of a write.
+type written struct {
+	Number uint64 // of this write, from 1: no two of a session are equal
+	Moved  bool   // the write before was on another node
+}
+
+// content is the reply of a read.
+type content struct {
+	Number uint64 // of the last write
+}
+
+// newRegisters makes the kind for the node of that number.
+func newRegisters(node int, m *marks) sessionproc.AnyKind {
+	k := sessionproc.NewKind(registers, func(_ context.Context, b birth) (*register, error) {
+		return &register{Mark: b.Mark, Node: node}, nil
+	}, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, write, func(r *register, _ context.Context, _ sessionproc.None) (written, error) {
+		leave := m.enter(r.Mark, r.Number)
+		moved := r.Node != node
+		r.Node = node
+		r.Number++
+		leave(r.Number)
+		return written{Number: r.Number, Moved: moved}, nil
+	})
+	sessionproc.HandleCall(k, read, func(r *register, _ context.Context, _ sessionproc.None) (content, error) {
+		m.enter(r.Mark, r.Number)(r.Number)
+		return content{r.Number}, nil
+	}, sessionproc.MethodConfig{ReadOnly: true})
+	bindRelease(k)
+	return k
+}

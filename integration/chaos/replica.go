@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"encoding/gob"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// replica is what a user's program is: a node, a web server whose handlers call
+// sessions, and work of its own that does.
+type replica struct {
+	childConfig
+	node    *node.Node
+	sids    []string
+	web     *http.Server
+	gen     *generator
+	leaving atomic.Bool // it was told to end
+	starts  atomic.Int64
+}
+
+const startTimeout = 30 * time.Second
+
+// runReplica lives until SIGTERM, or until the parent has gone.
+func runReplica(c childConfig, orders *gob.Decoder, o *outbox) error {
+	begun := time.Now()
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM)
+	m, err := openMarks(c.Marks)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	n, err := node.Start(ctx, node.Config{Slot: c.Slot, Join: c.Join, DrainTimeout: c.Leave,
+		Kinds:  []sessionproc.AnyKind{newRegisters(c.Number, m)},
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	if err != nil {
+		return err
+	}
+	r := &replica{childConfig: c, node: n, sids: c.ids()}
+	r.gen = &generator{out: o, rand: c.rand(), write: r.write, spawn: r.spawn, kind: callWrite, size: c.Sessions}
+	r.gen.begin()
+	url, err := r.serve()
+	if err != nil {
+		return errors.Join(err, n.Close())
+	}
+	if err := o.say(report{Hello: &hello{n.Addr(), url, time.Since(begun)}}); err != nil {
+		return errors.Join(err, n.Close())
+	}
+	orphaned := make(chan struct{})
+	go func() { // until the parent has gone
+		defer close(orphaned)
+		obey(orders, o, r.do)
+	}()
+	select {
+	case <-terminated:
+	case <-orphaned:
+		return n.Close()
+	}
+	var bye report
+	if err := r.leave(); err != nil {
+		bye.Err = err.Error()
+	}
+	bye.Bye = true
+	return o.say(bye)
+}
+
+// leave is what a replica does at SIGTERM: it says that it is not ready, serves
+// on until the load balancer has seen that, and then leaves.
+func (r *replica) leave() error {
+	ctx, cancel := context.WithTimeout(context.Background(), r.ReadyDelay+r.Leave)
+	defer cancel()
+	r.leaving.Store(true)
+	delay := time.NewTimer(r.ReadyDelay)
+	defer delay.Stop()
+	<-delay.C
+	served := r.web.Shutdown(ctx)
+	r.gen.stop() // work that calls sessions ends before the node does
+	return errors.Join(served, r.node.Leave(ctx))
+}
+
+func (r *replica) serve() (url string, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("chaos: web server: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := r.node.Ready(); err != nil || r.leaving.Load() {
+			http.Error(w, fmt.Sprint("not ready: ", err), http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("POST /write/{session}", func(w http.ResponseWriter, q *http.Request) {
+		i, err := strconv.Atoi(q.PathValue("session"))
+		if err != nil || i < 0 || i >= len(r.sids) {
+			http.NotFound(w, q)
+			return
+		}
+		reply, f := r.write(q.Context(), i)
+		if f != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_ = json.NewEncoder(w).Encode(answer{reply, f}) // or the visitor has gone
+	})
+	r.web = &http.Server{Handler: mux}
+	go func() { _ = r.web.Serve(l) }() // until Shutdown
+	return "http://" + l.Addr().String(), nil
+}
+
+// answer is the body of a write's reply.
+type answer struct {
+	Written written
+	Failure *failure
+}
+
+func (r *replica) write(ctx context.Context, session int) (written, *failure) {
+	w, err := write.Call(ctx, r.node, r.sids[session], sessionproc.None{})
+	return w, failed(err)
+}
+
+// spawn starts a session that nobody else knows, and ends it again.
+func (r *replica) spawn(ctx context.Context, due time.Time) {
+	id := sessionproc.DeriveID(r.Run, fmt.Sprint("visit ", r.Number, " ", r.starts.Add(1)))
+	err := registers.Start(ctx, r.node, id, birth{noMark})
+	started := time.Now()
+	r.gen.out.add(record{Request: start, Due: due.UnixNano(), Done: started.UnixNano(), Failure: failed(err)})
+	if err == nil {
+		err = r.node.Terminate(ctx, id)
+		r.gen.out.add(record{Request: terminate, Due: started.UnixNano(), Done: time.Now().UnixNano(), Failure: failed(err)})
+	}
+}
+
+// do obeys an order.
+func (r *replica) do(d order) (answer report) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	var err error
+	switch d.Do {
+	case drive:
+		r.gen.drive(d.Rate)
+	case saturate:
+		r.gen.saturate(d.Time)
+	case seed:
+		err = each(ctx, d.To-d.From, func(i int) error {
+			return registers.Start(ctx, r.node, r.sids[d.From+i], birth{d.From + i})
+		})
+	case readAll:
+		answer.Finals = make([]final, len(r.sids))
+		err = each(ctx, len(r.sids), func(i int) error {
+			c, err := read.Call(ctx, r.node, r.sids[i], sessionproc.None{})
+			missing := errors.Is(err, sessionproc.ErrNotFound)
+			if missing {
+				err = nil
+			}
+			answer.Finals[i] = final{i, c.Number, missing}
+			return err
+		})
+	case count:
+		answer.Count = r.node.Sessions()
+	case extended:
+		err = extendAll(ctx, r.node, r.sids)
+	case verify:
+		answer.Count, err = countUnextended(ctx, r.node, r.sids)
+	default:
+		err = fmt.Errorf("chaos: a replica cannot %q", d.Do)
+	}
+	if err != nil {
+		answer.Err = strings.TrimSpace(err.Error())
+	}
+	return answer
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// scenario is a change of the cluster under load.
+type scenario struct {
+	name   string
+	least  int                                                             // nodes that it needs
+	first  func(nodes int) int                                             // how many there are before
+	change func(ctx context.Context, f *fleet) (lostFields int, err error) // returns when it is over
+}
+
+var scenarios = []scenario{
+	{"rolling", 2, asGiven, planned(rolling)},
+	{"scale", 1, func(int) int { return 1 }, planned(scale)},
+	{"drain2", 3, asGiven, planned(drain2)},
+	{"upgrade", 2, asGiven, upgrade},
+}
+
+func asGiven(nodes int) int { return nodes }
+
+// planned is a change that no field can be lost at.
+func planned(change func(context.Context, *fleet) error) func(context.Context, *fleet) (int, error) {
+	return func(ctx context.Context, f *fleet) (int, error) { return 0, change(ctx, f) }
+}
+
+func findScenario(name string) (scenario, error) {
+	for _, s := range scenarios {
+		if s.name == name {
+			return s, nil
+		}
+	}
+	return scenario{}, fmt.Errorf("-scenario: there is no %q, only %s", name, scenarioNames())
+}
+
+func scenarioNames() string {
+	var names []string
+	for _, s := range scenarios {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func slot(i int) string { return fmt.Sprintf("node%d", i+1) }
+
+// rolling restarts every node, one after another.
+func rolling(ctx context.Context, f *fleet) error {
+	for _, p := range f.staying() {
+		if err := f.restart(ctx, p.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scale goes from one node to eight and to two.
+func scale(ctx context.Context, f *fleet) error {
+	const most, least = 8, 2
+	for i := 1; i < most; i++ {
+		if err := f.start(ctx, slot(i)); err != nil {
+			return err
+		}
+	}
+	for i := most - 1; i >= least; i-- {
+		if err := f.stop(ctx, slot(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drain2 has the two oldest nodes leave at once while a new one joins.
+func drain2(ctx context.Context, f *fleet) error {
+	return together(
+		func() error { return f.stop(ctx, slot(0)) },
+		func() error { return f.stop(ctx, slot(1)) },
+		func() error { return f.start(ctx, slot(f.nodes)) },
+	)
+}
+
+// together does several things at the same time.
+func together(do ...func() error) error {
+	errs := make([]error, len(do))
+	var wait sync.WaitGroup
+	for i, d := range do {
+		wait.Go(func() { errs[i] = d() })
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"text/tabwriter"
+)
+
+func (r *result) print(w io.Writer) {
+	fmt.Fprintf(w, "\n%s: %d nodes, %d sessions, seed %d\n", r.Scenario, r.Nodes, r.Sessions, r.Seed)
+	fmt.Fprintf(w, "saturation %.0f requests/s, load %.0f requests/s, the change took %.1f s\n\n", r.Saturate, r.Rate, r.Change/1000)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "requests\t%d, %d of them by HTTP; %d starts\n", r.Calls, r.HTTP, r.Starts)
+	fmt.Fprintf(t, "failed\t%d surely not executed, %d maybe; %d by HTTP\n", r.SurelyNot, r.Maybe, r.FailedHTTP)
+	for _, class := range slices.Sorted(maps.Keys(r.Failed)) {
+		fmt.Fprintf(t, "\t%d %s\n", r.Failed[class], class)
+	}
+	for _, text := range r.Samples {
+		fmt.Fprintf(t, "\t%s\n", text)
+	}
+	fmt.Fprintf(t, "lost\t%d acknowledged writes, %d sessions, %d fields\n", r.LostWrites, r.LostSessions, r.LostFields)
+	fmt.Fprintf(t, "twins\t%d; %d sessions too many\n", r.Twins, r.Surplus)
+	fmt.Fprintf(t, "moved\t%d, at most %d in a second\n", r.Moved, r.MovedPerSecond)
+	fmt.Fprintf(t, "pause\tp99 of all sessions %.1f ms, max %.1f ms\n", r.PauseP99, r.PauseMax)
+	fmt.Fprintf(t, "lag\tp99 %.1f ms, max %.1f ms\n", r.LagP99, r.LagMax)
+	t.Flush()
+	fmt.Fprintln(w)
+	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "ms\tn\tp50\tp99\tp99.9\tmax\t")
+	for _, row := range []struct {
+		name string
+		s    spread
+	}{
+		{"before", r.Before}, {"during", r.During}, {"after", r.After},
+		{"start before", r.StartBefore}, {"start during", r.StartDuring}, {"start after", r.StartAfter},
+		{"join", r.Join}, {"leave", r.Leave},
+	} {
+		fmt.Fprintf(t, "%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t\n", row.name, row.s.N, row.s.P50, row.s.P99, row.s.P999, row.s.Max)
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+	if r.Invalid != "" {
+		fmt.Fprintf(w, "INVALID: %s\n", r.Invalid)
+	}
+	if len(r.Broken) == 0 {
+		fmt.Fprintln(w, "every promise was kept")
+	}
+	for _, b := range r.Broken {
+		fmt.Fprintf(w, "BROKEN: %s\n", b)
+	}
+}
+
+// encode writes one JSON object.
+func (r *result) encode(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}
