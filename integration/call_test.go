@@ -14,6 +14,7 @@ import (
 func TestAcceptance10_MissingSessionIsNotFound(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.id(t)
+		p.move(t)
 		_, typedCall := get.Call(t.Context(), p.from, id, sessionproc.None{})
 		for what, err := range map[string]error{
 			"typed call":   typedCall,
@@ -40,6 +41,7 @@ func TestAcceptance10_MissingSessionIsNotFound(t *testing.T) {
 func TestAcceptance11_RequestsThatCannotBeServed(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startCounter(t, 3)
+		p.move(t)
 		err := p.from.Call(t.Context(), id, "subtract", 1, nil)
 		require.ErrorIs(t, err, sessionproc.ErrUnknownMethod)
 		require.ErrorContains(t, err, "subtract")
@@ -66,6 +68,7 @@ func TestAcceptance11_RequestsThatCannotBeServed(t *testing.T) {
 func TestAcceptance12_ErrorsOfHandlersReachTheCaller(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
+		p.move(t)
 		_, err := fail.Call(t.Context(), p.from, id, "own")
 		require.ErrorIs(t, err, errOutOfStock)
 		require.NotErrorIs(t, err, errSoldOut)
@@ -87,6 +90,7 @@ func TestAcceptance12_ErrorsOfHandlersReachTheCaller(t *testing.T) {
 func TestAcceptance13_DeadlineEndsTheCallAndOnlyIt(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
+		p.move(t)
 		start := time.Now()
 		_, err := sleep.Call(within(t, 50*time.Millisecond), p.from, id, nap{500 * time.Millisecond, "late"})
 		took := time.Since(start)
@@ -108,6 +112,7 @@ func TestAcceptance13_QueuedCallDoesNotRunAfterItsDeadline(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
 		t.Cleanup(func() { events.open(id) })
+		p.move(t)
 		held := make(chan error, 1)
 		go func() {
 			_, err := hold.Call(t.Context(), p.from, id, sessionproc.None{})
@@ -131,6 +136,7 @@ func TestAcceptance13_QueuedCallDoesNotRunAfterItsDeadline(t *testing.T) {
 func TestAcceptance14_CancelEndsTheHandlersContext(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
+		p.move(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		done := make(chan error, 1)
@@ -150,6 +156,7 @@ func TestAcceptance14_CancelEndsTheHandlersContext(t *testing.T) {
 func TestAcceptance14_DeadlineEndsTheHandlersContext(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
+		p.move(t)
 		_, err := waitForEnd.Call(within(t, 100*time.Millisecond), p.from, id, sessionproc.None{})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		quickly(t, time.Second, func() { events.await(t, id, "ctx ended") })
@@ -160,20 +167,26 @@ func TestAcceptance15_OrderOfOneGoroutineIsKept(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
 		var want []int
+		moved := func() {}
 		for i := range 1000 {
+			if i == 300 {
+				moved = p.beginMove(t)
+			}
 			require.NoError(t, note.Cast(t.Context(), p.from, id, i))
 			want = append(want, i)
 		}
 		got, err := marks.Call(t.Context(), p.from, id, sessionproc.None{})
 		require.NoError(t, err)
 		require.Equal(t, want, got)
+		moved()
 	})
 }
 
 func TestAcceptance18_CallCycleIsRefusedAtOnce(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
-		a, b, c := p.startProbe(t), p.startProbe(t), idOn(t, p.from, p.all[2].Slot())
+		a, b, c := p.startProbe(t), p.startProbe(t), idOn(t, p.from, p.all()[2].Slot())
 		require.NoError(t, probes.Start(t.Context(), p.from, c, probeArg{}))
+		p.move(t)
 		for name, cycle := range map[string][]string{
 			"to itself":              {a, a},
 			"A, B, A":                {a, b, a},
@@ -198,6 +211,7 @@ func TestAcceptance18_CallCycleIsRefusedAtOnce(t *testing.T) {
 func TestAcceptance19_StopFromAHandlerDeliversTheReply(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
+		p.move(t)
 		got, err := quit.Call(t.Context(), p.from, id, "checked out")
 		require.NoError(t, err)
 		require.Equal(t, "bye", got)

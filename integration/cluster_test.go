@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 	child.Main(roles())
 	code := m.Run()
 	shared.close()
+	moving.close()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, "goroutines left behind:", err)
@@ -129,14 +130,7 @@ func (m *member) routesTo(slots []string) bool {
 	if err != nil {
 		return false
 	}
-	for range 100 {
-		id := sessionproc.NewID()
-		owner, _ := table.OwnerOf(id)
-		if where, err := m.Where(id); err != nil || where.Owner.Slot != owner {
-			return false
-		}
-	}
-	return true
+	return routesAs(m, table)
 }
 
 // shared is the cluster that all tests use that leave their nodes whole: three
@@ -168,63 +162,6 @@ func (s *sharedCluster) close() {
 	}
 }
 
-// place is where a session lives as seen by its caller.
-type place struct {
-	from  *member // the test calls this node
-	owner *member // its sessions live on this one
-	all   []*member
-}
-
-// eachPlace runs f in each place that a session can be in: on the node that is
-// called, and on another.
-func eachPlace(t *testing.T, f func(t *testing.T, p place)) {
-	t.Helper()
-	members := shared.get(t)
-	t.Run("owner", func(t *testing.T) { f(t, place{from: members[0], owner: members[0], all: members}) })
-	t.Run("remote", func(t *testing.T) { f(t, place{from: members[1], owner: members[0], all: members}) })
-}
-
-// remote says whether a call crosses the network.
-func (p place) remote() bool { return p.from != p.owner }
-
-// id makes a fresh session ID that the owner owns.
-func (p place) id(t testing.TB) string {
-	t.Helper()
-	return idOn(t, p.from, p.owner.Slot())
-}
-
-// idOn makes a fresh session ID that the member of that slot owns, as n sees
-// it.
-func idOn(t testing.TB, n *member, slot string) string {
-	t.Helper()
-	for range 10_000 {
-		id := sessionproc.NewID()
-		where, err := n.Where(id)
-		require.NoError(t, err)
-		if where.Owner.Slot == slot {
-			return id
-		}
-	}
-	require.FailNow(t, "no ID belongs to slot "+slot)
-	return ""
-}
-
-// startCounter starts a counter at n and returns its ID.
-func (p place) startCounter(t testing.TB, n int) string {
-	t.Helper()
-	id := p.id(t)
-	require.NoError(t, counters.Start(t.Context(), p.from, id, n))
-	return id
-}
-
-// startProbe starts a probe and returns its ID.
-func (p place) startProbe(t testing.TB) string {
-	t.Helper()
-	id := p.id(t)
-	require.NoError(t, probes.Start(t.Context(), p.from, id, probeArg{}))
-	return id
-}
-
 // within is the test's ctx with a timeout.
 func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -248,4 +185,20 @@ func quickly(t testing.TB, limit time.Duration, f func()) {
 	if took := time.Since(start); took >= limit {
 		require.FailNow(t, fmt.Sprintf("it took %v, the limit is %v", took, limit))
 	}
+}
+
+// idOn makes a fresh session ID that the member of that slot owns, as n sees
+// it.
+func idOn(t testing.TB, n *member, slot string) string {
+	t.Helper()
+	for range 10_000 {
+		id := sessionproc.NewID()
+		where, err := n.Where(id)
+		require.NoError(t, err)
+		if where.Owner.Slot == slot {
+			return id
+		}
+	}
+	require.FailNow(t, "no ID belongs to slot "+slot)
+	return ""
 }

@@ -17,7 +17,9 @@ func TestAcceptance24_TimerOnTheOwnToken(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.id(t)
 		require.NoError(t, clocks.Start(t.Context(), p.from, id, 3))
+		moved := p.beginMove(t)
 		events.await(t, id, "run down")
+		moved()
 		got, err := ticks.Call(t.Context(), p.from, id, sessionproc.None{})
 		require.NoError(t, err)
 		require.Equal(t, []int{3, 2, 1, 0}, got)
@@ -26,8 +28,13 @@ func TestAcceptance24_TimerOnTheOwnToken(t *testing.T) {
 
 func TestAcceptance24_KindsThatCallEachOther(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
-		first, pong, second := p.id(t), idOn(t, p.from, p.all[2].Slot()), p.id(t)
+		first, pong, second := p.id(t), idOn(t, p.from, p.all()[2].Slot()), p.id(t)
 		hits, err := relay.Volley(t.Context(), p.from, first, pong, second)
+		require.NoError(t, err)
+		require.Equal(t, 3, hits)
+
+		p.move(t)
+		hits, err = relay.Ping.Call(t.Context(), p.from, first, relay.Ball{Route: []string{pong, second}})
 		require.NoError(t, err)
 		require.Equal(t, 3, hits)
 	})

@@ -27,6 +27,7 @@ func TestAcceptance20_CallerAndSessionShareNoMemory(t *testing.T) {
 		first := bag{Items: map[string]int{"tea": 1}, Names: []string{"tea"}, Raw: []byte("tea")}
 		require.Equal(t, first, look())
 
+		p.move(t)
 		// What a reply holds is the caller's.
 		got := look()
 		got.Items["tea"], got.Items["cup"], got.Names[0], got.Raw[0] = 9, 9, "cup", 'T'
@@ -65,13 +66,13 @@ func requireReported(t testing.TB, p place, id, text string, err error) {
 	t.Helper()
 	require.ErrorIs(t, err, sessionproc.ErrCrashed)
 	require.NotContains(t, err.Error(), text)
-	for _, n := range p.all {
+	for _, n := range p.all() {
 		for _, line := range n.log.with(text) {
-			require.Equal(t, p.owner.Slot(), n.Slot(), "only the owner knows: %s", line.text)
+			require.Equal(t, p.owner().Slot(), n.Slot(), "only the owner knows: %s", line.text)
 		}
 		require.Empty(t, n.log.with(id), "an ID is a secret")
 	}
-	for _, line := range p.owner.log.with(text) {
+	for _, line := range p.owner().log.with(text) {
 		for _, value := range line.attrs {
 			if len(value) >= 6 && strings.Contains(err.Error(), value) && value != sessionproc.LogID(id) {
 				return
@@ -79,12 +80,13 @@ func requireReported(t testing.TB, p place, id, text string, err error) {
 		}
 	}
 	require.FailNow(t, "the owner's log has no line with the panic's text and a reference that the error names",
-		"%v\n%s", err, p.owner.log.text())
+		"%v\n%s", err, p.owner().log.text())
 }
 
 func TestAcceptance21_CrashEndsOneSessionAndTellsItsCallers(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
+		p.move(t)
 		t.Cleanup(func() { events.open(id) })
 		text := "secret of " + id[:8]
 		held, ends := make(chan error, 1), make(chan error, 3)
@@ -122,6 +124,7 @@ func TestAcceptance21_OthersNoticeNothingOfManyCrashes(t *testing.T) {
 		for i := range doomed {
 			doomed[i] = p.startProbe(t)
 		}
+		p.move(t)
 		var rounds atomic.Int64
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
@@ -154,6 +157,7 @@ func TestAcceptance21_OthersNoticeNothingOfManyCrashes(t *testing.T) {
 func TestAcceptance22_PanicInAStartFunctionIsContained(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		other := p.startCounter(t, 1)
+		p.move(t)
 		id := p.id(t)
 		requireReported(t, p, id, "the shelf fell down", fragile.Start(t.Context(), p.from, id, "panic"))
 		requireCount(t, p, other, 1)
@@ -163,11 +167,12 @@ func TestAcceptance22_PanicInAStartFunctionIsContained(t *testing.T) {
 func TestAcceptance22_PanicInTerminateIsContained(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		other, id := p.startCounter(t, 1), p.id(t)
-		before := len(p.owner.log.with("no last words"))
 		require.NoError(t, lastWords.Start(t.Context(), p.from, id, sessionproc.None{}))
+		p.move(t)
+		before := len(p.owner().log.with("no last words"))
 		require.NoError(t, p.from.Terminate(t.Context(), id), "the session has ended, which is what was asked for")
 		require.ErrorIs(t, p.from.Terminate(t.Context(), id), sessionproc.ErrNotFound)
-		require.Eventually(t, func() bool { return len(p.owner.log.with("no last words")) == before+1 },
+		require.Eventually(t, func() bool { return len(p.owner().log.with("no last words")) == before+1 },
 			2*time.Second, 5*time.Millisecond, "the panic is in the owner's log")
 		require.NoError(t, lastWords.Start(t.Context(), p.from, id, sessionproc.None{}), "its ID is free")
 		requireCount(t, p, other, 1)
@@ -177,8 +182,9 @@ func TestAcceptance22_PanicInTerminateIsContained(t *testing.T) {
 func TestAcceptance22_PanicInATimerIsContained(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		other, id := p.startCounter(t, 1), p.id(t)
-		before := len(p.owner.log.with("the bomb went off"))
 		require.NoError(t, lastWords.Start(t.Context(), p.from, id, sessionproc.None{}))
+		p.move(t)
+		before := len(p.owner().log.with("the bomb went off"))
 		_, err := armBomb.Call(t.Context(), p.from, id, sessionproc.None{})
 		require.NoError(t, err)
 		events.await(t, id, "bomb")
@@ -186,19 +192,19 @@ func TestAcceptance22_PanicInATimerIsContained(t *testing.T) {
 			started, err := p.from.Started(t.Context(), id)
 			return err == nil && !started
 		}, 2*time.Second, 5*time.Millisecond, "the session has ended")
-		require.Len(t, p.owner.log.with("the bomb went off"), before+1, "the panic is in the owner's log")
+		require.Len(t, p.owner().log.with("the bomb went off"), before+1, "the panic is in the owner's log")
 		requireCount(t, p, other, 1)
 	})
 }
 
 // TestLogsHoldNoSecrets looks at what the shared cluster has logged so far.
 func TestLogsHoldNoSecrets(t *testing.T) {
-	eachPlace(t, func(t *testing.T, p place) {
+	eachStillPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
 		_, err := crash.Call(t.Context(), p.from, id, "boom")
 		require.ErrorIs(t, err, sessionproc.ErrCrashed)
 		_ = p.from.Cast(t.Context(), p.startProbe(t), note.Name(), "the payload") // no number, so somebody has to complain
-		for _, n := range p.all {
+		for _, n := range p.all() {
 			require.Empty(t, n.log.with(id), fmt.Sprintf("%s has logged a session's ID", n.Slot()))
 			require.Empty(t, n.log.with("the payload"))
 		}

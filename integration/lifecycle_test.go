@@ -23,7 +23,8 @@ func TestAcceptance01_StartedIsFalseThenTrue(t *testing.T) {
 		require.False(t, started)
 
 		require.NoError(t, p.from.Start(t.Context(), id, sessionproc.StartOptions{Kind: counters.Name(), Arg: 7}))
-		for _, n := range p.all {
+		p.move(t)
+		for _, n := range p.all() {
 			started, err = n.Started(t.Context(), id)
 			require.NoError(t, err)
 			require.True(t, started, "as %s sees it", n.Slot())
@@ -35,6 +36,7 @@ func TestAcceptance01_StartedIsFalseThenTrue(t *testing.T) {
 func TestAcceptance02_TerminateEndsOnce(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
+		p.move(t)
 		require.NoError(t, p.from.Terminate(t.Context(), id))
 		events.await(t, id, "ended "+string(sessionproc.Terminated))
 		started, err := p.from.Started(t.Context(), id)
@@ -46,10 +48,10 @@ func TestAcceptance02_TerminateEndsOnce(t *testing.T) {
 
 func TestAcceptance03_StateIsKeptAndCastsGoBeforeCalls(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
-		requireCount(t, p, p.startCounter(t, 123), 123)
-
-		id := p.startCounter(t, 0)
+		kept, id := p.startCounter(t, 123), p.startCounter(t, 0)
 		require.NoError(t, addOne.Cast(t.Context(), p.from, id, sessionproc.None{}))
+		p.move(t)
+		requireCount(t, p, kept, 123)
 		requireCount(t, p, id, 1)
 	})
 }
@@ -58,6 +60,7 @@ func TestAcceptance03_UntypedRequestsDoTheSame(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startCounter(t, 5)
 		require.NoError(t, p.from.Cast(t.Context(), id, addOne.Name(), nil))
+		p.move(t)
 		var n int
 		require.NoError(t, p.from.Call(t.Context(), id, add.Name(), 10, &n))
 		require.Equal(t, 16, n)
@@ -69,6 +72,7 @@ func TestAcceptance04_DefaultKind(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.id(t)
 		require.NoError(t, p.from.Start(t.Context(), id, sessionproc.StartOptions{Arg: 5}))
+		p.move(t)
 		requireCount(t, p, id, 5)
 
 		id = p.id(t)
@@ -96,6 +100,7 @@ func TestAcceptance04_NoDefaultKindIsSaidClearly(t *testing.T) {
 func TestAcceptance05_SecondStartLeavesTheFirstAlone(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startCounter(t, 1)
+		p.move(t)
 		for what, err := range map[string]error{
 			"the same":        counters.Start(t.Context(), p.from, id, 1),
 			"another value":   counters.Start(t.Context(), p.from, id, 2),
@@ -128,7 +133,7 @@ func TestAcceptance06_ConcurrentStartsHaveOneWinner(t *testing.T) {
 		var wg sync.WaitGroup
 		gate := make(chan struct{})
 		for i := range 50 {
-			n := p.all[i%len(p.all)]
+			n := p.all()[i%len(p.all())]
 			wg.Go(func() {
 				<-gate
 				switch err := counters.Start(t.Context(), n, id, i+1); {
@@ -141,8 +146,10 @@ func TestAcceptance06_ConcurrentStartsHaveOneWinner(t *testing.T) {
 				}
 			})
 		}
+		moved := p.beginMove(t)
 		close(gate)
 		wg.Wait()
+		moved()
 		require.EqualValues(t, 1, won.Load())
 		require.EqualValues(t, 49, lost.Load())
 		require.Equal(t, 1, events.times(id, "started"), "the start function ran once")
@@ -172,6 +179,7 @@ func TestAcceptance07_FailedStartLeavesNothing(t *testing.T) {
 				require.False(t, started)
 
 				require.NoError(t, fragile.Start(t.Context(), p.from, id, "fine"))
+				p.move(t)
 				how, err := howMade.Call(t.Context(), p.from, id, sessionproc.None{})
 				require.NoError(t, err)
 				require.Equal(t, "fine", how)
@@ -183,38 +191,40 @@ func TestAcceptance07_FailedStartLeavesNothing(t *testing.T) {
 func TestAcceptance07_SlowStartDelaysNoOther(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		slow := p.id(t)
+		where, err := p.from.Where(slow)
+		require.NoError(t, err)
+		others := make([]string, 20)
+		for i := range others {
+			others[i] = p.id(t)
+			if i < 3 { // in the very same partition
+				for place, err := p.from.Where(others[i]); err == nil && place.Partition != where.Partition; place, err = p.from.Where(others[i]) {
+					others[i] = sessionproc.NewID()
+				}
+			}
+		}
 		done := make(chan error, 1)
 		go func() { done <- fragile.Start(t.Context(), p.from, slow, "slow") }()
 		time.Sleep(50 * time.Millisecond) // it has begun, or at worst the test is lenient
-		where, err := p.from.Where(slow)
-		require.NoError(t, err)
-
-		neighbours := 0
-		for i := range 20 {
-			id := p.id(t)
-			if i < 3 { // in the very same partition
-				for place, err := p.from.Where(id); err == nil && place.Partition != where.Partition; place, err = p.from.Where(id) {
-					id = sessionproc.NewID()
-				}
-				neighbours++
-			}
+		moved := p.beginMove(t)
+		for _, id := range others {
 			quickly(t, 400*time.Millisecond, func() {
 				require.NoError(t, fragile.Start(t.Context(), p.from, id, "fine"))
 			})
 		}
-		require.Equal(t, 3, neighbours)
 		select {
 		case <-done:
 			require.FailNow(t, "the slow start was over before the others had been tried")
 		default:
 		}
 		require.NoError(t, <-done)
+		moved()
 	})
 }
 
 func TestAcceptance08_SessionKnowsItsIDAndKind(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
+		p.move(t)
 		who, err := whoAmI.Call(t.Context(), p.from, id, sessionproc.None{})
 		require.NoError(t, err)
 		require.Equal(t, identity{ID: id, Kind: "probe", StartID: id, StartKind: "probe", Number: "none"}, who)
@@ -226,6 +236,7 @@ func TestAcceptance09_ExplicitZeroArgumentArrives(t *testing.T) {
 		zero := 0
 		id := p.id(t)
 		require.NoError(t, probes.Start(t.Context(), p.from, id, probeArg{Number: &zero}))
+		p.move(t)
 		who, err := whoAmI.Call(t.Context(), p.from, id, sessionproc.None{})
 		require.NoError(t, err)
 		require.Equal(t, "0", who.Number)

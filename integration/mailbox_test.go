@@ -17,6 +17,7 @@ func startTight(t *testing.T, p place, tokens tight) (id string, blocked chan er
 	t.Helper()
 	id = p.id(t)
 	require.NoError(t, tokens.kind.Start(t.Context(), p.from, id, sessionproc.None{}))
+	p.move(t)
 	t.Cleanup(func() { events.open(id) })
 	blocked = make(chan error, 1)
 	go func() {
@@ -108,6 +109,7 @@ func TestAcceptance16_CallsTryAgainUntilTheirContextEnds(t *testing.T) {
 func TestAcceptance17_TerminateTellsEveryWaitingCallerAtOnce(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
+		p.move(t)
 		t.Cleanup(func() { events.open(id) })
 		ends := make(chan error, 4)
 		go func() {
@@ -141,6 +143,7 @@ func TestAcceptance17_TerminateTellsEveryWaitingCallerAtOnce(t *testing.T) {
 func TestAcceptance17_TerminateEndsTheRunningHandlersContext(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
+		p.move(t)
 		done := make(chan error, 1)
 		go func() {
 			_, err := waitForEnd.Call(t.Context(), p.from, id, sessionproc.None{})
@@ -159,7 +162,7 @@ func TestAcceptance17_TerminateEndsTheRunningHandlersContext(t *testing.T) {
 // TestManyBigRepliesArriveAtOnce asks for more at once than the output of a
 // connection may hold: whoever reads gets it all.
 func TestManyBigRepliesArriveAtOnce(t *testing.T) {
-	eachPlace(t, func(t *testing.T, p place) {
+	eachStillPlace(t, func(t *testing.T, p place) {
 		const callers, size = 64, 1 << 20
 		errs := make(chan error, callers)
 		for range callers {

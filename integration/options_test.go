@@ -13,6 +13,7 @@ import (
 func TestAcceptance23_ReadOnlyCallsAnswer(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startCounter(t, 3)
+		p.move(t)
 		for range 3 {
 			requireCount(t, p, id, 3)
 		}
@@ -21,7 +22,7 @@ func TestAcceptance23_ReadOnlyCallsAnswer(t *testing.T) {
 
 func TestAcceptance23_NoTouchIsNoUse(t *testing.T) {
 	t.Parallel()
-	eachPlace(t, func(t *testing.T, p place) {
+	eachStillPlace(t, func(t *testing.T, p place) {
 		used, peeked := p.id(t), p.id(t)
 		for _, id := range []string{used, peeked} {
 			require.NoError(t, idlers.Start(t.Context(), p.from, id, sessionproc.None{}))
@@ -55,6 +56,7 @@ func TestAcceptance23_StartOnCallStartsWithTheZeroArgument(t *testing.T) {
 		id = p.id(t)
 		require.NoError(t, castUp.Cast(t.Context(), p.from, id, sessionproc.None{}))
 		require.NoError(t, castUp.Cast(t.Context(), p.from, id, sessionproc.None{}))
+		p.move(t)
 		n, err = lookUp.Call(t.Context(), p.from, id, sessionproc.None{})
 		require.NoError(t, err)
 		require.Equal(t, 12, n)
@@ -74,6 +76,7 @@ func TestAcceptance23_StartOnCallHeedsTheLimit(t *testing.T) {
 			_, err := callPair.Call(t.Context(), p.from, id, sessionproc.None{})
 			require.NoError(t, err)
 		}
+		p.move(t)
 		_, err := callPair.Call(t.Context(), p.from, ids[2], sessionproc.None{})
 		require.ErrorIs(t, err, sessionproc.ErrTooManySessions)
 		require.ErrorIs(t, pairs.Start(t.Context(), p.from, ids[2], sessionproc.None{}), sessionproc.ErrTooManySessions)

@@ -79,9 +79,7 @@ func (s *shop) visitor() (id string, cookie *http.Cookie) {
 	s.t.Helper()
 	for range 1000 {
 		id, cookie = s.get("/", nil)
-		where, err := s.p.from.Where(id)
-		require.NoError(s.t, err)
-		if where.Owner.Slot == s.p.owner.Slot() {
+		if s.p.owns(s.t, id) {
 			return id, cookie
 		}
 	}
@@ -108,7 +106,10 @@ func TestAcceptance37_CookieCarriesTheSession(t *testing.T) {
 			n, _ := s.get("/count", cookie)
 			require.Equal(t, fmt.Sprint(want), n)
 		}
+		p.move(t)
 		requireCount(t, p, id, 3)
+		n, _ := s.get("/count", cookie)
+		require.Equal(t, "4", n)
 
 		_, cleared := s.get("/leave", cookie)
 		require.Negative(t, cleared.MaxAge)
@@ -128,6 +129,7 @@ func TestAcceptance37_ForeignCookiesReachNoSession(t *testing.T) {
 		require.NoError(t, err)
 		defer func() { require.NoError(t, p.from.Terminate(t.Context(), "user_42")) }()
 
+		p.move(t)
 		for what, value := range map[string]string{
 			"unsigned":           victim,
 			"chosen":             "user_42",
@@ -142,6 +144,7 @@ func TestAcceptance37_ForeignCookiesReachNoSession(t *testing.T) {
 			require.NotNil(t, set, what)
 			require.NotContains(t, set.Value, victim, what)
 			require.NotContains(t, set.Value, "user_42", what)
+			s.get("/leave", set)
 		}
 		requireCount(t, p, victim, 100)
 		requireCount(t, p, "user_42", 100)

@@ -42,7 +42,7 @@ func (k *kindCore) decodeState(schema int, b []byte) (state any, unknown []byte,
 		return nil, nil, fmt.Errorf("%w: it has schema %d, and %d is the highest that is known here", ErrUnsupported, schema, k.cfg.Schema)
 	case schema < k.cfg.Schema && k.cfg.Migrate != nil:
 		if b, err = k.cfg.Migrate(schema, b); err != nil {
-			return nil, nil, fmt.Errorf("Migrate from schema %d: %w", schema, err)
+			return nil, nil, fmt.Errorf("its migration from schema %d: %w", schema, err)
 		}
 	}
 	state = k.maker.blank()

@@ -331,6 +331,28 @@ func TestTimersTravel(t *testing.T) {
 	})
 }
 
+// The time without use goes on at the other node, and the move is no use.
+func TestIdleTimeTravels(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cfg := sessionproc.KindConfig{IdleTimeout: 10 * time.Second}
+		a, b := newLocal(t, release(cartV1{}, cfg)), newLocal(t, release(cartV1{}, cfg))
+		for _, id := range []string{"used", "unused"} {
+			require.NoError(t, carts.Start(t.Context(), a, id, sessionproc.None{}))
+		}
+		time.Sleep(6 * time.Second)
+		lookAt(t, a, "used")
+		travel(t, a, b, "used")
+		travel(t, a, b, "unused")
+		time.Sleep(3 * time.Second)
+		require.Equal(t, 2, b.table.Len())
+		time.Sleep(3 * time.Second)
+		require.Equal(t, 1, b.table.Len())
+		require.False(t, b.started(t, "unused"))
+		time.Sleep(6 * time.Second)
+		require.Zero(t, b.table.Len())
+	})
+}
+
 // A session that cannot move ends, after its present handler.
 func TestOnMoveEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
