@@ -1,6 +1,7 @@
 package sessionproc
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -9,8 +10,9 @@ import (
 // ContractPart is one of the types by which a kind meets other releases of
 // itself: what travels between nodes. It serves package nodetest.
 type ContractPart struct {
-	Name string // "state", "argument", "add.request", "add.reply", "clear.message"
-	Type reflect.Type
+	Name   string // "state", "argument", "add.request", "add.reply", "clear.message"
+	Type   reflect.Type
+	Schema int // KindConfig.Schema, of the state only
 }
 
 // Contract returns all parts of a kind, the state first, then by name, and
@@ -18,14 +20,28 @@ type ContractPart struct {
 // the kind to a node.
 func Contract(k AnyKind) ([]ContractPart, error) {
 	core := k.core()
-	parts := []ContractPart{{"argument", core.argument}}
+	parts := []ContractPart{{Name: "argument", Type: core.argument}}
 	for name, b := range core.byName {
 		if b.op == OpCast {
-			parts = append(parts, ContractPart{name + ".message", b.types[0]})
+			parts = append(parts, ContractPart{Name: name + ".message", Type: b.types[0]})
 		} else {
-			parts = append(parts, ContractPart{name + ".request", b.types[0]}, ContractPart{name + ".reply", b.types[1]})
+			parts = append(parts, ContractPart{Name: name + ".request", Type: b.types[0]},
+				ContractPart{Name: name + ".reply", Type: b.types[1]})
 		}
 	}
 	slices.SortFunc(parts, func(a, b ContractPart) int { return strings.Compare(a.Name, b.Name) })
-	return append([]ContractPart{{"state", core.state}}, parts...), core.fault(nil)
+	return append([]ContractPart{{Name: "state", Type: core.state, Schema: core.cfg.Schema}}, parts...), core.fault(nil)
+}
+
+// RestoreState makes a state, a pointer, of an encoded one of the given schema,
+// as a node does that a session of the kind moves to. It serves package
+// nodetest.
+func RestoreState(k AnyKind, schema int, coded []byte) (state any, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("its decoding panicked: %v", cause)
+		}
+	}()
+	state, _, err = k.core().decodeState(schema, coded)
+	return state, err
 }

@@ -45,6 +45,39 @@
 // as maps by field name, so that fields can be added and taken away between
 // releases.
 //
+// # States move
+//
+// When nodes come and go, sessions move between them, and callers do not notice:
+// calls wait or are sent on, the order is kept. With a session travel its ID,
+// kind, incarnation and state, the casts that wait in its mailbox, its timers
+// with the time that they have left, and the time since it was used last. Calls
+// that wait do not: their callers' nodes send them to where the session is now.
+//
+// So a state is plain data, at most MaxState bytes of it (64 MiB) when it is
+// encoded. It travels as msgpack, a struct as a map by field name. What that
+// would lose in silence (functions, channels, interfaces, unexported fields)
+// node.Start refuses, unless the field has the tag `msgpack:"-"`: then it is zero
+// after a move. A state may code itself instead:
+//
+//	MarshalState() ([]byte, error)
+//	UnmarshalState([]byte) error
+//
+// Nodes of two releases work beside each other. A field that only one of them
+// has needs no care: a node keeps the fields of a state that its type does not
+// have, and writes them again when the session moves on, so that a rollback
+// loses nothing. This is so for the fields of the state itself, not for those of
+// structs in it, nor for states that code themselves. A change that an earlier
+// release must not see raises KindConfig.Schema, and KindConfig.Migrate brings
+// older states up.
+//
+// A session stays where it is, and is called there from everywhere, if the other
+// node cannot have it: if it was not given the kind or a handler of a waiting
+// cast or timer, has a lower schema, has its MaxSessions already, or if coding or
+// migrating the state fails or panics. Both nodes log why.
+//
+// A session that holds what cannot move, such as a socket, is of a kind with
+// KindConfig.OnMove End: it ends where others move.
+//
 // # Errors
 //
 // Failed operations return an *OpError. errors.Is finds the errors of this

@@ -49,6 +49,9 @@ func updating() bool {
 // Commit the files, and never change one: they are what nodes of earlier
 // releases send. Delete one when no node runs its release any more.
 //
+// The files of states name the KindConfig.Schema that is not 0, as in
+// state.schema-2-001.golden: those of earlier schemas must pass Migrate.
+//
 // The kind is not used up: it may still be given to a node.
 func CheckKind(t testing.TB, kind sessionproc.AnyKind, samples []any, goldenDir string) {
 	t.Helper()
@@ -57,7 +60,7 @@ func CheckKind(t testing.TB, kind sessionproc.AnyKind, samples []any, goldenDir 
 		t.Errorf("nodetest: node.Start would refuse the kind: %v", err)
 		return
 	}
-	files := newGoldens(goldenDir, kind.Name())
+	files := newGoldens(goldenDir, kind)
 	sampled := map[reflect.Type]bool{}
 	for _, sample := range samples {
 		v := reflect.ValueOf(sample)

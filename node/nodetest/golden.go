@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -20,18 +21,23 @@ const goldenExt = ".golden"
 
 // goldens are the golden files of one kind.
 type goldens struct {
-	dir string
-	err error               // reading them
-	of  map[string][]golden // by the name of the part
+	kind sessionproc.AnyKind
+	dir  string
+	err  error               // reading them
+	of   map[string][]golden // by the name of the part
 }
 
 type golden struct {
-	path  string
-	coded []byte
+	path   string
+	schema int // of a state
+	coded  []byte
 }
 
-func newGoldens(dir, kind string) *goldens {
-	g := &goldens{dir: filepath.Join(dir, url.PathEscape(kind)), of: map[string][]golden{}}
+// schemaMark comes between the name of a part and its schema, if that is not 0.
+const schemaMark = ".schema-"
+
+func newGoldens(dir string, kind sessionproc.AnyKind) *goldens {
+	g := &goldens{kind: kind, dir: filepath.Join(dir, url.PathEscape(kind.Name())), of: map[string][]golden{}}
 	var paths []string
 	if paths, g.err = filepath.Glob(filepath.Join(escapeGlob(g.dir), "*"+goldenExt)); g.err != nil {
 		return g
@@ -47,11 +53,17 @@ func newGoldens(dir, kind string) *goldens {
 		if i := strings.LastIndexByte(stem, '-'); i >= 0 {
 			stem = stem[:i]
 		}
+		schema := 0
+		if before, after, ok := strings.Cut(stem, schemaMark); ok {
+			if n, err := strconv.Atoi(after); err == nil {
+				stem, schema = before, n
+			}
+		}
 		part, err := url.PathUnescape(stem)
 		if err != nil {
 			part = stem
 		}
-		g.of[part] = append(g.of[part], golden{path, coded})
+		g.of[part] = append(g.of[part], golden{path, schema, coded})
 	}
 	return g
 }
@@ -64,7 +76,7 @@ func escapeGlob(path string) string {
 // hold sees to it that a file has a sample's encoding.
 func (g *goldens) hold(p sessionproc.ContractPart, coded []byte, write bool) error {
 	for _, have := range g.of[p.Name] {
-		if sameBytes(p, have.coded, coded) {
+		if have.schema == p.Schema && sameBytes(p, have.coded, coded) {
 			return nil
 		}
 	}
@@ -74,8 +86,12 @@ func (g *goldens) hold(p sessionproc.ContractPart, coded []byte, write bool) err
 	if err := os.MkdirAll(g.dir, 0o755); err != nil {
 		return err
 	}
+	stem := url.PathEscape(p.Name)
+	if p.Schema > 0 {
+		stem += schemaMark + strconv.Itoa(p.Schema)
+	}
 	for number := 1; ; number++ {
-		path := filepath.Join(g.dir, fmt.Sprintf("%s-%03d%s", url.PathEscape(p.Name), number, goldenExt))
+		path := filepath.Join(g.dir, fmt.Sprintf("%s-%03d%s", stem, number, goldenExt))
 		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 		if os.IsExist(err) {
 			continue
@@ -84,7 +100,7 @@ func (g *goldens) hold(p sessionproc.ContractPart, coded []byte, write bool) err
 			return err
 		}
 		_, err = f.Write(coded)
-		g.of[p.Name] = append(g.of[p.Name], golden{path, coded})
+		g.of[p.Name] = append(g.of[p.Name], golden{path, p.Schema, coded})
 		return errors.Join(err, f.Close())
 	}
 }
@@ -112,7 +128,7 @@ func (g *goldens) check(parts []sessionproc.ContractPart) (faults []error) {
 		for _, f := range files {
 			if i < 0 {
 				faults = append(faults, fmt.Errorf("%s: the kind has no %s any more, and nodes of an earlier release still send it", f.path, name))
-			} else if err := understood(parts[i], f.coded); err != nil {
+			} else if err := g.understood(parts[i], f); err != nil {
 				faults = append(faults, fmt.Errorf("%s: %w", f.path, err))
 			}
 		}
@@ -121,8 +137,18 @@ func (g *goldens) check(parts []sessionproc.ContractPart) (faults []error) {
 	return faults
 }
 
-// understood checks that nothing is lost of what an earlier release wrote.
-func understood(p sessionproc.ContractPart, coded []byte) error {
+// understood checks that nothing is lost of what an earlier release wrote. What
+// becomes of a state of an earlier schema is the affair of Migrate.
+func (g *goldens) understood(p sessionproc.ContractPart, f golden) error {
+	coded := f.coded
+	if f.schema != p.Schema {
+		state, err := sessionproc.RestoreState(g.kind, f.schema, coded)
+		if err != nil {
+			return fmt.Errorf("a state of schema %d does not become one of schema %d: %w", f.schema, p.Schema, err)
+		}
+		_, err = roundTrip(p, reflect.ValueOf(state).Elem())
+		return err
+	}
 	v, err := decode(p, coded)
 	if err != nil {
 		return fmt.Errorf("it does not decode any more: %w", err)

@@ -1,0 +1,50 @@
+package nodetest_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+type ticketV1 struct{ Seat string }
+
+type ticketV2 struct{ Seats []string }
+
+func tickets[S any](cfg sessionproc.KindConfig) sessionproc.AnyKind {
+	return sessionproc.NewKind(sessionproc.KindOf[sessionproc.None]("ticket"),
+		func(context.Context, sessionproc.None) (*S, error) { return new(S), nil }, cfg)
+}
+
+// States of earlier schemas have to pass Migrate.
+func TestCheckKindMigratesStatesOfEarlierSchemas(t *testing.T) {
+	dir := t.TempDir()
+	v1 := ticketV1{Seat: "4A"}
+	require.Empty(t, check(t, tickets[ticketV1](sessionproc.KindConfig{}), dir, true, v1))
+	require.Empty(t, check(t, tickets[ticketV1](sessionproc.KindConfig{Schema: 1}), dir, true, v1))
+	for _, name := range []string{"state-001.golden", "state.schema-1-001.golden"} {
+		_, err := os.Stat(filepath.Join(dir, "ticket", name))
+		require.NoError(t, err)
+	}
+
+	migrate := sessionproc.MigrateFrom(func(from int, old ticketV1) (*ticketV2, error) {
+		if from < 1 {
+			return nil, errors.New("too old")
+		}
+		return &ticketV2{Seats: []string{old.Seat}}, nil
+	})
+	v2 := ticketV2{Seats: []string{"4A"}}
+	complaint := check(t, tickets[ticketV2](sessionproc.KindConfig{Schema: 2, Migrate: migrate}), dir, true, v2)
+	require.Contains(t, complaint, "too old")
+	require.NotContains(t, complaint, "schema-1")
+	require.NoError(t, os.Remove(filepath.Join(dir, "ticket", "state-001.golden")))
+	require.Empty(t, check(t, tickets[ticketV2](sessionproc.KindConfig{Schema: 2, Migrate: migrate}), dir, false, v2))
+
+	require.Contains(t, check(t, tickets[ticketV1](sessionproc.KindConfig{Schema: 1}), dir, false, v1), "schema 2",
+		"a rollback to a lower schema")
+}
