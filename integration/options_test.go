@@ -23,6 +23,7 @@ func TestAcceptance23_ReadOnlyCallsAnswer(t *testing.T) {
 func TestAcceptance23_NoTouchIsNoUse(t *testing.T) {
 	t.Parallel()
 	eachStillPlace(t, func(t *testing.T, p place) {
+		t.Parallel()
 		used, peeked := p.id(t), p.id(t)
 		for _, id := range []string{used, peeked} {
 			require.NoError(t, idlers.Start(t.Context(), p.from, id, sessionproc.None{}))
