@@ -98,6 +98,13 @@ type Config struct {
 	// Default 64 MiB.
 	HandoffBytesPerSecond int
 
+	// Quorum is how many members, itself among them, a node must see to answer
+	// for its sessions: below it requests get sessionproc.ErrNoQuorum, nothing
+	// runs, and state waits in memory until enough are seen. With more than half
+	// of the cluster's size at most one side of a partition answers, once the
+	// members know of it. Equal on all nodes. Default 0: each side answers.
+	Quorum int
+
 	// Ring holds the settings of consistent hashing. They must be equal on all
 	// nodes of a cluster, and changing them needs a full stop of the cluster.
 	// Default 1021 partitions, 100 virtual nodes, load 1.25.
@@ -162,6 +169,9 @@ func (cfg Config) withDefaults() (Config, error) {
 		if *n.value == 0 {
 			*n.value = n.standard
 		}
+	}
+	if cfg.Quorum < 0 {
+		return cfg, fmt.Errorf("negative Config.Quorum (%d)", cfg.Quorum)
 	}
 	if cfg.HandoffMemory < 0 {
 		return cfg, fmt.Errorf("negative Config.HandoffMemory (%d)", cfg.HandoffMemory)

@@ -47,7 +47,8 @@ type driver struct {
 	lanes     map[string]*lane
 	routes    *routes
 	former    map[string]former
-	asked     map[int]pace // partitions whose sessions stay elsewhere
+	returned  map[string]time.Time // when members came back that had been put out
+	asked     map[int]pace         // partitions whose sessions stay elsewhere
 	evicted   map[string]bool
 	later     []func() // to be called after mu is unlocked
 	abandoned bool     // the deadline of a leave has come
@@ -82,7 +83,7 @@ const (
 
 func newDriver(n *Node, partitions int) *driver {
 	d := &driver{n: n, inbox: make(chan letter, 1024), kick: make(chan struct{}, 1),
-		again: make(chan struct{}, 1), parts: make([]driven, partitions), lanes: map[string]*lane{}, former: map[string]former{}, asked: map[int]pace{}}
+		again: make(chan struct{}, 1), parts: make([]driven, partitions), lanes: map[string]*lane{}, former: map[string]former{}, returned: map[string]time.Time{}, asked: map[int]pace{}}
 	d.addrs.Store(&map[string]string{})
 	d.rate = rate.NewLimiter(rate.Limit(n.cfg.HandoffBytesPerSecond), max(n.cfg.HandoffBytesPerSecond/20, transport.MaxChunk))
 	d.ctx, d.cancel = context.WithCancel(context.Background())
@@ -224,12 +225,20 @@ func (d *driver) missLocked(last, next *cluster.View) {
 		d.former[m.Name()] = f
 	}
 	for _, m := range next.Members {
-		delete(d.former, m.Name())
+		if _, was := d.former[m.Name()]; was {
+			delete(d.former, m.Name())
+			d.returned[m.Name()] = time.Now()
+		}
 	}
 }
 
 // ageLocked lets dead members go, and reports whether the view has changed.
 func (d *driver) ageLocked() (changed bool) {
+	for name, back := range d.returned {
+		if time.Since(back) > formerFor {
+			delete(d.returned, name)
+		}
+	}
 	for name, f := range d.former {
 		switch age := time.Since(f.since); {
 		case age > formerFor && !d.evicted[name]:
@@ -251,7 +260,7 @@ func (d *driver) viewLocked() {
 	}
 	r := d.routes
 	addrs := map[string]string{}
-	var v ownership.View
+	v := ownership.View{NoQuorum: !d.n.standing.hasQuorum()}
 	for _, m := range r.view.Members {
 		addrs[m.Name()] = m.Addr
 		level := ownership.Serving

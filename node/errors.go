@@ -34,6 +34,7 @@ const (
 	codeCanceled       = 35
 	codeNotOwner       = 36 // extra: the address of the owner, "" if unknown
 	codeMoving         = 37 // it is on its way: ask again
+	codeNoQuorum       = 38
 )
 
 // codes pairs sentinels with their codes.
@@ -57,6 +58,7 @@ var codes = []struct {
 	{sessionproc.ErrUnavailable, codeUnavailable},
 	{sessionproc.ErrUnsupported, codeUnsupported},
 	{sessionproc.ErrClosed, codeClosed},
+	{sessionproc.ErrNoQuorum, codeNoQuorum},
 	{context.DeadlineExceeded, codeDeadline},
 	{context.Canceled, codeCanceled},
 }

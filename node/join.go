@@ -19,10 +19,11 @@ import (
 // What members ask one another, those that join the first two. The answer is a
 // list of names.
 const (
-	helloReach   = 0 // do you see me, and can you reach me? Who was put out?
-	helloWelcome = 1 // I serve: whom do you see, me among them?
-	helloAlive   = 2 // are you there? What kinds do you take?
-	helloEvict   = 3 // the member whose name follows is put out
+	helloReach    = 0 // do you see me, and can you reach me? Who was put out?
+	helloWelcome  = 1 // I serve: whom do you see, me among them?
+	helloAlive    = 2 // are you there? What kinds do you take?
+	helloEvict    = 3 // the member whose name follows is put out
+	helloStanding = 4 // and for how many milliseconds: I stood still, how do I stand?
 )
 
 const (
@@ -161,6 +162,12 @@ func (d *driver) greet(c *transport.Call) {
 	name, question := c.Peer, byte(math.MaxUint8)
 	if len(c.Payload) > 0 {
 		question = c.Payload[0]
+	}
+	if question == helloStanding {
+		r := wire.NewReader(c.Payload[1:])
+		gap := time.Duration(min(r.Uint(), uint64(formerFor.Milliseconds()))) * time.Millisecond
+		c.Reply(0, wire.AppendUint(nil, d.standingOf(name, gap)))
+		return
 	}
 	d.mu.RLock()
 	defer d.mu.RUnlock()

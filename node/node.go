@@ -27,6 +27,7 @@ type Node struct {
 	table     *sessionproc.Table
 	overload  overload
 	driver    *driver
+	standing  standing
 
 	routes   atomic.Pointer[routes]
 	mu       sync.Mutex    // guards changes of routes
@@ -76,6 +77,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	}
 	n.routes.Store(nobody)
 	n.driver = newDriver(n, nobody.ring.Partitions())
+	n.standing.n, n.standing.stood = n, make(chan struct{}, 1)
 	if n.endpoint, err = newEndpoint(ctx, n.endpointConfig()); err != nil {
 		return err
 	}
@@ -84,6 +86,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	if n.table, err = n.newTable(nobody.ring.Partitions()); err != nil {
 		return err
 	}
+	n.standing.begin(n.table)
 	n.transport, err = transport.New(transport.Config{
 		Dial: n.endpoint.Dial, Handshake: n.endpoint.Handshake(), Handler: &server{n},
 		MaxFrame: n.cfg.MaxFrame, MaxInflight: n.cfg.MaxInflight, Logger: n.log,
@@ -100,6 +103,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	if err := n.checkSlot(); err != nil {
 		return err
 	}
+	n.driver.wait.Go(func() { n.standing.watch(n.driver.ctx) })
 	n.reroute(n.cluster.View())
 	n.follows = true
 	go n.follow()
@@ -118,7 +122,7 @@ func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 		Node: n.self.Slot, Partitions: partitions, Boot: uint64(n.self.Boot), Kinds: n.cfg.Kinds, DefaultKind: n.cfg.DefaultKind,
 		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,
 		MaxMessage: n.cfg.MaxFrame - headerRoom,
-		Cluster:    n, Gate: n.driver, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
+		Cluster:    n, Gate: n.driver, OnStall: n.standing.stall, StallAfter: stallAfter, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
 	})
 }
 
@@ -176,6 +180,8 @@ func (n *Node) Ready() error {
 		return errDrains
 	case n.cluster.Alone():
 		return errAlone
+	case !n.standing.hasQuorum():
+		return sessionproc.ErrNoQuorum
 	}
 	return nil
 }

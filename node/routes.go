@@ -83,6 +83,7 @@ func (n *Node) reroute(view *cluster.View) {
 		return
 	}
 	n.routes.Store(next)
+	n.standing.count(view)
 	n.driver.look(next)
 	n.mu.Unlock()
 	n.forgetPeers(last, next)

@@ -44,6 +44,9 @@ var (
 	// ErrUnavailable: the owner could not be reached before ctx ended, or no
 	// member owns the session at this moment.
 	ErrUnavailable = errors.New("session unavailable")
+	// ErrNoQuorum: the owner sees fewer members than its cluster's quorum and
+	// answers nothing. The request surely did not run.
+	ErrNoQuorum = errors.New("no quorum")
 	// ErrUnsupported: the peer is of another release and does not know
 	// something that the request depends on.
 	ErrUnsupported = errors.New("not supported by the peer's release")

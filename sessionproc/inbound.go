@@ -124,6 +124,9 @@ func (t *Table) serveCast(part int, in *Inbound) {
 
 // resolveNamed is resolve for a request that has names and no token.
 func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
+	if why := t.PausedBy(); why != nil {
+		return nil, why
+	}
 	p := t.find(part, in.ID)
 	if p == nil {
 		var err error

@@ -145,6 +145,9 @@ func (p *process) next() (e *envelope, end bool) {
 		p.running = false
 		p.mu.Unlock()
 		return nil, false
+	case p.holdLocked():
+		p.mu.Unlock()
+		return nil, false
 	}
 	e = p.head
 	p.head = e.next
@@ -180,6 +183,7 @@ func (p *process) run() {
 			p.crashed(recover()) // nil: runtime.Goexit
 		}
 	}()
+	p.table.notice()
 	since := time.Time{}
 	for n := 1; ; n++ {
 		e, end := p.next()

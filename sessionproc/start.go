@@ -185,6 +185,9 @@ func (t *Table) kindName(name string) string {
 // insert puts a new session into the table, or returns the one that is there.
 // Existence comes before all limits.
 func (t *Table) insert(s *starter) (p *process, inserted bool, err error) {
+	if why := t.PausedBy(); why != nil {
+		return nil, false, why
+	}
 	if t.cfg.Gate == nil {
 		return t.insertHere(s)
 	}

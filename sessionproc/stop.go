@@ -221,6 +221,9 @@ func newReference() string {
 // cannot be started anew. It does not block.
 func (t *Table) terminate(part int, id string, answer func(err error)) {
 	p, err := t.look(part, id)
+	if why := t.PausedBy(); why != nil {
+		err = why
+	}
 	if err != nil {
 		answer(err)
 		return

@@ -24,9 +24,15 @@ type TableConfig struct {
 	MaxMessage  int    // bytes of an encoded request or reply; 0: no bound
 	Cluster     Caller // for Session.Cluster
 	Gate        Gate   // nil: every session may be here
-	Logger      *slog.Logger
-	Inject      func(context.Context) []byte
-	Extract     func(context.Context, []byte) context.Context
+	// OnStall is called after the whole process has stood still for more than
+	// StallAfter (a paused virtual machine, SIGSTOP), before another message is
+	// handled, maybe more than once and concurrently. It must not block; it may
+	// Pause.
+	OnStall    func(gap time.Duration)
+	StallAfter time.Duration
+	Logger     *slog.Logger
+	Inject     func(context.Context) []byte
+	Extract    func(context.Context, []byte) context.Context
 }
 
 // Table holds the sessions that live on one node. It serves package node, which
@@ -38,6 +44,7 @@ type Table struct {
 	parts   []partition
 	workers workers
 	clock   clock
+	pause   pause
 	starts  starts
 	stacks  stacks // of handlers that hold up a move
 	born    atomic.Uint64
@@ -98,6 +105,9 @@ func (t *Table) Deliver(ctx context.Context, part int, id string, m Message) err
 // started reports whether session id is there and its start function has
 // returned.
 func (t *Table) started(part int, id string) (bool, error) {
+	if why := t.PausedBy(); why != nil {
+		return false, why
+	}
 	p, err := t.look(part, id)
 	if err == ErrNotFound {
 		return false, nil
@@ -162,6 +172,9 @@ func (t *Table) find(part int, id string) *process {
 
 // resolve finds the session and the handler for a message of a token.
 func (t *Table) resolve(part int, id string, tok *token, op Op) (*process, *binding, error) {
+	if why := t.PausedBy(); why != nil {
+		return nil, nil, why
+	}
 	p := t.find(part, id)
 	if p == nil {
 		var err error
@@ -206,9 +219,12 @@ func (t *Table) loop() {
 		case <-t.quit:
 			return
 		}
+		t.notice()
 		t.clock.advance()
 		t.workers.reap()
-		sweep.step(t)
+		if t.PausedBy() == nil {
+			sweep.step(t)
+		}
 	}
 }
 

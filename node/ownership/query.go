@@ -81,8 +81,9 @@ func (m *Machine) Stays(p int) []Stay {
 	return stays
 }
 
-// Ready reports whether joining is over: this node may claim.
-func (m *Machine) Ready() bool { return m.claims }
+// Ready reports whether joining is over: this node may claim, if it sees enough
+// members.
+func (m *Machine) Ready() bool { return m.join.over }
 
 // Present returns the members that are asked, itself among them if it is not
 // joining: what a Welcome and a Hello are about. The slice is new.

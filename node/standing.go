@@ -1,0 +1,223 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
+	"github.com/sessionproc/sessionproc/transport/wire"
+)
+
+// standing is whether this node may answer for its sessions. It may not while
+// it sees too few members, nor after its process has stood still for so long
+// that others may have put it out: then until it knows what they did.
+type standing struct {
+	n     *Node
+	stood chan struct{} // cap 1: the process has stood still
+
+	mu    sync.Mutex    // guards all below, and that the table is paused accordingly
+	gap   time.Duration // how long, until it is known what happened meanwhile
+	few   bool          // fewer members than Config.Quorum
+	table *sessionproc.Table
+}
+
+const (
+	stallAfter    = time.Second // the others need longer to put a member out
+	standingPause = 20 * time.Millisecond
+	standingTime  = 15 * time.Second // for the others to answer, and to hand over what they took
+)
+
+// What a member says of one that asks how it stands.
+const (
+	standsAsEver  = iota // it was seen all the time
+	standsAgain          // it was put out and came back; nothing is left here that is its
+	standsNotYet         // something is, or it is not seen
+	standingTypes        // later releases may know more
+)
+
+// begin has the standing pause a table from now on.
+func (s *standing) begin(t *sessionproc.Table) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.table = t
+	s.applyLocked()
+}
+
+func (s *standing) applyLocked() {
+	switch {
+	case s.table == nil:
+	case s.few:
+		s.table.Pause(sessionproc.ErrNoQuorum)
+	case s.gap > 0:
+		s.table.Pause(errMoving)
+	case s.table.PausedBy() != nil:
+		s.table.Unpause()
+	}
+}
+
+// stall notes that the process has stood still.
+func (s *standing) stall(gap time.Duration) {
+	s.mu.Lock()
+	s.gap = max(s.gap, gap)
+	s.applyLocked()
+	s.mu.Unlock()
+	signal(s.stood)
+}
+
+// count looks whether a view has enough members, and reports a change.
+func (s *standing) count(v *cluster.View) {
+	quorum := s.n.cfg.Quorum
+	if quorum == 0 {
+		return
+	}
+	seen := 0
+	for _, m := range v.Members {
+		if m.State != cluster.Joining {
+			seen++
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	few := seen < quorum
+	if few == s.few {
+		return
+	}
+	s.few = few
+	s.applyLocked()
+	if few {
+		s.n.log.Warn("too few members: this node answers no more", "members", seen, "quorum", quorum)
+	} else {
+		s.n.log.Info("enough members: this node answers", "members", seen, "quorum", quorum)
+	}
+}
+
+func (s *standing) hasQuorum() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.few
+}
+
+// watch finds out what happened while the process stood still, until ctx ends.
+func (s *standing) watch(ctx context.Context) {
+	for {
+		select {
+		case <-s.stood:
+		case <-ctx.Done():
+			return
+		}
+		s.mu.Lock()
+		gap := s.gap
+		s.mu.Unlock()
+		s.n.log.Warn("this process stood still: its sessions wait until the other members have said how it stands", "for", gap)
+		begun := time.Now()
+		within, cancel := context.WithTimeout(ctx, standingTime)
+		stands := s.n.stands(within, gap)
+		for !stands && pause(within, standingPause) {
+			stands = s.n.stands(within, gap)
+		}
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		s.mu.Lock()
+		again := s.gap > gap // it stood still once more
+		if !again {
+			s.gap = 0
+			s.applyLocked()
+		}
+		s.mu.Unlock()
+		switch {
+		case again:
+			signal(s.stood)
+		case stands:
+			s.n.log.Info("sessions work on", "after", time.Since(begun))
+		default:
+			s.n.log.Error("sessions work on, though no other member has said how this one stands", "after", time.Since(begun))
+		}
+	}
+}
+
+// stands asks all members. One that has seen this node all the time is enough:
+// without it nobody can have taken anything. Else all have to be done with
+// handing over what they took.
+func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
+	var others []cluster.Member
+	for _, m := range n.cluster.View().Members {
+		if m.Name() != n.self.Name() && m.State != cluster.Joining {
+			others = append(others, m)
+		}
+	}
+	answers := make(chan uint64, len(others))
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	for _, m := range others {
+		n.driver.wait.Go(func() {
+			answer, err := n.askStanding(ctx, m, gap)
+			if err != nil {
+				n.log.Debug("a member does not say how this one stands", "peer", m.Name(), "err", err)
+				answer = standsNotYet
+			}
+			answers <- answer
+		})
+	}
+	all := true
+	for range others {
+		switch <-answers {
+		case standsAsEver:
+			return true
+		case standsAgain:
+		default:
+			all = false
+		}
+	}
+	return all
+}
+
+func (n *Node) askStanding(ctx context.Context, m cluster.Member, gap time.Duration) (uint64, error) {
+	payload := wire.AppendUint([]byte{helloStanding}, uint64(gap.Milliseconds()))
+	reply, err := n.transport.Peer(m.Addr).Call(ctx, &transport.Request{Flags: opHello, Payload: payload})
+	if err != nil {
+		return 0, err
+	}
+	defer reply.Release()
+	r := wire.NewReader(reply.Payload)
+	answer := r.Uint()
+	if r.Err() == nil && answer >= standingTypes {
+		return 0, fmt.Errorf("answer %d is unknown to this release", answer)
+	}
+	return answer, r.Err()
+}
+
+// standingOf says how another member stands that stood still for so long.
+func (d *driver) standingOf(member string, gap time.Duration) uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if back, ok := d.returned[member]; d.routes == nil || !d.sees(member) || d.former[member].addr != "" {
+		return standsNotYet
+	} else if !ok || time.Since(back) > gap+standingTime {
+		return standsAsEver
+	}
+	for part, owner := range d.routes.owners {
+		if owner == nil || owner.Name() != member {
+			continue
+		}
+		d.countLocked(part)
+		if pt := &d.parts[part]; pt.counted || len(pt.sealed) > 0 || d.m.Holds(part) {
+			return standsNotYet
+		}
+	}
+	return standsAgain
+}
+
+func (d *driver) sees(member string) bool {
+	for _, m := range d.routes.view.Members {
+		if m.Name() == member {
+			return true
+		}
+	}
+	return false
+}

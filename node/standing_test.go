@@ -1,0 +1,114 @@
+package node_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodetest"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+func tallyCluster(t *testing.T, nodes int, tune func(cfg *node.Config)) *nodetest.Cluster {
+	return nodetest.Start(t, nodetest.Config{Nodes: nodes,
+		Kinds: []nodetest.KindFunc{func() sessionproc.AnyKind { return newTallies(nil) }},
+		Tune: func(_ int, cfg *node.Config) {
+			if tune != nil {
+				tune(cfg)
+			}
+		}})
+}
+
+// idAt makes an ID that node i owns.
+func idAt(c *nodetest.Cluster, i int) string {
+	for {
+		if id := sessionproc.NewID(); c.Owner(id) == i {
+			return id
+		}
+	}
+}
+
+// One of three nodes is cut off: it answers nothing, and says why; its state waits
+// and is there again afterwards.
+func TestQuorumTheMinorityAnswersNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := tallyCluster(t, 3, func(cfg *node.Config) { cfg.Quorum = 2 })
+		id := idAt(c, 2)
+		require.NoError(t, tallies.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
+		_, err := count.Call(t.Context(), c.Caller(), id, 7)
+		require.NoError(t, err)
+		c.Isolate(2)
+		c.Settle()
+		require.ErrorIs(t, c.Node(2).Ready(), sessionproc.ErrNoQuorum)
+		_, err = count.Call(t.Context(), c.Node(2), id, 1)
+		require.ErrorIs(t, err, sessionproc.ErrNoQuorum)
+		require.False(t, sessionproc.MaybeExecuted(err))
+		require.ErrorIs(t, note.Cast(t.Context(), c.Node(2), id, 1), sessionproc.ErrNoQuorum)
+		require.ErrorIs(t, tallies.Start(t.Context(), c.Node(2), "another", sessionproc.None{}), sessionproc.ErrNoQuorum)
+		_, err = c.Node(2).Started(t.Context(), id)
+		require.ErrorIs(t, err, sessionproc.ErrNoQuorum)
+		require.NoError(t, c.Node(0).Ready())
+		c.Heal()
+		c.Settle()
+		got, err := count.Call(t.Context(), c.Caller(), id, 0)
+		require.NoError(t, err)
+		require.Equal(t, 7, got.N)
+		require.NoError(t, c.Node(2).Ready())
+	})
+}
+
+// A first node that needs a second one starts, and answers when that has come.
+func TestQuorumIsWaitedForAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := tallyCluster(t, 1, func(cfg *node.Config) { cfg.Quorum = 2 })
+		require.ErrorIs(t, c.Node(0).Ready(), sessionproc.ErrNoQuorum)
+		require.ErrorIs(t, tallies.Start(t.Context(), c.Node(0), "a", sessionproc.None{}), sessionproc.ErrNoQuorum)
+		c.Add()
+		c.Settle()
+		require.NoError(t, c.Node(0).Ready())
+		require.NoError(t, tallies.Start(t.Context(), c.Node(0), "a", sessionproc.None{}))
+	})
+}
+
+// A process that stood still and was seen all the time goes on after a round trip;
+// a message that came meanwhile waits.
+func TestAShortStallCostsARoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := tallyCluster(t, 2, nil)
+		id := idAt(c, 0)
+		require.NoError(t, tallies.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
+		c.Node(0).StandStill(2 * time.Second)
+		require.False(t, c.Node(0).Stands())
+		begun := time.Now()
+		_, err := count.Call(t.Context(), c.Node(0), id, 1)
+		require.NoError(t, err)
+		require.Less(t, time.Since(begun), 100*time.Millisecond)
+		require.True(t, c.Node(0).Stands())
+	})
+}
+
+// A process that stood still for so long that the others have put it out answers
+// when they have handed over what they took meanwhile.
+func TestALongStallServesNothingStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := tallyCluster(t, 3, nil)
+		id := idAt(c, 0)
+		c.Stall(0)
+		c.Settle() // the others have put it out
+		require.NoError(t, tallies.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
+		c.Resume(0)
+		c.Node(0).StandStill(30 * time.Second) // it believes that it holds the partition, and nothing is there
+		require.False(t, c.Node(0).Stands())
+		_, err := count.Call(t.Context(), c.Node(0), id, 1)
+		require.NoError(t, err)
+		c.Settle()
+		time.Sleep(5 * time.Second)
+		require.True(t, c.Node(0).Stands())
+		got, err := count.Call(t.Context(), c.Node(0), id, 0)
+		require.NoError(t, err)
+		require.Equal(t, 1, got.N)
+	})
+}

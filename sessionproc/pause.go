@@ -1,0 +1,82 @@
+package sessionproc
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// pause stops the work of a table's sessions for a while, without ending them.
+type pause struct {
+	why atomic.Pointer[error] // what messages get; nil: the table works
+
+	mu   sync.Mutex
+	held map[*process]struct{} // guarded by mu: they have messages and no worker
+}
+
+// Pause stops the work of all sessions: no message is handled until Resumed, none
+// of those that are in mailboxes already either, no session expires, and whatever
+// comes gets why and surely does not run. Handlers that run go on. Sessions can be
+// sealed meanwhile. A second Pause changes why.
+func (t *Table) Pause(why error) { t.pause.why.Store(&why) }
+
+// PausedBy returns what Pause was given last, nil unless the table is paused.
+func (t *Table) PausedBy() error {
+	if why := t.pause.why.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
+
+// Unpause has all sessions work on.
+func (t *Table) Unpause() {
+	b := &t.pause
+	b.mu.Lock()
+	b.why.Store(nil)
+	held := b.held
+	b.held = nil
+	b.mu.Unlock()
+	for p := range held {
+		p.mu.Lock()
+		start := !p.running && p.head != nil && p.phase != phaseGone
+		if start {
+			p.running = true
+		}
+		p.mu.Unlock()
+		if start {
+			t.workers.run(p)
+		}
+	}
+}
+
+// holdLocked notes that p, which has messages, is to run after the pause. false:
+// there is none.
+func (p *process) holdLocked() bool {
+	b := &p.table.pause
+	if b.why.Load() == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.why.Load() == nil {
+		return false
+	}
+	if b.held == nil {
+		b.held = map[*process]struct{}{}
+	}
+	b.held[p] = struct{}{}
+	p.running = false
+	return true
+}
+
+// notice looks whether the whole process has stood still for StallAfter, and tells
+// OnStall before any message is handled.
+func (t *Table) notice() {
+	if t.cfg.OnStall == nil {
+		return
+	}
+	last := t.clock.now.Load()
+	if gap := time.Since(epoch) - time.Duration(last); gap > t.cfg.StallAfter {
+		t.cfg.OnStall(gap)
+	}
+}
