@@ -286,7 +286,7 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 			d.n.log.Error("a session is lost", "session", sessionproc.LogID(h.session), "err", err) // it was encoded here
 			break
 		}
-		put(&pt.backups, e.Session, backup{h.snapshot, version})
+		d.backUpLocked(e.Partition, e.Session, backup{h.snapshot, version})
 	}
 	if h.form == ownership.Running {
 		if e.Do == ownership.Drop {
@@ -303,18 +303,35 @@ func (d *driver) runBackupsLocked(part int, only string) {
 		if only != "" && session != only || !d.m.FullFor(part, session) {
 			continue
 		}
-		if !d.n.table.Has(part, session) {
+		if here, runs := d.n.table.Version(part, session); !runs || !here.Covers(b.version) {
 			r, err := d.n.table.Restore(part, session, b.snapshot)
 			if err != nil {
 				d.n.log.Error("a backup cannot run", "session", sessionproc.LogID(session), "err", err)
 				continue
 			}
-			r.Renew()
-			if err := r.Insert(); err != nil {
-				continue
+			if runs {
+				d.n.table.Meet(r)
+			} else {
+				r.Renew()
+				_ = r.Insert() // nothing is there
 			}
 		}
 		delete(pt.backups, session)
 	}
 	d.countLocked(part)
+}
+
+// backUpLocked keeps a backup, with what another one there has seen.
+func (d *driver) backUpLocked(part int, session string, b backup) {
+	pt := &d.parts[part]
+	old, ok := pt.backups[session]
+	if ok {
+		joined, err := sessionproc.JoinSnapshots(old.snapshot, b.snapshot)
+		if err != nil {
+			d.n.log.Error("of two backups of a session one is lost", "session", sessionproc.LogID(session), "err", err)
+			return
+		}
+		b = backup{joined, old.version.Join(b.version)}
+	}
+	put(&pt.backups, session, b)
 }

@@ -179,7 +179,12 @@ func (d *driver) decode(a *arrival) (err error) {
 			a.version = a.restored.Version()
 		}
 	case ownership.Backup:
-		a.version, err = sessionproc.SnapshotVersion(a.body)
+		if d.n.table.Has(a.part, a.Session) { // it may have to meet that
+			a.restored, err = d.n.table.Restore(a.part, a.Session, a.body)
+		}
+		if err == nil {
+			a.version, err = sessionproc.SnapshotVersion(a.body)
+		}
 	default:
 		a.version, err = sessionproc.ParseVersion(a.body)
 	}
@@ -210,19 +215,18 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 		return effects
 	}
 	delete(pt.tombs, a.Session)
-	switch old, kept := pt.backups[a.Session]; {
+	switch {
 	case runs:
-		if a.Form == ownership.Running && !here.Covers(a.version) {
-			d.n.log.Warn("two copies of a session: the one here is kept", "session", sessionproc.LogID(a.Session), "peer", a.From)
+		if a.restored != nil && !here.Covers(a.version) && d.n.table.Meet(a.restored) {
+			a.restored = nil
 		}
 	case a.Form == ownership.Running:
 		if err := a.restored.Insert(); err == nil {
 			a.restored = nil
 			d.traffic.come()
 		}
-		delete(pt.backups, a.Session)
-	case !kept || !old.version.Covers(a.version):
-		put(&pt.backups, a.Session, backup{a.body, a.version})
+	default:
+		d.backUpLocked(a.part, a.Session, backup{a.body, a.version})
 	}
 	return effects
 }

@@ -135,6 +135,8 @@ type maker interface {
 	// startEncoded runs the start function on an encoded argument; none means
 	// the zero argument.
 	startEncoded(ctx context.Context, payload []byte, raw, none bool) (state any, err error)
+	// merge has the state take in another copy; errNoMerge if it cannot.
+	merge(ctx context.Context, state, other any) error
 	// blank returns a pointer to a zero state.
 	blank() any
 	// tokens returns the names of all methods and notices of the kind.

@@ -65,11 +65,12 @@ type extra struct {
 	starts  []*starter // that came while this one started or ended
 	onGone  []func()   // called once it has gone
 	timers  map[*timer]struct{}
-	gone    error    // what messages get that come too late; nil: ErrNotFound
-	sealing *sealing // in phaseSealed
-	boot    uint64   // of the node where it was started; 0: this one
-	past    Version  // of earlier incarnations
-	unknown []byte   // see unknownFields
+	gone    error      // what messages get that come too late; nil: ErrNotFound
+	sealing *sealing   // in phaseSealed
+	boot    uint64     // of the node where it was started; 0: this one
+	past    Version    // of earlier incarnations, and of copies that it has met
+	others  []*process // copies that it has not met yet
+	unknown []byte     // see unknownFields
 }
 
 func (p *process) extra() *extra {
@@ -135,6 +136,9 @@ func (p *process) next() (e *envelope, end bool) {
 	}
 	p.cur = handling{}
 	switch {
+	case p.meetsLocked():
+		p.mu.Unlock()
+		return nil, true
 	case p.phase >= phaseSealed && p.phase != phaseGone || p.stoppingLocked():
 		if p.phase != phaseSealed || p.ext.reason != "" {
 			p.phase = phaseEnding

@@ -45,7 +45,20 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 	if err := k.admit(); err != nil {
 		return nil, err
 	}
-	return &Restored{p}, nil
+	r := &Restored{p}
+	for _, b := range s.Others {
+		o, err := t.Restore(part, id, b)
+		if err == nil && o.p.kind != k {
+			o.Discard()
+			err = wrongKind(o.p.kind, k.name)
+		}
+		if err != nil {
+			r.Discard()
+			return nil, err
+		}
+		p.ext.others = append(p.ext.others, o.p)
+	}
+	return r, nil
 }
 
 // restoreVersion gives a session that does not run yet the changes it has seen.
@@ -92,14 +105,16 @@ func (p *process) restoreMessages(s *snapshot) error {
 func (r *Restored) Version() Version {
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
-	return r.p.versionLocked()
+	return r.p.allVersionLocked()
 }
 
 // Renew gives the session a new incarnation, for a copy that runs again after
 // its node has died: one of this node, and higher than all it had.
 func (r *Restored) Renew() {
 	p := r.p
-	p.ext.past = r.Version()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ext.past = p.versionLocked()
 	after := p.ext.past[len(p.ext.past)-1].Number
 	for {
 		last := p.table.born.Load()
@@ -116,7 +131,12 @@ func SnapshotVersion(b []byte) (Version, error) {
 	if err != nil {
 		return nil, fmt.Errorf("its snapshot: %w", err)
 	}
-	return ParseVersion(s.Version)
+	v, err := ParseVersion(s.Version)
+	for _, o := range s.Others {
+		other, errOther := SnapshotVersion(o)
+		v, err = v.Join(other), errors.Join(err, errOther)
+	}
+	return v, err
 }
 
 // errDouble is why a session cannot be inserted.
@@ -140,7 +160,7 @@ func (r *Restored) Insert() error {
 	pt.m[p.id] = p
 	pt.mu.Unlock()
 	p.armAllLocked()
-	start := p.head != nil
+	start := p.head != nil || p.ext.others != nil
 	p.running = start
 	p.mu.Unlock()
 	if start {
@@ -150,4 +170,9 @@ func (r *Restored) Insert() error {
 }
 
 // Discard drops a session that is not to be inserted.
-func (r *Restored) Discard() { r.p.kind.live.Add(-1) }
+func (r *Restored) Discard() {
+	r.p.kind.live.Add(-1)
+	for _, o := range r.p.ext.others {
+		(&Restored{o}).Discard()
+	}
+}

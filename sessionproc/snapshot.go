@@ -39,6 +39,7 @@ type snapshot struct {
 	State    []byte        // see encodeState
 	Idle     time.Duration // since it was used last
 	Casts    []savedCast   `msgpack:",omitempty"` // that wait in its mailbox, in order
+	Others   [][]byte      `msgpack:",omitempty"` // snapshots of copies that it has not met
 	Timers   []savedTimer  `msgpack:",omitempty"` // in the order in which they are due
 }
 

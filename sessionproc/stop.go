@@ -20,6 +20,7 @@ const (
 	Crashed    Reason = "crashed"    // a handler panicked
 	Moved      Reason = "moved"      // its partition is another node's now
 	Closed     Reason = "closed"     // its node has left the cluster
+	Conflict   Reason = "conflict"   // another copy of it goes on, and changes of this one are lost
 
 	abrupt Reason = "abrupt" // its node was closed: there is no time for Terminate
 )
@@ -122,6 +123,11 @@ func (r Reason) err() error {
 // the snapshot of a sealed one. goesOn: it runs on after all.
 func (p *process) finish() (goesOn bool) {
 	p.mu.Lock()
+	if p.meetsLocked() {
+		p.mu.Unlock()
+		p.meet()
+		return true
+	}
 	if p.phase == phaseSealed {
 		s := p.ext.sealing
 		p.mu.Unlock()

@@ -39,20 +39,21 @@ type TableConfig struct {
 // decides what sessions those are; it knows nothing of other nodes. Its methods
 // are safe for concurrent use.
 type Table struct {
-	cfg     TableConfig
-	kinds   map[string]*kindCore
-	parts   []partition
-	workers workers
-	clock   clock
-	pause   pause
-	starts  starts
-	stacks  stacks // of handlers that hold up a move
-	born    atomic.Uint64
-	count   atomic.Int64
-	none    chan struct{} // cap 1: signalled when the last session has gone
-	closed  atomic.Bool
-	quit    chan struct{} // ends the loop
-	done    chan struct{} // the loop has ended
+	cfg               TableConfig
+	kinds             map[string]*kindCore
+	parts             []partition
+	workers           workers
+	clock             clock
+	pause             pause
+	starts            starts
+	stacks            stacks // of handlers that hold up a move
+	born              atomic.Uint64
+	count             atomic.Int64
+	merged, conflicts atomic.Int64  // see Copies
+	none              chan struct{} // cap 1: signalled when the last session has gone
+	closed            atomic.Bool
+	quit              chan struct{} // ends the loop
+	done              chan struct{} // the loop has ended
 
 	detached *Detached // whose table this is; nil: a real one
 }

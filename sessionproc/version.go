@@ -93,7 +93,19 @@ func (t *Table) Version(part int, id string) (v Version, ok bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.versionLocked(), true
+	return p.allVersionLocked(), true
+}
+
+// allVersionLocked is the version of the session when it has met all copies that
+// have come.
+func (p *process) allVersionLocked() Version {
+	v := p.versionLocked()
+	if p.ext != nil {
+		for _, o := range p.ext.others {
+			v = v.Join(o.allVersionLocked())
+		}
+	}
+	return v
 }
 
 func (p *process) versionLocked() Version {

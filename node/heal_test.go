@@ -1,0 +1,139 @@
+package node_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/node/nodetest"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// Two kinds that collect words: one can merge, one cannot.
+var (
+	bags     = sessionproc.KindOf[sessionproc.None]("bag")
+	putBag   = sessionproc.MethodOf[string, bagged](bags, "put")
+	lists    = sessionproc.KindOf[sessionproc.None]("list")
+	putList  = sessionproc.MethodOf[string, bagged](lists, "put")
+	lostList = make(chan sessionproc.Reason, 10)
+)
+
+type bagged struct {
+	Words       []string
+	Incarnation sessionproc.Incarnation
+}
+
+type list struct{ Words []string }
+
+func (l *list) put(ctx context.Context, w string) (bagged, error) {
+	if w != "" {
+		l.Words = append(l.Words, w)
+	}
+	return bagged{l.Words, sessionproc.FromContext(ctx).Incarnation()}, nil
+}
+
+func (l *list) Terminate(_ context.Context, r sessionproc.Reason) { lostList <- r }
+
+type bag struct{ list }
+
+func (b *bag) Merge(_ context.Context, other *bag) error {
+	for _, w := range other.Words {
+		if !slices.Contains(b.Words, w) {
+			b.Words = append(b.Words, w)
+		}
+	}
+	slices.Sort(b.Words)
+	return nil
+}
+
+func (b *bag) Terminate(context.Context, sessionproc.Reason) {}
+
+func newBags() sessionproc.AnyKind {
+	k := sessionproc.NewKind(bags, func(context.Context, sessionproc.None) (*bag, error) { return new(bag), nil }, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, putBag, func(b *bag, ctx context.Context, w string) (bagged, error) { return b.put(ctx, w) })
+	return k
+}
+
+func newLists() sessionproc.AnyKind {
+	k := sessionproc.NewKind(lists, func(context.Context, sessionproc.None) (*list, error) { return new(list), nil }, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, putList, (*list).put)
+	return k
+}
+
+// parted starts a session on node 2 of three, gives it a word, and cuts the node
+// off; the others start the session anew.
+func parted(t *testing.T, kind *sessionproc.KindRef[sessionproc.None], put *sessionproc.Method[string, bagged]) (*nodetest.Cluster, string) {
+	c := nodetest.NewCluster(t, 3, newBags, newLists)
+	id := idAt(c, 2)
+	require.NoError(t, kind.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
+	_, err := put.Call(t.Context(), c.Node(2), id, "before")
+	require.NoError(t, err)
+	c.Isolate(2)
+	c.Settle()
+	_, err = put.Call(t.Context(), c.Node(0), id, "")
+	require.ErrorIs(t, err, sessionproc.ErrNotFound)
+	require.NoError(t, kind.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
+	return c, id
+}
+
+func healed(t *testing.T, c *nodetest.Cluster, id string, put *sessionproc.Method[string, bagged]) bagged {
+	c.Heal()
+	c.Settle()
+	time.Sleep(5 * time.Second)
+	got, err := put.Call(t.Context(), c.Node(0), id, "")
+	require.NoError(t, err)
+	again, err := put.Call(t.Context(), c.Node(2), id, "")
+	require.NoError(t, err)
+	require.Equal(t, got, again)
+	sessions := 0
+	for i := range 3 {
+		sessions += c.Node(i).Sessions()
+	}
+	require.Equal(t, 1, sessions)
+	return got
+}
+
+// Both sides of a partition change a session whose kind merges: every change is
+// there afterwards, in one process.
+func TestHealedSessionsAreMerged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, id := parted(t, bags, putBag)
+		_, err := putBag.Call(t.Context(), c.Node(2), id, "here")
+		require.NoError(t, err)
+		_, err = putBag.Call(t.Context(), c.Node(1), id, "there")
+		require.NoError(t, err)
+		require.Equal(t, []string{"before", "here", "there"}, healed(t, c, id, putBag).Words)
+	})
+}
+
+// A kind that cannot merge keeps one copy, and the other one is told.
+func TestHealedSessionsConflict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, id := parted(t, lists, putList)
+		_, err := putList.Call(t.Context(), c.Node(1), id, "there")
+		require.NoError(t, err)
+		got := healed(t, c, id, putList)
+		require.Contains(t, [][]string{{"before"}, {"there"}}, got.Words)
+		require.Equal(t, sessionproc.Conflict, <-lostList)
+	})
+}
+
+// Nothing happened while two nodes did not see each other: one process goes on, with
+// its state and incarnation, and nobody is told of a conflict.
+func TestHealedSessionsThatDidNotChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := nodetest.NewCluster(t, 3, newBags, newLists)
+		id := idAt(c, 2)
+		require.NoError(t, lists.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
+		before, err := putList.Call(t.Context(), c.Node(2), id, "before")
+		require.NoError(t, err)
+		c.Isolate(2)
+		c.Settle()
+		require.Equal(t, before, healed(t, c, id, putList))
+		require.Empty(t, lostList)
+	})
+}

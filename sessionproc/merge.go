@@ -1,0 +1,251 @@
+package sessionproc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// Copies counts what became of second copies of sessions, which come about when
+// a node that lives was taken for dead.
+type Copies struct {
+	Merged    int64 // both had changed, and the kind's Merge joined them
+	Conflicts int64 // both had changed, and one was dropped
+}
+
+// Copies returns the counts since the table was made.
+func (t *Table) Copies() Copies { return Copies{t.merged.Load(), t.conflicts.Load()} }
+
+// Meet gives session id, if it is in the table, another copy of itself, which has
+// run elsewhere. Before its next message, in its own goroutine, the session becomes
+// what both together are:
+//
+//   - If one has seen all changes of the other, it is that one.
+//   - If both encode to equal states, they are equal.
+//   - If the state has a method Merge, it takes in the other's.
+//   - Else one of them ends with reason Conflict: the one of the lower incarnation
+//     number, of the earlier use, of the lower boot.
+//
+// The timers are those of the copy that goes on.
+func (t *Table) Meet(r *Restored) (met bool) {
+	p := t.find(int(r.p.part), r.p.id)
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	if p.phase == phaseGone {
+		p.mu.Unlock()
+		return false
+	}
+	x := p.extra()
+	x.others = append(x.others, r.p)
+	start := !p.running && p.phase == phaseLive
+	if start {
+		p.running = true
+	}
+	p.mu.Unlock()
+	if start {
+		t.workers.run(p)
+	}
+	return true
+}
+
+// meetsLocked reports whether other copies wait for the session.
+func (p *process) meetsLocked() bool {
+	return p.ext != nil && p.ext.others != nil && (p.phase == phaseLive || p.phase == phaseSealed)
+}
+
+// meet takes in the copies that have come, in the session's goroutine.
+func (p *process) meet() {
+	p.mu.Lock()
+	others := p.ext.others
+	p.ext.others = nil
+	p.mu.Unlock()
+	for _, o := range others {
+		p.meetOne(o)
+		p.kind.live.Add(-1) // it was counted as one of its own
+	}
+}
+
+// What becomes of two copies.
+const (
+	copyHereWins = iota
+	copyThereWins
+	copyMerged
+)
+
+func (p *process) meetOne(o *process) {
+	p.mu.Lock()
+	mine, theirs := p.versionLocked(), o.versionLocked()
+	p.mu.Unlock()
+	switch {
+	case mine.Covers(theirs):
+		return
+	case theirs.Covers(mine):
+		p.become(o, theirs)
+		return
+	}
+	what, err := p.compare(o)
+	loser := o.state
+	switch {
+	case err == nil && what == copyMerged:
+		p.table.merged.Add(1)
+	case err == nil: // equal
+	default:
+		p.table.conflicts.Add(1)
+		if what == copyThereWins {
+			loser = p.state
+		}
+	}
+	p.logger().Warn("two copies of a session have met, both had changed", "merged", err == nil, "err", err)
+	if what == copyThereWins {
+		p.become(o, mine.Join(theirs))
+	} else {
+		p.keep(o, mine.Join(theirs), what == copyMerged)
+	}
+	if t, ok := loser.(terminator); ok && err != nil {
+		p.tell(t, Conflict)
+	}
+}
+
+// compare decides between two copies that have both changed. An error says why
+// the changes of the one that does not win are lost.
+func (p *process) compare(o *process) (what int, err error) {
+	before, err := p.stateBytes()
+	if err == nil {
+		var theirs []byte
+		if theirs, err = o.stateBytes(); err == nil && p.equalStates(before, theirs) {
+			return copyHereWins, nil
+		}
+	}
+	if err == nil {
+		h := &handlerCtx{p: p, deadline: time.Now().Add(p.table.cfg.StopTimeout)}
+		err = p.table.contained(p.id, p.kind, "its Merge", func() error { return p.kind.maker.merge(h, p.state, o.state) })
+		h.end(endedCanceled)
+		if err == nil {
+			return copyMerged, nil
+		}
+		if !errors.Is(err, errNoMerge) { // what it has done so far must not stay
+			p.state, p.ext.unknown, _ = p.kind.decodeState(p.kind.cfg.Schema, before)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i, j := p.incarnationLocked(), o.incarnationLocked()
+	here, there := p.last.Load(), o.last.Load()
+	if i.Number > j.Number || i.Number == j.Number && (here > there || here == there && i.Boot > j.Boot) {
+		return copyHereWins, err
+	}
+	return copyThereWins, err
+}
+
+// errNoMerge: the state has no method Merge.
+var errNoMerge = errors.New("its state has no method Merge(context.Context, *State) error")
+
+func (k *Kind[S, Arg]) merge(ctx context.Context, state, other any) error {
+	m, ok := state.(interface {
+		Merge(ctx context.Context, other *S) error
+	})
+	if !ok {
+		return errNoMerge
+	}
+	return m.Merge(ctx, other.(*S))
+}
+
+func (p *process) stateBytes() (b []byte, err error) {
+	err = p.table.contained(p.id, p.kind, "its encoding", func() error {
+		var unknown []byte
+		if p.ext != nil {
+			unknown = p.ext.unknown
+		}
+		b, err = encodeState(p.state, unknown)
+		return err
+	})
+	return b, err
+}
+
+// equalStates compares encoded states, in which the entries of maps have no order.
+func (p *process) equalStates(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	if codesState(p.kind.state) {
+		return false
+	}
+	x, moreX, errX := p.kind.decodeState(p.kind.cfg.Schema, a)
+	y, moreY, errY := p.kind.decodeState(p.kind.cfg.Schema, b)
+	return errX == nil && errY == nil && bytes.Equal(moreX, moreY) && reflect.DeepEqual(x, y)
+}
+
+// become makes p the other copy; what waits here goes on waiting, behind what came
+// with that.
+func (p *process) become(o *process, seen Version) {
+	p.state = o.state
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for tm := range p.ext.timers {
+		tm.stop()
+	}
+	p.born, p.changes = o.born, o.changes
+	p.ext.boot, p.ext.unknown, p.ext.timers = o.incarnationLocked().Boot, o.ext.unknown, o.ext.timers
+	p.ext.past = seen
+	p.last.Store(max(p.last.Load(), o.last.Load()))
+	waiting := p.takeQueueLocked()
+	p.appendAllLocked(o.takeQueueLocked())
+	p.appendAllLocked(waiting)
+	if p.phase == phaseLive {
+		p.armAllLocked()
+	}
+}
+
+// keep goes on with the copy that is here, and what waited for the other one.
+func (p *process) keep(o *process, seen Version, changed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ext.past = seen
+	if changed {
+		p.changes++
+	}
+	p.last.Store(max(p.last.Load(), o.last.Load()))
+	p.appendAllLocked(o.takeQueueLocked())
+}
+
+func (p *process) appendAllLocked(queue *envelope) {
+	for e := queue; e != nil; {
+		next := e.next
+		p.appendLocked(e)
+		e = next
+	}
+}
+
+// JoinSnapshots returns the snapshot of two copies of a session that does not run
+// anywhere: the one that has seen what the other has, or both in one. They meet
+// where it is restored.
+func JoinSnapshots(a, b []byte) ([]byte, error) {
+	va, err := SnapshotVersion(a)
+	if err != nil {
+		return nil, err
+	}
+	vb, err := SnapshotVersion(b)
+	switch {
+	case err != nil:
+		return nil, err
+	case va.Covers(vb):
+		return a, nil
+	case vb.Covers(va):
+		return b, nil
+	}
+	s, err := readSnapshot(a)
+	if err != nil {
+		return nil, err
+	}
+	s.Others = append(s.Others, b)
+	joined, err := encode(nil, s)
+	if err == nil && len(joined) > MaxSnapshot {
+		err = fmt.Errorf("with another copy of it: %d bytes, the limit is %d", len(joined), MaxSnapshot)
+	}
+	return joined, err
+}
