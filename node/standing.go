@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
@@ -141,24 +142,20 @@ func (s *standing) watch(ctx context.Context) {
 	}
 }
 
-// stands asks all members. One that has seen this node all the time is enough:
+// stands asks all members, those too that seem to have died meanwhile: that may be
+// an error of this node. One that has seen this node all the time is enough:
 // without it nobody can have taken anything. Else all have to be done with
 // handing over what they took.
 func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
-	var others []cluster.Member
-	for _, m := range n.cluster.View().Members {
-		if m.Name() != n.self.Name() && m.State != cluster.Joining {
-			others = append(others, m)
-		}
-	}
+	others := n.driver.othersSince(time.Now().Add(-gap - standingTime))
 	answers := make(chan uint64, len(others))
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
-	for _, m := range others {
+	for name, addr := range others {
 		n.driver.wait.Go(func() {
-			answer, err := n.askStanding(ctx, m, gap)
+			answer, err := n.askStanding(ctx, addr, gap)
 			if err != nil {
-				n.log.Debug("a member does not say how this one stands", "peer", m.Name(), "err", err)
+				n.log.Debug("a member does not say how this one stands", "peer", name, "err", err)
 				answer = standsNotYet
 			}
 			answers <- answer
@@ -177,9 +174,9 @@ func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
 	return all
 }
 
-func (n *Node) askStanding(ctx context.Context, m cluster.Member, gap time.Duration) (uint64, error) {
+func (n *Node) askStanding(ctx context.Context, addr string, gap time.Duration) (uint64, error) {
 	payload := wire.AppendUint([]byte{helloStanding}, uint64(gap.Milliseconds()))
-	reply, err := n.transport.Peer(m.Addr).Call(ctx, &transport.Request{Flags: opHello, Payload: payload})
+	reply, err := n.transport.Peer(addr).Call(ctx, &transport.Request{Flags: opHello, Payload: payload})
 	if err != nil {
 		return 0, err
 	}
@@ -190,6 +187,28 @@ func (n *Node) askStanding(ctx context.Context, m cluster.Member, gap time.Durat
 		return 0, fmt.Errorf("answer %d is unknown to this release", answer)
 	}
 	return answer, r.Err()
+}
+
+// othersSince returns the addresses of all other members by name, those included
+// that have been lost since.
+func (d *driver) othersSince(since time.Time) map[string]string {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	others := map[string]string{}
+	if d.routes == nil {
+		return others
+	}
+	for _, m := range d.routes.view.Members {
+		if m.Name() != d.n.self.Name() && m.State != cluster.Joining {
+			others[m.Name()] = m.Addr
+		}
+	}
+	for name, f := range d.former {
+		if f.level != ownership.Left && f.since.After(since) {
+			others[name] = f.addr
+		}
+	}
+	return others
 }
 
 // standingOf says how another member stands that stood still for so long.
