@@ -69,7 +69,7 @@ func (n *Node) route(ctx context.Context, id string, m sessionproc.Message) erro
 			return nil
 		case !v.again:
 			return failed(m, id, v.err, v.maybe)
-		case !pause(ctx, try.backOff(v.err)):
+		case !try.pause(ctx, try.backOff(v.err)):
 			return failed(m, id, fmt.Errorf("%w (%w)", ctx.Err(), v.err), v.maybe)
 		}
 	}
@@ -81,7 +81,8 @@ type attempt struct {
 	id      string
 	m       sessionproc.Message
 	out     *outgoing
-	hint    string // address of the owner that another node named
+	hint    string          // address of the owner that another node named
+	wake    <-chan struct{} // closed when this node may have another answer; nil: never
 	tries   int
 	waiting bool // counted among the waiters for a full mailbox
 	ran     bool // a try may have run the handler (ReadOnly only)
@@ -101,18 +102,28 @@ func (a *attempt) once(ctx context.Context) verdict {
 	if err != nil {
 		return verdict{err: err, maybe: a.ran}
 	}
+	a.wake = nil
+	if a.tries > 0 {
+		a.out.request.Flags |= flagWaits
+	}
 	var target *transport.Peer
 	switch owner := r.owners[part]; {
 	case a.hint != "":
 		target, a.hint = n.transport.Peer(a.hint), ""
 	case owner != nil && owner.remote == nil, n.table.Has(part, a.id):
+		if a.tries > 0 {
+			a.wake = n.driver.lot.wakeUp(part)
+		}
 		err := n.table.Deliver(ctx, part, a.id, a.m)
 		if err != nil && full(a.m, err) {
 			return a.overloaded(cause(err))
 		}
 		if away, ok := cause(err).(*moved); ok {
-			if away.addr != n.self.Addr {
-				a.hint = away.addr
+			if a.hint = away.addr; a.hint == "" && a.tries == 0 {
+				a.hint = n.driver.before(part)
+			}
+			if a.hint == n.self.Addr {
+				a.hint = ""
 			}
 			return verdict{away, a.ran, true}
 		}
@@ -201,6 +212,23 @@ func (a *attempt) backOff(err error) time.Duration {
 	}
 	d := min(most, time.Millisecond<<min(a.tries, 10))
 	return d/2 + rand.N(d/2+1)
+}
+
+// pause waits for d, or until this node may have another answer; false: ctx has
+// ended.
+func (a *attempt) pause(ctx context.Context, d time.Duration) bool {
+	if d == 0 || a.wake == nil {
+		return pause(ctx, d)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-a.wake:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // pause waits for d; false: ctx has ended.

@@ -36,6 +36,7 @@ type driver struct {
 	addrs   atomic.Pointer[map[string]string]
 	ended   atomic.Int64 // sessions that ended at the deadline of a leave
 	post    postbox
+	lot     lot
 	traffic traffic
 	members members
 
@@ -46,10 +47,12 @@ type driver struct {
 	first     []int // of these, where somebody waits
 	lanes     map[string]*lane
 	routes    *routes
+	owned     []*peer // by partition: who owned it before its present owner
 	former    map[string]former
 	returned  map[string]time.Time // when members came back that had been put out
 	asked     map[int]pace         // partitions whose sessions stay elsewhere
 	evicted   map[string]bool
+	woken     []int    // partitions whose waiting requests are to be tried again after mu is unlocked
 	later     []func() // to be called after mu is unlocked
 	abandoned bool     // the deadline of a leave has come
 	closed    bool
@@ -62,7 +65,8 @@ type driven struct {
 	sealed  map[string]*handoff
 	backups map[string]backup // of sessions whose target has died
 	tombs   map[string]sessionproc.Version
-	wanted  []string // to be handed over first
+	wanted  []string             // to be handed over first
+	asked   map[string]time.Time // when this node asked others for a session
 	queue   []string
 }
 
@@ -85,6 +89,7 @@ func newDriver(n *Node, partitions int) *driver {
 	d := &driver{n: n, inbox: make(chan letter, 1024), kick: make(chan struct{}, 1),
 		again: make(chan struct{}, 1), parts: make([]driven, partitions), lanes: map[string]*lane{}, former: map[string]former{}, returned: map[string]time.Time{}, asked: map[int]pace{}}
 	d.addrs.Store(&map[string]string{})
+	d.lot.n = n
 	d.rate = rate.NewLimiter(rate.Limit(n.cfg.HandoffBytesPerSecond), max(n.cfg.HandoffBytesPerSecond/20, transport.MaxChunk))
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d
@@ -105,6 +110,7 @@ func (d *driver) stop() {
 	d.closed = true
 	d.mu.Unlock()
 	d.cancel()
+	d.lot.close()
 }
 
 func (d *driver) addr(member string) string { return (*d.addrs.Load())[member] }
@@ -120,11 +126,14 @@ func (d *driver) turn(part int, event func(m *ownership.Machine) []ownership.Eff
 }
 
 func (d *driver) unlock() {
-	later := d.later
-	d.later = nil
+	later, woken := d.later, d.woken
+	d.later, d.woken = nil, nil
 	d.mu.Unlock()
 	for _, f := range later {
 		f()
+	}
+	for _, part := range woken {
+		d.lot.wake(part)
 	}
 }
 
@@ -183,11 +192,18 @@ func (d *driver) doLocked(effects []ownership.Effect) {
 			d.runBackupsLocked(e.Partition, e.Session)
 		case ownership.Seek:
 			if _, backup := pt.backups[e.Session]; backup || d.n.table.Has(e.Partition, e.Session) {
-				pt.wanted = append(pt.wanted, e.Session)
+				if !slices.Contains(pt.wanted, e.Session) {
+					pt.wanted = append(pt.wanted, e.Session)
+				}
 				d.handLocked(e.Partition, true)
 				continue
 			}
 			todo = append(todo, d.m.Absent(e.Partition, e.To, e.ID, e.Session)...)
+		case ownership.Wake:
+			if d.m.Quiet(e.Partition) {
+				pt.asked = nil
+			}
+			d.woken = append(d.woken, e.Partition)
 		case ownership.Bury:
 			delete(pt.tombs, e.Session)
 		case ownership.End:
@@ -205,6 +221,7 @@ func (d *driver) look(r *routes) {
 	d.routes = r
 	if last != nil {
 		d.missLocked(last.view, r.view)
+		d.ownedLocked(last, r)
 	}
 	d.viewLocked()
 	d.unlock()
@@ -353,7 +370,7 @@ func (d *driver) Enter(part int, id string, begin func() bool) error {
 			return nil
 		})
 	case ownership.Wait:
-		d.turn(part, func(m *ownership.Machine) []ownership.Effect { return m.Want(part, id) })
+		d.want(part, id)
 	}
 	return d.elsewhere(a)
 }

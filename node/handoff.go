@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/ownership"
@@ -44,7 +45,9 @@ func (d *driver) handLocked(part int, wanted bool) {
 	pt := &d.parts[part]
 	switch {
 	case wanted:
-		d.first = append(d.first, part)
+		if !slices.Contains(d.first, part) {
+			d.first = append(d.first, part)
+		}
 	case !pt.handing:
 		pt.handing = true
 		d.handing = append(d.handing, part)

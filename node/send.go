@@ -10,8 +10,9 @@ import (
 
 // Flags of a request and its reply. They are on the wire.
 const (
-	flagOp  = 0x0f // sessionproc.Op
-	flagRaw = 0x10 // the payload is bytes, not msgpack
+	flagOp    = 0x0f // sessionproc.Op
+	flagRaw   = 0x10 // the payload is bytes, not msgpack
+	flagWaits = 0x20 // it has been sent on before: do not send it on to where the session may be meanwhile
 
 	opHello     = 14 // in place of sessionproc.Op
 	opOwnership = 15

@@ -16,6 +16,7 @@ type server struct{ n *Node }
 // its transport.Call, which transport uses again for later requests.
 type inbound struct {
 	sessionproc.Inbound
+	n    *Node
 	call *transport.Call
 }
 
@@ -40,7 +41,7 @@ func (s *server) Serve(c *transport.Call) {
 func (s *server) inbound(c *transport.Call, id string) *sessionproc.Inbound {
 	in, ok := c.Tag.(*inbound)
 	if !ok {
-		in = &inbound{call: c}
+		in = &inbound{n: s.n, call: c}
 		in.Answer = in
 		c.Tag = in
 	}
@@ -58,6 +59,7 @@ func (s *server) inbound(c *transport.Call, id string) *sessionproc.Inbound {
 func (s *server) Cancel(c *transport.Call) {
 	if in, ok := c.Tag.(*inbound); ok {
 		in.Inbound.Cancel()
+		in.unpark()
 	}
 }
 
@@ -82,6 +84,9 @@ func (in *inbound) Ack() { in.call.Ack() }
 
 // Fail implements sessionproc.Answer.
 func (in *inbound) Fail(err error, maybe, held bool) {
+	if err == error(errMoving) && in.park() {
+		return
+	}
 	if held {
 		in.call.Detach()
 	}

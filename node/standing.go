@@ -131,6 +131,9 @@ func (s *standing) watch(ctx context.Context) {
 			s.applyLocked()
 		}
 		s.mu.Unlock()
+		if !again {
+			s.n.driver.lot.wakeAll()
+		}
 		switch {
 		case again:
 			signal(s.stood)
