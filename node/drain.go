@@ -62,7 +62,8 @@ func (n *Node) withDrainTimeout(ctx context.Context) (context.Context, context.C
 
 // drain begins to drain, unless that has been done, and waits.
 func (n *Node) drain(ctx context.Context) error {
-	if n.draining.CompareAndSwap(nil, &draining{time.Now(), n.driver.traffic.moved()}) {
+	begins := n.draining.CompareAndSwap(nil, &draining{time.Now(), n.driver.traffic.moved()})
+	if begins {
 		n.log.Info("node drains", "sessions", n.table.Len())
 		n.driver.reportDrain()
 	}
@@ -70,6 +71,9 @@ func (n *Node) drain(ctx context.Context) error {
 		return sessionproc.ErrClosed
 	}
 	n.reroute(n.cluster.View())
+	if begins {
+		n.tell(cluster.Draining)
+	}
 	for begun := time.Now(); ; {
 		switch {
 		case n.routes.Load().closed:

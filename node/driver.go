@@ -83,6 +83,7 @@ const (
 	firstRetry    = 20 * time.Millisecond
 	lastRetry     = 250 * time.Millisecond // while something is waited for
 	idleRetry     = 500 * time.Millisecond
+	freshFor      = time.Second // after a new view, members hear of it one after another: firstRetry goes on
 )
 
 func newDriver(n *Node, partitions int) *driver {
@@ -314,11 +315,12 @@ func (d *driver) viewLocked() {
 func (d *driver) retry() {
 	timer := time.NewTimer(firstRetry)
 	defer timer.Stop()
+	fresh := time.Time{}
 	for interval := firstRetry; ; {
 		select {
 		case <-timer.C:
 		case <-d.again:
-			interval = firstRetry
+			interval, fresh = firstRetry, time.Now()
 			timer.Reset(interval)
 			continue
 		case <-d.ctx.Done():
@@ -338,7 +340,10 @@ func (d *driver) retry() {
 			})
 		}
 		d.unlock()
-		if interval = min(2*interval, lastRetry); !busy {
+		if time.Since(fresh) > freshFor {
+			interval = min(2*interval, lastRetry)
+		}
+		if !busy {
 			interval = idleRetry
 		}
 		timer.Reset(interval)

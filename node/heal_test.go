@@ -68,6 +68,7 @@ func newLists() sessionproc.AnyKind {
 // off; the others start the session anew.
 func parted(t *testing.T, kind *sessionproc.KindRef[sessionproc.None], put *sessionproc.Method[string, bagged]) (*nodetest.Cluster, string) {
 	c := nodetest.NewCluster(t, 3, newBags, newLists)
+	time.Sleep(time.Second) // node 2 has its partitions
 	id := idAt(c, 2)
 	require.NoError(t, kind.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
 	_, err := put.Call(t.Context(), c.Node(2), id, "before")
@@ -127,6 +128,7 @@ func TestHealedSessionsConflict(t *testing.T) {
 func TestHealedSessionsThatDidNotChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newBags, newLists)
+		time.Sleep(time.Second) // node 2 has its partitions
 		id := idAt(c, 2)
 		require.NoError(t, lists.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
 		before, err := putList.Call(t.Context(), c.Node(2), id, "before")

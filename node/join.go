@@ -24,6 +24,7 @@ const (
 	helloAlive    = 2 // are you there? What kinds do you take?
 	helloEvict    = 3 // the member whose name follows is put out
 	helloStanding = 4 // and for how many milliseconds: I stood still, how do I stand?
+	helloState    = 5 // and the state that I am in now
 )
 
 const (
@@ -53,6 +54,7 @@ func (n *Node) beWelcomed(ctx context.Context) error {
 			if evicted, last = n.ask(ctx, hosts, helloReach); last == nil {
 				serving = true
 				n.putOut(evicted...)
+				n.awaitSeen(ctx, hosts)
 				if err := n.serveAs(nil); err != nil {
 					return err
 				}
@@ -80,6 +82,7 @@ func (n *Node) serveAs(event func(m *ownership.Machine) []ownership.Effect) erro
 		return err
 	}
 	n.reroute(n.cluster.View())
+	n.tell(cluster.Serving)
 	if event != nil {
 		n.driver.turn(ownership.NoPartition, event)
 	}
@@ -180,6 +183,10 @@ func (d *driver) greet(c *transport.Call) {
 		d.welcomeLocked(c, name)
 	case question == helloAlive:
 		c.Reply(0, appendNames(nil, d.n.kinds()))
+	case question == helloState && len(c.Payload) == 2 && cluster.State(c.Payload[1]) <= cluster.Draining:
+		state := cluster.State(c.Payload[1])
+		d.wait.Go(func() { d.n.hear(name, state) })
+		c.Reply(0, appendNames(nil, nil))
 	case question == helloEvict:
 		out := string(c.Payload[1:])
 		d.wait.Go(func() { d.hearEvict(c, name, out) })

@@ -30,9 +30,10 @@ type Node struct {
 	standing  standing
 
 	routes   atomic.Pointer[routes]
-	mu       sync.Mutex    // guards changes of routes
-	quit     chan struct{} // ends follow
-	followed chan struct{} // follow has ended
+	mu       sync.Mutex               // guards changes of routes, and told
+	told     map[string]cluster.State // by members of themselves
+	quit     chan struct{}            // ends follow
+	followed chan struct{}            // follow has ended
 	follows  bool
 
 	draining atomic.Pointer[draining] // nil: it does not drain

@@ -76,14 +76,14 @@ func (n *Node) reroute(view *cluster.View) {
 		n.mu.Unlock()
 		return
 	}
-	next, err := n.newRoutes(n.driver.admitted(view))
+	next, err := n.newRoutes(n.driver.admitted(n.toldLocked(view)))
 	if err != nil {
 		n.mu.Unlock()
 		n.log.Error("the members cannot be placed", "err", err)
 		return
 	}
 	n.routes.Store(next)
-	n.standing.count(view)
+	n.standing.count(next.view)
 	n.driver.look(next)
 	n.mu.Unlock()
 	n.forgetPeers(last, next)

@@ -36,6 +36,7 @@ func idAt(c *nodetest.Cluster, i int) string {
 func TestQuorumTheMinorityAnswersNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 3, func(cfg *node.Config) { cfg.Quorum = 2 })
+		time.Sleep(time.Second) // node 2 has its partitions
 		id := idAt(c, 2)
 		require.NoError(t, tallies.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
 		_, err := count.Call(t.Context(), c.Caller(), id, 7)
@@ -95,6 +96,7 @@ func TestAShortStallCostsARoundTrip(t *testing.T) {
 func TestALongStallServesNothingStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 3, nil)
+		time.Sleep(time.Second) // node 0 has its partitions
 		id := idAt(c, 0)
 		c.Stall(0)
 		c.Settle() // the others have put it out

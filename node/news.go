@@ -1,0 +1,92 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+)
+
+// A change of a node's state is told to the members directly, beside gossip, which
+// takes up to 0.3 s. While some know of it and others do not, nobody can take a
+// partition, and what is to be started in it waits.
+
+const (
+	newsTimeout = time.Second
+	seenTime    = time.Second // how long a node that joins waits until all members see it
+)
+
+// tell tells all members of this node's state.
+func (n *Node) tell(s cluster.State) {
+	for _, m := range n.cluster.View().Members {
+		if m.Name() == n.self.Name() {
+			continue
+		}
+		n.driver.wait.Go(func() {
+			ctx, cancel := context.WithTimeout(n.driver.ctx, newsTimeout)
+			defer cancel()
+			if _, err := n.question(ctx, m, []byte{helloState, byte(s)}); err != nil {
+				n.log.Debug("a member hears of this node's state by gossip only", "peer", m.Name(), "state", s, "err", err)
+			}
+		})
+	}
+}
+
+// awaitSeen waits until all members see this node, which joins: they will all
+// hear then that it serves. Gossip takes up to 0.3 s.
+func (n *Node) awaitSeen(ctx context.Context, hosts []cluster.Member) {
+	ctx, cancel := context.WithTimeout(ctx, seenTime)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, m := range hosts {
+		all.Go(func() {
+			for {
+				if _, err := n.question(ctx, m, []byte{helloReach}); err == nil || !pause(ctx, helloPause) {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// hear takes in what a member has told of itself.
+func (n *Node) hear(name string, s cluster.State) {
+	n.mu.Lock()
+	if s > n.told[name] {
+		put(&n.told, name, s)
+	}
+	n.mu.Unlock()
+	n.reroute(n.cluster.View())
+}
+
+// toldLocked is view with the states that members have told of themselves and that
+// gossip has not brought yet. A state is never taken back.
+func (n *Node) toldLocked(view *cluster.View) *cluster.View {
+	if len(n.told) == 0 {
+		return view
+	}
+	next := &cluster.View{Version: view.Version, Members: slices.Clone(view.Members)}
+	here := make(map[string]bool, len(next.Members))
+	for i := range next.Members {
+		m := &next.Members[i]
+		here[m.Name()] = true
+		if s, ok := n.told[m.Name()]; ok && s > m.State {
+			m.State = s
+		} else {
+			delete(n.told, m.Name())
+		}
+	}
+	for name := range n.told {
+		if !here[name] && len(n.told) > maxTold {
+			delete(n.told, name)
+		}
+	}
+	return next
+}
+
+// maxTold is how many members that this node does not see may have told it of their
+// state: they join, or have gone.
+const maxTold = 64
