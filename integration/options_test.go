@@ -24,25 +24,36 @@ func TestAcceptance23_NoTouchIsNoUse(t *testing.T) {
 	t.Parallel()
 	eachStillPlace(t, func(t *testing.T, p place) {
 		t.Parallel()
-		used, peeked := p.id(t), p.id(t)
-		for _, id := range []string{used, peeked} {
-			require.NoError(t, idlers.Start(t.Context(), p.from, id, sessionproc.None{}))
-		}
-		gone := false
-		for start := time.Now(); time.Since(start) < 6*idleTimeout; time.Sleep(idleTimeout / 10) {
-			_, err := useIdler.Call(t.Context(), p.from, used, sessionproc.None{})
-			require.NoError(t, err, "it is in use")
-			switch _, err := peekIdler.Call(t.Context(), p.from, peeked, sessionproc.None{}); {
-			case errors.Is(err, sessionproc.ErrNotFound):
-				gone = true
-			case err != nil:
-				require.NoError(t, err)
-			default:
-				require.False(t, gone, "it came back")
-			}
-		}
-		require.True(t, gone, "looking at it does not keep it alive")
+		noTouchIsNoUse(t, p)
 	})
+	t.Run("moved", func(t *testing.T) {
+		p := moving.get(t)
+		moved := p.beginMove(t)
+		noTouchIsNoUse(t, p)
+		moved()
+	})
+}
+
+func noTouchIsNoUse(t *testing.T, p place) {
+	t.Helper()
+	used, peeked := p.id(t), p.id(t)
+	for _, id := range []string{used, peeked} {
+		require.NoError(t, idlers.Start(t.Context(), p.from, id, sessionproc.None{}))
+	}
+	gone := false
+	for start := time.Now(); time.Since(start) < 6*idleTimeout; time.Sleep(idleTimeout / 10) {
+		_, err := useIdler.Call(t.Context(), p.from, used, sessionproc.None{})
+		require.NoError(t, err, "it is in use")
+		switch _, err := peekIdler.Call(t.Context(), p.from, peeked, sessionproc.None{}); {
+		case errors.Is(err, sessionproc.ErrNotFound):
+			gone = true
+		case err != nil:
+			require.NoError(t, err)
+		default:
+			require.False(t, gone, "it came back")
+		}
+	}
+	require.True(t, gone, "looking at it does not keep it alive")
 }
 
 func TestAcceptance23_StartOnCallStartsWithTheZeroArgument(t *testing.T) {

@@ -206,6 +206,20 @@ func TestLongStallIsADeathAndAReturn(t *testing.T) {
 	})
 }
 
+func TestDrainedNodeGoesOnForwarding(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := nodetest.NewCluster(t, 3, cartKind)
+		id := ownedBy(c, 1, 1)[0]
+		startAll(t, c, []string{id})
+		c.Drain(1)
+		c.Settle()
+		require.NotEqual(t, 1, c.Owner(id))
+		require.Zero(t, c.Node(1).Sessions())
+		_, err := look.Call(t.Context(), c.Node(1), id, sessionproc.None{})
+		require.NoError(t, err)
+	})
+}
+
 func TestTuneAndASecret(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		secret := node.NewSecret()

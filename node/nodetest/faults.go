@@ -42,6 +42,16 @@ func (c *Cluster) Leave(i int) {
 	}
 }
 
+// Drain has node i give its sessions away: node.Node.Drain. It goes on running.
+func (c *Cluster) Drain(i int) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := c.Node(i).Drain(ctx); err != nil {
+		c.t.Errorf("nodetest: Drain(%d): %v", i, err)
+	}
+}
+
 // Stall stops node i for the others, as SIGSTOP would: it neither sends nor
 // receives, and its system takes in what comes for it. Caller does not use it.
 // Its own timers run on, so to itself it is cut off.

@@ -17,8 +17,8 @@ const (
 )
 
 // Settle waits until all running nodes that can reach one another, directly or
-// through others, see the same members, serving, and place sessions on the same
-// owners. Nodes that crashed, left, stalled or are cut off count as gone, so
+// through others, see the same members, serving but for those that drain, and place
+// sessions on the same owners. Nodes that crashed, left, stalled or are cut off count as gone, so
 // Settle waits until the others have noticed. If that does not happen in 90 s it
 // ends the test and says who sees whom.
 func (c *Cluster) Settle() {
@@ -45,7 +45,11 @@ func (c *Cluster) unsettled() string {
 	for _, group := range c.groups() {
 		var want []string
 		for _, m := range group {
-			want = append(want, m.node.Name())
+			name := m.node.Name()
+			if m.node.Progress().Draining {
+				name += " (" + cluster.Draining.String() + ")"
+			}
+			want = append(want, name)
 		}
 		slices.Sort(want)
 		for _, m := range group {
