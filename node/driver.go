@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
@@ -68,13 +67,6 @@ type driven struct {
 	wanted  []string             // to be handed over first
 	asked   map[string]time.Time // when this node asked others for a session
 	queue   []string
-}
-
-// former is a member that is not in the cluster's view any more.
-type former struct {
-	level ownership.Level
-	addr  string
-	since time.Time
 }
 
 const (
@@ -215,102 +207,6 @@ func (d *driver) doLocked(effects []ownership.Effect) {
 	}
 }
 
-// look takes in a new view.
-func (d *driver) look(r *routes) {
-	d.mu.Lock()
-	last := d.routes
-	d.routes = r
-	if last != nil {
-		d.missLocked(last.view, r.view)
-		d.ownedLocked(last, r)
-	}
-	d.viewLocked()
-	d.unlock()
-	signal(d.again)
-}
-
-// missLocked notes the members that are not there any more. One that was
-// draining has left; any other has died, or seems to.
-func (d *driver) missLocked(last, next *cluster.View) {
-	for _, m := range last.Members {
-		f := former{level: ownership.Dead, addr: m.Addr, since: time.Now()}
-		switch {
-		case m.State == cluster.Joining || d.evicted[m.Name()]:
-			continue
-		case m.State == cluster.Draining:
-			f.level = ownership.Left
-		}
-		d.former[m.Name()] = f
-	}
-	for _, m := range next.Members {
-		if _, was := d.former[m.Name()]; was {
-			delete(d.former, m.Name())
-			d.returned[m.Name()] = time.Now()
-		}
-	}
-}
-
-// ageLocked lets dead members go, and reports whether the view has changed.
-func (d *driver) ageLocked() (changed bool) {
-	for name, back := range d.returned {
-		if time.Since(back) > formerFor {
-			delete(d.returned, name)
-		}
-	}
-	for name, f := range d.former {
-		switch age := time.Since(f.since); {
-		case age > formerFor && !d.evicted[name]:
-			delete(d.former, name)
-			changed = true
-		case f.level == ownership.Dead && age > takeoverDelay:
-			f.level = ownership.Gone
-			d.former[name] = f
-			changed = true
-		}
-	}
-	return changed
-}
-
-// viewLocked gives the present view to the machine.
-func (d *driver) viewLocked() {
-	if d.closed || d.routes == nil {
-		return
-	}
-	r := d.routes
-	addrs := map[string]string{}
-	v := ownership.View{NoQuorum: !d.n.standing.hasQuorum()}
-	for _, m := range r.view.Members {
-		addrs[m.Name()] = m.Addr
-		level := ownership.Serving
-		if newest, ok := r.view.Find(m.Slot); m.State == cluster.Draining || ok && newest.Boot != m.Boot {
-			level = ownership.Draining
-		}
-		if m.State != cluster.Joining {
-			v.Members = append(v.Members, ownership.Seen{Name: m.Name(), Level: level})
-		}
-	}
-	for name, f := range d.former {
-		addrs[name] = f.addr
-		v.Members = append(v.Members, ownership.Seen{Name: name, Level: f.level})
-	}
-	slices.SortFunc(v.Members, func(a, b ownership.Seen) int { return strings.Compare(a.Name, b.Name) })
-	names := make(map[*peer]string)
-	for _, p := range r.owners {
-		if p == nil {
-			v.Owners = append(v.Owners, "")
-			continue
-		}
-		name, ok := names[p]
-		if !ok {
-			name = p.Name()
-			names[p] = name
-		}
-		v.Owners = append(v.Owners, name)
-	}
-	d.addrs.Store(&addrs)
-	d.turnLocked(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect { return m.View(v) })
-}
-
 // retry says again what is waited for, until the driver stops.
 func (d *driver) retry() {
 	timer := time.NewTimer(firstRetry)
@@ -351,7 +247,7 @@ func (d *driver) retry() {
 }
 
 // Enter implements sessionproc.Gate.
-func (d *driver) Enter(part int, id string, begin func() bool) error {
+func (d *driver) Enter(part int, id string, e sessionproc.Entry) error {
 	d.mu.RLock()
 	if d.closed || d.m == nil {
 		d.mu.RUnlock()
@@ -359,7 +255,7 @@ func (d *driver) Enter(part int, id string, begin func() bool) error {
 	}
 	a := d.m.Who(part, id)
 	if a.Place == ownership.Nowhere && d.m.Quiet(part) {
-		begin()
+		e.Begin()
 		d.mu.RUnlock()
 		return nil
 	}
@@ -368,7 +264,7 @@ func (d *driver) Enter(part int, id string, begin func() bool) error {
 	switch a.Place {
 	case ownership.Nowhere:
 		d.turn(part, func(m *ownership.Machine) []ownership.Effect {
-			if a = m.Who(part, id); a.Place == ownership.Nowhere && begin() {
+			if a = m.Who(part, id); a.Place == ownership.Nowhere && e.Begin() {
 				delete(d.parts[part].tombs, id)
 				return m.Started(part, id)
 			}

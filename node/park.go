@@ -187,15 +187,3 @@ func (d *driver) before(part int) string {
 	}
 	return p.Addr
 }
-
-// ownedLocked notes who owned the partitions before.
-func (d *driver) ownedLocked(last, next *routes) {
-	if d.owned == nil {
-		d.owned = make([]*peer, len(next.owners))
-	}
-	for part, p := range last.owners {
-		if now := next.owners[part]; p != nil && (now == nil || p.Name() != now.Name()) {
-			d.owned[part] = p
-		}
-	}
-}

@@ -3,12 +3,32 @@ package sessionproc
 // Gate decides which sessions may be on this node. Package node is one.
 type Gate interface {
 	// Enter is asked about a session that is not in the table. It returns nil
-	// after begin, or where the session is to be looked for, as an error. Until
-	// begin has returned the answer does not change. begin returns true if the
-	// session is in the table now, and new.
-	Enter(part int, id string, begin func() bool) error
+	// after e.Begin, or where the session is to be looked for, as an error. Until
+	// Begin has returned the answer does not change.
+	Enter(part int, id string, e Entry) error
 	// Leave calls remove, which takes a session out of the table that has ended.
 	Leave(part int, id string, remove func())
+}
+
+// Entry is what waits for a Gate to open.
+type Entry interface {
+	// Begin does what the entry is for. It returns true if the session is in the
+	// table now, and new.
+	Begin() bool
+}
+
+// search looks for a session once more.
+type search struct {
+	t    *Table
+	part int
+	id   string
+	p    *process
+}
+
+// Begin implements Entry.
+func (s *search) Begin() bool {
+	s.p = s.t.find(s.part, s.id)
+	return false
 }
 
 // look finds a session, or makes sure that it is not there: ErrNotFound. Only
@@ -21,18 +41,17 @@ func (t *Table) look(part int, id string) (*process, error) {
 	if err := ValidID(id); err != nil {
 		return nil, err
 	}
-	if t.cfg.Gate != nil {
-		if moved := t.cfg.Gate.Enter(part, id, func() bool {
-			p = t.find(part, id)
-			return false
-		}); moved != nil {
-			return nil, moved
-		}
-	}
-	if p == nil {
+	if t.cfg.Gate == nil {
 		return nil, ErrNotFound
 	}
-	return p, nil
+	s := &search{t: t, part: part, id: id}
+	if moved := t.cfg.Gate.Enter(part, id, s); moved != nil {
+		return nil, moved
+	}
+	if s.p == nil {
+		return nil, ErrNotFound
+	}
+	return s.p, nil
 }
 
 // Has reports whether session id is in the table.

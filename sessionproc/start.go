@@ -133,6 +133,18 @@ type starter struct {
 	id     string
 	kind   string // "": the default kind
 	ensure bool
+
+	// What Begin has come to.
+	table *Table
+	p     *process
+	isNew bool
+	err   error
+}
+
+// Begin implements Entry.
+func (s *starter) Begin() bool {
+	s.p, s.isNew, s.err = s.table.insertHere(s)
+	return s.isNew
 }
 
 // place gives the start a place in the table, or its outcome, or has it wait
@@ -194,13 +206,11 @@ func (t *Table) insert(s *starter) (p *process, inserted bool, err error) {
 	if p = t.find(s.part, s.id); p != nil {
 		return p, false, nil
 	}
-	if moved := t.cfg.Gate.Enter(s.part, s.id, func() bool {
-		p, inserted, err = t.insertHere(s)
-		return inserted
-	}); moved != nil {
-		err = moved
+	s.table, s.p, s.isNew, s.err = t, nil, false, nil
+	if moved := t.cfg.Gate.Enter(s.part, s.id, s); moved != nil {
+		return nil, false, moved
 	}
-	return p, inserted, err
+	return s.p, s.isNew, s.err
 }
 
 func (t *Table) insertHere(s *starter) (p *process, inserted bool, err error) {
