@@ -105,7 +105,7 @@ func TestWhoSaidGoodByeIsGoneSoon(t *testing.T) {
 		tab.put(r)
 		time.Sleep(farewell - 1)
 		require.Len(t, tab.view.Load().Members, 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		require.Empty(t, tab.view.Load().Members, "whatever memberlist says")
 		require.Empty(t, tab.lostAddrs())

@@ -33,8 +33,11 @@
 //	driver.go   feeds the machine of package ownership, which says who does, and
 //	            is asked by the table whether a session may be started or denied
 //	post.go     the machines' messages between members
-//	handoff.go  seal -> snapshot -> stream -> restore; then the old copy is dropped
-//	join.go     a node serves when a member sees it, reaches it and has answered
+//	handoff.go  seal -> snapshot -> lane.go == stream ==> take.go -> restore; then
+//	            the old copy is dropped
+//	park.go     requests wait where their session comes to
+//	join.go     a node serves when all members see it, one reaches it and has answered
+//	news.go     it tells all of them, so that their views change together
 //	drain.go    a node that drains has its sessions move away
 //	leave.go    it leaves when nothing is left, or time is over
 //
@@ -67,6 +70,19 @@
 // in the log, once): whatever has to ask them waits. Evict puts such a member out,
 // on all nodes.
 //
+// # Faults
+//
+//	view.go      who is there, who has left, who has died
+//	standing.go  may this node answer? Quorum, and a process that stood still
+//	stays.go     sessions that this node has refused are asked for again
+//
+// A node that dies takes its sessions with it; the others take its partitions over
+// once they know, a second later. When the two sides of a partition see each other
+// again each gives what is not its own to the owner. Every session has a version:
+// how many changes of each of its incarnations it has seen. Of two copies one goes
+// on that has seen all that the other has; if both have changed the kind's Merge
+// joins them, or one ends with the reason Conflict.
+//
 // # What is promised
 //
 //   - While members join and leave in good order (Start, Leave), each session has
@@ -89,8 +105,11 @@
 //   - The sessions of a node that dies, or that is closed without Leave, end with
 //     it. For the 2.4 to 3.9 s that it takes to detect that, and a second more,
 //     requests for them wait within their ctx; then they get ErrNotFound.
-//   - While the network is parted both sides serve. Of two copies of a session
-//     that meet again, the one where it belongs is kept; they are not merged.
+//   - While the network is parted both sides serve, unless there is a Quorum. Two
+//     copies of a session meet afterwards, and one process goes on.
+//   - While a living node is taken for dead a session may run twice.
+//   - A message whose outcome is unknown (MaybeExecuted) may still be handled after
+//     later ones of the same caller.
 //   - The cancel function of a timer does not move: it has no effect on a session
 //     that has moved since.
 //   - State is in memory only.
