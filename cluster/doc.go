@@ -24,8 +24,9 @@
 //     everywhere within about a second.
 //   - A member that leaves ([Cluster.Leave]) is gone from the other views within
 //     about a second and forgotten. One that vanishes otherwise is remembered for 24
-//     hours, and about every RejoinInterval one such member or a seed that is not
-//     here is tried again: a partition heals within seconds after the network does.
+//     hours, and about every RejoinInterval up to eight such members and seeds that
+//     are not here are tried again: a partition heals within seconds after the
+//     network does.
 //     (memberlist by itself never heals it once both sides have given each other up.)
 //   - Clusters of other names and nodes without one of the gossip keys never mix
 //     with this one.

@@ -41,6 +41,28 @@ func TestPartitionHeals(t *testing.T) {
 	}
 }
 
+// Two nodes that are cut off from each other miss many others besides, which are gone
+// for good: these cost them no time.
+func TestPartitionHealsThoughOthersAreGone(t *testing.T) {
+	simulate(t, func(t *testing.T, s *sim) {
+		const n = 8
+		all := s.nodes(n)
+		s.net.cut(1, addr(1))
+		for i := 2; i < n; i++ {
+			s.crash(all[i], addr(i+1))
+		}
+		s.wait(time.Minute)
+		for _, c := range all[:2] {
+			require.Len(t, c.View().Members, 1)
+		}
+		s.net.heal()
+		s.wait(20 * time.Second)
+		for _, c := range all[:2] {
+			require.Equal(t, []string{"s1", "s2"}, names(c))
+		}
+	})
+}
+
 // The reason for the rejoin loop: without it neither partition ends. Should this
 // fail after an upgrade of memberlist, the loop may have become needless.
 func TestPartitionIsForEverWithoutRejoin(t *testing.T) {

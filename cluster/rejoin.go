@@ -3,11 +3,17 @@ package cluster
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
 )
 
-// rejoin tries one missing member or absent seed at a time, for as long as the node
-// is a member. It is what heals a partition.
+// rejoinAtOnce is how many absent seeds and missing members are tried together. Among
+// them may be many that are gone for good, each of which would cost the others a turn.
+const rejoinAtOnce = 8
+
+// rejoin tries missing members and absent seeds, a few at a time, for as long as the
+// node is a member. It is what heals a partition.
 func (c *Cluster) rejoin(ctx context.Context) {
 	var warned string
 	for {
@@ -16,62 +22,47 @@ func (c *Cluster) rejoin(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		err := c.rejoinOne(ctx)
-		switch {
-		case err == nil || ctx.Err() != nil:
-		case refused(err) && err.Error() != warned:
-			warned = err.Error()
-			c.log.Warn("refused by a node that was to be joined", "err", err)
-		default:
-			c.log.Debug("rejoin", "err", err)
+		for _, err := range c.rejoinSome(ctx) {
+			switch {
+			case err == nil || ctx.Err() != nil:
+			case refused(err) && err.Error() != warned:
+				warned = err.Error()
+				c.log.Warn("refused by a node that was to be joined", "err", err)
+			default:
+				c.log.Debug("rejoin", "err", err)
+			}
 		}
 	}
 }
 
-func (c *Cluster) rejoinOne(ctx context.Context) error {
+func (c *Cluster) rejoinSome(ctx context.Context) []error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	addr := c.absent(ctx)
-	if addr == "" {
-		return nil
+	addrs := c.absent(ctx)
+	errs := make([]error, len(addrs))
+	var tries sync.WaitGroup
+	for i, addr := range addrs {
+		tries.Go(func() { errs[i] = c.meet(ctx, addr) })
 	}
-	return c.meet(ctx, addr)
+	tries.Wait()
+	return errs
 }
 
-// absent picks the address of somebody who is not here, or "". Seeds and missing
-// members get equal shares, since among the missing there may be many that are gone
-// for good.
-func (c *Cluster) absent(ctx context.Context) string {
-	sources := []func(context.Context) string{c.absentSeed, c.absentMember}
-	first := rand.IntN(len(sources))
-	if addr := sources[first](ctx); addr != "" {
-		return addr
-	}
-	return sources[1-first](ctx)
-}
-
-func (c *Cluster) absentSeed(ctx context.Context) string {
+// absent picks addresses of some who are not here. Half of the places are for seeds
+// and half for missing members, as long as there are enough of both.
+func (c *Cluster) absent(ctx context.Context) []string {
 	addrs, err := c.seeds.addrs(ctx)
 	if err != nil {
 		c.log.Debug("rejoin", "err", err)
 	}
-	return c.pickAbsent(addrs)
-}
-
-func (c *Cluster) absentMember(context.Context) string {
-	return c.pickAbsent(c.table.lostAddrs())
-}
-
-func (c *Cluster) pickAbsent(addrs []string) string {
 	present := c.table.presentAddrs() // we are among them
-	var absent []string
-	for _, addr := range addrs {
-		if !present[addr] {
-			absent = append(absent, addr)
-		}
+	here := func(addr string) bool { return present[addr] }
+	seeds := slices.DeleteFunc(addrs, here)
+	missing := slices.DeleteFunc(c.table.lostAddrs(), func(addr string) bool { return here(addr) || slices.Contains(seeds, addr) })
+	some := func(addrs []string, most int) []string {
+		rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+		return addrs[:min(len(addrs), most)]
 	}
-	if len(absent) == 0 {
-		return ""
-	}
-	return absent[rand.IntN(len(absent))]
+	seeds = some(seeds, max(rejoinAtOnce/2, rejoinAtOnce-len(missing)))
+	return append(seeds, some(missing, rejoinAtOnce-len(seeds))...)
 }
