@@ -27,17 +27,20 @@ func (w *world) change(s step) {
 	case back:
 		w.begin(p, func() { w.cluster.Restart(p.index); w.ready(p) })
 	case leave, restart:
-		p.run.Load().leaving.Store(true)
+		r := p.run.Load()
+		r.leaving.Store(true)
 		if !s.Linger {
 			p.run.Store(nil)
 		}
-		w.begin(p, func() { w.goAway(p, s.Do == restart) })
+		w.begin(p, func() { w.goAway(p, r, s.Do == restart) })
 	case far:
 		w.link(p, simnet.Link{Latency: 15 * time.Millisecond, Jitter: 10 * time.Millisecond})
 	case near:
 		w.link(p, simnet.Link{Jitter: time.Millisecond})
 	case rest:
 		w.settle()
+	default:
+		w.disturb(p, s)
 	}
 }
 
@@ -47,7 +50,7 @@ func (w *world) change(s step) {
 func (w *world) able(c change) []*place {
 	up, busy := w.which((*place).up), w.which(func(p *place) bool { return p.busy.Load() })
 	bares := w.which(func(p *place) bool { return p.bare && (p.up() || p.busy.Load()) })
-	full := len(up)+len(busy) >= maxNodes
+	full := len(up)+len(busy) >= w.schedule.most()
 	switch c {
 	case join, bare:
 		if full || c == bare && len(busy) > 0 {
@@ -60,8 +63,15 @@ func (w *world) able(c change) []*place {
 		})
 	case leave, restart:
 		return w.which(func(p *place) bool { return p.up() && (p.bare || len(bares) == 0 && len(up) > 1) })
-	case rest, far, near:
+	case rest, far, near, heal:
 		return up
+	case crash, power: // those too that leave, but not the last one that stays
+		return w.which(func(p *place) bool { return p.alive.Load() != nil && (!p.up() || len(up) > 1) })
+	case isolate, cut, oneWay, stall, lossy, reset:
+		if len(up) > 1 {
+			return up
+		}
+		return nil
 	}
 	panic("unknown change " + c)
 }
@@ -69,16 +79,25 @@ func (w *world) able(c change) []*place {
 // begin has a place busy with something that ends with a new node, or with none.
 func (w *world) begin(p *place, f func()) {
 	p.busy.Store(true)
+	w.countSides()
 	w.changes.Go(f)
 }
 
 // goAway has the node of a place leave.
-func (w *world) goAway(p *place, again bool) {
+func (w *world) goAway(p *place, r *run, again bool) {
 	begun := time.Now()
-	w.cluster.Leave(p.index)
+	if w.schedule.Faults {
+		w.leaveInTrouble(r)
+	} else {
+		w.cluster.Leave(p.index)
+	}
+	if r.killed.Load() {
+		return
+	}
 	p.run.Store(nil)
+	p.alive.Store(nil)
 	w.log.note("n%d has left", p.index)
-	if took := time.Since(begun); took > longLeave {
+	if took := time.Since(begun); took > longLeave && !w.schedule.Faults {
 		w.fault("slow: n%d left after %v", p.index, took)
 	}
 	if again {
@@ -87,6 +106,7 @@ func (w *world) goAway(p *place, again bool) {
 		return
 	}
 	p.busy.Store(false)
+	w.countSides()
 }
 
 // link changes how a place is connected to all others.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -17,17 +18,75 @@ const (
 	alarmMax   = 3 * time.Second
 )
 
+// ledgerLoad is the load under planned changes, of which all is claimed.
+type ledgerLoad struct {
+	*world
+	*witness
+	histories map[string]*history
+	clients   []*client
+	alarm     atomic.Uint64
+	refused   atomic.Int64 // requests, by nodes that close
+}
+
+func newLedgerLoad(w *world) load {
+	l := &ledgerLoad{world: w, witness: newWitness(&w.blame), histories: map[string]*history{}}
+	for _, id := range w.sessions {
+		l.histories[id] = &history{}
+	}
+	for i := range w.schedule.Clients {
+		l.clients = append(l.clients, newClient(l, i))
+	}
+	return l
+}
+
+func (l *ledgerLoad) kinds(*place) []sessionproc.AnyKind {
+	return []sessionproc.AnyKind{newLedgers(l.witness, l.newHome())}
+}
+
+func (l *ledgerLoad) lost(int) {} // nothing is killed
+
+func (l *ledgerLoad) work(i int) { l.clients[i].work() }
+
+func (l *ledgerLoad) count(counts map[string]int) {
+	counts["requests refused by nodes that closed"] = int(l.refused.Load())
+	counts["moves"] = l.moves
+	counts["timers fired"] = l.rung
+}
+
+func (l *ledgerLoad) end() {
+	time.Sleep(alarmMax)
+	alive := map[string]string{}
+	for _, p := range l.which((*place).up) {
+		for _, id := range l.sessions {
+			l.clients[0].send(id, request{op: "look"}, p.run.Load())
+		}
+	}
+	for _, id := range l.sessions {
+		h := l.histories[id]
+		if a := h.ops[len(h.ops)-1].Output.(answer); a.outcome == done {
+			alive[id] = a.Incarnation
+		}
+		if fault := h.check(); fault != "" {
+			l.world.fault("history: %s: %s", id, fault)
+		}
+	}
+	l.missed(alive)
+	if processes := l.processes(); processes != len(alive) {
+		l.world.fault("copies: %d sessions have %d processes", len(alive), processes)
+	}
+}
+
 // client sends requests to sessions, one after another.
 type client struct {
-	*world
+	*ledgerLoad
 	number int
 	rand   *rand.Rand
 	home   int // the place whose node it uses mostly
 	sent   map[string]stamp
 }
 
-func newClient(w *world, number int) *client {
-	return &client{world: w, number: number, rand: rand.New(rand.NewPCG(w.schedule.Seed, uint64(number))), home: number, sent: map[string]stamp{}}
+func newClient(w *ledgerLoad, number int) *client {
+	return &client{ledgerLoad: w, number: number, rand: rand.New(rand.NewPCG(w.schedule.Seed, uint64(number))), home: number, sent: map[string]stamp{}}
 }
 
 // work sends requests until the world says stop.
@@ -73,7 +132,7 @@ func (c *client) send(id string, r request, via *run) {
 		c.abandon(r.entry)
 	}
 	reply(a)
-	c.took(id, r, via, time.Since(begin))
+	c.took(id, r.String(), via, time.Since(begin), slowest)
 	switch {
 	case a.outcome != done && numbered:
 		c.sent[id] = stamp{last.Run + 1, 0}
@@ -124,7 +183,7 @@ func (c *client) judge(id string, r request, via *run, err error) outcome {
 	case errors.Is(err, sessionproc.ErrClosed) && via.leaving.Load():
 		c.refused.Add(1)
 	default:
-		c.fault("failed: %s: %v of client %d through n%d: %v", id, r, c.number, via.index, err)
+		c.world.fault("failed: %s: %v of client %d through n%d: %v", id, r, c.number, via.index, err)
 	}
 	if sessionproc.MaybeExecuted(err) {
 		return uncertain

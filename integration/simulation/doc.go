@@ -1,8 +1,8 @@
 // Package simulation tests whole clusters in virtual time: real nodes on a
 // simulated network, under load, while nodes come and go in every order and
-// several at once.
+// several at once, and while they crash, are cut off and stand still.
 //
-//	go test ./integration/simulation -schedules 10000
+//	go test ./integration/simulation -run TestFaults -schedules 10000
 //
 // A schedule says how many nodes, sessions and clients there are and what
 // happens when. It is drawn from a seed and is plain data. Clients on every node
@@ -18,6 +18,31 @@
 //   - a timer that a session has set fires once, wherever the session is by then,
 //   - in the end all nodes have the same view, each session has one process, and
 //     no goroutine is left.
+//
+// Under faults clients put words that are never used twice into sessions of two
+// kinds: of two bags every word is kept (Merge), of two lists one goes on. What
+// crashes, cuts, stalls, losses and resets do not excuse is a violation:
+//
+//   - A request ends within its deadline. It fails only if its node or that of the
+//     session was touched by a fault not long before, and what was under way at a
+//     node that died fails as soon as that is known. A call that is ReadOnly is
+//     repeated instead.
+//   - No word is handled twice, and none of which its client was told that it
+//     surely was not.
+//   - Handlers of two copies of a session run at once only while a live node is
+//     taken for dead, or not long after.
+//   - With a quorum nothing runs on a node that has been in the minority for longer
+//     than detection takes.
+//   - In the end all nodes have the same view and give the same answer, each session
+//     has one process, and nobody waits for anybody.
+//   - Every acknowledged word is there then, unless it was on a node that was killed
+//     or on its way, or in a list that was told of a conflict. A list is what one
+//     copy was, never a mixture.
+//   - Of crashes alone: the history of each session is linearizable, but for the
+//     loss of it, or of its latest changes, at a crash.
+//
+// A process that stands still is cut off from the others here, but not from its
+// clock: its goroutines run on.
 //
 // Gossip draws from the global source of randomness, so that a seed gives the
 // same schedule and load, but not always the same course of events. What fails

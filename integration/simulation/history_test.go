@@ -75,6 +75,9 @@ var model = (&porcupine.NondeterministicModel{
 	Init: func() []any { return []any{book{}} },
 	Step: func(state, input, output any) (next []any) {
 		s, r, a := state.(book), input.(request), output.(answer)
+		if r.op == "crash" {
+			return s.crash()
+		}
 		if then, ok := s.take(r, a); ok {
 			next = append(next, then)
 		}
@@ -87,6 +90,18 @@ var model = (&porcupine.NondeterministicModel{
 		return fmt.Sprint(input.(request), " -> ", output.(answer))
 	},
 }).ToModel()
+
+// crash returns what a session may be after the end of a process that may have had
+// it: as it was, lost, or a copy from before, of a move that was not completed.
+func (s book) crash() []any {
+	next := []any{s, book{}}
+	for n := range s.N + 1 {
+		if s.alive {
+			next = append(next, book{alive: true, page: page{N: n}})
+		}
+	}
+	return next
+}
 
 // take returns the book after a request that had that answer. false: it could not
 // have.

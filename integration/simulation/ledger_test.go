@@ -42,9 +42,8 @@ type ledger struct {
 // new run after a message that failed.
 type stamp struct{ Run, Seq int }
 
-// newLedgers makes the kind of one node. w watches it.
-func newLedgers(w *witness) sessionproc.AnyKind {
-	home := w.newHome()
+// newLedgers makes the kind of one node, a home. w watches it.
+func newLedgers(w *witness, home int) sessionproc.AnyKind {
 	k := sessionproc.NewKind(ledgers, func(ctx context.Context, _ sessionproc.None) (*ledger, error) {
 		defer w.enter(ctx, home)()
 		return &ledger{Last: map[int]stamp{}}, nil

@@ -19,9 +19,9 @@ import (
 // the session moves: here on real sockets and in real time, and in every schedule.
 func TestOrderAcrossMoves(t *testing.T) {
 	const senders, ids, moves = 4, 8, 3
-	w := newWitness()
+	w := newWitness(&blame{})
 	start := func(slot int, seeds ...string) *node.Node {
-		n, err := node.Start(t.Context(), node.Config{Slot: fmt.Sprintf("n%d", slot), Join: seeds, Kinds: []sessionproc.AnyKind{newLedgers(w)}})
+		n, err := node.Start(t.Context(), node.Config{Slot: fmt.Sprintf("n%d", slot), Join: seeds, Kinds: []sessionproc.AnyKind{newLedgers(w, w.newHome())}})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = n.Close() })
 		return n

@@ -12,6 +12,8 @@ import (
 type schedule struct {
 	Seed                     uint64 // of the load and of the network
 	Nodes, Sessions, Clients int
+	Faults                   bool // the load is one that faults may touch
+	Quorum                   int
 	Steps                    []step
 }
 
@@ -19,7 +21,7 @@ type schedule struct {
 type step struct {
 	Do     change
 	Node   int           // which of those that can, counted around
-	Linger bool          // leave, restart: clients use the node until it is closed
+	Linger bool          // leave, restart: clients use the node until it is closed; isolate: with the next node
 	Wait   time.Duration // before the next step; 0: both at once
 }
 
@@ -34,7 +36,17 @@ const (
 	restart change = "restart" // leave, and at once back
 	far     change = "far"     // its links become slow
 	near    change = "near"    // and fast again
-	rest    change = "rest"    // nothing, until all changes are over
+	rest    change = "rest"    // nothing, until all changes and faults are over
+
+	crash   change = "crash"   // its process is killed
+	power   change = "power"   // its machine falls silent
+	isolate change = "isolate" // it is cut off from all others
+	cut     change = "cut"     // its link to the next node is cut
+	oneWay  change = "oneWay"  // nothing passes from it to the next node
+	stall   change = "stall"   // it neither sends nor receives
+	lossy   change = "lossy"   // its links lose a part
+	reset   change = "reset"   // its connections are reset
+	heal    change = "heal"    // all cuts, stalls and losses are over
 )
 
 const (
@@ -64,6 +76,45 @@ func planned() *rapid.Generator[schedule] {
 			Steps:    rapid.SliceOfN(steps, minSteps, maxSteps).Draw(t, "steps"),
 		}
 	})
+}
+
+// unplanned draws schedules of faults and changes. A part of them has crashes
+// only, for which more is claimed, and a part has a quorum.
+func unplanned() *rapid.Generator[schedule] {
+	crashes := []change{crash, power, crash, power, back, back, back, join, leave, restart, far, near, reset, rest}
+	all := append([]change{isolate, isolate, isolate, stall, stall, cut, oneWay, lossy, heal, heal, heal, heal, heal}, crashes...)
+	return rapid.Custom(func(t *rapid.T) schedule {
+		dos := rapid.SampledFrom([][]change{crashes, all, all}).Draw(t, "dos")
+		steps := rapid.Custom(func(t *rapid.T) step {
+			return step{
+				Do:     rapid.SampledFrom(dos).Draw(t, "do"),
+				Node:   rapid.SampledFrom([]int{0, 1, 2, 3, 4}).Draw(t, "node"),
+				Linger: rapid.Bool().Draw(t, "linger"),
+				Wait:   time.Duration(rapid.SampledFrom([]int{0, 1, 5, 20, 100, 300, 1000, 2000, 4000, 6000, 10000}).Draw(t, "wait")) * time.Millisecond,
+			}
+		})
+		s := schedule{
+			Seed:     rapid.Uint64().Draw(t, "seed"),
+			Nodes:    rapid.SampledFrom([]int{2, 3, 3, 3, 4}).Draw(t, "nodes"),
+			Sessions: rapid.SampledFrom([]int{4, 8, 16}).Draw(t, "sessions"),
+			Clients:  rapid.SampledFrom([]int{2, 3, 4}).Draw(t, "clients"),
+			Steps:    rapid.SliceOfN(steps, minSteps, maxSteps).Draw(t, "steps"),
+			Faults:   true,
+		}
+		if rapid.SampledFrom([]int{0, 0, 1}).Draw(t, "quorum") == 1 {
+			s.Quorum = s.Nodes/2 + 1
+		}
+		return s
+	})
+}
+
+// most is how many nodes there may be: with a quorum no more than leave one side
+// with it.
+func (s schedule) most() int {
+	if s.Quorum > 0 {
+		return s.Nodes
+	}
+	return maxNodes
 }
 
 // String is Go, to be pasted into a test.

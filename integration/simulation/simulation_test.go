@@ -3,17 +3,21 @@ package simulation_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 var (
-	schedules = flag.Int("schedules", usualSchedules, "how many schedules TestPlannedChanges plays")
+	schedules = flag.Int("schedules", usualSchedules, "how many schedules TestPlannedChanges and TestFaults play")
 	seed      = flag.Int("seed", 1, "the seed of the first of them; the next one has the next")
 )
 
@@ -24,7 +28,10 @@ const (
 )
 
 // Whatever nodes come and go in good order, and however many at once, nobody notices.
-func TestPlannedChanges(t *testing.T) {
+func TestPlannedChanges(t *testing.T) { playAll(t, planned()) }
+
+// playAll plays as many schedules as are asked for, until one fails.
+func playAll(t *testing.T, drawn *rapid.Generator[schedule]) {
 	var next, failures atomic.Int64
 	var sum totals
 	for range runtime.GOMAXPROCS(0) {
@@ -35,7 +42,7 @@ func TestPlannedChanges(t *testing.T) {
 				if i >= *schedules || failures.Load() > 0 {
 					return
 				}
-				s := planned().Example(*seed + i)
+				s := drawn.Example(*seed + i)
 				r := simulate(t, s)
 				sum.add(r)
 				if len(r.faults) > 0 {
@@ -53,9 +60,7 @@ type result struct {
 	faults   []string
 	log      string
 	requests int64
-	refused  int64
-	moves    int
-	rung     int
+	counts   map[string]int
 	longest  time.Duration
 	hours    float64 // of virtual time, summed over nodes
 }
@@ -83,8 +88,9 @@ func simulate(t *testing.T, s schedule) (r result) {
 		r.faults = append(r.faults, v.early...)
 		if w != nil {
 			r.faults = append(r.faults, w.found()...)
-			r.log, r.requests, r.refused, r.moves = w.log.String(), w.requests.Load(), w.refused.Load(), w.moves
-			r.longest, r.rung = time.Duration(w.longest.Load()), w.rung
+			r.log, r.requests, r.longest = w.log.String(), w.requests.Load(), time.Duration(w.longest.Load())
+			r.counts = map[string]int{}
+			w.load.count(r.counts)
 		}
 	})
 	return r
@@ -157,9 +163,12 @@ func (t *totals) add(r result) {
 	defer t.mu.Unlock()
 	t.schedules++
 	t.sum.requests += r.requests
-	t.sum.refused += r.refused
-	t.sum.moves += r.moves
-	t.sum.rung += r.rung
+	if t.sum.counts == nil {
+		t.sum.counts = map[string]int{}
+	}
+	for what, n := range r.counts {
+		t.sum.counts[what] += n
+	}
 	t.sum.hours += r.hours
 	t.sum.longest = max(t.sum.longest, r.longest)
 }
@@ -167,6 +176,9 @@ func (t *totals) add(r result) {
 func (t *totals) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return fmt.Sprintf("%d schedules, %.1f node hours, %d requests (%d refused by nodes that closed), %d moves, %d timers fired, the longest request took %v",
-		t.schedules, t.sum.hours, t.sum.requests, t.sum.refused, t.sum.moves, t.sum.rung, t.sum.longest)
+	text := fmt.Sprintf("%d schedules, %.1f node hours, %d requests, the longest took %v", t.schedules, t.sum.hours, t.sum.requests, t.sum.longest)
+	for _, what := range slices.Sorted(maps.Keys(t.sum.counts)) {
+		text += fmt.Sprintf(", %d %s", t.sum.counts[what], what)
+	}
+	return text
 }

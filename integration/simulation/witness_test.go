@@ -2,15 +2,15 @@ package simulation_test
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// witness sees all handlers of a cluster, and keeps what was wrong.
+// witness sees all handlers of a cluster.
 type witness struct {
+	*blame
 	mu     sync.Mutex // guards what follows
 	homes  int
 	inside map[string]int // by session: the home whose handler runs
@@ -19,7 +19,6 @@ type witness struct {
 	alarms map[uint64]alarm
 	rung   int
 	strays map[entry]bool // what may be handled at any time, as its client was told
-	faults []string
 }
 
 // life is where one life of a session was seen last.
@@ -35,26 +34,8 @@ type alarm struct {
 	rung                 bool
 }
 
-func newWitness() *witness {
-	return &witness{inside: map[string]int{}, home: map[string]life{}, alarms: map[uint64]alarm{}, strays: map[entry]bool{}}
-}
-
-// fault notes that something was violated.
-func (w *witness) fault(format string, args ...any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.faultLocked(format, args...)
-}
-
-func (w *witness) faultLocked(format string, args ...any) {
-	w.faults = append(w.faults, time.Now().Format(clock)+" "+fmt.Sprintf(format, args...))
-}
-
-// found returns what was violated so far.
-func (w *witness) found() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return append([]string(nil), w.faults...)
+func newWitness(b *blame) *witness {
+	return &witness{blame: b, inside: map[string]int{}, home: map[string]life{}, alarms: map[uint64]alarm{}, strays: map[entry]bool{}}
 }
 
 // newHome numbers the runs of nodes.
@@ -73,7 +54,7 @@ func (w *witness) enter(ctx context.Context, home int) (exit func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if other, busy := w.inside[id]; busy {
-		w.faultLocked("twins: %s: two handlers at once, at home %d and at %d", id, other, home)
+		w.fault("twins: %s: two handlers at once, at home %d and at %d", id, other, home)
 	}
 	w.inside[id] = home
 	if last, ok := w.home[id]; ok && last.incarnation == incarnation && last.home != home {
@@ -113,13 +94,13 @@ func (w *witness) ring(number uint64, s *sessionproc.Session) {
 	a, ok := w.alarms[number]
 	switch {
 	case !ok || a.session != s.ID() || a.incarnation != s.Incarnation().String():
-		w.faultLocked("timers: %s: alarm %d is not of this life", s.ID(), number)
+		w.fault("timers: %s: alarm %d is not of this life", s.ID(), number)
 	case a.rung:
-		w.faultLocked("timers: %s: alarm %d rings a second time", s.ID(), number)
+		w.fault("timers: %s: alarm %d rings a second time", s.ID(), number)
 	case time.Until(a.due) > 0:
-		w.faultLocked("timers: %s: alarm %d rings %v early", s.ID(), number, time.Until(a.due))
+		w.fault("timers: %s: alarm %d rings %v early", s.ID(), number, time.Until(a.due))
 	case time.Since(a.due) > slowest:
-		w.faultLocked("timers: %s: alarm %d rings %v late", s.ID(), number, time.Since(a.due))
+		w.fault("timers: %s: alarm %d rings %v late", s.ID(), number, time.Since(a.due))
 	}
 	a.rung = true
 	w.alarms[number] = a
@@ -133,7 +114,7 @@ func (w *witness) missed(alive map[string]string) {
 	defer w.mu.Unlock()
 	for number, a := range w.alarms {
 		if !a.rung && alive[a.session] == a.incarnation && time.Since(a.due) > slowest {
-			w.faultLocked("timers: %s: alarm %d has not rung", a.session, number)
+			w.fault("timers: %s: alarm %d has not rung", a.session, number)
 		}
 	}
 }

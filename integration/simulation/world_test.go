@@ -24,24 +24,32 @@ const (
 	longLeave  = 5 * time.Second // a node takes no longer to leave
 )
 
-// world is a cluster, its clients, and what is known of them.
+// world is a cluster, its load, and what is known of them.
 type world struct {
-	*witness
-	schedule  schedule
-	cluster   *nodetest.Cluster
-	log       *eventLog
-	sessions  []string
-	histories map[string]*history
-	changes   sync.WaitGroup // under way
-	stop      atomic.Bool
-	strange   atomic.Bool // there has been a node without the kind
-	alarm     atomic.Uint64
-	requests  atomic.Int64
-	refused   atomic.Int64 // by nodes that close
-	longest   atomic.Int64 // request, ns
+	blame
+	schedule schedule
+	cluster  *nodetest.Cluster
+	load     load
+	trouble  *trouble
+	log      *eventLog
+	sessions []string
+	changes  sync.WaitGroup // under way
+	stop     atomic.Bool
+	strange  atomic.Bool // there has been a node without the kind
+	requests atomic.Int64
+	longest  atomic.Int64 // request, ns
 
 	placesMu sync.Mutex // guards places
 	places   []*place
+}
+
+// load is what clients do with sessions, and what is claimed of it.
+type load interface {
+	kinds(p *place) []sessionproc.AnyKind // of a node that starts at p
+	work(client int)                      // until the world stops
+	end()                                 // checks what is left when all is quiet
+	lost(home int)                        // its process is killed
+	count(counts map[string]int)
 }
 
 // place is where a node runs, or has run.
@@ -50,6 +58,8 @@ type place struct {
 	bare  bool                // its node is not given the kind
 	busy  atomic.Bool         // its node starts or leaves
 	run   atomic.Pointer[run] // nil: clients do not use it
+	alive atomic.Pointer[run] // nil: nothing runs there, or it starts
+	home  atomic.Int64        // of its last node: see witness and notary
 	tuned chan struct{}       // closed when its first node starts
 	once  sync.Once           // closes it
 }
@@ -59,6 +69,7 @@ type run struct {
 	*node.Node
 	index   int
 	leaving atomic.Bool
+	killed  atomic.Bool
 }
 
 func (p *place) up() bool {
@@ -67,11 +78,12 @@ func (p *place) up() bool {
 }
 
 func newWorld(t testing.TB, s schedule) *world {
-	w := &world{witness: newWitness(), schedule: s, log: &eventLog{}, histories: map[string]*history{}}
+	w := &world{schedule: s, log: &eventLog{}, trouble: newTrouble()}
 	for i := range s.Sessions {
-		id := fmt.Sprintf("s%d", i)
-		w.sessions = append(w.sessions, id)
-		w.histories[id] = &history{}
+		w.sessions = append(w.sessions, fmt.Sprintf("s%d", i))
+	}
+	if w.load = newLedgerLoad(w); s.Faults {
+		w.load = newWordLoad(w)
 	}
 	logger := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{ReplaceAttr: shortTime}))
 	for range s.Nodes {
@@ -79,7 +91,6 @@ func newWorld(t testing.TB, s schedule) *world {
 	}
 	w.cluster = nodetest.Start(t, nodetest.Config{
 		Nodes: s.Nodes, Network: simnet.Config{Seed: s.Seed, Link: simnet.Link{Jitter: time.Millisecond}},
-		Kinds: []nodetest.KindFunc{func() sessionproc.AnyKind { return newLedgers(w.witness) }},
 		Tune: func(i int, cfg *node.Config) {
 			cfg.Logger = logger
 			cfg.Ring = ring.Config{Partitions: partitions, VirtualNodes: 20}
@@ -110,16 +121,20 @@ func (w *world) newPlace() *place {
 // tune is called when the node of place i starts.
 func (w *world) tune(i int, cfg *node.Config) {
 	p := w.which(func(p *place) bool { return p.index == i })[0]
-	if p.bare {
-		cfg.Kinds, cfg.DefaultKind = nil, ""
+	if !p.bare {
+		cfg.Kinds = w.load.kinds(p)
 	}
+	cfg.Quorum = w.schedule.Quorum
 	p.once.Do(func() { close(p.tuned) })
 }
 
 // ready has clients use the node of p, which has started.
 func (w *world) ready(p *place) {
-	p.run.Store(&run{Node: w.cluster.Node(p.index), index: p.index})
+	r := &run{Node: w.cluster.Node(p.index), index: p.index}
+	p.alive.Store(r)
+	p.run.Store(r)
 	p.busy.Store(false)
+	w.countSides()
 }
 
 // which returns the places that something holds for.
@@ -134,13 +149,17 @@ func (w *world) which(holds func(p *place) bool) (found []*place) {
 	return found
 }
 
-// pick returns the node that a client uses now: mostly that of its home.
+// pick returns the node that a client uses now, mostly that of its home; nil: there
+// is none at this moment.
 func (w *world) pick(home int, r *rand.Rand) *run {
 	var open []*run
 	for _, p := range w.which(func(*place) bool { return true }) {
 		if r := p.run.Load(); r != nil {
 			open = append(open, r)
 		}
+	}
+	if len(open) == 0 {
+		return nil
 	}
 	if r.IntN(4) == 0 {
 		return open[r.IntN(len(open))]
@@ -150,26 +169,32 @@ func (w *world) pick(home int, r *rand.Rand) *run {
 
 func (w *world) stopping() bool { return w.stop.Load() }
 
-// took notes how long a request has taken.
-func (w *world) took(id string, r request, via *run, d time.Duration) {
+// took notes how long a request has taken, and reports one that took too long.
+func (w *world) took(id, what string, via *run, d, most time.Duration) {
 	for {
 		last := w.longest.Load()
 		if int64(d) <= last || w.longest.CompareAndSwap(last, int64(d)) {
 			break
 		}
 	}
-	if d > slowest {
-		w.fault("slow: %s: %v through n%d took %v", id, r, via.index, d)
+	if d > most {
+		w.fault("slow: %s: %s through n%d took %v", id, what, via.index, d)
 	}
+}
+
+// processes counts those of all sessions.
+func (w *world) processes() (n int) {
+	for _, p := range w.which((*place).up) {
+		n += p.run.Load().Sessions()
+	}
+	return n
 }
 
 // play has everything happen, and checks it.
 func (w *world) play() {
 	var clients sync.WaitGroup
-	all := make([]*client, w.schedule.Clients)
-	for i := range all {
-		all[i] = newClient(w, i)
-		clients.Go(all[i].work)
+	for i := range w.schedule.Clients {
+		clients.Go(func() { w.load.work(i) })
 	}
 	time.Sleep(calm / 4)
 	for _, s := range w.schedule.Steps {
@@ -183,41 +208,21 @@ func (w *world) play() {
 	time.Sleep(calm / 4)
 	w.stop.Store(true)
 	clients.Wait()
-	time.Sleep(alarmMax)
-	w.end(all[0])
+	w.load.end()
 }
 
-// settle waits until all changes are over and all nodes have the same view.
+// settle waits until all changes and faults are over and all nodes have the same
+// view.
 func (w *world) settle() {
+	if w.schedule.Faults {
+		w.heal()
+	}
 	w.changes.Wait()
+	for w.schedule.Quorum > len(w.which((*place).up)) {
+		w.change(step{Do: back})
+		w.changes.Wait()
+	}
 	w.cluster.Settle()
-}
-
-// end checks what is left when all is quiet.
-func (w *world) end(last *client) {
-	alive := map[string]string{}
-	for _, p := range w.which((*place).up) {
-		for _, id := range w.sessions {
-			last.send(id, request{op: "look"}, p.run.Load())
-		}
-	}
-	for _, id := range w.sessions {
-		h := w.histories[id]
-		if a := h.ops[len(h.ops)-1].Output.(answer); a.outcome == done {
-			alive[id] = a.Incarnation
-		}
-		if fault := h.check(); fault != "" {
-			w.fault("history: %s: %s", id, fault)
-		}
-	}
-	w.missed(alive)
-	processes := 0
-	for _, p := range w.which((*place).up) {
-		processes += p.run.Load().Sessions()
-	}
-	if processes != len(alive) {
-		w.fault("copies: %d sessions have %d processes", len(alive), processes)
-	}
 }
 
 // eventLog keeps what has happened.

@@ -1,0 +1,264 @@
+package simulation_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// The two kinds of sessions that faults touch. Both collect words: of two bags
+// every word is kept, of two lists one goes on.
+var (
+	bags  = wordKind("bag")
+	lists = wordKind("list")
+)
+
+// wordTokens are the tokens of one of the kinds.
+type wordTokens struct {
+	kind *sessionproc.KindRef[sessionproc.None]
+	put  *sessionproc.Method[entered, seen]
+	drop *sessionproc.Notice[entered]
+	look *sessionproc.Method[sessionproc.None, seen]
+}
+
+func wordKind(name string) wordTokens {
+	kind := sessionproc.KindOf[sessionproc.None](name)
+	return wordTokens{
+		kind: kind,
+		put:  sessionproc.MethodOf[entered, seen](kind, "put"),
+		drop: sessionproc.NoticeOf[entered](kind, "drop"),
+		look: sessionproc.MethodOf[sessionproc.None, seen](kind, "look"),
+	}
+}
+
+// entered is a word for a session, and how long its handler takes.
+type entered struct {
+	Word uint64
+	Slow time.Duration
+}
+
+// seen is what a session says of itself.
+type seen struct {
+	Words       []uint64
+	Incarnation string
+}
+
+// words are unique in all simulations. While encoded they are on their way.
+type words []uint64
+
+func (ws words) EncodeMsgpack(e *msgpack.Encoder) error {
+	for _, w := range ws {
+		if f, ok := fates.Load(w); ok {
+			f.(*fate).at.Store(onItsWay)
+		}
+	}
+	return e.Encode([]uint64(ws))
+}
+
+func (ws *words) DecodeMsgpack(d *msgpack.Decoder) error {
+	return d.Decode((*[]uint64)(ws))
+}
+
+type list struct{ Words words }
+
+type bag struct{ Words words }
+
+// Merge takes in every word of another bag.
+func (b *bag) Merge(_ context.Context, other *bag) error {
+	for _, w := range other.Words {
+		if !slices.Contains(b.Words, w) {
+			b.Words = append(b.Words, w)
+		}
+	}
+	return nil
+}
+
+var (
+	lastWord atomic.Uint64
+	fates    sync.Map // by word, of all simulations: *fate
+)
+
+// fate is what became of a word.
+type fate struct {
+	notary  *notary
+	word    uint64
+	session string
+	at      atomic.Int64 // the home that saw it last, or onItsWay
+
+	ran     atomic.Int64 // how often it was handled
+	sent    bool         // set by its client: the answer was no error
+	refused error        // set by its client: it surely does not run
+	excused atomic.Pointer[string]
+	after   words // the words of the session when it had been handled
+}
+
+const onItsWay = 0 // no home
+
+func (f *fate) excuse(why string) { f.excused.CompareAndSwap(nil, &why) }
+
+// notary follows all words of a cluster.
+type notary struct {
+	*world
+	mu     sync.Mutex // guards what follows, and what fates say without atomics
+	homes  int
+	inside map[string]int // handlers that run, by session
+	fates  []*fate
+	told   int // copies that ended in a conflict
+	twins  int // handlers of two copies at once
+}
+
+func (n *notary) newHome() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.homes++
+	return n.homes
+}
+
+// newWord makes a word for a session.
+func (n *notary) newWord(session string) *fate {
+	f := &fate{notary: n, word: lastWord.Add(1), session: session}
+	fates.Store(f.word, f)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.fates = append(n.fates, f)
+	return f
+}
+
+// all returns the words so far, of one session or "".
+func (n *notary) all(session string) (fs []*fate) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, f := range n.fates {
+		if session == "" || f.session == session {
+			fs = append(fs, f)
+		}
+	}
+	return fs
+}
+
+// lost excuses the words that were at a home, whose process is killed, or on their
+// way.
+func (n *notary) lost(home int) {
+	for _, f := range n.all("") {
+		if at := f.at.Load(); at == onItsWay || at == int64(home) {
+			f.excuse("killed")
+		}
+	}
+}
+
+// enter notes that a handler with these words runs in a home, until the function
+// that it returns is called.
+func (n *notary) enter(ctx context.Context, p *place, home int, ws words) (exit func()) {
+	id := sessionproc.FromContext(ctx).ID()
+	n.mu.Lock()
+	if n.inside[id] > 0 {
+		n.twins++
+		if !n.trouble.twins() {
+			n.fault("twins: %s: two handlers at once, one at n%d", id, p.index)
+		}
+	}
+	n.inside[id]++
+	n.mu.Unlock()
+	if n.trouble.mute(p.index) {
+		n.fault("quorum: %s: a handler runs on n%d, which is in the minority", id, p.index)
+	}
+	n.saw(home, ws)
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.inside[id]--
+	}
+}
+
+func (n *notary) saw(home int, ws words) {
+	for _, w := range ws {
+		if f, ok := fates.Load(w); ok {
+			f.(*fate).at.Store(int64(home))
+		}
+	}
+}
+
+// handled notes that a word was, and how the session is then.
+func (n *notary) handled(ctx context.Context, word uint64, home int, ws words) {
+	f, ok := fates.Load(word)
+	if !ok {
+		n.fault("ghost: %s: word %d of nobody", sessionproc.FromContext(ctx).ID(), word)
+		return
+	}
+	if f.(*fate).ran.Add(1) > 1 {
+		n.fault("twice: %s: word %d is handled again", sessionproc.FromContext(ctx).ID(), word)
+	}
+	n.mu.Lock()
+	f.(*fate).after = slices.Clone(ws)
+	n.mu.Unlock()
+	f.(*fate).at.Store(int64(home))
+}
+
+// ended notes why a copy ended that had these words.
+func ended(reason sessionproc.Reason, merges bool, ws words) {
+	for i, w := range ws {
+		found, ok := fates.Load(w)
+		if !ok {
+			continue
+		}
+		f := found.(*fate)
+		f.excuse(string(reason))
+		if n := f.notary; i == 0 && reason == sessionproc.Conflict {
+			switch {
+			case merges:
+				n.fault("conflict: %s: a kind that merges is told of one", f.session)
+			case !n.trouble.wasSplit():
+				n.fault("conflict: %s: no live node was taken for dead", f.session)
+			}
+			n.mu.Lock()
+			n.told++
+			n.mu.Unlock()
+		}
+	}
+}
+
+func (l *list) Terminate(_ context.Context, r sessionproc.Reason) { ended(r, false, l.Words) }
+func (b *bag) Terminate(_ context.Context, r sessionproc.Reason)  { ended(r, true, b.Words) }
+
+// wordState is a list or a bag.
+type wordState[S any] interface {
+	*S
+	words() *words
+}
+
+func (l *list) words() *words { return &l.Words }
+func (b *bag) words() *words  { return &b.Words }
+
+// newWords makes one of the kinds for the node of a place.
+func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int) sessionproc.AnyKind {
+	k := sessionproc.NewKind(t.kind, func(ctx context.Context, _ sessionproc.None) (*S, error) {
+		defer n.enter(ctx, p, home, nil)()
+		return new(S), nil
+	}, sessionproc.KindConfig{})
+	enter := func(s *S, ctx context.Context, e entered) {
+		ws := P(s).words()
+		defer n.enter(ctx, p, home, *ws)()
+		time.Sleep(e.Slow)
+		*ws = append(*ws, e.Word)
+		n.handled(ctx, e.Word, home, *ws)
+	}
+	say := func(s *S, ctx context.Context) (seen, error) {
+		return seen{slices.Clone(*P(s).words()), sessionproc.FromContext(ctx).Incarnation().String()}, nil
+	}
+	sessionproc.HandleCall(k, t.put, func(s *S, ctx context.Context, e entered) (seen, error) {
+		enter(s, ctx, e)
+		return say(s, ctx)
+	})
+	sessionproc.HandleCast(k, t.drop, enter)
+	sessionproc.HandleCall(k, t.look, func(s *S, ctx context.Context, _ sessionproc.None) (seen, error) {
+		defer n.enter(ctx, p, home, *P(s).words())()
+		return say(s, ctx)
+	}, sessionproc.MethodConfig{ReadOnly: true})
+	return k
+}
