@@ -1,6 +1,9 @@
 package node
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // StandStill does what is done after the process has stood still for gap.
 func (n *Node) StandStill(gap time.Duration) { n.standing.stall(gap) }
@@ -10,3 +13,35 @@ func (n *Node) Stands() bool { return n.table.PausedBy() == nil }
 
 // RunUntil is RunUntilSignal with signals that a test sends.
 var RunUntil = runUntil
+
+// Remains says what n keeps of moves and of members that are gone; "" if nothing.
+func (n *Node) Remains() (what string) {
+	d := n.driver
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	keeps := func(name string, number int) {
+		if number != 0 {
+			what += fmt.Sprintf("%s: %d\n", name, number)
+		}
+	}
+	for i := range d.parts {
+		pt := &d.parts[i]
+		keeps("sealed", len(pt.sealed))
+		keeps("backups", len(pt.backups))
+		keeps("tombs", len(pt.tombs))
+		keeps("wanted", len(pt.wanted))
+		keeps("queue", len(pt.queue))
+	}
+	for to := range d.lanes {
+		if d.addr(to) == "" {
+			keeps("lane to "+to, 1)
+		}
+	}
+	keeps("bytes", int(d.bytes.Load()))
+	keeps("handing", len(d.handing)+len(d.first))
+	keeps("former", len(d.former))
+	keeps("returned", len(d.returned))
+	keeps("asked", len(d.asked))
+	keeps("later", len(d.later))
+	return what
+}

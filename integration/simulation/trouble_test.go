@@ -31,11 +31,12 @@ type kill struct {
 }
 
 const (
-	aftermath = 40 * time.Second // of a fault that is over: members meet again within 15 s, claims and sessions follow
-	noticed   = 8 * time.Second  // of a cut or a crash: everybody knows by then
-	lossRate  = 0.3              // of packets
-	slowLeave = 20 * time.Second
-	resetTime = 500 * time.Millisecond // for a reset to end what was under way
+	aftermath  = 40 * time.Second // of a fault that is over: members meet again within 15 s, claims and sessions follow
+	noticed    = 8 * time.Second  // of a cut or a crash: everybody knows by then
+	loneliness = 2 * noticed      // of a minority: who is alone finds out about the others one after another
+	lossRate   = 0.3              // of packets
+	slowLeave  = 20 * time.Second
+	resetTime  = 500 * time.Millisecond // for a reset to end what was under way
 )
 
 func newTrouble() *trouble {
@@ -128,7 +129,7 @@ func (t *trouble) mute(i int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	since, ok := t.few[i]
-	return ok && time.Since(since) > noticed
+	return ok && time.Since(since) > loneliness
 }
 
 // disturb does what a step says to the node of p and the next one.

@@ -235,7 +235,11 @@ func (l *wordLoad) end() {
 		l.fault("copies: %d sessions have %d processes", alive, n)
 	}
 	for _, p := range up {
-		if h := p.run.Load().Health(); h.Ready != nil || len(h.Silent)+len(h.Waiting) > 0 {
+		h := p.run.Load().Health()
+		if len(up) == 1 {
+			h.Ready = nil // it may have started while its seeds were away, and has to say so
+		}
+		if h.Ready != nil || len(h.Silent)+len(h.Waiting) > 0 {
 			l.fault("health: n%d: %+v", p.index, h)
 		}
 	}
