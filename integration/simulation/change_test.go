@@ -67,7 +67,7 @@ func (w *world) able(c change) []*place {
 		return up
 	case crash, power: // those too that leave, but not the last one that stays
 		return w.which(func(p *place) bool { return p.alive.Load() != nil && (!p.up() || len(up) > 1) })
-	case isolate, cut, oneWay, stall, lossy, reset:
+	case isolate, cut, oneWay, stall, lossy, reset, evict:
 		if len(up) > 1 {
 			return up
 		}

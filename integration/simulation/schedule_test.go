@@ -45,6 +45,7 @@ const (
 	oneWay  change = "oneWay"  // nothing passes from it to the next node
 	stall   change = "stall"   // it neither sends nor receives
 	lossy   change = "lossy"   // its links lose a part
+	evict   change = "evict"   // an operator puts it out, and ends its process
 	reset   change = "reset"   // its connections are reset
 	heal    change = "heal"    // all cuts, stalls and losses are over
 )
@@ -82,7 +83,7 @@ func planned() *rapid.Generator[schedule] {
 // only, for which more is claimed, and a part has a quorum.
 func unplanned() *rapid.Generator[schedule] {
 	crashes := []change{crash, power, crash, power, back, back, back, join, leave, restart, far, near, reset, rest}
-	all := append([]change{isolate, isolate, isolate, stall, stall, cut, oneWay, lossy, heal, heal, heal, heal, heal}, crashes...)
+	all := append([]change{isolate, isolate, isolate, evict, stall, stall, cut, oneWay, lossy, heal, heal, heal, heal, heal}, crashes...)
 	return rapid.Custom(func(t *rapid.T) schedule {
 		dos := rapid.SampledFrom([][]change{crashes, all, all}).Draw(t, "dos")
 		steps := rapid.Custom(func(t *rapid.T) step {

@@ -136,6 +136,7 @@ func (t *trouble) mute(i int) bool {
 func (w *world) disturb(p *place, s step) {
 	others := w.which(func(other *place) bool { return other != p && other.up() })
 	net, host := w.cluster.Network(), w.cluster.Host(p.index)
+	w.troubled[s.Do]++
 	var next *place
 	if len(others) > 0 {
 		next = others[(s.Node+p.index)%len(others)]
@@ -143,6 +144,12 @@ func (w *world) disturb(p *place, s step) {
 	switch s.Do {
 	case crash, power:
 		w.kill(p, s.Do == power)
+	case evict:
+		w.trouble.begin(true, p)
+		if err := next.run.Load().Evict(p.run.Load().Name()); err != nil {
+			w.log.note("evict: %v", err)
+		}
+		w.kill(p, false)
 	case isolate:
 		with := []*place{p}
 		if s.Linger && len(others) > 1 {

@@ -49,6 +49,9 @@ func (l *wordLoad) lost(home int) {
 }
 
 func (l *wordLoad) count(counts map[string]int) {
+	for c, n := range l.troubled {
+		counts["of "+string(c)] = n
+	}
 	counts["handlers of twins"] = l.twins
 	counts["copies told of a conflict"] = l.told
 	for _, f := range l.all("") {

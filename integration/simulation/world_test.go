@@ -37,7 +37,8 @@ type world struct {
 	stop     atomic.Bool
 	strange  atomic.Bool // there has been a node without the kind
 	requests atomic.Int64
-	longest  atomic.Int64 // request, ns
+	longest  atomic.Int64   // request, ns
+	troubled map[change]int // how often each fault came; of play's goroutine
 
 	placesMu sync.Mutex // guards places
 	places   []*place
@@ -78,7 +79,7 @@ func (p *place) up() bool {
 }
 
 func newWorld(t testing.TB, s schedule) *world {
-	w := &world{schedule: s, log: &eventLog{}, trouble: newTrouble()}
+	w := &world{schedule: s, log: &eventLog{}, trouble: newTrouble(), troubled: map[change]int{}}
 	for i := range s.Sessions {
 		w.sessions = append(w.sessions, fmt.Sprintf("s%d", i))
 	}
