@@ -76,11 +76,22 @@ func (w *world) able(c change) []*place {
 	panic("unknown change " + c)
 }
 
-// begin has a place busy with something that ends with a new node, or with none.
+// begin has a place busy with something that ends with a new node, or with none. It
+// is left with Goexit if no node could start.
 func (w *world) begin(p *place, f func()) {
 	p.busy.Store(true)
 	w.countSides()
-	w.changes.Go(f)
+	w.changes.Go(func() {
+		failed := true
+		defer func() {
+			if failed {
+				p.busy.Store(false)
+				w.countSides()
+			}
+		}()
+		f()
+		failed = false
+	})
 }
 
 // goAway has the node of a place leave.

@@ -79,7 +79,7 @@ func simulate(t *testing.T, s schedule) (r result) {
 		var w *world
 		playing.Go(func() {
 			w = newWorld(v, s)
-			v.fault = w.fault
+			v.fault = w.complain
 			w.play()
 		})
 		playing.Wait()

@@ -3,6 +3,7 @@ package simulation_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -262,6 +263,16 @@ func (w *world) countSides() {
 			}
 		}
 	}
+}
+
+// complain notes what a cluster complains of: but for a node that cannot start, as
+// the members that it has found are cut off or stand still.
+func (w *world) complain(format string, args ...any) {
+	if w.trouble.twins() && strings.HasPrefix(format, "nodetest: start of node") {
+		w.log.note(format, args...)
+		return
+	}
+	w.fault(format, args...)
 }
 
 // leaveInTrouble has a node leave that others may not hear, or that is killed
