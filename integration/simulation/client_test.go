@@ -45,6 +45,8 @@ func (l *ledgerLoad) kinds(*place) []sessionproc.AnyKind {
 
 func (l *ledgerLoad) lost(int) {} // nothing is killed
 
+func (l *ledgerLoad) leaves() func() { return func() {} }
+
 func (l *ledgerLoad) work(i int) { l.clients[i].work() }
 
 func (l *ledgerLoad) count(counts map[string]int) {

@@ -71,6 +71,11 @@ var found = map[string]schedule{
 		{Do: leave, Node: 2, Linger: true},
 		{Do: bare, Node: 2, Wait: 300 * ms},
 		{Do: join, Node: 1, Wait: 20 * ms}}},
+	// A node cannot move its sessions without a quorum and ends them in time: they are not found afterwards.
+	"two of four crash, one leaves": {Nodes: 4, Sessions: 8, Clients: 4, Faults: true, Quorum: 3, Steps: []step{
+		{Do: power, Node: 3, Wait: 20 * ms},
+		{Do: crash, Node: 1, Wait: 20 * ms},
+		{Do: restart, Node: 2, Linger: true, Wait: 20 * ms}}},
 	// Two nodes that were cut off took a minute to meet again: they tried those first that were gone.
 	"a node leaves, one is cut off, one loses power": {Seed: 5, Nodes: 4, Sessions: 4, Clients: 3, Faults: true, Steps: []step{
 		{Do: leave, Node: 4},

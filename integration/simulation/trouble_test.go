@@ -280,7 +280,11 @@ func (w *world) complain(format string, args ...any) {
 func (w *world) leaveInTrouble(r *run) {
 	ctx, cancel := context.WithTimeout(context.Background(), slowLeave)
 	defer cancel()
+	lost := w.load.leaves()
 	err := r.Leave(ctx)
+	if err != nil { // it says that sessions have ended
+		lost()
+	}
 	if r.killed.Load() {
 		return
 	}

@@ -48,6 +48,20 @@ func (l *wordLoad) lost(home int) {
 	}
 }
 
+// leaves begins in all histories what is a crash to them if the node ends sessions
+// that it cannot move in time.
+func (l *wordLoad) leaves() (lost func()) {
+	var replies []func(answer)
+	for _, h := range l.histories {
+		replies = append(replies, h.call(0, request{op: "crash"}))
+	}
+	return func() {
+		for _, reply := range replies {
+			reply(answer{})
+		}
+	}
+}
+
 func (l *wordLoad) count(counts map[string]int) {
 	for c, n := range l.troubled {
 		counts["of "+string(c)] = n

@@ -50,6 +50,7 @@ type load interface {
 	work(client int)                      // until the world stops
 	end()                                 // checks what is left when all is quiet
 	lost(home int)                        // its process is killed
+	leaves() (lost func())                // a node does; lost: sessions have ended meanwhile
 	count(counts map[string]int)
 }
 
