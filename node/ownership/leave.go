@@ -10,17 +10,15 @@ type farewell struct {
 	abandoned bool     // the deadline has come
 }
 
-// sayBye asks the members that have not said yet that they know the others.
+// sayBye asks the members that have not said yet that they know the others. When
+// one has gone they are asked anew: who has never heard of it could not say so.
 func (m *Machine) sayBye() {
 	if !m.draining {
 		return
 	}
-	for _, name := range m.present {
-		if _, ok := slices.BinarySearch(m.bye.names, name); !ok {
-			m.bye.number++
-			m.bye.names, m.bye.known = m.present, nil
-			break
-		}
+	if !slices.Equal(m.bye.names, m.present) {
+		m.bye.number++
+		m.bye.names, m.bye.known = m.present, nil
 	}
 	for _, name := range m.present {
 		if _, ok := slices.BinarySearch(m.bye.known, name); !ok {
