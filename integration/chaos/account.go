@@ -29,7 +29,8 @@ type account struct {
 	began, done time.Time // of the change; zero: not yet
 	latency     [3][]time.Duration
 	startTimes  [3][]time.Duration
-	moves       []int64 // when a move was noticed
+	moves       []int64          // when each session that moved did
+	gone        map[string]int64 // sessions that have moved away from a child's node
 	lags        map[string][]time.Duration
 	joins       []time.Duration
 	leaves      []time.Duration
@@ -53,7 +54,7 @@ const (
 )
 
 func newAccount(sessions int) *account {
-	return &account{sessions: make([]history, sessions), failed: map[string]int{}, lags: map[string][]time.Duration{}}
+	return &account{sessions: make([]history, sessions), failed: map[string]int{}, lags: map[string][]time.Duration{}, gone: map[string]int64{}}
 }
 
 // maxSamples texts of failures are kept.
@@ -64,6 +65,12 @@ func (a *account) take(child string, r report) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.lags[child] = append(a.lags[child], r.Lags...)
+	if r.Hello != nil {
+		a.gone[child] = 0 // another process of that name
+	}
+	for now := time.Now().UnixNano(); a.gone[child] < r.Gone; a.gone[child]++ {
+		a.moves = append(a.moves, now)
+	}
 	for i := range r.Records {
 		a.recordLocked(&r.Records[i])
 	}
@@ -96,9 +103,6 @@ func (a *account) recordLocked(r *record) {
 	}
 	if r.Request == start || r.Request == terminate {
 		return
-	}
-	if r.Moved {
-		a.moves = append(a.moves, r.Done)
 	}
 	if !a.sessions[r.Session].acknowledge(r.Number) {
 		a.repeated++

@@ -184,14 +184,25 @@ func TestThePauseIsTheLongestRequestOfEachSession(t *testing.T) {
 	a, e := book(t, 2, 1)
 	ms := int64(time.Millisecond)
 	a.take("node1", report{Records: []record{
-		{Session: 0, Number: 2, Due: 0, Done: 30 * ms}, {Session: 0, Number: 3, Due: 0, Done: 20 * ms}, {Session: 1, Number: 2, Due: 0, Done: 10 * ms, Moved: true},
+		{Session: 0, Number: 2, Due: 0, Done: 30 * ms}, {Session: 0, Number: 3, Due: 0, Done: 20 * ms}, {Session: 1, Number: 2, Due: 0, Done: 10 * ms},
 	}})
 	e.finals[0].Number, e.finals[1].Number = 3, 2
 	r := a.judge(e)
 	require.Empty(t, r.Broken)
 	require.InDelta(t, 30, r.PauseMax, 1e-9)
 	require.InDelta(t, 10, r.PauseP99, 1e-9) // of two values
-	require.Equal(t, 1, r.Moved)
+}
+
+func TestMovedIsWhatTheNodesSay(t *testing.T) {
+	a, e := book(t, 1, 1)
+	a.take("node1", report{Gone: 2})
+	a.take("node2", report{Gone: 3})
+	a.take("node1", report{Gone: 4})
+	a.take("node1", report{Hello: &hello{}}) // a restart
+	a.take("node1", report{Gone: 1})
+	r := a.judge(e)
+	require.Equal(t, 8, r.Moved)
+	require.Equal(t, 8, r.MovedPerSecond)
 }
 
 func TestMostCountsWithinAnyWindow(t *testing.T) {

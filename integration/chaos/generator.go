@@ -105,7 +105,7 @@ func (g *generator) one(due time.Time) {
 
 func (g *generator) request(ctx context.Context, kind request, session int, due time.Time) {
 	w, f := g.write(ctx, session)
-	g.out.add(record{Request: kind, Session: session, Number: w.Number, Moved: w.Moved,
+	g.out.add(record{Request: kind, Session: session, Number: w.Number,
 		Due: due.UnixNano(), Done: time.Now().UnixNano(), Failure: f})
 }
 

@@ -42,8 +42,8 @@
 //   - lost: acknowledged writes, sessions, fields that an older release does not
 //     know. Twins: sessions seen twice at once. Surplus: sessions that have come
 //     back after their end.
-//   - moved: replies from another node than the reply before, as far as sessions
-//     were called in between, and the most of them in one second.
+//   - moved: sessions that went from one node to another, and the most of them
+//     in one second.
 //   - before, during, after the change: latency of calls and HTTP requests.
 //     A request belongs to the change if any moment of it does.
 //   - pause: the longest request of each session over the whole run; its p99 over
@@ -166,8 +166,10 @@ func (o options) check() error {
 		return fmt.Errorf("-nodes: %s needs at least %d", o.scenario.name, o.scenario.least)
 	case o.sessions < 1:
 		return errors.New("-sessions must be positive")
-	case o.duration <= 0 || o.readyDelay < 0:
-		return errors.New("-duration must be positive, -ready-delay not negative")
+	case o.duration <= 0:
+		return errors.New("-duration must be positive")
+	case o.readyDelay <= 0 || o.readyDelay > leaveTimeout:
+		return fmt.Errorf("-ready-delay must be positive and at most %v", leaveTimeout)
 	case !(o.load > 0 && o.load <= 0.3):
 		return errors.New("-load must be above 0 and at most 0.3")
 	case !(o.rate > 0):

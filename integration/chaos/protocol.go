@@ -39,6 +39,7 @@ type report struct {
 	Hello   *hello
 	Records []record
 	Lags    []time.Duration // of its ticker
+	Gone    int64           // sessions that have moved away from its node so far
 
 	Answer int    // the ID of the order that is done
 	Err    string // why it is not
@@ -71,7 +72,6 @@ type record struct {
 	Request request
 	Session int // of starts and ends none
 	Number  uint64
-	Moved   bool
 	Due     int64 // when it should have been sent: nanoseconds of the Unix epoch
 	Done    int64
 	Failure *failure
@@ -89,11 +89,21 @@ type outbox struct {
 	mu      sync.Mutex // guards the rest
 	enc     *gob.Encoder
 	pending report
+	gone    func() int64
 }
 
 const sayEvery = 50 * time.Millisecond
 
-func newOutbox(w io.Writer) *outbox { return &outbox{enc: gob.NewEncoder(w)} }
+func newOutbox(w io.Writer) *outbox {
+	return &outbox{enc: gob.NewEncoder(w), gone: func() int64 { return 0 }}
+}
+
+// count has each report say how many sessions have moved away.
+func (o *outbox) count(gone func() int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.gone = gone
+}
 
 // add has r said soon.
 func (o *outbox) add(r record) {
@@ -113,7 +123,7 @@ func (o *outbox) lag(d time.Duration) {
 func (o *outbox) say(r report) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	r.Records, r.Lags = o.pending.Records, o.pending.Lags
+	r.Records, r.Lags, r.Gone = o.pending.Records, o.pending.Lags, o.gone()
 	err := o.enc.Encode(r)
 	o.pending.Records, o.pending.Lags = r.Records[:0], r.Lags[:0]
 	return err

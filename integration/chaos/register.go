@@ -21,7 +21,6 @@ type birth struct {
 // written is the reply of a write.
 type written struct {
 	Number uint64 // of this write, from 1: no two of a session are equal
-	Moved  bool   // the write before was on another node
 }
 
 // content is the reply of a read.
@@ -29,18 +28,15 @@ type content struct {
 	Number uint64 // of the last write
 }
 
-// newRegisters makes the kind for the node of that number.
-func newRegisters(node int, m *marks) sessionproc.AnyKind {
+func newRegisters(m *marks) sessionproc.AnyKind {
 	k := sessionproc.NewKind(registers, func(_ context.Context, b birth) (*register, error) {
-		return &register{Mark: b.Mark, Node: node}, nil
+		return &register{Mark: b.Mark}, nil
 	}, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, write, func(r *register, _ context.Context, _ sessionproc.None) (written, error) {
 		leave := m.enter(r.Mark, r.Number)
-		moved := r.Node != node
-		r.Node = node
 		r.Number++
 		leave(r.Number)
-		return written{Number: r.Number, Moved: moved}, nil
+		return written{r.Number}, nil
 	})
 	sessionproc.HandleCall(k, read, func(r *register, _ context.Context, _ sessionproc.None) (content, error) {
 		m.enter(r.Mark, r.Number)(r.Number)

@@ -14,7 +14,6 @@ import (
 type register struct {
 	Mark   int
 	Number uint64
-	Node   int // that ran the last write
 }
 
 var errRelease = errors.New("chaos: this release has no field to extend")

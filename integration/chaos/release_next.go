@@ -15,7 +15,6 @@ import (
 type register struct {
 	Mark     int
 	Number   uint64
-	Node     int    // that ran the last write
 	Extended string // the session's own ID, once extend was called
 }
 

@@ -10,11 +10,9 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/sessionproc/sessionproc/node"
@@ -25,12 +23,11 @@ import (
 // sessions, and work of its own that does.
 type replica struct {
 	childConfig
-	node    *node.Node
-	sids    []string
-	web     *http.Server
-	gen     *generator
-	leaving atomic.Bool // it was told to end
-	starts  atomic.Int64
+	node   *node.Node
+	sids   []string
+	web    *http.Server
+	gen    *generator
+	starts atomic.Int64
 }
 
 const startTimeout = 30 * time.Second
@@ -38,8 +35,6 @@ const startTimeout = 30 * time.Second
 // runReplica lives until SIGTERM, or until the parent has gone.
 func runReplica(c childConfig, orders *gob.Decoder, o *outbox) error {
 	begun := time.Now()
-	terminated := make(chan os.Signal, 1)
-	signal.Notify(terminated, syscall.SIGTERM)
 	m, err := openMarks(c.Marks)
 	if err != nil {
 		return err
@@ -47,7 +42,7 @@ func runReplica(c childConfig, orders *gob.Decoder, o *outbox) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	n, err := node.Start(ctx, node.Config{Slot: c.Slot, Join: c.Join, DrainTimeout: c.Leave,
-		Kinds:  []sessionproc.AnyKind{newRegisters(c.Number, m)},
+		Kinds:  []sessionproc.AnyKind{newRegisters(m)},
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
@@ -55,6 +50,7 @@ func runReplica(c childConfig, orders *gob.Decoder, o *outbox) error {
 	r := &replica{childConfig: c, node: n, sids: c.ids()}
 	r.gen = &generator{out: o, rand: c.rand(), write: r.write, spawn: r.spawn, kind: callWrite, size: c.Sessions}
 	r.gen.begin()
+	o.count(func() int64 { return n.Progress().Moved })
 	url, err := r.serve()
 	if err != nil {
 		return errors.Join(err, n.Close())
@@ -62,36 +58,30 @@ func runReplica(c childConfig, orders *gob.Decoder, o *outbox) error {
 	if err := o.say(report{Hello: &hello{n.Addr(), url, time.Since(begun)}}); err != nil {
 		return errors.Join(err, n.Close())
 	}
-	orphaned := make(chan struct{})
 	go func() { // until the parent has gone
-		defer close(orphaned)
 		obey(orders, o, r.do)
+		_ = n.Close() // which ends the process: nobody is left to be told
 	}()
-	select {
-	case <-terminated:
-	case <-orphaned:
-		return n.Close()
-	}
 	var bye report
-	if err := r.leave(); err != nil {
+	if err := node.RunUntilSignal(context.Background(), n, node.Shutdown{HTTP: r.web, ReadyDelay: c.ReadyDelay, Timeout: c.ReadyDelay + c.Leave}); err != nil {
 		bye.Err = err.Error()
 	}
 	bye.Bye = true
 	return o.say(bye)
 }
 
-// leave is what a replica does at SIGTERM: it says that it is not ready, serves
-// on until the load balancer has seen that, and then leaves.
-func (r *replica) leave() error {
-	ctx, cancel := context.WithTimeout(context.Background(), r.ReadyDelay+r.Leave)
-	defer cancel()
-	r.leaving.Store(true)
-	delay := time.NewTimer(r.ReadyDelay)
-	defer delay.Stop()
-	<-delay.C
-	served := r.web.Shutdown(ctx)
-	r.gen.stop() // work that calls sessions ends before the node does
-	return errors.Join(served, r.node.Leave(ctx))
+// workListener ends the work of the program when its web server is shut down:
+// calls that come from no HTTP request must end before the node leaves, too. A
+// Shutdown closes the listener first.
+type workListener struct {
+	net.Listener
+	work *generator
+}
+
+func (l workListener) Close() error {
+	err := l.Listener.Close()
+	l.work.stop()
+	return err
 }
 
 func (r *replica) serve() (url string, err error) {
@@ -101,7 +91,7 @@ func (r *replica) serve() (url string, err error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := r.node.Ready(); err != nil || r.leaving.Load() {
+		if err := r.node.Ready(); err != nil {
 			http.Error(w, fmt.Sprint("not ready: ", err), http.StatusServiceUnavailable)
 		}
 	})
@@ -118,7 +108,7 @@ func (r *replica) serve() (url string, err error) {
 		_ = json.NewEncoder(w).Encode(answer{reply, f}) // or the visitor has gone
 	})
 	r.web = &http.Server{Handler: mux}
-	go func() { _ = r.web.Serve(l) }() // until Shutdown
+	go func() { _ = r.web.Serve(workListener{l, r.gen}) }() // until Shutdown
 	return "http://" + l.Addr().String(), nil
 }
 

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// The contract of the sessions under faults: ledgers, of which two copies merge
+// into one that has the entries of both.
+var (
+	ledgers = sessionproc.KindOf[birth]("ledger")
+	post    = sessionproc.MethodOf[entry, page](ledgers, "post")
+	consult = sessionproc.MethodOf[sessionproc.None, page](ledgers, "consult")
+)
+
+// page is what a ledger says.
+type page struct {
+	Entries entries
+	Node    int // the number of the child that runs it
+	Twice   int // entries that were made by two runs of a handler
+}
+
+// ledger is the state of a session.
+type ledger struct {
+	Mark    int
+	Entries entries
+	Twice   int
+}
+
+// Merge takes in the entries of another copy.
+func (l *ledger) Merge(_ context.Context, other *ledger) error {
+	l.Entries.merge(other.Entries)
+	l.Twice = max(l.Twice, other.Twice)
+	return nil
+}
+
+func (l *ledger) page(node int) page { return page{slices.Clone(l.Entries), node, l.Twice} }
+
+// newLedgers makes the kind for the node of that number.
+func newLedgers(node int, m *marks) sessionproc.AnyKind {
+	k := sessionproc.NewKind(ledgers, func(_ context.Context, b birth) (*ledger, error) {
+		return &ledger{Mark: b.Mark}, nil
+	}, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, post, func(l *ledger, _ context.Context, en entry) (page, error) {
+		leave := m.enter(l.Mark, l.Entries.size())
+		if !l.Entries.add(en) {
+			l.Twice++
+		}
+		leave(l.Entries.size())
+		return l.page(node), nil
+	})
+	sessionproc.HandleCall(k, consult, func(l *ledger, _ context.Context, _ sessionproc.None) (page, error) {
+		size := l.Entries.size()
+		m.enter(l.Mark, size)(size)
+		return l.page(node), nil
+	}, sessionproc.MethodConfig{ReadOnly: true})
+	return k
+}
+
+// enterInto makes an entry in a session, which is started anew if it has gone.
+func enterInto(ctx context.Context, n *node.Node, id string, mark int, en entry) (outcome, error) {
+	p, err := post.Call(ctx, n, id, en)
+	anew := false
+	if errors.Is(err, sessionproc.ErrNotFound) {
+		if anew, err = ledgers.Ensure(ctx, n, id, birth{mark}); err == nil {
+			p, err = post.Call(ctx, n, id, en)
+		}
+	}
+	return outcome{Entries: p.Entries, Node: p.Node, Anew: anew}, err
+}
