@@ -13,7 +13,8 @@ import (
 type account struct {
 	mu       sync.Mutex // guards the rest
 	sessions []history
-	warm     int // requests as fast as it goes that have succeeded
+	trails   []trail // of ledgers
+	warm     int     // requests as fast as it goes that have succeeded
 	calls    int
 	http     int
 	starts   int
@@ -54,7 +55,7 @@ const (
 )
 
 func newAccount(sessions int) *account {
-	return &account{sessions: make([]history, sessions), failed: map[string]int{}, lags: map[string][]time.Duration{}, gone: map[string]int64{}}
+	return &account{sessions: make([]history, sessions), trails: make([]trail, sessions), failed: map[string]int{}, lags: map[string][]time.Duration{}, gone: map[string]int64{}}
 }
 
 // maxSamples texts of failures are kept.
@@ -97,14 +98,20 @@ func (a *account) recordLocked(r *record) {
 		h := &a.sessions[r.Session]
 		h.longest = max(h.longest, latency)
 	}
+	if r.Serial > 0 {
+		a.trails[r.Session] = append(a.trails[r.Session], event{entry{r.Writer, r.Serial}, r.Outcome, r.Due, r.Done, r.Failure})
+	}
 	if r.Failure != nil {
 		a.failureLocked(r)
+		return
+	}
+	if r.Serial > 0 {
 		return
 	}
 	if r.Request == start || r.Request == terminate {
 		return
 	}
-	if !a.sessions[r.Session].acknowledge(r.Number) {
+	if !a.sessions[r.Session].acknowledge(r.Outcome.Number) {
 		a.repeated++
 	}
 }

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"encoding/gob"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -30,6 +33,10 @@ type childConfig struct {
 	Sessions   int
 	ReadyDelay time.Duration
 	Leave      time.Duration // how long it may take
+	Ledgers    bool          // the sessions are ledgers
+	Host       string        // the address of its own network, whose wiring is the first order; "": loopback
+	Secret     string        // of the cluster
+	Quorum     int
 }
 
 func (c childConfig) ids() []string {
@@ -38,6 +45,17 @@ func (c childConfig) ids() []string {
 		ids[i] = sessionproc.DeriveID(c.Run, strconv.Itoa(i))
 	}
 	return ids
+}
+
+// listen is where its node and its web server do: at any port.
+func (c childConfig) listen() string { return net.JoinHostPort(cmp.Or(c.Host, "127.0.0.1"), "0") }
+
+// serials are those of the writes to each session, if sessions are ledgers.
+func (c childConfig) serials() []atomic.Uint64 {
+	if !c.Ledgers {
+		return nil
+	}
+	return make([]atomic.Uint64, c.Sessions)
 }
 
 func (c childConfig) rand() *rand.Rand { return rand.New(rand.NewPCG(c.Seed, uint64(c.Number))) }

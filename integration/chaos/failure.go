@@ -20,6 +20,7 @@ var classes = []struct {
 }{
 	{sessionproc.ErrNotFound, "not found"},
 	{sessionproc.ErrAlreadyStarted, "already started"},
+	{sessionproc.ErrNoQuorum, "no quorum"},
 	{sessionproc.ErrTerminated, "terminated"},
 	{sessionproc.ErrOverloaded, "overloaded"},
 	{sessionproc.ErrClosed, "closed"},

@@ -17,15 +17,19 @@ type fleet struct {
 	dir     string // of marks and logs
 	run     string // what session IDs are made of
 	account *account
+	marks   *marks
+	wires   *wires // nil: loopback
+	secret  string
 	visitor *process
 
 	mu       sync.Mutex // guards the rest
 	exe      string     // the program of replicas that are started from now on
 	number   int        // of the last child
 	replicas []*process
-	leaving  map[*process]bool
-	rate     float64 // of all, requests a second
-	doing    string  // for the progress line
+	leaving  map[*process]bool // those that take no orders, being about to end or stopped
+	fault    *fault            // nil: there is none
+	rate     float64           // of all, requests a second
+	doing    string            // for the progress line
 }
 
 // httpShare of the requests comes by HTTP.
@@ -57,7 +61,7 @@ func (f *fleet) launch(ctx context.Context, role, name string) (*process, error)
 	f.number++
 	exe := f.exe
 	c := childConfig{Run: f.run, Seed: f.seed, Number: f.number, Slot: name, Marks: f.marksPath(), Sessions: f.sessions,
-		ReadyDelay: f.readyDelay, Leave: leaveTimeout}
+		ReadyDelay: f.readyDelay, Leave: leaveTimeout, Ledgers: f.scenario.faulty, Secret: f.secret, Quorum: f.quorum}
 	for _, p := range f.replicas {
 		c.Join = append(c.Join, p.hello.Addr)
 	}
@@ -65,7 +69,10 @@ func (f *fleet) launch(ctx context.Context, role, name string) (*process, error)
 	if role == visitorRole {
 		exe = ""
 	}
-	return launch(ctx, exe, role, name, f.dir, c, func(r report) { f.account.take(name, r) })
+	if f.wires != nil && role == replicaRole {
+		c.Host = f.wires.host(c.Number)
+	}
+	return launch(ctx, f.wires, exe, role, name, f.dir, c, func(r report) { f.account.take(name, r) })
 }
 
 // stop has a replica end by SIGTERM.
@@ -103,7 +110,7 @@ func (f *fleet) restart(ctx context.Context, slot string) error {
 	return f.start(ctx, slot)
 }
 
-// staying are the replicas that do not end, in the order of their start.
+// staying are the replicas that take orders, in the order of their start.
 func (f *fleet) staying() []*process {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,10 +13,13 @@ import (
 type generator struct {
 	out   *outbox
 	rand  *rand.Rand
-	write func(ctx context.Context, session int) (written, *failure)
+	write func(ctx context.Context, session int, en entry) (outcome, *failure)
 	spawn func(ctx context.Context, due time.Time) // starts a session and ends it; nil: none
 	kind  request
 	size  int // sessions
+
+	writer  int             // the child's number
+	serials []atomic.Uint64 // of the last write to each session, if they are ledgers
 
 	rates  chan float64
 	wait   sync.WaitGroup // requests under way
@@ -26,8 +30,9 @@ type generator struct {
 
 const (
 	requestTimeout = 10 * time.Second
-	inFlight       = 4096 // requests of one generator; the next one is late, which counts
-	spawnEvery     = 20   // one in so many is a start
+	inFlight       = 4096        // requests of one generator; the next one is late, which counts
+	spawnEvery     = 20          // one in so many is a start
+	stoodStill     = time.Second // a process that wakes so late was stopped: nobody was there to make requests
 )
 
 // begin has the generator run until stop, at no rate yet.
@@ -66,6 +71,7 @@ func (g *generator) run(ctx context.Context) {
 			timer.Reset(time.Until(due))
 			next = timer.C
 		}
+		asleep := time.Now()
 		select {
 		case <-ctx.Done():
 			return
@@ -75,6 +81,9 @@ func (g *generator) run(ctx context.Context) {
 			}
 			continue
 		case <-next:
+		}
+		if now := time.Now(); min(now.Sub(due), now.Sub(asleep)) > stoodStill {
+			due = now
 		}
 		for now := time.Now(); !due.After(now); due = due.Add(g.gap(rate)) {
 			g.slots <- struct{}{}
@@ -104,8 +113,12 @@ func (g *generator) one(due time.Time) {
 }
 
 func (g *generator) request(ctx context.Context, kind request, session int, due time.Time) {
-	w, f := g.write(ctx, session)
-	g.out.add(record{Request: kind, Session: session, Number: w.Number,
+	en := entry{Writer: g.writer}
+	if g.serials != nil {
+		en.Serial = g.serials[session].Add(1)
+	}
+	w, f := g.write(ctx, session, en)
+	g.out.add(record{Request: kind, Session: session, Outcome: w, Writer: en.Writer, Serial: en.Serial,
 		Due: due.UnixNano(), Done: time.Now().UnixNano(), Failure: f})
 }
 

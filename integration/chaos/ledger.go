@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
+	"sync/atomic"
 
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -31,6 +33,26 @@ type ledger struct {
 	Twice   int
 }
 
+// arrivals is where it is noted that a ledger has come into this process.
+var arrivals atomic.Pointer[marks]
+
+// MarshalState encodes all fields.
+func (l *ledger) MarshalState() ([]byte, error) {
+	type plain ledger
+	return json.Marshal((*plain)(l))
+}
+
+// UnmarshalState is called where a ledger arrives: from now on it is lost if this
+// process dies, whether or not it is ever called here.
+func (l *ledger) UnmarshalState(b []byte) error {
+	type plain ledger
+	if err := json.Unmarshal(b, (*plain)(l)); err != nil {
+		return err
+	}
+	arrivals.Load().arrive(l.Mark)
+	return nil
+}
+
 // Merge takes in the entries of another copy.
 func (l *ledger) Merge(_ context.Context, other *ledger) error {
 	l.Entries.merge(other.Entries)
@@ -42,7 +64,9 @@ func (l *ledger) page(node int) page { return page{slices.Clone(l.Entries), node
 
 // newLedgers makes the kind for the node of that number.
 func newLedgers(node int, m *marks) sessionproc.AnyKind {
+	arrivals.Store(m)
 	k := sessionproc.NewKind(ledgers, func(_ context.Context, b birth) (*ledger, error) {
+		m.arrive(b.Mark)
 		return &ledger{Mark: b.Mark}, nil
 	}, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, post, func(l *ledger, _ context.Context, en entry) (page, error) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -17,10 +18,14 @@ const noMark = -1
 // memory: whatever the cluster believes, here is what really ran.
 type mark struct {
 	inside atomic.Uint64 // process ID + 1 of the one whose handler runs; 0: nobody's
-	number atomic.Uint64 // the session's last write
+	last   atomic.Uint64 // process ID of the one where it started, arrived or ran last
+	number atomic.Uint64 // how many writes that saw; forgotten: whatever the next one sees is right
 	twins  atomic.Uint64 // how often two copies of the session were seen
 	lost   atomic.Uint64 // writes that a later handler did not find
 }
+
+// forgotten is the number of writes that no handler sees.
+const forgotten = math.MaxUint64
 
 // marks is a file with a mark for each session, mapped by every node process
 // and by the parent.
@@ -67,20 +72,44 @@ func (m *marks) enter(i int, number uint64) (leave func(number uint64)) {
 		return func(uint64) {}
 	}
 	k := &m.all[i]
-	self := uint64(os.Getpid()) + 1
+	pid := uint64(os.Getpid())
+	self := pid + 1
 	mine := k.inside.CompareAndSwap(0, self)
 	switch last := k.number.Load(); {
-	case !mine, number > last:
+	case !mine:
+		k.twins.Add(1)
+	case last == forgotten:
+	case number > last:
 		k.twins.Add(1)
 	case number < last:
 		k.lost.Add(last - number)
 	}
+	k.last.Store(pid)
 	return func(number uint64) {
 		k.number.Store(number)
 		if mine {
 			k.inside.CompareAndSwap(self, 0)
 		}
 	}
+}
+
+// arrive notes that session i has come into this process.
+func (m *marks) arrive(i int) { m.all[i].last.Store(uint64(os.Getpid())) }
+
+// lastIn reports whether that process is the one where session i started, arrived
+// or ran last.
+func (m *marks) lastIn(i, pid int) bool { return m.all[i].last.Load() == uint64(pid) }
+
+// forget begins anew with session i, and returns whether it was seen twice until
+// now. A process that is dead is inside of nothing.
+func (m *marks) forget(i int, dead ...int) (twin bool) {
+	k := &m.all[i]
+	for _, pid := range dead {
+		k.inside.CompareAndSwap(uint64(pid)+1, 0)
+	}
+	k.number.Store(forgotten)
+	k.lost.Store(0)
+	return k.twins.Swap(0) > 0
 }
 
 // twins returns how many sessions were seen twice at once.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -57,6 +58,35 @@ func TestMarksCountALostWriteOnce(t *testing.T) {
 	b.enter(0, 1)(2)
 	require.Equal(t, 1, b.lost())
 	require.Zero(t, b.twins())
+}
+
+func TestMarksOfADeadProcess(t *testing.T) {
+	a, b := twoProcesses(t)
+	a.enter(0, 0)(1)
+	a.enter(1, 0) // and dies inside
+	require.True(t, b.lastIn(0, os.Getpid()))
+	require.False(t, b.lastIn(0, os.Getpid()+1))
+	require.False(t, b.forget(0, os.Getpid()))
+	require.False(t, b.forget(1, os.Getpid()))
+	b.enter(0, 0)(1) // a new session of that name
+	b.enter(1, 0)(1)
+	b.enter(0, 1)(2)
+	require.Zero(t, b.twins())
+	require.Zero(t, b.lost())
+	b.enter(0, 1)
+	require.Equal(t, 1, b.lost())
+}
+
+func TestForgottenMarksSeeNewTwins(t *testing.T) {
+	a, b := twoProcesses(t)
+	a.enter(0, 0)(1)
+	b.enter(0, 2)(3)
+	require.True(t, a.forget(0))
+	require.Zero(t, a.twins())
+	b.enter(0, 4)(5) // merged
+	require.Zero(t, a.twins())
+	a.enter(0, 7)(8)
+	require.Equal(t, 1, a.twins())
 }
 
 func TestAFileOfMarksThatIsNone(t *testing.T) {

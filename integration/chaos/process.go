@@ -16,10 +16,11 @@ import (
 
 // process is a child as the parent sees it.
 type process struct {
-	name  string
-	hello hello
-	ended chan struct{} // closed when it has
-	bye   report        // its last word; valid once it has ended
+	name   string
+	number int // unique in the run
+	hello  hello
+	ended  chan struct{} // closed when it has
+	bye    report        // its last word; valid once it has ended
 
 	cmd     *exec.Cmd
 	greeted chan hello
@@ -31,8 +32,9 @@ type process struct {
 }
 
 // launch starts a child and waits until it says hello. All that it reports goes
-// to take, which is called by one goroutine. What it logs is in dir.
-func launch(ctx context.Context, exe, role, name, dir string, c childConfig, take func(report)) (*process, error) {
+// to take, which is called by one goroutine. What it logs is in dir. With w the
+// visitor is the hub, and is to be launched first; replicas are plugged into it.
+func launch(ctx context.Context, w *wires, exe, role, name, dir string, c childConfig, take func(report)) (*process, error) {
 	cmd, err := child.Command(exe, role, c)
 	if err != nil {
 		return nil, err
@@ -51,12 +53,21 @@ func launch(ctx context.Context, exe, role, name, dir string, c childConfig, tak
 	if err != nil {
 		return nil, fmt.Errorf("chaos: %s: %w", name, err)
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("chaos: %s: %w", name, err)
+	if w != nil {
+		w.separate(cmd)
 	}
-	p := &process{name: name, cmd: cmd, in: in, enc: gob.NewEncoder(in), ended: make(chan struct{}),
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("chaos: %s: %w", name, permitted(err))
+	}
+	p := &process{name: name, number: c.Number, cmd: cmd, in: in, enc: gob.NewEncoder(in), ended: make(chan struct{}),
 		greeted: make(chan hello, 1), waiting: map[int]chan report{}}
 	go p.listen(out, take) // until the child ends
+	if w != nil {
+		if err := p.wire(ctx, w, role); err != nil {
+			p.kill()
+			return nil, err
+		}
+	}
 	select {
 	case p.hello = <-p.greeted:
 		return p, nil
@@ -66,6 +77,19 @@ func launch(ctx context.Context, exe, role, name, dir string, c childConfig, tak
 		p.kill()
 		return nil, fmt.Errorf("chaos: %s did not start: %w", name, ctx.Err())
 	}
+}
+
+func (p *process) wire(ctx context.Context, w *wires, role string) error {
+	if role == visitorRole {
+		return w.lay(ctx, p.cmd.Process.Pid)
+	}
+	if err := w.plug(ctx, p.number, p.cmd.Process.Pid); err != nil {
+		return err
+	}
+	if err := p.enc.Encode(order{}); err != nil { // it waits for that
+		return fmt.Errorf("chaos: %s: %w", p.name, err)
+	}
+	return nil
 }
 
 func (p *process) listen(out io.Reader, take func(report)) {

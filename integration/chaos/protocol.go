@@ -29,7 +29,7 @@ const (
 	seed     task = "seed"     // start the sessions [From, To)
 	saturate task = "saturate" // load as fast as it goes for Time
 	readAll  task = "read"     // read all sessions
-	count    task = "count"    // the sessions of this node
+	count    task = "count"    // the sessions of this node, and the members that it sees
 	extended task = "extend"   // set the new release's field in all sessions
 	verify   task = "verify"   // count the sessions that have lost it
 )
@@ -45,6 +45,7 @@ type report struct {
 	Err    string // why it is not
 	Count  int
 	Finals []final
+	Sees   []string // names of members
 
 	Bye bool // the child ends in good order; Err if not quite
 }
@@ -71,17 +72,29 @@ const (
 type record struct {
 	Request request
 	Session int // of starts and ends none
-	Number  uint64
+	Outcome outcome
+	Writer  int // with Serial the entry of a write to a ledger; Serial is 0 of other writes
+	Serial  uint64
 	Due     int64 // when it should have been sent: nanoseconds of the Unix epoch
 	Done    int64
 	Failure *failure
 }
 
+// outcome is what the reply of a write says.
+type outcome struct {
+	Number  uint64  // of the write, from 1; of registers
+	Entries entries // of the ledger that the write was to, this one included
+	Node    int     // the number of the child that ran the ledger
+	Anew    bool    // the session had gone, and was started anew
+	Via     string  // the URL of the replica that was asked, by HTTP
+}
+
 // final is what a session says in the end.
 type final struct {
 	Session int
-	Number  uint64
-	Missing bool // there is no such session
+	Number  uint64 // of the last write to a register
+	Page    page   // of a ledger
+	Missing bool   // there is no such session
 }
 
 // outbox collects what a child has to say.

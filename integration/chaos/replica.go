@@ -41,14 +41,23 @@ func runReplica(c childConfig, orders *gob.Decoder, o *outbox) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	n, err := node.Start(ctx, node.Config{Slot: c.Slot, Join: c.Join, DrainTimeout: c.Leave,
-		Kinds:  []sessionproc.AnyKind{newRegisters(m)},
+	if c.Host != "" {
+		var wired order
+		if err := orders.Decode(&wired); err != nil {
+			return fmt.Errorf("chaos: wait for the network: %w", err)
+		}
+	}
+	n, err := node.Start(ctx, node.Config{Bind: c.listen(), Slot: c.Slot, Join: c.Join, DrainTimeout: c.Leave, Secret: c.Secret, Quorum: c.Quorum,
+		Kinds:  []sessionproc.AnyKind{newRegisters(m), newLedgers(c.Number, m)},
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
 	}
 	r := &replica{childConfig: c, node: n, sids: c.ids()}
-	r.gen = &generator{out: o, rand: c.rand(), write: r.write, spawn: r.spawn, kind: callWrite, size: c.Sessions}
+	r.gen = &generator{out: o, rand: c.rand(), write: r.write, kind: callWrite, size: c.Sessions, writer: c.Number, serials: c.serials()}
+	if !c.Ledgers {
+		r.gen.spawn = r.spawn
+	}
 	r.gen.begin()
 	o.count(func() int64 { return n.Progress().Moved })
 	url, err := r.serve()
@@ -85,7 +94,7 @@ func (l workListener) Close() error {
 }
 
 func (r *replica) serve() (url string, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", r.listen())
 	if err != nil {
 		return "", fmt.Errorf("chaos: web server: %w", err)
 	}
@@ -101,7 +110,12 @@ func (r *replica) serve() (url string, err error) {
 			http.NotFound(w, q)
 			return
 		}
-		reply, f := r.write(q.Context(), i)
+		var en entry
+		if _, err := fmt.Sscan(q.FormValue("writer")+" "+q.FormValue("serial"), &en.Writer, &en.Serial); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		reply, f := r.write(q.Context(), i, en)
 		if f != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
@@ -114,13 +128,33 @@ func (r *replica) serve() (url string, err error) {
 
 // answer is the body of a write's reply.
 type answer struct {
-	Written written
+	Outcome outcome
 	Failure *failure
 }
 
-func (r *replica) write(ctx context.Context, session int) (written, *failure) {
+func (r *replica) write(ctx context.Context, session int, en entry) (outcome, *failure) {
+	if r.Ledgers {
+		o, err := enterInto(ctx, r.node, r.sids[session], session, en)
+		return o, failed(err)
+	}
 	w, err := write.Call(ctx, r.node, r.sids[session], sessionproc.None{})
-	return w, failed(err)
+	return outcome{Number: w.Number}, failed(err)
+}
+
+// read asks a session what it has in the end.
+func (r *replica) read(ctx context.Context, session int) (f final, err error) {
+	f.Session = session
+	if r.Ledgers {
+		f.Page, err = consult.Call(ctx, r.node, r.sids[session], sessionproc.None{})
+	} else {
+		var c content
+		c, err = read.Call(ctx, r.node, r.sids[session], sessionproc.None{})
+		f.Number = c.Number
+	}
+	if errors.Is(err, sessionproc.ErrNotFound) {
+		f.Missing, err = true, nil
+	}
+	return f, err
 }
 
 // spawn starts a session that nobody else knows, and ends it again.
@@ -147,21 +181,23 @@ func (r *replica) do(d order) (answer report) {
 		r.gen.saturate(d.Time)
 	case seed:
 		err = each(ctx, d.To-d.From, func(i int) error {
-			return registers.Start(ctx, r.node, r.sids[d.From+i], birth{d.From + i})
+			kind := registers
+			if r.Ledgers {
+				kind = ledgers
+			}
+			return kind.Start(ctx, r.node, r.sids[d.From+i], birth{d.From + i})
 		})
 	case readAll:
 		answer.Finals = make([]final, len(r.sids))
-		err = each(ctx, len(r.sids), func(i int) error {
-			c, err := read.Call(ctx, r.node, r.sids[i], sessionproc.None{})
-			missing := errors.Is(err, sessionproc.ErrNotFound)
-			if missing {
-				err = nil
-			}
-			answer.Finals[i] = final{i, c.Number, missing}
+		err = each(ctx, len(r.sids), func(i int) (err error) {
+			answer.Finals[i], err = r.read(ctx, i)
 			return err
 		})
 	case count:
 		answer.Count = r.node.Sessions()
+		for _, m := range r.node.Members() {
+			answer.Sees = append(answer.Sees, m.Name())
+		}
 	case extended:
 		err = extendAll(ctx, r.node, r.sids)
 	case verify:

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/sessionproc/sessionproc/node"
 )
 
 const (
@@ -34,9 +36,11 @@ func run(ctx context.Context, o options) (r *result, err error) {
 		fmt.Fprintln(o.progress, "the logs of the processes are in", dir)
 	}()
 	f := &fleet{options: o, dir: dir, run: strconv.FormatUint(o.seed, 36), account: newAccount(o.sessions), leaving: map[*process]bool{}}
-	m, err := makeMarks(f.marksPath(), o.sessions)
-	if err != nil {
+	if f.marks, err = makeMarks(f.marksPath(), o.sessions); err != nil {
 		return nil, err
+	}
+	if o.scenario.wired {
+		f.wires, f.secret = new(wires), node.NewSecret()
 	}
 	defer f.close()
 	stop := f.report(o.progress)
@@ -54,7 +58,7 @@ func run(ctx context.Context, o options) (r *result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e.lostFields, e.twins, e.gone = lostFields, m.twins(), m.lost()
+	e.lostFields, e.twins, e.gone, e.fault = lostFields, f.marks.twins(), f.marks.lost(), f.fault
 	r = f.account.judge(e)
 	r.Scenario, r.Seed, r.Nodes, r.Saturate, r.Rate = o.scenario.name, o.seed, o.nodes, saturation, rate
 	return r, nil
@@ -78,12 +82,16 @@ func (f *fleet) prepare(ctx context.Context) (saturation float64, err error) {
 		return 0, err
 	}
 	f.say("as fast as it goes")
-	if _, err := f.ask(ctx, all, func(int) order { return order{Do: saturate, Time: saturateTime} }); err != nil {
+	took := saturateTime
+	if f.scenario.faulty {
+		took = saturateTime / 4 // all that was written is in every reply
+	}
+	if _, err := f.ask(ctx, all, func(int) order { return order{Do: saturate, Time: took} }); err != nil {
 		return 0, err
 	}
 	f.account.mu.Lock()
 	defer f.account.mu.Unlock()
-	return float64(f.account.warm) / saturateTime.Seconds(), nil
+	return float64(f.account.warm) / took.Seconds(), nil
 }
 
 // change loads the cluster for the whole duration and makes the change in the
@@ -113,22 +121,35 @@ func (f *fleet) change(ctx context.Context, rate float64) (lostFields int, err e
 // settle waits until every session is on one node, and reads them all.
 func (f *fleet) settle(ctx context.Context) (e ending, err error) {
 	f.say("count")
-	for deadline := time.Now().Add(settleTime); ; {
-		answers, err := f.ask(ctx, f.staying(), func(int) order { return order{Do: count} })
-		if err != nil {
+	expected := f.sessions
+	if f.scenario.faulty { // some may have been lost, and nobody has asked for them
+		if e, err = f.readAll(ctx); err != nil {
 			return e, err
 		}
-		e.alive = 0
-		for _, a := range answers {
-			e.alive += a.Count
+		for _, l := range e.finals {
+			if l.Missing {
+				expected--
+			}
 		}
-		if e.alive == f.sessions || time.Now().After(deadline) {
+	}
+	for deadline := time.Now().Add(settleTime); ; {
+		if _, e.alive, err = f.look(ctx); err != nil {
+			return e, err
+		}
+		if e.alive == expected || time.Now().After(deadline) {
 			break
 		}
 		if err := wait(ctx, settleStep); err != nil {
 			return e, err
 		}
 	}
+	alive := e.alive
+	e, err = f.readAll(ctx)
+	e.alive = alive
+	return e, err
+}
+
+func (f *fleet) readAll(ctx context.Context) (e ending, err error) {
 	staying := f.staying()
 	if len(staying) == 0 {
 		return e, errors.New("no replica is left to ask")

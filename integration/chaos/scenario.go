@@ -11,17 +11,20 @@ import (
 // scenario is a change of the cluster under load.
 type scenario struct {
 	name   string
-	least  int                                                             // nodes that it needs
+	usual  int                                                             // nodes, if it is not said
+	least  int                                                             // that it needs
 	first  func(nodes int) int                                             // how many there are before
 	change func(ctx context.Context, f *fleet) (lostFields int, err error) // returns when it is over
+	faulty bool                                                            // not only changes in good order: sessions are ledgers
+	wired  bool                                                            // each node has a network namespace
 }
 
-var scenarios = []scenario{
-	{"rolling", 2, asGiven, planned(rolling)},
-	{"scale", 1, func(int) int { return 1 }, planned(scale)},
-	{"drain2", 3, asGiven, planned(drain2)},
-	{"upgrade", 2, asGiven, upgrade},
-}
+var scenarios = append([]scenario{
+	{name: "rolling", usual: 5, least: 2, first: asGiven, change: planned(rolling)},
+	{name: "scale", usual: 5, least: 1, first: func(int) int { return 1 }, change: planned(scale)},
+	{name: "drain2", usual: 5, least: 3, first: asGiven, change: planned(drain2)},
+	{name: "upgrade", usual: 5, least: 2, first: asGiven, change: upgrade},
+}, faults...)
 
 func asGiven(nodes int) int { return nodes }
 
@@ -50,8 +53,10 @@ func scenarioNames() string {
 func slot(i int) string { return fmt.Sprintf("node%d", i+1) }
 
 // rolling restarts every node, one after another.
-func rolling(ctx context.Context, f *fleet) error {
-	for _, p := range f.staying() {
+func rolling(ctx context.Context, f *fleet) error { return f.restartAll(ctx, f.staying()) }
+
+func (f *fleet) restartAll(ctx context.Context, replicas []*process) error {
+	for _, p := range replicas {
 		if err := f.restart(ctx, p.name); err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ func (r *result) print(w io.Writer) {
 	}
 	fmt.Fprintf(t, "lost\t%d acknowledged writes, %d sessions, %d fields\n", r.LostWrites, r.LostSessions, r.LostFields)
 	fmt.Fprintf(t, "twins\t%d; %d sessions too many\n", r.Twins, r.Surplus)
+	r.Fault.print(t)
 	fmt.Fprintf(t, "moved\t%d, at most %d in a second\n", r.Moved, r.MovedPerSecond)
 	fmt.Fprintf(t, "pause\tp99 of all sessions %.1f ms, max %.1f ms\n", r.PauseP99, r.PauseMax)
 	fmt.Fprintf(t, "lag\tp99 %.1f ms, max %.1f ms\n", r.LagP99, r.LagMax)
@@ -50,6 +51,26 @@ func (r *result) print(w io.Writer) {
 	}
 	for _, b := range r.Broken {
 		fmt.Fprintf(w, "BROKEN: %s\n", b)
+	}
+}
+
+// print writes what there is of it.
+func (n *findings) print(w io.Writer) {
+	if n == nil {
+		return
+	}
+	fmt.Fprintf(w, "stale\t%d replies; %d lack what only a copy out of reach had\n", n.Stale, n.Apart)
+	fmt.Fprintf(w, "by the fault\t%d writes lost with a process, %d sessions started anew, %d missing; %d twins until it was over\n",
+		n.LostDead, n.Restarted, n.Missing, n.TwinsThen)
+	for _, class := range slices.Sorted(maps.Keys(n.Excused)) {
+		fmt.Fprintf(w, "\t%d requests failed that may: %s\n", n.Excused[class], class)
+	}
+	if n.First.N > 0 {
+		fmt.Fprintf(w, "first success\tmedian %.0f ms, max %.0f ms after the kill, of %d sessions\n", n.First.P50, n.First.Max, n.First.N)
+	}
+	fmt.Fprintf(w, "agreed\tafter %.0f ms; all over after %.0f ms\n", n.Agreed, n.Over)
+	if n.Answered+n.Twice > 0 {
+		fmt.Fprintf(w, "\t%d replies without a quorum, %d writes run twice\n", n.Answered, n.Twice)
 	}
 }
 

@@ -13,6 +13,7 @@ type ending struct {
 	twins      int // sessions that the marks saw twice at once
 	gone       int // writes that the marks saw lost, acknowledged or not
 	lostFields int
+	fault      *fault // nil: sessions are registers
 }
 
 // result is the JSON object. Times are in milliseconds.
@@ -58,6 +59,8 @@ type result struct {
 	LagP99         float64 `json:"lag_p99"`
 	LagMax         float64 `json:"lag_max"`
 
+	Fault *findings `json:"fault,omitempty"`
+
 	Broken  []string `json:"broken"`
 	Invalid string   `json:"invalid,omitempty"`
 }
@@ -78,7 +81,11 @@ func (a *account) judge(e ending) *result {
 		Broken: append([]string{}, a.broken...)}
 	a.pausesLocked(r)
 	a.lagsLocked(r)
-	a.sessionsLocked(r, e)
+	if e.fault == nil {
+		a.sessionsLocked(r, e)
+	} else {
+		a.ledgersLocked(r, e)
+	}
 	r.judge()
 	return r
 }
@@ -138,10 +145,17 @@ func (a *account) sessionsLocked(r *result, e ending) {
 
 // judge lists the promises that were broken.
 func (r *result) judge() {
+	var n findings
+	if r.Fault != nil {
+		n = *r.Fault
+	}
 	for _, c := range []struct {
 		n    int
 		what string
 	}{
+		{n.Stale, "stale replies"},
+		{n.Twice, "writes that ran twice"},
+		{n.Answered, "replies without a quorum"},
 		{r.SurelyNot + r.Maybe, "failed requests"},
 		{r.LostWrites, "lost acknowledged writes"},
 		{r.LostChanges, "writes that a later handler did not find"},

@@ -37,7 +37,7 @@ const (
 func runVisitor(c childConfig, orders *gob.Decoder, o *outbox) error {
 	v := &visitor{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
 	v.ready.Store(new([]string))
-	g := &generator{out: o, rand: c.rand(), write: v.write, kind: httpWrite, size: c.Sessions}
+	g := &generator{out: o, rand: c.rand(), write: v.write, kind: httpWrite, size: c.Sessions, writer: c.Number, serials: c.serials()}
 	g.begin()
 	defer g.stop()
 	done := make(chan struct{})
@@ -102,20 +102,22 @@ func (v *visitor) look() {
 	v.ready.Store(&ready)
 }
 
-func (v *visitor) write(ctx context.Context, session int) (written, *failure) {
+func (v *visitor) write(ctx context.Context, session int, en entry) (outcome, *failure) {
 	ready := *v.ready.Load()
 	if len(ready) == 0 {
-		return written{}, &failure{Class: "http: no replica is ready", Text: "no replica is ready"}
+		return outcome{}, &failure{Class: "http: no replica is ready", Text: "no replica is ready"}
 	}
-	body, status, f := v.do(ctx, http.MethodPost, ready[rand.IntN(len(ready))]+"/write/"+strconv.Itoa(session))
+	via := ready[rand.IntN(len(ready))]
+	body, status, f := v.do(ctx, http.MethodPost, fmt.Sprintf("%s/write/%d?writer=%d&serial=%d", via, session, en.Writer, en.Serial))
 	if f != nil {
-		return written{}, f
+		return outcome{Via: via}, f
 	}
 	var a answer
 	if err := json.Unmarshal(body, &a); err != nil || status != http.StatusOK && a.Failure == nil {
-		return written{}, &failure{Class: "http: status " + strconv.Itoa(status), Text: string(body), Maybe: true}
+		return outcome{Via: via}, &failure{Class: "http: status " + strconv.Itoa(status), Text: string(body), Maybe: true}
 	}
-	return a.Written, a.Failure
+	a.Outcome.Via = via
+	return a.Outcome, a.Failure
 }
 
 func (v *visitor) do(ctx context.Context, method, url string) ([]byte, int, *failure) {
