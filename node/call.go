@@ -175,6 +175,8 @@ func (a *attempt) answered(f failure) verdict {
 		return verdict{errDiffer, a.ran, true}
 	case f.code == codeMoving:
 		return verdict{errMoving, a.ran, true}
+	case f.code == codeNoQuorum && !f.maybe && a.node.standing.hasQuorum():
+		return verdict{f.err(), a.ran, true} // a partition ends: it will see what this node sees
 	case f.code == codeOverloaded && a.m.Op() == sessionproc.OpCall && !f.maybe:
 		return a.overloaded(f.err())
 	}

@@ -11,6 +11,14 @@ func (n *Node) StandStill(gap time.Duration) { n.standing.stall(gap) }
 // Stands reports whether the sessions of n work.
 func (n *Node) Stands() bool { return n.table.PausedBy() == nil }
 
+// LoseQuorum has the node believe that it sees too few members, or enough.
+func (n *Node) LoseQuorum(few bool) {
+	n.standing.mu.Lock()
+	defer n.standing.mu.Unlock()
+	n.standing.few = few
+	n.standing.applyLocked()
+}
+
 // RunUntil is RunUntilSignal with signals that a test sends.
 var RunUntil = runUntil
 

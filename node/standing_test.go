@@ -61,6 +61,25 @@ func TestQuorumTheMinorityAnswersNothing(t *testing.T) {
 	})
 }
 
+// When a partition ends one node may see the other while that one does not see
+// enough yet: a caller that sees enough waits.
+func TestQuorumCallersWaitForANodeThatComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := tallyCluster(t, 3, func(cfg *node.Config) { cfg.Quorum = 2 })
+		time.Sleep(time.Second) // node 2 has its partitions
+		id := idAt(c, 2)
+		require.NoError(t, tallies.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
+		away := c.Node(2)
+		away.LoseQuorum(true)
+		time.AfterFunc(300*time.Millisecond, func() { away.LoseQuorum(false) })
+		_, err := count.Call(t.Context(), away, id, 1)
+		require.ErrorIs(t, err, sessionproc.ErrNoQuorum)
+		got, err := count.Call(t.Context(), c.Node(0), id, 1)
+		require.NoError(t, err)
+		require.Equal(t, 1, got.N)
+	})
+}
+
 // A first node that needs a second one starts, and answers when that has come.
 func TestQuorumIsWaitedForAtTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

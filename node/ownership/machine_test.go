@@ -264,3 +264,22 @@ func BenchmarkViewOf1021Partitions20Members(b *testing.B) {
 		m.View(v)
 	}
 }
+
+// Who leaves asks those that stay about one another, and nobody about a member that
+// has gone: d has never heard of b.
+func TestByeNamesThoseOnlyWhoStay(t *testing.T) {
+	m := New("a", 1)
+	m.Bootstrap()
+	view := func(members ...Seen) []Effect { return m.View(View{Members: members, Owners: []string{"c"}}) }
+	bye := func(effects []Effect) (names []string) {
+		for _, e := range effects {
+			if e.Do == Send && e.Message.Kind == Bye {
+				names = e.Message.Names
+			}
+		}
+		return names
+	}
+	require.Equal(t, []string{"b", "c"}, bye(view(Seen{"a", Draining}, Seen{"b", Draining}, Seen{"c", Serving})))
+	require.Equal(t, []string{"b", "c", "d"}, bye(view(Seen{"a", Draining}, Seen{"b", Draining}, Seen{"c", Serving}, Seen{"d", Serving})))
+	require.Equal(t, []string{"c", "d"}, bye(view(Seen{"a", Draining}, Seen{"b", Left}, Seen{"c", Serving}, Seen{"d", Serving})))
+}
