@@ -199,7 +199,7 @@ func (c *wordClient) judge(t try, err error) outcome {
 	case errors.Is(err, context.DeadlineExceeded):
 		explained = c.trouble.wasSplit() && c.touched(t)
 	case errors.Is(err, sessionproc.ErrUnavailable) && sessionproc.MaybeExecuted(err):
-		explained = t.op != "look" && (c.trouble.killed() || c.trouble.wasSplit() && c.touched(t))
+		explained = t.op != "look" && (c.trouble.killed() || c.trouble.wasSplit() && c.anyTouched(t))
 	}
 	if !explained {
 		c.fault("failed: %s: %s of client %d through n%d, begun %s: %v", t.id, t.op, c.number, t.via.index, t.begun.Format(clock), err)
@@ -219,6 +219,12 @@ func (c *wordClient) touched(t try) bool {
 		}
 	}
 	return false
+}
+
+// anyTouched is touched of all nodes: a request may be sent on to the one that owned
+// the session before.
+func (c *wordClient) anyTouched(t try) bool {
+	return len(c.which(func(p *place) bool { return c.trouble.touched(p.index, t.begun) })) > 0
 }
 
 // end checks that one process of each session is left, with all that it was told.
