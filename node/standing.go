@@ -71,11 +71,7 @@ func (s *standing) stall(gap time.Duration) {
 
 // count looks whether a view has enough members, and reports a change.
 func (s *standing) count(v *cluster.View) {
-	quorum := s.n.cfg.Quorum
-	if quorum == 0 {
-		return
-	}
-	seen := 0
+	quorum, seen := s.n.cfg.Quorum, 0
 	for _, m := range v.Members {
 		if m.State != cluster.Joining {
 			seen++
@@ -83,6 +79,7 @@ func (s *standing) count(v *cluster.View) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.table.Watch(len(v.Members) > 1)
 	few := seen < quorum
 	if few == s.few {
 		return

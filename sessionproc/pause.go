@@ -69,10 +69,14 @@ func (p *process) holdLocked() bool {
 	return true
 }
 
+// Watch has the table look out for a stall from now on, or not: a node that is alone
+// need not. It costs a reading of the clock when a session begins to work.
+func (t *Table) Watch(on bool) { t.watched.Store(on && t.cfg.OnStall != nil) }
+
 // notice looks whether the whole process has stood still for StallAfter, and tells
 // OnStall before any message is handled.
 func (t *Table) notice() {
-	if t.cfg.OnStall == nil {
+	if !t.watched.Load() {
 		return
 	}
 	last := t.clock.now.Load()

@@ -24,7 +24,7 @@ type TableConfig struct {
 	MaxMessage  int    // bytes of an encoded request or reply; 0: no bound
 	Cluster     Caller // for Session.Cluster
 	Gate        Gate   // nil: every session may be here
-	// OnStall is called after the whole process has stood still for more than
+	// OnStall is called, while Watch is on, after the whole process has stood still for more than
 	// StallAfter (a paused virtual machine, SIGSTOP), before another message is
 	// handled, maybe more than once and concurrently. It must not block; it may
 	// Pause.
@@ -45,6 +45,7 @@ type Table struct {
 	workers           workers
 	clock             clock
 	pause             pause
+	watched           atomic.Bool // see Watch
 	starts            starts
 	stacks            stacks // of handlers that hold up a move
 	born              atomic.Uint64
