@@ -176,13 +176,13 @@ func (d *driver) want(part int, id string) {
 }
 
 // before returns the address of the member that owned a partition before this
-// node, if that is there and this node does not hold the partition yet: until
-// then the sessions are there and served there.
+// node, if that is there and this node does not have all of the partition yet: what
+// has not been sealed there is served there, without a wait.
 func (d *driver) before(part int) string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	p := d.owned[part]
-	if d.closed || p == nil || p.remote == nil || d.m.Holds(part) || !d.sees(p.Name()) {
+	if d.closed || p == nil || p.remote == nil || d.m.Full(part) || !d.sees(p.Name()) {
 		return ""
 	}
 	return p.Addr
