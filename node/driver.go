@@ -23,21 +23,22 @@ import (
 // events hold it for writing until their effects are done. What is found in the
 // table is served without it.
 type driver struct {
-	n       *Node
-	ctx     context.Context // ends with the driver
-	cancel  context.CancelFunc
-	wait    sync.WaitGroup // all its goroutines
-	inbox   chan letter
-	rate    *rate.Limiter // of the bytes handed over
-	bytes   atomic.Int64  // of the snapshots that are on their way
-	kick    chan struct{} // cap 1: there is something to hand over
-	again   chan struct{} // cap 1: retry soon
-	addrs   atomic.Pointer[map[string]string]
-	ended   atomic.Int64 // sessions that ended at the deadline of a leave
-	post    postbox
-	lot     lot
-	traffic traffic
-	members members
+	n        *Node
+	ctx      context.Context // ends with the driver
+	cancel   context.CancelFunc
+	wait     sync.WaitGroup // all its goroutines
+	inbox    chan letter
+	rate     *rate.Limiter // of the bytes handed over
+	bytes    atomic.Int64  // of the snapshots that are on their way
+	kick     chan struct{} // cap 1: there is something to hand over
+	again    chan struct{} // cap 1: retry soon
+	addrs    atomic.Pointer[map[string]string]
+	ended    atomic.Int64 // sessions that ended at the deadline of a leave
+	changing atomic.Bool  // the view has changed, and not all has followed yet
+	post     postbox
+	lot      lot
+	traffic  traffic
+	members  members
 
 	mu        sync.RWMutex // guards the rest
 	m         *ownership.Machine
@@ -106,6 +107,19 @@ func (d *driver) stop() {
 	d.lot.close()
 }
 
+// busy reports whether who needs the driver has to wait for it, while there is a
+// change.
+func (d *driver) busy() bool {
+	if !d.changing.Load() {
+		return false
+	}
+	if d.mu.TryRLock() {
+		d.mu.RUnlock()
+		return false
+	}
+	return true
+}
+
 func (d *driver) addr(member string) string { return (*d.addrs.Load())[member] }
 
 // turn takes an event of one partition, or of all (NoPartition), into the
@@ -132,7 +146,7 @@ func (d *driver) unlock() {
 
 func (d *driver) turnLocked(part int, event func(m *ownership.Machine) []ownership.Effect) {
 	d.countLocked(part)
-	effects := slices.Clone(event(d.m))
+	effects := slices.Clone(event(d.m)) // the machine's next turn has the same slice
 	if part >= 0 {
 		d.countLocked(part)
 	}
@@ -162,12 +176,14 @@ func (d *driver) countLocked(part int) {
 		return
 	}
 	pt.counted = some
-	d.doLocked(d.m.Count(part, running, len(pt.backups)))
+	if effects := d.m.Count(part, running, len(pt.backups)); len(effects) > 0 {
+		d.doLocked(slices.Clone(effects))
+	}
 }
 
-// doLocked does what the machine says, and what it says then.
-func (d *driver) doLocked(effects []ownership.Effect) {
-	for todo := slices.Clone(effects); len(todo) > 0; todo = todo[1:] {
+// doLocked does what the machine says, and what it says then. The slice is its own.
+func (d *driver) doLocked(todo []ownership.Effect) {
+	for ; len(todo) > 0; todo = todo[1:] {
 		e := &todo[0]
 		if e.Do == ownership.Send {
 			d.sendLocked(e.To, e.Message)
@@ -241,6 +257,7 @@ func (d *driver) retry() {
 		}
 		if !busy {
 			interval = idleRetry
+			d.changing.Store(false)
 		}
 		timer.Reset(interval)
 	}

@@ -34,7 +34,7 @@ type handoff struct {
 }
 
 const (
-	sealsAtOnce = 16                    // under one lock
+	turnsAtOnce = 16                    // under one lock: sessions sealed or taken, or messages
 	patience    = 20 * time.Millisecond // with a running handler, before others have its place
 	answerTime  = 100 * time.Millisecond
 )
@@ -69,63 +69,53 @@ func (d *driver) handOver() {
 	}
 }
 
-// seal seals a few sessions: first those that somebody waits for, else the ones
-// of a partition after another that were used last. more: others are left whose
-// lanes have room.
+// seal seals a few sessions: first those that somebody waits for, then the ones
+// of a partition after another that were used last. A quarter of each lane is
+// for the former alone. more: others are left whose lanes have room.
 func (d *driver) seal() (more bool) {
 	d.mu.Lock()
 	defer d.unlock()
-	left := sealsAtOnce
-	for ; len(d.first) > 0 && left > 0 && !d.closed; d.first = d.first[1:] {
-		left -= d.sealSomeLocked(d.first[0], true, left)
+	if d.closed {
+		return false
 	}
-	kept := d.handing[:0]
-	for i, part := range d.handing {
-		if d.closed || left == 0 {
-			kept = append(kept, d.handing[i:]...)
-			break
-		}
+	left, room := turnsAtOnce, d.n.cfg.HandoffConcurrency
+	d.first = slices.DeleteFunc(d.first, func(part int) bool {
 		pt := &d.parts[part]
-		left -= d.sealSomeLocked(part, false, left)
-		if pt.handing = len(pt.wanted)+len(pt.queue) > 0; pt.handing {
-			kept = append(kept, part)
+		left -= d.sealSomeLocked(part, &pt.wanted, room, left)
+		return len(pt.wanted) == 0
+	})
+	room -= room / 4
+	d.handing = slices.DeleteFunc(d.handing, func(part int) bool {
+		pt := &d.parts[part]
+		if len(pt.queue) == 0 && left > 0 {
+			pt.queue = d.n.table.Movable(part)
+			for session := range pt.backups {
+				pt.queue = append(pt.queue, session)
+			}
 		}
-	}
-	d.handing = kept
+		left -= d.sealSomeLocked(part, &pt.queue, room, left)
+		pt.handing = len(pt.queue) > 0 || left == 0
+		return !pt.handing
+	})
 	return left == 0
 }
 
-// sealSomeLocked seals up to limit sessions of a partition, all of them if there
-// is room in the target's lane.
-func (d *driver) sealSomeLocked(part int, wanted bool, limit int) (sealed int) {
-	pt := &d.parts[part]
-	d.countLocked(part)
+// sealSomeLocked seals up to limit of the sessions in from, which are of one
+// partition, while their target's lane has room.
+func (d *driver) sealSomeLocked(part int, from *[]string, room, limit int) (sealed int) {
 	to, id, ok := d.m.HandingOver(part)
 	if !ok {
-		pt.wanted, pt.queue = nil, nil
+		*from = nil
 		return 0
 	}
-	if len(pt.queue) == 0 && !wanted {
-		pt.queue = d.n.table.Movable(part)
-		for session := range pt.backups {
-			pt.queue = append(pt.queue, session)
-		}
-	}
 	l := d.laneLocked(to)
-	for sealed < limit && l.open < d.n.cfg.HandoffConcurrency && d.bytes.Load() < d.n.cfg.HandoffMemory {
-		from := &pt.queue
-		if len(pt.wanted) > 0 {
-			from = &pt.wanted
-		}
-		if len(*from) == 0 {
-			break
-		}
+	for len(*from) > 0 && sealed < limit && l.open < room && d.bytes.Load() < d.n.cfg.HandoffMemory {
 		session := (*from)[0]
 		*from = (*from)[1:]
 		h := &handoff{part: part, session: session, to: to, id: id, lane: l, ready: make(chan struct{}), over: make(chan struct{})}
 		h.busy = true
 		if d.sealOneLocked(h) {
-			put(&pt.sealed, session, h)
+			put(&d.parts[part].sealed, session, h)
 			l.open++
 			sealed++
 		}

@@ -114,7 +114,7 @@ func (d *driver) read(l letter) {
 		}
 	}
 	for len(messages) > 0 {
-		n := min(len(messages), 64)
+		n := min(len(messages), turnsAtOnce)
 		d.mu.Lock()
 		for _, msg := range messages[:n] {
 			if part := msg.Partition; !d.closed && part < len(d.parts) {

@@ -34,7 +34,12 @@ func (s *server) Serve(c *transport.Call) {
 	case opHello:
 		s.n.driver.greet(c)
 	default:
-		s.n.table.Serve(r.ring.Partition(id), s.inbound(c, id))
+		part, in := r.ring.Partition(id), s.inbound(c, id)
+		if s.n.driver.busy() && !s.n.table.Has(part, id) {
+			go s.n.table.Serve(part, in) // it has to wait for the driver, those behind it maybe not
+			return
+		}
+		s.n.table.Serve(part, in)
 	}
 }
 

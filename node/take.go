@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/sessionproc/sessionproc/node/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -161,13 +162,15 @@ func (d *driver) arrive(all []arrival) {
 
 // each takes an event of each arrival into the machine.
 func (d *driver) each(all []arrival, event func(m *ownership.Machine, a *arrival) []ownership.Effect) {
-	d.mu.Lock()
-	for i := range all {
-		if a := &all[i]; !d.closed {
-			d.turnLocked(a.part, func(m *ownership.Machine) []ownership.Effect { return event(m, a) })
+	for some := range slices.Chunk(all, turnsAtOnce) {
+		d.mu.Lock()
+		for i := range some {
+			if a := &some[i]; !d.closed {
+				d.turnLocked(a.part, func(m *ownership.Machine) []ownership.Effect { return event(m, a) })
+			}
 		}
+		d.unlock()
 	}
-	d.unlock()
 }
 
 // decode makes a session of an arrival, or finds the version of what is not to

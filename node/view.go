@@ -21,6 +21,7 @@ func (d *driver) look(r *routes) {
 	d.mu.Lock()
 	last := d.routes
 	d.routes = r
+	d.changing.Store(true)
 	if last != nil {
 		d.missLocked(last.view, r.view)
 		d.ownedLocked(last, r)
