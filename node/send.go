@@ -33,7 +33,7 @@ const maxPooledPayload = 64 << 10
 func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*outgoing, error) {
 	chain, err := sessionproc.CallChain(ctx, id)
 	switch m.Op() {
-	case sessionproc.OpCast, sessionproc.OpStarted:
+	case sessionproc.OpCast, sessionproc.OpStarted, sessionproc.OpTouch:
 		chain = nil // nobody waits for another one's handler
 	default:
 		if err != nil {

@@ -26,6 +26,12 @@ func (n *Node) Started(ctx context.Context, id string) (started bool, err error)
 	return started, err
 }
 
+// Touch counts as use of session id, as a call or cast does, and runs nothing in it:
+// its IdleTimeout begins anew. ErrNotFound if there is no such session.
+func (n *Node) Touch(ctx context.Context, id string) error {
+	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpTouch, "", "", nil, nil))
+}
+
 // Terminate ends session id: its callers, running and queued, get
 // ErrTerminated at once, its running handler's ctx is cancelled, and its
 // Terminate method is called. It returns when the session has gone; for a

@@ -33,6 +33,7 @@ type Detached struct {
 
 // DetachedTimer is a timer that was set in a Detached.
 type DetachedTimer struct {
+	Name      string        // of AfterNamed and EveryNamed; "": it has none
 	Notice    string        // name of the notice that it casts
 	Every     bool          // it was set by Every, not by After
 	Delay     time.Duration // from its setting, and between casts
@@ -99,11 +100,26 @@ func (d *Detached) note(t *DetachedTimer) (cancel func()) {
 	}
 }
 
+// cancelTimer notes that the timer of that name was cancelled.
+func (d *Detached) cancelTimer(name string) (was bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, t := range d.timers {
+		if t.Name == name && !t.Cancelled {
+			t.Cancelled, was = true, true
+		}
+	}
+	return was
+}
+
 // noteTimer records a timer in place of setting it.
-func noteTimer[Msg any](d *Detached, n *Notice[Msg], delay time.Duration, again bool, payload []byte) (cancel func()) {
+func noteTimer[Msg any](d *Detached, n *Notice[Msg], name string, delay time.Duration, again bool, payload []byte) (cancel func()) {
 	var msg Msg
 	if err := n.msg.decode(payload, n.msg.raw, &msg); err != nil {
 		panic("sessionproc: the message of a timer does not decode: " + err.Error())
 	}
-	return d.note(&DetachedTimer{Notice: n.name, Every: again, Delay: delay, Message: msg})
+	if name != "" {
+		d.cancelTimer(name)
+	}
+	return d.note(&DetachedTimer{Name: name, Notice: n.name, Every: again, Delay: delay, Message: msg})
 }

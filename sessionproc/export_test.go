@@ -22,3 +22,15 @@ func (t *Table) Entries() (n int) {
 	}
 	return n
 }
+
+// Expiring returns how many sessions are in the wheel.
+func (t *Table) Expiring() (n int) {
+	t.wheel.mu.Lock()
+	defer t.wheel.mu.Unlock()
+	for _, e := range t.wheel.slots {
+		for ; e != nil; e = e.next {
+			n++
+		}
+	}
+	return n
+}

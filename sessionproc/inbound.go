@@ -69,6 +69,12 @@ func (t *Table) Serve(part int, in *Inbound) {
 				answer.Reply(nil, true)
 			}
 		})
+	case OpTouch:
+		if err := t.touch(part, in.ID); err != nil {
+			in.Answer.Fail(err, false, false)
+		} else {
+			in.Answer.Reply(nil, true)
+		}
 	default:
 		in.Answer.Fail(ErrUnsupported, false, false)
 	}

@@ -22,9 +22,20 @@ type Kind[S, Arg any] struct {
 
 // KindConfig sets what holds for all sessions of a kind. Its zero value works.
 type KindConfig struct {
-	// IdleTimeout ends a session, with reason Expired, when it has had no call
-	// or cast for that long. It is checked once a second. 0: never.
+	// IdleTimeout ends a session, with reason Expired, when it has had no call,
+	// cast or Touch for that long, wherever it was meanwhile. Timers and messages
+	// of NoTouch methods are no use. Time is counted by the monotonic clock, while
+	// the process stands still too. It ends within a second of its time, at most
+	// 1.25 million sessions of a node in a second; those whose time was up while
+	// the process stood still or the node had no quorum end over the 5 s that
+	// follow, unless they are used. 0: never.
 	IdleTimeout time.Duration
+	// Lifetime ends a session, with reason Expired, that long after its start
+	// function began, in spite of use: its present handler finishes, requests that
+	// wait get ErrTerminated. It moves with the session as the time that is left,
+	// but not through a node of a release without it or whose kind has none: there
+	// it is counted anew. It is as exact as IdleTimeout. 0: never.
+	Lifetime time.Duration
 	// MaxSessions bounds the sessions of this kind on one node; a start beyond
 	// it fails with ErrTooManySessions. 0: no bound.
 	MaxSessions int
@@ -52,6 +63,9 @@ type KindConfig struct {
 	OnMove MovePolicy
 }
 
+// ages is longer than any session lives.
+const ages = 100 * 365 * 24 * time.Hour
+
 // MovePolicy is a value of KindConfig.OnMove.
 type MovePolicy uint8
 
@@ -69,7 +83,7 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	for _, f := range []struct {
 		name  string
 		value int64
-	}{{"IdleTimeout", int64(c.IdleTimeout)}, {"MaxSessions", int64(c.MaxSessions)}, {"Mailbox", int64(c.Mailbox)}, {"MailboxBytes", int64(c.MailboxBytes)}, {"Schema", int64(c.Schema)}} {
+	}{{"IdleTimeout", int64(c.IdleTimeout)}, {"Lifetime", int64(c.Lifetime)}, {"MaxSessions", int64(c.MaxSessions)}, {"Mailbox", int64(c.Mailbox)}, {"MailboxBytes", int64(c.MailboxBytes)}, {"Schema", int64(c.Schema)}} {
 		if f.value < 0 {
 			return c, fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
 		}
@@ -80,6 +94,7 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	if c.OnMove > End {
 		return c, fmt.Errorf("KindConfig.OnMove is %d, neither Move nor End", c.OnMove)
 	}
+	c.IdleTimeout, c.Lifetime = min(c.IdleTimeout, ages), min(c.Lifetime, ages) // so that sums do not overflow
 	if c.Mailbox == 0 {
 		c.Mailbox = 1024
 	}
@@ -365,32 +380,4 @@ func (k *kindCore) admit() error {
 			return nil
 		}
 	}
-}
-
-// badRequest is a request that does not decode: nothing has run.
-type badRequest struct{ err error }
-
-func (e badRequest) Error() string        { return ErrBadRequest.Error() + ": " + e.err.Error() }
-func (e badRequest) Is(target error) bool { return target == ErrBadRequest }
-
-// badReply is a reply that does not encode or decode: the handler has run.
-type badReply struct{ err error }
-
-func (e badReply) Error() string        { return ErrBadReply.Error() + ": " + e.err.Error() }
-func (e badReply) Is(target error) bool { return target == ErrBadReply }
-
-// portable is err as it arrives at any caller, here or on another node: the
-// code of a NewError in it, and its text. A handler that gives up because its
-// caller's time is over says so as the library does.
-func portable(ctx context.Context, err error) error {
-	if end := ctx.Err(); end != nil && errors.Is(err, end) {
-		return end
-	}
-	if e, ok := err.(*Error); ok {
-		return e
-	}
-	if e, ok := errors.AsType[*Error](err); ok {
-		return &Error{Code: e.Code, Text: err.Error()}
-	}
-	return errors.New(err.Error())
 }

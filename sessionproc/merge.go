@@ -193,6 +193,9 @@ func (p *process) become(o *process, seen Version) {
 	p.ext.boot, p.ext.unknown, p.ext.timers = o.incarnationLocked().Boot, o.ext.unknown, o.ext.timers
 	p.ext.past = seen
 	p.last.Store(max(p.last.Load(), o.last.Load()))
+	if p.expiry != nil {
+		p.table.wheel.change(p.expiry, o.expiry.ends)
+	}
 	waiting := p.takeQueueLocked()
 	p.appendAllLocked(o.takeQueueLocked())
 	p.appendAllLocked(waiting)

@@ -17,6 +17,7 @@ const (
 	OpEnsure    Op = 4
 	OpStarted   Op = 5
 	OpTerminate Op = 6
+	OpTouch     Op = 7
 )
 
 // String returns the operation's name.
@@ -34,6 +35,8 @@ func (o Op) String() string {
 		return "started"
 	case OpTerminate:
 		return "terminate"
+	case OpTouch:
+		return "touch"
 	}
 	return "unknown operation"
 }

@@ -18,13 +18,14 @@ const (
 // process is one session: its state and its mailbox. An idle one has no
 // goroutine, and costs this record and its entry in the table.
 type process struct {
-	table *Table
-	kind  *kindCore
-	id    string
-	part  int32
-	state any          // touched by the session's goroutine only
-	last  atomic.Int64 // when it was last used, since epoch
-	born  uint64       // incarnation number on this node
+	table  *Table
+	kind   *kindCore
+	id     string
+	part   int32
+	state  any          // touched by the session's goroutine only
+	last   atomic.Int64 // when it was last used, since epoch
+	born   uint64       // incarnation number on this node
+	expiry *expiry      // nil: it never expires; set before it is live
 
 	mu         sync.Mutex  // guards what follows
 	head, tail *envelope   // the mailbox

@@ -29,6 +29,7 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 		return nil, err
 	}
 	p.last.Store(t.clock.now.Load() - int64(s.Idle))
+	p.expiresLocked(k.cfg.lifetimeOf(s.Lifetime))
 	err = t.contained(id, k, "its decoding", func() (err error) {
 		p.state, p.ext.unknown, err = k.decodeState(s.Schema, s.State)
 		return err
@@ -96,7 +97,7 @@ func (p *process) restoreMessages(s *snapshot) error {
 		if p.ext.timers == nil {
 			p.ext.timers = make(map[*timer]struct{}, len(s.Timers))
 		}
-		p.ext.timers[&timer{bound: b, raw: tm.Raw, payload: tm.Payload, every: tm.Every, due: now.Add(tm.Left)}] = struct{}{}
+		p.ext.timers[&timer{name: tm.Name, bound: b, raw: tm.Raw, payload: tm.Payload, every: tm.Every, due: now.Add(tm.Left)}] = struct{}{}
 	}
 	return nil
 }
@@ -159,6 +160,9 @@ func (r *Restored) Insert() error {
 	p.mu.Lock()
 	pt.m[p.id] = p
 	pt.mu.Unlock()
+	if p.expiry != nil {
+		p.table.wheel.arrive(p.expiry, p.table.clock.now.Load())
+	}
 	p.armAllLocked()
 	start := p.head != nil || p.ext.others != nil
 	p.running = start

@@ -27,7 +27,7 @@ const (
 //     it: then the reader refuses the session, which stays where it is. So a
 //     release that adds what a session must not lose names it there.
 //   - Names are never used again for anything else. Reserved are
-//     Lifetime (what is left of it), Subscriptions, Labels, Watches, Aliases and
+//     Subscriptions, Labels, Watches, Aliases and
 //     Dedup (the window of idempotency keys).
 type snapshot struct {
 	Critical []string `msgpack:",omitempty"`
@@ -38,6 +38,7 @@ type snapshot struct {
 	Version  []byte        // see Version.Append
 	State    []byte        // see encodeState
 	Idle     time.Duration // since it was used last
+	Lifetime time.Duration `msgpack:",omitempty"` // what is left of it; 0: there is none
 	Casts    []savedCast   `msgpack:",omitempty"` // that wait in its mailbox, in order
 	Others   [][]byte      `msgpack:",omitempty"` // snapshots of copies that it has not met
 	Timers   []savedTimer  `msgpack:",omitempty"` // in the order in which they are due
@@ -51,6 +52,7 @@ type savedCast struct {
 }
 
 type savedTimer struct {
+	Name    string `msgpack:",omitempty"` // "": it has none
 	Method  string
 	Raw     bool `msgpack:",omitempty"`
 	Payload []byte
@@ -109,7 +111,7 @@ func (p *process) save() (b []byte, err error) {
 func (p *process) encode() ([]byte, error) {
 	i := (*Session)(p).Incarnation()
 	s := snapshot{Kind: p.kind.name, Schema: p.kind.cfg.Schema, Number: i.Number, Boot: i.Boot,
-		Idle: time.Duration(p.table.clock.now.Load() - p.last.Load())}
+		Idle: time.Duration(p.table.clock.now.Load() - p.last.Load()), Lifetime: p.lifetimeLeft()}
 	p.mu.Lock()
 	unknown := p.ext.unknown
 	p.mu.Unlock()
@@ -132,7 +134,7 @@ func (p *process) encode() ([]byte, error) {
 	}
 	now := time.Now()
 	for _, tm := range p.timersLocked() {
-		s.Timers = append(s.Timers, savedTimer{Method: tm.bound.name, Raw: tm.raw, Payload: tm.payload, Left: tm.due.Sub(now), Every: tm.every})
+		s.Timers = append(s.Timers, savedTimer{Name: tm.name, Method: tm.bound.name, Raw: tm.raw, Payload: tm.payload, Left: tm.due.Sub(now), Every: tm.every})
 	}
 	b, err := encode(make([]byte, 0, len(s.State)+1<<10), &s)
 	if err == nil && len(b) > MaxSnapshot {

@@ -301,6 +301,9 @@ func (p *process) started(w *waiting, state any, err error, into *error, give fu
 	}
 	p.state = state
 	p.mu.Lock()
+	if p.expiresLocked(p.kind.cfg.Lifetime); p.expiry != nil {
+		p.table.wheel.add(p.expiry)
+	}
 	p.phase = phaseLive
 	starts := p.takeStartsLocked()
 	p.mu.Unlock()

@@ -16,7 +16,7 @@ type Reason string
 const (
 	Stopped    Reason = "stopped"    // its handler called Stop with no reason
 	Terminated Reason = "terminated" // somebody called Terminate
-	Expired    Reason = "expired"    // IdleTimeout
+	Expired    Reason = "expired"    // IdleTimeout or Lifetime
 	Crashed    Reason = "crashed"    // a handler panicked
 	Moved      Reason = "moved"      // its partition is another node's now
 	Closed     Reason = "closed"     // its node has left the cluster
@@ -182,6 +182,9 @@ func (p *process) gone(o outcome) {
 	x.starts, x.onGone, x.timers = nil, nil, nil
 	p.mu.Unlock()
 
+	if p.expiry != nil {
+		t.wheel.remove(p.expiry)
+	}
 	for timer := range timers {
 		timer.stop()
 	}
@@ -251,44 +254,5 @@ func (t *Table) terminate(part int, id string, answer func(err error)) {
 		}
 		p.mu.Unlock()
 		give(err)
-	}
-}
-
-// sweep finds sessions that have outlived their IdleTimeout: a part of the
-// table at each tick, all of it once a second.
-type sweep struct{ next int }
-
-func (s *sweep) step(t *Table) {
-	now := t.clock.now.Load()
-	for range max(1, len(t.parts)/int(time.Second/tick)) {
-		s.next = (s.next + 1) % len(t.parts)
-		for _, p := range t.parts[s.next].idle(now) {
-			p.expire(now)
-		}
-	}
-}
-
-func (pt *partition) idle(now int64) (idle []*process) {
-	pt.mu.RLock()
-	defer pt.mu.RUnlock()
-	for _, p := range pt.m {
-		if limit := int64(p.kind.cfg.IdleTimeout); limit > 0 && now-p.last.Load() >= limit {
-			idle = append(idle, p)
-		}
-	}
-	return idle
-}
-
-// expire ends the session unless it is in use after all.
-func (p *process) expire(now int64) {
-	p.mu.Lock()
-	idle := !p.running && p.phase == phaseLive && now-p.last.Load() >= int64(p.kind.cfg.IdleTimeout)
-	if idle {
-		p.beginEndLocked(Expired, nil) // nothing runs or waits
-		p.running = true
-	}
-	p.mu.Unlock()
-	if idle {
-		p.endIdle(Expired)
 	}
 }

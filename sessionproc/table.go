@@ -43,6 +43,7 @@ type Table struct {
 	kinds             map[string]*kindCore
 	parts             []partition
 	workers           workers
+	wheel             *wheel // nil: no kind has sessions that expire
 	clock             clock
 	pause             pause
 	watched           atomic.Bool // see Watch
@@ -94,6 +95,11 @@ func NewTable(cfg TableConfig) (*Table, error) {
 		return nil, err
 	}
 	t.clock.advance()
+	for _, k := range t.kinds {
+		if t.wheel == nil && k.cfg.mayExpire() {
+			t.wheel = newWheel(t.clock.now.Load())
+		}
+	}
 	go t.loop()
 	return t, nil
 }
@@ -214,7 +220,6 @@ func (t *Table) loop() {
 	defer close(t.done)
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	var sweep sweep
 	for {
 		select {
 		case <-ticker.C:
@@ -222,11 +227,11 @@ func (t *Table) loop() {
 			return
 		}
 		t.notice()
+		before := t.clock.now.Load()
 		t.clock.advance()
 		t.workers.reap()
-		if t.PausedBy() == nil {
-			sweep.step(t)
-		}
+		now := t.clock.now.Load()
+		t.expire(now, time.Duration(now-before))
 	}
 }
 

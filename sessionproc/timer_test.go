@@ -2,6 +2,7 @@ package sessionproc_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -233,5 +234,49 @@ func TestATimersMessageIsACopy(t *testing.T) {
 		time.Sleep(3*tenth + tenth/2)
 		synctest.Wait()
 		require.Equal(t, []int{3, 3, 3}, sums)
+	})
+}
+
+func TestANamedTimerIsSetAnewAndCancelled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var s *sessionproc.Session
+		l, came := alarms(t, sessionproc.KindConfig{}, func(ctx context.Context, r string) {
+			s = sessionproc.FromContext(ctx)
+			note.AfterNamed(ctx, "save", tenth, r)
+		})
+		for _, r := range []string{"first", "second"} {
+			_, err := do.Call(t.Context(), l, "a", r)
+			require.NoError(t, err)
+			time.Sleep(tenth / 2)
+		}
+		time.Sleep(tenth)
+		require.Equal(t, []ring{{tenth + tenth/2, "second"}}, came())
+		require.False(t, s.CancelTimer("save"), "it has fired")
+		_, err := do.Call(t.Context(), l, "a", "third")
+		require.NoError(t, err)
+		require.False(t, s.CancelTimer("other"))
+		require.True(t, s.CancelTimer("save"))
+		require.False(t, s.CancelTimer("save"))
+		time.Sleep(10 * tenth)
+		require.Len(t, came(), 1)
+		require.Panics(t, func() { s.CancelTimer("") })
+	})
+}
+
+// While nothing can be handled, messages of a timer do not pile up.
+func TestTimersDuringAPauseFireOnceAfterIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l, came := alarms(t, sessionproc.KindConfig{}, func(ctx context.Context, r string) {
+			note.EveryNamed(ctx, "every", tenth, "every")
+			note.After(ctx, tenth, "after")
+		})
+		_, err := do.Call(t.Context(), l, "a", "")
+		require.NoError(t, err)
+		l.table.Pause(errors.New("paused"))
+		time.Sleep(20 * tenth)
+		require.Empty(t, came())
+		l.table.Unpause()
+		time.Sleep(tenth * 9 / 10)
+		require.Len(t, came(), 2)
 	})
 }

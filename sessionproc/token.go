@@ -98,19 +98,40 @@ func (n *Notice[Msg]) Cast(ctx context.Context, c Caller, id string, msg Msg) er
 }
 
 // After has msg cast to the session whose handler or start function ctx
-// belongs to, once, after d. The returned function cancels it. A timer's
-// message does not count as use of the session.
+// belongs to, once, after d. It is handled as any cast, in its turn, but does not
+// count as use of the session. The timer moves with the session, with the time that
+// is left, and ends with it; one that is due while the session moves, or while the
+// process stands still, fires right afterwards. The returned function cancels it, on
+// this node only: a timer that is to be cancelled after a move needs a name.
 func (n *Notice[Msg]) After(ctx context.Context, d time.Duration, msg Msg) (cancel func()) {
-	return setTimer(ctx, n, d, false, msg)
+	return setTimer(ctx, n, "", d, false, msg)
 }
 
 // Every is After again and again, every d, until it is cancelled or the
-// session ends. It panics if d is not positive.
+// session ends. Times that are missed are made up for by one message. It panics if
+// d is not positive.
 func (n *Notice[Msg]) Every(ctx context.Context, d time.Duration, msg Msg) (cancel func()) {
 	if d <= 0 {
 		panic("sessionproc: Every needs a positive interval")
 	}
-	return setTimer(ctx, n, d, true, msg)
+	return setTimer(ctx, n, "", d, true, msg)
+}
+
+// AfterNamed is After for a timer that Session.CancelTimer finds by its name, after
+// moves too. It takes the place of the session's timer of that name, of whatever
+// notice. It panics if the name has not 1 to 64 bytes.
+func (n *Notice[Msg]) AfterNamed(ctx context.Context, name string, d time.Duration, msg Msg) {
+	checkTimerName(name)
+	setTimer(ctx, n, name, d, false, msg)
+}
+
+// EveryNamed is Every for a timer with a name; see AfterNamed.
+func (n *Notice[Msg]) EveryNamed(ctx context.Context, name string, d time.Duration, msg Msg) {
+	checkTimerName(name)
+	if d <= 0 {
+		panic("sessionproc: EveryNamed needs a positive interval")
+	}
+	setTimer(ctx, n, name, d, true, msg)
 }
 
 // token is what methods and notices have in common: their place in a kind.

@@ -394,3 +394,50 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
+
+// A session moves with what is left of its Lifetime, and an older release's
+// snapshot, which does not tell, has it begin anew.
+func TestLifetimeTravels(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		make := func() *local {
+			return newLocal(t, release[cartV1](cartV1{}, sessionproc.KindConfig{Lifetime: time.Minute}))
+		}
+		a, b := make(), make()
+		require.NoError(t, carts.Start(t.Context(), a, "a", sessionproc.None{}))
+		time.Sleep(40 * time.Second)
+		travel(t, a, b, "a")
+		require.Zero(t, a.table.Expiring())
+		time.Sleep(19 * time.Second)
+		require.True(t, b.started(t, "a"))
+		travel(t, b, a, "a")
+		time.Sleep(2 * time.Second)
+		require.False(t, a.started(t, "a"))
+
+		old := newLocal(t, release[cartV1](cartV1{}, sessionproc.KindConfig{}))
+		require.NoError(t, carts.Start(t.Context(), old, "a", sessionproc.None{}))
+		travel(t, old, a, "a")
+		time.Sleep(59 * time.Second)
+		require.True(t, a.started(t, "a"))
+		time.Sleep(2 * time.Second)
+		require.False(t, a.started(t, "a"))
+	})
+}
+
+// One whose time is up while it travels ends where it arrives.
+func TestLifetimeUpOnTheWay(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		cfg := sessionproc.KindConfig{Lifetime: time.Minute}
+		a, b := newLocal(t, release[cartV1](cartV1{}, cfg)), newLocal(t, release[cartV1](cartV1{}, cfg))
+		require.NoError(t, carts.Start(t.Context(), a, "a", sessionproc.None{}))
+		time.Sleep(time.Minute - tenth)
+		b1, err := take(t, a, "a")
+		require.NoError(t, err)
+		time.Sleep(10 * tenth)
+		require.NotZero(t, a.table.Entries(), "it is the other node's to end it")
+		require.NoError(t, land(b, "a", b1))
+		a.table.Forget(part("a"), "a")()
+		time.Sleep(10 * tenth)
+		require.False(t, b.started(t, "a"))
+		require.Zero(t, a.table.Expiring())
+	})
+}

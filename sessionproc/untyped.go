@@ -29,7 +29,7 @@ func (m *untyped) Kind() string   { return m.kind }
 func (m *untyped) Method() string { return m.method }
 
 func (m *untyped) AppendPayload(b []byte) ([]byte, bool, error) {
-	if m.op == OpStarted || m.op == OpTerminate {
+	if m.op == OpStarted || m.op == OpTerminate || m.op == OpTouch {
 		return b, true, nil
 	}
 	return EncodeValue(b, m.request)
@@ -64,7 +64,7 @@ func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) er
 		return m.failed(id, outcome{err: err})
 	}
 	chain, err := CallChain(ctx, id)
-	if err != nil && m.op != OpCast && m.op != OpStarted {
+	if err != nil && m.op != OpCast && m.op != OpStarted && m.op != OpTouch {
 		return m.failed(id, outcome{err: err})
 	}
 	a := &localAnswer{m: m, done: make(chan outcome, 1)}

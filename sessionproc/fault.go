@@ -1,0 +1,34 @@
+package sessionproc
+
+import (
+	"context"
+	"errors"
+)
+
+// badRequest is a request that does not decode: nothing has run.
+type badRequest struct{ err error }
+
+func (e badRequest) Error() string        { return ErrBadRequest.Error() + ": " + e.err.Error() }
+func (e badRequest) Is(target error) bool { return target == ErrBadRequest }
+
+// badReply is a reply that does not encode or decode: the handler has run.
+type badReply struct{ err error }
+
+func (e badReply) Error() string        { return ErrBadReply.Error() + ": " + e.err.Error() }
+func (e badReply) Is(target error) bool { return target == ErrBadReply }
+
+// portable is err as it arrives at any caller, here or on another node: the
+// code of a NewError in it, and its text. A handler that gives up because its
+// caller's time is over says so as the library does.
+func portable(ctx context.Context, err error) error {
+	if end := ctx.Err(); end != nil && errors.Is(err, end) {
+		return end
+	}
+	if e, ok := err.(*Error); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return &Error{Code: e.Code, Text: err.Error()}
+	}
+	return errors.New(err.Error())
+}
