@@ -21,6 +21,7 @@ func TestAcceptance10_MissingSessionIsNotFound(t *testing.T) {
 			"call":         p.from.Call(t.Context(), id, "get", nil, nil),
 			"typed cast":   addOne.Cast(t.Context(), p.from, id, sessionproc.None{}),
 			"cast":         p.from.Cast(t.Context(), id, "add one", nil),
+			"touch":        p.from.Touch(t.Context(), id),
 			"terminate":    p.from.Terminate(t.Context(), id),
 			"unknown call": p.from.Call(t.Context(), id, "no such method", nil, nil),
 		} {

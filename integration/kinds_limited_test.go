@@ -79,9 +79,9 @@ func newPairs() sessionproc.AnyKind {
 	return k
 }
 
-// idleTimeout is how long an idler lives without use. It is checked once a
-// second.
-const idleTimeout = 500 * time.Millisecond
+// idleTimeout is how long an idler lives without use; a call that waits for a move
+// takes less.
+const idleTimeout = 1500 * time.Millisecond
 
 func newIdlers() sessionproc.AnyKind {
 	k := sessionproc.NewKind(idlers, newEmpty, sessionproc.KindConfig{IdleTimeout: idleTimeout})

@@ -41,7 +41,7 @@ func noTouchIsNoUse(t *testing.T, p place) {
 		require.NoError(t, idlers.Start(t.Context(), p.from, id, sessionproc.None{}))
 	}
 	gone := false
-	for start := time.Now(); time.Since(start) < 6*idleTimeout; time.Sleep(idleTimeout / 10) {
+	for start := time.Now(); time.Since(start) < 4*idleTimeout; time.Sleep(idleTimeout / 20) {
 		_, err := useIdler.Call(t.Context(), p.from, used, sessionproc.None{})
 		require.NoError(t, err, "it is in use")
 		switch _, err := peekIdler.Call(t.Context(), p.from, peeked, sessionproc.None{}); {
