@@ -15,7 +15,7 @@ func allKinds() []sessionproc.AnyKind {
 	return []sessionproc.AnyKind{
 		newCounters(), newProbes(), newPings(), newPongs(), newFragile(), newLastWords(), newBags(), newClocks(),
 		narrow.new(sessionproc.KindConfig{Mailbox: 4}), thin.new(sessionproc.KindConfig{MailboxBytes: 16 << 10}),
-		newPairs(), newIdlers(), newVolunteers(), newHoards(), newMayflies(), newAlarms(),
+		newPairs(), newIdlers(), newVolunteers(), newHoards(), newMayflies(), newAlarms(), newPhoenixes(), newHasties(),
 	}
 }
 

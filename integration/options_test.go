@@ -91,6 +91,9 @@ func TestAcceptance23_StartOnCallHeedsTheLimit(t *testing.T) {
 		p.move(t)
 		_, err := callPair.Call(t.Context(), p.from, ids[2], sessionproc.None{})
 		require.ErrorIs(t, err, sessionproc.ErrTooManySessions)
+		limit, ok := errors.AsType[*sessionproc.LimitError](err)
+		require.True(t, ok)
+		require.Equal(t, sessionproc.LimitError{Limit: "KindConfig.MaxSessions", Max: 2}, *limit)
 		require.ErrorIs(t, pairs.Start(t.Context(), p.from, ids[2], sessionproc.None{}), sessionproc.ErrTooManySessions)
 		require.ErrorIs(t, pairs.Start(t.Context(), p.from, ids[0], sessionproc.None{}), sessionproc.ErrAlreadyStarted,
 			"the check for the session comes first")

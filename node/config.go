@@ -87,6 +87,21 @@ type Config struct {
 	// further starts wait their turn. Default 64.
 	MaxStarting int
 
+	// MaxSessions bounds the sessions of this node, in addition to what their kinds
+	// say (sessionproc.KindConfig): a start beyond it fails with
+	// ErrTooManySessions, and a session of another node stays there. 0: no bound.
+	MaxSessions int
+	// StartRate bounds the starts on this node, per second; further ones fail with
+	// ErrRateLimited. StartBurst of them may come at once. Neither a start of a
+	// session that is there nor one that arrives counts. Defaults 0: no bound, and
+	// StartRate.
+	StartRate, StartBurst int
+	// MemoryMark is how large, in bytes, the heap may be, as the last garbage
+	// collection found it, for this node to take more sessions. Above it starts
+	// fail with ErrMemoryMark, sessions of other nodes stay there, and Health says
+	// so. It is looked at once a second. 0: no mark.
+	MemoryMark int64
+
 	// HandoffConcurrency bounds the sessions that are on their way to one other
 	// node at a time: each of them answers a little later. Default 64.
 	HandoffConcurrency int
@@ -168,6 +183,14 @@ func (cfg Config) withDefaults() (Config, error) {
 		}
 		if *n.value == 0 {
 			*n.value = n.standard
+		}
+	}
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{{"MaxSessions", int64(cfg.MaxSessions)}, {"StartRate", int64(cfg.StartRate)}, {"StartBurst", int64(cfg.StartBurst)}, {"MemoryMark", cfg.MemoryMark}} {
+		if n.value < 0 {
+			return cfg, fmt.Errorf("negative Config.%s (%d)", n.name, n.value)
 		}
 	}
 	if cfg.Quorum < 0 {

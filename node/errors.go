@@ -3,6 +3,10 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
@@ -35,6 +39,8 @@ const (
 	codeNotOwner       = 36 // extra: the address of the owner, "" if unknown
 	codeMoving         = 37 // it is on its way: ask again
 	codeNoQuorum       = 38
+	codeRateLimited    = 39 // as the next, and codeTooMany: extra may say which limit; see packLimit
+	codeMemoryMark     = 40
 )
 
 // codes pairs sentinels with their codes.
@@ -59,6 +65,8 @@ var codes = []struct {
 	{sessionproc.ErrUnsupported, codeUnsupported},
 	{sessionproc.ErrClosed, codeClosed},
 	{sessionproc.ErrNoQuorum, codeNoQuorum},
+	{sessionproc.ErrRateLimited, codeRateLimited},
+	{sessionproc.ErrMemoryMark, codeMemoryMark},
 	{context.DeadlineExceeded, codeDeadline},
 	{context.Canceled, codeCanceled},
 }
@@ -92,6 +100,9 @@ func encodeError(err error, maybe bool) failure {
 	}
 	if e, ok := errors.AsType[*sessionproc.CrashError](err); ok {
 		f.extra = e.Reference
+	}
+	if e, ok := errors.AsType[*sessionproc.LimitError](err); ok {
+		f.extra = packLimit(e)
 	}
 	return f
 }
@@ -135,6 +146,10 @@ func (f failure) err() error {
 		return &sessionproc.Error{Code: f.extra, Text: f.text}
 	case codeCrashed:
 		return &sessionproc.CrashError{Reference: f.extra}
+	case codeTooMany, codeRateLimited, codeMemoryMark:
+		if e := unpackLimit(f.extra); e != nil {
+			return e
+		}
 	}
 	for _, c := range codes {
 		if c.code == f.code {
@@ -145,6 +160,27 @@ func (f failure) err() error {
 		}
 	}
 	return errors.New(f.text)
+}
+
+// packLimit writes a LimitError as the extra of its failure: its three fields with
+// blanks between them, the last in nanoseconds.
+func packLimit(e *sessionproc.LimitError) string {
+	return fmt.Sprintf("%s %d %d", e.Limit, e.Max, e.RetryAfter)
+}
+
+// unpackLimit reads what packLimit wrote; nil: it is of a release that writes
+// nothing, or something else.
+func unpackLimit(extra string) *sessionproc.LimitError {
+	fields := strings.Fields(extra)
+	if len(fields) < 3 {
+		return nil
+	}
+	most, err := strconv.ParseInt(fields[1], 10, 64)
+	after, errAfter := strconv.ParseInt(fields[2], 10, 64)
+	if err != nil || errAfter != nil {
+		return nil
+	}
+	return &sessionproc.LimitError{Limit: fields[0], Max: most, RetryAfter: time.Duration(max(after, 0))}
 }
 
 // remoteError is a sentinel with the text that another node gave it.

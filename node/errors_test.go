@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -49,6 +50,22 @@ func TestErrorsOfHandlersArrive(t *testing.T) {
 	crash := overWire(&sessionproc.CrashError{Reference: "4711"}, true).err()
 	require.ErrorIs(t, crash, sessionproc.ErrCrashed)
 	require.ErrorContains(t, crash, "4711")
+}
+
+func TestLimitsArriveWhole(t *testing.T) {
+	for limit, sentinel := range map[string]error{
+		"Config.MaxSessions": sessionproc.ErrTooManySessions, "KindConfig.MaxSessions": sessionproc.ErrTooManySessions,
+		"Config.StartRate": sessionproc.ErrRateLimited, "KindConfig.StartRate": sessionproc.ErrRateLimited,
+		"KindConfig.MessageRate": sessionproc.ErrRateLimited, "Config.MemoryMark": sessionproc.ErrMemoryMark,
+	} {
+		sent := &sessionproc.LimitError{Limit: limit, Max: 1 << 40, RetryAfter: 1500 * time.Millisecond}
+		got := overWire(fmt.Errorf("with more: %w", sent), false).err()
+		require.Equal(t, sent, got)
+		require.ErrorIs(t, got, sentinel)
+	}
+	for _, extra := range []string{"", "a b c", "a 1", "a 1 x"} {
+		require.Equal(t, sessionproc.ErrTooManySessions, failure{code: codeTooMany, extra: extra}.err())
+	}
 }
 
 func TestCodesAreUniqueAndPinned(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 // Health is what keeps a node from its work, as it knows it. A node that is well
@@ -12,6 +14,7 @@ import (
 type Health struct {
 	Ready    error // what Node.Ready says
 	Draining bool
+	Memory   error          // not nil: it takes no more sessions, as its heap is above Config.MemoryMark
 	Silent   []SilentMember // sorted by name
 	Waiting  []WaitingFor   // sorted by name
 }
@@ -36,7 +39,7 @@ type WaitingFor struct {
 
 // Health returns what is wrong at this moment. It may be called at any time.
 func (n *Node) Health() Health {
-	h := Health{Ready: n.Ready(), Draining: n.draining.Load() != nil, Waiting: n.driver.waitingFor()}
+	h := Health{Ready: n.Ready(), Draining: n.draining.Load() != nil, Memory: n.table.OverMemory(), Waiting: n.driver.waitingFor()}
 	ms := &n.driver.members
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -47,6 +50,9 @@ func (n *Node) Health() Health {
 	}
 	return h
 }
+
+// Supervision returns what went wrong in the code of this node's kinds since Start.
+func (n *Node) Supervision() sessionproc.Supervision { return n.table.Supervision() }
 
 // waitingFor returns who has not answered to claims of partitions.
 func (d *driver) waitingFor() (all []WaitingFor) {

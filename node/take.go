@@ -178,6 +178,9 @@ func (d *driver) each(all []arrival, event func(m *ownership.Machine, a *arrival
 func (d *driver) decode(a *arrival) (err error) {
 	switch a.Form {
 	case ownership.Running:
+		if err := d.n.table.OverMemory(); err != nil {
+			return err
+		}
 		if a.restored, err = d.n.table.Restore(a.part, a.Session, a.body); err == nil {
 			a.version = a.restored.Version()
 		}

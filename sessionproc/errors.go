@@ -35,8 +35,15 @@ var (
 	// ErrOverloaded: a bounded queue is full: the session's mailbox, the bytes
 	// in flight of a node, or the waiters for a full mailbox.
 	ErrOverloaded = errors.New("overloaded")
-	// ErrTooManySessions: the kind's MaxSessions is reached on the owning node.
+	// ErrTooManySessions: MaxSessions of the kind or of the owning node is reached;
+	// the error is a *LimitError, as the next two are.
 	ErrTooManySessions = errors.New("too many sessions")
+	// ErrRateLimited: more starts, or messages to one session, than its StartRate or
+	// MessageRate allows.
+	ErrRateLimited = errors.New("rate limited")
+	// ErrMemoryMark: the heap of the owning node is above its MemoryMark, so that it
+	// starts no sessions.
+	ErrMemoryMark = errors.New("memory mark reached")
 	// ErrCallCycle: the call would wait for itself; the error names the cycle.
 	ErrCallCycle = errors.New("call cycle")
 	// ErrInvalidID: see ValidID.

@@ -11,7 +11,7 @@ func (t *Table) Starts() (running, queued int) {
 }
 
 // Live returns how many sessions are counted for a kind.
-func (t *Table) Live(kind string) int { return int(t.kinds[kind].live.Load()) }
+func (t *Table) Live(kind string) int { return int(t.kinds[kind].live.n.Load()) }
 
 // Entries returns how many sessions can be found.
 func (t *Table) Entries() (n int) {

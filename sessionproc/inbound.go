@@ -171,6 +171,9 @@ func (in *Inbound) run(p *process) {
 			p.startFailed(errGivenUp)
 		}
 	case starting:
+		if p.startsAgain() {
+			p.noteArgument(in.Payload, in.Raw, false)
+		}
 		state, err := p.kind.maker.startEncoded(in.ctx, in.Payload, in.Raw, false)
 		p.started(&in.waiting, state, err, &in.err, in.give)
 	default:

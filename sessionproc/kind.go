@@ -39,6 +39,35 @@ type KindConfig struct {
 	// MaxSessions bounds the sessions of this kind on one node; a start beyond
 	// it fails with ErrTooManySessions. 0: no bound.
 	MaxSessions int
+	// StartRate bounds the starts of this kind on one node, per second; further
+	// ones fail with ErrRateLimited. StartBurst of them may come at once. A start
+	// of a session that is there does not count. Defaults 0: no bound, and
+	// StartRate.
+	StartRate, StartBurst int
+	// MessageRate bounds the calls and casts to one session, per second; further
+	// ones fail with ErrRateLimited. MessageBurst of them may come at once, also
+	// after a move. Timers do not count. Defaults 0: no bound, and MessageRate.
+	MessageRate, MessageBurst int
+	// MaxState bounds the encoded state, in bytes, up to the constant MaxState,
+	// which is the default. It is looked at when a state is encoded: a session
+	// with a larger one does not move, and does not restart with its last state.
+	MaxState int
+	// Restart says what becomes of a session that crashes, when a handler has
+	// panicked: its caller gets ErrCrashed in any case, and what waits in its
+	// mailbox goes on waiting for the restart, within its deadlines. A restarted
+	// session has a new incarnation. Default RestartNever.
+	Restart RestartPolicy
+	// RestartBudget bounds the restarts of one session within RestartWindow; both
+	// travel with it. The first is at once, the second waits 20 ms, each later one
+	// twice as long as the one before, at most 5 s; the move of the session does
+	// not wait. With one crash more it ends, with reason Crashed. Defaults 5 and
+	// one minute.
+	RestartBudget int
+	RestartWindow time.Duration
+	// SlowHandler is how long a handler may run before a warning with its stack is
+	// logged and Supervision.Slow counts it, once; it is seen up to 200 ms later.
+	// The handler runs on. Default 0: never.
+	SlowHandler time.Duration
 	// Mailbox bounds the messages that wait for one session; a message beyond
 	// it fails with ErrOverloaded. Default 1,024.
 	Mailbox int
@@ -83,7 +112,9 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	for _, f := range []struct {
 		name  string
 		value int64
-	}{{"IdleTimeout", int64(c.IdleTimeout)}, {"Lifetime", int64(c.Lifetime)}, {"MaxSessions", int64(c.MaxSessions)}, {"Mailbox", int64(c.Mailbox)}, {"MailboxBytes", int64(c.MailboxBytes)}, {"Schema", int64(c.Schema)}} {
+	}{{"IdleTimeout", int64(c.IdleTimeout)}, {"Lifetime", int64(c.Lifetime)}, {"MaxSessions", int64(c.MaxSessions)}, {"Mailbox", int64(c.Mailbox)}, {"MailboxBytes", int64(c.MailboxBytes)}, {"Schema", int64(c.Schema)},
+		{"StartRate", int64(c.StartRate)}, {"StartBurst", int64(c.StartBurst)}, {"MessageRate", int64(c.MessageRate)}, {"MessageBurst", int64(c.MessageBurst)},
+		{"MaxState", int64(c.MaxState)}, {"RestartBudget", int64(c.RestartBudget)}, {"RestartWindow", int64(c.RestartWindow)}, {"SlowHandler", int64(c.SlowHandler)}} {
 		if f.value < 0 {
 			return c, fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
 		}
@@ -95,6 +126,18 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 		return c, fmt.Errorf("KindConfig.OnMove is %d, neither Move nor End", c.OnMove)
 	}
 	c.IdleTimeout, c.Lifetime = min(c.IdleTimeout, ages), min(c.Lifetime, ages) // so that sums do not overflow
+	if c.Restart > RestartFresh {
+		return c, fmt.Errorf("KindConfig.Restart is %d, none of RestartNever, RestartLastState and RestartFresh", c.Restart)
+	}
+	if c.MaxState > MaxState {
+		return c, fmt.Errorf("KindConfig.MaxState is %d, above %d", c.MaxState, MaxState)
+	}
+	if c.RestartBudget == 0 {
+		c.RestartBudget = 5
+	}
+	if c.RestartWindow == 0 {
+		c.RestartWindow = time.Minute
+	}
 	if c.Mailbox == 0 {
 		c.Mailbox = 1024
 	}
@@ -139,7 +182,8 @@ type kindCore struct {
 	byName   map[string]*binding
 	err      error // of NewKind and the Handle functions, for node.Start
 	given    atomic.Bool
-	live     atomic.Int64
+	live     places
+	starts   *bucket
 	state    reflect.Type
 	argument reflect.Type
 	maker    maker
@@ -182,6 +226,7 @@ func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg 
 	if k.cfg, err = cfg.withDefaults(); err != nil {
 		k.fail(err)
 	}
+	k.starts = newBucket(limitKindStarts, k.cfg.StartRate, k.cfg.StartBurst)
 	if start == nil {
 		k.fail(errors.New("the start function is nil"))
 	}
@@ -367,17 +412,4 @@ func (k *Kind[S, Arg]) startWith(ctx context.Context, arg Arg) (any, error) {
 		return nil, errors.New("the start function returned neither a state nor an error")
 	}
 	return s, nil
-}
-
-// admit counts one more session of the kind, within MaxSessions.
-func (k *kindCore) admit() error {
-	for {
-		n := k.live.Load()
-		if k.cfg.MaxSessions > 0 && n >= int64(k.cfg.MaxSessions) {
-			return fmt.Errorf("%w: this node has the %d of kind %q that it may have", ErrTooManySessions, k.cfg.MaxSessions, k.name)
-		}
-		if k.live.CompareAndSwap(n, n+1) {
-			return nil
-		}
-	}
 }

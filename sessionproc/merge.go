@@ -66,7 +66,7 @@ func (p *process) meet() {
 	p.mu.Unlock()
 	for _, o := range others {
 		p.meetOne(o)
-		p.kind.live.Add(-1) // it was counted as one of its own
+		p.table.release(p.kind) // it was counted as one of its own
 	}
 }
 
@@ -192,6 +192,9 @@ func (p *process) become(o *process, seen Version) {
 	p.born, p.changes = o.born, o.changes
 	p.ext.boot, p.ext.unknown, p.ext.timers = o.incarnationLocked().Boot, o.ext.unknown, o.ext.timers
 	p.ext.past = seen
+	if p.ext.restart != nil {
+		*p.ext.restart = *o.ext.restart
+	}
 	p.last.Store(max(p.last.Load(), o.last.Load()))
 	if p.expiry != nil {
 		p.table.wheel.change(p.expiry, o.expiry.ends)

@@ -80,7 +80,7 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 		}
 		e = next
 	}
-	idle := !p.running
+	idle := !p.running || p.hurryLocked()
 	p.running = true
 	p.mu.Unlock()
 	p.drop(calls, handling{}, outcome{err: moved})

@@ -35,7 +35,10 @@ type process struct {
 	queued     int32
 	bytes      int32
 	phase      phase
-	running    bool   // a worker has it
+	running    bool   // a worker has it, or it waits for its restart
+	keeps      bool   // its state is kept for a restart; set once, as the next two
+	paced      bool   // ext.messages bounds its messages
+	watched    bool   // SlowHandler
 	changes    uint64 // messages handled that were not ReadOnly
 }
 
@@ -61,17 +64,19 @@ type handling struct {
 
 // extra is what only few sessions need.
 type extra struct {
-	reason  Reason     // why it ends, from the moment that is known
-	ended   bool       // end was called; otherwise Stop only
-	starts  []*starter // that came while this one started or ended
-	onGone  []func()   // called once it has gone
-	timers  map[*timer]struct{}
-	gone    error      // what messages get that come too late; nil: ErrNotFound
-	sealing *sealing   // in phaseSealed
-	boot    uint64     // of the node where it was started; 0: this one
-	past    Version    // of earlier incarnations, and of copies that it has met
-	others  []*process // copies that it has not met yet
-	unknown []byte     // see unknownFields
+	reason   Reason     // why it ends, from the moment that is known
+	ended    bool       // end was called; otherwise Stop only
+	starts   []*starter // that came while this one started or ended
+	onGone   []func()   // called once it has gone
+	timers   map[*timer]struct{}
+	gone     error      // what messages get that come too late; nil: ErrNotFound
+	sealing  *sealing   // in phaseSealed
+	boot     uint64     // of the node where it was started; 0: this one
+	past     Version    // of earlier incarnations, and of copies that it has met
+	others   []*process // copies that it has not met yet
+	unknown  []byte     // see unknownFields
+	restart  *restart   // set once; nil: its kind does not restart
+	messages *bucket    // set once; nil: no limit
 }
 
 func (p *process) extra() *extra {
@@ -94,6 +99,12 @@ func (p *process) push(e *envelope) error {
 	if int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(e.size) > cfg.MailboxBytes {
 		p.mu.Unlock()
 		return ErrOverloaded
+	}
+	if p.paced {
+		if err := p.ext.messages.take(); err != nil {
+			p.mu.Unlock()
+			return err
+		}
 	}
 	p.appendLocked(e)
 	start := !p.running
@@ -137,9 +148,10 @@ func (p *process) next() (e *envelope, end bool) {
 	}
 	p.cur = handling{}
 	switch {
-	case p.meetsLocked():
+	case p.ext != nil && (p.meetsLocked() || p.restartsLocked()):
+		held := p.phase == phaseLive && p.restartsLocked() && p.holdLocked()
 		p.mu.Unlock()
-		return nil, true
+		return nil, !held
 	case p.phase >= phaseSealed && p.phase != phaseGone || p.stoppingLocked():
 		if p.phase != phaseSealed || p.ext.reason != "" {
 			p.phase = phaseEnding
@@ -201,6 +213,9 @@ func (p *process) run() {
 		}
 		if !e.noTouch {
 			p.touch()
+		}
+		if p.keeps && !e.readOnly {
+			p.keepState()
 		}
 		e.op.run(p)
 		if n%8 == 0 {

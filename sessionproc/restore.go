@@ -23,8 +23,10 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 	if err := ValidID(id); err != nil {
 		return nil, err
 	}
-	p := &process{table: t, kind: k, id: id, part: int32(part), born: s.Number, phase: phaseLive}
+	p := &process{table: t, kind: k, id: id, part: int32(part), born: s.Number, phase: phaseLive, watched: k.cfg.SlowHandler > 0}
 	p.extra().boot = s.Boot
+	p.loadRestart(s)
+	p.pace()
 	if err := p.restoreVersion(s.Version); err != nil {
 		return nil, err
 	}
@@ -43,7 +45,7 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 	if t.closed.Load() {
 		return nil, ErrClosed
 	}
-	if err := k.admit(); err != nil {
+	if err := t.admit(k); err != nil {
 		return nil, err
 	}
 	r := &Restored{p}
@@ -112,9 +114,12 @@ func (r *Restored) Version() Version {
 // Renew gives the session a new incarnation, for a copy that runs again after
 // its node has died: one of this node, and higher than all it had.
 func (r *Restored) Renew() {
-	p := r.p
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	r.p.renewLocked()
+}
+
+func (p *process) renewLocked() {
 	p.ext.past = p.versionLocked()
 	after := p.ext.past[len(p.ext.past)-1].Number
 	for {
@@ -175,7 +180,7 @@ func (r *Restored) Insert() error {
 
 // Discard drops a session that is not to be inserted.
 func (r *Restored) Discard() {
-	r.p.kind.live.Add(-1)
+	r.p.table.release(r.p.kind)
 	for _, o := range r.p.ext.others {
 		(&Restored{o}).Discard()
 	}

@@ -35,13 +35,15 @@ type snapshot struct {
 	Schema   int    `msgpack:",omitempty"` // KindConfig.Schema of who wrote State
 	Number   uint64 // its incarnation
 	Boot     uint64
-	Version  []byte        // see Version.Append
-	State    []byte        // see encodeState
-	Idle     time.Duration // since it was used last
-	Lifetime time.Duration `msgpack:",omitempty"` // what is left of it; 0: there is none
-	Casts    []savedCast   `msgpack:",omitempty"` // that wait in its mailbox, in order
-	Others   [][]byte      `msgpack:",omitempty"` // snapshots of copies that it has not met
-	Timers   []savedTimer  `msgpack:",omitempty"` // in the order in which they are due
+	Version  []byte          // see Version.Append
+	State    []byte          // see encodeState
+	Idle     time.Duration   // since it was used last
+	Lifetime time.Duration   `msgpack:",omitempty"` // what is left of it; 0: there is none
+	Casts    []savedCast     `msgpack:",omitempty"` // that wait in its mailbox, in order
+	Others   [][]byte        `msgpack:",omitempty"` // snapshots of copies that it has not met
+	Timers   []savedTimer    `msgpack:",omitempty"` // in the order in which they are due
+	Restarts []time.Duration `msgpack:",omitempty"` // how long ago they were
+	Argument *savedArgument  `msgpack:",omitempty"` // for RestartFresh
 }
 
 type savedCast struct {
@@ -119,8 +121,8 @@ func (p *process) encode() ([]byte, error) {
 	if s.State, err = encodeState(p.state, unknown); err != nil {
 		return nil, fmt.Errorf("its state: %w", err)
 	}
-	if len(s.State) > MaxState {
-		return nil, fmt.Errorf("its state: %d bytes, the limit is %d", len(s.State), MaxState)
+	if most := p.kind.maxState(); len(s.State) > most {
+		return nil, fmt.Errorf("its state: %d bytes: %w", len(s.State), &LimitError{Limit: limitState, Max: int64(most)})
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -133,6 +135,7 @@ func (p *process) encode() ([]byte, error) {
 		s.Casts = append(s.Casts, c)
 	}
 	now := time.Now()
+	p.saveRestartLocked(&s, now)
 	for _, tm := range p.timersLocked() {
 		s.Timers = append(s.Timers, savedTimer{Name: tm.name, Method: tm.bound.name, Raw: tm.raw, Payload: tm.payload, Left: tm.due.Sub(now), Every: tm.every})
 	}

@@ -96,6 +96,13 @@ func (m *start[Arg]) make(p *process) (any, error) {
 	if err != nil {
 		return nil, badRequest{err}
 	}
+	if p.startsAgain() {
+		payload, err := m.ref.arg.encodeLocal(nil, arg)
+		if err != nil {
+			return nil, badRequest{err}
+		}
+		p.noteArgument(payload, m.ref.arg.raw, false)
+	}
 	if k, ok := p.kind.maker.(interface {
 		startWith(context.Context, Arg) (any, error)
 	}); ok {
@@ -249,11 +256,13 @@ func (t *Table) newProcess(s *starter) (*process, error) {
 	if k == nil {
 		return nil, t.unknownKind(name)
 	}
-	if err := k.admit(); err != nil {
+	if err := t.admitNew(k); err != nil {
 		return nil, err
 	}
 	t.count.Add(1)
-	p := &process{table: t, kind: k, id: strings.Clone(s.id), part: int32(s.part), born: t.born.Add(1), running: true}
+	p := &process{table: t, kind: k, id: strings.Clone(s.id), part: int32(s.part), born: t.born.Add(1), running: true, watched: k.cfg.SlowHandler > 0}
+	p.supervise()
+	p.pace()
 	p.last.Store(t.clock.now.Load())
 	if s.w.ctx != nil {
 		s.w.ctx.p = p
@@ -284,6 +293,9 @@ func (m *zeroStart) run(p *process) {
 	if !m.begin() {
 		p.startFailed(errGivenUp)
 		return
+	}
+	if p.startsAgain() {
+		p.noteArgument(nil, false, true)
 	}
 	state, err := p.kind.maker.startEncoded(m.ctx, nil, false, true)
 	p.started(&m.waiting, state, err, new(error), m.finish)

@@ -45,7 +45,7 @@ func (p *process) end(reason Reason, done func()) bool {
 		return false
 	}
 	queue, cur := p.beginEndLocked(reason, done)
-	idle := !p.running
+	idle := !p.running || p.hurryLocked()
 	p.running = true
 	p.mu.Unlock()
 
@@ -123,6 +123,10 @@ func (r Reason) err() error {
 // the snapshot of a sealed one. goesOn: it runs on after all.
 func (p *process) finish() (goesOn bool) {
 	p.mu.Lock()
+	if p.ext.restart != nil && p.restartsLocked() {
+		p.mu.Unlock()
+		return p.restart()
+	}
 	if p.meetsLocked() {
 		p.mu.Unlock()
 		p.meet()
@@ -188,7 +192,7 @@ func (p *process) gone(o outcome) {
 	for timer := range timers {
 		timer.stop()
 	}
-	p.kind.live.Add(-1)
+	t.release(p.kind)
 	p.drop(queue, cur, o)
 	if act != nil {
 		act.end(endedCanceled)
@@ -203,17 +207,33 @@ func (p *process) gone(o outcome) {
 }
 
 // crashed contains the panic, or the runtime.Goexit if cause is nil, of a
-// user's code in the session's goroutine: this session ends, and only this.
+// user's code in the session's goroutine: this session ends or restarts, and only
+// this.
 func (p *process) crashed(cause any) {
-	reference := newReference()
 	if cause == nil {
 		cause = "runtime.Goexit was called"
 	}
-	p.logger().Error("session crashed", "reference", reference, "panic", cause, "stack", string(debug.Stack()))
+	p.fell(cause, debug.Stack())
+}
+
+// fell ends or restarts a session whose code has failed.
+func (p *process) fell(cause any, stack []byte) {
+	reference := newReference()
+	p.table.supervision.crashes.Add(1)
+	o := outcome{err: &CrashError{Reference: reference}}
+	if after, ok := p.mayRestart(); ok {
+		p.logger().Error("session crashed", "reference", reference, "panic", cause, "stack", string(stack), "restarts after", after)
+		p.restartAfter(after, o)
+		return
+	}
+	p.logger().Error("session crashed", "reference", reference, "panic", cause, "stack", string(stack))
 	p.mu.Lock()
 	starting := p.phase == phaseStarting
+	if x := p.extra(); x.reason == "" {
+		x.reason = Crashed
+	}
 	p.mu.Unlock()
-	p.vanish(outcome{err: &CrashError{Reference: reference}})
+	p.vanish(o)
 	if starting {
 		p.table.starts.leave()
 	}

@@ -21,9 +21,14 @@ type TableConfig struct {
 	CallTimeout time.Duration
 	StopTimeout time.Duration
 	MaxStarting int
-	MaxMessage  int    // bytes of an encoded request or reply; 0: no bound
-	Cluster     Caller // for Session.Cluster
-	Gate        Gate   // nil: every session may be here
+	MaxSessions int          // 0: no bound
+	StartRate   int          // per second; 0: no bound
+	StartBurst  int          // 0: StartRate
+	MemoryMark  int64        // bytes; 0: none
+	HeapInUse   func() int64 // what MemoryMark is compared with; nil: the heap that the last garbage collection found in use
+	MaxMessage  int          // bytes of an encoded request or reply; 0: no bound
+	Cluster     Caller       // for Session.Cluster
+	Gate        Gate         // nil: every session may be here
 	// OnStall is called, while Watch is on, after the whole process has stood still for more than
 	// StallAfter (a paused virtual machine, SIGSTOP), before another message is
 	// handled, maybe more than once and concurrently. It must not block; it may
@@ -50,6 +55,10 @@ type Table struct {
 	starts            starts
 	stacks            stacks // of handlers that hold up a move
 	born              atomic.Uint64
+	places            places // sessions within MaxSessions, those that come included
+	startRate         *bucket
+	memory            memory
+	supervision       supervision
 	count             atomic.Int64
 	merged, conflicts atomic.Int64  // see Copies
 	none              chan struct{} // cap 1: signalled when the last session has gone
@@ -72,6 +81,10 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	t := &Table{cfg: cfg, kinds: map[string]*kindCore{}, parts: make([]partition, cfg.Partitions),
 		none: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	t.starts.max = cfg.MaxStarting
+	t.startRate = newBucket(limitNodeStarts, cfg.StartRate, cfg.StartBurst)
+	if cfg.HeapInUse == nil {
+		t.cfg.HeapInUse = heapInUse
+	}
 	if cfg.MaxMessage == 0 {
 		t.cfg.MaxMessage = math.MaxInt32
 	}
@@ -87,6 +100,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 		}
 		t.kinds[core.name] = core
 		errs = append(errs, core.check())
+		t.workers.watched = t.workers.watched || core.cfg.SlowHandler > 0
 	}
 	if cfg.DefaultKind != "" && t.kinds[cfg.DefaultKind] == nil {
 		errs = append(errs, fmt.Errorf("DefaultKind %q is not among the Kinds", cfg.DefaultKind))
@@ -100,6 +114,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 			t.wheel = newWheel(t.clock.now.Load())
 		}
 	}
+	t.watchMemory()
 	go t.loop()
 	return t, nil
 }
@@ -215,11 +230,13 @@ func unknownMethod(k *kindCore, name string, op Op) error {
 	return fmt.Errorf("%w: kind %q has no handler of a %v %q", ErrUnknownMethod, k.name, op, name)
 }
 
-// loop advances the clock, ends workers and expires sessions until Close.
+// loop advances the clock, ends workers, expires sessions, and looks for slow
+// handlers and at the memory, until Close.
 func (t *Table) loop() {
 	defer close(t.done)
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
+	var watchdog watchdog
 	for {
 		select {
 		case <-ticker.C:
@@ -230,6 +247,8 @@ func (t *Table) loop() {
 		before := t.clock.now.Load()
 		t.clock.advance()
 		t.workers.reap()
+		t.watchMemory()
+		watchdog.step(t)
 		now := t.clock.now.Load()
 		t.expire(now, time.Duration(now-before))
 	}

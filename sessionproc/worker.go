@@ -20,13 +20,18 @@ type workers struct {
 	live    atomic.Int32
 	backlog backlog
 
-	mu   sync.Mutex
-	all  map[*worker]struct{} // guarded by mu
-	dead []*worker            // guarded by mu: their handle was collected
-	wait sync.WaitGroup
+	mu      sync.Mutex
+	all     map[*worker]struct{} // guarded by mu
+	dead    []*worker            // guarded by mu: their handle was collected
+	helpers map[*worker]struct{} // guarded by mu; only if watched
+	watched bool                 // what runs is to be seen, of kinds with SlowHandler; set once
+	wait    sync.WaitGroup
 }
 
-type worker struct{ in chan job }
+type worker struct {
+	in   chan job                // nil: a helper
+	runs atomic.Pointer[process] // if that is watched
+}
 
 // workerHandle is what the pool holds. When it is collected its worker ends.
 type workerHandle struct{ w *worker }
@@ -56,7 +61,7 @@ func (ws *workers) run(p *process) {
 // hire makes a worker that live counts already.
 func (ws *workers) hire() *workerHandle {
 	w := &worker{in: make(chan job, 1)}
-	h := &workerHandle{w}
+	h := &workerHandle{w: w}
 	ws.mu.Lock()
 	if ws.all == nil {
 		ws.all = map[*worker]struct{}{}
@@ -78,8 +83,8 @@ func (ws *workers) work(w *worker) {
 		if j.p == nil {
 			return
 		}
-		j.p.run()
-		ws.catchUp()
+		w.run(j.p)
+		ws.catchUp(w)
 		ws.pool.Put(j.h)
 	}
 }
@@ -87,21 +92,57 @@ func (ws *workers) work(w *worker) {
 // help is a goroutine for the backlog: it ends when that is empty.
 func (ws *workers) help() {
 	ws.backlog.helperRuns()
-	ws.catchUp()
+	w := new(worker)
+	if ws.watched {
+		ws.mu.Lock()
+		put(&ws.helpers, w, struct{}{})
+		ws.mu.Unlock()
+		defer func() {
+			ws.mu.Lock()
+			delete(ws.helpers, w)
+			ws.mu.Unlock()
+		}()
+	}
+	ws.catchUp(w)
 }
 
 // catchUp runs what is in the backlog. Before each, it sees to it that somebody
 // else comes for the rest, as a handler may block for any time.
-func (ws *workers) catchUp() {
+func (ws *workers) catchUp(w *worker) {
 	for ws.backlog.size.Load() > 0 {
 		p, more := ws.backlog.take()
 		if more {
 			ws.wait.Go(ws.help)
 		}
 		if p != nil {
-			p.run()
+			w.run(p)
 		}
 	}
+}
+
+// run runs p, so that the watchdog sees it.
+func (w *worker) run(p *process) {
+	if !p.watched {
+		p.run()
+		return
+	}
+	w.runs.Store(p)
+	p.run()
+	w.runs.Store(nil)
+}
+
+// running returns the watched sessions that workers have.
+func (ws *workers) running() (all []*process) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, set := range []map[*worker]struct{}{ws.all, ws.helpers} {
+		for w := range set {
+			if p := w.runs.Load(); p != nil {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
 }
 
 // backlog holds the sessions that found no worker, first come first served.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -12,9 +14,15 @@ import (
 // away before its answer: nobody reads it but logs. The number is nginx's.
 const StatusClientClosedRequest = 499
 
-// retryAfter is the hint that goes with an answer of 503, in seconds. What it
-// stands for (a full mailbox, a node that is leaving) passes within one.
-const retryAfter = "1"
+// retryAfter is the hint that goes with an answer of 503 or 429, in seconds. What
+// most of them stand for (a full mailbox, a node that is leaving) passes within one.
+func retryAfter(err error) string {
+	wait := time.Second
+	if limit, ok := errors.AsType[*sessionproc.LimitError](err); ok {
+		wait = max(wait, limit.RetryAfter)
+	}
+	return strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
+}
 
 // statuses is looked through in order: an error may wrap several of these.
 var statuses = []struct {
@@ -29,7 +37,9 @@ var statuses = []struct {
 	{sessionproc.ErrTerminated, http.StatusGone},
 	{sessionproc.ErrCrashed, http.StatusInternalServerError},
 	{sessionproc.ErrOverloaded, http.StatusServiceUnavailable},
+	{sessionproc.ErrRateLimited, http.StatusTooManyRequests},
 	{sessionproc.ErrTooManySessions, http.StatusServiceUnavailable},
+	{sessionproc.ErrMemoryMark, http.StatusServiceUnavailable},
 	{sessionproc.ErrUnavailable, http.StatusServiceUnavailable},
 	{sessionproc.ErrClosed, http.StatusServiceUnavailable},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout},
@@ -44,9 +54,10 @@ var statuses = []struct {
 //	ErrAlreadyStarted, ErrWrongKind                 409 Conflict
 //	ErrTerminated: ended while the call was waiting 410 Gone
 //	an error made by sessionproc.NewError           422 Unprocessable Entity
+//	ErrRateLimited                                  429 Too Many Requests
 //	context.Canceled: the client went away          499 (nginx's number)
 //	ErrOverloaded, ErrTooManySessions,
-//	ErrUnavailable, ErrClosed                       503 Service Unavailable
+//	ErrMemoryMark, ErrUnavailable, ErrClosed        503 Service Unavailable
 //	context.DeadlineExceeded                        504 Gateway Timeout
 //	everything else: ErrCrashed, ErrUnknownKind,
 //	ErrUnknownMethod, ErrBadReply, ErrCallCycle,
@@ -73,8 +84,9 @@ func Status(err error) int {
 // WriteError answers a request with the status that fits err, see [Status], and
 // the status' own name as a plain text body. The error's text never reaches the
 // client: it may hold a session ID or what a handler meant for the log. The
-// answer is not to be cached. A 503 carries Retry-After only where err says that
-// nothing was executed, so that no client repeats what may have happened.
+// answer is not to be cached. A 503 or 429 carries Retry-After, in seconds, only
+// where err says that nothing was executed, so that no client repeats what may
+// have happened: what a *sessionproc.LimitError says, rounded up, else 1.
 //
 // Call it before anything is written to w, and log err where it matters. A nil
 // err writes nothing.
@@ -88,8 +100,8 @@ func WriteError(w http.ResponseWriter, err error) {
 		text = "Client Closed Request"
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if status == http.StatusServiceUnavailable && !sessionproc.MaybeExecuted(err) {
-		w.Header().Set("Retry-After", retryAfter)
+	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && !sessionproc.MaybeExecuted(err) {
+		w.Header().Set("Retry-After", retryAfter(err))
 	}
 	http.Error(w, text, status)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -38,6 +39,9 @@ func TestStatusOfEachError(t *testing.T) {
 		{sessionproc.ErrUnsupported, 500, "Internal Server Error"},
 		{errors.New("a handler's"), 500, "Internal Server Error"},
 		{sessionproc.ErrOverloaded, 503, "Service Unavailable"},
+		{sessionproc.ErrRateLimited, 429, "Too Many Requests"},
+		{&sessionproc.LimitError{Limit: "KindConfig.StartRate"}, 429, "Too Many Requests"},
+		{sessionproc.ErrMemoryMark, 503, "Service Unavailable"},
 		{sessionproc.ErrTooManySessions, 503, "Service Unavailable"},
 		{sessionproc.ErrUnavailable, 503, "Service Unavailable"},
 		{sessionproc.ErrClosed, 503, "Service Unavailable"},
@@ -70,6 +74,8 @@ func TestRetryAfterOnlyWhereNothingRan(t *testing.T) {
 	}{
 		"never ran":     {&sessionproc.OpError{Err: sessionproc.ErrOverloaded}, "1"},
 		"may have run":  {&sessionproc.OpError{Err: sessionproc.ErrUnavailable, MaybeExecuted: true}, ""},
+		"rate":          {&sessionproc.OpError{Err: &sessionproc.LimitError{Limit: "Config.StartRate", RetryAfter: 2100 * time.Millisecond}}, "3"},
+		"soon":          {&sessionproc.OpError{Err: &sessionproc.LimitError{Limit: "Config.StartRate", RetryAfter: time.Millisecond}}, "1"},
 		"no such thing": {&sessionproc.OpError{Err: sessionproc.ErrNotFound}, ""},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -1,0 +1,215 @@
+package sessionproc
+
+import (
+	"fmt"
+	"runtime/metrics"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// LimitError says which limit a request has met, and when another try may pass.
+// It is an ErrTooManySessions, ErrRateLimited or ErrMemoryMark, by errors.Is, on
+// whatever node it arose. What met a limit has not run.
+type LimitError struct {
+	Limit      string        // the setting: "Config.MaxSessions", "KindConfig.StartRate", …
+	Max        int64         // its value
+	RetryAfter time.Duration // until it can pass, if nobody else comes first; 0: not known
+}
+
+// The settings that a LimitError names. They are on the wire: do not change.
+const (
+	limitNodeSessions = "Config.MaxSessions"
+	limitKindSessions = "KindConfig.MaxSessions"
+	limitNodeStarts   = "Config.StartRate"
+	limitKindStarts   = "KindConfig.StartRate"
+	limitMessages     = "KindConfig.MessageRate"
+	limitMemory       = "Config.MemoryMark"
+	limitState        = "KindConfig.MaxState"
+)
+
+// Error names the limit.
+func (e *LimitError) Error() string {
+	what := "a limit is reached"
+	if sentinel := e.sentinel(); sentinel != nil {
+		what = sentinel.Error()
+	}
+	what = fmt.Sprintf("%s: %s is %d", what, e.Limit, e.Max)
+	if e.RetryAfter > 0 {
+		what += fmt.Sprintf(", retry after %v", e.RetryAfter)
+	}
+	return what
+}
+
+// Is reports whether target is the error that the limit stands for.
+func (e *LimitError) Is(target error) bool {
+	sentinel := e.sentinel()
+	return sentinel != nil && target == sentinel
+}
+
+func (e *LimitError) sentinel() error {
+	switch e.Limit {
+	case limitNodeSessions, limitKindSessions:
+		return ErrTooManySessions
+	case limitNodeStarts, limitKindStarts, limitMessages:
+		return ErrRateLimited
+	case limitMemory:
+		return ErrMemoryMark
+	}
+	return nil
+}
+
+// bucket is a token bucket; a nil one lets everything through.
+type bucket struct {
+	limit   string
+	limiter *rate.Limiter
+}
+
+// newBucket makes a bucket of perSecond tokens a second, burst of them at once,
+// which is perSecond if it is 0. perSecond 0: no limit.
+func newBucket(limit string, perSecond, burst int) *bucket {
+	if perSecond == 0 {
+		return nil
+	}
+	if burst == 0 {
+		burst = perSecond
+	}
+	return &bucket{limit, rate.NewLimiter(rate.Limit(perSecond), burst)}
+}
+
+// take takes a token.
+func (b *bucket) take() error {
+	if b == nil {
+		return nil
+	}
+	now := time.Now()
+	r := b.limiter.ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait == 0 {
+		return nil
+	}
+	r.CancelAt(now)
+	return &LimitError{b.limit, int64(b.limiter.Limit()), wait}
+}
+
+// giveBack returns a token that was taken for nothing.
+func (b *bucket) giveBack() {
+	if b != nil {
+		b.limiter.ReserveN(time.Now(), -1)
+	}
+}
+
+// places counts sessions within a limit.
+type places struct{ n atomic.Int64 }
+
+func (p *places) take(limit string, most int) error {
+	for {
+		n := p.n.Load()
+		if most > 0 && n >= int64(most) {
+			return &LimitError{Limit: limit, Max: int64(most)}
+		}
+		if p.n.CompareAndSwap(n, n+1) {
+			return nil
+		}
+	}
+}
+
+// admit counts one session more, within MaxSessions of the kind and of the node.
+func (t *Table) admit(k *kindCore) error {
+	if err := k.live.take(limitKindSessions, k.cfg.MaxSessions); err != nil {
+		return err
+	}
+	if err := t.places.take(limitNodeSessions, t.cfg.MaxSessions); err != nil {
+		k.live.n.Add(-1)
+		return err
+	}
+	return nil
+}
+
+// release counts one session less.
+func (t *Table) release(k *kindCore) {
+	k.live.n.Add(-1)
+	t.places.n.Add(-1)
+}
+
+// admitNew is admit for a session that starts: it heeds memory and rates too. A
+// start that is refused costs no token.
+func (t *Table) admitNew(k *kindCore) error {
+	if err := t.OverMemory(); err != nil {
+		return err
+	}
+	if err := t.admit(k); err != nil {
+		return err
+	}
+	err := k.starts.take()
+	if err == nil {
+		if err = t.startRate.take(); err != nil {
+			k.starts.giveBack()
+		}
+	}
+	if err != nil {
+		t.release(k)
+	}
+	return err
+}
+
+// memory compares the heap with MemoryMark.
+type memory struct {
+	over atomic.Pointer[LimitError] // nil: it is below
+	last time.Time                  // of the loop
+}
+
+const memoryEvery = time.Second
+
+// OverMemory returns the *LimitError that starts get because the heap was above
+// MemoryMark when it was looked at last, and nil if it was not. Package node
+// refuses hand-overs with it.
+func (t *Table) OverMemory() error {
+	if over := t.memory.over.Load(); over != nil {
+		return over
+	}
+	return nil
+}
+
+// watchMemory looks at the heap once a second, for the table's loop.
+func (t *Table) watchMemory() {
+	mark := t.cfg.MemoryMark
+	if mark == 0 || time.Since(t.memory.last) < memoryEvery {
+		return
+	}
+	t.memory.last = time.Now()
+	used := t.cfg.HeapInUse()
+	was := t.memory.over.Load() != nil
+	switch over := used > mark; {
+	case over && !was:
+		t.memory.over.Store(&LimitError{limitMemory, mark, memoryEvery})
+		t.cfg.Logger.Warn("the heap is above MemoryMark: starts and sessions of other nodes are refused", "bytes", used, "mark", mark)
+	case !over && was:
+		t.memory.over.Store(nil)
+		t.cfg.Logger.Info("the heap is below MemoryMark again", "bytes", used, "mark", mark)
+	}
+}
+
+// heapInUse is what the last garbage collection found in use.
+func heapInUse() int64 {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(s)
+	return int64(s[0].Value.Uint64())
+}
+
+// pace sets up the message rate of a new session.
+func (p *process) pace() {
+	if cfg := &p.kind.cfg; cfg.MessageRate > 0 {
+		p.extra().messages = newBucket(limitMessages, cfg.MessageRate, cfg.MessageBurst)
+		p.paced = true
+	}
+}
+
+// maxState is the largest encoded state of the kind.
+func (k *kindCore) maxState() int {
+	if k.cfg.MaxState > 0 {
+		return k.cfg.MaxState
+	}
+	return MaxState
+}
