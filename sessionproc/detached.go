@@ -78,6 +78,9 @@ func (d *Detached) Stopped() Reason {
 	return p.ext.reason
 }
 
+// Labels returns the labels that the session has.
+func (d *Detached) Labels() map[string]string { return (*Session)(d.ctx.p).Labels() }
+
 // Timers returns the timers that were set, in order, cancelled ones included.
 func (d *Detached) Timers() []DetachedTimer {
 	d.mu.Lock()

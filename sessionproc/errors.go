@@ -63,8 +63,8 @@ var (
 
 // OpError is the error of a failed start, call, cast or terminate.
 type OpError struct {
-	Op     string // "start", "call", "cast", "terminate", "started"
-	ID     string // whole; Error prints only LogID(ID)
+	Op     string // "start", "call", "cast", "terminate", "started", "inspect", "broadcast"
+	ID     string // whole; Error prints only LogID(ID); "" of a broadcast
 	Kind   string // as far as it is known
 	Method string // of calls and casts
 	Err    error
@@ -81,6 +81,9 @@ func (e *OpError) Error() string {
 		what += " " + e.Kind + "." + e.Method
 	case e.Kind != "" || e.Method != "":
 		what += " " + e.Kind + e.Method
+	}
+	if e.ID == "" {
+		return fmt.Sprintf("sessionproc: %s: %v", what, e.Err)
 	}
 	return fmt.Sprintf("sessionproc: %s on session %s: %v", what, LogID(e.ID), e.Err)
 }

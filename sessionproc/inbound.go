@@ -3,6 +3,7 @@ package sessionproc
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,9 +22,11 @@ type Inbound struct {
 	Deadline time.Time       // zero: none
 	Chain    []string        // see CallChain
 	Values   context.Context // made by Extract; may be nil
+	NoTouch  bool            // a cast that does not count as use
 	Answer   Answer
 
 	bound *binding
+	shown atomic.Pointer[binding] // bound, for who looks at the session that handles it
 	err   error
 	reply []byte
 	raw   bool
@@ -107,6 +110,9 @@ func (t *Table) serveCall(part int, in *Inbound) {
 	in.ctx = in.newCtx(p)
 	in.size = int32(len(in.Payload))
 	in.noTouch, in.readOnly = in.bound.cfg.NoTouch, in.bound.cfg.ReadOnly
+	if in.shown.Load() != in.bound { // a load costs less than a store
+		in.shown.Store(in.bound)
+	}
 	in.open()
 	if err := p.push(&in.envelope); err != nil {
 		if _, ok := in.abandon(); ok { // else Cancel has answered
@@ -119,6 +125,7 @@ func (t *Table) serveCast(part int, in *Inbound) {
 	p, err := t.resolveNamed(part, in)
 	if err == nil {
 		m := newNamedCast(in.bound, in.Raw, append([]byte(nil), in.Payload...))
+		m.noTouch = m.noTouch || in.NoTouch
 		err = p.push(&m.envelope)
 	}
 	if err != nil {

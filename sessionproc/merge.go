@@ -68,6 +68,9 @@ func (p *process) meet() {
 		p.meetOne(o)
 		p.table.release(p.kind) // it was counted as one of its own
 	}
+	p.mu.Lock()
+	p.recallLocked()
+	p.mu.Unlock()
 }
 
 // What becomes of two copies.
@@ -195,6 +198,9 @@ func (p *process) become(o *process, seen Version) {
 	if p.ext.restart != nil {
 		*p.ext.restart = *o.ext.restart
 	}
+	mine := p.ext.labels
+	p.ext.labels, p.begun = o.ext.labels, o.begun
+	p.joinLabelsLocked(mine)
 	p.last.Store(max(p.last.Load(), o.last.Load()))
 	if p.expiry != nil {
 		p.table.wheel.change(p.expiry, o.expiry.ends)
@@ -215,6 +221,7 @@ func (p *process) keep(o *process, seen Version, changed bool) {
 	if changed {
 		p.changes++
 	}
+	p.joinLabelsLocked(o.ext.labels)
 	p.last.Store(max(p.last.Load(), o.last.Load()))
 	p.appendAllLocked(o.takeQueueLocked())
 }

@@ -47,6 +47,7 @@ type envelope struct {
 	op       op
 	ctx      *handlerCtx   // nil: a cast; it gets one per burst
 	word     atomic.Uint64 // of calls and starts: generation<<stateBits | state
+	at       int64         // when it came into the mailbox, since epoch
 	size     int32         // bytes that it is counted with
 	noTouch  bool          // does not count as use
 	readOnly bool          // changes nothing

@@ -133,6 +133,7 @@ func (t *Table) Resume(part int, id string) {
 	}
 	p.phase, p.ext.sealing = phaseLive, nil
 	p.armAllLocked()
+	p.recallLocked()
 	start := !p.running && (p.head != nil || p.ext.reason != "")
 	if start {
 		p.running = true

@@ -25,6 +25,7 @@ type process struct {
 	state  any          // touched by the session's goroutine only
 	last   atomic.Int64 // when it was last used, since epoch
 	born   uint64       // incarnation number on this node
+	begun  int64        // when it was started, since epoch, as far as is known here; guarded by mu
 	expiry *expiry      // nil: it never expires; set before it is live
 
 	mu         sync.Mutex  // guards what follows
@@ -39,6 +40,7 @@ type process struct {
 	keeps      bool   // its state is kept for a restart; set once, as the next two
 	paced      bool   // ext.messages bounds its messages
 	watched    bool   // SlowHandler
+	handled    uint32 // messages; it may overflow
 	changes    uint64 // messages handled that were not ReadOnly
 }
 
@@ -59,6 +61,7 @@ type handling struct {
 	e          *envelope
 	generation uint64
 	ctx        *handlerCtx
+	since      int64 // epoch
 	readOnly   bool
 }
 
@@ -77,6 +80,8 @@ type extra struct {
 	unknown  []byte     // see unknownFields
 	restart  *restart   // set once; nil: its kind does not restart
 	messages *bucket    // set once; nil: no limit
+	labels   map[string]string
+	came     int64 // when it came from another node, since epoch; 0: it was started here
 }
 
 func (p *process) extra() *extra {
@@ -129,6 +134,7 @@ func (p *process) tooLateLocked() error {
 
 func (p *process) appendLocked(e *envelope) {
 	e.next = nil
+	e.at = p.table.clock.now.Load()
 	if p.tail == nil {
 		p.head = e
 	} else {
@@ -180,7 +186,8 @@ func (p *process) next() (e *envelope, end bool) {
 		}
 		ctx = p.act
 	}
-	p.cur = handling{e, e.generation(), ctx, e.readOnly}
+	p.cur = handling{e, e.generation(), ctx, p.table.clock.now.Load(), e.readOnly}
+	p.handled++
 	p.mu.Unlock()
 	return e, false
 }

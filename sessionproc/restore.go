@@ -30,8 +30,11 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 	if err := p.restoreVersion(s.Version); err != nil {
 		return nil, err
 	}
-	p.last.Store(t.clock.now.Load() - int64(s.Idle))
+	now := t.clock.now.Load()
+	p.last.Store(now - int64(s.Idle))
 	p.expiresLocked(k.cfg.lifetimeOf(s.Lifetime))
+	p.begun = now - int64(max(s.Age, s.Idle)+s.underway())
+	p.ext.came, p.ext.labels = int64(time.Since(epoch)), s.Labels
 	err = t.contained(id, k, "its decoding", func() (err error) {
 		p.state, p.ext.unknown, err = k.decodeState(s.Schema, s.State)
 		return err
@@ -62,6 +65,14 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 		p.ext.others = append(p.ext.others, o.p)
 	}
 	return r, nil
+}
+
+// underway is how long ago the snapshot was taken, if the clocks of both nodes agree.
+func (s *snapshot) underway() time.Duration {
+	if s.Taken == 0 {
+		return 0
+	}
+	return max(0, time.Since(time.Unix(0, s.Taken)))
 }
 
 // restoreVersion gives a session that does not run yet the changes it has seen.
@@ -169,7 +180,8 @@ func (r *Restored) Insert() error {
 		p.table.wheel.arrive(p.expiry, p.table.clock.now.Load())
 	}
 	p.armAllLocked()
-	start := p.head != nil || p.ext.others != nil
+	p.recallLocked()
+	start := p.head != nil || p.ext.others != nil || p.ext.reason != ""
 	p.running = start
 	p.mu.Unlock()
 	if start {

@@ -27,7 +27,7 @@ const (
 //     it: then the reader refuses the session, which stays where it is. So a
 //     release that adds what a session must not lose names it there.
 //   - Names are never used again for anything else. Reserved are
-//     Subscriptions, Labels, Watches, Aliases and
+//     Subscriptions, Watches, Aliases and
 //     Dedup (the window of idempotency keys).
 type snapshot struct {
 	Critical []string `msgpack:",omitempty"`
@@ -35,15 +35,18 @@ type snapshot struct {
 	Schema   int    `msgpack:",omitempty"` // KindConfig.Schema of who wrote State
 	Number   uint64 // its incarnation
 	Boot     uint64
-	Version  []byte          // see Version.Append
-	State    []byte          // see encodeState
-	Idle     time.Duration   // since it was used last
-	Lifetime time.Duration   `msgpack:",omitempty"` // what is left of it; 0: there is none
-	Casts    []savedCast     `msgpack:",omitempty"` // that wait in its mailbox, in order
-	Others   [][]byte        `msgpack:",omitempty"` // snapshots of copies that it has not met
-	Timers   []savedTimer    `msgpack:",omitempty"` // in the order in which they are due
-	Restarts []time.Duration `msgpack:",omitempty"` // how long ago they were
-	Argument *savedArgument  `msgpack:",omitempty"` // for RestartFresh
+	Version  []byte            // see Version.Append
+	State    []byte            // see encodeState
+	Age      time.Duration     // since it was started
+	Taken    int64             // when, by the clock of the node, in ns since 1970: Age does not count the way
+	Idle     time.Duration     // since it was used last
+	Lifetime time.Duration     `msgpack:",omitempty"` // what is left of it; 0: there is none
+	Casts    []savedCast       `msgpack:",omitempty"` // that wait in its mailbox, in order
+	Others   [][]byte          `msgpack:",omitempty"` // snapshots of copies that it has not met
+	Timers   []savedTimer      `msgpack:",omitempty"` // in the order in which they are due
+	Restarts []time.Duration   `msgpack:",omitempty"` // how long ago they were
+	Argument *savedArgument    `msgpack:",omitempty"` // for RestartFresh
+	Labels   map[string]string `msgpack:",omitempty"` // Critical: by them a session is ended
 }
 
 type savedCast struct {
@@ -126,7 +129,12 @@ func (p *process) encode() ([]byte, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.Taken = time.Now().UnixNano()
+	s.Age = time.Duration(p.table.clock.now.Load() - p.begun)
 	s.Version = p.versionLocked().Append(nil)
+	if s.Labels = p.labelsLocked(); s.Labels != nil {
+		s.Critical = append(s.Critical, "Labels")
+	}
 	for e := p.head; e != nil; e = e.next {
 		c, err := e.op.(carried).save()
 		if err != nil {

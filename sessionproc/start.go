@@ -263,7 +263,8 @@ func (t *Table) newProcess(s *starter) (*process, error) {
 	p := &process{table: t, kind: k, id: strings.Clone(s.id), part: int32(s.part), born: t.born.Add(1), running: true, watched: k.cfg.SlowHandler > 0}
 	p.supervise()
 	p.pace()
-	p.last.Store(t.clock.now.Load())
+	p.begun = t.clock.now.Load()
+	p.last.Store(p.begun)
 	if s.w.ctx != nil {
 		s.w.ctx.p = p
 	}
@@ -312,6 +313,7 @@ func (p *process) started(w *waiting, state any, err error, into *error, give fu
 		return
 	}
 	p.state = state
+	p.table.counts.starts.Add(1)
 	p.mu.Lock()
 	if p.expiresLocked(p.kind.cfg.Lifetime); p.expiry != nil {
 		p.table.wheel.add(p.expiry)

@@ -62,6 +62,7 @@ func (p *process) endIdle(reason Reason) {
 	if _, told := p.state.(terminator); told && reason != abrupt {
 		p.table.workers.run(p)
 	} else {
+		p.table.counts.end(p, reason)
 		p.vanish(outcome{err: ErrNotFound})
 	}
 }
@@ -79,7 +80,7 @@ func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, c
 	if p.phase == phaseStarting && cur.e == nil {
 		// The start waits for its turn and stays in the mailbox; there it finds
 		// that it is over.
-		cur = handling{p.head, p.head.generation(), p.head.ctx, false}
+		cur = handling{e: p.head, generation: p.head.generation(), ctx: p.head.ctx}
 		queue = p.head.next
 		p.head.next, p.tail = nil, p.head
 		p.queued, p.bytes = 1, p.head.size
@@ -144,6 +145,7 @@ func (p *process) finish() (goesOn bool) {
 	if t, ok := p.state.(terminator); ok && reason != abrupt {
 		p.tell(t, reason)
 	}
+	p.table.counts.end(p, reason)
 	p.vanish(outcome{err: ErrNotFound})
 	return false
 }
@@ -233,6 +235,9 @@ func (p *process) fell(cause any, stack []byte) {
 		x.reason = Crashed
 	}
 	p.mu.Unlock()
+	if !starting {
+		p.table.counts.end(p, Crashed)
+	}
 	p.vanish(o)
 	if starting {
 		p.table.starts.leave()

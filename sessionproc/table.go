@@ -60,7 +60,9 @@ type Table struct {
 	memory            memory
 	supervision       supervision
 	count             atomic.Int64
-	merged, conflicts atomic.Int64  // see Copies
+	merged, conflicts atomic.Int64 // see Copies
+	counts            counts
+	recall            recall
 	none              chan struct{} // cap 1: signalled when the last session has gone
 	closed            atomic.Bool
 	quit              chan struct{} // ends the loop
