@@ -133,6 +133,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 	default:
 		target = owner.remote
 	}
+	n.forwarded.add(part)
 	if err := n.send(ctx, target, a.m, &a.out.request); err != nil {
 		return a.judge(ctx, err)
 	}

@@ -41,6 +41,16 @@
 //	drain.go    a node that drains has its sessions move away
 //	leave.go    it leaves when nothing is left, or time is over
 //
+// # What goes on in a cluster
+//
+//	query.go      a question to all members at once; who does not answer is named
+//	list.go       List: all sessions, page by page
+//	stats.go      Stats: what each node does
+//	inspect.go    Inspect: all there is to know of one session
+//	many.go       StartMany, TerminateMany: few requests for many sessions
+//	broadcast.go  Notice.Broadcast: a cast to all sessions of a kind
+//	labelled.go   TerminateLabelled: "log out everywhere", sessions in flight too
+//
 // # Leaving
 //
 // RunUntilSignal is the last line of a program that serves HTTP: on SIGTERM it

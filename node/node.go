@@ -28,6 +28,8 @@ type Node struct {
 	overload  overload
 	driver    *driver
 	standing  standing
+	queries   chan struct{} // one for each that is answered
+	forwarded forwarded
 
 	routes   atomic.Pointer[routes]
 	mu       sync.Mutex               // guards changes of routes, and told
@@ -55,7 +57,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	for atLeast := cluster.Boot(0); ; {
-		n := &Node{cfg: cfg, quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{})}
+		n := &Node{cfg: cfg, quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}), queries: make(chan struct{}, maxQueries)}
 		n.log = cfg.Logger
 		err := n.start(ctx, atLeast)
 		if err == nil {

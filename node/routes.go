@@ -87,6 +87,7 @@ func (n *Node) reroute(view *cluster.View) {
 	n.driver.look(next)
 	n.mu.Unlock()
 	n.forgetPeers(last, next)
+	n.passOn(last, next)
 }
 
 // lastAnswers is how long the connections to a member that has left are kept. Its

@@ -14,6 +14,9 @@ const (
 	flagRaw   = 0x10 // the payload is bytes, not msgpack
 	flagWaits = 0x20 // it has been sent on before: do not send it on to where the session may be meanwhile
 
+	flagNoTouch = 0x40 // a cast that does not count as use
+
+	opQuery     = 13
 	opHello     = 14 // in place of sessionproc.Op
 	opOwnership = 15
 )
@@ -53,6 +56,11 @@ func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*out
 	out.request = transport.Request{ID: id, Kind: m.Kind(), Method: m.Method(), Flags: uint32(m.Op()), Chain: chain, Payload: payload}
 	if raw {
 		out.request.Flags |= flagRaw
+	}
+	if m.Op() == sessionproc.OpCast {
+		if _, quiet := m.(interface{ NoTouch() }); quiet {
+			out.request.Flags |= flagNoTouch
+		}
 	}
 	if n.cfg.Inject != nil {
 		out.request.Trace = n.cfg.Inject(ctx)

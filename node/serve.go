@@ -33,6 +33,8 @@ func (s *server) Serve(c *transport.Call) {
 		s.n.driver.hear(c)
 	case opHello:
 		s.n.driver.greet(c)
+	case opQuery:
+		s.n.hearQuery(c)
 	default:
 		part, in := r.ring.Partition(id), s.inbound(c, id)
 		if s.n.driver.busy() && !s.n.table.Has(part, id) {
@@ -52,6 +54,7 @@ func (s *server) inbound(c *transport.Call, id string) *sessionproc.Inbound {
 	}
 	in.Op = sessionproc.Op(c.Flags & flagOp)
 	in.ID, in.Kind, in.Method = id, view(c.Kind), view(c.Method)
+	in.NoTouch = c.Flags&flagNoTouch != 0
 	in.Raw, in.Payload = c.Flags&flagRaw != 0, c.Payload
 	in.Deadline, in.Chain, in.Values = c.Deadline, c.Chain(), nil
 	if extract := s.n.cfg.Extract; extract != nil && len(c.Trace) > 0 {

@@ -161,14 +161,45 @@ func (c *Cluster) Caller() sessionproc.Caller { return balancer{c} }
 
 type balancer struct{ c *Cluster }
 
-func (b balancer) Deliver(ctx context.Context, id string, m sessionproc.Message) error {
+// next returns the node whose turn it is; nil: none runs.
+func (b balancer) next() *node.Node {
 	running := b.c.running()
 	if len(running) == 0 {
-		return &sessionproc.OpError{Op: m.Op().String(), ID: id, Kind: m.Kind(), Method: m.Method(),
-			Err: fmt.Errorf("%w: no node of the cluster runs", sessionproc.ErrUnavailable)}
+		return nil
 	}
 	turn := b.c.turn.Add(1)
-	return running[turn%uint64(len(running))].node.Deliver(ctx, id, m)
+	return running[turn%uint64(len(running))].node
+}
+
+func (b balancer) Deliver(ctx context.Context, id string, m sessionproc.Message) error {
+	if n := b.next(); n != nil {
+		return n.Deliver(ctx, id, m)
+	}
+	return nobodyRuns(m, id)
+}
+
+// DeliverMany implements sessionproc.ManyDeliverer.
+func (b balancer) DeliverMany(ctx context.Context, all []sessionproc.Delivery) {
+	if n := b.next(); n != nil {
+		n.DeliverMany(ctx, all)
+		return
+	}
+	for i := range all {
+		all[i].Err = nobodyRuns(all[i].Message, all[i].ID)
+	}
+}
+
+// Broadcast implements sessionproc.Broadcaster.
+func (b balancer) Broadcast(ctx context.Context, m sessionproc.Message) (sessionproc.Reach, error) {
+	if n := b.next(); n != nil {
+		return n.Broadcast(ctx, m)
+	}
+	return sessionproc.Reach{}, nobodyRuns(m, "")
+}
+
+func nobodyRuns(m sessionproc.Message, id string) error {
+	return &sessionproc.OpError{Op: m.Op().String(), ID: id, Kind: m.Kind(), Method: m.Method(),
+		Err: fmt.Errorf("%w: no node of the cluster runs", sessionproc.ErrUnavailable)}
 }
 
 // member returns member i. Only the test's goroutine changes members.

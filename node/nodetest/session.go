@@ -93,6 +93,9 @@ func Context(t testing.TB, cfg ...SessionConfig) (context.Context, *Session) {
 // To see what a timer does, call the handler of its notice with its Message.
 func (s *Session) Timers() []Timer { return s.detached.Timers() }
 
+// Labels returns the labels that the session has; nil if it has none.
+func (s *Session) Labels() map[string]string { return s.detached.Labels() }
+
 // Stopped returns the reason of the first Stop: "" if Stop was not called, and
 // sessionproc.Stopped if it gave none.
 func (s *Session) Stopped() sessionproc.Reason { return s.detached.Stopped() }
@@ -110,7 +113,7 @@ func (s *Session) Sent() []Sent {
 
 // Sent is a message that a handler sent to another session.
 type Sent struct {
-	ID     string
+	ID     string // "" of a broadcast
 	Op     sessionproc.Op
 	Kind   string
 	Method string // "" of a start
@@ -157,6 +160,18 @@ func (s *sent) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 		return nil
 	}
 	return failed(fmt.Errorf("%w: %w", sessionproc.ErrUnavailable, errNobody))
+}
+
+// Broadcast implements sessionproc.Broadcaster: it reaches nobody.
+func (s *sent) Broadcast(_ context.Context, m sessionproc.Message) (sessionproc.Reach, error) {
+	payload, raw, err := m.AppendPayload(nil)
+	if err != nil {
+		return sessionproc.Reach{}, &sessionproc.OpError{Op: "broadcast", Kind: m.Kind(), Method: m.Method(), Err: err}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, Sent{Op: m.Op(), Kind: m.Kind(), Method: m.Method(), payload: payload, raw: raw})
+	return sessionproc.Reach{}, nil
 }
 
 // Reply answers a call in a Caller of your own:

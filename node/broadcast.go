@@ -1,0 +1,62 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// Broadcast casts a notice's message to all sessions of its kind. It implements
+// sessionproc.Broadcaster; use Notice.Broadcast instead.
+func (n *Node) Broadcast(ctx context.Context, m sessionproc.Message) (r sessionproc.Reach, err error) {
+	failed := func(err error) error {
+		return &sessionproc.OpError{Op: "broadcast", Kind: m.Kind(), Method: m.Method(), Err: err, MaybeExecuted: r.Delivered > 0 || errors.As(err, new(*PartialError))}
+	}
+	payload, raw, err := m.AppendPayload(nil)
+	if err == nil {
+		err = n.table.Fits(len(payload) + headerRoom/2)
+	}
+	if err != nil {
+		return r, failed(err)
+	}
+	members, err := n.holders()
+	if err != nil {
+		return r, failed(err)
+	}
+	ctx, cancel := n.withQueryTimeout(ctx)
+	defer cancel()
+	q := &query{What: askBroadcast, Kind: m.Kind(), Method: m.Method(), Raw: raw, Payload: payload}
+	missing := askEach(ctx, n, members, q, func(_ cluster.Member, t tally) {
+		r.Delivered += t.Done
+		r.Full += t.Full
+	})
+	if err := missing.err(); err != nil {
+		return r, failed(err)
+	}
+	return r, nil
+}
+
+// broadcastHere casts to the sessions that are here or on their way from here.
+func (n *Node) broadcastHere(ctx context.Context, q *query) (tally, error) {
+	reach, moving, err := n.table.Broadcast(q.Kind, q.Method, q.Payload, q.Raw, q.Age)
+	if err != nil {
+		return tally{}, err
+	}
+	t := tally{reach.Delivered, reach.Full}
+	var mu sync.Mutex // guards t
+	together(len(moving), movingAtOnce, func(i int) {
+		err := n.Deliver(ctx, moving[i], sessionproc.Coded(q.Kind, q.Method, q.Payload, q.Raw))
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err == nil:
+			t.Done++
+		case errors.Is(err, sessionproc.ErrOverloaded):
+			t.Full++
+		}
+	})
+	return t, nil
+}

@@ -1,0 +1,129 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// Inspection is all there is to know of one session at a moment.
+type Inspection struct {
+	SessionInfo              // Node is its holder
+	Phase       string       // "starting", "live", "moving" (to Owner) or "ending"
+	Partition   int          // of the ring
+	Owner       string       // slot/boot of whose it is by the ring, as this node sees it: where it moves if it is elsewhere; "" if nobody serves
+	Holding     HoldingState // how the holder stands to the partition
+
+	Waiting int           // messages in its mailbox
+	Bytes   int           // of these
+	Oldest  time.Duration // how long the first of them has waited, within 20 ms; it counts anew after a move
+	Running bool          // a handler or start function runs
+	Method  string        // whose; "" for a start function
+	Since   time.Time     // when it began, within 20 ms
+	Timers  []SessionTimer
+}
+
+// SessionTimer is a timer that a session has set.
+type SessionTimer struct {
+	Notice string
+	Due    time.Time
+	Every  time.Duration // 0: once
+}
+
+// HoldingState is how a node stands to a partition of the ring.
+type HoldingState string
+
+// Values of HoldingState.
+const (
+	Settled     HoldingState = "settled"      // it has the partition, and nothing of it is elsewhere
+	Gathering   HoldingState = "gathering"    // it has the partition, and sessions of it may still be elsewhere
+	Claiming    HoldingState = "claiming"     // it has asked the others for the partition
+	HandingOver HoldingState = "handing over" // it gives what it has of the partition to another node
+	Elsewhere   HoldingState = "elsewhere"    // another node has the partition, or none
+)
+
+// found is what a node knows of a session.
+type found struct {
+	Here    bool
+	Details sessionproc.Details
+	Holding HoldingState
+}
+
+// Inspect returns what there is to know of session id, wherever it is. It asks all
+// nodes at once and returns when the one has answered that runs the session; only
+// if none does it waits for all. ErrNotFound if no node has it. If nodes do not
+// answer until ctx ends, or for CallTimeout if it has no deadline, and none of the
+// others has it, the error wraps a *PartialError that names them.
+func (n *Node) Inspect(ctx context.Context, id string) (Inspection, error) {
+	r, part, err := n.locate(id)
+	if err != nil {
+		return Inspection{}, opError("inspect", id, err)
+	}
+	members, err := n.holders()
+	if err != nil {
+		return Inspection{}, opError("inspect", id, err)
+	}
+	within, cancel := n.withQueryTimeout(ctx)
+	defer cancel()
+	var best found
+	var at cluster.Member
+	missing := askEach(within, n, members, &query{What: askDetails, ID: id}, func(m cluster.Member, f found) {
+		if f.Here && (!best.Here || f.Details.Phase == sessionproc.PhaseLive) {
+			if best, at = f, m; f.Details.Phase == sessionproc.PhaseLive {
+				cancel()
+			}
+		}
+	})
+	switch {
+	case !best.Here && missing.err() != nil:
+		return Inspection{}, opError("inspect", id, missing)
+	case !best.Here:
+		return Inspection{}, opError("inspect", id, sessionproc.ErrNotFound)
+	}
+	i := inspectionOf(at.Name(), &best.Details)
+	i.Partition, i.Holding = part, best.Holding
+	if owner := r.owners[part]; owner != nil {
+		i.Owner = owner.Name()
+	}
+	return i, nil
+}
+
+func inspectionOf(name string, d *sessionproc.Details) Inspection {
+	now := time.Now()
+	i := Inspection{SessionInfo: infoOf(name, &d.Info), Phase: d.Phase, Waiting: d.Waiting, Bytes: d.Bytes, Oldest: d.Head, Running: d.Busy, Method: d.Method}
+	if d.Busy {
+		i.Since = now.Add(-d.For)
+	}
+	for _, t := range d.Timers {
+		i.Timers = append(i.Timers, SessionTimer{t.Notice, now.Add(t.Left), t.Every})
+	}
+	return i
+}
+
+func (n *Node) details(id string) (f found) {
+	part := n.routes.Load().ring.Partition(id)
+	if f.Details, f.Here = n.table.Details(part, id); f.Here {
+		f.Holding = n.driver.holding(part)
+	}
+	return f
+}
+
+func (d *driver) holding(part int) HoldingState {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	_, _, hands := d.m.HandingOver(part)
+	_, claims := d.m.Claiming(part)
+	switch {
+	case d.m.Full(part):
+		return Settled
+	case d.m.Holds(part):
+		return Gathering
+	case claims:
+		return Claiming
+	case hands:
+		return HandingOver
+	}
+	return Elsewhere
+}

@@ -1,0 +1,286 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport/wire"
+)
+
+// StartMany starts many sessions, each as Start does, with one request for hundreds
+// that another node owns. It returns when all have an outcome, and the errors of
+// those that failed, by ID: nil if none did. Without a deadline in ctx CallTimeout
+// holds, for all of them together. KindRef.StartMany is its typed form.
+func (n *Node) StartMany(ctx context.Context, sessions map[string]sessionproc.StartOptions) map[string]error {
+	all := make([]sessionproc.Delivery, 0, len(sessions))
+	for id, o := range sessions {
+		all = append(all, sessionproc.Delivery{ID: id, Message: sessionproc.Untyped(sessionproc.OpStart, o.Kind, "", o.Arg, nil)})
+	}
+	return sessionproc.DeliverMany(ctx, n, all)
+}
+
+// TerminateMany ends many sessions, each as Terminate does; for the rest it is as
+// StartMany. An ID that is named twice is ended once.
+func (n *Node) TerminateMany(ctx context.Context, ids []string) map[string]error {
+	seen := make(map[string]bool, len(ids))
+	all := make([]sessionproc.Delivery, 0, len(ids))
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			all = append(all, sessionproc.Delivery{ID: id, Message: sessionproc.Untyped(sessionproc.OpTerminate, "", "", nil, nil)})
+		}
+	}
+	return sessionproc.DeliverMany(ctx, n, all)
+}
+
+const (
+	manyItems  = 256 // in a request, and that are given to sessions of this node at a time
+	manyBytes  = 256 << 10
+	manyFrames = 4  // requests to one node at a time
+	manyAlone  = 16 // requests for single sessions at a time
+)
+
+// item is one message of many for a node.
+type item struct {
+	Op      uint8
+	ID      string
+	Kind    string `msgpack:",omitempty"`
+	Raw     bool   `msgpack:",omitempty"`
+	Payload []byte `msgpack:",omitempty"`
+}
+
+func (i *item) size() int { return 64 + len(i.ID) + len(i.Kind) + len(i.Payload) }
+
+// itemResult is what came of one: zero if it succeeded.
+type itemResult struct {
+	Code   uint32 `msgpack:",omitempty"`
+	Text   string `msgpack:",omitempty"`
+	Detail []byte `msgpack:",omitempty"`
+}
+
+// batch is messages for sessions of one node.
+type batch struct {
+	to    *peer
+	items []item
+	of    []*sessionproc.Delivery // the items'
+	size  int
+}
+
+// DeliverMany delivers starts and terminates together, each other message by
+// itself. It implements sessionproc.ManyDeliverer; use StartMany and TerminateMany
+// instead.
+func (n *Node) DeliverMany(ctx context.Context, all []sessionproc.Delivery) {
+	ctx, cancel := n.withQueryTimeout(ctx)
+	defer cancel()
+	var here, alone []*sessionproc.Delivery
+	byNode := map[*peer][]*batch{}
+	for i := range all {
+		switch d := &all[i]; n.collect(ctx, d, byNode) {
+		case goesHere:
+			here = append(here, d)
+		case goesAlone:
+			alone = append(alone, d)
+		}
+	}
+	var wait sync.WaitGroup
+	var mu sync.Mutex // guards alone
+	wait.Go(func() { n.deliverEach(ctx, here, manyItems) })
+	for _, batches := range byNode {
+		wait.Go(func() {
+			together(len(batches), manyFrames, func(i int) {
+				again := n.sendBatch(ctx, batches[i])
+				mu.Lock()
+				defer mu.Unlock()
+				alone = append(alone, again...)
+			})
+		})
+	}
+	wait.Wait()
+	n.deliverEach(ctx, alone, manyAlone)
+}
+
+func (n *Node) deliverEach(ctx context.Context, some []*sessionproc.Delivery, limit int) {
+	together(len(some), limit, func(i int) { some[i].Err = n.Deliver(ctx, some[i].ID, some[i].Message) })
+}
+
+// The ways of a message among many.
+const (
+	goesHere = iota
+	goesAlone
+	goesWithOthers
+)
+
+// collect puts a message into the last batch for the node that owns its session.
+func (n *Node) collect(ctx context.Context, d *sessionproc.Delivery, byNode map[*peer][]*batch) int {
+	r, part, err := n.locate(d.ID)
+	if err != nil {
+		return goesAlone // it fails
+	}
+	owner := r.owners[part]
+	op := d.Message.Op()
+	if chain, err := sessionproc.CallChain(ctx, d.ID); owner == nil || chain != nil || err != nil || op != sessionproc.OpStart && op != sessionproc.OpTerminate {
+		return goesAlone
+	}
+	if owner.remote == nil {
+		return goesHere
+	}
+	it := item{Op: uint8(op), ID: d.ID, Kind: d.Message.Kind()}
+	if it.Payload, it.Raw, err = d.Message.AppendPayload(nil); err != nil {
+		return goesAlone // it fails
+	}
+	most := min(manyBytes, (n.cfg.MaxFrame-headerRoom)/2)
+	if it.size() > most {
+		return goesAlone
+	}
+	batches := byNode[owner]
+	if len(batches) == 0 || len(batches[len(batches)-1].items) == manyItems || batches[len(batches)-1].size+it.size() > most {
+		batches = append(batches, &batch{to: owner})
+		byNode[owner] = batches
+	}
+	b := batches[len(batches)-1]
+	b.items, b.of, b.size = append(b.items, it), append(b.of, d), b.size+it.size()
+	return goesWithOthers
+}
+
+// sendBatch sends messages to their owner and returns those that surely had no
+// effect there and may have another outcome, as their sessions are elsewhere.
+func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*sessionproc.Delivery) {
+	n.forwarded.add(0)
+	results, err := ask[[]itemResult](ctx, n, b.to.Member, &query{What: askMany, Items: b.items})
+	if err == nil && len(results) != len(b.items) {
+		err = fmt.Errorf("%w: %d results for %d sessions", sessionproc.ErrBadReply, len(results), len(b.items))
+	}
+	if err != nil {
+		if _, unsent := errors.AsType[notSent](err); unsent {
+			return b.of
+		}
+		for _, d := range b.of {
+			d.Err = failed(d.Message, d.ID, err, true)
+		}
+		return nil
+	}
+	for i := range results {
+		f := results[i].failure()
+		switch d := b.of[i]; {
+		case f.code == 0:
+		case !f.maybe && (f.code == codeNotOwner || f.code == codeMoving || f.code == codeNoQuorum):
+			again = append(again, d)
+		default:
+			d.Err = failed(d.Message, d.ID, f.err(), f.maybe)
+		}
+	}
+	return again
+}
+
+func (r *itemResult) failure() failure {
+	f := failure{code: r.Code, text: r.Text}
+	if r.Code == 0 {
+		return f
+	}
+	d := wire.NewReader(r.Detail)
+	if d.ArrayLen() >= 2 {
+		f.maybe, f.extra = d.Bool(), string(d.Str())
+	}
+	f.maybe = f.maybe || d.Err() != nil
+	return f
+}
+
+// serveMany gives messages to sessions of this node and waits for all outcomes.
+func (n *Node) serveMany(ctx context.Context, items []item) ([]itemResult, error) {
+	if len(items) > manyItems {
+		return nil, fmt.Errorf("%w: %d sessions, the limit is %d", sessionproc.ErrBadRequest, len(items), manyItems)
+	}
+	g := &gathering{results: make([]itemResult, len(items)), given: make([]bool, len(items)), open: len(items), done: make(chan struct{}),
+		text: (n.cfg.MaxFrame - headerRoom) / 2 / manyItems}
+	if len(items) == 0 {
+		return nil, nil
+	}
+	deadline, _ := ctx.Deadline()
+	all := make([]gathered, len(items))
+	r := n.routes.Load()
+	for i := range items {
+		it, in := &items[i], &all[i]
+		in.g, in.i, in.Answer = g, i, in
+		in.Op, in.ID, in.Kind, in.Raw, in.Payload, in.Deadline = sessionproc.Op(it.Op), it.ID, it.Kind, it.Raw, it.Payload, deadline
+		in.Values = valuesOf(ctx)
+		if in.Op != sessionproc.OpStart && in.Op != sessionproc.OpTerminate {
+			in.Fail(sessionproc.ErrUnsupported, false, false)
+			continue
+		}
+		n.table.Serve(r.ring.Partition(it.ID), &in.Inbound)
+	}
+	select {
+	case <-g.done:
+	case <-ctx.Done():
+		g.giveUp(ctx.Err())
+	}
+	return g.results, nil
+}
+
+// valuesOf is what has been carried with a query; nil: nothing.
+func valuesOf(ctx context.Context) context.Context {
+	if c, ok := ctx.(carried); ok {
+		return c.values
+	}
+	return nil
+}
+
+// gathering collects the outcomes of many requests.
+type gathering struct {
+	text int // most bytes of an error's text
+
+	mu      sync.Mutex // guards what follows
+	results []itemResult
+	given   []bool
+	open    int
+	over    bool
+	done    chan struct{} // closed with the last one
+}
+
+// gathered is one of the requests.
+type gathered struct {
+	sessionproc.Inbound
+	g *gathering
+	i int
+}
+
+// Reply implements sessionproc.Answer.
+func (in *gathered) Reply([]byte, bool) { in.g.give(in.i, itemResult{}) }
+
+// Ack implements sessionproc.Answer.
+func (in *gathered) Ack() { in.g.give(in.i, itemResult{}) }
+
+// Fail implements sessionproc.Answer.
+func (in *gathered) Fail(err error, maybe, _ bool) { in.g.give(in.i, in.g.resultOf(err, maybe)) }
+
+func (g *gathering) resultOf(err error, maybe bool) itemResult {
+	f := encodeError(err, maybe)
+	return itemResult{Code: f.code, Text: f.text[:min(len(f.text), g.text)], Detail: f.detail(nil)}
+}
+
+func (g *gathering) give(i int, r itemResult) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.over {
+		return
+	}
+	g.results[i], g.given[i] = r, true
+	if g.open--; g.open == 0 {
+		close(g.done)
+	}
+}
+
+// giveUp fails what has no outcome yet.
+func (g *gathering) giveUp(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over = true
+	for i := range g.results {
+		if !g.given[i] {
+			g.results[i] = g.resultOf(err, true)
+		}
+	}
+}

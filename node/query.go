@@ -1,0 +1,259 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
+)
+
+// query is what a node asks another one, or itself, about all its sessions or some
+// of them. It travels as a msgpack map by field name; fields and kinds of query may
+// be added, and who does not know a kind answers ErrUnsupported.
+type query struct {
+	What    uint8
+	Filter  sessionproc.Filter
+	Cursor  sessionproc.Cursor
+	ID      string        `msgpack:",omitempty"`
+	Key     string        `msgpack:",omitempty"`
+	Value   string        `msgpack:",omitempty"`
+	Kind    string        `msgpack:",omitempty"`
+	Method  string        `msgpack:",omitempty"`
+	Raw     bool          `msgpack:",omitempty"`
+	Payload []byte        `msgpack:",omitempty"`
+	Age     time.Duration `msgpack:",omitempty"` // since it was asked first
+	Ago     time.Duration `msgpack:",omitempty"` // of what a node hears late
+	Items   []item        `msgpack:",omitempty"`
+}
+
+// Kinds of query. They are on the wire: append only.
+const (
+	askPage      = 1 // replies page
+	askStats     = 2 // NodeStats
+	askDetails   = 3 // found
+	askEnd       = 4 // tally
+	askBroadcast = 5 // tally
+	askMany      = 6 // []itemResult
+)
+
+// tally is what became of sessions that a node has looked for.
+type tally struct {
+	Done int
+	Full int `msgpack:",omitempty"`
+}
+
+const (
+	maxQueries = 64 // that a node answers at a time; others get ErrOverloaded and come again
+	queryPause = 20 * time.Millisecond
+)
+
+// hearQuery answers another node. It runs on a connection's reader.
+func (n *Node) hearQuery(c *transport.Call) {
+	if view(c.Key) != n.self.Name() {
+		fail(c, encodeError(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))
+		return
+	}
+	d := n.driver
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		fail(c, encodeError(sessionproc.ErrClosed, false))
+		return
+	}
+	select {
+	case n.queries <- struct{}{}:
+	default:
+		fail(c, encodeError(fmt.Errorf("%w: the node answers %d queries", sessionproc.ErrOverloaded, maxQueries), false))
+		return
+	}
+	deadline := c.Deadline
+	if deadline.IsZero() {
+		deadline = time.Now().Add(n.cfg.CallTimeout)
+	}
+	d.wait.Go(func() {
+		defer func() { <-n.queries }()
+		n.replyQuery(c, deadline)
+	})
+}
+
+func (n *Node) replyQuery(c *transport.Call, deadline time.Time) {
+	q := new(query)
+	if err := sessionproc.DecodeForeign(c.Payload, q); err != nil {
+		fail(c, encodeError(fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, err), false))
+		return
+	}
+	ctx, cancel := context.WithDeadline(n.driver.ctx, deadline)
+	defer cancel()
+	if extract := n.cfg.Extract; extract != nil && len(c.Trace) > 0 {
+		ctx = carried{ctx, extract(context.Background(), append([]byte(nil), c.Trace...))}
+	}
+	answer, err := n.answer(ctx, q)
+	var reply []byte
+	if err == nil {
+		reply, _, err = sessionproc.EncodeValue(nil, answer)
+	}
+	if err != nil {
+		fail(c, encodeError(err, true))
+		return
+	}
+	c.Reply(0, reply)
+}
+
+// carried is a ctx with the values of another one.
+type carried struct {
+	context.Context
+	values context.Context
+}
+
+func (c carried) Value(key any) any { return c.values.Value(key) }
+
+// answer answers a query of any node.
+func (n *Node) answer(ctx context.Context, q *query) (any, error) {
+	switch q.What {
+	case askPage:
+		return n.page(q), nil
+	case askStats:
+		return n.stats(ctx), nil
+	case askDetails:
+		return n.details(q.ID), nil
+	case askEnd:
+		return n.endLabelled(ctx, q.Key, q.Value, q.Ago)
+	case askBroadcast:
+		return n.broadcastHere(ctx, q)
+	case askMany:
+		return n.serveMany(ctx, q.Items)
+	}
+	return nil, sessionproc.ErrUnsupported
+}
+
+// notSent is an error of a question that surely had no effect.
+type notSent struct{ error }
+
+func (e notSent) Unwrap() error { return e.error }
+
+// ask puts a query to one member, which may be this node, until ctx ends. What a
+// node begins to do for a query it goes on with, though its ctx is cancelled.
+func ask[T any](ctx context.Context, n *Node, m cluster.Member, q *query) (answer T, err error) {
+	if m.Name() == n.self.Name() {
+		return askSelf[T](ctx, n, q)
+	}
+	r := &transport.Request{Flags: opQuery, Key: m.Name()}
+	if n.cfg.Inject != nil {
+		r.Trace = n.cfg.Inject(ctx)
+	}
+	timed := *q
+	for begun := time.Now(); ; {
+		timed.Age = time.Since(begun)
+		if r.Payload, _, err = sessionproc.EncodeValue(r.Payload[:0], &timed); err != nil {
+			return answer, notSent{err}
+		}
+		reply, err := n.transport.Peer(m.Addr).Call(ctx, r)
+		if err == nil {
+			defer reply.Release()
+			return answer, sessionproc.DecodeForeign(reply.Payload, &answer)
+		}
+		if peer, ok := errors.AsType[*transport.Error](err); ok {
+			f := decodeError(peer)
+			switch {
+			case f.maybe:
+				return answer, f.err()
+			case f.code == codeOverloaded && pause(ctx, queryPause):
+				continue
+			}
+			return answer, notSent{f.err()}
+		}
+		maybe := transport.Sent(err)
+		if err = fmt.Errorf("%w: %w", sessionproc.ErrUnavailable, err); ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		if !maybe {
+			err = notSent{err}
+		}
+		return answer, err
+	}
+}
+
+func askSelf[T any](ctx context.Context, n *Node, q *query) (answer T, err error) {
+	within, cancel := context.WithCancel(n.driver.ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		within, cancel = context.WithDeadline(n.driver.ctx, deadline)
+	}
+	defer cancel()
+	got, err := n.answer(carried{within, ctx}, q)
+	if err != nil {
+		return answer, err
+	}
+	return got.(T), nil
+}
+
+// askEach puts a query to members, all at the same time, and gives each answer to
+// take, one after another, by whom it was given. It returns when each has answered
+// or ctx has ended; missing are those that have not.
+func askEach[T any](ctx context.Context, n *Node, members []cluster.Member, q *query, take func(m cluster.Member, answer T)) *PartialError {
+	type result struct {
+		m      cluster.Member
+		answer T
+		err    error
+	}
+	results := make(chan result, len(members))
+	for _, m := range members {
+		go func() { // ends with ctx
+			answer, err := ask[T](ctx, n, m, q)
+			results <- result{m, answer, err}
+		}()
+	}
+	missing := new(PartialError)
+	for range members {
+		if r := <-results; r.err != nil {
+			missing.add(r.m.Name(), r.err)
+		} else {
+			take(r.m, r.answer)
+		}
+	}
+	return missing
+}
+
+// holders are the members that may have sessions: all that this node sees but for
+// those that join, and for former runs of replicas that run again.
+func (n *Node) holders() ([]cluster.Member, error) {
+	r := n.routes.Load()
+	if r.closed {
+		return nil, sessionproc.ErrClosed
+	}
+	var all []cluster.Member
+	for _, m := range r.view.Members {
+		newest, _ := r.view.Find(m.Slot)
+		former := newest.Boot > m.Boot && newest.Addr == m.Addr
+		if m.State != cluster.Joining && !former {
+			all = append(all, m)
+		}
+	}
+	return all, nil
+}
+
+// withQueryTimeout is ctx, or CallTimeout from now if it has no deadline.
+func (n *Node) withQueryTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, n.cfg.CallTimeout)
+}
+
+// together calls f for 0 to count-1, at most limit at a time.
+func together(count, limit int, f func(i int)) {
+	var all sync.WaitGroup
+	places := make(chan struct{}, limit)
+	for i := range count {
+		places <- struct{}{}
+		all.Go(func() {
+			defer func() { <-places }()
+			f(i)
+		})
+	}
+	all.Wait()
+}
