@@ -16,6 +16,7 @@ func allKinds() []sessionproc.AnyKind {
 		newCounters(), newProbes(), newPings(), newPongs(), newFragile(), newLastWords(), newBags(), newClocks(),
 		narrow.new(sessionproc.KindConfig{Mailbox: 4}), thin.new(sessionproc.KindConfig{MailboxBytes: 16 << 10}),
 		newPairs(), newIdlers(), newVolunteers(), newHoards(), newMayflies(), newAlarms(), newPhoenixes(), newHasties(),
+		newBadges(), newLoungers(), snug.new(sessionproc.KindConfig{Mailbox: 2}),
 	}
 }
 
@@ -128,7 +129,10 @@ func (p *probe) sleep(_ context.Context, n nap) (string, error) {
 }
 
 // hold returns when the test says so, and pays no heed to its ctx.
-func (p *probe) hold(context.Context, sessionproc.None) (sessionproc.None, error) {
+func (p *probe) hold(ctx context.Context, _ sessionproc.None) (sessionproc.None, error) {
+	if err := sessionproc.FromContext(ctx).SetLabel("held", "yes"); err != nil {
+		return sessionproc.None{}, err
+	}
 	events.tell(p.Start.StartID, "held")
 	<-events.gate(p.Start.StartID)
 	return sessionproc.None{}, nil

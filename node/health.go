@@ -51,9 +51,6 @@ func (n *Node) Health() Health {
 	return h
 }
 
-// Supervision returns what went wrong in the code of this node's kinds since Start.
-func (n *Node) Supervision() sessionproc.Supervision { return n.table.Supervision() }
-
 // waitingFor returns who has not answered to claims of partitions.
 func (d *driver) waitingFor() (all []WaitingFor) {
 	count := map[string]int{}

@@ -28,6 +28,8 @@ type NodeStats struct {
 	Starts    int64                        // sessions started here
 	Ends      map[sessionproc.Reason]int64 // sessions that ended here, by reason: 64 different ones, then sessionproc.OtherReason
 	Crashes   int64                        // panics of handlers, start functions and Terminate methods
+	Restarts  int64                        // of sessions that had crashed (KindConfig.Restart)
+	Slow      int64                        // handlers that took longer than KindConfig.SlowHandler
 	Forwarded int64                        // requests sent to other nodes for their sessions, each try
 	Moved     int64                        // sessions that went to other nodes
 	Taken     int64                        // sessions that came from other nodes
@@ -90,6 +92,8 @@ func (t *NodeStats) add(n *NodeStats) {
 		t.Ends[reason] += count
 	}
 	t.Crashes += n.Crashes
+	t.Restarts += n.Restarts
+	t.Slow += n.Slow
 	t.Forwarded += n.Forwarded
 	t.Moved += n.Moved
 	t.Taken += n.Taken
@@ -111,7 +115,7 @@ func (t *NodeStats) add(n *NodeStats) {
 func (n *Node) stats(ctx context.Context) NodeStats {
 	t := n.table.Stats(ctx)
 	s := NodeStats{Name: n.self.Name(), Sessions: t.Sessions, Kinds: t.Kinds, Mailbox: MailboxStats{t.Waiting, t.Queues, t.Deepest, t.Oldest},
-		Starts: t.Starts, Ends: t.Ends, Crashes: t.Crashes, Merged: t.Merged, Conflicts: t.Conflicts, Forwarded: n.forwarded.sum()}
+		Starts: t.Starts, Ends: t.Ends, Crashes: t.Crashes, Restarts: t.Restarts, Slow: t.Slow, Merged: t.Merged, Conflicts: t.Conflicts, Forwarded: n.forwarded.sum()}
 	for _, h := range t.Hottest {
 		s.Hottest = append(s.Hottest, HotSession{h.ID, h.Kind, s.Name, h.PerSecond})
 	}

@@ -11,9 +11,8 @@ import (
 
 // counts is what has happened in a table since it was made.
 type counts struct {
-	starts  atomic.Int64
-	crashes atomic.Int64
-	ends    [16]struct { // by partition, as they come from all cores
+	starts atomic.Int64
+	ends   [16]struct { // by partition, as they come from all cores
 		mu sync.Mutex
 		m  map[Reason]int64 // guarded by mu
 	}
@@ -67,7 +66,7 @@ type Stats struct {
 	Oldest   time.Duration  // the longest wait of a message that waits now
 	Starts   int64          // start functions that returned a state
 	Ends     map[Reason]int64
-	Crashes  int64 // panics of handlers, start functions and Terminate methods
+	Supervision
 	Copies
 	Hottest []Hot // the busiest sessions, the busiest first
 }
@@ -93,7 +92,7 @@ const (
 // them; if there is none, or ctx ends, it does not wait.
 func (t *Table) Stats(ctx context.Context) Stats {
 	s := Stats{Sessions: t.Len(), Kinds: t.Kinds(), Starts: t.counts.starts.Load(), Ends: t.counts.allEnds(),
-		Crashes: t.supervision.crashes.Load(), Copies: t.Copies()}
+		Supervision: t.Supervision(), Copies: t.Copies()}
 	var busy []sample
 	begun := time.Now()
 	for p := range t.all() {

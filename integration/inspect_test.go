@@ -1,0 +1,542 @@
+package integration_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// list returns what n lists, by ID. Nothing may be listed twice.
+func list(t *testing.T, n *node.Node, o node.ListOptions) map[string]node.SessionInfo {
+	t.Helper()
+	all := map[string]node.SessionInfo{}
+	for s, err := range n.List(t.Context(), o) {
+		require.NoError(t, err)
+		require.NotContains(t, all, s.ID)
+		all[s.ID] = s
+	}
+	return all
+}
+
+// startBadges starts badges of a user on the owner, which end with the test.
+func (p place) startBadges(t *testing.T, count int, user string) (ids []string) {
+	t.Helper()
+	for range count {
+		id := p.id(t)
+		require.NoError(t, badges.Start(t.Context(), p.from, id, user))
+		ids = append(ids, id)
+	}
+	t.Cleanup(func() { p.from.TerminateMany(context.Background(), ids) })
+	return ids
+}
+
+func TestAcceptance33_ListFindsSessionsWhereverTheyAre(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		require.Empty(t, list(t, p.from.Node, node.ListOptions{Kind: badges.Name()}))
+		begin := time.Now()
+		ids := p.startBadges(t, 2, "ann")
+		id := p.startCounter(t, 1)
+		p.move(t)
+		got := list(t, p.from.Node, node.ListOptions{Kind: badges.Name()})
+		require.Len(t, got, 2)
+		for _, id := range ids {
+			s := got[id]
+			require.Equal(t, badges.Name(), s.Kind)
+			require.Equal(t, p.owner().Name(), s.Node)
+			require.Equal(t, map[string]string{"user": "ann"}, s.Labels)
+			require.NotZero(t, s.Incarnation)
+			require.WithinRange(t, s.Started, begin.Add(-time.Second), time.Now())
+			require.WithinRange(t, s.LastUsed, s.Started.Add(-time.Second), time.Now())
+		}
+		require.Contains(t, list(t, p.from.Node, node.ListOptions{}), id)
+		require.Len(t, list(t, p.from.Node, node.ListOptions{Prefix: ids[0][:16]}), 1)
+		require.Len(t, list(t, p.from.Node, node.ListOptions{Kind: badges.Name(), Node: p.owner().Slot()}), 2)
+		require.Empty(t, list(t, p.from.Node, node.ListOptions{Kind: badges.Name(), Node: "c"}))
+		require.Len(t, list(t, p.from.Node, node.ListOptions{LabelKey: "user", LabelValue: "ann"}), 2)
+		require.Empty(t, list(t, p.from.Node, node.ListOptions{LabelKey: "user", LabelValue: "bob"}))
+		require.NoError(t, p.from.Terminate(t.Context(), ids[0]))
+		require.NotContains(t, list(t, p.from.Node, node.ListOptions{}), ids[0])
+		for _, err := range p.from.List(t.Context(), node.ListOptions{Node: "nobody"}) {
+			require.ErrorIs(t, err, sessionproc.ErrUnavailable)
+		}
+	})
+}
+
+func TestAcceptance33_ListCoversAllNodes(t *testing.T) {
+	members := shared.get(t)
+	at := map[string]string{}
+	for _, m := range members {
+		id := idOn(t, members[0], m.Slot())
+		require.NoError(t, badges.Start(t.Context(), members[0], id, ""))
+		at[id] = m.Name()
+		defer func() { require.NoError(t, m.Terminate(t.Context(), id)) }()
+	}
+	for _, m := range members {
+		got := list(t, m.Node, node.ListOptions{Kind: badges.Name()})
+		require.Len(t, got, len(at))
+		for id, name := range at {
+			require.Equal(t, name, got[id].Node)
+		}
+	}
+	for range members[0].List(t.Context(), node.ListOptions{Kind: badges.Name()}) {
+		break // nothing is left behind
+	}
+}
+
+// While sessions move each is listed once at most, and those that stay always.
+func TestAcceptance33_ListWhileSessionsMove(t *testing.T) {
+	p := moving.get(t)
+	ids := p.startBadges(t, 300, "")
+	moved := p.beginMove(t)
+	for range 20 {
+		got := list(t, p.from.Node, node.ListOptions{Kind: badges.Name()})
+		require.LessOrEqual(t, len(got), len(ids))
+	}
+	moved()
+	require.Len(t, list(t, p.from.Node, node.ListOptions{Kind: badges.Name()}), len(ids))
+}
+
+func TestAcceptance34_CountsOutliveTheGoroutineThatStarted(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		before, err := p.from.Stats(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, before.Total.Kinds[badges.Name()])
+		require.Len(t, before.Nodes, len(p.all()))
+		var ids []string
+		for range 5 {
+			ids = append(ids, p.id(t))
+		}
+		started := make(chan struct{})
+		go func() {
+			defer close(started)
+			for _, id := range ids {
+				assert.NoError(t, badges.Start(t.Context(), p.from, id, ""))
+			}
+		}()
+		<-started
+		check := func(count int) node.Stats {
+			t.Helper()
+			s, err := p.from.Stats(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, count, s.Total.Kinds[badges.Name()])
+			for _, n := range s.Nodes {
+				if n.Name == p.owner().Name() {
+					require.Equal(t, count, n.Kinds[badges.Name()])
+				} else {
+					require.Zero(t, n.Kinds[badges.Name()])
+				}
+			}
+			return s
+		}
+		after := check(5)
+		require.GreaterOrEqual(t, after.Total.Starts, before.Total.Starts+5)
+		p.move(t)
+		check(5)
+		require.Empty(t, p.from.TerminateMany(t.Context(), ids))
+		after = check(0)
+		require.GreaterOrEqual(t, after.Total.Ends[sessionproc.Terminated], before.Total.Ends[sessionproc.Terminated]+5)
+		if p.moving != nil {
+			require.NotZero(t, after.Total.Moved+after.Total.Taken)
+		} else if p.remote() {
+			require.Greater(t, after.Total.Forwarded, before.Total.Forwarded)
+		}
+	})
+}
+
+func TestAcceptance34_StatsShowWhatWaitsAndWhoIsBusy(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		id := p.startProbe(t)
+		t.Cleanup(func() { events.open(id) })
+		p.move(t)
+		held := make(chan error, 1)
+		go func() {
+			_, err := hold.Call(t.Context(), p.from, id, sessionproc.None{})
+			held <- err
+		}()
+		events.await(t, id, "held")
+		for i := range 3 {
+			require.NoError(t, note.Cast(t.Context(), p.from, id, i))
+		}
+		var s node.Stats
+		require.Eventually(t, func() bool {
+			var err error
+			s, err = p.from.Stats(t.Context())
+			return assert.NoError(t, err) && s.Total.Mailbox.Oldest >= 40*time.Millisecond
+		}, 10*time.Second, 10*time.Millisecond)
+		require.GreaterOrEqual(t, s.Total.Mailbox.Waiting, 3)
+		require.GreaterOrEqual(t, s.Total.Mailbox.Deepest, 3)
+		require.GreaterOrEqual(t, s.Total.Mailbox.Sessions, 1)
+		events.open(id)
+		require.NoError(t, <-held)
+
+		var stop atomic.Bool
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			for !stop.Load() {
+				_, err := mark.Call(t.Context(), p.from, id, 1)
+				assert.NoError(t, err)
+			}
+		})
+		defer callers.Wait()
+		defer stop.Store(true)
+		require.Eventually(t, func() bool {
+			s, err := p.from.Stats(t.Context())
+			return err == nil && len(s.Total.Hottest) > 0 && s.Total.Hottest[0].ID == id &&
+				s.Total.Hottest[0].Node == p.owner().Name() && s.Total.Hottest[0].PerSecond > 0
+		}, 20*time.Second, time.Millisecond)
+	})
+}
+
+func TestAcceptance34_StatsCountCrashes(t *testing.T) {
+	eachStillPlace(t, func(t *testing.T, p place) {
+		before, err := p.from.Stats(t.Context())
+		require.NoError(t, err)
+		_, err = crash.Call(t.Context(), p.from, p.startProbe(t), "boom")
+		require.ErrorIs(t, err, sessionproc.ErrCrashed)
+		after, err := p.from.Stats(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, before.Total.Crashes+1, after.Total.Crashes)
+		require.Equal(t, before.Total.Ends[sessionproc.Crashed]+1, after.Total.Ends[sessionproc.Crashed])
+	})
+}
+
+func TestInspectTellsWhatASessionDoes(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		id := p.startProbe(t)
+		t.Cleanup(func() { events.open(id) })
+		life := func() sessionproc.Incarnation {
+			i, err := p.from.Inspect(t.Context(), id)
+			require.NoError(t, err)
+			return i.Incarnation
+		}()
+		p.move(t)
+		held := make(chan error, 1)
+		go func() {
+			_, err := hold.Call(t.Context(), p.from, id, sessionproc.None{})
+			held <- err
+		}()
+		events.await(t, id, "held")
+		require.NoError(t, note.Cast(t.Context(), p.from, id, 1))
+		for _, n := range p.all() {
+			var i node.Inspection
+			require.Eventually(t, func() bool {
+				var err error
+				i, err = n.Inspect(t.Context(), id)
+				return assert.NoError(t, err) && i.Oldest >= 40*time.Millisecond && time.Since(i.Since) >= 40*time.Millisecond
+			}, 10*time.Second, 10*time.Millisecond)
+			require.Equal(t, id, i.ID)
+			require.Equal(t, probes.Name(), i.Kind)
+			require.Equal(t, p.owner().Name(), i.Node)
+			require.Equal(t, p.owner().Name(), i.Owner)
+			require.Equal(t, sessionproc.PhaseLive, i.Phase)
+			require.Equal(t, node.Settled, i.Holding)
+			require.Equal(t, life, i.Incarnation)
+			require.Equal(t, 1, i.Waiting)
+			require.Positive(t, i.Bytes)
+			require.True(t, i.Running)
+			require.Equal(t, hold.Name(), i.Method)
+			require.Empty(t, i.Timers)
+		}
+		events.open(id)
+		require.NoError(t, <-held)
+		require.NoError(t, p.from.Terminate(t.Context(), id))
+		_, err := p.from.Inspect(t.Context(), id)
+		require.ErrorIs(t, err, sessionproc.ErrNotFound)
+		_, err = p.from.Inspect(t.Context(), "a b")
+		require.ErrorIs(t, err, sessionproc.ErrInvalidID)
+	})
+}
+
+func TestInspectTellsTimersAndLabels(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		id := p.startBadges(t, 1, "ann")[0]
+		_, err := remind.Call(t.Context(), p.from, id, time.Hour)
+		require.NoError(t, err)
+		p.move(t)
+		i, err := p.from.Inspect(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"user": "ann"}, i.Labels)
+		require.Len(t, i.Timers, 1)
+		require.Equal(t, ping.Name(), i.Timers[0].Notice)
+		require.Equal(t, time.Hour, i.Timers[0].Every)
+		require.WithinDuration(t, time.Now().Add(time.Hour), i.Timers[0].Due, time.Minute)
+	})
+}
+
+func TestInspectFindsASessionOnItsWay(t *testing.T) {
+	whileMoving(t, func(t *testing.T, p place, id string) {
+		require.Eventually(t, func() bool {
+			i, err := p.from.Inspect(t.Context(), id)
+			return assert.NoError(t, err) && i.Phase == sessionproc.PhaseMoving && i.Owner != i.Node && i.Method == hold.Name()
+		}, 10*time.Second, 10*time.Millisecond)
+	})
+}
+
+func TestManyStartAndEndWithAResultEach(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		args := map[string]string{}
+		for range 300 {
+			args[p.id(t)] = "ann"
+		}
+		there := p.id(t)
+		require.NoError(t, badges.Start(t.Context(), p.from, there, "bob"))
+		args[there] = "ann"
+		args["a b"] = ""
+		long := p.id(t)
+		args[long] = string(make([]byte, sessionproc.MaxLabelValue+1))
+		p.move(t)
+		failed := badges.StartMany(t.Context(), p.from, args)
+		require.Len(t, failed, 3)
+		require.ErrorIs(t, failed[there], sessionproc.ErrAlreadyStarted)
+		require.ErrorIs(t, failed["a b"], sessionproc.ErrInvalidID)
+		require.ErrorContains(t, failed[long], "label")
+		require.Len(t, list(t, p.from.Node, node.ListOptions{LabelKey: "user", LabelValue: "ann"}), 300)
+
+		delete(args, "a b")
+		ids := []string{there, there}
+		for id := range args {
+			ids = append(ids, id)
+		}
+		failed = p.from.TerminateMany(t.Context(), ids)
+		require.Len(t, failed, 1)
+		require.ErrorIs(t, failed[long], sessionproc.ErrNotFound)
+		require.Empty(t, list(t, p.from.Node, node.ListOptions{Kind: badges.Name()}))
+
+		untyped := p.id(t)
+		failed = p.from.StartMany(t.Context(), map[string]sessionproc.StartOptions{untyped: {Kind: badges.Name(), Arg: "cyd"}, long: {Kind: "none"}})
+		require.Len(t, failed, 1)
+		require.ErrorIs(t, failed[long], sessionproc.ErrUnknownKind)
+		require.NoError(t, p.from.Terminate(t.Context(), untyped))
+	})
+}
+
+// Many go where they belong while that changes.
+func TestManyStartAndEndWhileSessionsMove(t *testing.T) {
+	p := moving.get(t)
+	moved := p.beginMove(t)
+	var ids []string
+	for range 10 {
+		args := map[string]string{}
+		for range 50 {
+			id := sessionproc.NewID() // on any node
+			args[id] = ""
+			ids = append(ids, id)
+		}
+		require.Empty(t, badges.StartMany(t.Context(), p.from, args))
+	}
+	require.Empty(t, p.from.TerminateMany(t.Context(), ids))
+	moved()
+	require.Empty(t, list(t, p.from.Node, node.ListOptions{Kind: badges.Name()}))
+}
+
+func TestAcceptance28_BroadcastIsNoUse(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		id := p.id(t)
+		require.NoError(t, loungers.Start(t.Context(), p.from, id, sessionproc.None{}))
+		end := p.beginMove(t)
+		require.Eventually(t, func() bool {
+			_, err := nudge.Broadcast(t.Context(), p.from, sessionproc.None{})
+			assert.NoError(t, err)
+			started, err := p.from.Started(t.Context(), id)
+			return assert.NoError(t, err) && !started
+		}, 20*time.Second, idleTimeout/10, "it has to expire")
+		end()
+	})
+}
+
+func TestBroadcastReachesEachSessionOfAKindOnce(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		ids := p.startBadges(t, 50, "")
+		other := p.startCounter(t, 0)
+		end := p.beginMove(t)
+		delivered := 0
+		for range 20 {
+			r, err := ping.Broadcast(t.Context(), p.from, sessionproc.None{})
+			require.NoError(t, err)
+			require.Zero(t, r.Full)
+			if p.moving == nil {
+				require.Equal(t, len(ids), r.Delivered)
+			}
+			delivered += r.Delivered
+		}
+		end()
+		r, err := ping.Broadcast(t.Context(), p.from, sessionproc.None{})
+		require.NoError(t, err)
+		require.Equal(t, len(ids), r.Delivered)
+		delivered += r.Delivered
+		got := 0
+		for _, id := range ids {
+			n, err := pings.Call(t.Context(), p.from, id, sessionproc.None{})
+			require.NoError(t, err)
+			got += n
+		}
+		require.Equal(t, delivered, got)
+		requireCount(t, p, other, 0)
+	})
+}
+
+func TestBroadcastFollowsASessionThatIsSealed(t *testing.T) {
+	whileMoving(t, func(t *testing.T, p place, id string) {
+		require.Eventually(t, func() bool {
+			i, err := p.from.Inspect(t.Context(), id)
+			return assert.NoError(t, err) && i.Phase == sessionproc.PhaseMoving
+		}, 10*time.Second, 10*time.Millisecond)
+		reach := make(chan sessionproc.Reach, 1)
+		go func() {
+			r, err := note.Broadcast(t.Context(), p.from, 7)
+			assert.NoError(t, err)
+			reach <- r
+		}()
+		time.Sleep(50 * time.Millisecond)
+		events.open(id)
+		require.Positive(t, (<-reach).Delivered) // other tests may have left probes
+		got, err := marks.Call(t.Context(), p.from, id, sessionproc.None{})
+		require.NoError(t, err)
+		require.Equal(t, []int{7}, got)
+	})
+}
+
+func TestBroadcastCountsFullMailboxes(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		id := p.id(t)
+		require.NoError(t, snug.kind.Start(t.Context(), p.from, id, sessionproc.None{}))
+		p.move(t)
+		blocked := make(chan error, 1)
+		go func() {
+			_, err := snug.block.Call(t.Context(), p.from, id, sessionproc.None{})
+			blocked <- err
+		}()
+		events.await(t, id, "blocked")
+		for _, want := range []sessionproc.Reach{{Delivered: 1}, {Delivered: 1}, {Full: 1}} {
+			r, err := snug.put.Broadcast(t.Context(), p.from, []byte("x"))
+			require.NoError(t, err)
+			require.Equal(t, want, r)
+		}
+		events.open(id)
+		require.NoError(t, <-blocked)
+		n, err := snug.count.Call(t.Context(), p.from, id, sessionproc.None{})
+		require.NoError(t, err)
+		require.Equal(t, 2, n)
+		require.NoError(t, p.from.Terminate(t.Context(), id))
+	})
+}
+
+// The users of these tests are no other test's: each is remembered for a minute.
+
+func TestAcceptance39_LogOutEverywhere(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		ann, bob := p.startBadges(t, 5, "fay"), p.startBadges(t, 2, "bob")
+		p.move(t)
+		n, err := p.from.TerminateLabelled(t.Context(), "user", "fay")
+		require.NoError(t, err)
+		require.Equal(t, len(ann), n)
+		for _, id := range slices.Concat(ann, bob) {
+			started, err := p.from.Started(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, slices.Contains(bob, id), started)
+		}
+		again := p.startBadges(t, 1, "fay")[0]
+		n, err = p.from.TerminateLabelled(t.Context(), "user", "nobody")
+		require.NoError(t, err)
+		require.Zero(t, n)
+		started, err := p.from.Started(t.Context(), again)
+		require.NoError(t, err)
+		require.True(t, started, "who logs in later stays")
+		_, err = p.from.TerminateLabelled(t.Context(), "user", "")
+		require.ErrorIs(t, err, sessionproc.ErrBadRequest)
+	})
+}
+
+func TestAcceptance39_LogOutEverywhereOnAllNodes(t *testing.T) {
+	members := shared.get(t)
+	args := map[string]string{}
+	for range 100 {
+		args[sessionproc.NewID()] = "cyd"
+	}
+	require.Empty(t, badges.StartMany(t.Context(), members[0], args))
+	for _, m := range members {
+		require.NotEmpty(t, list(t, members[0].Node, node.ListOptions{Kind: badges.Name(), Node: m.Slot()}))
+	}
+	n, err := members[1].TerminateLabelled(t.Context(), "user", "cyd")
+	require.NoError(t, err)
+	require.Equal(t, len(args), n)
+	require.Empty(t, list(t, members[2].Node, node.ListOptions{Kind: badges.Name()}))
+}
+
+func TestAcceptance39_LogOutReachesSessionsInFlight(t *testing.T) {
+	p := moving.get(t)
+	for range 2 { // to d and back
+		ids := p.startBadges(t, 300, "dee")
+		moved := p.beginMove(t)
+		time.Sleep(20 * time.Millisecond)
+		_, err := p.from.TerminateLabelled(t.Context(), "user", "dee")
+		require.NoError(t, err)
+		moved()
+		require.Eventually(t, func() bool { return len(list(t, p.from.Node, node.ListOptions{Kind: badges.Name()})) == 0 }, 10*time.Second, 10*time.Millisecond)
+		for _, id := range ids {
+			started, err := p.from.Started(t.Context(), id)
+			require.NoError(t, err)
+			require.False(t, started)
+		}
+	}
+}
+
+// A session whose handler runs while it is to move waits for that, sealed.
+func TestAcceptance39_LogOutReachesASessionThatIsSealed(t *testing.T) {
+	whileMoving(t, func(t *testing.T, p place, id string) {
+		done := make(chan error, 1)
+		n, err := p.from.TerminateLabelled(t.Context(), "number", "7")
+		require.NoError(t, err)
+		require.Zero(t, n)
+		go func() {
+			n, err := p.from.TerminateLabelled(t.Context(), "held", "yes")
+			if err == nil {
+				assert.Equal(t, 1, n)
+			}
+			done <- err
+		}()
+		time.Sleep(50 * time.Millisecond)
+		events.open(id)
+		require.NoError(t, <-done)
+		started, err := p.from.Started(t.Context(), id)
+		require.NoError(t, err)
+		require.False(t, started)
+	})
+}
+
+func TestLabelsTravelAndAreBounded(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		id := p.startBadges(t, 1, "eve")[0]
+		set := func(key, value string) string {
+			t.Helper()
+			text, err := relabel.Call(t.Context(), p.from, id, [2]string{key, value})
+			require.NoError(t, err)
+			return text
+		}
+		require.Empty(t, set("tenant", "t1"))
+		p.move(t)
+		want := map[string]string{"user": "eve", "tenant": "t1"}
+		got, err := labelsOf.Call(t.Context(), p.from, id, sessionproc.None{})
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
+			require.Empty(t, set(key, "1"))
+		}
+		require.Contains(t, set("g", "1"), "at most 8")
+		require.Empty(t, set("a", "2"), "it has that one")
+		require.Empty(t, set("b", ""))
+		require.Empty(t, set("g", "1"))
+		require.NotEmpty(t, set("", "1"))
+		require.NotEmpty(t, set(string(make([]byte, sessionproc.MaxLabelKey+1)), "1"))
+		require.NotEmpty(t, set("g", string(make([]byte, sessionproc.MaxLabelValue+1))))
+	})
+}
