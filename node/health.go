@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 // Health is what keeps a node from its work, as it knows it. A node that is well
