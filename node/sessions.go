@@ -52,3 +52,7 @@ func (n *Node) Call(ctx context.Context, id, method string, request, reply any) 
 func (n *Node) Cast(ctx context.Context, id, method string, request any) error {
 	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpCast, "", method, request, nil))
 }
+
+// Feeds returns what the subscribers of this node share. It implements
+// sessionproc.Subscriber; use the Subscribe of events instead.
+func (n *Node) Feeds() *sessionproc.Feeds { return n.table.Feeds() }

@@ -10,7 +10,7 @@ import (
 // ContractPart is one of the types by which a kind meets other releases of
 // itself: what travels between nodes. It serves package nodetest.
 type ContractPart struct {
-	Name   string // "state", "argument", "add.request", "add.reply", "clear.message"
+	Name   string // "state", "argument", "add.request", "add.reply", "clear.message", "changed.event"
 	Type   reflect.Type
 	Schema int // KindConfig.Schema, of the state only
 }
@@ -22,7 +22,9 @@ func Contract(k AnyKind) ([]ContractPart, error) {
 	core := k.core()
 	parts := []ContractPart{{Name: "argument", Type: core.argument}}
 	for name, b := range core.byName {
-		if b.op == OpCast {
+		if b.op == OpSubscribe {
+			parts = append(parts, ContractPart{Name: name + ".event", Type: b.types[0]})
+		} else if b.op == OpCast {
 			parts = append(parts, ContractPart{Name: name + ".message", Type: b.types[0]})
 		} else {
 			parts = append(parts, ContractPart{Name: name + ".request", Type: b.types[0]},

@@ -45,13 +45,29 @@
 // as maps by field name, so that fields can be added and taken away between
 // releases.
 //
+// # Events
+//
+// A session publishes values, and whoever is interested subscribes, from any node:
+//
+//	var Changed = sessionproc.EventOf[View](Carts, "changed")
+//
+//	sessionproc.HandleEvent(k, Changed, (*Cart).view)        // the present value
+//	err := Changed.Publish(ctx, c.view())                    // in a handler
+//	sub, err := Changed.Subscribe(ctx, n, id, sessionproc.SubscribeOptions{})
+//	for u, err := range sub.All(ctx) { ... }
+//
+// A subscriber gets the present value and then every later one in order, wherever
+// the session moves, until an *Ended says why it has ended. One that is too slow
+// finds a gap, which is marked, and harms nobody. A session hears of the end of
+// another one with Watch.
+//
 // # States move
 //
 // When nodes come and go, sessions move between them, and callers do not notice:
 // calls wait or are sent on, the order is kept. With a session travel its ID,
 // kind, incarnation and state, the casts that wait in its mailbox, its timers
-// with the time that they have left, and the time since it was used last. Calls
-// that wait do not: their callers' nodes send them to where the session is now.
+// with the time that they have left, the time since it was used last, the newest
+// values that it has published, and what it watches. Calls that wait do not: their callers' nodes send them to where the session is now.
 //
 // So a state is plain data, at most MaxState bytes of it (64 MiB) when it is
 // encoded. It travels as msgpack, a struct as a map by field name. What that

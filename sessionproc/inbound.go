@@ -27,6 +27,7 @@ type Inbound struct {
 
 	bound *binding
 	shown atomic.Pointer[binding] // bound, for who looks at the session that handles it
+	ask   poll                    // of an OpSubscribe
 	err   error
 	reply []byte
 	raw   bool
@@ -78,6 +79,8 @@ func (t *Table) Serve(part int, in *Inbound) {
 		} else {
 			in.Answer.Reply(nil, true)
 		}
+	case OpSubscribe:
+		t.servePoll(part, in)
 	default:
 		in.Answer.Fail(ErrUnsupported, false, false)
 	}
@@ -168,7 +171,7 @@ func (in *Inbound) newCtx(p *process) *handlerCtx {
 
 // run implements op.
 func (in *Inbound) run(p *process) {
-	starting := in.Op != OpCall
+	starting := in.Op == OpStart || in.Op == OpEnsure
 	if late := !in.Deadline.IsZero() && !time.Now().Before(in.Deadline); late {
 		in.endWith(outcome{err: context.DeadlineExceeded})
 	}
@@ -183,6 +186,8 @@ func (in *Inbound) run(p *process) {
 		}
 		state, err := p.kind.maker.startEncoded(in.ctx, in.Payload, in.Raw, false)
 		p.started(&in.waiting, state, err, &in.err, in.give)
+	case in.Op == OpSubscribe:
+		in.present(p)
 	default:
 		in.serve(p)
 	}

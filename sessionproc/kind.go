@@ -202,12 +202,13 @@ type maker interface {
 	tokens() []string
 }
 
-// binding is the handler of one token.
+// binding is the handler of one token. Of an event, serve makes the present value.
 type binding struct {
 	name  string
 	op    Op
 	cfg   MethodConfig
-	typed any // func(any, context.Context, Req) (Rep, error), or without Rep
+	event EventConfig // of an event
+	typed any         // func(any, context.Context, Req) (Rep, error), or without Rep
 	// serve decodes the request, runs the handler and appends its encoded
 	// reply to dst.
 	serve func(state any, ctx context.Context, payload []byte, raw bool, dst []byte) (reply []byte, rawReply bool, err error)

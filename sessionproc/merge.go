@@ -29,7 +29,7 @@ func (t *Table) Copies() Copies { return Copies{t.merged.Load(), t.conflicts.Loa
 //   - Else one of them ends with reason Conflict: the one of the lower incarnation
 //     number, of the earlier use, of the lower boot.
 //
-// The timers are those of the copy that goes on.
+// The timers, the watches and the published values are those of the copy that goes on.
 func (t *Table) Meet(r *Restored) (met bool) {
 	p := t.find(int(r.p.part), r.p.id)
 	if p == nil {
@@ -83,6 +83,7 @@ const (
 func (p *process) meetOne(o *process) {
 	p.mu.Lock()
 	mine, theirs := p.versionLocked(), o.versionLocked()
+	myLife, theirLife := p.incarnationLocked(), o.incarnationLocked()
 	p.mu.Unlock()
 	switch {
 	case mine.Covers(theirs):
@@ -92,7 +93,7 @@ func (p *process) meetOne(o *process) {
 		return
 	}
 	what, err := p.compare(o)
-	loser := o.state
+	loser, lost := o.state, theirLife
 	switch {
 	case err == nil && what == copyMerged:
 		p.table.merged.Add(1)
@@ -100,7 +101,10 @@ func (p *process) meetOne(o *process) {
 	default:
 		p.table.conflicts.Add(1)
 		if what == copyThereWins {
-			loser = p.state
+			loser, lost = p.state, myLife
+		}
+		if myLife != theirLife {
+			p.table.ends.add(&ending{id: p.id, incarnation: lost, reason: Conflict, at: p.table.clock.now.Load()})
 		}
 	}
 	p.logger().Warn("two copies of a session have met, both had changed", "merged", err == nil, "err", err)
@@ -188,10 +192,19 @@ func (p *process) equalStates(a, b []byte) bool {
 func (p *process) become(o *process, seen Version) {
 	p.state = o.state
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	polls := p.takePollsLocked()
+	defer func() {
+		p.mu.Unlock()
+		dropPolls(polls, errMet)
+	}()
 	for tm := range p.ext.timers {
 		tm.stop()
 	}
+	for w := range p.ext.watches {
+		w.stop()
+	}
+	p.becomeOutletLocked(o.ext.outlet)
+	p.ext.watches = o.ext.watches
 	p.born, p.changes = o.born, o.changes
 	p.ext.boot, p.ext.unknown, p.ext.timers = o.incarnationLocked().Boot, o.ext.unknown, o.ext.timers
 	p.ext.past = seen
@@ -210,16 +223,23 @@ func (p *process) become(o *process, seen Version) {
 	p.appendAllLocked(waiting)
 	if p.phase == phaseLive {
 		p.armAllLocked()
+		p.watchAllLocked()
 	}
 }
 
 // keep goes on with the copy that is here, and what waited for the other one.
 func (p *process) keep(o *process, seen Version, changed bool) {
+	var polls []*Inbound
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer func() {
+		p.mu.Unlock()
+		dropPolls(polls, errMet)
+	}()
 	p.ext.past = seen
 	if changed {
 		p.changes++
+		p.skipLocked()
+		polls = p.takePollsLocked()
 	}
 	p.joinLabelsLocked(o.ext.labels)
 	p.last.Store(max(p.last.Load(), o.last.Load()))

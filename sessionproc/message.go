@@ -18,6 +18,7 @@ const (
 	OpStarted   Op = 5
 	OpTerminate Op = 6
 	OpTouch     Op = 7
+	OpSubscribe Op = 10
 )
 
 // String returns the operation's name.
@@ -37,6 +38,8 @@ func (o Op) String() string {
 		return "terminate"
 	case OpTouch:
 		return "touch"
+	case OpSubscribe:
+		return "subscribe"
 	}
 	return "unknown operation"
 }

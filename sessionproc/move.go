@@ -10,6 +10,7 @@ type sealing struct {
 	moved error // what messages get
 	done  func(snapshot []byte, err error)
 	sent  bool // only the target decides now
+	saved bool // the snapshot has been made
 }
 
 // Movable returns the IDs of a partition's sessions that can be sealed, those
@@ -66,6 +67,10 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 	for tm := range x.timers {
 		tm.stop()
 	}
+	for w := range x.watches {
+		w.stop()
+	}
+	polls := p.takePollsLocked()
 	var calls, last *envelope
 	for e := p.takeQueueLocked(); e != nil; {
 		next := e.next
@@ -84,6 +89,7 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 	p.running = true
 	p.mu.Unlock()
 	p.drop(calls, handling{}, outcome{err: moved})
+	dropPolls(polls, moved)
 	if idle {
 		t.workers.run(p)
 	}
@@ -134,6 +140,7 @@ func (t *Table) Resume(part int, id string) {
 	p.phase, p.ext.sealing = phaseLive, nil
 	p.armAllLocked()
 	p.recallLocked()
+	p.watchAllLocked()
 	start := !p.running && (p.head != nil || p.ext.reason != "")
 	if start {
 		p.running = true

@@ -81,7 +81,10 @@ type extra struct {
 	restart  *restart   // set once; nil: its kind does not restart
 	messages *bucket    // set once; nil: no limit
 	labels   map[string]string
-	came     int64 // when it came from another node, since epoch; 0: it was started here
+	came     int64   // when it came from another node, since epoch; 0: it was started here
+	outlet   *outlet // what it has published, and who asks for it
+	ending   *ending // what is told of its end; nothing is published any more
+	watches  map[*watch]struct{}
 }
 
 func (p *process) extra() *extra {

@@ -101,6 +101,10 @@ func (p *process) restoreMessages(s *snapshot) error {
 		m.noTouch = c.NoTouch
 		p.appendLocked(&m.envelope)
 	}
+	p.restoreOutlet(s.Subscriptions)
+	if err := p.restoreWatches(s.Watches); err != nil {
+		return err
+	}
 	now := time.Now()
 	for _, tm := range s.Timers {
 		b := p.kind.byName[tm.Method]
@@ -181,6 +185,7 @@ func (r *Restored) Insert() error {
 	}
 	p.armAllLocked()
 	p.recallLocked()
+	p.watchAllLocked()
 	start := p.head != nil || p.ext.others != nil || p.ext.reason != ""
 	p.running = start
 	p.mu.Unlock()

@@ -27,7 +27,7 @@ const (
 //     it: then the reader refuses the session, which stays where it is. So a
 //     release that adds what a session must not lose names it there.
 //   - Names are never used again for anything else. Reserved are
-//     Subscriptions, Watches, Aliases and
+//     Aliases and
 //     Dedup (the window of idempotency keys).
 type snapshot struct {
 	Critical []string `msgpack:",omitempty"`
@@ -47,6 +47,9 @@ type snapshot struct {
 	Restarts []time.Duration   `msgpack:",omitempty"` // how long ago they were
 	Argument *savedArgument    `msgpack:",omitempty"` // for RestartFresh
 	Labels   map[string]string `msgpack:",omitempty"` // Critical: by them a session is ended
+
+	Subscriptions *savedOutlet `msgpack:",omitempty"`
+	Watches       []savedWatch `msgpack:",omitempty"`
 }
 
 type savedCast struct {
@@ -146,6 +149,10 @@ func (p *process) encode() ([]byte, error) {
 	p.saveRestartLocked(&s, now)
 	for _, tm := range p.timersLocked() {
 		s.Timers = append(s.Timers, savedTimer{Name: tm.name, Method: tm.bound.name, Raw: tm.raw, Payload: tm.payload, Left: tm.due.Sub(now), Every: tm.every})
+	}
+	s.Subscriptions, s.Watches = p.savedOutletLocked(), p.savedWatchesLocked()
+	if p.ext.sealing != nil {
+		p.ext.sealing.saved = true
 	}
 	b, err := encode(make([]byte, 0, len(s.State)+1<<10), &s)
 	if err == nil && len(b) > MaxSnapshot {

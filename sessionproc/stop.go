@@ -160,6 +160,7 @@ func (p *process) tell(t terminator, reason Reason) {
 // it. Nothing of it runs any more.
 func (p *process) vanish(o outcome) {
 	t := p.table
+	p.remember(o)
 	if t.cfg.Gate != nil {
 		t.cfg.Gate.Leave(int(p.part), p.id, p.remove)
 	} else {
@@ -180,12 +181,17 @@ func (p *process) remove() {
 func (p *process) gone(o outcome) {
 	t := p.table
 	p.mu.Lock()
+	if p.phase != phaseGone {
+		p.rememberLocked(o)
+	}
 	p.phase = phaseGone
 	x := p.extra()
 	x.gone = o.err
 	queue, cur, act := p.takeQueueLocked(), p.cur, p.act
 	starts, onGone, timers := x.starts, x.onGone, x.timers
 	x.starts, x.onGone, x.timers = nil, nil, nil
+	polls, end, watches := p.takePollsLocked(), x.ending, x.watches
+	x.watches = nil
 	p.mu.Unlock()
 
 	if p.expiry != nil {
@@ -194,8 +200,12 @@ func (p *process) gone(o outcome) {
 	for timer := range timers {
 		timer.stop()
 	}
+	for w := range watches {
+		w.stop()
+	}
 	t.release(p.kind)
 	p.drop(queue, cur, o)
+	tellEnd(polls, end, o)
 	if act != nil {
 		act.end(endedCanceled)
 	}

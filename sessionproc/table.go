@@ -65,6 +65,8 @@ type Table struct {
 	recall            recall
 	none              chan struct{} // cap 1: signalled when the last session has gone
 	closed            atomic.Bool
+	feeds             *Feeds
+	ends              ends
 	quit              chan struct{} // ends the loop
 	done              chan struct{} // the loop has ended
 
@@ -110,6 +112,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	t.feeds = newFeeds(cfg.Cluster, cfg.CallTimeout)
 	t.clock.advance()
 	for _, k := range t.kinds {
 		if t.wheel == nil && k.cfg.mayExpire() {
@@ -147,6 +150,9 @@ func (t *Table) started(part int, id string) (bool, error) {
 	}
 	return p.phase == phaseLive, nil
 }
+
+// Feeds returns what the subscribers of this node share. It serves package node.
+func (t *Table) Feeds() *Feeds { return t.feeds }
 
 // Len returns how many sessions there are, those that start or end included.
 func (t *Table) Len() int { return int(t.count.Load()) }
@@ -252,6 +258,7 @@ func (t *Table) loop() {
 		t.watchMemory()
 		watchdog.step(t)
 		now := t.clock.now.Load()
+		t.ends.expire(now)
 		t.expire(now, time.Duration(now-before))
 	}
 }
@@ -264,6 +271,7 @@ func (t *Table) Close(ctx context.Context) error {
 		<-t.done
 		return nil
 	}
+	t.feeds.close()
 	close(t.quit)
 	<-t.done
 	for i := range t.parts {

@@ -297,7 +297,7 @@ func TestSnapshotOfALaterRelease(t *testing.T) {
 	err = land(b, "a", edited(t, snapshot, map[string]any{"Critical": []string{"Kind", "Dedup"}, "Dedup": []string{"1"}}))
 	require.ErrorIs(t, err, sessionproc.ErrUnsupported)
 	require.ErrorContains(t, err, "Dedup")
-	require.NoError(t, land(b, "a", edited(t, snapshot, map[string]any{"Critical": []string{"Kind", "State"}, "Watches": 3})))
+	require.NoError(t, land(b, "a", edited(t, snapshot, map[string]any{"Critical": []string{"Kind", "State"}, "Dedup": 3})))
 	require.Equal(t, "tea", lookAt(t, b, "a"))
 	require.ErrorIs(t, land(b, "b", edited(t, snapshot, map[string]any{"Kind": "order"})), sessionproc.ErrUnknownKind)
 }

@@ -1,0 +1,142 @@
+package sessionproc
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Lost is the reason of an end that nobody can tell more about: the node of the
+// session has died, or the end is too long ago.
+const Lost Reason = "lost"
+
+// Ended tells the end of a session: to a subscriber as an error (errors.As with
+// an *Ended), to a session that called Watch as a message.
+type Ended struct {
+	ID     string // whole; Error prints only LogID(ID)
+	Reason Reason
+}
+
+// Error names the session by its LogID, and the reason.
+func (e *Ended) Error() string {
+	return fmt.Sprintf("sessionproc: session %s has ended: %s", LogID(e.ID), e.Reason)
+}
+
+// ending is what is remembered of a session that has ended.
+type ending struct {
+	id          string
+	incarnation Incarnation
+	reason      Reason
+	outlet      outlet
+	bytes       int
+	at          int64 // since epoch
+}
+
+// news is what a poll gets that has come too late.
+func (e *ending) news(event string, at Position) []byte {
+	n := e.outlet.newsLocked(e.incarnation, event, at)
+	if last := e.outlet.history(event).offset; n.at.Offset >= last {
+		n.reason = e.reason
+	}
+	return n.append(nil)
+}
+
+// Bounds of what is remembered of sessions that have ended and had subscribers.
+const (
+	endsFor   = time.Minute
+	maxEnds   = 16 << 10
+	endsBytes = 16 << 20 // of the values that they kept
+)
+
+// ends remembers sessions that have ended, for those who did not ask just then.
+type ends struct {
+	mu    sync.Mutex
+	m     map[lifeKey]*ending // guarded by mu
+	order fifo[*ending]       // guarded by mu
+	bytes int                 // guarded by mu
+}
+
+type lifeKey struct {
+	id string
+	Incarnation
+}
+
+func (e *ends) add(end *ending) {
+	for _, l := range end.outlet.events {
+		end.bytes += l.bytes
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.m == nil {
+		e.m = map[lifeKey]*ending{}
+	}
+	e.m[lifeKey{end.id, end.incarnation}] = end
+	e.order.push(end)
+	e.bytes += end.bytes
+	for e.order.len() > maxEnds || e.bytes > endsBytes {
+		e.forgetLocked()
+	}
+}
+
+func (e *ends) forgetLocked() {
+	end := e.order.pop()
+	e.bytes -= end.bytes
+	if key := (lifeKey{end.id, end.incarnation}); e.m[key] == end {
+		delete(e.m, key)
+	}
+}
+
+func (e *ends) find(id string, i Incarnation) *ending {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.m[lifeKey{id, i}]
+}
+
+// expire forgets what is too long ago.
+func (e *ends) expire(now int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for e.order.len() > 0 && now-e.order.first().at > int64(endsFor) {
+		e.forgetLocked()
+	}
+}
+
+// remember notes the end of a session that somebody has asked about, before it
+// leaves the table.
+func (p *process) remember(o outcome) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rememberLocked(o)
+}
+
+func (p *process) rememberLocked(o outcome) {
+	if p.ext == nil || p.ext.ending != nil || p.ext.outlet == nil || !p.ext.outlet.polled {
+		return
+	}
+	reason := p.ext.reason
+	if errors.Is(o.err, ErrCrashed) {
+		reason = Crashed
+	}
+	if reason == "" || reason == abrupt {
+		return
+	}
+	p.ext.ending = &ending{id: p.id, incarnation: p.incarnationLocked(), reason: reason,
+		outlet: outlet{events: p.ext.outlet.events}, at: p.table.clock.now.Load()}
+	p.table.ends.add(p.ext.ending)
+}
+
+// tellEnd answers the polls that waited for the end of a session. nil: it ended
+// abruptly, and who asks again is told what is known.
+func tellEnd(polls []*Inbound, end *ending, o outcome) {
+	if end == nil {
+		if errors.Is(o.err, ErrNotFound) {
+			o.err = ErrClosed
+		}
+		dropPolls(polls, o.err)
+		return
+	}
+	for _, in := range polls {
+		in.tell(end.news(in.Method, in.ask.at))
+	}
+}

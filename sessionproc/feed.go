@@ -1,0 +1,321 @@
+package sessionproc
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Subscriber is a Caller whose subscribers share what they ask for: each event of
+// a session is asked for once, and handed to all of them. *node.Node is one. With
+// any other Caller every subscription asks for itself.
+type Subscriber interface {
+	Caller
+	Feeds() *Feeds
+}
+
+// Feeds is what the subscribers of one node share; see Table.Feeds. Its methods
+// serve this package.
+type Feeds struct {
+	c       Caller
+	timeout time.Duration // of a subscribe whose ctx has no deadline
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wait    sync.WaitGroup // all its goroutines
+
+	mu     sync.Mutex        // comes before that of a feed
+	m      map[feedKey]*feed // guarded by mu; feeds that have subscribers and go on
+	closed bool              // guarded by mu
+}
+
+// feedKey is what a feed asks for.
+type feedKey struct{ id, kind, event string }
+
+// feed asks for the news of one event of one session, from its first subscriber
+// until its last one has left or the session has ended.
+type feed struct {
+	hub    *Feeds
+	key    feedKey
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex // guards what follows
+	subs    map[*subscription]struct{}
+	running bool     // its goroutine was started
+	first   Position // where it began
+	at      Position // up to which the subscribers have been told
+	over    bool
+}
+
+const (
+	pollTime     = 30 * time.Second // after which an unanswered poll is made anew, by the routes of then
+	pollFirst    = 5 * time.Millisecond
+	pollLast     = time.Second
+	defaultAwait = 15 * time.Second // where no CallTimeout is known
+)
+
+func newFeeds(c Caller, timeout time.Duration) *Feeds {
+	if timeout == 0 {
+		timeout = defaultAwait
+	}
+	h := &Feeds{c: c, timeout: timeout, m: map[feedKey]*feed{}}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	return h
+}
+
+// close ends all feeds and waits for their goroutines. Subscribers get ErrClosed.
+func (h *Feeds) close() {
+	h.mu.Lock()
+	h.closed = true
+	feeds := h.m
+	h.m = map[feedKey]*feed{}
+	h.mu.Unlock()
+	h.cancel()
+	for _, f := range feeds {
+		f.finish(ErrClosed)
+	}
+	h.wait.Wait()
+}
+
+// ask makes one poll.
+func (h *Feeds) ask(ctx context.Context, key feedKey, q poll) (news, error) {
+	var b []byte
+	if err := h.c.Deliver(ctx, key.id, Untyped(OpSubscribe, key.kind, key.event, q.append(nil), &b)); err != nil {
+		return news{}, err
+	}
+	n, err := parseNews(b)
+	if err != nil {
+		return n, badReply{err}
+	}
+	return n, nil
+}
+
+// askAgain reports whether a poll that failed may have another answer later.
+func askAgain(err error) bool {
+	for _, passing := range []error{ErrUnavailable, ErrOverloaded, ErrNoQuorum, ErrClosed, ErrTerminated, ErrCrashed,
+		context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
+}
+
+// join adds a subscription to the feed of key, which it makes if need be. The
+// feed's news waits in it from now on.
+func (h *Feeds) join(key feedKey, s *subscription) (*feed, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.joinLocked(key, s, h.m[key])
+}
+
+func (h *Feeds) joinLocked(key feedKey, s *subscription, f *feed) (*feed, error) {
+	if h.closed {
+		return nil, ErrClosed
+	}
+	if f == nil {
+		f = &feed{hub: h, key: key, subs: map[*subscription]struct{}{}}
+		f.ctx, f.cancel = context.WithCancel(h.ctx)
+		h.m[key] = f
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.subs[s] = struct{}{}
+	s.restart(f, f.at)
+	return f, nil
+}
+
+// leave takes a subscription out of its feed.
+func (f *feed) leave(s *subscription) {
+	h := f.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.subs, s)
+	if len(f.subs) == 0 && !f.over {
+		f.over = true
+		f.cancel()
+		if h.m[f.key] == f {
+			delete(h.m, f.key)
+		}
+	}
+}
+
+// settle has a subscription that has everything up to at go on with the news of
+// its feed, which begins there if it is new. The result is the feed that it has
+// now; settled is false if it needs what came between.
+func (h *Feeds) settle(f *feed, s *subscription, first []item, at Position) (_ *feed, settled bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f.mu.Lock()
+	over, other := f.over, f.running && f.at.Incarnation != at.Incarnation
+	if other {
+		delete(f.subs, s) // it goes on for those it has, if any
+		if len(f.subs) == 0 {
+			f.over = true
+			f.cancel()
+		}
+	}
+	f.mu.Unlock()
+	if over || other {
+		next := h.m[f.key]
+		if other && next == f {
+			next = nil
+		}
+		if f, err = h.joinLocked(f.key, s, next); err != nil || next != nil {
+			return f, false, err
+		}
+	}
+	if h.closed {
+		return f, false, ErrClosed
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.running {
+		f.running, f.first, f.at = true, at, at
+		h.wait.Go(f.run)
+	}
+	base := s.joined
+	if base.IsZero() {
+		base = f.first
+	}
+	if base.Incarnation == at.Incarnation && base.Offset > at.Offset {
+		return f, false, nil
+	}
+	s.settle(first, at)
+	return f, true, nil
+}
+
+// run asks for news until nobody wants it any more or there can be none.
+func (f *feed) run() {
+	defer f.cancel()
+	for pause := pollFirst; f.ctx.Err() == nil; {
+		f.mu.Lock()
+		at := f.at
+		f.mu.Unlock()
+		ctx, cancel := context.WithTimeout(f.ctx, pollTime-rand.N(pollTime/3))
+		n, err := f.hub.ask(ctx, f.key, poll{wait: true, at: at})
+		late := ctx.Err() != nil
+		cancel()
+		switch {
+		case err == nil:
+			pause = pollFirst
+			if f.deliver(n); n.reason != "" {
+				f.finish(&Ended{ID: f.key.id, Reason: n.reason})
+				return
+			}
+		case late:
+		case errors.Is(err, ErrNotFound):
+			f.finish(&Ended{ID: f.key.id, Reason: Lost})
+			return
+		case askAgain(err):
+			sleep(f.ctx, pause/2+rand.N(pause/2))
+			pause = min(2*pause, pollLast)
+		default:
+			f.finish(err)
+			return
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// deliver gives news to all subscribers. It waits for none of them.
+func (f *feed) deliver(n news) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at = n.at
+	for s := range f.subs {
+		s.offer(n.items)
+	}
+}
+
+// finish ends all subscriptions with err.
+func (f *feed) finish(err error) {
+	h := f.hub
+	h.mu.Lock()
+	if h.m[f.key] == f {
+		delete(h.m, f.key)
+	}
+	f.mu.Lock()
+	f.over = true
+	f.cancel()
+	subs := f.subs
+	f.subs = nil
+	f.mu.Unlock()
+	h.mu.Unlock()
+	for s := range subs {
+		s.end(f, err)
+	}
+}
+
+// subscribe has s begin at a position, or with the present value if that is zero.
+// anew: with that as well if the position is of a life that has ended. ctx bounds
+// the beginning only.
+func (h *Feeds) subscribe(ctx context.Context, key feedKey, s *subscription, at Position, anew bool) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, h.timeout)
+		defer cancel()
+	}
+	f, err := h.join(key, s)
+	if err != nil {
+		return err
+	}
+	var first []item
+	var ended *Ended
+	for pause := pollFirst; ; {
+		n, err := h.ask(ctx, key, poll{at: at})
+		switch {
+		case err != nil && ended != nil && errors.Is(err, ErrNotFound):
+			f.leave(s)
+			s.finishWith(first, ended)
+			return nil
+		case err != nil && h.ctx.Err() != nil:
+			f.leave(s)
+			return ErrClosed
+		case err != nil && ctx.Err() == nil && askAgain(err):
+			sleep(ctx, pause/2+rand.N(pause/2))
+			pause = min(2*pause, pollLast)
+			continue
+		case err != nil:
+			f.leave(s)
+			return err
+		}
+		if ended != nil && len(n.items) > 0 {
+			n.items[0].gap = true
+			ended = nil
+		}
+		first = append(first, n.items...)
+		if n.reason != "" {
+			end := &Ended{ID: key.id, Reason: n.reason}
+			if anew {
+				anew, ended, at = false, end, Position{}
+				continue
+			}
+			f.leave(s)
+			s.finishWith(first, end)
+			return nil
+		}
+		at = n.at
+		var settled bool
+		if f, settled, err = h.settle(f, s, first, at); err != nil || settled {
+			if err != nil {
+				f.leave(s)
+				return err
+			}
+			s.feed.Store(f)
+			return nil
+		}
+	}
+}

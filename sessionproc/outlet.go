@@ -1,0 +1,385 @@
+package sessionproc
+
+import "fmt"
+
+// published is an encoded value. Nobody changes it.
+type published struct {
+	payload []byte
+	raw     bool
+}
+
+// outlet is what a session has for its subscribers. The session's mu guards it.
+type outlet struct {
+	events map[string]*history
+	polls  []*Inbound // that wait for news
+	polled bool       // somebody has asked, here or where it came from
+}
+
+// history is the newest values of one event, oldest first.
+type history struct {
+	offset uint64 // of the newest
+	values []published
+	bytes  int // of their payloads
+}
+
+func (l *history) add(v published, cfg EventConfig) {
+	l.offset++
+	l.values = append(l.values, v)
+	l.bytes += len(v.payload)
+	for len(l.values) > cfg.Keep || len(l.values) > 1 && l.bytes > cfg.KeepBytes {
+		l.bytes -= len(l.values[0].payload)
+		l.values[0] = published{}
+		l.values = l.values[1:]
+	}
+}
+
+// after returns the values after an offset; false: it does not have them all.
+func (l *history) after(offset uint64) ([]published, bool) {
+	if offset > l.offset || l.offset-offset > uint64(len(l.values)) {
+		return nil, false
+	}
+	return l.values[uint64(len(l.values))-(l.offset-offset):], true
+}
+
+var noHistory history
+
+// outletLocked returns the session's outlet, which it makes if need be.
+func (p *process) outletLocked() *outlet {
+	x := p.extra()
+	if x.outlet == nil {
+		x.outlet = &outlet{}
+	}
+	return x.outlet
+}
+
+func (o *outlet) history(event string) *history {
+	if l := o.events[event]; l != nil {
+		return l
+	}
+	return &noHistory
+}
+
+// publish keeps a value and answers the polls that wait for it.
+func (p *process) publish(b *binding, v published) error {
+	p.mu.Lock()
+	x := p.extra()
+	if p.phase == phaseGone || x.ending != nil || x.sealing != nil && x.sealing.saved {
+		p.mu.Unlock()
+		return fmt.Errorf("%w: it does not run here any more", ErrNotFound)
+	}
+	o := p.outletLocked()
+	l := o.events[b.name]
+	if l == nil {
+		if o.events == nil {
+			o.events = map[string]*history{}
+		}
+		l = &history{}
+		o.events[b.name] = l
+	}
+	l.add(v, b.event)
+	var answers []answer
+	rest := o.polls[:0]
+	for _, in := range o.polls {
+		if in.Method != b.name {
+			rest = append(rest, in)
+			continue
+		}
+		answers = append(answers, answer{in, o.newsLocked(p.incarnationLocked(), in.Method, in.ask.at).append(nil)})
+	}
+	clear(o.polls[len(rest):])
+	o.polls = rest
+	p.mu.Unlock()
+	for _, a := range answers {
+		a.in.tell(a.news)
+	}
+	return nil
+}
+
+// answer is what a poll gets.
+type answer struct {
+	in   *Inbound
+	news []byte
+}
+
+// tell answers a poll that has waited.
+func (in *Inbound) tell(news []byte) {
+	if in.begin() {
+		in.reply, in.raw, in.err = news, true, nil
+		in.give()
+	}
+}
+
+// newsLocked returns what came after a position, as much of it as one answer
+// takes. What was lost in between is marked.
+func (o *outlet) newsLocked(i Incarnation, event string, at Position) *news {
+	l := o.history(event)
+	values, ok := l.after(at.Offset)
+	if ok = ok && at.Incarnation == i; !ok {
+		values = l.values
+	}
+	n := &news{at: Position{i, l.offset}}
+	size := 0
+	for k, v := range values {
+		if size += len(v.payload) + pollRoom; k > 0 && size > pollBytes {
+			break
+		}
+		n.at.Offset = l.offset - uint64(len(values)-1-k)
+		n.items = append(n.items, item{published: v, at: n.at, gap: !ok && k == 0})
+	}
+	return n
+}
+
+// servePoll answers an OpSubscribe, now or when there is news.
+func (t *Table) servePoll(part int, in *Inbound) {
+	if why := t.PausedBy(); why != nil {
+		in.Answer.Fail(why, false, false)
+		return
+	}
+	var err error
+	if in.ask, err = parsePoll(in.Payload); err != nil {
+		in.Answer.Fail(badRequest{err}, false, false)
+		return
+	}
+	p, err := t.look(part, in.ID)
+	switch {
+	case err == ErrNotFound:
+		t.pollEnded(in, err)
+	case err != nil:
+		in.Answer.Fail(err, false, false)
+	default:
+		p.servePoll(in)
+	}
+}
+
+// pollEnded answers a poll for a session that is not there.
+func (t *Table) pollEnded(in *Inbound, err error) {
+	if end := t.ends.find(in.ID, in.ask.at.Incarnation); end != nil {
+		in.Answer.Reply(end.news(in.Method, in.ask.at), true)
+		return
+	}
+	in.Answer.Fail(err, false, false)
+}
+
+func (p *process) servePoll(in *Inbound) {
+	p.mu.Lock()
+	switch p.phase {
+	case phaseSealed:
+		err := p.tooLateLocked()
+		p.mu.Unlock()
+		in.Answer.Fail(err, false, false)
+		return
+	case phaseGone:
+		err := p.tooLateLocked()
+		p.mu.Unlock()
+		p.table.pollEnded(in, err)
+		return
+	}
+	i, at := p.incarnationLocked(), in.ask.at
+	if !at.IsZero() && at.Incarnation != i && !p.descendsLocked(at.Incarnation) {
+		p.mu.Unlock()
+		p.otherLife(in)
+		return
+	}
+	if err := p.bindPoll(in); err != nil {
+		p.mu.Unlock()
+		in.Answer.Fail(err, false, false)
+		return
+	}
+	o := p.outletLocked()
+	o.polled = true
+	_, goesOn := o.history(in.Method).after(at.Offset)
+	goesOn = goesOn && at.Incarnation == i
+	if n := o.newsLocked(i, in.Method, at); goesOn && (len(n.items) > 0 || !in.ask.wait) {
+		p.mu.Unlock()
+		in.Answer.Reply(n.append(nil), true)
+		return
+	}
+	in.ctx = in.newCtx(p)
+	in.size, in.noTouch, in.readOnly = 0, true, true
+	in.open()
+	if goesOn || !at.IsZero() && p.phase == phaseEnding {
+		o.keepLocked(in)
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	if err := p.push(&in.envelope); err != nil {
+		if _, ok := in.abandon(); ok { // else Cancel has answered
+			in.Answer.Fail(err, false, false)
+		}
+	}
+}
+
+// descendsLocked reports whether the session has seen all of an earlier
+// incarnation, which has not ended by itself.
+func (p *process) descendsLocked(i Incarnation) bool {
+	if p.ext == nil || p.ext.past == nil || p.table.ends.find(p.id, i) != nil {
+		return false
+	}
+	_, seen := p.ext.past.find(i)
+	return seen
+}
+
+// otherLife answers a poll for an earlier life of the session.
+func (p *process) otherLife(in *Inbound) {
+	end := p.table.ends.find(p.id, in.ask.at.Incarnation)
+	if end == nil {
+		end = &ending{incarnation: in.ask.at.Incarnation, reason: Lost}
+	}
+	in.Answer.Reply(end.news(in.Method, in.ask.at), true)
+}
+
+// bindPoll finds the event of a poll.
+func (p *process) bindPoll(in *Inbound) error {
+	if in.Kind != "" && in.Kind != p.kind.name {
+		return wrongKind(p.kind, in.Kind)
+	}
+	if in.bound = nil; in.Method == "" {
+		return nil
+	}
+	if in.bound = p.kind.byName[in.Method]; in.bound == nil || in.bound.op != OpSubscribe {
+		return unknownMethod(p.kind, in.Method, OpSubscribe)
+	}
+	return nil
+}
+
+// keepLocked keeps a poll until there is news, and forgets those whose askers have
+// gone.
+func (o *outlet) keepLocked(in *Inbound) {
+	live := o.polls[:0]
+	for _, other := range o.polls {
+		if other.word.Load()&stateMask == stateQueued {
+			live = append(live, other)
+		}
+	}
+	clear(o.polls[len(live):])
+	o.polls = append(live, in)
+}
+
+// takePollsLocked takes all polls that wait.
+func (p *process) takePollsLocked() []*Inbound {
+	if p.ext == nil || p.ext.outlet == nil {
+		return nil
+	}
+	polls := p.ext.outlet.polls
+	p.ext.outlet.polls = nil
+	return polls
+}
+
+// dropPolls has polls asked again, or elsewhere.
+func dropPolls(polls []*Inbound, err error) {
+	for _, in := range polls {
+		in.endWith(outcome{err: err})
+	}
+}
+
+// present answers a poll with a value made of the state, in the session's
+// goroutine.
+func (in *Inbound) present(p *process) {
+	var v published
+	if in.bound != nil {
+		in.err = p.table.contained(p.id, p.kind, "the present value of event "+in.Method, func() (err error) {
+			v.payload, v.raw, err = in.bound.serve(p.state, in.ctx, nil, false, nil)
+			return err
+		})
+		if most := p.table.cfg.MaxMessage - pollRoom; in.err == nil && len(v.payload) > most {
+			in.err = fmt.Errorf("the present value of event %q: %d bytes, the limit is %d", in.Method, len(v.payload), most)
+		}
+	}
+	in.ctx.end(endedCanceled)
+	p.mu.Lock()
+	n := news{at: Position{p.incarnationLocked(), p.outletLocked().history(in.Method).offset}}
+	p.mu.Unlock()
+	if in.bound != nil {
+		n.items = []item{{published: v, at: n.at, present: true, gap: !in.ask.at.IsZero()}}
+	}
+	if in.err == nil {
+		in.reply = n.append(nil)
+	}
+	in.give()
+}
+
+// savedOutlet is an outlet on its way to another node.
+type savedOutlet struct {
+	Polled bool         `msgpack:",omitempty"`
+	Events []savedEvent `msgpack:",omitempty"`
+}
+
+type savedEvent struct {
+	Name   string
+	Offset uint64
+	Raw    bool     `msgpack:",omitempty"`
+	Values [][]byte `msgpack:",omitempty"`
+}
+
+// savedOutletLocked saves what was published. Values that are larger than an event
+// is to keep stay here.
+func (p *process) savedOutletLocked() *savedOutlet {
+	if p.ext.outlet == nil {
+		return nil
+	}
+	o := p.ext.outlet
+	s := &savedOutlet{Polled: o.polled}
+	for name, l := range o.events {
+		e := savedEvent{Name: name, Offset: l.offset}
+		most := EventConfig{}
+		if b := p.kind.byName[name]; b != nil {
+			most = b.event
+		}
+		if most, _ = most.withDefaults(); l.bytes <= most.KeepBytes {
+			for _, v := range l.values {
+				e.Raw, e.Values = v.raw, append(e.Values, v.payload)
+			}
+		}
+		s.Events = append(s.Events, e)
+	}
+	return s
+}
+
+// restoreOutlet gives a session that does not run yet what it has published.
+// Events that this release does not know stay with it.
+func (p *process) restoreOutlet(s *savedOutlet) {
+	if s == nil {
+		return
+	}
+	o := p.outletLocked()
+	o.polled = s.Polled
+	for _, e := range s.Events {
+		l := &history{offset: e.Offset}
+		if uint64(len(e.Values)) <= e.Offset {
+			for _, v := range e.Values {
+				l.values = append(l.values, published{v, e.Raw})
+				l.bytes += len(v)
+			}
+		}
+		if o.events == nil {
+			o.events = map[string]*history{}
+		}
+		o.events[e.Name] = l
+	}
+}
+
+// errMet is why polls are asked again.
+var errMet = fmt.Errorf("%w: the session has met another copy of itself", ErrUnavailable)
+
+// becomeOutletLocked gives a session what another copy of it has published.
+func (p *process) becomeOutletLocked(other *outlet) {
+	polled := p.ext.outlet != nil && p.ext.outlet.polled
+	if p.ext.outlet = other; other == nil && polled {
+		p.outletLocked()
+	}
+	if polled {
+		p.ext.outlet.polled = true
+	}
+}
+
+// skipLocked leaves a gap in all events: the state has changed without them.
+func (p *process) skipLocked() {
+	if p.ext.outlet == nil {
+		return
+	}
+	for _, l := range p.ext.outlet.events {
+		l.offset++
+		l.values, l.bytes = nil, 0
+	}
+}

@@ -1,0 +1,196 @@
+package sessionproc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+)
+
+// watch is one Watch.
+type watch struct {
+	id    string
+	bound *binding
+	at    Position // which life of the session is watched; zero: not known yet
+	stop  context.CancelFunc
+}
+
+// Watch has the session whose handler or start function ctx belongs to hear of the
+// end of session id, wherever that lives: as a cast of n, which is a notice of
+// its own kind. If there is no session id, the cast comes soon, with reason Lost.
+// The cast comes once; it is not bounded by the mailbox. The watch moves along
+// when either session moves. It is lost only with the watching session, and never
+// counts as use of either. The returned function cancels it.
+func Watch(ctx context.Context, id string, n *Notice[Ended]) (cancel func()) {
+	p := (*process)(FromContext(ctx))
+	b, detached := p.kind.byName[n.name], p.table.detached
+	if mine := n.kind == p.kind.name && b != nil && b.op == OpCast; !mine && (detached == nil || !detached.anyKind) {
+		panic(fmt.Sprintf("sessionproc: a watch for notice %q of kind %q in a session of kind %q", n.name, n.kind, p.kind.name))
+	}
+	if detached != nil {
+		return func() {}
+	}
+	w := &watch{id: id, bound: b, stop: func() {}}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase == phaseGone {
+		return func() {}
+	}
+	x := p.extra()
+	if x.watches == nil {
+		x.watches = map[*watch]struct{}{}
+	}
+	x.watches[w] = struct{}{}
+	if p.phase != phaseSealed {
+		p.watchLocked(w)
+	}
+	return func() { p.unwatch(w) }
+}
+
+func (p *process) unwatch(w *watch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w.stop()
+	if p.ext != nil {
+		delete(p.ext.watches, w)
+	}
+}
+
+// watchAllLocked begins the watches of a session that runs again.
+func (p *process) watchAllLocked() {
+	if p.ext == nil {
+		return
+	}
+	for w := range p.ext.watches {
+		p.watchLocked(w)
+	}
+}
+
+// watchLocked begins a watch.
+func (p *process) watchLocked(w *watch) {
+	h := p.table.feeds
+	ctx, stop := context.WithCancel(h.ctx)
+	w.stop = stop
+	at := w.at
+	h.start(func() {
+		h.watch(ctx, w.id, at,
+			func(at Position) {
+				p.mu.Lock()
+				w.at = at
+				p.mu.Unlock()
+			},
+			func(reason Reason) {
+				stop()
+				p.watchEnded(w, reason)
+			})
+	})
+}
+
+// start runs f in a goroutine of the feeds, unless they are closed.
+func (h *Feeds) start(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.wait.Go(f)
+	}
+}
+
+// watch has known told which life of session id is watched, and ended when and
+// why that has ended, unless ctx ends before. It returns when that is under way.
+func (h *Feeds) watch(ctx context.Context, id string, at Position, known func(Position), ended func(Reason)) {
+	if ValidID(id) != nil {
+		ended(Lost)
+		return
+	}
+	s := newSubscription(1)
+	s.onEnd = func(err error) {
+		if e, ok := errors.AsType[*Ended](err); ok {
+			ended(e.Reason)
+		} else if ctx.Err() == nil {
+			from := s.position()
+			h.start(func() { h.watch(ctx, id, from, known, ended) })
+		}
+	}
+	for pause := pollFirst; ; {
+		err := h.subscribe(ctx, feedKey{id: id}, s, at, false)
+		switch {
+		case err == nil:
+			known(s.position())
+			context.AfterFunc(ctx, func() { s.close(ErrUnsubscribed) })
+			return
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrNotFound):
+			ended(Lost)
+			return
+		}
+		sleep(ctx, pause/2+rand.N(pause/2))
+		pause = min(2*pause, pollLast)
+	}
+}
+
+func (s *subscription) position() Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at
+}
+
+// watchEnded gives the watching session its message. While it is sealed it is not
+// touched: it watches anew where it runs on.
+func (p *process) watchEnded(w *watch, reason Reason) {
+	payload, err := encode(nil, &Ended{ID: w.id, Reason: reason})
+	if err != nil {
+		p.logger().Error("the end of a session cannot be told", "err", err)
+		return
+	}
+	p.mu.Lock()
+	if p.ext == nil || p.phase >= phaseSealed {
+		p.mu.Unlock()
+		return
+	}
+	if _, there := p.ext.watches[w]; !there {
+		p.mu.Unlock()
+		return
+	}
+	delete(p.ext.watches, w)
+	m := newNamedCast(w.bound, false, payload)
+	m.noTouch = true
+	p.appendLocked(&m.envelope)
+	start := !p.running
+	p.running = true
+	p.mu.Unlock()
+	if start {
+		p.table.workers.run(p)
+	}
+}
+
+// savedWatch is a watch on its way to another node.
+type savedWatch struct {
+	ID           string
+	Method       string
+	Number, Boot uint64 `msgpack:",omitempty"` // the incarnation, if it is known
+}
+
+func (p *process) savedWatchesLocked() (all []savedWatch) {
+	for w := range p.ext.watches {
+		i := w.at.Incarnation
+		all = append(all, savedWatch{w.id, w.bound.name, i.Number, i.Boot})
+	}
+	return all
+}
+
+// restoreWatches gives a session that does not run yet its watches.
+func (p *process) restoreWatches(all []savedWatch) error {
+	for _, s := range all {
+		b := p.kind.byName[s.Method]
+		if b == nil || b.op != OpCast {
+			return fmt.Errorf("a watch: %w", unknownMethod(p.kind, s.Method, OpCast))
+		}
+		if p.ext.watches == nil {
+			p.ext.watches = make(map[*watch]struct{}, len(all))
+		}
+		w := &watch{id: s.ID, bound: b, at: Position{Incarnation: Incarnation{s.Number, s.Boot}}, stop: func() {}}
+		p.ext.watches[w] = struct{}{}
+	}
+	return nil
+}
