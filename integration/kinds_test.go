@@ -17,6 +17,7 @@ func allKinds() []sessionproc.AnyKind {
 		narrow.new(sessionproc.KindConfig{Mailbox: 4}), thin.new(sessionproc.KindConfig{MailboxBytes: 16 << 10}),
 		newPairs(), newIdlers(), newVolunteers(), newHoards(), newMayflies(), newAlarms(), newPhoenixes(), newHasties(),
 		newBadges(), newLoungers(), snug.new(sessionproc.KindConfig{Mailbox: 2}),
+		newBoards(), newFlickers(),
 	}
 }
 

@@ -58,9 +58,14 @@ func (c *pair) move(t testing.TB, ids ...string) {
 		from, to = to, from
 	}
 	for _, id := range ids {
-		travel(t, from.local, to.local, id)
+		b, err := take(t, from.local, id)
+		require.NoError(t, err)
+		require.NoError(t, land(to.local, id, b))
 	}
 	c.home.Store(to)
+	for _, id := range ids {
+		from.table.Forget(part(id), id)()
+	}
 }
 
 func TestSubscriptionGoesOnWhereTheSessionMoves(t *testing.T) {

@@ -188,8 +188,8 @@ func (p *process) servePoll(in *Inbound) {
 	o := p.outletLocked()
 	o.polled = true
 	_, goesOn := o.history(in.Method).after(at.Offset)
-	goesOn = goesOn && at.Incarnation == i
-	if n := o.newsLocked(i, in.Method, at); goesOn && (len(n.items) > 0 || !in.ask.wait) {
+	goesOn = goesOn && at.Incarnation == i || in.Method == ""
+	if n := o.newsLocked(i, in.Method, at); goesOn && (len(n.items) > 0 || !in.ask.wait || at.Incarnation != i) {
 		p.mu.Unlock()
 		in.Answer.Reply(n.append(nil), true)
 		return
@@ -277,23 +277,19 @@ func dropPolls(polls []*Inbound, err error) {
 // goroutine.
 func (in *Inbound) present(p *process) {
 	var v published
-	if in.bound != nil {
-		in.err = p.table.contained(p.id, p.kind, "the present value of event "+in.Method, func() (err error) {
-			v.payload, v.raw, err = in.bound.serve(p.state, in.ctx, nil, false, nil)
-			return err
-		})
-		if most := p.table.cfg.MaxMessage - pollRoom; in.err == nil && len(v.payload) > most {
-			in.err = fmt.Errorf("the present value of event %q: %d bytes, the limit is %d", in.Method, len(v.payload), most)
-		}
+	in.err = p.table.contained(p.id, p.kind, "the present value of event "+in.Method, func() (err error) {
+		v.payload, v.raw, err = in.bound.serve(p.state, in.ctx, nil, false, nil)
+		return err
+	})
+	if most := p.table.cfg.MaxMessage - pollRoom; in.err == nil && len(v.payload) > most {
+		in.err = fmt.Errorf("the present value of event %q: %d bytes, the limit is %d", in.Method, len(v.payload), most)
 	}
 	in.ctx.end(endedCanceled)
 	p.mu.Lock()
 	n := news{at: Position{p.incarnationLocked(), p.outletLocked().history(in.Method).offset}}
 	p.mu.Unlock()
-	if in.bound != nil {
-		n.items = []item{{published: v, at: n.at, present: true, gap: !in.ask.at.IsZero()}}
-	}
 	if in.err == nil {
+		n.items = []item{{published: v, at: n.at, present: true, gap: !in.ask.at.IsZero()}}
 		in.reply = n.append(nil)
 	}
 	in.give()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"time"
 )
 
 // watch is one Watch.
@@ -18,7 +19,11 @@ type watch struct {
 // Watch has the session whose handler or start function ctx belongs to hear of the
 // end of session id, wherever that lives: as a cast of n, which is a notice of
 // its own kind. If there is no session id, the cast comes soon, with reason Lost.
-// The cast comes once; it is not bounded by the mailbox. The watch moves along
+// The cast comes once; it is not bounded by the mailbox.
+//
+// Watch returns when the watch has begun, which takes a round trip to another node,
+// or when ctx ends or after CallTimeout: then it begins as soon as it can, and what
+// ends before may be reported as Lost. The watch moves along
 // when either session moves. It is lost only with the watching session, and never
 // counts as use of either. The returned function cancels it.
 func Watch(ctx context.Context, id string, n *Notice[Ended]) (cancel func()) {
@@ -32,8 +37,8 @@ func Watch(ctx context.Context, id string, n *Notice[Ended]) (cancel func()) {
 	}
 	w := &watch{id: id, bound: b, stop: func() {}}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.phase == phaseGone {
+		p.mu.Unlock()
 		return func() {}
 	}
 	x := p.extra()
@@ -41,8 +46,17 @@ func Watch(ctx context.Context, id string, n *Notice[Ended]) (cancel func()) {
 		x.watches = map[*watch]struct{}{}
 	}
 	x.watches[w] = struct{}{}
+	began := closedChannel
 	if p.phase != phaseSealed {
-		p.watchLocked(w)
+		began = p.watchLocked(w)
+	}
+	p.mu.Unlock()
+	late := time.NewTimer(p.table.cfg.CallTimeout)
+	defer late.Stop()
+	select {
+	case <-began:
+	case <-ctx.Done():
+	case <-late.C:
 	}
 	return func() { p.unwatch(w) }
 }
@@ -66,13 +80,22 @@ func (p *process) watchAllLocked() {
 	}
 }
 
-// watchLocked begins a watch.
-func (p *process) watchLocked(w *watch) {
+// closedChannel never blocks.
+var closedChannel = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// watchLocked begins a watch. The channel is closed when that is done.
+func (p *process) watchLocked(w *watch) <-chan struct{} {
 	h := p.table.feeds
 	ctx, stop := context.WithCancel(h.ctx)
 	w.stop = stop
 	at := w.at
-	h.start(func() {
+	began := make(chan struct{})
+	started := h.start(func() {
+		defer close(began)
 		h.watch(ctx, w.id, at,
 			func(at Position) {
 				p.mu.Lock()
@@ -84,15 +107,20 @@ func (p *process) watchLocked(w *watch) {
 				p.watchEnded(w, reason)
 			})
 	})
+	if !started {
+		close(began)
+	}
+	return began
 }
 
 // start runs f in a goroutine of the feeds, unless they are closed.
-func (h *Feeds) start(f func()) {
+func (h *Feeds) start(f func()) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.closed {
 		h.wait.Go(f)
 	}
+	return !h.closed
 }
 
 // watch has known told which life of session id is watched, and ended when and
