@@ -1,0 +1,52 @@
+package sessionproc
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var somewhere = Position{Incarnation{3, 7}, 12}
+
+// What comes from another node is an error or can be written again.
+func FuzzPoll(f *testing.F) {
+	f.Add(poll{}.append(nil))
+	f.Add(poll{wait: true, at: somewhere}.append(nil))
+	f.Add([]byte{0x94, 3, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		q, err := parsePoll(b)
+		if err != nil {
+			return
+		}
+		again, err := parsePoll(q.append(nil))
+		require.NoError(t, err)
+		require.Equal(t, q, again)
+	})
+}
+
+func FuzzNews(f *testing.F) {
+	f.Add((&news{at: somewhere, reason: Terminated}).append(nil))
+	f.Add((&news{at: somewhere, items: []item{
+		{published: published{[]byte{1}, true}, at: somewhere, gap: true}, {published: published{[]byte{2}, false}, at: somewhere, present: true},
+	}}).append(nil))
+	f.Add([]byte{0x95, 1, 1, 1, 0xa0, 0xdd, 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := parseNews(b)
+		if err != nil {
+			return
+		}
+		again, err := parseNews(n.append(nil))
+		require.NoError(t, err)
+		require.Equal(t, n, again)
+	})
+}
+
+func FuzzPosition(f *testing.F) {
+	f.Add(somewhere.String())
+	f.Add("1.2@zz")
+	f.Fuzz(func(t *testing.T, s string) {
+		if p, err := ParsePosition(s); err == nil {
+			require.Equal(t, s, p.String())
+		}
+	})
+}
