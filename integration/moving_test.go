@@ -120,6 +120,7 @@ func (c *movingCluster) begin(t testing.TB) (end func()) {
 			c.awaitEmpty(t, spare) // it says good-bye while the test goes on
 		}
 	}
+	c.leaving.Wait() // a former d that still says good-bye has the slot
 	cfg := movingConfig()
 	cfg.Slot = "d"
 	for _, m := range c.members {
