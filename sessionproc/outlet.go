@@ -355,8 +355,11 @@ func (p *process) restoreOutlet(s *savedOutlet) {
 	}
 }
 
-// errMet is why polls are asked again.
-var errMet = fmt.Errorf("%w: the session has met another copy of itself", ErrUnavailable)
+// Why polls are asked again.
+var (
+	errMet  = fmt.Errorf("%w: the session has met another copy of itself", ErrUnavailable)
+	errAnew = fmt.Errorf("%w: the session has crashed and begun anew", ErrUnavailable)
+)
 
 // becomeOutletLocked gives a session what another copy of it has published.
 func (p *process) becomeOutletLocked(other *outlet) {

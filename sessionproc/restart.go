@@ -197,7 +197,12 @@ func (p *process) restart() bool {
 	}
 	p.state = state
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.skipLocked()
+	polls := p.takePollsLocked()
+	defer func() {
+		p.mu.Unlock()
+		dropPolls(polls, errAnew) // they are answered with the present value
+	}()
 	r.pending, p.ext.unknown = false, unknown
 	p.renewLocked()
 	if past := p.ext.past; len(past) > maxPast {

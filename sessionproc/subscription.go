@@ -49,7 +49,8 @@ type Update[T any] struct {
 // cannot be, because the subscriber was too slow or was away for too long, the next
 // value has Gap set. The subscription goes on by itself when the session moves and
 // when nodes are lost or come back; it ends when the session has ended, with an
-// *Ended that gives the reason.
+// *Ended that gives the reason. A session that restarts after a crash has not ended:
+// its present value comes, after a gap, with a new incarnation.
 //
 // Next and All are for one goroutine at a time; Close and Ready may be called from
 // any. A subscription must be closed, or its ctx end.
