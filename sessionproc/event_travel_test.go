@@ -242,3 +242,24 @@ func TestSubscribersOfALostCopyAreToldOfTheConflict(t *testing.T) {
 		})
 	}
 }
+
+// A session that restarts after a crash goes on for its subscribers, after a gap.
+func TestSubscribersOfASessionThatRestartsGoOn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSharing(t, sessionproc.KindConfig{Restart: sessionproc.RestartFresh}, sessionproc.EventConfig{})
+		s.board(t, "a", 5)
+		sub := subscribe(t, s, "a", sessionproc.SubscribeOptions{})
+		s.set(t, "a", 6)
+		at := requireValues(t, sub, 5, 6)
+		synctest.Wait()
+		_, err := blow.Call(t.Context(), s, "a", sessionproc.None{})
+		require.ErrorIs(t, err, sessionproc.ErrCrashed)
+		u, err := sub.Next(t.Context())
+		require.NoError(t, err)
+		require.True(t, u.Gap && u.Present)
+		require.Equal(t, 5, u.Value)
+		require.NotEqual(t, at.Incarnation, u.Position.Incarnation)
+		s.set(t, "a", 7)
+		requireValues(t, sub, 7)
+	})
+}
