@@ -16,8 +16,8 @@ var (
 )
 
 const (
-	mayflyIdle = 5 * time.Second
-	mayflyLife = 16 * time.Second
+	mayflyIdle = 3 * time.Second
+	mayflyLife = 9 * time.Second
 )
 
 type mayfly struct{ ID string }
