@@ -25,8 +25,11 @@ const (
 	maxReasons         = 64
 )
 
-// end counts the end of a session that has lived.
+// end counts the end of a session that has lived. One that was renewed goes on.
 func (c *counts) end(p *process, reason Reason) {
+	if p.ext != nil && p.ext.renewed != nil {
+		return
+	}
 	if reason == abrupt {
 		reason = Closed
 	}

@@ -44,6 +44,9 @@ var (
 	// ErrMemoryMark: the heap of the owning node is above its MemoryMark, so that it
 	// starts no sessions.
 	ErrMemoryMark = errors.New("memory mark reached")
+	// ErrRenewed: the session goes on under another ID. Nothing can be started
+	// under this one for 60 s.
+	ErrRenewed = errors.New("session renewed")
 	// ErrCallCycle: the call would wait for itself; the error names the cycle.
 	ErrCallCycle = errors.New("call cycle")
 	// ErrInvalidID: see ValidID.
@@ -63,7 +66,7 @@ var (
 
 // OpError is the error of a failed start, call, cast or terminate.
 type OpError struct {
-	Op     string // "start", "call", "cast", "terminate", "started", "inspect", "broadcast"
+	Op     string // "start", "call", "cast", "terminate", "started", "renew", "inspect", "broadcast"
 	ID     string // whole; Error prints only LogID(ID); "" of a broadcast
 	Kind   string // as far as it is known
 	Method string // of calls and casts

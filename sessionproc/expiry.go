@@ -198,7 +198,7 @@ func (p *process) expire(e *expiry, now int64) {
 	idle := p.kind.cfg.IdleTimeout > 0 && p.last.Load()+int64(p.kind.cfg.IdleTimeout) <= now
 	ends, stops := false, false
 	switch {
-	case p.phase >= phaseEnding || p.ext != nil && p.ext.reason != "":
+	case p.phase >= phaseEnding || p.ext != nil && (p.ext.reason != "" || p.ext.renewed != nil):
 	case p.phase == phaseLive && !p.running && (old || idle):
 		p.beginEndLocked(Expired, nil) // nothing runs or waits
 		p.running, ends = true, true
@@ -260,7 +260,7 @@ func (t *Table) touch(part int, id string) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.phase >= phaseSealed {
+	if p.phase >= phaseRenewed {
 		return p.tooLateLocked()
 	}
 	p.touch()

@@ -79,6 +79,10 @@ func (t *Table) Serve(part int, in *Inbound) {
 		} else {
 			in.Answer.Reply(nil, true)
 		}
+	case OpRenew:
+		t.serveRenew(part, in)
+	case OpAdopt:
+		t.serveAdopt(part, in)
 	case OpSubscribe:
 		t.servePoll(part, in)
 	default:
@@ -151,11 +155,11 @@ func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
 		}
 	}
 	if in.Kind != "" && in.Kind != p.kind.name {
-		return nil, wrongKind(p.kind, in.Kind)
+		return nil, p.renewedOr(wrongKind(p.kind, in.Kind))
 	}
 	in.bound = p.kind.byName[in.Method]
 	if in.bound == nil || in.bound.op != in.Op {
-		return nil, unknownMethod(p.kind, in.Method, in.Op)
+		return nil, p.renewedOr(unknownMethod(p.kind, in.Method, in.Op))
 	}
 	return p, nil
 }

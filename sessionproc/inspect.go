@@ -89,7 +89,7 @@ func (f *Filter) maybe(p *process) bool {
 func (p *process) info(f Filter) (i Info, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.phase != phaseLive && p.phase != phaseSealed {
+	if p.phase != phaseLive && p.phase != phaseSealed || p.ext != nil && p.ext.renewed != nil {
 		return i, false
 	}
 	if f.LabelKey != "" {
@@ -145,6 +145,7 @@ const (
 	PhaseLive     = "live"
 	PhaseMoving   = "moving"
 	PhaseEnding   = "ending"
+	PhaseRenewed  = "renewed" // it goes on under another ID, and this one is kept from use
 )
 
 // Details returns what there is to know of session id; false: it is not in the
@@ -157,6 +158,8 @@ func (t *Table) Details(part int, id string) (d Details, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch p.phase {
+	case phaseRenewed:
+		d.Phase = PhaseRenewed
 	case phaseStarting:
 		d.Phase = PhaseStarting
 	case phaseLive:

@@ -42,7 +42,7 @@ func (t *Table) Meet(r *Restored) (met bool) {
 	}
 	x := p.extra()
 	x.others = append(x.others, r.p)
-	start := !p.running && p.phase == phaseLive
+	start := !p.running && (p.phase == phaseLive || p.phase == phaseRenewed)
 	if start {
 		p.running = true
 	}
@@ -55,7 +55,7 @@ func (t *Table) Meet(r *Restored) (met bool) {
 
 // meetsLocked reports whether other copies wait for the session.
 func (p *process) meetsLocked() bool {
-	return p.ext != nil && p.ext.others != nil && (p.phase == phaseLive || p.phase == phaseSealed)
+	return p.ext != nil && p.ext.others != nil && (p.phase == phaseLive || p.phase == phaseRenewed || p.phase == phaseSealed)
 }
 
 // meet takes in the copies that have come, in the session's goroutine.
@@ -66,7 +66,9 @@ func (p *process) meet() {
 	p.mu.Unlock()
 	for _, o := range others {
 		p.meetOne(o)
-		p.table.release(p.kind) // it was counted as one of its own
+		if o.phase != phaseRenewed {
+			p.table.release(p.kind) // it was counted as one of its own
+		}
 	}
 	p.mu.Lock()
 	p.recallLocked()
@@ -81,6 +83,10 @@ const (
 )
 
 func (p *process) meetOne(o *process) {
+	if p.ext.renewed != nil || o.ext.renewed != nil {
+		p.meetRenewed(o)
+		return
+	}
 	p.mu.Lock()
 	mine, theirs := p.versionLocked(), o.versionLocked()
 	myLife, theirLife := p.incarnationLocked(), o.incarnationLocked()

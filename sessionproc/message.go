@@ -18,6 +18,8 @@ const (
 	OpStarted   Op = 5
 	OpTerminate Op = 6
 	OpTouch     Op = 7
+	OpRenew     Op = 8 // the request is the new ID
+	OpAdopt     Op = 9 // the request is the snapshot of a session of another ID
 	OpSubscribe Op = 10
 )
 
@@ -38,6 +40,10 @@ func (o Op) String() string {
 		return "terminate"
 	case OpTouch:
 		return "touch"
+	case OpRenew:
+		return "renew"
+	case OpAdopt:
+		return "adopt"
 	case OpSubscribe:
 		return "subscribe"
 	}

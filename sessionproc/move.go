@@ -7,6 +7,7 @@ import (
 
 // sealing is the state of a session that is on its way to another node.
 type sealing struct {
+	was   phase // phaseLive or phaseRenewed
 	moved error // what messages get
 	done  func(snapshot []byte, err error)
 	sent  bool // only the target decides now
@@ -48,11 +49,11 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 		return false
 	}
 	p.mu.Lock()
-	if p.phase != phaseLive || p.stoppingLocked() {
+	if p.phase != phaseLive && p.phase != phaseRenewed || p.stoppingLocked() {
 		p.mu.Unlock()
 		return false
 	}
-	if p.kind.cfg.OnMove == End {
+	if p.kind.cfg.OnMove == End && p.phase == phaseLive {
 		p.mu.Unlock()
 		(*Session)(p).Stop(Moved)
 		return false
@@ -61,17 +62,30 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 		p.mu.Unlock()
 		return false
 	}
+	calls, polls, idle := p.sealLocked(&sealing{was: p.phase, moved: moved, done: done})
+	p.mu.Unlock()
+	p.drop(calls, handling{}, outcome{err: moved})
+	dropPolls(polls, moved)
+	if idle {
+		t.workers.run(p)
+	}
+	return true
+}
+
+// sealLocked takes no more messages and returns the calls and polls that waited, to
+// be answered. idle: the caller is to have the session run.
+func (p *process) sealLocked(s *sealing) (calls *envelope, polls []*Inbound, idle bool) {
 	p.phase = phaseSealed
 	x := p.extra()
-	x.sealing = &sealing{moved: moved, done: done}
+	x.sealing = s
 	for tm := range x.timers {
 		tm.stop()
 	}
 	for w := range x.watches {
 		w.stop()
 	}
-	polls := p.takePollsLocked()
-	var calls, last *envelope
+	polls = p.takePollsLocked()
+	var last *envelope
 	for e := p.takeQueueLocked(); e != nil; {
 		next := e.next
 		e.next = nil
@@ -85,15 +99,9 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 		}
 		e = next
 	}
-	idle := !p.running || p.hurryLocked()
+	idle = !p.running || p.hurryLocked()
 	p.running = true
-	p.mu.Unlock()
-	p.drop(calls, handling{}, outcome{err: moved})
-	dropPolls(polls, moved)
-	if idle {
-		t.workers.run(p)
-	}
-	return true
+	return calls, polls, idle
 }
 
 func (p *process) staysSealedLocked(reason Reason) bool {
@@ -118,11 +126,16 @@ func (p *process) takeDown(s *sealing) (goesOn bool) {
 // Sent says that only the target of a sealed session decides from now on.
 func (t *Table) Sent(part int, id string) {
 	if p := t.find(part, id); p != nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.phase == phaseSealed {
-			p.ext.sealing.sent = true
-		}
+		p.commit(nil)
+	}
+}
+
+// commit is Sent for a session that was sealed by s, or with nil by whomever.
+func (p *process) commit(s *sealing) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase == phaseSealed && (s == nil || p.ext.sealing == s) {
+		p.ext.sealing.sent = true
 	}
 }
 
@@ -132,22 +145,30 @@ func (t *Table) Resume(part int, id string) {
 	if p == nil {
 		return
 	}
+	p.resume(nil)
+}
+
+// resume has a session run on that was sealed by s, or with nil by whomever.
+func (p *process) resume(s *sealing) {
 	p.mu.Lock()
-	if p.phase != phaseSealed {
+	if p.phase != phaseSealed || s != nil && p.ext.sealing != s {
 		p.mu.Unlock()
 		return
 	}
-	p.phase, p.ext.sealing = phaseLive, nil
+	p.phase, p.ext.sealing = p.ext.sealing.was, nil
+	if p.phase == phaseRenewed {
+		p.armRenewedLocked()
+	}
 	p.armAllLocked()
 	p.recallLocked()
 	p.watchAllLocked()
-	start := !p.running && (p.head != nil || p.ext.reason != "")
+	start := !p.running && (p.head != nil || p.ext.reason != "" || p.ext.others != nil)
 	if start {
 		p.running = true
 	}
 	p.mu.Unlock()
 	if start {
-		t.workers.run(p)
+		p.table.workers.run(p)
 	}
 }
 

@@ -162,6 +162,12 @@ func (t *Table) pollEnded(in *Inbound, err error) {
 
 func (p *process) servePoll(in *Inbound) {
 	p.mu.Lock()
+	if p.phase < phaseEnding && p.ext != nil && p.ext.renewed != nil {
+		mark := p.ext.renewed
+		p.mu.Unlock()
+		mark.servePoll(p, in)
+		return
+	}
 	switch p.phase {
 	case phaseSealed:
 		err := p.tooLateLocked()

@@ -50,9 +50,10 @@ type phase uint8
 const (
 	phaseStarting phase = iota // its start function waits or runs
 	phaseLive
-	phaseSealed // on its way to another node: no more messages
-	phaseEnding // no more messages; its last handler or Terminate runs
-	phaseGone   // not in the table any more
+	phaseRenewed // goes on under another ID: no more messages
+	phaseSealed  // on its way to another node: no more messages
+	phaseEnding  // no more messages; its last handler or Terminate runs
+	phaseGone    // not in the table any more
 )
 
 // handling is a message while its handler runs. A call's message may be in use
@@ -85,6 +86,7 @@ type extra struct {
 	outlet   *outlet // what it has published, and who asks for it
 	ending   *ending // what is told of its end; nothing is published any more
 	watches  map[*watch]struct{}
+	renewed  *renewed // it goes on under another ID; nil: it does not
 }
 
 func (p *process) extra() *extra {
@@ -98,7 +100,7 @@ func (p *process) extra() *extra {
 // session has ended.
 func (p *process) push(e *envelope) error {
 	p.mu.Lock()
-	if p.phase >= phaseSealed {
+	if p.phase >= phaseRenewed {
 		err := p.tooLateLocked()
 		p.mu.Unlock()
 		return err
@@ -127,6 +129,8 @@ func (p *process) push(e *envelope) error {
 // tooLateLocked is what a message gets that comes after the last one.
 func (p *process) tooLateLocked() error {
 	switch {
+	case p.phase < phaseEnding && p.ext.renewed != nil:
+		return ErrRenewed
 	case p.phase == phaseSealed:
 		return p.ext.sealing.moved
 	case p.ext.gone != nil:

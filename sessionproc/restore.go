@@ -25,13 +25,17 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 	}
 	p := &process{table: t, kind: k, id: id, part: int32(part), born: s.Number, phase: phaseLive, watched: k.cfg.SlowHandler > 0}
 	p.extra().boot = s.Boot
-	p.loadRestart(s)
-	p.pace()
 	if err := p.restoreVersion(s.Version); err != nil {
 		return nil, err
 	}
 	now := t.clock.now.Load()
 	p.last.Store(now - int64(s.Idle))
+	if m := s.Renewed; m != nil {
+		p.phase, p.ext.renewed = phaseRenewed, &renewed{newID: m.ID, until: time.Now().Add(min(m.Left, renewedFor))}
+		return p.restoreOthers(s)
+	}
+	p.loadRestart(s)
+	p.pace()
 	p.expiresLocked(k.cfg.lifetimeOf(s.Lifetime))
 	p.begun = now - int64(max(s.Age, s.Idle)+s.underway())
 	p.ext.came, p.ext.labels = int64(time.Since(epoch)), s.Labels
@@ -51,12 +55,17 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 	if err := t.admit(k); err != nil {
 		return nil, err
 	}
+	return p.restoreOthers(s)
+}
+
+// restoreOthers gives a session the copies that it has not met.
+func (p *process) restoreOthers(s *snapshot) (*Restored, error) {
 	r := &Restored{p}
 	for _, b := range s.Others {
-		o, err := t.Restore(part, id, b)
-		if err == nil && o.p.kind != k {
+		o, err := p.table.Restore(int(p.part), p.id, b)
+		if err == nil && o.p.kind != p.kind {
 			o.Discard()
-			err = wrongKind(o.p.kind, k.name)
+			err = wrongKind(o.p.kind, p.kind.name)
 		}
 		if err != nil {
 			r.Discard()
@@ -183,6 +192,10 @@ func (r *Restored) Insert() error {
 	if p.expiry != nil {
 		p.table.wheel.arrive(p.expiry, p.table.clock.now.Load())
 	}
+	if p.phase == phaseRenewed {
+		p.armRenewedLocked()
+		p.table.marks.Add(1)
+	}
 	p.armAllLocked()
 	p.recallLocked()
 	p.watchAllLocked()
@@ -197,7 +210,9 @@ func (r *Restored) Insert() error {
 
 // Discard drops a session that is not to be inserted.
 func (r *Restored) Discard() {
-	r.p.table.release(r.p.kind)
+	if r.p.phase != phaseRenewed {
+		r.p.table.release(r.p.kind)
+	}
 	for _, o := range r.p.ext.others {
 		(&Restored{o}).Discard()
 	}

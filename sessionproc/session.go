@@ -62,7 +62,7 @@ func (s *Session) Stop(reason Reason) {
 	p := (*process)(s)
 	p.mu.Lock()
 	x := p.extra()
-	if x.reason == "" {
+	if x.reason == "" && x.renewed == nil {
 		x.reason = reason
 	}
 	idle := !p.running && p.phase == phaseLive // called by a goroutine that a handler left behind

@@ -50,6 +50,8 @@ type snapshot struct {
 
 	Subscriptions *savedOutlet `msgpack:",omitempty"`
 	Watches       []savedWatch `msgpack:",omitempty"`
+
+	Renewed *savedRenewed `msgpack:",omitempty"` // it goes on under another ID: there is no state
 }
 
 type savedCast struct {
@@ -122,6 +124,12 @@ func (p *process) encode() ([]byte, error) {
 		Idle: time.Duration(p.table.clock.now.Load() - p.last.Load()), Lifetime: p.lifetimeLeft()}
 	p.mu.Lock()
 	unknown := p.ext.unknown
+	if m := p.ext.renewed; m != nil {
+		defer p.mu.Unlock()
+		s.Critical, s.Version = []string{"Renewed"}, p.versionLocked().Append(nil)
+		s.Renewed = &savedRenewed{ID: m.newID, Left: time.Until(m.until)}
+		return encode(nil, &s)
+	}
 	p.mu.Unlock()
 	var err error
 	if s.State, err = encodeState(p.state, unknown); err != nil {

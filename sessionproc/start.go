@@ -173,7 +173,7 @@ func (t *Table) place(s *starter) {
 			x.starts = append(x.starts, s)
 			p.mu.Unlock()
 			return
-		case p.phase == phaseSealed:
+		case p.phase == phaseSealed || p.phase == phaseRenewed:
 			err := p.tooLateLocked()
 			p.mu.Unlock()
 			s.w.endWith(outcome{err: err})

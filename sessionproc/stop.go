@@ -20,6 +20,7 @@ const (
 	Crashed    Reason = "crashed"    // a handler panicked
 	Moved      Reason = "moved"      // its partition is another node's now
 	Closed     Reason = "closed"     // its node has left the cluster
+	Renewed    Reason = "renewed"    // it goes on under another ID: for those who knew it under this one
 	Conflict   Reason = "conflict"   // another copy of it goes on, and changes of this one are lost
 
 	abrupt Reason = "abrupt" // its node was closed: there is no time for Terminate
@@ -37,7 +38,8 @@ type terminator interface {
 // if not nil, is called when the session has gone.
 func (p *process) end(reason Reason, done func()) bool {
 	p.mu.Lock()
-	if p.phase >= phaseEnding || p.ext != nil && p.ext.ended || p.phase == phaseSealed && p.staysSealedLocked(reason) {
+	if p.phase >= phaseEnding || p.ext != nil && p.ext.ended || p.phase == phaseRenewed && reason == Terminated ||
+		p.phase == phaseSealed && p.staysSealedLocked(reason) {
 		if reason == abrupt && p.phase != phaseGone {
 			p.ext.reason = abrupt
 		}
@@ -86,7 +88,7 @@ func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, c
 		p.queued, p.bytes = 1, p.head.size
 		return queue, cur
 	}
-	if p.phase == phaseLive || p.phase == phaseSealed {
+	if p.phase == phaseLive || p.phase == phaseRenewed || p.phase == phaseSealed {
 		p.phase = phaseEnding
 	}
 	return p.takeQueueLocked(), cur
@@ -190,7 +192,7 @@ func (p *process) gone(o outcome) {
 	queue, cur, act := p.takeQueueLocked(), p.cur, p.act
 	starts, onGone, timers := x.starts, x.onGone, x.timers
 	x.starts, x.onGone, x.timers = nil, nil, nil
-	polls, end, watches := p.takePollsLocked(), x.ending, x.watches
+	polls, end, watches, mark := p.takePollsLocked(), x.ending, x.watches, x.renewed
 	x.watches = nil
 	p.mu.Unlock()
 
@@ -203,7 +205,12 @@ func (p *process) gone(o outcome) {
 	for w := range watches {
 		w.stop()
 	}
-	t.release(p.kind)
+	if mark == nil {
+		t.release(p.kind)
+	} else {
+		mark.stop()
+		t.marks.Add(-1)
+	}
 	p.drop(queue, cur, o)
 	tellEnd(polls, end, o)
 	if act != nil {
@@ -284,7 +291,7 @@ func (t *Table) terminate(part int, id string, answer func(err error)) {
 		stuck.Stop()
 		err := ErrNotFound
 		p.mu.Lock()
-		if p.phase == phaseSealed {
+		if p.phase == phaseSealed || p.phase == phaseRenewed {
 			err = p.tooLateLocked()
 		}
 		p.mu.Unlock()

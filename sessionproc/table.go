@@ -29,6 +29,9 @@ type TableConfig struct {
 	MaxMessage  int          // bytes of an encoded request or reply; 0: no bound
 	Cluster     Caller       // for Session.Cluster
 	Gate        Gate         // nil: every session may be here
+	// Moving is what a request gets whose session is away for a moment: Cluster
+	// tries again. nil: ErrUnavailable.
+	Moving error
 	// OnStall is called, while Watch is on, after the whole process has stood still for more than
 	// StallAfter (a paused virtual machine, SIGSTOP), before another message is
 	// handled, maybe more than once and concurrently. It must not block; it may
@@ -60,6 +63,8 @@ type Table struct {
 	memory            memory
 	supervision       supervision
 	count             atomic.Int64
+	marks             atomic.Int64 // of count, those that have been renewed
+	tasks             tasks
 	merged, conflicts atomic.Int64 // see Copies
 	counts            counts
 	recall            recall
@@ -145,7 +150,7 @@ func (t *Table) started(part int, id string) (bool, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.phase == phaseSealed {
+	if p.phase == phaseSealed || p.phase == phaseRenewed {
 		return false, p.tooLateLocked()
 	}
 	return p.phase == phaseLive, nil
@@ -155,7 +160,7 @@ func (t *Table) started(part int, id string) (bool, error) {
 func (t *Table) Feeds() *Feeds { return t.feeds }
 
 // Len returns how many sessions there are, those that start or end included.
-func (t *Table) Len() int { return int(t.count.Load()) }
+func (t *Table) Len() int { return int(t.count.Load() - t.marks.Load()) }
 
 // MethodConfig returns what the kind, if this node was given it, says of a
 // method. It serves the caller's side: timeouts and repetitions.
@@ -220,12 +225,12 @@ func (t *Table) resolve(part int, id string, tok *token, op Op) (*process, *bind
 			b = k.bindings[tok.index]
 		}
 	case k.name != tok.kind:
-		return nil, nil, wrongKind(k, tok.kind)
+		return nil, nil, p.renewedOr(wrongKind(k, tok.kind))
 	default:
 		b = k.byName[tok.name]
 	}
 	if b == nil || b.op != op {
-		return nil, nil, unknownMethod(p.kind, tok.name, op)
+		return nil, nil, p.renewedOr(unknownMethod(p.kind, tok.name, op))
 	}
 	return p, b, nil
 }
@@ -280,6 +285,10 @@ func (t *Table) Close(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() { // ends with the last handler
 		defer close(ended)
+		t.tasks.close()
+		for i := range t.parts { // what they have brought
+			t.EndPartition(i, abrupt)
+		}
 		t.awaitNone(context.Background())
 		t.workers.close()
 		t.workers.wait.Wait()

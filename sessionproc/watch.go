@@ -151,6 +151,9 @@ func (h *Feeds) watch(ctx context.Context, id string, at Position, known func(Po
 		case errors.Is(err, ErrNotFound):
 			ended(Lost)
 			return
+		case errors.Is(err, ErrRenewed):
+			ended(Renewed)
+			return
 		}
 		sleep(ctx, pause/2+rand.N(pause/2))
 		pause = min(2*pause, pollLast)

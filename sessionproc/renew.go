@@ -1,0 +1,263 @@
+package sessionproc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	// renewedFor is how long the old ID of a renewed session is kept from use.
+	renewedFor = 60 * time.Second
+	// renewTime bounds how long the owner of the new ID is asked whether it has
+	// the session.
+	renewTime = 30 * time.Second
+	// renewPause lies between two such questions.
+	renewPause = 100 * time.Millisecond
+)
+
+// renewal gives a session another ID. Its owner seals it as for a move and sends
+// the snapshot to the owner of the new ID, which adopts it. Meanwhile what comes
+// for the session is to ask again.
+//
+// While it is not known whether the session was adopted it stays sealed, and the
+// request is repeated: to adopt what is there already changes nothing, as nobody
+// else knows the new ID. What surely was not adopted goes on under the old ID. If
+// the outcome cannot be learnt within renewTime the session is lost under the old
+// ID, so that there are never two: a copy under the new one may be there.
+type renewal struct {
+	p       *process
+	in      *Inbound
+	newID   string
+	sealing *sealing
+}
+
+func (t *Table) serveRenew(part int, in *Inbound) {
+	r := &renewal{in: in}
+	if err := DecodeValue(in.Payload, in.Raw, &r.newID); err != nil {
+		in.Answer.Fail(badRequest{err}, false, false)
+		return
+	}
+	in.ctx = in.newCtx(nil)
+	in.open()
+	done, err := t.renew(part, r)
+	switch {
+	case err != nil:
+		if _, ok := in.abandon(); ok { // else Cancel has answered
+			in.Answer.Fail(err, false, false)
+		}
+	case done && in.begin():
+		r.answer(nil, false)
+	}
+}
+
+// renew seals the session. done: it has the new ID already.
+func (t *Table) renew(part int, r *renewal) (done bool, err error) {
+	if err := ValidID(r.newID); err != nil {
+		return false, err
+	}
+	if why := t.PausedBy(); why != nil {
+		return false, why
+	}
+	p, err := t.look(part, r.in.ID)
+	if err != nil {
+		return false, err
+	}
+	r.p = p
+	p.mu.Lock()
+	switch {
+	case p.phase < phaseEnding && p.ext != nil && p.ext.renewed != nil && p.ext.renewed.newID == r.newID:
+		p.mu.Unlock()
+		return true, nil
+	case p.phase == phaseStarting:
+		p.mu.Unlock()
+		return false, t.cfg.moving()
+	case p.phase != phaseLive:
+		err := p.tooLateLocked()
+		p.mu.Unlock()
+		return false, err
+	case p.stoppingLocked():
+		p.mu.Unlock()
+		return false, ErrTerminated
+	case p.kind.cfg.OnMove == End:
+		p.mu.Unlock()
+		return false, fmt.Errorf("a session of kind %q cannot be renewed, as it cannot move (KindConfig.OnMove)", p.kind.name)
+	}
+	r.sealing = &sealing{was: phaseLive, moved: t.cfg.moving(), done: r.sealed}
+	calls, polls, idle := p.sealLocked(r.sealing)
+	p.mu.Unlock()
+	p.drop(calls, handling{}, outcome{err: r.sealing.moved})
+	dropPolls(polls, r.sealing.moved)
+	if idle {
+		t.workers.run(p)
+	}
+	return false, nil
+}
+
+// moving is what a request gets that is to be tried again soon.
+func (c *TableConfig) moving() error {
+	if c.Moving == nil {
+		return ErrUnavailable
+	}
+	return c.Moving
+}
+
+// sealed goes on when the session's last handler under the old ID has returned,
+// in the session's goroutine.
+func (r *renewal) sealed(snapshot []byte, err error) {
+	t, in := r.p.table, r.in
+	if r.p.ext.renewed != nil { // it has met a copy that was renewed
+		err = ErrRenewed
+	}
+	if most := t.cfg.MaxMessage; err == nil && len(snapshot) > most {
+		err = fmt.Errorf("the session cannot be renewed, as it does not fit into a message: %w", t.tooLarge(len(snapshot)))
+	}
+	if late := !in.Deadline.IsZero() && !time.Now().Before(in.Deadline); late {
+		in.endWith(outcome{err: context.DeadlineExceeded})
+	}
+	switch {
+	case !in.begin(): // nobody waits any more
+		r.goOn()
+		return
+	case err != nil:
+		r.goOn()
+		r.answer(err, false)
+		return
+	}
+	r.p.commit(r.sealing)
+	adopted, err := r.give(snapshot)
+	switch {
+	case adopted:
+		r.p.becomeRenewed(r.sealing, r.newID)
+		r.answer(nil, false)
+	case !MaybeExecuted(err):
+		r.goOn()
+		if op, ok := errors.AsType[*OpError](err); ok {
+			err = op.Err
+		}
+		r.answer(fmt.Errorf("the session keeps its ID: %w", err), false)
+	default:
+		r.p.logger().Error("a session is lost: it may have been renewed, its new owner does not answer", "err", err)
+		r.p.becomeRenewed(r.sealing, r.newID)
+		r.answer(fmt.Errorf("%w: the session may have been renewed", ErrUnavailable), true)
+	}
+}
+
+// goOn has the session run on under the old ID. A Shutdown has passed over it.
+func (r *renewal) goOn() {
+	r.p.resume(r.sealing)
+	if r.p.table.starts.refused.Load() {
+		r.p.end(Closed, nil)
+	}
+}
+
+// give has the owner of the new ID adopt the session. If MaybeExecuted(err) it is
+// not known whether it has.
+func (r *renewal) give(snapshot []byte) (adopted bool, err error) {
+	t := r.p.table
+	ctx, cancel := context.WithTimeout(context.Background(), renewTime)
+	defer cancel()
+	for unknown := false; ; unknown = true {
+		err := t.cfg.Cluster.Deliver(ctx, r.newID, Untyped(OpAdopt, r.p.kind.name, "", snapshot, nil))
+		switch {
+		case err == nil:
+			return true, nil
+		case !unknown && !MaybeExecuted(err):
+			return false, err
+		}
+		pause := time.NewTimer(renewPause)
+		select {
+		case <-pause.C:
+			continue
+		case <-ctx.Done():
+		case <-t.quit:
+		}
+		pause.Stop()
+		return false, &OpError{Op: OpAdopt.String(), ID: r.newID, Kind: r.p.kind.name, Err: err, MaybeExecuted: true}
+	}
+}
+
+func (r *renewal) answer(err error, maybe bool) {
+	in := r.in
+	if !in.move(stateRunning, stateReplied) {
+		return
+	}
+	in.ctx.end(endedCanceled)
+	if err != nil {
+		in.Answer.Fail(err, maybe, false)
+	} else {
+		in.Answer.Reply(nil, true)
+	}
+}
+
+// serveAdopt has a session of another ID go on here under the ID of in. It is one
+// more incarnation: nothing of it meets the copies that have the old ID.
+func (t *Table) serveAdopt(part int, in *Inbound) {
+	answer := in.Answer
+	if !t.background(func() {
+		if err := t.adopt(part, in); err != nil {
+			answer.Fail(err, false, false)
+		} else {
+			answer.Reply(nil, true)
+		}
+	}) {
+		answer.Fail(ErrClosed, false, false)
+	}
+}
+
+func (t *Table) adopt(part int, in *Inbound) error {
+	if why := t.PausedBy(); why != nil {
+		return why
+	}
+	if t.starts.refused.Load() {
+		return ErrClosed
+	}
+	a := &adoption{p: t.find(part, in.ID)}
+	if a.p == nil {
+		var err error
+		if a.r, err = t.Restore(part, strings.Clone(in.ID), in.Payload); err != nil {
+			return err
+		}
+		if t.cfg.Gate == nil {
+			a.Begin()
+		} else if err := t.cfg.Gate.Enter(part, a.r.p.id, a); err != nil {
+			a.r.Discard()
+			return err
+		}
+	}
+	if a.p == nil {
+		return nil
+	}
+	a.p.mu.Lock()
+	defer a.p.mu.Unlock()
+	if a.p.phase == phaseSealed { // it was adopted before, and is on its way
+		return a.p.tooLateLocked()
+	}
+	return nil
+}
+
+// adoption is a renewed session on its way into the table.
+type adoption struct {
+	r *Restored
+	p *process // it is there already
+}
+
+// Begin implements Entry.
+func (a *adoption) Begin() bool {
+	t, p := a.r.p.table, a.r.p
+	if a.p = t.find(int(p.part), p.id); a.p != nil {
+		a.r.Discard()
+		return false
+	}
+	a.r.Renew()
+	if a.r.Insert() != nil { // another one came first
+		a.p = t.find(int(p.part), p.id)
+		return false
+	}
+	if t.starts.refused.Load() { // a Shutdown may have passed its partition
+		p.end(Closed, nil)
+	}
+	return true
+}
