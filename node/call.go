@@ -85,7 +85,7 @@ type attempt struct {
 	wake    <-chan struct{} // closed when this node may have another answer; nil: never
 	tries   int
 	waiting bool // counted among the waiters for a full mailbox
-	ran     bool // a try may have run the handler (ReadOnly only)
+	ran     bool // a try may have run the handler (repeatable only)
 }
 
 // verdict is what came of one try.
@@ -159,11 +159,20 @@ func (a *attempt) judge(ctx context.Context, err error) verdict {
 	if !transport.Sent(err) {
 		return verdict{unreachable, a.ran, true}
 	}
-	if a.node.table.MethodConfig(a.m.Kind(), a.m.Method()).ReadOnly {
+	if a.repeatable() {
 		a.ran = true
 		return verdict{unreachable, true, true}
 	}
 	return verdict{err: unreachable, maybe: true}
+}
+
+// repeatable reports whether the request may run twice.
+func (a *attempt) repeatable() bool {
+	switch a.m.Op() {
+	case sessionproc.OpRenew, sessionproc.OpAdopt: // the second one finds that it has been done
+		return true
+	}
+	return a.node.table.MethodConfig(a.m.Kind(), a.m.Method()).ReadOnly
 }
 
 // answered decides the same for the answer of a peer.

@@ -41,6 +41,7 @@ const (
 	codeNoQuorum       = 38
 	codeRateLimited    = 39 // as the next, and codeTooMany: extra may say which limit; see packLimit
 	codeMemoryMark     = 40
+	codeRenewed        = 43
 )
 
 // codes pairs sentinels with their codes.
@@ -67,6 +68,7 @@ var codes = []struct {
 	{sessionproc.ErrNoQuorum, codeNoQuorum},
 	{sessionproc.ErrRateLimited, codeRateLimited},
 	{sessionproc.ErrMemoryMark, codeMemoryMark},
+	{sessionproc.ErrRenewed, codeRenewed},
 	{context.DeadlineExceeded, codeDeadline},
 	{context.Canceled, codeCanceled},
 }

@@ -126,7 +126,7 @@ func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,
 		MaxSessions: n.cfg.MaxSessions, StartRate: n.cfg.StartRate, StartBurst: n.cfg.StartBurst, MemoryMark: n.cfg.MemoryMark,
 		MaxMessage: n.cfg.MaxFrame - headerRoom,
-		Cluster:    n, Gate: n.driver, OnStall: n.standing.stall, StallAfter: stallAfter, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
+		Cluster:    n, Gate: n.driver, Moving: &moved{}, OnStall: n.standing.stall, StallAfter: stallAfter, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
 	})
 }
 

@@ -41,6 +41,37 @@ func (n *Node) Terminate(ctx context.Context, id string) error {
 	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpTerminate, "", "", nil, nil))
 }
 
+// Renew gives session id a new ID, which it returns: a fresh one of
+// sessionproc.NewID, so that who knew the old ID does not know the new one. Do it
+// when somebody logs in; package sessionhttp does it with the cookie. The session
+// goes on as after a move, with its state, its queued casts and its timers, in a
+// new incarnation, maybe on another node. For 60 s every request for the old ID
+// gets ErrRenewed, nothing can be started under it, and calls that waited in the
+// mailbox get ErrRenewed too: none of them has run.
+//
+// It waits for the handler that runs. ErrNotFound if there is no such session; one
+// of a kind with OnMove End cannot be renewed, nor one that is larger than
+// Config.MaxFrame. After an error the session goes on under the old ID, unless
+// MaybeExecuted says that it may have been renewed: then newID is the ID that it
+// may have. If the owner of the new ID is lost just then and does not come back
+// within 30 s, the session is lost: there are never two.
+//
+// The memory of the old ID moves with its partition, and is lost with its node.
+func (n *Node) Renew(ctx context.Context, id string) (newID string, err error) {
+	newID = sessionproc.NewID()
+	err = n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpRenew, "", "", newID, nil))
+	switch {
+	case err == nil:
+		return newID, nil
+	case !sessionproc.MaybeExecuted(err):
+		return "", err
+	}
+	if there, _ := n.Started(ctx, newID); there { // the owner of the old ID has gone since
+		return newID, nil
+	}
+	return newID, err
+}
+
 // Call is the untyped form of a token's Call, after net/rpc: it sends request
 // to the method of that name of session id, of whatever kind, and decodes the
 // reply into *reply, which may be nil. Request and reply always travel encoded.
