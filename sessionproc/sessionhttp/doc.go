@@ -1,6 +1,6 @@
 // Package sessionhttp connects browsers to sessions: a net/http middleware
-// that keeps a session ID in a signed cookie, and the two things a handler
-// needs beside it, ending a session and answering with an error.
+// that keeps a session ID in a signed cookie, and what a handler needs beside it:
+// ending a session, giving it a new ID at a login, answering with an error.
 //
 //	web, err := sessionhttp.New(sessionhttp.Config{Keys: [][]byte{key}})
 //	...
@@ -33,6 +33,17 @@
 // [net/http.CrossOriginProtection] is the second lock for handlers that change
 // something.
 //
+// # Logging in
+//
+// An ID that was there before somebody logs in may be known to others: they can
+// have visited the site and planted their own cookie. So give the session a new
+// one first:
+//
+//	r, err := web.Renew(w, r, n)
+//	...
+//	id, _ := sessionhttp.ID(r.Context())
+//	err = cart.SetUser.Cast(r.Context(), n, id, user)
+//
 // # What it does not do
 //
 // It never starts, looks up or calls a session: an ID costs nothing until a
@@ -54,5 +65,8 @@
 // replicas, keep the old one behind it as long as old cookies shall live; a
 // browser that comes with an old one keeps its ID and gets a fresh signature.
 // While replicas are restarted one by one, do it in two steps: first add the
-// new key at the end everywhere, then move it to the front.
+// new key at the end everywhere, then move it to the front. A request that was on
+// its way while the session was renewed, with a cookie that an old key signed and
+// no call to the session after that, can bring the old ID back to the browser: log
+// in from a page that came before, as every login form does.
 package sessionhttp

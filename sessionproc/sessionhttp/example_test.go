@@ -48,6 +48,38 @@ type node struct{}
 
 func (node) Terminate(context.Context, string) error { return nil }
 
+func (node) Renew(context.Context, string) (string, error) {
+	return "gANlA1N6lvVYgKuY0mTRGnxFWyBHL9yD", nil
+}
+
+func ExampleSessions_Renew() {
+	web, err := sessionhttp.New(sessionhttp.Config{Keys: [][]byte{exampleKey}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var n node
+	login := web.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// ... check the password, then, before the session is told who it is:
+		r, err := web.Renew(w, r, n)
+		if err != nil {
+			sessionhttp.WriteError(w, err)
+			return
+		}
+		id, _ := sessionhttp.ID(r.Context())
+		fmt.Fprintln(w, "now it is", id)
+	}))
+
+	w := httptest.NewRecorder()
+	login.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/login", nil))
+	cookie := w.Result().Cookies()[0]
+	fmt.Print(w.Body)
+	fmt.Println(len(w.Result().Cookies()), "cookie:", cookie.Value[:len("gANlA1N6")]+"…")
+	// Output:
+	// now it is gANlA1N6lvVYgKuY0mTRGnxFWyBHL9yD
+	// 1 cookie: gANlA1N6…
+}
+
 func ExampleSessions_Destroy() {
 	web, err := sessionhttp.New(sessionhttp.Config{Keys: [][]byte{exampleKey}})
 	if err != nil {

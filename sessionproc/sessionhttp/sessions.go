@@ -104,7 +104,9 @@ type Terminator interface {
 // what "log out" means. Call it behind the middleware and before anything is
 // written to w. A session that is not there is no error. The cookie is cleared
 // even if Terminate fails, and the failure is returned: the browser has
-// forgotten a session that lives on until its kind's idle time is over.
+// forgotten a session that lives on until its kind's idle time is over. Only
+// with sessionproc.ErrRenewed, which says that the session goes on under an ID
+// that the browser has got meanwhile, the cookie stays.
 //
 // The next request of the browser gets a new ID. The old one stays signed: who
 // kept a copy of the cookie can still present it, and meets no state of the
@@ -114,9 +116,12 @@ func (s *Sessions) Destroy(w http.ResponseWriter, r *http.Request, t Terminator)
 	if !ok || who.by != s {
 		return errors.New("sessionhttp: destroy: the request did not come through this Sessions' Middleware")
 	}
+	err := t.Terminate(r.Context(), who.id)
 	s.unset(w.Header())
-	http.SetCookie(w, s.cookie("", -time.Second))
-	if err := t.Terminate(r.Context(), who.id); err != nil && !errors.Is(err, sessionproc.ErrNotFound) {
+	if !errors.Is(err, sessionproc.ErrRenewed) {
+		http.SetCookie(w, s.cookie("", -time.Second))
+	}
+	if err != nil && !errors.Is(err, sessionproc.ErrNotFound) {
 		return fmt.Errorf("sessionhttp: destroy: %w", err)
 	}
 	return nil
@@ -125,13 +130,19 @@ func (s *Sessions) Destroy(w http.ResponseWriter, r *http.Request, t Terminator)
 // unset takes back a cookie that the middleware set in this very answer: one
 // answer speaks of a cookie once.
 func (s *Sessions) unset(h http.Header) {
+	dropCookies(h, func(line string) bool { return strings.HasPrefix(line, s.cfg.CookieName+"=") })
+}
+
+func dropCookies(h http.Header, these func(line string) bool) {
 	all, ok := h["Set-Cookie"]
 	if !ok {
 		return
 	}
-	h["Set-Cookie"] = slices.DeleteFunc(slices.Clone(all), func(line string) bool {
-		return strings.HasPrefix(line, s.cfg.CookieName+"=")
-	})
+	if all = slices.DeleteFunc(slices.Clone(all), these); len(all) > 0 {
+		h["Set-Cookie"] = all
+	} else {
+		delete(h, "Set-Cookie")
+	}
 }
 
 // cookie returns our cookie with the given value. maxAge < 0 makes the browser

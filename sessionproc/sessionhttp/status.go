@@ -34,6 +34,7 @@ var statuses = []struct {
 	{sessionproc.ErrNotFound, http.StatusNotFound},
 	{sessionproc.ErrAlreadyStarted, http.StatusConflict},
 	{sessionproc.ErrWrongKind, http.StatusConflict},
+	{sessionproc.ErrRenewed, http.StatusConflict},
 	{sessionproc.ErrTerminated, http.StatusGone},
 	{sessionproc.ErrCrashed, http.StatusInternalServerError},
 	{sessionproc.ErrOverloaded, http.StatusServiceUnavailable},
@@ -52,6 +53,7 @@ var statuses = []struct {
 //	ErrInvalidID, ErrBadRequest                     400 Bad Request
 //	ErrNotFound                                     404 Not Found
 //	ErrAlreadyStarted, ErrWrongKind                 409 Conflict
+//	ErrRenewed: the browser has another cookie      409 Conflict
 //	ErrTerminated: ended while the call was waiting 410 Gone
 //	an error made by sessionproc.NewError           422 Unprocessable Entity
 //	ErrRateLimited                                  429 Too Many Requests
@@ -86,7 +88,8 @@ func Status(err error) int {
 // client: it may hold a session ID or what a handler meant for the log. The
 // answer is not to be cached. A 503 or 429 carries Retry-After, in seconds, only
 // where err says that nothing was executed, so that no client repeats what may
-// have happened: what a *sessionproc.LimitError says, rounded up, else 1.
+// have happened: what a *sessionproc.LimitError says, rounded up, else 1. An
+// answer to ErrRenewed sets no cookie for the old ID, see [Sessions.Renew].
 //
 // Call it before anything is written to w, and log err where it matters. A nil
 // err writes nothing.
@@ -94,6 +97,7 @@ func WriteError(w http.ResponseWriter, err error) {
 	if err == nil {
 		return
 	}
+	keepCookie(w.Header(), err)
 	status := Status(err)
 	text := http.StatusText(status)
 	if status == StatusClientClosedRequest {

@@ -27,6 +27,7 @@ func TestStatusOfEachError(t *testing.T) {
 		{sessionproc.ErrNotFound, 404, "Not Found"},
 		{sessionproc.ErrAlreadyStarted, 409, "Conflict"},
 		{sessionproc.ErrWrongKind, 409, "Conflict"},
+		{sessionproc.ErrRenewed, 409, "Conflict"},
 		{sessionproc.ErrTerminated, 410, "Gone"},
 		{sessionproc.NewError("sold_out", "sold out"), 422, "Unprocessable Entity"},
 		{context.Canceled, 499, "Client Closed Request"},
