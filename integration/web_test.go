@@ -45,6 +45,15 @@ func newShop(t *testing.T, p place) *shop {
 		}
 		fmt.Fprint(w, n)
 	})
+	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) {
+		r, err := web.Renew(w, r, p.from)
+		if err != nil {
+			sessionhttp.WriteError(w, err)
+			return
+		}
+		id, _ := sessionhttp.ID(r.Context())
+		fmt.Fprint(w, id)
+	})
 	mux.HandleFunc("/leave", func(w http.ResponseWriter, r *http.Request) {
 		if err := web.Destroy(w, r, p.from); err != nil {
 			sessionhttp.WriteError(w, err)
