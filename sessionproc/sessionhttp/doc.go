@@ -1,6 +1,7 @@
 // Package sessionhttp connects browsers to sessions: a net/http middleware
 // that keeps a session ID in a signed cookie, and what a handler needs beside it:
-// ending a session, giving it a new ID at a login, answering with an error.
+// ending a session, giving it a new ID at a login, answering with an error, sending
+// its events to the page ([Events]).
 //
 //	web, err := sessionhttp.New(sessionhttp.Config{Keys: [][]byte{key}})
 //	...

@@ -41,6 +41,7 @@ var statuses = []struct {
 	{sessionproc.ErrRateLimited, http.StatusTooManyRequests},
 	{sessionproc.ErrTooManySessions, http.StatusServiceUnavailable},
 	{sessionproc.ErrMemoryMark, http.StatusServiceUnavailable},
+	{sessionproc.ErrNoQuorum, http.StatusServiceUnavailable},
 	{sessionproc.ErrUnavailable, http.StatusServiceUnavailable},
 	{sessionproc.ErrClosed, http.StatusServiceUnavailable},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout},
@@ -59,7 +60,8 @@ var statuses = []struct {
 //	ErrRateLimited                                  429 Too Many Requests
 //	context.Canceled: the client went away          499 (nginx's number)
 //	ErrOverloaded, ErrTooManySessions,
-//	ErrMemoryMark, ErrUnavailable, ErrClosed        503 Service Unavailable
+//	ErrMemoryMark, ErrUnavailable, ErrClosed,
+//	ErrNoQuorum                                     503 Service Unavailable
 //	context.DeadlineExceeded                        504 Gateway Timeout
 //	everything else: ErrCrashed, ErrUnknownKind,
 //	ErrUnknownMethod, ErrBadReply, ErrCallCycle,

@@ -46,6 +46,7 @@ func TestStatusOfEachError(t *testing.T) {
 		{sessionproc.ErrTooManySessions, 503, "Service Unavailable"},
 		{sessionproc.ErrUnavailable, 503, "Service Unavailable"},
 		{sessionproc.ErrClosed, 503, "Service Unavailable"},
+		{sessionproc.ErrNoQuorum, 503, "Service Unavailable"},
 		{errors.Join(context.DeadlineExceeded, sessionproc.ErrOverloaded), 503, "Service Unavailable"},
 		{context.DeadlineExceeded, 504, "Gateway Timeout"},
 	} {
