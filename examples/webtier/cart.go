@@ -14,6 +14,9 @@ var (
 	Add   = sessionproc.MethodOf[AddItem, View](Carts, "add")
 	Look  = sessionproc.MethodOf[sessionproc.None, View](Carts, "look")
 	Clear = sessionproc.NoticeOf[sessionproc.None](Carts, "clear")
+
+	// Changed is told to every window that shows the cart.
+	Changed = sessionproc.EventOf[View](Carts, "changed")
 )
 
 // AddItem puts Qty of a tea into the cart, or takes some out if Qty is negative.
@@ -23,7 +26,10 @@ type AddItem struct {
 }
 
 // View is what is in a cart: how many of each tea.
-type View struct{ Items map[string]int }
+type View struct {
+	Items   map[string]int
+	Changes int // that the cart has seen, so that a window can tell which of two is the newer
+}
 
 // What a cart refuses. The errors are the same on every replica.
 var (
@@ -36,7 +42,10 @@ const maxQty = 99
 
 // Cart is the state of one session. It is plain data and belongs to the
 // session's goroutine: its methods need no locks.
-type Cart struct{ Items map[string]int }
+type Cart struct {
+	Items   map[string]int
+	Changes int
+}
 
 // NewCarts returns the kind that a node is given.
 func NewCarts() *sessionproc.Kind[Cart, sessionproc.None] {
@@ -44,6 +53,7 @@ func NewCarts() *sessionproc.Kind[Cart, sessionproc.None] {
 	sessionproc.HandleCall(k, Add, (*Cart).add, sessionproc.MethodConfig{StartOnCall: true})
 	sessionproc.HandleCall(k, Look, (*Cart).look, sessionproc.MethodConfig{ReadOnly: true})
 	sessionproc.HandleCast(k, Clear, (*Cart).clear)
+	sessionproc.HandleEvent(k, Changed, (*Cart).view)
 	return k
 }
 
@@ -51,7 +61,7 @@ func newCart(context.Context, sessionproc.None) (*Cart, error) {
 	return &Cart{Items: map[string]int{}}, nil
 }
 
-func (c *Cart) add(_ context.Context, r AddItem) (View, error) {
+func (c *Cart) add(ctx context.Context, r AddItem) (View, error) {
 	if _, ok := teaOf(r.SKU); !ok {
 		return View{}, ErrNoSuchTea
 	}
@@ -64,14 +74,21 @@ func (c *Cart) add(_ context.Context, r AddItem) (View, error) {
 	default:
 		c.Items[r.SKU] = qty
 	}
-	return View{Items: c.Items}, nil
+	err := c.changed(ctx)
+	return c.view(), err
 }
 
-func (c *Cart) look(context.Context, sessionproc.None) (View, error) {
-	return View{Items: c.Items}, nil
-}
+func (c *Cart) look(context.Context, sessionproc.None) (View, error) { return c.view(), nil }
 
-func (c *Cart) clear(context.Context, sessionproc.None) error {
+func (c *Cart) clear(ctx context.Context, _ sessionproc.None) error {
 	clear(c.Items)
-	return nil
+	return c.changed(ctx)
 }
+
+// changed tells all windows.
+func (c *Cart) changed(ctx context.Context) error {
+	c.Changes++
+	return Changed.Publish(ctx, c.view())
+}
+
+func (c *Cart) view() View { return View{c.Items, c.Changes} }

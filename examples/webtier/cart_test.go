@@ -4,11 +4,15 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/node/nodetest"
 )
 
-// The handlers are plain methods: no node is needed to test them.
+// The handlers are plain methods: no node is needed to test them, but those that
+// use their session get a ctx of one.
 func TestCartKeepsWhatIsAdded(t *testing.T) {
-	c, err := newCart(t.Context(), struct{}{})
+	ctx, _ := nodetest.Context(t)
+	c, err := newCart(ctx, struct{}{})
 	require.NoError(t, err)
 	for _, row := range []struct {
 		sku  string
@@ -27,12 +31,13 @@ func TestCartKeepsWhatIsAdded(t *testing.T) {
 		{"sencha", -1 << 63, nil, ErrTooMany},
 		{"sencha", 98, map[string]int{"sencha": 99}, nil},
 	} {
-		got, err := c.add(t.Context(), AddItem{SKU: row.sku, Qty: row.qty})
+		got, err := c.add(ctx, AddItem{SKU: row.sku, Qty: row.qty})
 		require.ErrorIs(t, err, row.err, "%+d %s", row.qty, row.sku)
 		require.Equal(t, row.want, got.Items, "%+d %s", row.qty, row.sku)
 	}
-	require.NoError(t, c.clear(t.Context(), struct{}{}))
-	view, err := c.look(t.Context(), struct{}{})
+	require.NoError(t, c.clear(ctx, struct{}{}))
+	view, err := c.look(ctx, struct{}{})
 	require.NoError(t, err)
 	require.Empty(t, view.Items)
+	require.Equal(t, 7, view.Changes, "six that it took, and the last one")
 }

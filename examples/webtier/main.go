@@ -6,8 +6,10 @@
 //	go run ./examples/webtier           the shop, until Ctrl-C
 //	go run ./examples/webtier -check    200 browsers × 20 clicks, and every cart verified
 //
-// The button on the page, or r and Enter on the terminal, restarts the replicas
-// one after another, while the carts stay; -check does so under load.
+// Open it in two windows of one browser: each shows at once what the other changes,
+// from whatever replica. The button on the page, or r and Enter on the terminal,
+// restarts the replicas one after another, while the carts stay; -check does so
+// under load.
 //
 // Read cart.go first: it is all that a session is. shop.go is one replica's web
 // side, replica.go its process, roll.go the restart; the rest is the stage around

@@ -38,8 +38,10 @@ type state struct {
 	Lines    []line   `json:"lines"` // one for each tea of the catalogue, also where Qty is 0
 	Count    int      `json:"count"`
 	Total    string   `json:"total"`
-	Replicas []string `json:"replicas"`
-	Hop      hop      `json:"hop"`
+	Changes  int      `json:"changes"`
+	Started  bool     `json:"started"` // there is a cart, maybe an empty one
+	Replicas []string `json:"replicas,omitempty"`
+	Hop      *hop     `json:"hop,omitempty"` // nil: no request has led to this
 }
 
 // line is one tea and how much of it is in the cart.
@@ -71,7 +73,7 @@ func pair(a, b string) string { return min(a, b) + "-" + max(a, b) }
 
 // stateOf prices a view.
 func stateOf(v View) state {
-	st := state{Lines: make([]line, 0, len(teas))}
+	st := state{Lines: make([]line, 0, len(teas)), Changes: v.Changes, Started: v.Changes > 0}
 	total := 0
 	for _, t := range teas {
 		qty := v.Items[t.SKU]

@@ -101,6 +101,7 @@ func serveShop(ctx context.Context, n *node.Node, o order, out *json.Encoder, lo
 		ReadHeaderTimeout: 5 * time.Second,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
+	srv.RegisterOnShutdown(shop.changes.Close) // pages go on at another replica
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go func() { // ended by RunUntilSignal

@@ -29,6 +29,7 @@ type shop struct {
 	name     string   // of this replica
 	replicas []string // names of all
 	logger   *slog.Logger
+	changes  *sessionhttp.EventStream[View] // made by handler
 }
 
 // handler returns the shop's pages behind the session cookie. Requests that
@@ -41,9 +42,18 @@ func (s *shop) handler(cookieKey []byte) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.changes, err = sessionhttp.Events(s.node, Changed, sessionhttp.EventsConfig[View]{
+		Encode:  func(v View) ([]byte, error) { return json.Marshal(stateOf(v)) },
+		Retry:   200 * time.Millisecond, // a page that misses a replica is soon at the next
+		OnError: func(r *http.Request, err error) { s.logger.Debug("a page is not told of changes", "err", err) },
+	})
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.answer(look, s.writePage))
 	mux.HandleFunc("GET /cart", s.answer(look, writeJSON))
+	mux.Handle("GET /cart/changes", s.changes)
 	mux.HandleFunc("POST /cart/add", s.answer(add, s.writeChanged))
 	mux.HandleFunc("POST /cart/clear", s.answer(empty, s.writeChanged))
 	return http.NewCrossOriginProtection().Handler(web.Middleware(mux)), nil
@@ -98,7 +108,7 @@ func (s *shop) answer(do action, write func(http.ResponseWriter, *http.Request, 
 		}
 		st := stateOf(view)
 		st.Replicas = s.replicas
-		st.Hop = hop{
+		st.Hop = &hop{
 			Served:    s.name,
 			Owner:     place.Owner.Slot,
 			Forwarded: !place.Local,

@@ -18,6 +18,7 @@ func TestShop(t *testing.T) {
 		"cart follows its browser over all replicas": cartFollows,
 		"works without script":                       worksWithoutScript,
 		"carts stay while the replicas restart":      cartsStay,
+		"windows see each other's changes":           windowsAreLive,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, browser, url) })
 	}
@@ -101,6 +102,43 @@ func cartsStay(t *testing.T, browser context.Context, url string) {
 	require.Equal(t, []string{"Sencha 2 €17.80", "Matcha 1 €19.50"}, b.cart())
 	require.Equal(t, "", b.text("#alert"), "no click has failed")
 	require.False(t, ask[bool](b, `document.querySelector(".roll progress").checkVisibility()`))
+}
+
+// windowsAreLive has two windows of one browser click in turn, while the replicas
+// restart too: what one changes the other shows, without being touched.
+func windowsAreLive(t *testing.T, browser context.Context, url string) {
+	one := buyer{t, openTab(t, browser, chromedp.WithNewBrowserContext())}
+	one.run(chromedp.Navigate(url))
+	two := buyer{t, openTab(t, one.ctx)}
+	two.run(chromedp.Navigate(url))
+	require.False(t, ask[bool](two, liveMark), "there is no cart yet")
+
+	one.click(addSencha)
+	two.awaitCart("Sencha 1 €8.90")
+	two.click(addMatcha)
+	one.awaitCart("Sencha 1 €8.90", "Matcha 1 €19.50")
+	require.True(t, ask[bool](one, liveMark))
+	require.True(t, ask[bool](two, liveMark))
+	require.Equal(t, "Changed in another window. 2 in the cart, €28.40.", one.text("#says"))
+	two.run(chromedp.Reload())
+	one.click(moreSencha)
+	two.awaitCart("Sencha 2 €17.80", "Matcha 1 €19.50")
+
+	one.run(chromedp.Click(chromedp.CSS(restartAll)), chromedp.Poll[chromedp.Void](`document.querySelector(".roll progress").value > 0`, chromedp.WithPollingTimeout(10*time.Second)))
+	rounds := 0
+	for ; rounds < 3 || ask[bool](one, `document.querySelector("`+restartAll+`").disabled`); rounds++ {
+		one.click(moreSencha)
+		two.awaitCart("Sencha 3 €26.70", "Matcha 1 €19.50")
+		two.click(lessSencha)
+		one.awaitCart("Sencha 2 €17.80", "Matcha 1 €19.50")
+	}
+	t.Logf("%d changes each way while the replicas restarted", rounds)
+	two.click(emptyCart)
+	one.awaitCart()
+	for _, b := range []buyer{one, two} {
+		require.Equal(t, "", b.text("#alert"), "no click has failed")
+		b.run(chromedp.Poll[chromedp.Void](liveMark, chromedp.WithPollingTimeout(10*time.Second)))
+	}
 }
 
 func worksWithoutScript(t *testing.T, browser context.Context, url string) {

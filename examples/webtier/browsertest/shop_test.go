@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -73,7 +74,7 @@ func openBrowser(t *testing.T) context.Context {
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("hide-scrollbars", true),
 	)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
@@ -150,7 +151,16 @@ func (b buyer) cart() []string {
 		[".what", "output", ".sum"].map((s) => li.querySelector(s).textContent).join(" "))`)
 }
 
+// awaitCart waits until the page shows these lines.
+func (b buyer) awaitCart(lines ...string) {
+	b.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !slices.Equal(b.cart(), lines); time.Sleep(10 * time.Millisecond) {
+		require.True(b.t, time.Now().Before(deadline), "the window does not hear of %v, it shows %v", lines, b.cart())
+	}
+}
+
 const (
+	liveMark   = `document.querySelector(".live").checkVisibility()`
 	addSencha  = `.tea-card.sencha button`
 	addMatcha  = `.tea-card.matcha button`
 	moreSencha = `[data-line="sencha"] button[value="1"]`

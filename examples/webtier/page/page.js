@@ -9,7 +9,7 @@
   const trailLength = 8;
 
   // Clicks are sent one after another, so that answers come in their order.
-  let queue = Promise.resolve();
+  let queue = Promise.resolve(), sending = false;
 
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -23,10 +23,12 @@
   });
 
   async function send(path, body, says) {
+    sending = true;
     try {
       const began = performance.now();
       const state = await ask(path, { method: "POST", body });
       showCart(state);
+      follow(state);
       showWay(state.hop);
       addToTrail(says, state.hop, performance.now() - began);
       one("#alert").hidden = true;
@@ -34,8 +36,9 @@
     } catch (err) {
       one("#alert").textContent = err instanceof TypeError ? "The shop does not answer. Is it still running?" : err.message;
       one("#alert").hidden = false;
-      ask("/cart").then(showCart, () => {}); // the click may have counted
+      ask("/cart").then((state) => showCart(state), () => {}); // the click may have counted
     }
+    sending = false;
   }
 
   async function ask(path, options) {
@@ -44,7 +47,40 @@
     return answer.json();
   }
 
-  function showCart(state) {
+  // What another window of this browser changes comes as an event, from whatever
+  // replica: the browser reconnects by itself, and says where it was.
+  const windows = new BroadcastChannel("cart");
+  let changes = null, shown = 0; // the newest state on the page
+
+  function follow(state) {
+    if (changes || !state.started) return; // there is nothing to follow before the first click
+    changes = new EventSource("/cart/changes");
+    changes.onopen = () => { one(".live").hidden = false; };
+    changes.onerror = () => { one(".live").hidden = true; };
+    changes.onmessage = (event) => showCart(JSON.parse(event.data), true);
+    changes.addEventListener("ended", () => {
+      changes.close();
+      changes = null;
+      shown = 0;
+      one(".live").hidden = true;
+    });
+    windows.postMessage({ started: true }); // those that were opened before it
+  }
+  windows.onmessage = (event) => follow(event.data);
+  follow({ started: document.body.dataset.started !== undefined });
+
+  function showCart(state, elsewhere) {
+    if (state.changes < shown) return; // what came later is on the page already
+    if (elsewhere && !sending && state.changes > shown) {
+      one("#says").textContent = `Changed in another window. ${state.count} in the cart, ${state.total}.`;
+      for (const line of state.lines) {
+        const row = one(`[data-line="${line.sku}"]`);
+        row.classList.remove("changed");
+        void row.getBoundingClientRect(); // so that the animation starts anew
+        row.classList.toggle("changed", row.querySelector("output").textContent !== String(line.qty));
+      }
+    }
+    shown = state.changes;
     const focused = document.activeElement;
     for (const line of state.lines) {
       setText(`[data-qty="${line.sku}"]`, String(line.qty));
