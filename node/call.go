@@ -15,6 +15,14 @@ import (
 // Deliver takes a token's message to session id, wherever it lives. It
 // implements sessionproc.Caller; use the methods of tokens instead.
 func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) error {
+	if n.trace.RequestDone != nil {
+		return n.deliverTraced(ctx, id, m)
+	}
+	return n.deliver(ctx, id, m, nil)
+}
+
+// deliver is Deliver; it tells in done, if that is not nil, what ways m went.
+func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, done *TraceRequestDone) error {
 	r := n.routes.Load()
 	part := r.ring.Partition(id)
 	if owner := r.owners[part]; owner != nil && owner.remote == nil && !r.closed && ctx.Err() == nil {
@@ -23,7 +31,7 @@ func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 			return err
 		}
 	}
-	return n.route(ctx, id, m)
+	return n.route(ctx, id, m, done)
 }
 
 // locate checks id and finds its partition in the present routes.
@@ -46,7 +54,7 @@ var (
 
 // route sends m to the owner, after redirects and again after whatever surely
 // did not run it, until ctx ends.
-func (n *Node) route(ctx context.Context, id string, m sessionproc.Message) error {
+func (n *Node) route(ctx context.Context, id string, m sessionproc.Message, done *TraceRequestDone) error {
 	if _, _, err := n.locate(id); err != nil {
 		return failed(m, id, err, false)
 	}
@@ -60,7 +68,7 @@ func (n *Node) route(ctx context.Context, id string, m sessionproc.Message) erro
 		return failed(m, id, err, false)
 	}
 	defer out.release()
-	try := attempt{node: n, id: id, m: m, out: out}
+	try := attempt{node: n, id: id, m: m, out: out, done: done}
 	defer try.stopWaiting()
 	for {
 		v := try.once(ctx)
@@ -84,8 +92,9 @@ type attempt struct {
 	hint    string          // address of the owner that another node named
 	wake    <-chan struct{} // closed when this node may have another answer; nil: never
 	tries   int
-	waiting bool // counted among the waiters for a full mailbox
-	ran     bool // a try may have run the handler (repeatable only)
+	waiting bool              // counted among the waiters for a full mailbox
+	done    *TraceRequestDone // nil: nobody wants it
+	ran     bool              // a try may have run the handler (repeatable only)
 }
 
 // verdict is what came of one try.
@@ -134,6 +143,10 @@ func (a *attempt) once(ctx context.Context) verdict {
 		target = owner.remote
 	}
 	n.forwarded.add(part)
+	if a.done != nil {
+		a.done.Sent++
+		a.done.Peer, a.done.Size = target.Addr(), len(a.out.request.Payload)
+	}
 	if err := n.send(ctx, target, a.m, &a.out.request); err != nil {
 		return a.judge(ctx, err)
 	}

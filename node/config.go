@@ -143,6 +143,10 @@ type Config struct {
 	Inject func(ctx context.Context) []byte
 	// Extract makes of it the values of the handler's ctx. Default nothing.
 	Extract func(ctx context.Context, carried []byte) context.Context
+	// Trace is told of requests, handlers and the lives of sessions, for metrics
+	// and the like. It is read by Start. Default nil: nobody, which costs a request
+	// a few nanoseconds.
+	Trace *Trace
 }
 
 func (cfg Config) withDefaults() (Config, error) {

@@ -50,6 +50,7 @@
 //	many.go       StartMany, TerminateMany: few requests for many sessions
 //	broadcast.go  Notice.Broadcast: a cast to all sessions of a kind
 //	labelled.go   TerminateLabelled: "log out everywhere", sessions in flight too
+//	trace.go      Trace: told of all that happens, and the names of metrics
 //
 // # Leaving
 //

@@ -27,10 +27,11 @@ type handoff struct {
 	err      error
 
 	// All below is guarded by driver.mu.
-	sent bool      // committed: only the target decides
-	busy bool      // its lane has it
-	slow bool      // its handler holds it up; others have its place in the lane
-	seen time.Time // when the target had dealt with it, if it did
+	sent  bool      // committed: only the target decides
+	busy  bool      // its lane has it
+	begun time.Time // when it was sealed
+	slow  bool      // its handler holds it up; others have its place in the lane
+	seen  time.Time // when the target had dealt with it, if it did
 }
 
 const (
@@ -112,7 +113,7 @@ func (d *driver) sealSomeLocked(part int, from *[]string, room, limit int) (seal
 	for len(*from) > 0 && sealed < limit && l.open < room && d.bytes.Load() < d.n.cfg.HandoffMemory {
 		session := (*from)[0]
 		*from = (*from)[1:]
-		h := &handoff{part: part, session: session, to: to, id: id, lane: l, ready: make(chan struct{}), over: make(chan struct{})}
+		h := &handoff{part: part, session: session, to: to, id: id, lane: l, ready: make(chan struct{}), over: make(chan struct{}), begun: time.Now()}
 		h.busy = true
 		if d.sealOneLocked(h) {
 			put(&d.parts[part].sealed, session, h)
@@ -284,6 +285,8 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 	if h.form == ownership.Running {
 		if e.Do == ownership.Drop {
 			d.traffic.leave()
+			d.traceMoveLocked(TraceSessionMoved{Session: h.session, Kind: d.n.table.KindOf(e.Partition, e.Session), Peer: h.to,
+				Size: len(h.snapshot), Duration: time.Since(h.begun)})
 		}
 		d.later = append(d.later, d.n.table.Forget(e.Partition, e.Session))
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -65,9 +66,9 @@ func newLists() sessionproc.AnyKind {
 }
 
 // parted starts a session on node 2 of three, gives it a word, and cuts the node
-// off; the others start the session anew.
-func parted(t *testing.T, kind *sessionproc.KindRef[sessionproc.None], put *sessionproc.Method[string, bagged]) (*nodetest.Cluster, string) {
-	c := nodetest.NewCluster(t, 3, newBags, newLists)
+// off; the others start the session anew. All nodes write into told.
+func parted(t *testing.T, kind *sessionproc.KindRef[sessionproc.None], put *sessionproc.Method[string, bagged], told *book) (*nodetest.Cluster, string) {
+	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newBags, newLists}, Tune: func(_ int, cfg *node.Config) { cfg.Trace = told.trace() }})
 	time.Sleep(time.Second) // node 2 has its partitions
 	id := idAt(c, 2)
 	require.NoError(t, kind.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
@@ -102,24 +103,28 @@ func healed(t *testing.T, c *nodetest.Cluster, id string, put *sessionproc.Metho
 // there afterwards, in one process.
 func TestHealedSessionsAreMerged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, id := parted(t, bags, putBag)
+		told := new(book)
+		c, id := parted(t, bags, putBag, told)
 		_, err := putBag.Call(t.Context(), c.Node(2), id, "here")
 		require.NoError(t, err)
 		_, err = putBag.Call(t.Context(), c.Node(1), id, "there")
 		require.NoError(t, err)
 		require.Equal(t, []string{"before", "here", "there"}, healed(t, c, id, putBag).Words)
+		require.Equal(t, node.TraceSessionConflict{Session: sessionproc.LogID(id), Kind: "bag", Merged: true}, of[node.TraceSessionConflict](t, told.take()))
 	})
 }
 
 // A kind that cannot merge keeps one copy, and the other one is told.
 func TestHealedSessionsConflict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, id := parted(t, lists, putList)
+		told := new(book)
+		c, id := parted(t, lists, putList, told)
 		_, err := putList.Call(t.Context(), c.Node(1), id, "there")
 		require.NoError(t, err)
 		got := healed(t, c, id, putList)
 		require.Contains(t, [][]string{{"before"}, {"there"}}, got.Words)
 		require.Equal(t, sessionproc.Conflict, <-lostList)
+		require.Equal(t, node.TraceSessionConflict{Session: sessionproc.LogID(id), Kind: "list"}, of[node.TraceSessionConflict](t, told.take()))
 	})
 }
 

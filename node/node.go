@@ -30,6 +30,7 @@ type Node struct {
 	standing  standing
 	queries   chan struct{} // one for each that is answered
 	forwarded forwarded
+	trace     Trace // Config.Trace; what it lacks is nil
 
 	routes   atomic.Pointer[routes]
 	mu       sync.Mutex               // guards changes of routes, and told
@@ -86,6 +87,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	}
 	n.self.Slot, n.self.Addr, n.self.KeyIDs = n.endpoint.Slot(), n.endpoint.Addr(), n.endpoint.KeyIDs()
 	n.log = n.log.With("node", n.self.Slot)
+	n.trace = n.cfg.Trace.contained(n.log)
 	if n.table, err = n.newTable(nobody.ring.Partitions()); err != nil {
 		return err
 	}
@@ -127,6 +129,7 @@ func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 		MaxSessions: n.cfg.MaxSessions, StartRate: n.cfg.StartRate, StartBurst: n.cfg.StartBurst, MemoryMark: n.cfg.MemoryMark,
 		MaxMessage: n.cfg.MaxFrame - headerRoom,
 		Cluster:    n, Gate: n.driver, Moving: &moved{}, OnStall: n.standing.stall, StallAfter: stallAfter, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
+		Trace: n.trace.ofTable(),
 	})
 }
 

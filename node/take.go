@@ -141,7 +141,7 @@ func (d *driver) arrive(all []arrival) {
 			a.err = d.decode(a)
 		}
 		if a := &all[i]; a.take && a.err != nil {
-			d.refused("a session was refused, it stays where it is", a.From, a.Session, a.err.Error())
+			d.refused("a session was refused, it stays where it is", a.From, a.Session, a.err.Error(), true)
 		}
 	}
 	d.each(all, func(m *ownership.Machine, a *arrival) []ownership.Effect {
@@ -228,8 +228,9 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 		}
 	case a.Form == ownership.Running:
 		if err := a.restored.Insert(); err == nil {
-			a.restored = nil
 			d.traffic.come()
+			d.traceMoveLocked(TraceSessionMoved{Session: a.Session, Kind: a.restored.Kind(), Peer: a.From, Arrived: true, Size: len(a.body)})
+			a.restored = nil
 		}
 	default:
 		d.backUpLocked(a.part, a.Session, backup{a.body, a.version})

@@ -115,9 +115,9 @@ func (m *call[Req, Rep]) prepare(b *binding) error {
 }
 
 // run implements op.
-func (m *call[Req, Rep]) run(p *process) {
+func (m *call[Req, Rep]) run(p *process) error {
 	if !m.begin() {
-		return
+		return noHandler{}
 	}
 	h := m.ctx
 	if m.sent.form == parcelEmpty {
@@ -137,7 +137,9 @@ func (m *call[Req, Rep]) run(p *process) {
 			m.err = badReply{err}
 		}
 	}
-	m.finish()
+	err := m.err
+	m.finish() // m may be in use again when it returns
+	return err
 }
 
 func (m *call[Req, Rep]) handle(p *process, h *handlerCtx, req Req) (rep Rep, err error) {
@@ -275,10 +277,12 @@ func (m *cast[Msg]) push(p *process, b *binding) (err error) {
 }
 
 // run implements op.
-func (m *cast[Msg]) run(p *process) {
-	if err := m.handle(p); err != nil {
+func (m *cast[Msg]) run(p *process) error {
+	err := m.handle(p)
+	if err != nil {
 		p.logger().Warn("a cast failed", "method", m.notice.name, "err", err)
 	}
+	return err
 }
 
 func (m *cast[Msg]) handle(p *process) error {

@@ -25,14 +25,8 @@ const (
 	maxReasons         = 64
 )
 
-// end counts the end of a session that has lived. One that was renewed goes on.
+// end counts the end of a session that has lived.
 func (c *counts) end(p *process, reason Reason) {
-	if p.ext != nil && p.ext.renewed != nil {
-		return
-	}
-	if reason == abrupt {
-		reason = Closed
-	}
 	s := &c.ends[int(p.part)%len(c.ends)]
 	s.mu.Lock()
 	defer s.mu.Unlock()

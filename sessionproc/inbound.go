@@ -174,7 +174,7 @@ func (in *Inbound) newCtx(p *process) *handlerCtx {
 }
 
 // run implements op.
-func (in *Inbound) run(p *process) {
+func (in *Inbound) run(p *process) error {
 	starting := in.Op == OpStart || in.Op == OpEnsure
 	if late := !in.Deadline.IsZero() && !time.Now().Before(in.Deadline); late {
 		in.endWith(outcome{err: context.DeadlineExceeded})
@@ -184,23 +184,25 @@ func (in *Inbound) run(p *process) {
 		if starting {
 			p.startFailed(errGivenUp)
 		}
+		return noHandler{}
 	case starting:
 		if p.startsAgain() {
 			p.noteArgument(in.Payload, in.Raw, false)
 		}
 		state, err := p.kind.maker.startEncoded(in.ctx, in.Payload, in.Raw, false)
 		p.started(&in.waiting, state, err, &in.err, in.give)
+		return err
 	case in.Op == OpSubscribe:
 		in.present(p)
-	default:
-		in.serve(p)
+		return noHandler{}
 	}
+	return in.serve(p)
 }
 
 // scratch holds buffers for encoded replies.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-func (in *Inbound) serve(p *process) {
+func (in *Inbound) serve(p *process) error {
 	buf := scratch.Get().(*[]byte)
 	reply, raw, err := in.bound.serve(p.state, in.ctx, in.Payload, in.Raw, (*buf)[:0])
 	in.ctx.end(endedCanceled)
@@ -213,6 +215,7 @@ func (in *Inbound) serve(p *process) {
 		*buf = reply
 	}
 	scratch.Put(buf)
+	return err
 }
 
 // give answers with the handler's result, unless somebody has answered already.
@@ -246,10 +249,12 @@ func newNamedCast(b *binding, raw bool, payload []byte) *namedCast {
 }
 
 // run implements op.
-func (m *namedCast) run(p *process) {
-	if _, _, err := m.bound.serve(p.state, p.cur.ctx, m.payload, m.raw, nil); err != nil {
+func (m *namedCast) run(p *process) error {
+	_, _, err := m.bound.serve(p.state, p.cur.ctx, m.payload, m.raw, nil)
+	if err != nil {
 		p.logger().Warn("a cast failed", "method", m.bound.name, "err", err)
 	}
+	return err
 }
 
 // drop implements op: nobody waits for a cast.

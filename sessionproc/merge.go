@@ -103,9 +103,11 @@ func (p *process) meetOne(o *process) {
 	switch {
 	case err == nil && what == copyMerged:
 		p.table.merged.Add(1)
+		p.traceConflict(true)
 	case err == nil: // equal
 	default:
 		p.table.conflicts.Add(1)
+		p.traceConflict(false)
 		if what == copyThereWins {
 			loser, lost = p.state, myLife
 		}

@@ -64,8 +64,9 @@ type envelope struct {
 
 // op is a message as its session sees it.
 type op interface {
-	// run handles the message, in the session's goroutine.
-	run(p *process)
+	// run handles the message, in the session's goroutine. The error is its
+	// handler's, for a trace; noHandler: none was run.
+	run(p *process) error
 	// drop tells a message that its handler's result will not be waited for, if
 	// it is still in the exchange of that generation.
 	drop(generation uint64, o outcome)

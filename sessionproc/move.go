@@ -123,6 +123,14 @@ func (p *process) takeDown(s *sealing) (goesOn bool) {
 	return false
 }
 
+// KindOf returns the name of the kind of session id; "": it is not in the table.
+func (t *Table) KindOf(part int, id string) string {
+	if p := t.find(part, id); p != nil {
+		return p.kind.name
+	}
+	return ""
+}
+
 // Sent says that only the target of a sealed session decides from now on.
 func (t *Table) Sent(part int, id string) {
 	if p := t.find(part, id); p != nil {

@@ -108,11 +108,13 @@ func (p *process) push(e *envelope) error {
 	cfg := &p.kind.cfg
 	if int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(e.size) > cfg.MailboxBytes {
 		p.mu.Unlock()
+		p.table.refuse(e.asks(), p.kind.name, ErrOverloaded)
 		return ErrOverloaded
 	}
 	if p.paced {
 		if err := p.ext.messages.take(); err != nil {
 			p.mu.Unlock()
+			p.table.refuse(e.asks(), p.kind.name, err)
 			return err
 		}
 	}
@@ -142,6 +144,9 @@ func (p *process) tooLateLocked() error {
 func (p *process) appendLocked(e *envelope) {
 	e.next = nil
 	e.at = p.table.clock.now.Load()
+	if p.table.trace != nil {
+		e.at = int64(time.Since(epoch))
+	}
 	if p.tail == nil {
 		p.head = e
 	} else {
@@ -231,7 +236,11 @@ func (p *process) run() {
 		if p.keeps && !e.readOnly {
 			p.keepState()
 		}
-		e.op.run(p)
+		if p.table.trace == nil {
+			_ = e.op.run(p) // its op has dealt with it
+		} else {
+			p.runTraced(e)
+		}
 		if n%8 == 0 {
 			since = fair(n, since)
 		}

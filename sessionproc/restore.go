@@ -172,6 +172,9 @@ func SnapshotVersion(b []byte) (Version, error) {
 // errDouble is why a session cannot be inserted.
 var errDouble = errors.New("a session of that ID is here")
 
+// Kind returns the name of its kind.
+func (r *Restored) Kind() string { return r.p.kind.name }
+
 // Insert has the session run in its table.
 func (r *Restored) Insert() error {
 	p := r.p

@@ -82,13 +82,14 @@ func (m *start[Arg]) failed(id string, o outcome) error {
 }
 
 // run implements op.
-func (m *start[Arg]) run(p *process) {
+func (m *start[Arg]) run(p *process) error {
 	if !m.begin() {
 		p.startFailed(errGivenUp)
-		return
+		return noHandler{}
 	}
 	state, err := m.make(p)
 	p.started(&m.waiting, state, err, &m.err, m.finish)
+	return err
 }
 
 func (m *start[Arg]) make(p *process) (any, error) {
@@ -204,6 +205,15 @@ func (t *Table) kindName(name string) string {
 // insert puts a new session into the table, or returns the one that is there.
 // Existence comes before all limits.
 func (t *Table) insert(s *starter) (p *process, inserted bool, err error) {
+	p, inserted, err = t.insertWhere(s)
+	if _, limit := err.(*LimitError); limit {
+		t.refuse(OpStart, t.kindName(s.kind), err)
+	}
+	return p, inserted, err
+}
+
+// insertWhere is insert here, if the Gate agrees.
+func (t *Table) insertWhere(s *starter) (p *process, inserted bool, err error) {
 	if why := t.PausedBy(); why != nil {
 		return nil, false, why
 	}
@@ -290,16 +300,17 @@ func (t *Table) startOnCall(part int, id string, k *kindCore, method string) (*p
 type zeroStart struct{ waiting }
 
 // run implements op.
-func (m *zeroStart) run(p *process) {
+func (m *zeroStart) run(p *process) error {
 	if !m.begin() {
 		p.startFailed(errGivenUp)
-		return
+		return noHandler{}
 	}
 	if p.startsAgain() {
 		p.noteArgument(nil, false, true)
 	}
 	state, err := p.kind.maker.startEncoded(m.ctx, nil, false, true)
 	p.started(&m.waiting, state, err, new(error), m.finish)
+	return err
 }
 
 // started records the result of a start function. give answers whoever waits

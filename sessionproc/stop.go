@@ -64,7 +64,7 @@ func (p *process) endIdle(reason Reason) {
 	if _, told := p.state.(terminator); told && reason != abrupt {
 		p.table.workers.run(p)
 	} else {
-		p.table.counts.end(p, reason)
+		p.ended(reason)
 		p.vanish(outcome{err: ErrNotFound})
 	}
 }
@@ -147,7 +147,7 @@ func (p *process) finish() (goesOn bool) {
 	if t, ok := p.state.(terminator); ok && reason != abrupt {
 		p.tell(t, reason)
 	}
-	p.table.counts.end(p, reason)
+	p.ended(reason)
 	p.vanish(outcome{err: ErrNotFound})
 	return false
 }
@@ -242,10 +242,12 @@ func (p *process) fell(cause any, stack []byte) {
 	o := outcome{err: &CrashError{Reference: reference}}
 	if after, ok := p.mayRestart(); ok {
 		p.logger().Error("session crashed", "reference", reference, "panic", cause, "stack", string(stack), "restarts after", after)
+		p.traceCrash(reference, true, after)
 		p.restartAfter(after, o)
 		return
 	}
 	p.logger().Error("session crashed", "reference", reference, "panic", cause, "stack", string(stack))
+	p.traceCrash(reference, false, 0)
 	p.mu.Lock()
 	starting := p.phase == phaseStarting
 	if x := p.extra(); x.reason == "" {
@@ -253,7 +255,7 @@ func (p *process) fell(cause any, stack []byte) {
 	}
 	p.mu.Unlock()
 	if !starting {
-		p.table.counts.end(p, Crashed)
+		p.ended(Crashed)
 	}
 	p.vanish(o)
 	if starting {

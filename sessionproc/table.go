@@ -41,6 +41,7 @@ type TableConfig struct {
 	Logger     *slog.Logger
 	Inject     func(context.Context) []byte
 	Extract    func(context.Context, []byte) context.Context
+	Trace      *TableTrace // nil: none
 }
 
 // Table holds the sessions that live on one node. It serves package node, which
@@ -53,6 +54,7 @@ type Table struct {
 	workers           workers
 	wheel             *wheel // nil: no kind has sessions that expire
 	clock             clock
+	trace             *TableTrace // TableConfig.Trace, beside what a message touches anyway
 	pause             pause
 	watched           atomic.Bool // see Watch
 	starts            starts
@@ -89,7 +91,7 @@ type partition struct {
 func NewTable(cfg TableConfig) (*Table, error) {
 	t := &Table{cfg: cfg, kinds: map[string]*kindCore{}, parts: make([]partition, cfg.Partitions),
 		none: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
-	t.starts.max = cfg.MaxStarting
+	t.starts.max, t.trace = cfg.MaxStarting, cfg.Trace
 	t.startRate = newBucket(limitNodeStarts, cfg.StartRate, cfg.StartBurst)
 	if cfg.HeapInUse == nil {
 		t.cfg.HeapInUse = heapInUse

@@ -1,0 +1,77 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+)
+
+// SlogTrace returns a Trace that logs: each request and message at Debug, sessions
+// that start, end and move, and what is refused, at Info, crashes and conflicts at
+// Warn. What the logger does not want costs no more than a Trace that does nothing.
+// The node's own log (Config.Logger) does not depend on it.
+func SlogTrace(log *slog.Logger) *Trace {
+	return &Trace{
+		RequestDone: func(i TraceRequestDone) {
+			if wants(log, slog.LevelDebug) {
+				write(log, slog.LevelDebug, "request done", i.Err, slog.String("op", i.Op.String()), slog.String("kind", i.Kind),
+					slog.String("method", i.Method), slog.Int("sent", i.Sent), slog.String("peer", i.Peer), slog.Int("size", i.Size),
+					slog.Duration("took", i.Duration), slog.Bool("maybe executed", i.MaybeExecuted))
+			}
+		},
+		MessageHandled: func(i TraceMessageHandled) {
+			if wants(log, slog.LevelDebug) {
+				write(log, slog.LevelDebug, "message handled", i.Err, slog.String("op", i.Op.String()), slog.String("kind", i.Kind),
+					slog.String("method", i.Method), slog.Int("size", i.Size), slog.Duration("waited", i.Wait), slog.Duration("took", i.Duration))
+			}
+		},
+		RequestRefused: func(i TraceRequestRefused) {
+			if wants(log, slog.LevelInfo) {
+				write(log, slog.LevelInfo, "request refused", i.Err, slog.String("op", i.Op.String()), slog.String("kind", i.Kind))
+			}
+		},
+		SessionStarted: func(i TraceSessionStarted) {
+			if wants(log, slog.LevelInfo) {
+				write(log, slog.LevelInfo, "session started", i.Err, slog.String("session", i.Session), slog.String("kind", i.Kind),
+					slog.Duration("waited", i.Wait), slog.Duration("took", i.Duration))
+			}
+		},
+		SessionEnded: func(i TraceSessionEnded) {
+			if wants(log, slog.LevelInfo) {
+				write(log, slog.LevelInfo, "session ended", nil, slog.String("session", i.Session), slog.String("kind", i.Kind),
+					slog.String("reason", string(i.Reason)), slog.Duration("lived", i.Lived))
+			}
+		},
+		SessionCrashed: func(i TraceSessionCrashed) {
+			if wants(log, slog.LevelWarn) {
+				write(log, slog.LevelWarn, "session crashed", nil, slog.String("session", i.Session), slog.String("kind", i.Kind),
+					slog.String("reference", i.Reference), slog.Bool("restarts", i.Restarts), slog.Duration("after", i.After))
+			}
+		},
+		SessionConflict: func(i TraceSessionConflict) {
+			if wants(log, slog.LevelWarn) {
+				write(log, slog.LevelWarn, "session conflict", nil, slog.String("session", i.Session), slog.String("kind", i.Kind), slog.Bool("merged", i.Merged))
+			}
+		},
+		SessionMoved: func(i TraceSessionMoved) {
+			if wants(log, slog.LevelInfo) {
+				write(log, slog.LevelInfo, "session moved", nil, slog.String("session", i.Session), slog.String("kind", i.Kind), slog.String("peer", i.Peer),
+					slog.Bool("arrived", i.Arrived), slog.Int("size", i.Size), slog.Duration("took", i.Duration))
+			}
+		},
+		MoveRefused: func(i TraceMoveRefused) {
+			if wants(log, slog.LevelInfo) {
+				write(log, slog.LevelInfo, "move refused", nil, slog.String("session", i.Session), slog.String("peer", i.Peer),
+					slog.Bool("here", i.Here), slog.String("cause", i.Cause))
+			}
+		},
+	}
+}
+
+func wants(log *slog.Logger, level slog.Level) bool { return log.Enabled(context.Background(), level) }
+
+func write(log *slog.Logger, level slog.Level, msg string, err error, attrs ...slog.Attr) {
+	if err != nil {
+		attrs = append(attrs, slog.Any("err", err))
+	}
+	log.LogAttrs(context.Background(), level, msg, attrs...)
+}

@@ -1,0 +1,252 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// Trace has functions that a node calls when something has happened, as
+// httptrace.ClientTrace has for a request; any of them may be nil. Each gets one
+// struct of values; functions and fields are added in later releases, and never
+// changed. There are no payloads in them, and no session IDs but as
+// sessionproc.LogID; the text of a handler's own error is passed on as it is.
+//
+// RequestDone is called on the node where a request was made, in the goroutine of
+// its caller, which waits for it. All others are called where the session is: in
+// the goroutine of the session (MessageHandled, SessionStarted, SessionCrashed,
+// SessionConflict, mostly SessionEnded), which handles nothing meanwhile, or in one
+// of the node's own (SessionMoved, MoveRefused, RequestRefused, a SessionEnded of a
+// session that was idle). An answer is not delayed by MessageHandled. So a
+// function must be quick, must not wait for a session or for this node, and may be
+// called concurrently with itself and others. If it panics that is contained, and
+// logged once for each function.
+//
+// Of one session SessionStarted comes before any MessageHandled, SessionCrashed
+// after the MessageHandled of that handler, and SessionEnded after both.
+//
+// A Trace is copied by Start. One may be given to many nodes.
+//
+// # Names of metrics
+//
+// An exporter uses these names, and adds no label that grows with the sessions.
+// "Stats" is the node's own NodeStats. The last word of a name but for "total" is its
+// unit; result is what TraceResult says.
+//
+//	name                                      type       labels               from
+//	sessionproc_sessions                      gauge      kind                 Stats.Kinds
+//	sessionproc_starts_total                  counter    kind,result          SessionStarted
+//	sessionproc_start_seconds                 histogram  kind                 SessionStarted.Duration
+//	sessionproc_start_wait_seconds            histogram  kind                 SessionStarted.Wait
+//	sessionproc_ends_total                    counter    reason               Stats.Ends
+//	sessionproc_session_seconds               histogram  kind,reason          SessionEnded.Lived
+//	sessionproc_crashes_total                 counter    -                    Stats.Crashes
+//	sessionproc_restarts_total                counter    -                    Stats.Restarts
+//	sessionproc_slow_handlers_total           counter    -                    Stats.Slow
+//	sessionproc_requests_total                counter    op,kind,forwarded,result  RequestDone
+//	sessionproc_request_seconds               histogram  op,kind,forwarded    RequestDone.Duration, without OpSubscribe
+//	sessionproc_request_bytes                 histogram  op,kind              RequestDone.Size, if Sent > 0
+//	sessionproc_forwarded_total               counter    -                    Stats.Forwarded
+//	sessionproc_calls_total                   counter    kind,method,result   MessageHandled, Op OpCall
+//	sessionproc_call_seconds                  histogram  kind,method          MessageHandled.Duration, Op OpCall
+//	sessionproc_casts_total                   counter    kind,method,result   MessageHandled, Op OpCast
+//	sessionproc_cast_seconds                  histogram  kind,method          MessageHandled.Duration, Op OpCast
+//	sessionproc_mailbox_wait_seconds          histogram  kind                 MessageHandled.Wait
+//	sessionproc_mailbox_messages              gauge      -                    Stats.Mailbox.Waiting
+//	sessionproc_mailbox_sessions              gauge      -                    Stats.Mailbox.Sessions
+//	sessionproc_mailbox_deepest_messages      gauge      -                    Stats.Mailbox.Deepest
+//	sessionproc_mailbox_oldest_seconds        gauge      -                    Stats.Mailbox.Oldest
+//	sessionproc_refused_total                 counter    op,kind,result       RequestRefused
+//	sessionproc_moved_total                   counter    -                    Stats.Moved
+//	sessionproc_taken_total                   counter    -                    Stats.Taken
+//	sessionproc_move_seconds                  histogram  kind                 SessionMoved.Duration, if not Arrived
+//	sessionproc_move_bytes                    histogram  kind                 SessionMoved.Size, if not Arrived
+//	sessionproc_moves_refused_total           counter    here                 MoveRefused
+//	sessionproc_copies_merged_total           counter    -                    Stats.Merged
+//	sessionproc_conflicts_total               counter    -                    Stats.Conflicts
+type Trace struct {
+	// RequestDone: a request that was made on this node has its outcome.
+	RequestDone func(TraceRequestDone)
+	// MessageHandled: a handler of a session of this node has returned.
+	MessageHandled func(TraceMessageHandled)
+	// RequestRefused: a request for a session of this node met a limit.
+	RequestRefused func(TraceRequestRefused)
+
+	// SessionStarted: a start function has returned, on this node.
+	SessionStarted func(TraceSessionStarted)
+	// SessionEnded: a session has ended on this node, also by expiry.
+	SessionEnded func(TraceSessionEnded)
+	// SessionCrashed: a handler, start function or Terminate method has panicked.
+	SessionCrashed func(TraceSessionCrashed)
+	// SessionConflict: two copies of a session have met that had both changed.
+	SessionConflict func(TraceSessionConflict)
+
+	// SessionMoved: a session has gone to another node, or come from one.
+	SessionMoved func(TraceSessionMoved)
+	// MoveRefused: a session stays where it is, as its owner cannot have it. It is
+	// called on both nodes, at each try.
+	MoveRefused func(TraceMoveRefused)
+}
+
+// What happens to sessions of a node; see sessionproc for the fields.
+type (
+	TraceMessageHandled  = sessionproc.TraceMessageHandled
+	TraceRequestRefused  = sessionproc.TraceRequestRefused
+	TraceSessionStarted  = sessionproc.TraceSessionStarted
+	TraceSessionEnded    = sessionproc.TraceSessionEnded
+	TraceSessionCrashed  = sessionproc.TraceSessionCrashed
+	TraceSessionConflict = sessionproc.TraceSessionConflict
+)
+
+// TraceRequestDone is the outcome of a request, on the node where it was made: a
+// call, cast, start, ensure, touch or terminate, whether a session is started, or
+// (OpSubscribe) one poll of a subscription, which lasts until there is news.
+// What StartMany, TerminateMany and broadcasts send to another node together is none.
+type TraceRequestDone struct {
+	Op       sessionproc.Op
+	Kind     string // "": not known here, as for untyped requests
+	Method   string // of a call or cast; of a poll its event
+	Sent     int    // how often it was sent to another node; 0: the session is on this one
+	Peer     string // the node, host:port, that it was sent to last
+	Size     int    // bytes of the encoded request, if it was sent
+	Duration time.Duration
+	Err      error // the cause, without the *sessionproc.OpError around it
+	// MaybeExecuted is what sessionproc.MaybeExecuted says of the error.
+	MaybeExecuted bool
+}
+
+// TraceSessionMoved is the move of a session, on both nodes.
+type TraceSessionMoved struct {
+	Session  string // LogID
+	Kind     string
+	Peer     string        // slot/boot of the other node
+	Arrived  bool          // it has come to this node; false: it has gone
+	Size     int           // bytes of its snapshot
+	Duration time.Duration // from when its messages began to wait until the other node had it; 0 if Arrived
+}
+
+// TraceMoveRefused is a session that stays where it is, on both nodes.
+type TraceMoveRefused struct {
+	Session string // LogID
+	Peer    string // slot/boot of the other node
+	Here    bool   // this node has refused it
+	Cause   string // the same text as in the log
+}
+
+// contained is t, or what a nil one stands for, with functions that do not panic.
+func (t *Trace) contained(log *slog.Logger) Trace {
+	if t == nil {
+		return Trace{}
+	}
+	return Trace{
+		RequestDone:     contain(log, "RequestDone", t.RequestDone),
+		MessageHandled:  contain(log, "MessageHandled", t.MessageHandled),
+		RequestRefused:  contain(log, "RequestRefused", t.RequestRefused),
+		SessionStarted:  contain(log, "SessionStarted", t.SessionStarted),
+		SessionEnded:    contain(log, "SessionEnded", t.SessionEnded),
+		SessionCrashed:  contain(log, "SessionCrashed", t.SessionCrashed),
+		SessionConflict: contain(log, "SessionConflict", t.SessionConflict),
+		SessionMoved:    contain(log, "SessionMoved", t.SessionMoved),
+		MoveRefused:     contain(log, "MoveRefused", t.MoveRefused),
+	}
+}
+
+func contain[Info any](log *slog.Logger, name string, f func(Info)) func(Info) {
+	if f == nil {
+		return nil
+	}
+	var logged atomic.Bool
+	return func(info Info) {
+		defer func() {
+			if cause := recover(); cause != nil && !logged.Swap(true) {
+				log.Error("a function of Config.Trace panicked; further panics of it are not logged", "function", name,
+					"panic", cause, "stack", string(debug.Stack()))
+			}
+		}()
+		f(info)
+	}
+}
+
+// ofTable is what the table calls itself; nil: nothing.
+func (t *Trace) ofTable() *sessionproc.TableTrace {
+	of := &sessionproc.TableTrace{SessionStarted: t.SessionStarted, SessionEnded: t.SessionEnded, SessionCrashed: t.SessionCrashed,
+		SessionConflict: t.SessionConflict, MessageHandled: t.MessageHandled, RequestRefused: t.RequestRefused}
+	if of.SessionStarted == nil && of.SessionEnded == nil && of.SessionCrashed == nil && of.SessionConflict == nil &&
+		of.MessageHandled == nil && of.RequestRefused == nil {
+		return nil
+	}
+	return of
+}
+
+// deliverTraced is deliver for a trace.
+func (n *Node) deliverTraced(ctx context.Context, id string, m sessionproc.Message) error {
+	done := TraceRequestDone{Op: m.Op(), Kind: m.Kind(), Method: m.Method()}
+	begun := time.Now()
+	err := n.deliver(ctx, id, m, &done)
+	done.Duration = time.Since(begun)
+	if err != nil {
+		done.Err, done.MaybeExecuted = cause(err), sessionproc.MaybeExecuted(err)
+	}
+	n.trace.RequestDone(done)
+	return err
+}
+
+// traceMoveLocked reports a move once driver.mu is unlocked. Session is its ID.
+func (d *driver) traceMoveLocked(info TraceSessionMoved) {
+	moved := d.n.trace.SessionMoved
+	if moved == nil {
+		return
+	}
+	d.later = append(d.later, func() {
+		info.Session = sessionproc.LogID(info.Session)
+		moved(info)
+	})
+}
+
+// TraceResult is a short name for the outcome of a request or handler, as a label
+// of metrics: "ok"; for a sentinel of package sessionproc its name, as "not_found"
+// of ErrNotFound; "deadline_exceeded" and "canceled"; and "error" for all others,
+// those made with sessionproc.NewError included.
+func TraceResult(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	for _, r := range results {
+		if errors.Is(err, r.err) {
+			return r.name
+		}
+	}
+	return "error"
+}
+
+var results = []struct {
+	err  error
+	name string
+}{
+	{sessionproc.ErrNotFound, "not_found"},
+	{sessionproc.ErrAlreadyStarted, "already_started"},
+	{sessionproc.ErrWrongKind, "wrong_kind"},
+	{sessionproc.ErrUnknownKind, "unknown_kind"},
+	{sessionproc.ErrUnknownMethod, "unknown_method"},
+	{sessionproc.ErrBadRequest, "bad_request"},
+	{sessionproc.ErrBadReply, "bad_reply"},
+	{sessionproc.ErrCrashed, "crashed"},
+	{sessionproc.ErrTerminated, "terminated"},
+	{sessionproc.ErrOverloaded, "overloaded"},
+	{sessionproc.ErrTooManySessions, "too_many_sessions"},
+	{sessionproc.ErrCallCycle, "call_cycle"},
+	{sessionproc.ErrInvalidID, "invalid_id"},
+	{sessionproc.ErrUnavailable, "unavailable"},
+	{sessionproc.ErrUnsupported, "unsupported"},
+	{sessionproc.ErrClosed, "closed"},
+	{sessionproc.ErrNoQuorum, "no_quorum"},
+	{sessionproc.ErrRateLimited, "rate_limited"},
+	{sessionproc.ErrMemoryMark, "memory_mark"},
+	{context.DeadlineExceeded, "deadline_exceeded"},
+	{context.Canceled, "canceled"},
+}

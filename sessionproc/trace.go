@@ -1,0 +1,151 @@
+package sessionproc
+
+import "time"
+
+// TableTrace is what a Table calls when something has happened to its sessions;
+// nil fields are passed over. Package node fills it from its own Trace, which says
+// what holds for all of them. None may panic.
+type TableTrace struct {
+	SessionStarted  func(TraceSessionStarted)
+	SessionEnded    func(TraceSessionEnded)
+	SessionCrashed  func(TraceSessionCrashed)
+	SessionConflict func(TraceSessionConflict)
+	MessageHandled  func(TraceMessageHandled)
+	RequestRefused  func(TraceRequestRefused)
+}
+
+// TraceSessionStarted is the return of a start function, on the owner.
+type TraceSessionStarted struct {
+	Session  string // LogID
+	Kind     string
+	Wait     time.Duration // for its turn (Config.MaxStarting)
+	Duration time.Duration // of the start function
+	Err      error         // nil: the session lives; ErrCrashed: it panicked
+}
+
+// TraceSessionEnded is the end of a session that has lived, on the owner. A move is
+// none; the end of an IdleTimeout or Lifetime is one, with the reason Expired.
+type TraceSessionEnded struct {
+	Session string // LogID
+	Kind    string
+	Reason  Reason
+	Lived   time.Duration // since its start, on whatever node, within 20 ms
+}
+
+// TraceSessionCrashed is a panic in a session, on the owner. If it does not restart
+// its end follows, with the reason Crashed, unless it was in its start function.
+type TraceSessionCrashed struct {
+	Session   string // LogID
+	Kind      string
+	Reference string        // as in CrashError and in the log, which has the stack
+	Restarts  bool          // see KindConfig.Restart
+	After     time.Duration // the back-off before it restarts
+}
+
+// TraceSessionConflict is the meeting of two copies of a session that had both
+// changed, on the node where one of them goes on.
+type TraceSessionConflict struct {
+	Session string // LogID
+	Kind    string
+	Merged  bool // the kind's Merge joined them; false: the changes of one are lost
+}
+
+// TraceMessageHandled is the return of a handler, on the owner. A cast by a timer is
+// one, too.
+type TraceMessageHandled struct {
+	Op       Op // OpCall or OpCast
+	Kind     string
+	Method   string
+	Size     int           // bytes that the message counted with in the mailbox
+	Wait     time.Duration // in the mailbox of this node
+	Duration time.Duration // of the handler, and of encoding and giving its reply
+	Err      error         // of the handler; ErrCrashed: it panicked
+}
+
+// TraceRequestRefused is a request that met a limit, on the owner. It has not run.
+type TraceRequestRefused struct {
+	Op   Op // OpCall, OpCast or OpStart, which stands for OpEnsure
+	Kind string
+	Err  error // ErrOverloaded: a full mailbox, for which calls wait and come again; or a *LimitError
+}
+
+// noHandler is what op.run returns when it has run no handler: nobody waits for the
+// message any more, or it is a subscription.
+type noHandler struct{}
+
+func (noHandler) Error() string { return "no handler was run" }
+
+// runTraced is e.op.run for a table with a trace.
+func (p *process) runTraced(e *envelope) {
+	p.mu.Lock()
+	starting := p.phase == phaseStarting
+	p.mu.Unlock()
+	m := TraceMessageHandled{Op: e.asks(), Kind: p.kind.name, Size: int(e.size)}
+	if !starting {
+		m.Method = methodOf(p.cur) // e may be in use again when it has run
+	}
+	begun := time.Now()
+	m.Wait = max(0, begun.Sub(epoch)-time.Duration(e.at))
+	m.Err = ErrCrashed // unless run returns
+	defer func() {
+		m.Duration = time.Since(begun)
+		p.traceRun(starting, m)
+	}()
+	m.Err = e.op.run(p)
+}
+
+func (p *process) traceRun(starting bool, m TraceMessageHandled) {
+	t := p.table.trace
+	switch _, not := m.Err.(noHandler); {
+	case not:
+	case starting && t.SessionStarted != nil:
+		t.SessionStarted(TraceSessionStarted{Session: LogID(p.id), Kind: m.Kind, Wait: m.Wait, Duration: m.Duration, Err: m.Err})
+	case !starting && t.MessageHandled != nil:
+		t.MessageHandled(m)
+	}
+}
+
+// asks is OpCast or, for what somebody waits for, OpCall.
+func (e *envelope) asks() Op {
+	if e.ctx == nil {
+		return OpCast
+	}
+	return OpCall
+}
+
+// ended counts and reports the end of a session that has lived. One that was
+// renewed goes on.
+func (p *process) ended(reason Reason) {
+	if p.ext != nil && p.ext.renewed != nil {
+		return
+	}
+	if reason == abrupt {
+		reason = Closed
+	}
+	p.table.counts.end(p, reason)
+	if t := p.table.trace; t != nil && t.SessionEnded != nil {
+		p.mu.Lock()
+		lived := time.Duration(max(0, p.table.clock.now.Load()-p.begun))
+		p.mu.Unlock()
+		t.SessionEnded(TraceSessionEnded{Session: LogID(p.id), Kind: p.kind.name, Reason: reason, Lived: lived})
+	}
+}
+
+func (p *process) traceCrash(reference string, restarts bool, after time.Duration) {
+	if t := p.table.trace; t != nil && t.SessionCrashed != nil {
+		t.SessionCrashed(TraceSessionCrashed{Session: LogID(p.id), Kind: p.kind.name, Reference: reference, Restarts: restarts, After: after})
+	}
+}
+
+func (p *process) traceConflict(merged bool) {
+	if t := p.table.trace; t != nil && t.SessionConflict != nil {
+		t.SessionConflict(TraceSessionConflict{Session: LogID(p.id), Kind: p.kind.name, Merged: merged})
+	}
+}
+
+// refuse reports what met a limit.
+func (t *Table) refuse(op Op, kind string, err error) {
+	if t.trace != nil && t.trace.RequestRefused != nil {
+		t.trace.RequestRefused(TraceRequestRefused{Op: op, Kind: kind, Err: err})
+	}
+}
