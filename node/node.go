@@ -88,6 +88,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.self.Slot, n.self.Addr, n.self.KeyIDs = n.endpoint.Slot(), n.endpoint.Addr(), n.endpoint.KeyIDs()
 	n.log = n.log.With("node", n.self.Slot)
 	n.trace = n.cfg.Trace.contained(n.log)
+	n.cfg.containCarriers(n.log)
 	if n.table, err = n.newTable(nobody.ring.Partitions()); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -160,14 +159,9 @@ func contain[Info any](log *slog.Logger, name string, f func(Info)) func(Info) {
 	if f == nil {
 		return nil
 	}
-	var logged atomic.Bool
+	logged := new(atomic.Bool)
 	return func(info Info) {
-		defer func() {
-			if cause := recover(); cause != nil && !logged.Swap(true) {
-				log.Error("a function of Config.Trace panicked; further panics of it are not logged", "function", name,
-					"panic", cause, "stack", string(debug.Stack()))
-			}
-		}()
+		defer rescue(log, logged, "Trace."+name)
 		f(info)
 	}
 }

@@ -326,7 +326,7 @@ func TestTraceThatPanics(t *testing.T) {
 		synctest.Wait()
 		require.Zero(t, n.Sessions())
 		for _, name := range []string{"RequestDone", "MessageHandled", "SessionCrashed", "SessionEnded"} {
-			require.Equal(t, 1, strings.Count(log.String(), "function="+name+" "), name)
+			require.Equal(t, 1, strings.Count(log.String(), "function=Trace."+name+" "), name)
 		}
 	})
 }
