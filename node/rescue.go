@@ -16,8 +16,8 @@ func rescue(log *slog.Logger, logged *atomic.Bool, name string) {
 	}
 }
 
-// containCarriers has Inject and Extract carry nothing when they panic: they run in
-// callers' goroutines and in those that read from other nodes.
+// containCarriers has Inject and Extract carry nothing when they panic, or return
+// nil: they run in callers' goroutines and in those that read from other nodes.
 func (cfg *Config) containCarriers(log *slog.Logger) {
 	inject, extract := cfg.Inject, cfg.Extract
 	if inject == nil {
@@ -29,6 +29,11 @@ func (cfg *Config) containCarriers(log *slog.Logger) {
 		return inject(ctx)
 	}
 	cfg.Extract = func(ctx context.Context, carried []byte) (values context.Context) {
+		defer func() {
+			if values == nil {
+				values = ctx
+			}
+		}()
 		defer rescue(log, logged, "Extract")
 		return extract(ctx, carried)
 	}

@@ -20,10 +20,9 @@ type counts struct {
 
 // OtherReason stands for all reasons beyond the first maxReasons texts that
 // handlers have given to Session.Stop.
-const (
-	OtherReason Reason = "other"
-	maxReasons         = 64
-)
+const OtherReason Reason = "other"
+
+const maxReasons = 64
 
 // end counts the end of a session that has lived.
 func (c *counts) end(p *process, reason Reason) {

@@ -94,6 +94,20 @@
 // A session that holds what cannot move, such as a socket, is of a kind with
 // KindConfig.OnMove End: it ends where others move.
 //
+// # Restarts and limits
+//
+// A session that crashes ends, with reason Crashed, unless KindConfig.Restart says
+// otherwise. RestartLastState goes on with the state that the last completed
+// handler left, and keeps timers, those included that the crashed handler had set;
+// RestartFresh calls the start function again with the original argument. Lost is
+// the message that crashed; those behind it wait for the restart. Budget and
+// back-off are each session's own and move with it: one that crashes again and
+// again ends, and no other notices. A restarted session has a new Incarnation.
+//
+// All limits are off by default, but for MaxStarting and the mailbox. A start of a
+// session that is there is ErrAlreadyStarted, whatever limits say. Errors of limits
+// are *LimitErrors; what met one has not run.
+//
 // # Errors
 //
 // Failed operations return an *OpError. errors.Is finds the errors of this

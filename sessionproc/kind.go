@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"sync/atomic"
-	"time"
 )
 
 // Kind is the implementation of a kind of session, which a node is given: how
@@ -18,151 +16,6 @@ type Kind[S, Arg any] struct {
 	kindCore
 	start func(context.Context, Arg) (*S, error)
 	arg   *codec[Arg]
-}
-
-// KindConfig sets what holds for all sessions of a kind. Its zero value works.
-type KindConfig struct {
-	// IdleTimeout ends a session, with reason Expired, when it has had no call,
-	// cast or Touch for that long, wherever it was meanwhile. Timers and messages
-	// of NoTouch methods are no use. Time is counted by the monotonic clock, while
-	// the process stands still too. It ends within a second of its time, at most
-	// 1.25 million sessions of a node in a second; those whose time was up while
-	// the process stood still or the node had no quorum end over the 5 s that
-	// follow, unless they are used. 0: never.
-	IdleTimeout time.Duration
-	// Lifetime ends a session, with reason Expired, that long after its start
-	// function began, in spite of use: its present handler finishes, requests that
-	// wait get ErrTerminated. It moves with the session as the time that is left,
-	// but not through a node of a release without it or whose kind has none: there
-	// it is counted anew. It is as exact as IdleTimeout. 0: never.
-	Lifetime time.Duration
-	// MaxSessions bounds the sessions of this kind on one node; a start beyond
-	// it fails with ErrTooManySessions. 0: no bound.
-	MaxSessions int
-	// StartRate bounds the starts of this kind on one node, per second; further
-	// ones fail with ErrRateLimited. StartBurst of them may come at once. A start
-	// of a session that is there does not count. Defaults 0: no bound, and
-	// StartRate.
-	StartRate, StartBurst int
-	// MessageRate bounds the calls and casts to one session, per second; further
-	// ones fail with ErrRateLimited. MessageBurst of them may come at once, also
-	// after a move. Timers do not count. Defaults 0: no bound, and MessageRate.
-	MessageRate, MessageBurst int
-	// MaxState bounds the encoded state, in bytes, up to the constant MaxState,
-	// which is the default. It is looked at when a state is encoded: a session
-	// with a larger one does not move, and does not restart with its last state.
-	MaxState int
-	// Restart says what becomes of a session that crashes, when a handler has
-	// panicked: its caller gets ErrCrashed in any case, and what waits in its
-	// mailbox goes on waiting for the restart, within its deadlines. A restarted
-	// session has a new incarnation. Default RestartNever.
-	Restart RestartPolicy
-	// RestartBudget bounds the restarts of one session within RestartWindow; both
-	// travel with it. The first is at once, the second waits 20 ms, each later one
-	// twice as long as the one before, at most 5 s; the move of the session does
-	// not wait. With one crash more it ends, with reason Crashed. Defaults 5 and
-	// one minute.
-	RestartBudget int
-	RestartWindow time.Duration
-	// SlowHandler is how long a handler may run before a warning with its stack is
-	// logged and Supervision.Slow counts it, once; it is seen up to 200 ms later.
-	// The handler runs on. Default 0: never.
-	SlowHandler time.Duration
-	// Mailbox bounds the messages that wait for one session; a message beyond
-	// it fails with ErrOverloaded. Default 1,024.
-	Mailbox int
-	// MailboxBytes bounds the same in bytes of message data. A message larger
-	// than the bound is taken by an empty mailbox only. Default 1 MiB.
-	MailboxBytes int
-	// Schema is the number of the state's format. It travels with the state: a
-	// node whose kind has a lower one refuses the session, which stays where it
-	// is; one with a higher one calls Migrate. Raise it when an earlier release
-	// must not have the new states; for a field that comes or goes there is no
-	// need, as fields that a release does not know are kept.
-	Schema int
-	// Migrate turns a state of an earlier schema, from, as it travels (what
-	// MarshalState made, or msgpack), into one of this Schema; MigrateFrom makes
-	// one of a function between types. It may keep and change the slice. It runs
-	// in a goroutine of the library, outside of any session and on several states
-	// at a time. Its error or panic refuses the session, which stays where it is.
-	// nil: states of earlier schemas decode as they are.
-	Migrate func(from int, state []byte) ([]byte, error)
-	// OnMove says what becomes of a session whose partition another node takes.
-	// Default Move.
-	OnMove MovePolicy
-}
-
-// ages is longer than any session lives.
-const ages = 100 * 365 * 24 * time.Hour
-
-// MovePolicy is a value of KindConfig.OnMove.
-type MovePolicy uint8
-
-const (
-	// Move: the session goes on at the other node.
-	Move MovePolicy = iota
-	// End: the session cannot move, as it holds a file or a socket. It ends with
-	// reason Moved after its present handler, and Terminate is called. Requests
-	// that wait in its mailbox get ErrTerminated, later ones go to the other
-	// node: ErrNotFound, until the session is started anew.
-	End
-)
-
-func (c KindConfig) withDefaults() (KindConfig, error) {
-	for _, f := range []struct {
-		name  string
-		value int64
-	}{{"IdleTimeout", int64(c.IdleTimeout)}, {"Lifetime", int64(c.Lifetime)}, {"MaxSessions", int64(c.MaxSessions)}, {"Mailbox", int64(c.Mailbox)}, {"MailboxBytes", int64(c.MailboxBytes)}, {"Schema", int64(c.Schema)},
-		{"StartRate", int64(c.StartRate)}, {"StartBurst", int64(c.StartBurst)}, {"MessageRate", int64(c.MessageRate)}, {"MessageBurst", int64(c.MessageBurst)},
-		{"MaxState", int64(c.MaxState)}, {"RestartBudget", int64(c.RestartBudget)}, {"RestartWindow", int64(c.RestartWindow)}, {"SlowHandler", int64(c.SlowHandler)}} {
-		if f.value < 0 {
-			return c, fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
-		}
-	}
-	if c.Mailbox > math.MaxInt32 || c.MailboxBytes > math.MaxInt32 {
-		return c, fmt.Errorf("KindConfig.Mailbox (%d) or MailboxBytes (%d) is above %d", c.Mailbox, c.MailboxBytes, math.MaxInt32)
-	}
-	if c.OnMove > End {
-		return c, fmt.Errorf("KindConfig.OnMove is %d, neither Move nor End", c.OnMove)
-	}
-	c.IdleTimeout, c.Lifetime = min(c.IdleTimeout, ages), min(c.Lifetime, ages) // so that sums do not overflow
-	if c.Restart > RestartFresh {
-		return c, fmt.Errorf("KindConfig.Restart is %d, none of RestartNever, RestartLastState and RestartFresh", c.Restart)
-	}
-	if c.MaxState > MaxState {
-		return c, fmt.Errorf("KindConfig.MaxState is %d, above %d", c.MaxState, MaxState)
-	}
-	if c.RestartBudget == 0 {
-		c.RestartBudget = 5
-	}
-	if c.RestartWindow == 0 {
-		c.RestartWindow = time.Minute
-	}
-	if c.Mailbox == 0 {
-		c.Mailbox = 1024
-	}
-	if c.MailboxBytes == 0 {
-		c.MailboxBytes = 1 << 20
-	}
-	return c, nil
-}
-
-// MethodConfig sets what holds for one method or notice. Its zero value works.
-type MethodConfig struct {
-	// ReadOnly: by agreement the handler changes nothing, so the library may
-	// repeat a call whose outcome is unknown.
-	ReadOnly bool
-	// NoTouch: the message does not count as use of the session.
-	NoTouch bool
-	// StartOnCall: a call or cast to a missing session starts it with the zero
-	// argument. Untyped requests start one of the node's DefaultKind.
-	StartOnCall bool
-	// ShareRequest: a request from the session's own node is not copied. Both
-	// sides agree not to change it afterwards.
-	ShareRequest bool
-	// Timeout bounds calls whose ctx has no deadline, in place of the node's
-	// CallTimeout, if the calling node was given the kind too. 0: CallTimeout.
-	Timeout time.Duration
 }
 
 // AnyKind is a *Kind of whatever state and argument.

@@ -3,6 +3,7 @@ package sessionproc_test
 import (
 	"context"
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
@@ -95,10 +96,6 @@ func TestWhatIsWrongWithAKindIsNamed(t *testing.T) {
 			sessionproc.HandleCast(k, sessionproc.NoticeOf[chan int](r, "msg"), func(*counter, context.Context, chan int) {})
 			return k
 		}, []string{"call req: ", "unfit.f", "call rep: ", "interface", "cast msg: ", "chan"}},
-		"negative":  {config(sessionproc.KindConfig{IdleTimeout: -time.Second}), []string{"KindConfig.IdleTimeout is negative"}},
-		"negative2": {config(sessionproc.KindConfig{MaxSessions: -1}), []string{"KindConfig.MaxSessions is negative"}},
-		"negative3": {config(sessionproc.KindConfig{Mailbox: -1}), []string{"KindConfig.Mailbox is negative"}},
-		"negative4": {config(sessionproc.KindConfig{MailboxBytes: -1}), []string{"KindConfig.MailboxBytes is negative"}},
 		"too large": {config(sessionproc.KindConfig{MailboxBytes: math.MaxInt32 + 1}), []string{"MailboxBytes"}},
 	} {
 		err := newTable(c.make(sessionproc.KindOf[arg]("fixture")))
@@ -108,6 +105,24 @@ func TestWhatIsWrongWithAKindIsNamed(t *testing.T) {
 		require.ErrorContains(t, err, `kind "fixture"`, name)
 	}
 	require.NoError(t, newTable(good(sessionproc.KindOf[arg]("fixture"))))
+}
+
+// Every number of a KindConfig is refused if it is negative, and named.
+func TestNegativeKindConfigsAreNamed(t *testing.T) {
+	fields := reflect.TypeFor[sessionproc.KindConfig]()
+	numbers := 0
+	for i := range fields.NumField() {
+		var cfg sessionproc.KindConfig
+		f := reflect.ValueOf(&cfg).Elem().Field(i)
+		if !f.CanInt() {
+			continue
+		}
+		numbers++
+		f.SetInt(-1)
+		k := sessionproc.NewKind(sessionproc.KindOf[int]("fixture"), func(context.Context, int) (*counter, error) { return nil, nil }, cfg)
+		require.ErrorContains(t, newTable(k), "KindConfig."+fields.Field(i).Name+" is negative")
+	}
+	require.GreaterOrEqual(t, numbers, 14)
 }
 
 func TestStatesAndArgumentsThatCannotTravelAreNamed(t *testing.T) {

@@ -29,9 +29,9 @@ func (n *renewing) Renew(ctx context.Context, id string) (string, error) {
 	return n.newID, n.err
 }
 
-// login sends a request through s whose handler renews, and returns the error, the
-// ID that the handler has afterwards, and the answer.
-func login(s *sessionhttp.Sessions, n sessionhttp.Renewer, cookies ...string) (id string, err error, answer *http.Response) {
+// login sends a request through s whose handler renews, and returns the
+// ID that the handler has afterwards, the answer and the error.
+func login(s *sessionhttp.Sessions, n sessionhttp.Renewer, cookies ...string) (id string, answer *http.Response, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := httptest.NewRequest(http.MethodPost, "https://shop.example/login", nil).WithContext(ctx)
 	for _, c := range cookies {
@@ -44,14 +44,14 @@ func login(s *sessionhttp.Sessions, n sessionhttp.Renewer, cookies ...string) (i
 		r, err = s.Renew(w, r, n)
 		id, _ = sessionhttp.ID(r.Context())
 	})).ServeHTTP(w, r)
-	return id, err, w.Result()
+	return id, w.Result(), err
 }
 
 func TestRenewGivesTheBrowserTheNewID(t *testing.T) {
 	s := newSessions(t, sessionhttp.Config{})
 	old, header := signed(t, s)
 	n := &renewing{newID: sessionproc.NewID()}
-	id, err, answer := login(s, n, header)
+	id, answer, err := login(s, n, header)
 	require.NoError(t, err)
 	require.Equal(t, n.newID, id)
 	require.Equal(t, []string{old}, n.ids)
@@ -68,7 +68,7 @@ func TestRenewGivesTheBrowserTheNewID(t *testing.T) {
 func TestRenewOnAFirstVisitSpeaksOfTheCookieOnce(t *testing.T) {
 	s := newSessions(t, sessionhttp.Config{})
 	n := &renewing{err: &sessionproc.OpError{Err: sessionproc.ErrNotFound}}
-	id, err, answer := login(s, n)
+	id, answer, err := login(s, n)
 	require.NoError(t, err, "a session that is not there")
 	require.NotEqual(t, n.ids[0], id)
 	require.Len(t, answer.Cookies(), 2)
@@ -89,7 +89,7 @@ func TestRenewThatFails(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			s := newSessions(t, sessionhttp.Config{})
 			old, header := signed(t, s)
-			id, err, answer := login(s, &row.n, header)
+			id, answer, err := login(s, &row.n, header)
 			require.ErrorIs(t, err, row.n.err)
 			if row.moves {
 				require.Equal(t, newID, id)
