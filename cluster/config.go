@@ -145,6 +145,7 @@ func (c Config) gossip() (*memberlist.Config, error) {
 		m.ProbeTimeout = 200 * time.Millisecond
 		m.SuspicionMult = 3
 		m.SuspicionMaxTimeoutMult = 2 // 6 makes a lone observer wait 9 s for a confirmation that cannot come
+		m.AwarenessMaxMultiplier = 2  // of 8, which has a node that reaches nobody probe every 4 s: it would serve on for half a minute
 		m.RetransmitMult = 6
 		m.GossipInterval = 100 * time.Millisecond
 		m.PushPullInterval = 5 * time.Second

@@ -29,7 +29,7 @@ type fault struct {
 
 const (
 	flightTime  = int64(250 * time.Millisecond) // how long requests may still be on their way to a process that was killed
-	detectTime  = int64(6 * time.Second)        // or to one that nobody reaches, until all know it
+	detectTime  = int64(9 * time.Second)        // or to one that nobody reaches, until all know it; who is alone is the last to
 	askedWithin = int64(time.Second)            // sessions asked so soon after the kill say how long they were away
 	firstMax    = 5 * time.Second
 	firstMedian = 4 * time.Second
