@@ -44,10 +44,11 @@ type Cluster struct {
 
 // member is a place for a node.
 type member struct {
-	index   int
-	host    *simnet.Host
-	node    *node.Node // nil: it does not run
-	stalled bool
+	index    int
+	host     *simnet.Host
+	node     *node.Node // nil: it does not run
+	starting bool
+	stalled  bool
 }
 
 // Add starts one more node and returns its index. It does not wait for the
@@ -90,18 +91,30 @@ func (c *Cluster) start(m *member) {
 	}
 	cfg.Network, cfg.Slot, cfg.Bind = m.host, slot(m.index), addr(m)
 	cfg.Insecure = true // nobody else is on this network
-	for _, other := range c.running() {
-		cfg.Join = append(cfg.Join, addr(other))
-	}
+	cfg.Join = c.seeds(m)
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	n, err := node.Start(ctx, cfg)
+	c.mu.Lock()
+	m.node, m.starting = n, false
+	c.mu.Unlock()
 	if err != nil {
 		c.t.Fatalf("nodetest: start of node %d: %v", m.index, err)
 	}
+}
+
+// seeds returns the addresses of the nodes that run or start, as a name service
+// would, and has m among them from now on.
+func (c *Cluster) seeds(m *member) (addrs []string) {
 	c.mu.Lock()
-	m.node = n
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	for _, other := range c.members {
+		if other.starting || other.node != nil && !other.stalled {
+			addrs = append(addrs, addr(other))
+		}
+	}
+	m.starting = true
+	return addrs
 }
 
 func slot(i int) string { return fmt.Sprintf("n%d", i) }
