@@ -218,6 +218,7 @@ func (w *world) play() {
 func (w *world) settle() {
 	if w.schedule.Faults {
 		w.heal()
+		time.Sleep(noticed) // who is suspected by now may still be declared dead, and come back
 	}
 	w.changes.Wait()
 	for w.schedule.Quorum > len(w.which((*place).up)) {
