@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	crowd     = flag.Int("crowd", 100_000, "`sessions` of TestACrowdExpiresInTime; on an idle machine 1,000,000")
+	crowd     = flag.Int("crowd", usualCrowd, "`sessions` of TestACrowdExpiresInTime; on an idle machine 1,000,000")
 	crowdWait = flag.Duration("crowd-wait", time.Second, "how `long` its idle CPU is measured")
 )
 
