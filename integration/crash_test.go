@@ -67,7 +67,7 @@ func requireReported(t testing.TB, p place, id, text string, err error) {
 	require.ErrorIs(t, err, sessionproc.ErrCrashed)
 	require.NotContains(t, err.Error(), text)
 	for _, n := range p.all() {
-		for _, line := range n.log.with(text) {
+		for _, line := range n.log.with(text, sessionproc.LogID(id)) {
 			require.Equal(t, p.owner().Slot(), n.Slot(), "only the owner knows: %s", line.text)
 		}
 		require.Empty(t, n.log.with(id), "an ID is a secret")
