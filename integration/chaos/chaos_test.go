@@ -46,7 +46,7 @@ func TestACrashBreaksNothing(t *testing.T) {
 // TestAPartitionBreaksNothing cuts a real network; the sides buried each other.
 func TestAPartitionBreaksNothing(t *testing.T) {
 	t.Parallel()
-	r := runQuickly(t, "partition", options{nodes: 3, rate: 600, cut: 12 * time.Second})
+	r := runQuickly(t, "partition", options{nodes: 3, rate: 600, cut: 7 * time.Second})
 	require.Empty(t, r.Broken)
 	require.Positive(t, r.Fault.Restarted)
 	require.Positive(t, r.Fault.Apart)
