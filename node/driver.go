@@ -250,6 +250,7 @@ func (d *driver) retry() {
 				busy = len(effects) > 0
 				return effects
 			})
+			d.changing.Store(busy)
 		}
 		d.unlock()
 		if time.Since(fresh) > freshFor {
@@ -257,7 +258,6 @@ func (d *driver) retry() {
 		}
 		if !busy {
 			interval = idleRetry
-			d.changing.Store(false)
 		}
 		timer.Reset(interval)
 	}

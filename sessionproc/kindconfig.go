@@ -51,7 +51,7 @@ type KindConfig struct {
 	RestartBudget int
 	RestartWindow time.Duration
 	// SlowHandler is how long a handler may run before a warning with its stack is
-	// logged and Supervision.Slow counts it, once; it is seen up to 200 ms later.
+	// logged and node.NodeStats.Slow counts it, once; it is seen up to 200 ms later.
 	// The handler runs on. Default 0: never.
 	SlowHandler time.Duration
 	// Mailbox bounds the messages that wait for one session; a message beyond

@@ -116,7 +116,11 @@ func (e *envelope) asks() Op {
 // ended counts and reports the end of a session that has lived. One that was
 // renewed goes on.
 func (p *process) ended(reason Reason) {
-	if p.ext != nil && p.ext.renewed != nil {
+	p.mu.Lock()
+	renewed := p.ext != nil && p.ext.renewed != nil
+	lived := time.Duration(max(0, p.table.clock.now.Load()-p.begun))
+	p.mu.Unlock()
+	if renewed {
 		return
 	}
 	if reason == abrupt {
@@ -124,9 +128,6 @@ func (p *process) ended(reason Reason) {
 	}
 	p.table.counts.end(p, reason)
 	if t := p.table.trace; t != nil && t.SessionEnded != nil {
-		p.mu.Lock()
-		lived := time.Duration(max(0, p.table.clock.now.Load()-p.begun))
-		p.mu.Unlock()
 		t.SessionEnded(TraceSessionEnded{Session: LogID(p.id), Kind: p.kind.name, Reason: reason, Lived: lived})
 	}
 }
