@@ -56,7 +56,7 @@ func (n *Node) drainOrAbandon(ctx context.Context) error {
 	defer cancel()
 	left := n.drain(within)
 	lost := n.driver.abandon()
-	if errors.Is(left, errNobody) {
+	if left == nil || errors.Is(left, errNobody) { // nothing is left, but for marks of renewed sessions
 		return nil
 	}
 	last, cancel := context.WithTimeout(ctx, lastWords)

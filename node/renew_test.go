@@ -187,3 +187,17 @@ func TestRenewedIDStaysUnusableWhenAPartitionHeals(t *testing.T) {
 		}
 	})
 }
+
+// What is left of a renewed session under its old ID is none that a leave could lose.
+func TestTheLastNodeLeavesWithMarksOfRenewedSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := nodetest.NewCluster(t, 1, newCounters)
+		n := c.Node(0)
+		require.NoError(t, counters.Start(t.Context(), n, "old", 5))
+		newID, err := n.Renew(t.Context(), "old")
+		require.NoError(t, err)
+		require.NoError(t, n.Terminate(t.Context(), newID))
+		require.Zero(t, n.Sessions())
+		require.NoError(t, n.Leave(t.Context()))
+	})
+}
