@@ -168,6 +168,7 @@ func TestLogOutReachesSessionsBehindACut(t *testing.T) {
 		_, err := c.Node(0).TerminateLabelled(t.Context(), "user", "ann")
 		require.NoError(t, err, "nobody is missed")
 		require.NotZero(t, c.Node(2).Sessions())
+		time.Sleep(2 * time.Second) // up to one later is ended too, if it moves
 		require.NoError(t, guests.Start(t.Context(), c.Node(0), "guest-0", "ann"))
 		c.Heal()
 		c.Settle()
