@@ -125,6 +125,8 @@ func TestAcceptance13_QueuedCallDoesNotRunAfterItsDeadline(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		if !p.remote() {
 			require.False(t, sessionproc.MaybeExecuted(err), "it is certain on the own node")
+		} else {
+			time.Sleep(100 * time.Millisecond) // the owner hears of it
 		}
 		events.open(id)
 		require.NoError(t, <-held)

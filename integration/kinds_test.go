@@ -132,7 +132,8 @@ func (p *probe) sleep(_ context.Context, n nap) (string, error) {
 
 // hold returns when the test says so, and pays no heed to its ctx.
 func (p *probe) hold(ctx context.Context, _ sessionproc.None) (sessionproc.None, error) {
-	if err := sessionproc.FromContext(ctx).SetLabel("held", "yes"); err != nil {
+	s := sessionproc.FromContext(ctx)
+	if err := s.SetLabel("held", s.ID()); err != nil { // a value of no other test: it is remembered when it is ended
 		return sessionproc.None{}, err
 	}
 	events.tell(p.Start.StartID, "held")

@@ -78,7 +78,7 @@ func TestAcceptance39_LogOutReachesASessionThatIsSealed(t *testing.T) {
 		require.NoError(t, err)
 		require.Zero(t, n)
 		go func() {
-			n, err := p.from.TerminateLabelled(t.Context(), "held", "yes")
+			n, err := p.from.TerminateLabelled(t.Context(), "held", id)
 			if err == nil {
 				assert.Equal(t, 1, n)
 			}

@@ -47,6 +47,11 @@ func (c *movingCluster) get(t *testing.T) place {
 	t.Cleanup(func() {
 		defer c.turn.Unlock()
 		c.sweep()
+		if t.Failed() {
+			for _, m := range c.all() {
+				t.Logf("%s:\n%s", m.Name(), m.log.text())
+			}
+		}
 	})
 	c.once.Do(func() {
 		if c.members, c.err = startCluster(3, movingConfig()); c.err != nil {

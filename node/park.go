@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,13 +61,14 @@ func (l *lot) park(part int, in *inbound) bool {
 		l.mu.Unlock()
 		return false
 	}
+	id := strings.Clone(in.ID) // once it is parked it may be answered, and in use for another request
 	s := l.spotLocked(part)
 	s.parked = append(s.parked, in)
 	if l.count++; l.timer == nil {
 		l.timer = time.AfterFunc(parkTime, l.wakeAll)
 	}
 	l.mu.Unlock()
-	if !l.n.driver.waits(part, in.ID) { // it has come between the question and now
+	if !l.n.driver.waits(part, id) { // it has come between the question and now
 		l.wake(part)
 	}
 	return true

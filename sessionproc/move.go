@@ -194,7 +194,7 @@ func (t *Table) Forget(part int, id string) (after func()) {
 		return func() {}
 	}
 	moved := p.ext.sealing.moved
-	p.phase, p.ext.gone = phaseGone, moved
+	p.phase, p.ext.gone, p.ext.moved = phaseGone, moved, true
 	p.mu.Unlock()
 	p.remove()
 	return func() { p.gone(outcome{err: moved}) }

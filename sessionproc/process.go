@@ -75,6 +75,7 @@ type extra struct {
 	timers   map[*timer]struct{}
 	gone     error      // what messages get that come too late; nil: ErrNotFound
 	sealing  *sealing   // in phaseSealed
+	moved    bool       // phaseGone, as it is at another node now
 	boot     uint64     // of the node where it was started; 0: this one
 	past     Version    // of earlier incarnations, and of copies that it has met
 	others   []*process // copies that it has not met yet
@@ -139,6 +140,15 @@ func (p *process) tooLateLocked() error {
 		return p.ext.gone
 	}
 	return ErrNotFound
+}
+
+// awayLocked is what a question gets about a session that is on its way to another
+// node, has gone there, or goes on under another ID; nil: it is this one's to answer.
+func (p *process) awayLocked() error {
+	if p.phase == phaseRenewed || p.phase == phaseSealed || p.phase == phaseGone && p.ext.moved {
+		return p.tooLateLocked()
+	}
+	return nil
 }
 
 func (p *process) appendLocked(e *envelope) {

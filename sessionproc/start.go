@@ -168,16 +168,16 @@ func (t *Table) place(s *starter) {
 			return
 		}
 		p.mu.Lock()
+		away := p.awayLocked()
 		switch {
 		case p.phase == phaseStarting || p.phase == phaseEnding || p.stoppingLocked():
 			x := p.extra()
 			x.starts = append(x.starts, s)
 			p.mu.Unlock()
 			return
-		case p.phase == phaseSealed || p.phase == phaseRenewed:
-			err := p.tooLateLocked()
+		case away != nil:
 			p.mu.Unlock()
-			s.w.endWith(outcome{err: err})
+			s.w.endWith(outcome{err: away})
 			return
 		case p.phase == phaseLive:
 			p.mu.Unlock()

@@ -291,12 +291,12 @@ func (t *Table) terminate(part int, id string, answer func(err error)) {
 	})
 	if !p.end(Terminated, func() { stuck.Stop(); give(nil) }) {
 		stuck.Stop()
-		err := ErrNotFound
 		p.mu.Lock()
-		if p.phase == phaseSealed || p.phase == phaseRenewed {
-			err = p.tooLateLocked()
-		}
+		err := p.awayLocked()
 		p.mu.Unlock()
+		if err == nil {
+			err = ErrNotFound
+		}
 		give(err)
 	}
 }

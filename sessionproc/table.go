@@ -152,10 +152,7 @@ func (t *Table) started(part int, id string) (bool, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.phase == phaseSealed || p.phase == phaseRenewed {
-		return false, p.tooLateLocked()
-	}
-	return p.phase == phaseLive, nil
+	return p.phase == phaseLive, p.awayLocked()
 }
 
 // Feeds returns what the subscribers of this node share. It serves package node.

@@ -1,0 +1,31 @@
+package node
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// TestAParkedRequestMayBeAnsweredAtOnce, and be in use for another one, before
+// the goroutine that parked it goes on: the race detector sees whether that
+// looks at it then.
+func TestAParkedRequestMayBeAnsweredAtOnce(t *testing.T) {
+	n, err := Start(t.Context(), Config{Kinds: []sessionproc.AnyKind{newGates(nil, nil, sessionproc.MethodConfig{})}, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = n.Close() })
+	lot, in := &n.driver.lot, &inbound{n: n}
+	in.ID = sessionproc.NewID()
+	part := n.routes.Load().ring.Partition(in.ID)
+
+	n.driver.mu.Lock() // who parks asks the driver then whether it has to wait at all
+	parked := make(chan bool, 1)
+	go func() { parked <- lot.park(part, in) }()
+	require.Eventually(t, func() bool { return lot.drop(part, in) }, 5*time.Second, time.Millisecond)
+	in.ID = "another"
+	n.driver.mu.Unlock()
+	require.True(t, <-parked)
+}
