@@ -97,14 +97,14 @@ func (f *fleet) agree(ctx context.Context) error {
 	x := f.fault
 	since := time.Unix(0, max(x.struck, x.mended))
 	for {
-		same, sessions, err := f.look(ctx)
+		s, err := f.look(ctx)
 		if err != nil {
 			return err
 		}
-		if same && x.agreed == 0 {
+		if s.same && x.agreed == 0 {
 			x.agreed = time.Since(since)
 		}
-		if x.agreed > 0 && (x.dead || sessions == f.sessions) {
+		if x.agreed > 0 && (x.dead || s.sessions == f.sessions) {
 			break
 		}
 		switch passed := time.Since(since); {
@@ -112,7 +112,7 @@ func (f *fleet) agree(ctx context.Context) error {
 		case x.agreed == 0:
 			f.account.breach("the replicas do not see one another after %v", agreeLimit)
 		default:
-			f.account.breach("%d sessions had %d processes after %v", f.sessions, sessions, agreeLimit)
+			f.account.breach("%d sessions had %d processes after %v", f.sessions, s.sessions, agreeLimit)
 		}
 		if time.Since(since) >= agreeLimit {
 			break
@@ -128,15 +128,38 @@ func (f *fleet) agree(ctx context.Context) error {
 	return nil
 }
 
-// look returns whether all replicas see one another and nobody else, and how many
-// sessions they have.
-func (f *fleet) look(ctx context.Context) (same bool, sessions int, err error) {
+// sight is what the replicas say of the cluster.
+type sight struct {
+	same     bool // they see one another and nobody else
+	home     bool // as many sessions are at each as belong there
+	sessions int  // of all together
+}
+
+func (f *fleet) look(ctx context.Context) (s sight, err error) {
 	replicas := f.staying()
 	answers, err := f.ask(ctx, replicas, func(int) order { return order{Do: count} })
-	same = true
+	s.same, s.home = true, true
 	for _, a := range answers {
-		sessions += a.Count
-		same = same && len(a.Sees) == len(replicas) && slices.Equal(a.Sees, answers[0].Sees)
+		s.sessions += a.Count
+		s.same = s.same && len(a.Sees) == len(replicas) && slices.Equal(a.Sees, answers[0].Sees)
+		s.home = s.home && a.Count == a.Owns
 	}
-	return same, sessions, err
+	return s, err
+}
+
+// gather waits until every session is where it belongs, and stays: then the nodes
+// that have answered before a fault are those that it finds the sessions at.
+func (f *fleet) gather(ctx context.Context) error {
+	f.say("until every session is where it belongs")
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for {
+		s, err := f.look(ctx)
+		if err != nil || s.same && s.home && s.sessions == f.sessions {
+			return err
+		}
+		if err := wait(ctx, settleStep); err != nil {
+			return fmt.Errorf("chaos: sessions still move: %w", err)
+		}
+	}
 }

@@ -46,6 +46,7 @@ type report struct {
 	Count  int
 	Finals []final
 	Sees   []string // names of members
+	Owns   int      // sessions of the run that belong to this replica, as it sees it
 
 	Bye bool // the child ends in good order; Err if not quite
 }

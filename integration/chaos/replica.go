@@ -198,6 +198,12 @@ func (r *replica) do(d order) (answer report) {
 		for _, m := range r.node.Members() {
 			answer.Sees = append(answer.Sees, m.Name())
 		}
+		for _, id := range r.sids {
+			where, err := r.node.Where(id)
+			if err == nil && where.Owner.Name() == r.node.Name() {
+				answer.Owns++
+			}
+		}
 	case extended:
 		err = extendAll(ctx, r.node, r.sids)
 	case verify:

@@ -81,6 +81,11 @@ func (f *fleet) prepare(ctx context.Context) (saturation float64, err error) {
 	}); err != nil {
 		return 0, err
 	}
+	if f.scenario.faulty {
+		if err := f.gather(ctx); err != nil {
+			return 0, err
+		}
+	}
 	f.say("as fast as it goes")
 	took := saturateTime
 	if f.scenario.faulty {
@@ -133,10 +138,11 @@ func (f *fleet) settle(ctx context.Context) (e ending, err error) {
 		}
 	}
 	for deadline := time.Now().Add(settleTime); ; {
-		if _, e.alive, err = f.look(ctx); err != nil {
+		s, err := f.look(ctx)
+		if err != nil {
 			return e, err
 		}
-		if e.alive == expected || time.Now().After(deadline) {
+		if e.alive = s.sessions; e.alive == expected || time.Now().After(deadline) {
 			break
 		}
 		if err := wait(ctx, settleStep); err != nil {

@@ -60,6 +60,9 @@ func (n *findings) print(w io.Writer) {
 		return
 	}
 	fmt.Fprintf(w, "stale\t%d replies; %d lack what only a copy out of reach had\n", n.Stale, n.Apart)
+	for _, text := range n.Stales {
+		fmt.Fprintf(w, "\t%s\n", text)
+	}
 	fmt.Fprintf(w, "by the fault\t%d writes lost with a process, %d sessions started anew, %d missing; %d twins until it was over\n",
 		n.LostDead, n.Restarted, n.Missing, n.TwinsThen)
 	for _, class := range slices.Sorted(maps.Keys(n.Excused)) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -118,10 +119,11 @@ type findings struct {
 	Unasked   int            `json:"unasked"`          // there, though surely not executed or never asked for
 	Twice     int            `json:"twice"`            // run twice
 	Stale     int            `json:"stale_replies"`    // replies
-	Apart     int            `json:"apart_replies"`    // replies that lack what only a copy out of reach had
-	Answered  int            `json:"without_quorum"`   // replies of a minority that must not answer
-	Excused   map[string]int `json:"excused"`          // failed requests, by class
-	First     spread         `json:"first_success"`    // after the kill, of sessions asked within a second
+	Stales    []string       `json:"stale_samples,omitempty"`
+	Apart     int            `json:"apart_replies"`  // replies that lack what only a copy out of reach had
+	Answered  int            `json:"without_quorum"` // replies of a minority that must not answer
+	Excused   map[string]int `json:"excused"`        // failed requests, by class
+	First     spread         `json:"first_success"`  // after the kill, of sessions asked within a second
 	Agreed    float64        `json:"agreed_ms"`
 	Over      float64        `json:"over_ms"` // from the kill or the end of the fault until it was over
 	TwinsThen int            `json:"twins_before_over"`
@@ -175,7 +177,10 @@ func (n *findings) replies(f *fault, session int, acked []*event) {
 				break
 			}
 			if !r.Entries.has(w.entry) && !f.losable(session, w) {
-				worst, lacks = max(worst, f.lapse(session, r, w)), true
+				if lacks = true; worst < stale && f.lapse(session, r, w) == stale {
+					worst = stale
+					n.sample(f, session, r, w)
+				}
 			}
 		}
 		switch {
@@ -197,6 +202,21 @@ func (n *findings) replies(f *fault, session int, acked []*event) {
 	if restarted {
 		n.Restarted++
 	}
+}
+
+// sample keeps the first stale replies, to look into.
+func (n *findings) sample(f *fault, session int, r, w *event) {
+	if len(n.Stales) == maxSamples {
+		return
+	}
+	n.Stales = append(n.Stales, fmt.Sprintf("session %d: the reply of node %d at %s lacks what node %d acknowledged at %s: %v without %v of %v",
+		session, r.Node, f.when(r), w.Node, f.when(w), r.Entries, w.entry, w.Entries))
+}
+
+// when is the time of a request, in seconds, since the fault began, for people to read.
+func (f *fault) when(e *event) string {
+	since := func(at int64) float64 { return time.Duration(at - f.struck).Seconds() }
+	return fmt.Sprintf("%.3f-%.3f s of %.3f", since(e.due), since(e.done), since(max(f.struck, f.mended)))
 }
 
 func (n *findings) final(f *fault, session int, acked []*event, known entries, last final) {

@@ -211,6 +211,7 @@ func TestEachPromiseThatAFaultBreaksIsReported(t *testing.T) {
 			c.spoil(&s)
 			r := s.judge()
 			require.ElementsMatch(t, c.want, r.Broken)
+			require.Len(t, r.Fault.Stales, r.Fault.Stale)
 			require.Equal(t, broke, r.exitCode())
 		})
 	}
