@@ -33,7 +33,7 @@ func TestRollingRestartBreaksNothing(t *testing.T) {
 	require.Equal(t, 3, r.Leave.N)
 }
 
-// TestACrashBreaksNothing kills a real process.
+// TestACrashBreaksNothing kills a real process. Nor is time judged here, as below.
 func TestACrashBreaksNothing(t *testing.T) {
 	t.Parallel()
 	r := runQuickly(t, "crash", options{nodes: 3, rate: 600})

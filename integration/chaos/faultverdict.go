@@ -59,7 +59,7 @@ func (r *result) slow(f *fault) {
 	}
 	late := func(what string, took float64, most time.Duration) {
 		if took > milliseconds(most) {
-			r.Broken = append(r.Broken, fmt.Sprintf("%s after %.0f ms, more than %v", what, took, most))
+			r.Late = append(r.Late, fmt.Sprintf("%s after %.0f ms, more than %v", what, took, most))
 		}
 	}
 	if f.promised {

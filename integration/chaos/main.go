@@ -172,7 +172,7 @@ func parent(ctx context.Context, args []string, stdout, stderr io.Writer) (code 
 // exitCode: a broken promise counts even where latency means nothing.
 func (r *result) exitCode() int {
 	switch {
-	case len(r.Broken) > 0:
+	case len(r.Broken)+len(r.Late) > 0:
 		return broke
 	case r.Invalid != "":
 		return invalid

@@ -29,7 +29,7 @@ func run(ctx context.Context, o options) (r *result, err error) {
 		return nil, fmt.Errorf("run: %w", err)
 	}
 	defer func() {
-		if err == nil && len(r.Broken) == 0 {
+		if err == nil && len(r.Broken)+len(r.Late) == 0 {
 			err = os.RemoveAll(dir)
 			return
 		}

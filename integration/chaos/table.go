@@ -46,10 +46,10 @@ func (r *result) print(w io.Writer) {
 	if r.Invalid != "" {
 		fmt.Fprintf(w, "INVALID: %s\n", r.Invalid)
 	}
-	if len(r.Broken) == 0 {
+	if len(r.Broken)+len(r.Late) == 0 {
 		fmt.Fprintln(w, "every promise was kept")
 	}
-	for _, b := range r.Broken {
+	for _, b := range slices.Concat(r.Broken, r.Late) {
 		fmt.Fprintf(w, "BROKEN: %s\n", b)
 	}
 }

@@ -62,6 +62,7 @@ type result struct {
 	Fault *findings `json:"fault,omitempty"`
 
 	Broken  []string `json:"broken"`
+	Late    []string `json:"late"` // promises of time that were broken
 	Invalid string   `json:"invalid,omitempty"`
 }
 
