@@ -35,7 +35,7 @@ func (c *Cluster) change(f func(*meta)) bool {
 	}
 	before := c.self
 	f(&c.self)
-	if c.self.equal(before.Member) && c.self.leaving == before.leaving {
+	if c.self.Equal(before.Member) && c.self.leaving == before.leaving {
 		c.mu.Unlock()
 		return true
 	}

@@ -49,7 +49,8 @@ type Member struct {
 // Name is slot/boot: unique in the cluster and over time.
 func (m Member) Name() string { return m.Slot + "/" + m.Boot.String() }
 
-func (m Member) equal(o Member) bool {
+// Equal reports whether both say the same of the same member.
+func (m Member) Equal(o Member) bool {
 	return m.Slot == o.Slot && m.Boot == o.Boot && m.Addr == o.Addr && m.State == o.State &&
 		m.Wire == o.Wire && m.Fingerprint == o.Fingerprint && slices.Equal(m.KeyIDs, o.KeyIDs)
 }

@@ -112,7 +112,7 @@ func (t *table) putLocked(r record) bool {
 			delete(t.missing, other)
 		}
 	}
-	if known && old.equal(r.Member) {
+	if known && old.Equal(r.Member) {
 		return false
 	}
 	t.publishLocked()

@@ -90,6 +90,7 @@ type attempt struct {
 	m       sessionproc.Message
 	out     *outgoing
 	hint    string          // address of the owner that another node named
+	here    bool            // it named this one
 	wake    <-chan struct{} // closed when this node may have another answer; nil: never
 	tries   int
 	waiting bool              // counted among the waiters for a full mailbox
@@ -119,7 +120,8 @@ func (a *attempt) once(ctx context.Context) verdict {
 	switch owner := r.owners[part]; {
 	case a.hint != "":
 		target, a.hint = n.transport.Peer(a.hint), ""
-	case owner != nil && owner.remote == nil, n.table.Has(part, a.id):
+	case a.here, owner != nil && owner.remote == nil, n.table.Has(part, a.id):
+		a.here = false
 		if a.tries > 0 {
 			a.wake = n.driver.lot.wakeUp(part)
 		}
@@ -192,7 +194,7 @@ func (a *attempt) repeatable() bool {
 func (a *attempt) answered(f failure) verdict {
 	switch {
 	case f.code == codeNotOwner:
-		if f.extra != a.node.self.Addr {
+		if a.here = f.extra == a.node.self.Addr; !a.here {
 			a.hint = f.extra
 		}
 		return verdict{errDiffer, a.ran, true}
@@ -232,7 +234,7 @@ func (a *attempt) backOff(err error) time.Duration {
 	} else if isMoved(err) {
 		most = 20 * time.Millisecond
 	}
-	if a.tries == 1 && a.hint != "" {
+	if a.tries == 1 && (a.hint != "" || a.here) {
 		return 0
 	}
 	d := min(most, time.Millisecond<<min(a.tries, 10))

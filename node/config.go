@@ -107,6 +107,12 @@ type Config struct {
 	// and leave less of the machine to requests. A quarter of it is for sessions
 	// that somebody waits for. Default 16.
 	HandoffConcurrency int
+	// HandoffRate bounds the sessions per second that this node hands over, but for
+	// those that somebody waits for: meanwhile they are called where they are, and
+	// the machine is left to requests. It hands over faster if that would otherwise
+	// not be done in half of the time that a Drain or Leave has or, while it does not
+	// drain, in half of DrainTimeout. Default 1000.
+	HandoffRate int
 	// HandoffMemory bounds the sessions that this node has encoded for others
 	// and that have not arrived, in bytes; one session more may go beyond it.
 	// Default 64 MiB.
@@ -183,6 +189,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	}{
 		{"MaxStarting", &cfg.MaxStarting, 64},
 		{"HandoffConcurrency", &cfg.HandoffConcurrency, 16},
+		{"HandoffRate", &cfg.HandoffRate, 1000},
 		{"HandoffBytesPerSecond", &cfg.HandoffBytesPerSecond, 64 << 20},
 	} {
 		if *n.value < 0 {

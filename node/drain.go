@@ -67,6 +67,9 @@ func (n *Node) drain(ctx context.Context) error {
 		n.log.Info("node drains", "sessions", n.table.Len())
 		n.driver.reportDrain()
 	}
+	if deadline, ok := ctx.Deadline(); ok {
+		n.driver.drainUntil(deadline)
+	}
 	if err := n.cluster.SetState(cluster.Draining); err != nil {
 		return sessionproc.ErrClosed
 	}

@@ -45,9 +45,11 @@ type driver struct {
 	parts     []driven
 	handing   []int // partitions with something to hand over
 	first     []int // of these, where somebody waits
+	bulk      bulk
 	lanes     map[string]*lane
 	routes    *routes
-	owned     []*peer // by partition: who owned it before its present owner
+	seen      ownership.View // that the machine has
+	owned     []*peer        // by partition: who owned it before its present owner
 	former    map[string]former
 	returned  map[string]time.Time // when members came back that had been put out
 	asked     map[int]pace         // partitions whose sessions stay elsewhere
@@ -74,7 +76,7 @@ const (
 	takeoverDelay = time.Second      // a dead member is given that long to turn out to live
 	formerFor     = 10 * time.Minute // how long members that have gone are remembered
 	firstRetry    = 20 * time.Millisecond
-	lastRetry     = 250 * time.Millisecond // while something is waited for
+	lastRetry     = 250 * time.Millisecond // while something is waited for; all is said again as often
 	idleRetry     = 500 * time.Millisecond
 	freshFor      = time.Second // after a new view, members hear of it one after another: firstRetry goes on
 )
@@ -85,6 +87,7 @@ func newDriver(n *Node, partitions int) *driver {
 	d.addrs.Store(&map[string]string{})
 	d.lot.n = n
 	d.rate = rate.NewLimiter(rate.Limit(n.cfg.HandoffBytesPerSecond), max(n.cfg.HandoffBytesPerSecond/20, transport.MaxChunk))
+	d.bulk = bulk{rate: float64(n.cfg.HandoffRate), within: n.cfg.DrainTimeout / 2}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d
 }
@@ -186,6 +189,9 @@ func (d *driver) doLocked(todo []ownership.Effect) {
 	for ; len(todo) > 0; todo = todo[1:] {
 		e := &todo[0]
 		if e.Do == ownership.Send {
+			if e.Message.Kind == ownership.Claim && d.asksLastLocked(e.Partition, e.To) {
+				continue
+			}
 			d.sendLocked(e.To, e.Message)
 			continue
 		}
@@ -227,18 +233,19 @@ func (d *driver) doLocked(todo []ownership.Effect) {
 func (d *driver) retry() {
 	timer := time.NewTimer(firstRetry)
 	defer timer.Stop()
-	fresh := time.Time{}
+	var fresh, full time.Time // when something has changed, and when all was said again
+	busy := true
 	for interval := firstRetry; ; {
 		select {
 		case <-timer.C:
 		case <-d.again:
-			interval, fresh = firstRetry, time.Now()
+			interval, fresh, busy = firstRetry, time.Now(), true
 			timer.Reset(interval)
 			continue
 		case <-d.ctx.Done():
 			return
 		}
-		busy := false
+		all := time.Since(full) >= lastRetry
 		d.mu.Lock()
 		if !d.closed {
 			if d.ageLocked() {
@@ -246,13 +253,16 @@ func (d *driver) retry() {
 			}
 			d.askAgainLocked()
 			d.turnLocked(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect {
-				effects := m.Retry(interval >= lastRetry)
-				busy = len(effects) > 0
+				effects := m.Retry(all)
+				busy = len(effects) > 0 || busy && !all
 				return effects
 			})
 			d.changing.Store(busy)
 		}
 		d.unlock()
+		if all {
+			full = time.Now()
+		}
 		if time.Since(fresh) > freshFor {
 			interval = min(2*interval, lastRetry)
 		}

@@ -51,6 +51,9 @@ func (d *driver) handLocked(part int, wanted bool) {
 		}
 	case !pt.handing:
 		pt.handing = true
+		if len(d.handing) == 0 {
+			d.bulk.begin()
+		}
 		d.handing = append(d.handing, part)
 	}
 	signal(d.kick)
@@ -58,11 +61,20 @@ func (d *driver) handLocked(part int, wanted bool) {
 
 // handOver seals sessions for their lanes, until the driver stops.
 func (d *driver) handOver() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		if d.seal() {
+		later, more := d.seal()
+		var due <-chan time.Time
+		switch {
+		case later > 0:
+			timer.Reset(later)
+			due = timer.C
+		case more:
 			continue
 		}
 		select {
+		case <-due:
 		case <-d.kick:
 		case <-d.ctx.Done():
 			return
@@ -70,14 +82,15 @@ func (d *driver) handOver() {
 	}
 }
 
-// seal seals a few sessions: first those that somebody waits for, then the ones
-// of a partition after another that were used last. A quarter of each lane is
-// for the former alone. more: others are left whose lanes have room.
-func (d *driver) seal() (more bool) {
+// seal seals a few sessions: first those that somebody waits for, then, if it is
+// time, the ones of a partition after another that were used last. A quarter of
+// each lane is for the former alone. later: the latter are to wait that long.
+// more: others are left whose lanes have room.
+func (d *driver) seal() (later time.Duration, more bool) {
 	d.mu.Lock()
 	defer d.unlock()
 	if d.closed {
-		return false
+		return 0, false
 	}
 	left, room := turnsAtOnce, d.n.cfg.HandoffConcurrency
 	d.first = slices.DeleteFunc(d.first, func(part int) bool {
@@ -85,7 +98,11 @@ func (d *driver) seal() (more bool) {
 		left -= d.sealSomeLocked(part, &pt.wanted, room, left)
 		return len(pt.wanted) == 0
 	})
+	if later = d.bulk.wait(); later > 0 && len(d.handing) > 0 {
+		return later, false
+	}
 	room -= room / 4
+	wanted := turnsAtOnce - left
 	d.handing = slices.DeleteFunc(d.handing, func(part int) bool {
 		pt := &d.parts[part]
 		if len(pt.queue) == 0 && left > 0 {
@@ -98,7 +115,25 @@ func (d *driver) seal() (more bool) {
 		pt.handing = len(pt.queue) > 0 || left == 0
 		return !pt.handing
 	})
-	return left == 0
+	if len(d.handing) == 0 {
+		return 0, false
+	}
+	if sealed := turnsAtOnce - wanted - left; sealed > 0 {
+		d.bulk.spend(sealed, d.toHandLocked())
+	}
+	return d.bulk.wait(), left == 0
+}
+
+// toHandLocked is about how many sessions wait for the bulk to come to them.
+func (d *driver) toHandLocked() (n int) {
+	for _, part := range d.handing {
+		if queue := d.parts[part].queue; len(queue) > 0 {
+			n += len(queue)
+		} else {
+			n += d.n.table.Count(part)
+		}
+	}
+	return n
 }
 
 // sealSomeLocked seals up to limit of the sessions in from, which are of one

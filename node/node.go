@@ -75,7 +75,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 
 func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), atLeast), Wire: [2]uint8{wireOldest, wireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
-	nobody, err := n.newRoutes(&cluster.View{})
+	nobody, err := n.newRoutes(&cluster.View{}, nil)
 	if err != nil {
 		return err
 	}

@@ -184,7 +184,7 @@ func (d *driver) before(part int) string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	p := d.owned[part]
-	if d.closed || p == nil || p.remote == nil || d.m.Full(part) || !d.sees(p.Name()) {
+	if d.closed || p == nil || p.remote == nil || d.m.Full(part) || !d.sees(p.name) {
 		return ""
 	}
 	return p.Addr

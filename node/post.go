@@ -102,6 +102,32 @@ func (d *driver) listen() {
 	}
 }
 
+// receiveLocked gives a message to the machine. Who is to be asked last is asked
+// when the last of the others has answered.
+func (d *driver) receiveLocked(part int, from string, msg ownership.Message) {
+	last := d.lastLocked(part)
+	waits := last != "" && d.m.AwaitsOthers(part, last)
+	d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect { return m.Receive(from, msg) })
+	if waits && !d.m.AwaitsOthers(part, last) {
+		d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect { return m.Claim(part, last) })
+	}
+}
+
+// asksLastLocked: a claim is not to be said to this member yet. Until the owner of
+// before has promised, it has the partition, and sessions can be started there; so
+// that ends when all others have promised, and not by who answers first.
+func (d *driver) asksLastLocked(part int, member string) bool {
+	return member == d.lastLocked(part) && d.m.AwaitsOthers(part, member)
+}
+
+// lastLocked is the member that is to be asked last for a partition; "": nobody.
+func (d *driver) lastLocked(part int) string {
+	if part < 0 || d.owned == nil || d.owned[part] == nil {
+		return ""
+	}
+	return d.owned[part].name
+}
+
 func (d *driver) read(l letter) {
 	messages, err := ownership.ParseMessages(l.body)
 	if err != nil {
@@ -118,7 +144,7 @@ func (d *driver) read(l letter) {
 		d.mu.Lock()
 		for _, msg := range messages[:n] {
 			if part := msg.Partition; !d.closed && part < len(d.parts) {
-				d.turnLocked(max(part, ownership.NoPartition), func(m *ownership.Machine) []ownership.Effect { return m.Receive(l.from, msg) })
+				d.receiveLocked(max(part, ownership.NoPartition), l.from, msg)
 			}
 		}
 		d.unlock()

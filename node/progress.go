@@ -48,14 +48,12 @@ type Estimate struct {
 	Sessions  int
 	Bytes     int64         // of them, from the mean of those that were sent; 0: none was
 	PerSecond float64       // sessions
-	Seen      bool          // PerSecond is what this node has seen; false: what is usual
+	Seen      bool          // PerSecond is what this node has seen; false: Config.HandoffRate, or more if DrainTimeout asks for it
 	Takes     time.Duration // Sessions at PerSecond, and what is needed in any case
 }
 
-const (
-	usualRate = 2000                   // small sessions per second, on one core with a secret
-	drainBase = 500 * time.Millisecond // for the members to know, and for the last session to be acknowledged
-)
+// drainBase is for the members to know, and for the last session to be acknowledged.
+const drainBase = 500 * time.Millisecond
 
 // DrainEstimate says what a Drain that began now would have to do and about how
 // long it would take, by the rate that was seen when sessions moved before. A
@@ -66,7 +64,7 @@ func (n *Node) DrainEstimate() Estimate {
 	defer tr.mu.Unlock()
 	e := Estimate{Sessions: n.table.Len(), PerSecond: tr.rateLocked()}
 	if e.Seen = e.PerSecond > 0; !e.Seen {
-		e.PerSecond = usualRate
+		e.PerSecond = max(float64(n.cfg.HandoffRate), float64(e.Sessions)/(n.cfg.DrainTimeout/2).Seconds())
 	}
 	if tr.away > 0 {
 		e.Bytes = tr.bytes / tr.away * int64(e.Sessions)

@@ -22,12 +22,17 @@ type routes struct {
 // peer is an owner of partitions.
 type peer struct {
 	cluster.Member
+	name   string          // Member.Name()
 	remote *transport.Peer // nil: this node
 }
 
-// newRoutes places the partitions on the serving members of a view.
-func (n *Node) newRoutes(view *cluster.View) (*routes, error) {
+// newRoutes places the partitions on the serving members of a view. The routes
+// until now may have the same.
+func (n *Node) newRoutes(view *cluster.View, last *routes) (*routes, error) {
 	serving := view.Serving()
+	if last != nil && last.view != nil && slices.EqualFunc(serving, last.view.Serving(), cluster.Member.Equal) {
+		return &routes{view: view, ring: last.ring, owners: last.owners}, nil
+	}
 	slots := make([]string, len(serving))
 	peers := make(map[string]*peer, len(serving))
 	for i, m := range serving {
@@ -49,9 +54,9 @@ func (n *Node) newRoutes(view *cluster.View) (*routes, error) {
 
 func (n *Node) peer(m cluster.Member) *peer {
 	if m.Slot == n.self.Slot && m.Boot == n.self.Boot {
-		return &peer{Member: m}
+		return &peer{Member: m, name: m.Name()}
 	}
-	return &peer{Member: m, remote: n.transport.Peer(m.Addr)}
+	return &peer{Member: m, name: m.Name(), remote: n.transport.Peer(m.Addr)}
 }
 
 // follow keeps the routes and the driver up to date with the views, until quit.
@@ -76,7 +81,7 @@ func (n *Node) reroute(view *cluster.View) {
 		n.mu.Unlock()
 		return
 	}
-	next, err := n.newRoutes(n.driver.admitted(n.toldLocked(view)))
+	next, err := n.newRoutes(n.driver.admitted(n.toldLocked(view)), last)
 	if err != nil {
 		n.mu.Unlock()
 		n.log.Error("the members cannot be placed", "err", err)

@@ -221,7 +221,7 @@ func (d *driver) standingOf(member string, gap time.Duration) uint64 {
 		return standsAsEver
 	}
 	for part, owner := range d.routes.owners {
-		if owner == nil || owner.Name() != member {
+		if owner == nil || owner.name != member {
 			continue
 		}
 		d.countLocked(part)

@@ -73,7 +73,7 @@ func (d *driver) ageLocked() (changed bool) {
 	return changed
 }
 
-// viewLocked gives the present view to the machine.
+// viewLocked gives the present view to the machine, if it is news.
 func (d *driver) viewLocked() {
 	if d.closed || d.routes == nil {
 		return
@@ -96,20 +96,17 @@ func (d *driver) viewLocked() {
 		v.Members = append(v.Members, ownership.Seen{Name: name, Level: f.level})
 	}
 	slices.SortFunc(v.Members, func(a, b ownership.Seen) int { return strings.Compare(a.Name, b.Name) })
-	names := make(map[*peer]string)
-	for _, p := range r.owners {
-		if p == nil {
-			v.Owners = append(v.Owners, "")
-			continue
+	v.Owners = make([]string, len(r.owners))
+	for part, p := range r.owners {
+		if p != nil {
+			v.Owners[part] = p.name
 		}
-		name, ok := names[p]
-		if !ok {
-			name = p.Name()
-			names[p] = name
-		}
-		v.Owners = append(v.Owners, name)
 	}
 	d.addrs.Store(&addrs)
+	if d.seen.NoQuorum == v.NoQuorum && slices.Equal(d.seen.Members, v.Members) && slices.Equal(d.seen.Owners, v.Owners) {
+		return
+	}
+	d.seen = v
 	d.turnLocked(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect { return m.View(v) })
 }
 
@@ -119,7 +116,7 @@ func (d *driver) ownedLocked(last, next *routes) {
 		d.owned = make([]*peer, len(next.owners))
 	}
 	for part, p := range last.owners {
-		if now := next.owners[part]; p != nil && (now == nil || p.Name() != now.Name()) {
+		if now := next.owners[part]; p != nil && (now == nil || p.name != now.name) {
 			d.owned[part] = p
 		}
 	}

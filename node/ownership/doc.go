@@ -57,6 +57,10 @@
 //     dominates is kept; if neither does they are merged. A running copy beats a
 //     backup.
 //   - Retry at growing intervals while something changes.
+//   - A driver may hold a claim back, as any message may be late: from the member
+//     that had the partition until now, while AwaitsOthers. That one starts sessions
+//     until it promises, so nobody can for the time of one answer, not for that of
+//     the slowest member. Claim says it then.
 //   - TakeoverDelay is the driver's: a member is Dead for so long, then Gone.
 //
 // # Chunks

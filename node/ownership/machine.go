@@ -144,14 +144,32 @@ func (m *Machine) Receive(from string, msg Message) []Effect {
 	return m.out
 }
 
-// Retry says again everything that is waited for. A driver calls it at growing
-// intervals from 20 to 500 ms after something has changed; slow, which also asks
-// about sessions that stay elsewhere, at the longest.
-func (m *Machine) Retry(slow bool) []Effect {
+// Claim says the claim of a partition to a member again, if that has not answered.
+func (m *Machine) Claim(p int, member string) []Effect {
+	m.begin()
+	t := m.turn(p)
+	if q := t.peer(member); q != nil && q.ask == asked {
+		t.send(member, Message{Kind: Claim, ID: q.id, Names: t.asks})
+	}
+	m.out = t.out
+	return m.out
+}
+
+// Retry says again what is waited for: the claims, whose answers depend on what
+// others see by now; all of it, and asks about sessions that stay elsewhere, what
+// else only a message that was lost can hold up. A driver calls it at growing
+// intervals from 20 to 500 ms after something has changed; with all no more often
+// than every 250 ms.
+func (m *Machine) Retry(all bool) []Effect {
 	m.begin()
 	for i := range m.parts {
-		t := m.turn(i)
-		t.repeat(slow)
+		t := &m.now
+		*t = turn{shared: &m.shared, partition: &m.parts[i], out: m.out}
+		if all {
+			t.repeat(true)
+		} else {
+			t.repeatClaims()
+		}
 		m.out = t.out
 	}
 	m.sayBye()

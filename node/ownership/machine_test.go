@@ -105,9 +105,9 @@ func TestSessionMoves(t *testing.T) {
 	to, id, ok := a.Seal(0, "x", Running)
 	require.True(t, ok)
 	require.Equal(t, "b", to)
-	require.False(t, did(a.Retry(false), Transfer), "its last chunk may not leave yet")
+	require.False(t, did(a.Retry(true), Transfer), "its last chunk may not leave yet")
 	require.True(t, a.Commit(0, "x"))
-	require.True(t, did(a.Retry(false), Transfer))
+	require.True(t, did(a.Retry(true), Transfer))
 
 	in := Incoming{From: "a", ID: id, Session: "x"}
 	take, effects := b.Arrived(0, in)
@@ -213,7 +213,7 @@ func TestLeaveWaitsForConfirmationsAndAcquaintance(t *testing.T) {
 	require.Contains(t, sent(effects), Message{Kind: Bye, Partition: NoPartition, ID: 1})
 	b.Receive("a", Message{Kind: Known, Partition: NoPartition, ID: 1})
 	require.False(t, b.MayLeave(), "a does not know that it has x")
-	require.Contains(t, sent(b.Retry(false)), Message{Kind: Active, ID: 1, Session: "x"})
+	require.Contains(t, sent(b.Retry(true)), Message{Kind: Active, ID: 1, Session: "x"})
 	b.Receive("a", Message{Kind: Forgot, ID: 1, Session: "x"})
 	require.True(t, b.MayLeave())
 	b.Count(0, 1, 0)

@@ -1,5 +1,7 @@
 package ownership
 
+import "slices"
+
 // at is a turn in which nothing happens: the questions only read.
 func (m *Machine) at(p int) *turn { return &turn{shared: &m.shared, partition: &m.parts[p]} }
 
@@ -49,6 +51,13 @@ func (m *Machine) Claiming(p int) (unanswered []string, ok bool) {
 		}
 	}
 	return unanswered, part.tok == claiming
+}
+
+// AwaitsOthers reports whether this node has asked for the token, and others than
+// member have not answered.
+func (m *Machine) AwaitsOthers(p int, member string) bool {
+	part := &m.parts[p]
+	return part.tok == claiming && slices.ContainsFunc(part.peers, func(q peer) bool { return q.ask == asked && q.name != member })
 }
 
 // HandingOver returns for whom the partition's copies are to be sealed, if any are

@@ -5,6 +5,9 @@ package ownership
 // and so does a session that stays here), and backups.
 func (m *Machine) Count(p, running, backups int) []Effect {
 	m.begin()
+	if here := &m.parts[p]; here.running == running && here.backups == 0 && backups == 0 {
+		return m.out // nothing follows from what was known; a backup that could not run is tried again
+	}
 	t := m.turn(p)
 	t.running, t.backups = running, backups
 	m.settle(t)

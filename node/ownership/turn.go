@@ -186,15 +186,26 @@ func (t *turn) close() {
 	}
 }
 
+// repeatClaims is the part of repeat that depends on the others' views, and on what
+// becomes of the sessions here.
+func (t *turn) repeatClaims() {
+	for i := range t.peers {
+		if q := &t.peers[i]; q.ask == asked {
+			t.send(q.name, Message{Kind: Claim, ID: q.id, Names: t.asks})
+		}
+	}
+	if t.rel.pulled && t.running+t.backups > len(t.kept) {
+		t.handOver()
+	}
+}
+
 // repeat is R5: it says everything that is waited for. Polls of what stays
 // elsewhere, or has ended there, only if slow.
 func (t *turn) repeat(slow bool) {
+	t.repeatClaims()
 	for i := range t.peers {
 		q := &t.peers[i]
-		switch {
-		case q.ask == asked:
-			t.send(q.name, Message{Kind: Claim, ID: q.id, Names: t.asks})
-		case q.ask == pulling, slow && q.ask == done && len(q.kept)+len(q.acc) > 0 && t.on(rulePoll):
+		if q.ask == pulling || slow && q.ask == done && len(q.kept)+len(q.acc) > 0 && t.on(rulePoll) {
 			t.send(q.name, Message{Kind: Pull, ID: q.id})
 		}
 		for _, a := range q.acc {
@@ -207,9 +218,6 @@ func (t *turn) repeat(slow bool) {
 		if s.sent {
 			t.transfer(s)
 		}
-	}
-	if t.rel.pulled && t.running+t.backups > len(t.kept) {
-		t.handOver()
 	}
 	t.sendOffer(t.offer())
 }
