@@ -2,6 +2,8 @@ package integration_test
 
 import (
 	"context"
+	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -268,6 +270,44 @@ func TestInspectTellsTimersAndLabels(t *testing.T) {
 		require.Equal(t, ping.Name(), i.Timers[0].Notice)
 		require.Equal(t, time.Hour, i.Timers[0].Every)
 		require.WithinDuration(t, time.Now().Add(time.Hour), i.Timers[0].Due, time.Minute)
+	})
+}
+
+func TestInspectTellsSubscribersAndWatches(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		watcher, id := p.startBoard(t, 0), p.startBoard(t, 0)
+		_, err := mind.Call(t.Context(), p.from, watcher, id)
+		require.NoError(t, err)
+		p.show(t, id, 3)
+		nodes := []string{p.from.Name()}
+		for range 2 {
+			subscribe(t, p.from, id, shown, sessionproc.SubscribeOptions{})
+		}
+		other := p.all()[2]
+		leaves := subscribe(t, other, id, shown, sessionproc.SubscribeOptions{})
+		nodes = append(nodes, other.Name())
+		slices.Sort(nodes)
+		inspect := func(want node.SessionEvent) {
+			t.Helper()
+			for _, n := range p.all() {
+				require.Eventually(t, func() bool {
+					i, err := n.Inspect(t.Context(), id)
+					return assert.NoError(t, err) && reflect.DeepEqual([]node.SessionEvent{want}, i.Events) &&
+						reflect.DeepEqual([]string{p.owner().Name()}, i.Watchers) && i.Watches == 0
+				}, 20*time.Second, 5*time.Millisecond)
+				i, err := n.Inspect(t.Context(), watcher)
+				require.NoError(t, err)
+				require.Equal(t, 1, i.Watches)
+				require.Empty(t, i.Events)
+				require.Empty(t, i.Watchers)
+			}
+		}
+		inspect(node.SessionEvent{Name: shown.Name(), Offset: 3, Nodes: nodes})
+		p.move(t)
+		inspect(node.SessionEvent{Name: shown.Name(), Offset: 3, Nodes: nodes})
+		leaves.Close()
+		p.show(t, id, 1)
+		inspect(node.SessionEvent{Name: shown.Name(), Offset: 4, Nodes: []string{p.from.Name()}})
 	})
 }
 

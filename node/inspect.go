@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
@@ -23,6 +24,22 @@ type Inspection struct {
 	Method  string        // whose; "" for a start function
 	Since   time.Time     // when it began, within 20 ms
 	Timers  []SessionTimer
+
+	// Events are those that it has published or that are subscribed to, by name.
+	Events   []SessionEvent
+	Watchers []string // nodes with sessions that Watch it; as SessionEvent.Nodes
+	Watches  int      // how many ends of sessions it waits for with Watch
+}
+
+// SessionEvent is an event of a session.
+type SessionEvent struct {
+	Name   string
+	Offset uint64 // of the newest value; 0: none was published
+	// Nodes, slot/boot and sorted, have subscribers of it, one or many. A node whose
+	// last subscriber has left may be named for 2 s more. After a move of the
+	// session, or the loss of a connection, a node is missing until it has asked
+	// again, which it does within a second or so.
+	Nodes []string
 }
 
 // SessionTimer is a timer that a session has set.
@@ -99,6 +116,14 @@ func inspectionOf(name string, d *sessionproc.Details) Inspection {
 	for _, t := range d.Timers {
 		i.Timers = append(i.Timers, SessionTimer{t.Notice, now.Add(t.Left), t.Every})
 	}
+	i.Watches = d.Watches
+	for _, e := range d.Events {
+		if e.Name == "" {
+			i.Watchers = e.Nodes
+		} else {
+			i.Events = append(i.Events, SessionEvent(e))
+		}
+	}
 	return i
 }
 
@@ -106,6 +131,12 @@ func (n *Node) details(id string) (f found) {
 	part := n.routes.Load().ring.Partition(id)
 	if f.Details, f.Here = n.table.Details(part, id); f.Here {
 		f.Holding = n.driver.holding(part)
+		for _, e := range f.Details.Events {
+			if len(e.Nodes) > 0 && e.Nodes[0] == "" {
+				e.Nodes[0] = n.self.Name()
+				slices.Sort(e.Nodes)
+			}
+		}
 	}
 	return f
 }

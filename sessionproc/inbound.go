@@ -23,6 +23,7 @@ type Inbound struct {
 	Chain    []string        // see CallChain
 	Values   context.Context // made by Extract; may be nil
 	NoTouch  bool            // a cast that does not count as use
+	Peer     string          // the node that it came from; "": this one
 	Answer   Answer
 
 	bound *binding

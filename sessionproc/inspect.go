@@ -130,6 +130,8 @@ type Details struct {
 	Method  string        `msgpack:",omitempty"` // whose
 	For     time.Duration // how long
 	Timers  []TimerInfo   `msgpack:",omitempty"` // in the order in which they are due
+	Events  []EventInfo   `msgpack:",omitempty"` // by name
+	Watches int           `msgpack:",omitempty"` // sessions whose end it waits for
 }
 
 // TimerInfo is a timer of a session.
@@ -180,6 +182,7 @@ func (t *Table) Details(part int, id string) (d Details, ok bool) {
 	if p.ext == nil {
 		return d, true
 	}
+	d.Events, d.Watches = p.eventsLocked(now), len(p.ext.watches)
 	present := time.Now()
 	for _, tm := range p.timersLocked() {
 		d.Timers = append(d.Timers, TimerInfo{tm.bound.name, tm.due.Sub(present), tm.every})

@@ -12,6 +12,7 @@ type published struct {
 type outlet struct {
 	events map[string]*history
 	polls  []*Inbound // that wait for news
+	told   []told     // who has not asked again since
 	polled bool       // somebody has asked, here or where it came from
 }
 
@@ -77,6 +78,7 @@ func (p *process) publish(b *binding, v published) error {
 		o.events[b.name] = l
 	}
 	l.add(v, b.event)
+	now := p.table.clock.now.Load()
 	var answers []answer
 	rest := o.polls[:0]
 	for _, in := range o.polls {
@@ -84,6 +86,7 @@ func (p *process) publish(b *binding, v published) error {
 			rest = append(rest, in)
 			continue
 		}
+		o.toldLocked(in, now)
 		answers = append(answers, answer{in, o.newsLocked(p.incarnationLocked(), in.Method, in.ask.at).append(nil)})
 	}
 	clear(o.polls[len(rest):])
@@ -196,6 +199,7 @@ func (p *process) servePoll(in *Inbound) {
 	_, goesOn := o.history(in.Method).after(at.Offset)
 	goesOn = goesOn && at.Incarnation == i || in.Method == ""
 	if n := o.newsLocked(i, in.Method, at); goesOn && (len(n.items) > 0 || !in.ask.wait || at.Incarnation != i) {
+		o.toldLocked(in, p.table.clock.now.Load())
 		p.mu.Unlock()
 		in.Answer.Reply(n.append(nil), true)
 		return
@@ -254,12 +258,13 @@ func (p *process) bindPoll(in *Inbound) error {
 func (o *outlet) keepLocked(in *Inbound) {
 	live := o.polls[:0]
 	for _, other := range o.polls {
-		if other.word.Load()&stateMask == stateQueued {
+		if other.waits() {
 			live = append(live, other)
 		}
 	}
 	clear(o.polls[len(live):])
 	o.polls = append(live, in)
+	o.asksAgainLocked(in)
 }
 
 // takePollsLocked takes all polls that wait.
@@ -292,7 +297,11 @@ func (in *Inbound) present(p *process) {
 	}
 	in.ctx.end(endedCanceled)
 	p.mu.Lock()
-	n := news{at: Position{p.incarnationLocked(), p.outletLocked().history(in.Method).offset}}
+	o := p.outletLocked()
+	n := news{at: Position{p.incarnationLocked(), o.history(in.Method).offset}}
+	if in.err == nil {
+		o.toldLocked(in, p.table.clock.now.Load())
+	}
 	p.mu.Unlock()
 	if in.err == nil {
 		n.items = []item{{published: v, at: n.at, present: true, gap: !in.ask.at.IsZero()}}
