@@ -191,6 +191,12 @@ func TestANodeOverItsMemoryMarkTakesNoSessions(t *testing.T) {
 	require.Equal(t, 5, a.Sessions())
 	require.ErrorIs(t, b.Health().Memory, sessionproc.ErrMemoryMark)
 	require.NoError(t, a.Health().Memory)
+	s, err := a.Stats(t.Context())
+	require.NoError(t, err)
+	require.Len(t, s.Nodes, 2)
+	require.Zero(t, s.Nodes[0].MemoryMark+s.Nodes[0].Heap, "a has no mark")
+	require.EqualValues(t, 1, s.Nodes[1].MemoryMark)
+	require.Greater(t, s.Nodes[1].Heap, s.Nodes[1].MemoryMark)
 	for _, n := range []*member{a, b} {
 		require.ErrorIs(t, guests.Start(t.Context(), n, ids[5], sessionproc.None{}), sessionproc.ErrMemoryMark)
 		started, err := n.Started(t.Context(), ids[0])

@@ -25,6 +25,9 @@ type NodeStats struct {
 	Kinds    map[string]int // sessions by kind; kinds without any are left out
 	Mailbox  MailboxStats
 
+	Heap       int64 // bytes that the last garbage collection found in use; 0: there is no mark
+	MemoryMark int64 // Config.MemoryMark
+
 	Starts    int64                        // sessions started here
 	Ends      map[sessionproc.Reason]int64 // sessions that ended here, by reason: 64 different ones, then sessionproc.OtherReason
 	Crashes   int64                        // panics of handlers, start functions and Terminate methods
@@ -87,6 +90,8 @@ func (t *NodeStats) add(n *NodeStats) {
 	t.Mailbox.Sessions += n.Mailbox.Sessions
 	t.Mailbox.Deepest = max(t.Mailbox.Deepest, n.Mailbox.Deepest)
 	t.Mailbox.Oldest = max(t.Mailbox.Oldest, n.Mailbox.Oldest)
+	t.Heap += n.Heap
+	t.MemoryMark += n.MemoryMark
 	t.Starts += n.Starts
 	for reason, count := range n.Ends {
 		t.Ends[reason] += count
@@ -115,7 +120,7 @@ func (t *NodeStats) add(n *NodeStats) {
 func (n *Node) stats(ctx context.Context) NodeStats {
 	t := n.table.Stats(ctx)
 	s := NodeStats{Name: n.self.Name(), Sessions: t.Sessions, Kinds: t.Kinds, Mailbox: MailboxStats{t.Waiting, t.Queues, t.Deepest, t.Oldest},
-		Starts: t.Starts, Ends: t.Ends, Crashes: t.Crashes, Restarts: t.Restarts, Slow: t.Slow, Merged: t.Merged, Conflicts: t.Conflicts, Forwarded: n.forwarded.sum()}
+		Heap: t.Heap, MemoryMark: n.cfg.MemoryMark, Starts: t.Starts, Ends: t.Ends, Crashes: t.Crashes, Restarts: t.Restarts, Slow: t.Slow, Merged: t.Merged, Conflicts: t.Conflicts, Forwarded: n.forwarded.sum()}
 	for _, h := range t.Hottest {
 		s.Hottest = append(s.Hottest, HotSession{h.ID, h.Kind, s.Name, h.PerSecond})
 	}

@@ -60,6 +60,8 @@ import (
 //	sessionproc_mailbox_sessions              gauge      -                    Stats.Mailbox.Sessions
 //	sessionproc_mailbox_deepest_messages      gauge      -                    Stats.Mailbox.Deepest
 //	sessionproc_mailbox_oldest_seconds        gauge      -                    Stats.Mailbox.Oldest
+//	sessionproc_heap_bytes                    gauge      -                    Stats.Heap, if there is a MemoryMark
+//	sessionproc_memory_mark_bytes             gauge      -                    Stats.MemoryMark, if there is one
 //	sessionproc_refused_total                 counter    op,kind,result       RequestRefused
 //	sessionproc_moved_total                   counter    -                    Stats.Moved
 //	sessionproc_taken_total                   counter    -                    Stats.Taken

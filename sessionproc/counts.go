@@ -60,6 +60,7 @@ type Stats struct {
 	Queues   int            // sessions whose messages wait
 	Deepest  int            // messages in the fullest mailbox
 	Oldest   time.Duration  // the longest wait of a message that waits now
+	Heap     int64          // what is compared with MemoryMark; 0: there is no mark
 	Starts   int64          // start functions that returned a state
 	Ends     map[Reason]int64
 	Supervision
@@ -89,6 +90,9 @@ const (
 func (t *Table) Stats(ctx context.Context) Stats {
 	s := Stats{Sessions: t.Len(), Kinds: t.Kinds(), Starts: t.counts.starts.Load(), Ends: t.counts.allEnds(),
 		Supervision: t.Supervision(), Copies: t.Copies()}
+	if t.cfg.MemoryMark != 0 {
+		s.Heap = t.cfg.HeapInUse()
+	}
 	var busy []sample
 	begun := time.Now()
 	for p := range t.all() {

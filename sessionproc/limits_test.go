@@ -3,6 +3,7 @@ package sessionproc_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -119,6 +120,7 @@ func TestMemoryMark(t *testing.T) {
 		require.ErrorIs(t, scripted.Start(t.Context(), l, "a", ""), sessionproc.ErrAlreadyStarted)
 		require.NoError(t, <-doing(t.Context(), l, "a", ""), "those that are there work on")
 		require.Contains(t, log.String(), "above MemoryMark")
+		require.EqualValues(t, 101, l.table.Stats(t.Context()).Heap)
 		heap.Store(99)
 		time.Sleep(2 * time.Second)
 		require.NoError(t, l.table.OverMemory())
@@ -127,6 +129,7 @@ func TestMemoryMark(t *testing.T) {
 }
 
 func TestTheHeapIsMeasured(t *testing.T) {
+	runtime.GC() // there may have been none
 	l := newLocalWith(t, func(c *sessionproc.TableConfig) { c.MemoryMark = 1 }, script{}.make())
 	require.ErrorIs(t, scripted.Start(t.Context(), l, "a", ""), sessionproc.ErrMemoryMark)
 }
