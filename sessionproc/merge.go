@@ -65,10 +65,12 @@ func (p *process) meet() {
 	p.ext.others = nil
 	p.mu.Unlock()
 	for _, o := range others {
-		p.meetOne(o)
 		if o.phase != phaseRenewed {
 			p.table.release(p.kind) // it was counted as one of its own
 		}
+	}
+	for _, o := range others {
+		p.meetOne(o)
 	}
 	p.mu.Lock()
 	p.recallLocked()
@@ -121,17 +123,28 @@ func (p *process) meetOne(o *process) {
 	} else {
 		p.keep(o, mine.Join(theirs), what == copyMerged)
 	}
-	if t, ok := loser.(terminator); ok && err != nil {
-		p.tell(t, Conflict)
+	if err != nil {
+		p.tellLoser(loser)
+	}
+}
+
+// tellLoser tells a copy that it does not go on. A panic of it, which is logged, is
+// not one of the session that does.
+func (p *process) tellLoser(state any) {
+	if t, ok := state.(terminator); ok {
+		_ = p.table.contained(p.id, p.kind, "its Terminate", func() error {
+			p.tell(t, Conflict)
+			return nil
+		})
 	}
 }
 
 // compare decides between two copies that have both changed. An error says why
 // the changes of the one that does not win are lost.
 func (p *process) compare(o *process) (what int, err error) {
+	var theirs []byte
 	before, err := p.stateBytes()
 	if err == nil {
-		var theirs []byte
 		if theirs, err = o.stateBytes(); err == nil && p.equalStates(before, theirs) {
 			return copyHereWins, nil
 		}
@@ -143,8 +156,13 @@ func (p *process) compare(o *process) (what int, err error) {
 		if err == nil {
 			return copyMerged, nil
 		}
-		if !errors.Is(err, errNoMerge) { // what it has done so far must not stay
-			p.state, p.ext.unknown, _ = p.kind.decodeState(p.kind.cfg.Schema, before)
+		if !errors.Is(err, errNoMerge) { // what it has done so far must not stay; who cannot be restored loses
+			there := o.undo(theirs)
+			if here := p.undo(before); here != nil {
+				return copyThereWins, errors.Join(err, here)
+			} else if there != nil {
+				return copyHereWins, errors.Join(err, there)
+			}
 		}
 	}
 	p.mu.Lock()
@@ -155,6 +173,17 @@ func (p *process) compare(o *process) (what int, err error) {
 		return copyHereWins, err
 	}
 	return copyThereWins, err
+}
+
+// undo gives a session the state that was encoded before.
+func (p *process) undo(b []byte) error {
+	return p.table.contained(p.id, p.kind, "its decoding", func() error {
+		state, unknown, err := p.kind.decodeState(p.kind.cfg.Schema, b)
+		if err == nil {
+			p.state, p.ext.unknown = state, unknown
+		}
+		return err
+	})
 }
 
 // errNoMerge: the state has no method Merge.
