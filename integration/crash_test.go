@@ -197,6 +197,35 @@ func TestAcceptance22_PanicInATimerIsContained(t *testing.T) {
 	})
 }
 
+func TestAcceptance22_PanicWhereARequestIsDecodedIsABadRequest(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		other, id := p.startCounter(t, 1), p.id(t)
+		require.NoError(t, parcels.Start(t.Context(), p.from, id, sessionproc.None{}))
+		p.move(t)
+		_, err := receive.Call(t.Context(), p.from, id, unopened{[]string{"tea"}})
+		require.ErrorIs(t, err, sessionproc.ErrBadRequest)
+		require.False(t, sessionproc.MaybeExecuted(err))
+		require.NotContains(t, err.Error(), parcelPanic)
+		n, err := received.Call(t.Context(), p.from, id, sessionproc.None{})
+		require.NoError(t, err, "the session lives")
+		require.Zero(t, n)
+		requireCount(t, p, other, 1)
+	})
+}
+
+func TestAcceptance22_PanicWhereAReplyIsEncodedIsACrash(t *testing.T) {
+	eachPlace(t, func(t *testing.T, p place) {
+		other, id := p.startCounter(t, 1), p.id(t)
+		require.NoError(t, parcels.Start(t.Context(), p.from, id, sessionproc.None{}))
+		p.move(t)
+		_, err := dispatch.Call(t.Context(), p.from, id, sessionproc.None{})
+		requireReported(t, p, id, parcelPanic, err)
+		require.True(t, sessionproc.MaybeExecuted(err), "its handler has run")
+		require.NoError(t, parcels.Start(t.Context(), p.from, id, sessionproc.None{}), "its ID is free")
+		requireCount(t, p, other, 1)
+	})
+}
+
 // TestLogsHoldNoSecrets looks at what the shared cluster has logged so far.
 func TestLogsHoldNoSecrets(t *testing.T) {
 	eachStillPlace(t, func(t *testing.T, p place) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/vmihailenco/msgpack/v5"
+
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -59,5 +61,37 @@ func newLastWords() sessionproc.AnyKind {
 		events.tell(s.ID, "bomb")
 		panic(text)
 	})
+	return k
+}
+
+// A parcel goes off when it is opened: a request, or wrapped: a reply.
+var (
+	parcels  = sessionproc.KindOf[sessionproc.None]("parcel")
+	receive  = sessionproc.MethodOf[unopened, sessionproc.None](parcels, "receive")
+	dispatch = sessionproc.MethodOf[sessionproc.None, unwrapped](parcels, "dispatch")
+	received = sessionproc.MethodOf[sessionproc.None, int](parcels, "received")
+)
+
+type (
+	parcel    struct{ Received int }
+	unopened  struct{ Content []string }
+	unwrapped struct{ Content []string }
+)
+
+const parcelPanic = "the parcel ticks"
+
+func (unopened) EncodeMsgpack(e *msgpack.Encoder) error   { return e.EncodeBool(true) }
+func (*unopened) DecodeMsgpack(*msgpack.Decoder) error    { panic(parcelPanic) }
+func (unwrapped) EncodeMsgpack(*msgpack.Encoder) error    { panic(parcelPanic) }
+func (*unwrapped) DecodeMsgpack(d *msgpack.Decoder) error { return d.Skip() }
+
+func newParcels() sessionproc.AnyKind {
+	k := sessionproc.NewKind(parcels, func(context.Context, sessionproc.None) (*parcel, error) { return &parcel{}, nil }, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, receive, func(p *parcel, _ context.Context, _ unopened) (sessionproc.None, error) {
+		p.Received++
+		return sessionproc.None{}, nil
+	})
+	sessionproc.HandleCall(k, dispatch, func(*parcel, context.Context, sessionproc.None) (unwrapped, error) { return unwrapped{}, nil })
+	sessionproc.HandleCall(k, received, func(p *parcel, _ context.Context, _ sessionproc.None) (int, error) { return p.Received, nil })
 	return k
 }

@@ -13,7 +13,7 @@ import (
 // allKinds makes the kinds of the tests, afresh for each node.
 func allKinds() []sessionproc.AnyKind {
 	return []sessionproc.AnyKind{
-		newCounters(), newProbes(), newPings(), newPongs(), newFragile(), newLastWords(), newBags(), newClocks(),
+		newCounters(), newProbes(), newPings(), newPongs(), newFragile(), newLastWords(), newParcels(), newBags(), newClocks(),
 		narrow.new(sessionproc.KindConfig{Mailbox: 4}), thin.new(sessionproc.KindConfig{MailboxBytes: 16 << 10}),
 		newPairs(), newIdlers(), newVolunteers(), newHoards(), newMayflies(), newAlarms(), newPhoenixes(), newHasties(),
 		newBadges(), newLoungers(), snug.new(sessionproc.KindConfig{Mailbox: 2}),

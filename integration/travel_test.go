@@ -35,6 +35,12 @@ type unprintable struct{ Item string }
 func (*unprintable) MarshalState() ([]byte, error) { panic("the printer is on fire") }
 func (*unprintable) UnmarshalState([]byte) error   { return nil }
 
+// unreadable panics where it has moved to.
+type unreadable struct{ Item string }
+
+func (o *unreadable) MarshalState() ([]byte, error) { return []byte(o.Item), nil }
+func (*unreadable) UnmarshalState([]byte) error     { panic("the glasses are broken") }
+
 // release is a kind of orders as one release has it.
 func release[S any](first S, receiptOf func(*S) map[string]string, cfg sessionproc.KindConfig) []sessionproc.AnyKind {
 	k := sessionproc.NewKind(orders, func(context.Context, sessionproc.None) (*S, error) { s := first; return &s, nil }, cfg)
@@ -190,4 +196,39 @@ func TestAcceptance22_PanicInMarshalStateIsContained(t *testing.T) {
 	n, err := get.Call(t.Context(), b, counted, sessionproc.None{})
 	require.NoError(t, err)
 	require.Equal(t, 7, n, "others move")
+}
+
+func TestAcceptance22_PanicsWhereASessionArrivesAreContained(t *testing.T) {
+	const text = "the glasses are broken"
+	own := func() []sessionproc.AnyKind {
+		return release(unreadable{Item: "tea"}, func(o *unreadable) map[string]string { return map[string]string{"item": o.Item} },
+			sessionproc.KindConfig{})
+	}
+	for name, releases := range map[string][2][]sessionproc.AnyKind{
+		"UnmarshalState": {own(), own()},
+		"Migrate": {v1(sessionproc.KindConfig{Schema: 1}), v1(sessionproc.KindConfig{Schema: 2,
+			Migrate: func(int, []byte) ([]byte, error) { panic(text) }})},
+		"MigrateFrom": {v1(sessionproc.KindConfig{Schema: 1}), v1(sessionproc.KindConfig{Schema: 2,
+			Migrate: sessionproc.MigrateFrom(func(int, orderV1) (*orderV1, error) { panic(text) })})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ids := goingTo(t, 6, "b", "a", "b")
+			ids, counted := ids[:5], ids[5]
+			a := joinWith(t, "a", releases[0])
+			startOrders(t, a, ids)
+			require.NoError(t, counters.Start(t.Context(), a, counted, 7))
+			b := joinWith(t, "b", releases[1], a)
+			b.awaitSessions(t, 1)
+			requireRefusal(t, a, b, `kind "order"`, "node b", "panicked")
+			requireReceipts(t, map[string]string{"item": "tea"}, ids, a, b)
+			a.awaitSessions(t, len(ids)) // they stay, and a has forgotten the one that moved
+			require.NotEmpty(t, b.log.with(text, "reference"))
+			require.Empty(t, a.log.with(text), "only the node that they did not get to knows")
+			for _, n := range []*member{a, b} {
+				got, err := get.Call(t.Context(), n, counted, sessionproc.None{})
+				require.NoError(t, err)
+				require.Equal(t, 7, got, "others move")
+			}
+		})
+	}
 }
