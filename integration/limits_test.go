@@ -29,6 +29,24 @@ func limited(t *testing.T, cfg node.Config, kind func() sessionproc.AnyKind, ids
 	return map[string]*member{"owner": a, "remote": b}, goingTo(t, ids, "a", "a", "b")
 }
 
+// arrived is a cluster of a, without limits, and b, which has some and to which
+// guests have moved as it came. ids are free, and belong to b.
+func arrived(t *testing.T, cfg node.Config, kind func() sessionproc.AnyKind, guestsThere, free int) (a *member, there, ids []string) {
+	t.Helper()
+	all := goingTo(t, guestsThere+free, "b", "a", "b")
+	there, ids = all[:guestsThere], all[guestsThere:]
+	a = joinWith(t, "a", []sessionproc.AnyKind{newGuests(sessionproc.KindConfig{}, nil)()})
+	for _, id := range there {
+		require.NoError(t, guests.Start(t.Context(), a, id, sessionproc.None{}))
+	}
+	cfg.Slot, cfg.Kinds, cfg.Join = "b", []sessionproc.AnyKind{kind()}, []string{a.Addr()}
+	b, err := startNode(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Close() })
+	b.awaitSessions(t, guestsThere)
+	return a, there, ids
+}
+
 var guests = sessionproc.KindOf[sessionproc.None]("guest")
 
 func newGuests(cfg sessionproc.KindConfig, start func()) func() sessionproc.AnyKind {
@@ -68,32 +86,39 @@ func TestAcceptance29_OneOfThirtyStartsGetsTheLastSlot(t *testing.T) {
 			for _, id := range there {
 				require.NoError(t, guests.Start(t.Context(), places["remote"], id, sessionproc.None{}))
 			}
-			ids = ids[4:]
 			for place, from := range places {
-				t.Run(place, func(t *testing.T) {
-					errs := make([]error, 30)
-					var wait sync.WaitGroup
-					for i := range errs {
-						wait.Go(func() { errs[i] = guests.Start(t.Context(), from, ids[i], sessionproc.None{}) })
-					}
-					wait.Wait()
-					started := ""
-					for i, err := range errs {
-						if err == nil {
-							require.Empty(t, started, "two got the slot")
-							started = ids[i]
-							continue
-						}
-						requireLimit(t, err, sessionproc.ErrTooManySessions, name, 5)
-					}
-					require.NotEmpty(t, started)
-					require.ErrorIs(t, guests.Start(t.Context(), from, there[0], sessionproc.None{}), sessionproc.ErrAlreadyStarted,
-						"a limit is not asked before existence")
-					require.NoError(t, from.Terminate(t.Context(), started))
-				})
+				t.Run(place, func(t *testing.T) { requireOneSlotOfFive(t, name, from, there, ids[4:]) })
 			}
+			t.Run("moved", func(t *testing.T) {
+				from, there, ids := arrived(t, c.cfg, newGuests(c.kind, nil), 4, 30)
+				requireOneSlotOfFive(t, name, from, there, ids)
+			})
 		})
 	}
+}
+
+// requireOneSlotOfFive starts thirty sessions at once where four are.
+func requireOneSlotOfFive(t *testing.T, limit string, from *member, there, ids []string) {
+	t.Helper()
+	errs := make([]error, 30)
+	var wait sync.WaitGroup
+	for i := range errs {
+		wait.Go(func() { errs[i] = guests.Start(t.Context(), from, ids[i], sessionproc.None{}) })
+	}
+	wait.Wait()
+	started := ""
+	for i, err := range errs {
+		if err == nil {
+			require.Empty(t, started, "two got the slot")
+			started = ids[i]
+			continue
+		}
+		requireLimit(t, err, sessionproc.ErrTooManySessions, limit, 5)
+	}
+	require.NotEmpty(t, started)
+	require.ErrorIs(t, guests.Start(t.Context(), from, there[0], sessionproc.None{}), sessionproc.ErrAlreadyStarted,
+		"a limit is not asked before existence")
+	require.NoError(t, from.Terminate(t.Context(), started))
 }
 
 func TestAcceptance30_TheSixthStartInASecondIsRateLimited(t *testing.T) {
@@ -104,10 +129,17 @@ func TestAcceptance30_TheSixthStartInASecondIsRateLimited(t *testing.T) {
 		"Config.StartRate":     {cfg: node.Config{StartRate: 5}},
 		"KindConfig.StartRate": {kind: sessionproc.KindConfig{StartRate: 5}},
 	} {
-		for _, place := range []string{"owner", "remote"} {
+		for _, place := range []string{"owner", "remote", "moved"} {
 			t.Run(name+"/"+place, func(t *testing.T) {
-				places, ids := limited(t, c.cfg, newGuests(c.kind, nil), 500)
-				from := places[place]
+				var from *member
+				var ids []string
+				if place == "moved" { // sessions that arrive cost nothing
+					from, _, ids = arrived(t, c.cfg, newGuests(c.kind, nil), 20, 500)
+				} else {
+					var places map[string]*member
+					places, ids = limited(t, c.cfg, newGuests(c.kind, nil), 500)
+					from = places[place]
+				}
 				begin, started := time.Now(), 0
 				var err error
 				for err == nil && started < len(ids) {
