@@ -156,6 +156,8 @@ type Config struct {
 	// and the like. It is read by Start. Default nil: nobody, which costs a request
 	// a few nanoseconds.
 	Trace *Trace
+
+	heapInUse func() int64 // what MemoryMark is compared with, in tests; nil: the heap
 }
 
 func (cfg Config) withDefaults() (Config, error) {

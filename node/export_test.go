@@ -19,6 +19,9 @@ func (n *Node) LoseQuorum(few bool) {
 	n.standing.applyLocked()
 }
 
+// UseHeap has MemoryMark compared with what f returns.
+func (cfg *Config) UseHeap(f func() int64) { cfg.heapInUse = f }
+
 // RunUntil is RunUntilSignal with signals that a test sends.
 var RunUntil = runUntil
 
