@@ -71,6 +71,12 @@ var found = map[string]schedule{
 		{Do: leave, Node: 2, Linger: true},
 		{Do: bare, Node: 2, Wait: 300 * ms},
 		{Do: join, Node: 1, Wait: 20 * ms}}},
+	// What waits in the sockets of a node that stood still brings a member back that
+	// has left meanwhile, until that is found out again.
+	"a minority of old news": {Seed: 3, Nodes: 2, Sessions: 4, Clients: 3, Faults: true, Quorum: 2, Steps: []step{
+		{Do: stall, Node: 1, Wait: 1000 * ms},
+		{Do: leave, Node: 2, Wait: 10000 * ms},
+		{Do: power, Node: 2, Linger: true, Wait: 6000 * ms}}},
 	// A node cannot move its sessions without a quorum and ends them in time: they are not found afterwards.
 	"two of four crash, one leaves": {Nodes: 4, Sessions: 8, Clients: 4, Faults: true, Quorum: 3, Steps: []step{
 		{Do: power, Node: 3, Wait: 20 * ms},

@@ -77,6 +77,11 @@ func (t *trouble) end() {
 	for i := range t.open {
 		t.past[i] = time.Now()
 	}
+	for i := range t.stalled {
+		if _, few := t.few[i]; few {
+			t.few[i] = time.Now() // what waits in its sockets is of members that may have gone
+		}
+	}
 	clear(t.open)
 	clear(t.cuts)
 	clear(t.stalled)
