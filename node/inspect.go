@@ -70,7 +70,8 @@ type found struct {
 
 // Inspect returns what there is to know of session id, wherever it is. It asks all
 // nodes at once and returns when the one has answered that runs the session; only
-// if none does it waits for all. ErrNotFound if no node has it. If nodes do not
+// if none does it waits for all. ErrNotFound if no node has it, and its owner knows
+// of none that has moved past the question. If nodes do not
 // answer until ctx ends, or for CallTimeout if it has no deadline, and none of the
 // others has it, the error wraps a *PartialError that names them.
 func (n *Node) Inspect(ctx context.Context, id string) (Inspection, error) {
@@ -78,26 +79,20 @@ func (n *Node) Inspect(ctx context.Context, id string) (Inspection, error) {
 	if err != nil {
 		return Inspection{}, opError("inspect", id, err)
 	}
-	members, err := n.holders()
-	if err != nil {
-		return Inspection{}, opError("inspect", id, err)
-	}
-	within, cancel := n.withQueryTimeout(ctx)
+	ctx, cancel := n.withQueryTimeout(ctx)
 	defer cancel()
-	var best found
-	var at cluster.Member
-	missing := askEach(within, n, members, &query{What: askDetails, ID: id}, func(m cluster.Member, f found) {
-		if f.Here && (!best.Here || f.Details.Phase == sessionproc.PhaseLive) {
-			if best, at = f, m; f.Details.Phase == sessionproc.PhaseLive {
-				cancel()
-			}
+	at, best, err := n.holder(ctx, id)
+	for err == nil && !best.Here {
+		var started bool
+		if started, err = n.Started(ctx, id); err == nil && !started {
+			err = sessionproc.ErrNotFound
 		}
-	})
-	switch {
-	case !best.Here && missing.err() != nil:
-		return Inspection{}, opError("inspect", id, missing)
-	case !best.Here:
-		return Inspection{}, opError("inspect", id, sessionproc.ErrNotFound)
+		if err == nil {
+			at, best, err = n.holder(ctx, id)
+		}
+	}
+	if err != nil {
+		return Inspection{}, opError("inspect", id, cause(err))
 	}
 	i := inspectionOf(at.Name(), &best.Details)
 	i.Partition, i.Holding = part, best.Holding
@@ -105,6 +100,27 @@ func (n *Node) Inspect(ctx context.Context, id string) (Inspection, error) {
 		i.Owner = owner.Name()
 	}
 	return i, nil
+}
+
+// holder asks all members for a session, until one runs it.
+func (n *Node) holder(ctx context.Context, id string) (at cluster.Member, best found, err error) {
+	members, err := n.holders()
+	if err != nil {
+		return at, best, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	missing := askEach(ctx, n, members, &query{What: askDetails, ID: id}, func(m cluster.Member, f found) {
+		if f.Here && (!best.Here || f.Details.Phase == sessionproc.PhaseLive) {
+			if best, at = f, m; f.Details.Phase == sessionproc.PhaseLive {
+				cancel()
+			}
+		}
+	})
+	if !best.Here {
+		err = missing.err()
+	}
+	return at, best, err
 }
 
 func inspectionOf(name string, d *sessionproc.Details) Inspection {

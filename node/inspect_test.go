@@ -3,10 +3,12 @@ package node_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node"
@@ -199,5 +201,27 @@ func TestQueriesOfAClosedNode(t *testing.T) {
 		require.ErrorIs(t, err, sessionproc.ErrClosed)
 		require.ErrorIs(t, n.TerminateMany(t.Context(), []string{"a"})["a"], sessionproc.ErrClosed)
 		require.ErrorIs(t, guests.StartMany(t.Context(), n, map[string]string{"a": ""})["a"], sessionproc.ErrClosed)
+	})
+}
+
+// A session that moves past the question is asked for again.
+func TestInspectFindsSessionsThatMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := nodetest.NewCluster(t, 3, newCounters)
+		ids := startOn(t, c, 0, 300)
+		drained := make(chan error, 1)
+		go func() { drained <- c.Node(0).Drain(t.Context()) }()
+		for c.Node(0).Sessions() > 0 {
+			var all sync.WaitGroup
+			for _, id := range ids {
+				all.Go(func() {
+					i, err := c.Node(1).Inspect(t.Context(), id)
+					assert.NoError(t, err)
+					assert.Equal(t, id, i.ID)
+				})
+			}
+			all.Wait()
+		}
+		require.NoError(t, <-drained)
 	})
 }
