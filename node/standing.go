@@ -71,10 +71,11 @@ func (s *standing) stall(gap time.Duration) {
 
 // count looks whether a view has enough members, and reports a change.
 func (s *standing) count(v *cluster.View) {
-	quorum, seen := s.n.cfg.Quorum, 0
-	for _, m := range v.Members {
-		if m.State != cluster.Joining {
+	quorum, seen, last := s.n.cfg.Quorum, 0, ""
+	for _, m := range v.Members { // by slot: of two starts of one the former is as good as gone
+		if m.State != cluster.Joining && m.Slot != last {
 			seen++
+			last = m.Slot
 		}
 	}
 	s.mu.Lock()

@@ -77,6 +77,13 @@ var found = map[string]schedule{
 		{Do: stall, Node: 1, Wait: 1000 * ms},
 		{Do: leave, Node: 2, Wait: 10000 * ms},
 		{Do: power, Node: 2, Linger: true, Wait: 6000 * ms}}},
+	// A member that crashed and was back at once counted twice for the quorum, until its crash was found out.
+	"a node of a minority restarts": {Nodes: 4, Sessions: 16, Clients: 4, Faults: true, Quorum: 3, Steps: []step{
+		{Do: power, Wait: 1000 * ms},
+		{Do: power, Node: 4, Wait: 6000 * ms},
+		{Do: reset, Node: 3, Linger: true, Wait: 10000 * ms},
+		{Do: crash, Node: 4, Wait: 1 * ms},
+		{Do: back, Node: 1, Wait: 1000 * ms}}},
 	// A node cannot move its sessions without a quorum and ends them in time: they are not found afterwards.
 	"two of four crash, one leaves": {Nodes: 4, Sessions: 8, Clients: 4, Faults: true, Quorum: 3, Steps: []step{
 		{Do: power, Node: 3, Wait: 20 * ms},
