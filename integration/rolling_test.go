@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -68,67 +69,115 @@ func (f *follower) follow(ctx context.Context, nodes func() sessionproc.Subscrib
 	}
 }
 
-// Sessions publish all the time while each of three nodes in turn leaves and comes
-// back. Every subscriber gets every value in order, and the end. To run it with
-// 10,000 subscribers of 1,000 sessions:
+// replicas is a cluster of three that are restarted.
+type replicas interface {
+	node(i int) *node.Node
+	leave(i int)
+	restart(i int) // and wait until all see it
+}
+
+type simulated struct{ c *nodetest.Cluster }
+
+func (s simulated) node(i int) *node.Node { return s.c.Node(i) }
+func (s simulated) leave(i int)           { s.c.Leave(i) }
+func (s simulated) restart(i int)         { s.c.Restart(i); s.c.Settle() }
+
+// onLoopback is replicas on real sockets.
+type onLoopback struct {
+	t       *testing.T
+	members []*member
+}
+
+func (l *onLoopback) node(i int) *node.Node { return l.members[i].Node }
+func (l *onLoopback) leave(i int)           { require.NoError(l.t, l.members[i].Leave(l.t.Context())) }
+
+func (l *onLoopback) restart(i int) {
+	cfg := node.Config{Slot: l.members[i].Slot()}
+	for k, m := range l.members {
+		if k != i {
+			cfg.Join = append(cfg.Join, m.Addr())
+		}
+	}
+	var err error
+	l.members[i], err = startNode(l.t.Context(), cfg)
+	require.NoError(l.t, err)
+	for _, m := range l.members {
+		require.NoError(l.t, m.awaitServing(within(l.t, 20*time.Second), len(l.members)))
+	}
+}
+
+// To run it with 10,000 subscribers of 1,000 sessions:
 //
 //	go test -run RollingRestarts ./integration -boards 1000 -subscribers 10000 -publish 500ms
 func TestSubscribersMissNothingDuringRollingRestarts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.NewCluster(t, 3, newBoards)
-		ids := make([]string, *liveBoards)
-		for i := range ids {
-			ids[i] = sessionproc.NewID()
-			require.NoError(t, boards.Start(t.Context(), c.Caller(), ids[i], 0))
-			require.NoError(t, advance.Cast(t.Context(), c.Caller(), ids[i], *livePause))
-		}
-		var mu sync.Mutex // guards up
-		up := []sessionproc.Subscriber{c.Node(0), c.Node(1), c.Node(2)}
-		followers := make([]follower, *liveSubscribers)
-		var all sync.WaitGroup
-		for i := range followers {
-			f, next := &followers[i], i
-			f.id = ids[i%len(ids)]
-			all.Go(func() {
-				assert.NoError(t, f.follow(t.Context(), func() sessionproc.Subscriber {
-					mu.Lock()
-					defer mu.Unlock()
-					next++
-					return up[next%len(up)]
-				}), "follower %d", i)
-			})
-		}
-		time.Sleep(time.Second)
-		for i := range 3 {
-			mu.Lock()
-			rest := []sessionproc.Subscriber{c.Node((i + 1) % 3), c.Node((i + 2) % 3)}
-			up = rest
-			mu.Unlock()
-			c.Leave(i)
-			time.Sleep(time.Second)
-			c.Restart(i)
-			c.Settle()
-			mu.Lock()
-			up = append(rest, c.Node(i))
-			mu.Unlock()
-			time.Sleep(2 * time.Second)
-		}
-		for _, id := range ids {
-			require.NoError(t, c.Node(0).Terminate(t.Context(), id))
-		}
-		all.Wait()
-		gaps := 0
-		for i := range followers {
-			f := &followers[i]
-			ended, ok := errors.AsType[*sessionproc.Ended](f.end)
-			require.True(t, ok, "%v", f.end)
-			require.Equal(t, sessionproc.Terminated, ended.Reason)
-			require.Greater(t, f.last, 5)
-			gaps += f.gaps
-		}
-		t.Logf("%d subscribers of %d sessions got up to %d values each, with %d gaps", len(followers), len(ids), followers[0].last, gaps)
-		require.Zero(t, gaps, "what a session keeps is enough for a move")
+	t.Run("simulated", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { missNothing(t, simulated{nodetest.NewCluster(t, 3, newBoards)}) })
 	})
+	t.Run("loopback", func(t *testing.T) {
+		l := &onLoopback{t, newCluster(t, 3, node.Config{})}
+		t.Cleanup(func() {
+			for _, m := range l.members {
+				_ = m.Close()
+			}
+		})
+		missNothing(t, l)
+	})
+}
+
+// missNothing has sessions publish all the time while each of three nodes in turn
+// leaves and comes back. Every subscriber gets every value in order, and the end.
+func missNothing(t *testing.T, c replicas) {
+	ids := make([]string, *liveBoards)
+	for i := range ids {
+		ids[i] = sessionproc.NewID()
+		require.NoError(t, boards.Start(t.Context(), c.node(0), ids[i], 0))
+		require.NoError(t, advance.Cast(t.Context(), c.node(0), ids[i], *livePause))
+	}
+	var mu sync.Mutex // guards up
+	up := []sessionproc.Subscriber{c.node(0), c.node(1), c.node(2)}
+	followers := make([]follower, *liveSubscribers)
+	var all sync.WaitGroup
+	for i := range followers {
+		f, next := &followers[i], i
+		f.id = ids[i%len(ids)]
+		all.Go(func() {
+			assert.NoError(t, f.follow(t.Context(), func() sessionproc.Subscriber {
+				mu.Lock()
+				defer mu.Unlock()
+				next++
+				return up[next%len(up)]
+			}), "follower %d", i)
+		})
+	}
+	time.Sleep(time.Second)
+	for i := range 3 {
+		mu.Lock()
+		rest := []sessionproc.Subscriber{c.node((i + 1) % 3), c.node((i + 2) % 3)}
+		up = rest
+		mu.Unlock()
+		c.leave(i)
+		time.Sleep(time.Second)
+		c.restart(i)
+		mu.Lock()
+		up = append(rest, c.node(i))
+		mu.Unlock()
+		time.Sleep(2 * time.Second)
+	}
+	for _, id := range ids {
+		require.NoError(t, c.node(0).Terminate(t.Context(), id))
+	}
+	all.Wait()
+	gaps := 0
+	for i := range followers {
+		f := &followers[i]
+		ended, ok := errors.AsType[*sessionproc.Ended](f.end)
+		require.True(t, ok, "%v", f.end)
+		require.Equal(t, sessionproc.Terminated, ended.Reason)
+		require.Greater(t, f.last, 5)
+		gaps += f.gaps
+	}
+	t.Logf("%d subscribers of %d sessions got up to %d values each, with %d gaps", len(followers), len(ids), followers[0].last, gaps)
+	require.Zero(t, gaps, "what a session keeps is enough for a move")
 }
 
 // A node dies: subscribers of its sessions are told that they are lost, on time, and
