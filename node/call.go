@@ -131,7 +131,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 		}
 		if away, ok := cause(err).(*moved); ok {
 			if a.hint = away.addr; a.hint == "" && a.tries == 0 {
-				a.hint = n.driver.before(part)
+				a.hint = n.driver.before(part, a.m.Op())
 			}
 			if a.hint == n.self.Addr {
 				a.hint = ""

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 // lot is where requests wait for a session, or its partition, that is on its way
@@ -139,7 +140,7 @@ func (in *inbound) park() bool {
 	n := in.n
 	part := n.routes.Load().ring.Partition(in.ID)
 	if in.call.Flags&flagWaits == 0 {
-		if addr := n.driver.before(part); addr != "" {
+		if addr := n.driver.before(part, in.Op); addr != "" {
 			fail(in.call, failure{code: codeNotOwner, extra: addr})
 			return true
 		}
@@ -179,12 +180,14 @@ func (d *driver) want(part int, id string) {
 
 // before returns the address of the member that owned a partition before this
 // node, if that is there and this node does not have all of the partition yet: what
-// has not been sealed there is served there, without a wait.
-func (d *driver) before(part int) string {
+// has not been sealed there is served there, without a wait. Only what is to be
+// started is started here, once this node holds the partition.
+func (d *driver) before(part int, op sessionproc.Op) string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	p := d.owned[part]
-	if d.closed || p == nil || p.remote == nil || d.m.Full(part) || !d.sees(p.name) {
+	starts := op == sessionproc.OpStart || op == sessionproc.OpEnsure
+	if d.closed || p == nil || starts && d.m.Holds(part) || p.remote == nil || d.m.Full(part) || !d.sees(p.name) {
 		return ""
 	}
 	return p.Addr
