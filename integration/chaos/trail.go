@@ -31,6 +31,7 @@ type fault struct {
 const (
 	flightTime  = int64(250 * time.Millisecond) // how long requests may still be on their way to a process that was killed
 	detectTime  = int64(9 * time.Second)        // or to one that nobody reaches, until all know it; who is alone is the last to
+	wakeTime    = int64(50 * time.Millisecond)  // how long who stood still may use connections that others have closed meanwhile
 	askedWithin = int64(time.Second)            // sessions asked so soon after the kill say how long they were away
 	firstMax    = 5 * time.Second
 	firstMedian = 4 * time.Second
@@ -92,7 +93,7 @@ func (f *fault) excuses(session int, e *event) bool {
 		case f.quorum || f.urls[e.Via] && f.split: // it does not answer, or out of the visitor's reach
 			return e.due < f.over
 		case !f.split:
-			return e.due < f.mended
+			return e.due < f.mended || e.failure.Maybe && e.due < f.mended+wakeTime
 		}
 	}
 	return (f.moving || f.affected[session]) && e.failure.Maybe && e.due < f.struck+f.flight

@@ -226,8 +226,10 @@ func TestRequestsAskedOfAVictimMayFail(t *testing.T) {
 	require.Equal(t, []string{"1 failed requests"}, s.judge().Broken)
 	require.Equal(t, 1, s.judge().FailedHTTP)
 	s = stopped()
-	s.records = append(s.records, lost(1, 9.9, 40.1, 6, true).by(3, ""))
+	s.records = append(s.records, lost(1, 9.9, 40.1, 6, true).by(3, ""), lost(1, 40.01, 40.02, 7, true).by(3, ""))
 	require.Empty(t, s.judge().Broken)
+	s.records = append(s.records, lost(1, 40.01, 40.02, 8, false).by(3, ""))
+	require.Equal(t, []string{"1 failed requests"}, s.judge().Broken)
 }
 
 func TestWhatADeadWriterWasAnsweredNobodyKnows(t *testing.T) {
