@@ -34,7 +34,10 @@ type bystander struct{ Started time.Time }
 // crowdLate is the longest time by which a session outlived its IdleTimeout.
 var crowdLate atomic.Int64
 
-const crowdIdle = 10 * time.Second
+const (
+	crowdIdle  = 10 * time.Second
+	measurable = 50_000 // sessions: with fewer the memory of other tests is louder
+)
 
 // Terminate notes how late it is.
 func (b *bystander) Terminate(_ context.Context, reason sessionproc.Reason) {
@@ -95,7 +98,9 @@ func TestACrowdExpiresInTime(t *testing.T) {
 	time.Sleep(*crowdWait)
 	cpu, took := cpuTime(t)-cpu, time.Since(begin)
 	t.Logf("%d sessions: %.0f B each, %.0f B with IdleTimeout; idle: %v CPU in %v", *crowd, plain, with, cpu, took)
-	require.Less(t, with-plain, 64.0)
+	if *crowd >= measurable {
+		require.Less(t, with-plain, 64.0)
+	}
 	disperse("b")
 	require.Zero(t, m.Sessions())
 

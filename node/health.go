@@ -56,7 +56,9 @@ func (d *driver) waitingFor() (all []WaitingFor) {
 	for part := range d.parts {
 		if names, claiming := d.m.Claiming(part); claiming {
 			for _, name := range names {
-				count[name]++
+				if !d.asksLastLocked(part, name) {
+					count[name]++
+				}
 			}
 		}
 	}
