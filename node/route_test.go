@@ -51,11 +51,25 @@ func startPair(t *testing.T, letGo <-chan struct{}, held *atomic.Int32, read ses
 	}
 	a = start("a")
 	b = start("b", a.Addr())
-	require.Eventually(t, func() bool {
-		return len(a.routes.Load().view.Serving()) == 2 && len(b.routes.Load().view.Serving()) == 2
-	},
-		5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return a.hasItsOwn() && b.hasItsOwn() }, 5*time.Second, time.Millisecond)
 	return a, b
+}
+
+// hasItsOwn: of two members it has all that belongs to it; until then the owner of
+// before starts sessions.
+func (n *Node) hasItsOwn() bool {
+	n.driver.mu.RLock()
+	defer n.driver.mu.RUnlock()
+	r := n.routes.Load()
+	if len(r.view.Serving()) != 2 {
+		return false
+	}
+	for part, owner := range r.owners {
+		if owner.remote == nil && !n.driver.m.Full(part) {
+			return false
+		}
+	}
+	return true
 }
 
 // idOf makes an ID that owner owns.
