@@ -52,6 +52,7 @@ func (s *server) inbound(c *transport.Call, id string) *sessionproc.Inbound {
 		in.Answer = in
 		c.Tag = in
 	}
+	in.Begin()
 	in.Op = sessionproc.Op(c.Flags & flagOp)
 	in.ID, in.Kind, in.Method = id, view(c.Kind), view(c.Method)
 	in.NoTouch, in.Peer = c.Flags&flagNoTouch != 0, c.Peer

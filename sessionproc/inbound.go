@@ -26,6 +26,7 @@ type Inbound struct {
 	Peer     string          // the node that it came from; "": this one
 	Answer   Answer
 
+	gone  atomic.Bool // its caller has
 	bound *binding
 	shown atomic.Pointer[binding] // bound, for who looks at the session that handles it
 	ask   poll                    // of an OpSubscribe
@@ -61,7 +62,7 @@ func (t *Table) Serve(part int, in *Inbound) {
 		t.serveCast(part, in)
 	case OpStart, OpEnsure:
 		in.ctx = in.newCtx(nil)
-		in.open()
+		in.opened()
 		t.place(&starter{w: &in.waiting, part: part, id: in.ID, kind: in.Kind, ensure: in.Op == OpEnsure})
 	case OpStarted:
 		t.serveStarted(part, in)
@@ -103,9 +104,22 @@ func (t *Table) serveStarted(part int, in *Inbound) {
 	in.Answer.Reply(reply, true)
 }
 
+// Begin is called before an Inbound that was cancelled is used for another request.
+func (in *Inbound) Begin() { in.gone.Store(false) }
+
+// opened has in wait, unless its caller has gone before it was served: a request may
+// be served again after a pause, or late.
+func (in *Inbound) opened() {
+	in.open()
+	if in.gone.Load() {
+		in.endWith(outcome{err: context.Canceled})
+	}
+}
+
 // Cancel ends the wait for in: its caller has gone. The handler's ctx ends; a
 // request that still waits in a mailbox is not run.
 func (in *Inbound) Cancel() {
+	in.gone.Store(true)
 	in.endWith(outcome{err: context.Canceled})
 }
 
@@ -121,7 +135,7 @@ func (t *Table) serveCall(part int, in *Inbound) {
 	if in.shown.Load() != in.bound { // a load costs less than a store
 		in.shown.Store(in.bound)
 	}
-	in.open()
+	in.opened()
 	if err := p.push(&in.envelope); err != nil {
 		if _, ok := in.abandon(); ok { // else Cancel has answered
 			in.Answer.Fail(err, false, false)

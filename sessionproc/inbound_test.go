@@ -180,6 +180,14 @@ func TestCancelOfAnInbound(t *testing.T) {
 		require.Empty(t, second)
 		require.Equal(t, []string{"running"}, ran)
 
+		early := request("early") // its caller goes while it waits to be served
+		early.Cancel()
+		got = serve(t, l, early)
+		require.ErrorIs(t, got.err, context.Canceled)
+		require.False(t, got.maybe)
+		synctest.Wait()
+		require.Equal(t, []string{"running"}, ran)
+
 		start := &sessionproc.Inbound{Op: sessionproc.OpStart, ID: "b", Kind: "scripted", Payload: encoded(t, "slow")}
 		third := serving(l, start)
 		synctest.Wait()
@@ -285,6 +293,7 @@ func TestAFullMailboxFailsAnInbound(t *testing.T) {
 		open()
 		require.NoError(t, <-first)
 		synctest.Wait()
+		in.Begin()
 		require.NoError(t, serve(t, l, in).err, "it is used again")
 	})
 }

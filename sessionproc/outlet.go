@@ -206,7 +206,7 @@ func (p *process) servePoll(in *Inbound) {
 	}
 	in.ctx = in.newCtx(p)
 	in.size, in.noTouch, in.readOnly = 0, true, true
-	in.open()
+	in.opened()
 	if goesOn || !at.IsZero() && p.phase == phaseEnding {
 		o.keepLocked(in)
 		p.mu.Unlock()

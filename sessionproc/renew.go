@@ -41,7 +41,7 @@ func (t *Table) serveRenew(part int, in *Inbound) {
 		return
 	}
 	in.ctx = in.newCtx(nil)
-	in.open()
+	in.opened()
 	done, err := t.renew(part, r)
 	switch {
 	case err != nil:
