@@ -59,7 +59,8 @@ func TestStartsDoNotWaitForAllMembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newCounters)
 		c.Stall(2)
-		go func() { _ = c.Node(0).Drain(t.Context()) }()
+		drained := make(chan error, 1)
+		go func() { drained <- c.Node(0).Drain(t.Context()) }()
 		time.Sleep(100 * time.Millisecond) // the others know that it drains
 		started := 0
 		for started < 20 {
@@ -74,7 +75,7 @@ func TestStartsDoNotWaitForAllMembers(t *testing.T) {
 		}
 		require.Positive(t, c.Node(0).Sessions(), "some are there, as n1 cannot have those partitions yet")
 		c.Resume(2)
-		time.Sleep(2 * time.Second)
+		require.NoError(t, <-drained)
 		require.Zero(t, c.Node(0).Sessions())
 	})
 }
