@@ -3,7 +3,6 @@ package sessionproc
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // call is a Message made by Method.Call. It is pooled by its method; the
@@ -63,7 +62,7 @@ func (m *call[Req, Rep]) deliver(ctx context.Context, t *Table, part int, id str
 		if m.home != nil {
 			return m.deliverAnew(ctx, t, part, id)
 		}
-		m.home, m.done = t, make(chan struct{}, 1)
+		m.home, m.done = t, make(chan struct{}, 2)
 	}
 	p, b, err := t.resolve(part, id, &m.method.token, OpCall)
 	if err != nil {
@@ -85,9 +84,11 @@ func (m *call[Req, Rep]) deliver(ctx context.Context, t *Table, part int, id str
 	if m.got.form == parcelEmpty {
 		return nil
 	}
-	if m.rep, err = m.got.unpack(m.rep); err != nil {
+	rep, err := m.got.unpack(&m.rep)
+	if err != nil {
 		return m.failed(id, outcome{err: badReply{err}, maybe: true})
 	}
+	m.rep = *rep
 	return nil
 }
 
@@ -120,10 +121,8 @@ func (m *call[Req, Rep]) run(p *process) error {
 		return noHandler{}
 	}
 	h := m.ctx
-	if m.sent.form == parcelEmpty {
-		m.rep, m.err = m.handle(p, h, m.req)
-	} else if req, err := m.sent.unpack(m.req); err == nil {
-		m.rep, m.err = m.handle(p, h, req)
+	if req, err := m.sent.unpack(&m.req); err == nil {
+		m.err = m.handle(p, h, req)
 	} else {
 		m.err = badRequest{err}
 	}
@@ -142,31 +141,28 @@ func (m *call[Req, Rep]) run(p *process) error {
 	return err
 }
 
-func (m *call[Req, Rep]) handle(p *process, h *handlerCtx, req Req) (rep Rep, err error) {
-	if fn, ok := m.bound.typed.(func(any, context.Context, Req) (Rep, error)); ok {
-		if rep, err = fn(p.state, h, req); err != nil {
-			err = portable(h, err)
+func (m *call[Req, Rep]) handle(p *process, h *handlerCtx, req *Req) error {
+	if fn, ok := m.bound.typed.(func(any, context.Context, *Req, *Rep) error); ok {
+		if err := fn(p.state, h, req, &m.rep); err != nil {
+			return portable(h, err)
 		}
-		return rep, err
+		return nil
 	}
 	return m.handleCoded(p, h, req)
 }
 
 // handleCoded serves a token of the same name with other types, as if the call
 // came from another node.
-func (m *call[Req, Rep]) handleCoded(p *process, h *handlerCtx, req Req) (rep Rep, err error) {
-	payload, err := m.method.req.encodeLocal(nil, req)
+func (m *call[Req, Rep]) handleCoded(p *process, h *handlerCtx, req *Req) error {
+	payload, err := m.method.req.encode(nil, req)
 	if err != nil {
-		return rep, badRequest{err}
+		return badRequest{err}
 	}
 	reply, raw, err := m.bound.serve(p.state, h, payload, m.method.req.raw, nil)
 	if err != nil {
-		return rep, err
+		return err
 	}
-	if err := m.method.rep.decode(reply, raw, &rep); err != nil {
-		return rep, badReply{err}
-	}
-	return rep, nil
+	return m.ReadReply(reply, raw)
 }
 
 func (m *call[Req, Rep]) failed(id string, o outcome) error {
@@ -181,50 +177,56 @@ func isBadRequest(err error) bool {
 // exchange puts w into the mailbox of p and waits for its outcome. ok means
 // that the handler's result is in the message.
 func (t *Table) exchange(ctx context.Context, p *process, b *binding, w *waiting) (o outcome, ok bool) {
-	if err := t.enter(ctx, p, b, w); err != nil {
+	begins, err := t.enter(ctx, p, b, w)
+	if err != nil {
 		return outcome{err: err}, false
 	}
-	return w.await(ctx)
+	return w.await(ctx, begins)
 }
 
-func (t *Table) enter(ctx context.Context, p *process, b *binding, w *waiting) error {
+// enter puts w into the mailbox of p; begins: see await.
+func (t *Table) enter(ctx context.Context, p *process, b *binding, w *waiting) (begins bool, err error) {
 	from := calling(ctx)
 	if from != nil {
 		if err := from.checkChain(p.id); err != nil {
-			return err
+			return false, err
 		}
 	}
 	w.ctx = w.nextCtx()
-	w.ctx.p, w.ctx.from = p, from
-	t.carry(ctx, w.ctx)
-	if deadline, ok := ctx.Deadline(); ok {
-		w.ctx.deadline = deadline
-		w.limit(time.Time{})
-	} else {
-		timeout := b.timeout(t.cfg.CallTimeout)
-		w.ctx.deadline = t.clock.in(timeout)
-		w.limit(w.ctx.deadline)
-	}
+	w.ctx.p = p
+	w.limit(t.hand(ctx, from, w.ctx, b))
 	w.noTouch = b != nil && b.cfg.NoTouch
 	w.readOnly = b != nil && b.cfg.ReadOnly
 	w.open()
-	if err := p.push(&w.envelope); err != nil {
+	if begins, err = p.put(&w.envelope); err != nil {
 		w.close()
-		return err
+		return false, err
+	}
+	if begins {
+		t.workers.run(p, w)
 	}
 	w.arm()
-	return nil
+	return begins, nil
 }
 
-// carry gives a handler's ctx what Inject and Extract let through from the
-// caller's.
-func (t *Table) carry(from context.Context, h *handlerCtx) {
-	if t.cfg.Inject == nil || t.cfg.Extract == nil {
-		return
+// hand gives a handler's ctx what it has of the caller's: the deadline, the chain of
+// calls, and what Inject and Extract let through. It returns the deadline that the
+// caller's does not have; 0: it has one.
+func (t *Table) hand(ctx context.Context, from *handlerCtx, h *handlerCtx, b *binding) (limit int64) {
+	if from != nil {
+		h.rare().from = from
 	}
-	if carried := t.cfg.Inject(from); len(carried) > 0 {
-		h.origin = &origin{values: t.cfg.Extract(context.Background(), carried)}
+	if t.cfg.Inject != nil && t.cfg.Extract != nil {
+		if carried := t.cfg.Inject(ctx); len(carried) > 0 {
+			h.rare().values = t.cfg.Extract(context.Background(), carried)
+		}
 	}
+	if deadline, ok := ctx.Deadline(); ok {
+		h.deadline = sinceEpoch(deadline)
+		return 0
+	}
+	h.deadline = t.clock.in(b.timeout(t.cfg.CallTimeout))
+	return h.deadline
 }
 
 // cast is a Message made by Notice.Cast and by timers.
@@ -286,22 +288,27 @@ func (m *cast[Msg]) run(p *process) error {
 }
 
 func (m *cast[Msg]) handle(p *process) error {
-	msg := m.msg
-	if m.sent != nil {
-		var err error
-		if msg, err = m.sent.unpack(msg); err != nil {
-			return badRequest{err}
-		}
+	msg, err := m.message()
+	if err != nil {
+		return badRequest{err}
 	}
 	if fn, ok := m.bound.typed.(func(any, context.Context, Msg) error); ok {
-		return fn(p.state, p.cur.ctx, msg)
+		return fn(p.state, p.cur.ctx, *msg)
 	}
-	payload, err := m.notice.msg.encodeLocal(nil, msg)
+	payload, err := m.notice.msg.encode(nil, msg)
 	if err != nil {
 		return fmt.Errorf("a token of the same name with another type: %w", err)
 	}
 	_, _, err = m.bound.serve(p.state, p.cur.ctx, payload, m.notice.msg.raw, nil)
 	return err
+}
+
+// message returns what was sent.
+func (m *cast[Msg]) message() (*Msg, error) {
+	if m.sent == nil {
+		return &m.msg, nil
+	}
+	return m.sent.unpack(&m.msg)
 }
 
 // drop implements op: nobody waits for a cast.

@@ -88,7 +88,7 @@ func (c *codec[T]) weight(v *T) int {
 // parcel is a value on its way to another goroutine.
 type parcel[T any] struct {
 	form  parcelForm
-	clone T
+	clone T // unpacked, the receiver's
 	buf   []byte
 }
 
@@ -127,19 +127,16 @@ func mailSize(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
 // unpack returns the value in p, unless it is empty: then own is the value. It
 // is called once, by the receiver.
-func (p *parcel[T]) unpack(own T) (T, error) {
+func (p *parcel[T]) unpack(own *T) (*T, error) {
 	switch p.form {
 	case parcelCloned:
-		return p.clone, nil
+		return &p.clone, nil
 	case parcelCoded:
-		return p.decode()
+		var none T
+		p.clone = none
+		return &p.clone, decode(p.buf, &p.clone)
 	}
 	return own, nil
-}
-
-func (p *parcel[T]) decode() (v T, err error) {
-	err = decode(p.buf, &v)
-	return v, err
 }
 
 // clear makes a pooled message forget a value, unless that refers to nothing.

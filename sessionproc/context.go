@@ -18,14 +18,12 @@ type sessionKey struct{}
 // handlerCtx is the ctx of one handler or start function: its session, its
 // caller's deadline and end, and the chain of calls that it is part of. It has
 // no parent, holds none of the caller's values, and is never reused, as
-// handlers may keep it.
+// handlers may keep it. Each call allocates one, so that its size counts.
 type handlerCtx struct {
 	p        *process
-	deadline time.Time   // zero: none
-	from     *handlerCtx // the handler that made this call, on this node
-	origin   *origin     // what came with it from elsewhere; nil: nothing
-	sig      atomic.Pointer[signal]
-	ended    atomic.Uint32 // index of causes
+	deadline int64                  // since epoch; 0: none
+	origin   *origin                // nil: it comes from no handler, and brings nothing
+	sig      atomic.Pointer[signal] // nil: nobody waits for its end, which has not come
 }
 
 // causes of the end of a handlerCtx; 0 is "not ended".
@@ -39,6 +37,7 @@ const (
 
 // origin is the rare part of a handlerCtx.
 type origin struct {
+	from   *handlerCtx     // the handler that made this call, on this node
 	chain  []string        // IDs of the sessions that wait for this call, outermost first
 	values context.Context // made by Extract
 }
@@ -47,12 +46,44 @@ type origin struct {
 type signal struct {
 	done  chan struct{}
 	timer *time.Timer
+	ended atomic.Uint32 // index of causes
 	mu    sync.Mutex
 	funcs map[*func()]struct{} // nil once ended
 }
 
+// over has the signals of those that end before anybody waits, by cause.
+var over = func() (all [len(causes)]*signal) {
+	for cause := range all {
+		all[cause] = &signal{done: make(chan struct{})}
+		all[cause].ended.Store(uint32(cause))
+		close(all[cause].done)
+	}
+	return all
+}()
+
+// from returns the handler that made this call, on this node; nil: none did.
+func (c *handlerCtx) from() *handlerCtx {
+	if c.origin == nil {
+		return nil
+	}
+	return c.origin.from
+}
+
+// rare returns the origin to be changed.
+func (c *handlerCtx) rare() *origin {
+	if c.origin == nil {
+		c.origin = new(origin)
+	}
+	return c.origin
+}
+
 // Deadline returns the caller's deadline.
-func (c *handlerCtx) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+func (c *handlerCtx) Deadline() (time.Time, bool) {
+	if c.deadline == 0 {
+		return time.Time{}, false
+	}
+	return atEpoch(c.deadline), true
+}
 
 // Done returns a channel that is closed when the caller has gone, the deadline
 // has passed, the session is ended, or the handler has returned.
@@ -60,14 +91,18 @@ func (c *handlerCtx) Done() <-chan struct{} { return c.signal().done }
 
 // Err returns why the ctx ended, or nil.
 func (c *handlerCtx) Err() error {
-	if end := c.ended.Load(); end != 0 {
-		return causes[end]
-	}
-	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+	if c.ended() == 0 && c.deadline != 0 && int64(time.Since(epoch)) >= c.deadline {
 		c.end(endedDeadline)
-		return causes[c.ended.Load()]
 	}
-	return nil
+	return causes[c.ended()]
+}
+
+// ended returns the index of its cause.
+func (c *handlerCtx) ended() uint32 {
+	if s := c.sig.Load(); s != nil {
+		return s.ended.Load()
+	}
+	return 0
 }
 
 // Value finds the session, and what Config.Extract made of the caller's ctx.
@@ -106,8 +141,8 @@ func (c *handlerCtx) signal() *signal {
 		return s
 	}
 	s := &signal{done: make(chan struct{}), funcs: map[*func()]struct{}{}}
-	if !c.deadline.IsZero() {
-		s.timer = time.AfterFunc(time.Until(c.deadline), func() { c.end(endedDeadline) })
+	if c.deadline != 0 {
+		s.timer = time.AfterFunc(time.Until(atEpoch(c.deadline)), func() { c.end(endedDeadline) })
 	}
 	if !c.sig.CompareAndSwap(nil, s) {
 		if s.timer != nil {
@@ -115,18 +150,16 @@ func (c *handlerCtx) signal() *signal {
 		}
 		return c.sig.Load()
 	}
-	if c.ended.Load() != 0 { // ended before it could see s
-		s.fire()
-	}
 	return s
 }
 
 // end ends the ctx; the first cause holds.
 func (c *handlerCtx) end(cause uint32) {
-	if c.ended.CompareAndSwap(0, cause) {
-		if s := c.sig.Load(); s != nil {
-			s.fire()
-		}
+	if c.sig.CompareAndSwap(nil, over[cause]) {
+		return
+	}
+	if s := c.sig.Load(); s.ended.CompareAndSwap(0, cause) {
+		s.fire()
 	}
 }
 
@@ -156,7 +189,7 @@ func calling(ctx context.Context) *handlerCtx {
 // checkChain returns ErrCallCycle if a call to id would wait for itself.
 func (c *handlerCtx) checkChain(id string) error {
 	length := 1
-	for h := c; h != nil; h = h.from {
+	for h := c; h != nil; h = h.from() {
 		if h.p.id == id {
 			return cycleError(c.chain(), id)
 		}
@@ -183,7 +216,7 @@ func (c *handlerCtx) chain() []string {
 	if c == nil {
 		return nil
 	}
-	ids := c.from.chain()
+	ids := c.from().chain()
 	if c.origin != nil {
 		ids = append(ids, c.origin.chain...)
 	}

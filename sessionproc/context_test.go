@@ -295,3 +295,30 @@ func TestAnInboundChainIsPartOfTheChain(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, chain)
 }
+
+// A call returns in the moment in which its ctx ends, whether its handler runs or it waits in
+// the mailbox, and also if it found the session idle.
+func TestACallEndsAtOnceWithItsCtx(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		l := newScripted(t, script{do: func(context.Context, string) (string, error) { <-release; return "", nil }})
+		l.start(t, "a")
+		ctx, cancel := context.WithCancel(t.Context())
+		runs := doing(ctx, l, "a", "")
+		synctest.Wait()
+		queued := doing(ctx, l, "a", "")
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		for call, ran := range map[<-chan error]bool{runs: true, queued: false} {
+			select {
+			case err := <-call:
+				require.ErrorIs(t, err, context.Canceled)
+				require.Equal(t, ran, sessionproc.MaybeExecuted(err))
+			default:
+				t.Fatal("it still waits")
+			}
+		}
+		close(release)
+	})
+}

@@ -53,9 +53,12 @@ func NewDetached(cfg DetachedConfig) *Detached {
 	}}
 	// It counts as running, so that nobody looks for a worker to run it.
 	p := &process{table: t, kind: kind, id: cfg.ID, born: cfg.Incarnation.Number, phase: phaseLive, running: true}
-	d.ctx = &handlerCtx{p: p, deadline: cfg.Deadline}
+	d.ctx = &handlerCtx{p: p}
+	if !cfg.Deadline.IsZero() {
+		d.ctx.deadline = sinceEpoch(cfg.Deadline)
+	}
 	if cfg.Values != nil {
-		d.ctx.origin = &origin{values: cfg.Values}
+		d.ctx.rare().values = cfg.Values
 	}
 	return d
 }

@@ -181,7 +181,10 @@ func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
 
 func (in *Inbound) newCtx(p *process) *handlerCtx {
 	h := in.nextCtx()
-	h.p, h.deadline = p, in.Deadline
+	h.p = p
+	if !in.Deadline.IsZero() {
+		h.deadline = sinceEpoch(in.Deadline)
+	}
 	if len(in.Chain) > 0 || in.Values != nil {
 		h.origin = &origin{chain: in.Chain, values: in.Values}
 	}

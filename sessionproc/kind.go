@@ -61,7 +61,7 @@ type binding struct {
 	op    Op
 	cfg   MethodConfig
 	event EventConfig // of an event
-	typed any         // func(any, context.Context, Req) (Rep, error), or without Rep
+	typed any         // func(any, context.Context, *Req, *Rep) error; of casts func(any, context.Context, Msg) error
 	// serve decodes the request, runs the handler and appends its encoded
 	// reply to dst.
 	serve func(state any, ctx context.Context, payload []byte, raw bool, dst []byte) (reply []byte, rawReply bool, err error)
@@ -95,7 +95,10 @@ func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg 
 // such as (*Cart).add serves.
 func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep], h func(s *S, ctx context.Context, r Req) (Rep, error), cfg ...MethodConfig) {
 	b := &binding{name: m.name, op: OpCall, types: []reflect.Type{reflect.TypeFor[Req](), reflect.TypeFor[Rep]()}}
-	b.typed = func(s any, ctx context.Context, r Req) (Rep, error) { return h(s.(*S), ctx, r) }
+	b.typed = func(s any, ctx context.Context, req *Req, rep *Rep) (err error) {
+		*rep, err = h(s.(*S), ctx, *req)
+		return err
+	}
 	b.serve = func(s any, ctx context.Context, payload []byte, raw bool, dst []byte) ([]byte, bool, error) {
 		var req Req
 		if err := m.req.decode(payload, raw, &req); err != nil {
@@ -105,7 +108,7 @@ func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep], h fu
 		if err != nil {
 			return nil, false, portable(ctx, err)
 		}
-		if ended := ctx.(*handlerCtx).ended.Load(); ended != 0 && ended != endedInterrupted {
+		if ended := ctx.(*handlerCtx).ended(); ended != 0 && ended != endedInterrupted {
 			return nil, false, causes[ended] // nobody waits for the reply: do not encode it
 		}
 		dst, err = m.rep.encodeLocal(dst, rep)

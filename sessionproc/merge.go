@@ -48,7 +48,7 @@ func (t *Table) Meet(r *Restored) (met bool) {
 	}
 	p.mu.Unlock()
 	if start {
-		t.workers.run(p)
+		t.workers.run(p, nil)
 	}
 	return true
 }
@@ -150,7 +150,7 @@ func (p *process) compare(o *process) (what int, err error) {
 		}
 	}
 	if err == nil {
-		h := &handlerCtx{p: p, deadline: time.Now().Add(p.table.cfg.StopTimeout)}
+		h := &handlerCtx{p: p, deadline: int64(time.Since(epoch) + p.table.cfg.StopTimeout)}
 		err = p.table.contained(p.id, p.kind, "its Merge", func() error { return p.kind.maker.merge(h, p.state, o.state) })
 		h.end(endedCanceled)
 		if err == nil {

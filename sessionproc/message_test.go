@@ -2,6 +2,7 @@ package sessionproc
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -15,7 +16,7 @@ import (
 )
 
 func newWaiting() *waiting {
-	w := &waiting{done: make(chan struct{}, 1)}
+	w := &waiting{done: make(chan struct{}, 2)}
 	w.ctx = &handlerCtx{}
 	return w
 }
@@ -33,6 +34,7 @@ func TestAnExchangeOfTheNextGenerationIsNotEnded(t *testing.T) {
 	w := newWaiting()
 	w.open()
 	first := w.generation()
+	require.True(t, w.expect())
 	require.True(t, w.begin())
 	w.finish()
 	require.True(t, w.signalled())
@@ -67,6 +69,7 @@ func TestOnlyTheFirstDecisionCounts(t *testing.T) {
 	} {
 		w := newWaiting()
 		w.open()
+		require.True(t, w.expect())
 		c.decide(w)
 		require.Equal(t, c.signal, w.signalled(), c.name)
 		require.False(t, w.begin(), c.name)
@@ -88,6 +91,7 @@ func TestExactlyOnePartyDecides(t *testing.T) {
 	w := newWaiting()
 	for range 3000 {
 		w.open()
+		require.True(t, w.expect())
 		var finished, over, ran, gone bool
 		generation := w.generation()
 		var wg sync.WaitGroup
@@ -151,9 +155,9 @@ func TestTheLazyTimerEndsTheRightExchange(t *testing.T) {
 			work := time.Duration(rnd.IntN(130)) * time.Millisecond
 			limited := rnd.IntN(3) > 0
 			begin := time.Now()
-			w.limit(time.Time{})
+			w.limit(0)
 			if limited {
-				w.limit(begin.Add(timeout))
+				w.limit(sinceEpoch(begin.Add(timeout)))
 			}
 			w.ctx = &handlerCtx{}
 			w.open()
@@ -164,7 +168,7 @@ func TestTheLazyTimerEndsTheRightExchange(t *testing.T) {
 					w.finish()
 				}
 			}(w)
-			o, ok := w.await(context.Background())
+			o, ok := w.await(context.Background(), false)
 			took := time.Since(begin)
 			switch {
 			case ok:
@@ -198,8 +202,9 @@ func TestAFiringTimerThatMeetsTheNextExchange(t *testing.T) {
 	met := 0
 	for i := range 20000 {
 		w := newWaiting()
-		w.limit(time.Now())
+		w.limit(sinceEpoch(time.Now()))
 		w.open()
+		w.expect()
 		w.begin()
 		w.armed.Store(true) // as if its timer fires just now
 		w.timer = time.AfterFunc(time.Hour, w.expire)
@@ -215,9 +220,10 @@ func TestAFiringTimerThatMeetsTheNextExchange(t *testing.T) {
 			continue // it was ended
 		}
 		met++
-		w.limit(time.Now())
+		w.limit(sinceEpoch(time.Now()))
 		w.ctx = &handlerCtx{}
 		w.open()
+		w.expect()
 		w.arm()
 		select {
 		case <-w.done:
@@ -240,9 +246,10 @@ func TestTheLazyTimerUnderRace(t *testing.T) {
 			w := newWaiting()
 			for time.Now().Before(stop) {
 				deadline := time.Now().Add(100 * time.Microsecond)
-				w.limit(deadline)
+				w.limit(sinceEpoch(deadline))
 				w.ctx = &handlerCtx{}
 				w.open()
+				w.expect()
 				w.arm()
 				if rnd.IntN(2) == 0 { // the handler is as fast as the deadline
 					time.Sleep(time.Duration(rnd.IntN(150)) * time.Microsecond)
@@ -269,4 +276,58 @@ func TestTheLazyTimerUnderRace(t *testing.T) {
 	wg.Wait()
 	require.Positive(t, ended.Load())
 	require.Positive(t, replied.Load())
+}
+
+// A caller, a worker that signals it and runs the handler, one that ends the exchange and a
+// ctx that ends meet in one exchange after another: each has one outcome, and no signal is
+// left for the next.
+func TestAwaitUnderRace(t *testing.T) {
+	var replied, ended, gone int
+	w := newWaiting()
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for i := range 20000 {
+		begins, kills, stops := rnd.IntN(3) > 0, rnd.IntN(3) == 0, rnd.IntN(3) == 0
+		yields := rnd.IntN(4)
+		w.ctx = &handlerCtx{}
+		w.open()
+		generation := w.generation()
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if begins {
+				w.signal()
+			}
+			if w.begin() {
+				for range yields {
+					runtime.Gosched()
+				}
+				w.finish()
+			}
+		})
+		if kills {
+			wg.Go(func() { w.endExchange(generation, outcome{err: ErrTerminated}) })
+		}
+		if stops {
+			wg.Go(cancel)
+		}
+		o, ok := w.await(ctx, begins)
+		wg.Wait()
+		cancel()
+		require.False(t, w.signalled(), "exchange %d: a signal is left", i)
+		switch {
+		case ok:
+			replied++
+			require.True(t, w.reusable())
+		case errors.Is(o.err, ErrTerminated):
+			ended++
+			require.True(t, kills)
+		default:
+			gone++
+			require.True(t, stops)
+			require.ErrorIs(t, o.err, context.Canceled)
+			w = newWaiting()
+		}
+	}
+	t.Logf("replied %d, ended %d, given up %d", replied, ended, gone)
+	require.Positive(t, min(replied, ended, gone))
 }

@@ -67,7 +67,7 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 	p.drop(calls, handling{}, outcome{err: moved})
 	dropPolls(polls, moved)
 	if idle {
-		t.workers.run(p)
+		t.workers.run(p, nil)
 	}
 	return true
 }
@@ -176,7 +176,7 @@ func (p *process) resume(s *sealing) {
 	}
 	p.mu.Unlock()
 	if start {
-		p.table.workers.run(p)
+		p.table.workers.run(p, nil)
 	}
 }
 

@@ -44,7 +44,7 @@ func (t *Table) Unpause() {
 		}
 		p.mu.Unlock()
 		if start {
-			t.workers.run(p)
+			t.workers.run(p, nil)
 		}
 	}
 }

@@ -100,33 +100,39 @@ func (p *process) extra() *extra {
 // push puts e into the mailbox: ErrOverloaded if it is full, ErrNotFound if the
 // session has ended.
 func (p *process) push(e *envelope) error {
+	idle, err := p.put(e)
+	if idle {
+		p.table.workers.run(p, nil)
+	}
+	return err
+}
+
+// put is push; idle: a worker has to be given the session.
+func (p *process) put(e *envelope) (idle bool, err error) {
 	p.mu.Lock()
 	if p.phase >= phaseRenewed {
 		err := p.tooLateLocked()
 		p.mu.Unlock()
-		return err
+		return false, err
 	}
 	cfg := &p.kind.cfg
 	if int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(e.size) > cfg.MailboxBytes {
 		p.mu.Unlock()
 		p.table.refuse(e.asks(), p.kind.name, ErrOverloaded)
-		return ErrOverloaded
+		return false, ErrOverloaded
 	}
 	if p.paced {
 		if err := p.ext.messages.take(); err != nil {
 			p.mu.Unlock()
 			p.table.refuse(e.asks(), p.kind.name, err)
-			return err
+			return false, err
 		}
 	}
 	p.appendLocked(e)
-	start := !p.running
+	idle = !p.running
 	p.running = true
 	p.mu.Unlock()
-	if start {
-		p.table.workers.run(p)
-	}
-	return nil
+	return idle, nil
 }
 
 // tooLateLocked is what a message gets that comes after the last one.

@@ -91,7 +91,7 @@ func (t *Table) renew(part int, r *renewal) (done bool, err error) {
 	p.drop(calls, handling{}, outcome{err: r.sealing.moved})
 	dropPolls(polls, r.sealing.moved)
 	if idle {
-		t.workers.run(p)
+		t.workers.run(p, nil)
 	}
 	return false, nil
 }

@@ -33,7 +33,7 @@ func (p *process) becomeRenewed(s *sealing, newID string) {
 	p.mu.Unlock()
 	p.leaveLife(last)
 	if meets {
-		p.table.workers.run(p)
+		p.table.workers.run(p, nil)
 	}
 }
 

@@ -165,7 +165,7 @@ func (p *process) restartAfter(after time.Duration, o outcome) {
 		act.end(endedCanceled)
 	}
 	if !wait {
-		p.table.workers.run(p)
+		p.table.workers.run(p, nil)
 	}
 }
 
@@ -173,7 +173,7 @@ func (p *process) wakeAfterCrash() {
 	p.mu.Lock()
 	p.ext.restart.timer = nil
 	p.mu.Unlock()
-	p.table.workers.run(p)
+	p.table.workers.run(p, nil)
 }
 
 // restart gives a crashed session a state and a new incarnation, in its goroutine.

@@ -206,7 +206,7 @@ func (r *Restored) Insert() error {
 	p.running = start
 	p.mu.Unlock()
 	if start {
-		p.table.workers.run(p)
+		p.table.workers.run(p, nil)
 	}
 	return nil
 }

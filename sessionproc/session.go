@@ -71,7 +71,7 @@ func (s *Session) Stop(reason Reason) {
 	}
 	p.mu.Unlock()
 	if idle {
-		p.table.workers.run(p)
+		p.table.workers.run(p, nil)
 	}
 }
 

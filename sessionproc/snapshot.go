@@ -90,14 +90,11 @@ type carried interface {
 }
 
 func (m *cast[Msg]) save() (savedCast, error) {
-	msg := m.msg
-	if m.sent != nil {
-		var err error
-		if msg, err = m.sent.unpack(msg); err != nil {
-			return savedCast{}, err
-		}
+	msg, err := m.message()
+	if err != nil {
+		return savedCast{}, err
 	}
-	payload, err := m.notice.msg.encodeLocal(nil, msg)
+	payload, err := m.notice.msg.encode(nil, msg)
 	return savedCast{Method: m.notice.name, Raw: m.notice.msg.raw, NoTouch: m.noTouch, Payload: payload}, err
 }
 

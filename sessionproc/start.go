@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // start is a Message made by KindRef.Start and Ensure.
@@ -52,19 +51,12 @@ func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string)
 			return m.failed(id, outcome{err: err})
 		}
 	}
-	m.ctx = &handlerCtx{from: from}
-	t.carry(ctx, m.ctx)
-	deadline, ok := ctx.Deadline()
-	if m.ctx.deadline = deadline; ok {
-		m.limit(time.Time{})
-	} else {
-		m.ctx.deadline = t.clock.in(t.cfg.CallTimeout)
-		m.limit(m.ctx.deadline)
-	}
+	m.ctx = new(handlerCtx)
+	m.limit(t.hand(ctx, from, m.ctx, nil))
 	m.open()
 	m.arm()
 	t.place(&starter{w: &m.waiting, part: part, id: id, kind: m.ref.name, ensure: m.what == OpEnsure})
-	o, ok := m.await(ctx)
+	o, ok := m.await(ctx, false)
 	if m.timer != nil {
 		m.timer.Stop() // it would hold m until then
 	}
@@ -93,12 +85,12 @@ func (m *start[Arg]) run(p *process) error {
 }
 
 func (m *start[Arg]) make(p *process) (any, error) {
-	arg, err := m.sent.unpack(m.arg)
+	arg, err := m.sent.unpack(&m.arg)
 	if err != nil {
 		return nil, badRequest{err}
 	}
 	if p.startsAgain() {
-		payload, err := m.ref.arg.encodeLocal(nil, arg)
+		payload, err := m.ref.arg.encode(nil, arg)
 		if err != nil {
 			return nil, badRequest{err}
 		}
@@ -107,9 +99,9 @@ func (m *start[Arg]) make(p *process) (any, error) {
 	if k, ok := p.kind.maker.(interface {
 		startWith(context.Context, Arg) (any, error)
 	}); ok {
-		return k.startWith(m.ctx, arg)
+		return k.startWith(m.ctx, *arg)
 	}
-	payload, err := m.ref.arg.encodeLocal(nil, arg)
+	payload, err := m.ref.arg.encode(nil, arg)
 	if err != nil {
 		return nil, badRequest{err}
 	}
@@ -380,7 +372,7 @@ func (s *starts) enter(p *process) {
 	}
 	s.running++
 	s.mu.Unlock()
-	p.table.workers.run(p)
+	p.table.workers.run(p, nil)
 }
 
 // leave gives the place of a finished start to the next one.
@@ -393,7 +385,7 @@ func (s *starts) leave() {
 	}
 	p := s.queue.pop()
 	s.mu.Unlock()
-	p.table.workers.run(p)
+	p.table.workers.run(p, nil)
 }
 
 // refuse lets no more sessions start.

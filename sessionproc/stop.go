@@ -62,7 +62,7 @@ func (p *process) end(reason Reason, done func()) bool {
 // it. It takes no goroutine unless there is a Terminate to call.
 func (p *process) endIdle(reason Reason) {
 	if _, told := p.state.(terminator); told && reason != abrupt {
-		p.table.workers.run(p)
+		p.table.workers.run(p, nil)
 	} else {
 		p.ended(reason)
 		p.vanish(outcome{err: ErrNotFound})
@@ -153,7 +153,7 @@ func (p *process) finish() (goesOn bool) {
 }
 
 func (p *process) tell(t terminator, reason Reason) {
-	h := &handlerCtx{p: p, deadline: time.Now().Add(p.table.cfg.StopTimeout)}
+	h := &handlerCtx{p: p, deadline: int64(time.Since(epoch) + p.table.cfg.StopTimeout)}
 	defer h.end(endedCanceled)
 	t.Terminate(h, reason)
 }

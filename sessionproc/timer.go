@@ -98,7 +98,7 @@ func (p *process) fire(tm *timer) {
 	p.running = p.running || start
 	p.mu.Unlock()
 	if start {
-		p.table.workers.run(p)
+		p.table.workers.run(p, nil)
 	}
 }
 

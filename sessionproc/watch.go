@@ -191,7 +191,7 @@ func (p *process) watchEnded(w *watch, reason Reason) {
 	p.running = true
 	p.mu.Unlock()
 	if start {
-		p.table.workers.run(p)
+		p.table.workers.run(p, nil)
 	}
 }
 

@@ -39,23 +39,24 @@ type workerHandle struct{ w *worker }
 // job is a session to run, or with a nil session the end of the worker.
 type job struct {
 	p *process
+	w *waiting // signalled when the worker has begun, see waiting.await; nil: nobody
 	h *workerHandle
 }
 
-// run has a worker run p.
-func (ws *workers) run(p *process) {
+// run has a worker run p, which signals w before, if that is not nil.
+func (ws *workers) run(p *process, w *waiting) {
 	h, _ := ws.pool.Get().(*workerHandle)
 	if h == nil {
 		if ws.live.Add(1) > maxWorkers {
 			ws.live.Add(-1)
-			if ws.backlog.add(p) {
+			if ws.backlog.add(job{p: p, w: w}) {
 				ws.wait.Go(ws.help)
 			}
 			return
 		}
 		h = ws.hire()
 	}
-	h.w.in <- job{p, h} // cap 1: it is empty, as a worker has one job at a time
+	h.w.in <- job{p, w, h} // cap 1: it is empty, as a worker has one job at a time
 }
 
 // hire makes a worker that live counts already.
@@ -83,7 +84,7 @@ func (ws *workers) work(w *worker) {
 		if j.p == nil {
 			return
 		}
-		w.run(j.p)
+		w.run(j)
 		ws.catchUp(w)
 		ws.pool.Put(j.h)
 	}
@@ -110,24 +111,27 @@ func (ws *workers) help() {
 // else comes for the rest, as a handler may block for any time.
 func (ws *workers) catchUp(w *worker) {
 	for ws.backlog.size.Load() > 0 {
-		p, more := ws.backlog.take()
+		j, more := ws.backlog.take()
 		if more {
 			ws.wait.Go(ws.help)
 		}
-		if p != nil {
-			w.run(p)
+		if j.p != nil {
+			w.run(j)
 		}
 	}
 }
 
-// run runs p, so that the watchdog sees it.
-func (w *worker) run(p *process) {
-	if !p.watched {
-		p.run()
+// run does j, so that the watchdog sees it.
+func (w *worker) run(j job) {
+	if j.w != nil {
+		j.w.signal()
+	}
+	if !j.p.watched {
+		j.p.run()
 		return
 	}
-	w.runs.Store(p)
-	p.run()
+	w.runs.Store(j.p)
+	j.p.run()
 	w.runs.Store(nil)
 }
 
@@ -153,15 +157,15 @@ type backlog struct {
 	size atomic.Int32
 
 	mu     sync.Mutex
-	queue  fifo[*process] // guarded by mu
-	helper bool           // guarded by mu: one is on its way
+	queue  fifo[job] // guarded by mu
+	helper bool      // guarded by mu: one is on its way
 }
 
-// add appends p; needed: a helper must be started.
-func (b *backlog) add(p *process) (needed bool) {
+// add appends j; needed: a helper must be started.
+func (b *backlog) add(j job) (needed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queue.push(p)
+	b.queue.push(j)
 	b.size.Add(1)
 	needed = !b.helper
 	b.helper = true
@@ -169,17 +173,17 @@ func (b *backlog) add(p *process) (needed bool) {
 }
 
 // take removes the first; needed: there are more, and a helper must be started.
-func (b *backlog) take() (p *process, needed bool) {
+func (b *backlog) take() (j job, needed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.queue.len() == 0 {
-		return nil, false
+		return job{}, false
 	}
-	p = b.queue.pop()
+	j = b.queue.pop()
 	b.size.Add(-1)
 	needed = b.queue.len() > 0 && !b.helper
 	b.helper = b.helper || needed
-	return p, needed
+	return j, needed
 }
 
 // helperRuns says that the helper is not on its way any more.
