@@ -192,6 +192,9 @@ func (d *driver) doLocked(todo []ownership.Effect) {
 			if e.Message.Kind == ownership.Claim && d.asksLastLocked(e.Partition, e.To) {
 				continue
 			}
+			if e.Message.Kind == ownership.Promise {
+				e.Message.Filter = d.filterLocked(e.Partition)
+			}
 			d.sendLocked(e.To, e.Message)
 			continue
 		}
@@ -204,7 +207,7 @@ func (d *driver) doLocked(todo []ownership.Effect) {
 		case ownership.Resume, ownership.Drop, ownership.Shelve:
 			d.unsealLocked(e)
 		case ownership.RunBackups:
-			d.runBackupsLocked(e.Partition, e.Session)
+			d.runBackupsLocked(e.Partition)
 		case ownership.Seek:
 			if _, backup := pt.backups[e.Session]; backup || d.n.table.Has(e.Partition, e.Session) {
 				if !slices.Contains(pt.wanted, e.Session) {

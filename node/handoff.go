@@ -2,6 +2,8 @@ package node
 
 import (
 	"errors"
+	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -327,17 +329,34 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 	}
 }
 
-// runBackupsLocked has backups run that nothing better is left of.
-func (d *driver) runBackupsLocked(part int, only string) {
-	pt := &d.parts[part]
+// filterLocked is of all copies of a partition that are here.
+func (d *driver) filterLocked(part int) ownership.Filter {
+	pt, table := &d.parts[part], d.n.table
+	all := []iter.Seq[string]{table.IDs(part), maps.Keys(pt.sealed), maps.Keys(pt.backups), maps.Keys(pt.tombs)}
+	n := table.Count(part) + len(pt.sealed) + len(pt.backups) + len(pt.tombs)
+	return ownership.NewFilter(n, func(yield func(string) bool) {
+		for _, some := range all {
+			for id := range some {
+				if !yield(id) {
+					return
+				}
+			}
+		}
+	})
+}
+
+// runBackupsLocked has backups run that nothing better is left of. One that cannot
+// stays, and is tried again.
+func (d *driver) runBackupsLocked(part int) {
+	pt, tried := &d.parts[part], len(d.parts[part].backups)
 	for session, b := range pt.backups {
-		if only != "" && session != only || !d.m.FullFor(part, session) {
+		if !d.m.FullFor(part, session) {
 			continue
 		}
 		if here, runs := d.n.table.Version(part, session); !runs || !here.Covers(b.version) {
 			r, err := d.n.table.Restore(part, session, b.snapshot)
 			if err != nil {
-				d.n.log.Error("a backup cannot run", "session", sessionproc.LogID(session), "err", err)
+				d.hindered("a backup cannot run", d.n.self.Name(), session, err.Error())
 				continue
 			}
 			if runs {
@@ -349,7 +368,9 @@ func (d *driver) runBackupsLocked(part int, only string) {
 		}
 		delete(pt.backups, session)
 	}
-	d.countLocked(part)
+	if len(pt.backups) < tried { // else the machine would have them tried at once, for ever
+		d.countLocked(part)
+	}
 }
 
 // backUpLocked keeps a backup, with what another one there has seen.

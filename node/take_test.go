@@ -1,12 +1,15 @@
 package node
 
 import (
+	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node/ownership"
 	"github.com/sessionproc/sessionproc/ring"
+	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
@@ -76,4 +79,22 @@ func FuzzRecord(f *testing.F) {
 			require.Zero(t, size)
 		}
 	})
+}
+
+// A backup that cannot be decoded stays, is tried again, and holds up nothing else.
+func TestABackupThatCannotRunStays(t *testing.T) {
+	n, err := Start(t.Context(), Config{Kinds: []sessionproc.AnyKind{newGates(nil, nil, sessionproc.MethodConfig{})}, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = n.Close() })
+	d, id := n.driver, sessionproc.NewID()
+	part := n.routes.Load().ring.Partition(id)
+	d.mu.Lock()
+	put(&d.parts[part].backups, id, backup{snapshot: []byte("no snapshot")})
+	d.countLocked(part)
+	d.unlock()
+	time.Sleep(2 * idleRetry)
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	require.Contains(t, d.parts[part].backups, id)
+	require.False(t, n.table.Has(part, id))
 }

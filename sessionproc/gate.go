@@ -1,5 +1,7 @@
 package sessionproc
 
+import "iter"
+
 // Gate decides which sessions may be on this node. Package node is one.
 type Gate interface {
 	// Enter is asked about a session that is not in the table. It returns nil
@@ -56,6 +58,21 @@ func (t *Table) look(part int, id string) (*process, error) {
 
 // Has reports whether session id is in the table.
 func (t *Table) Has(part int, id string) bool { return t.find(part, id) != nil }
+
+// IDs yields the sessions of a partition that are in the table, whatever they do. The
+// partition is locked meanwhile.
+func (t *Table) IDs(part int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		pt := &t.parts[part]
+		pt.mu.RLock()
+		defer pt.mu.RUnlock()
+		for id := range pt.m {
+			if !yield(id) {
+				return
+			}
+		}
+	}
+}
 
 // Count returns how many sessions of a partition are in the table, whatever
 // they do.

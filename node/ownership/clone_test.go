@@ -51,7 +51,7 @@ func (p *partition) appendState(b []byte) []byte {
 	b = append(b, byte(len(p.peers)))
 	for _, q := range p.peers {
 		b = append(appendText(b, q.name), byte(q.ask), byte(q.id), byte(q.seen))
-		b = appendKept(appendNames(b, q.absent), q.kept)
+		b = appendKept(appendNames(appendText(b, string(q.filter)), q.absent), q.kept)
 		b = append(b, byte(len(q.acc)))
 		for _, a := range q.acc {
 			b = appendBools(append(appendText(b, a.session), byte(a.id)), a.confirmed)

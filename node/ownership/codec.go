@@ -16,7 +16,7 @@ const (
 	hasRel
 	hasSession
 	hasFlag
-	hasCause
+	hasText  // the cause, or the filter
 	hasNames // a list follows
 	sameNames
 	hasKept
@@ -48,8 +48,8 @@ func AppendMessages(b []byte, messages []Message) []byte {
 			b = appendText(b, m.Session)
 		}
 		put(hasFlag, m.Flag)
-		if put(hasCause, m.Cause != "") {
-			b = appendText(b, m.Cause)
+		if text := m.text(); put(hasText, text != "") {
+			b = appendText(b, text)
 		}
 		switch {
 		case len(m.Names) == 0:
@@ -63,6 +63,23 @@ func AppendMessages(b []byte, messages []Message) []byte {
 		}
 	}
 	return b
+}
+
+// text is the filter of a promise, which earlier releases take for a cause that means
+// nothing, and the cause of all else.
+func (m *Message) text() string {
+	if m.Kind == Promise {
+		return string(m.Filter)
+	}
+	return m.Cause
+}
+
+func (m *Message) setText(s string) {
+	if m.Kind == Promise {
+		m.Filter = Filter(s)
+	} else {
+		m.Cause = s
+	}
 }
 
 func appendText(b []byte, s string) []byte {
@@ -113,8 +130,8 @@ func ParseMessages(b []byte) ([]Message, error) {
 			m.Session = r.text()
 		}
 		m.Flag = has&hasFlag != 0
-		if has&hasCause != 0 {
-			m.Cause = r.text()
+		if has&hasText != 0 {
+			m.setText(r.text())
 		}
 		if has&hasNames != 0 {
 			last = r.names()

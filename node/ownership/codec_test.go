@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,7 +15,7 @@ func everyMessage() []Message {
 		{Kind: Claim, Partition: 0, ID: 1, Names: names},
 		{Kind: Claim, Partition: 1020, ID: 1 << 40, Names: names},
 		{Kind: NotYet, Partition: 3, ID: 7, Flag: true},
-		{Kind: Promise, Partition: 3, ID: 7},
+		{Kind: Promise, Partition: 3, ID: 7, Filter: NewFilter(1, slices.Values([]string{"cart-1"}))},
 		{Kind: Done, Partition: 3, ID: 7, Kept: []Kept{{"cart-1", false}, {"cart-2", true}}},
 		{Kind: Pull, Partition: 3, ID: 7},
 		{Kind: Active, Partition: 3, ID: 7, Session: "cart-1"},

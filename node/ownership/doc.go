@@ -23,9 +23,10 @@
 //	   |  T is full: what is not here      |
 //	   |  does not exist                   |
 //
-// While T holds p and is not full, a session that somebody calls is asked for first
-// (Find), and when every member has said that it does not have it (Absent) it may
-// be started. A session that T cannot take (Refuse) stays at S, and T says so to
+// A promise says, in a Bloom filter, which sessions are there. While T holds p and is
+// not full, a session that somebody calls and that is in such a filter is asked for
+// first (Find), and when every member has said that it does not have it (Absent) it may
+// be started; what is in no filter may be started at once. A session that T cannot take (Refuse) stays at S, and T says so to
 // callers. A node that has what is not its own in its view offers it to the owner
 // (Offer), which then asks; so two holders, after one of them was wrongly declared
 // dead, become one again.
@@ -42,7 +43,9 @@
 //     View, Bootstrap, Welcome and Abandon concern all partitions. Retry changes
 //     nothing. Questions about a partition need its lock for reading only.
 //   - A session whose start function still runs is a copy, and counted.
-//   - Effects are executed in order; Send may fail.
+//   - Effects are executed in order; Send may fail. A Promise goes with the Filter of
+//     all copies that are here at that moment, in whatever state, tombstones too. One
+//     without a Filter is right as well, and costs questions.
 //   - Sealing: Seal, wait for the handler, snapshot, send all chunks but the last,
 //     Commit, send the last. What has been committed is never unsealed but by
 //     Resume, and is kept until Drop or Shelve: Transfer may ask for it again, and it

@@ -64,9 +64,6 @@ func (t *turn) onFound(from string, m Message) {
 		return
 	}
 	q.absent = addName(q.absent, m.Session)
-	if t.backups > 0 && t.fullFor(m.Session) {
-		t.do(RunBackups, m.Session)
-	}
 }
 
 // Place says what a node does with a request for a session that does not run on it.

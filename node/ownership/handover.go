@@ -152,9 +152,6 @@ func (t *turn) accept(in Incoming, ended bool) {
 	} else {
 		t.tombs = dropName(t.tombs, in.Session)
 	}
-	if in.Form == Backup && t.fullFor(in.Session) {
-		t.do(RunBackups, in.Session)
-	}
 }
 
 func (t *turn) refuse(in Incoming, backup bool, cause string) {

@@ -128,6 +128,28 @@ func TestSessionMoves(t *testing.T) {
 	require.Equal(t, []Message{{Kind: Refused, ID: 1, Session: "x", Flag: true}}, sent(effects))
 }
 
+// What a promise says that its sender does not have need not be looked for.
+func TestAPromiseSaysWhatIsThere(t *testing.T) {
+	_, b := pair(t, 1)
+	b.Count(0, 0, 1) // a backup of y
+	effects := b.Receive("a", Message{Kind: Promise, ID: 1, Filter: NewFilter(1, slices.Values([]string{"x"}))})
+	require.True(t, b.Holds(0))
+	require.False(t, b.Full(0))
+	require.True(t, did(effects, RunBackups))
+	require.True(t, b.FullFor(0, "y"))
+	require.Equal(t, Answer{Place: Nowhere}, b.Who(0, "y"))
+	require.Empty(t, sent(b.Want(0, "y")))
+	require.Equal(t, Answer{Place: Wait}, b.Who(0, "x"))
+	require.Equal(t, []Message{{Kind: Find, ID: 1, Session: "x"}}, sent(b.Want(0, "x")))
+
+	b.Receive("a", Message{Kind: Offer, ID: 1}) // it is asked anew
+	require.Equal(t, Answer{Place: Wait}, b.Who(0, "y"), "what it said is obsolete")
+
+	_, b = pair(t, 1)
+	b.Receive("a", Message{Kind: Promise, ID: 1}) // of an earlier release
+	require.Equal(t, Answer{Place: Wait}, b.Who(0, "y"))
+}
+
 func TestSealingEndsWithTheClaim(t *testing.T) {
 	a, _ := pair(t, 2)
 	a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})

@@ -10,7 +10,7 @@ const (
 	_       Kind = iota
 	Claim        // claimer to each member it sees: I want the partition. ID, Names: everybody the claimer sees, itself included
 	NotYet       // no. Flag: that ID is used up, take a fresh one
-	Promise      // it is yours in my view too, I take no part in it any more, and I have copies
+	Promise      // it is yours in my view too, I take no part in it any more, and I have copies. Filter: of them
 	Done         // the same, and I have none but those in Kept
 	Pull         // holder to promiser: I have the token, send what you have
 	Active       // holder to source: I have Session, whatever became of it here
@@ -55,6 +55,7 @@ type Message struct {
 	Form      Form
 	Flag      bool
 	Cause     string
+	Filter    Filter
 	Names     []string // sorted
 	Kept      []Kept   // sorted by session
 }

@@ -62,6 +62,7 @@ type peer struct {
 	name   string
 	ask    state
 	id     uint64   // of ask
+	filter Filter   // of the sessions that it had when it promised, under id
 	absent []string // sessions that it does not have, under id
 	kept   []Kept   // sessions that stay there, under id
 	seen   uint64   // highest of its claims that was promised here
@@ -101,7 +102,7 @@ func (p *partition) entry(name string, id uint64) *peer {
 }
 
 func (q *peer) set(to state, id uint64) {
-	q.ask, q.id, q.absent, q.kept = to, id, nil, nil
+	q.ask, q.id, q.filter, q.absent, q.kept = to, id, "", nil, nil
 }
 
 func (q *peer) accepted(session string) *accepted {
@@ -129,7 +130,7 @@ func (q *peer) answered(session string) bool {
 	if q.ask != pulling {
 		return q.ask == done
 	}
-	if _, ok := slices.BinarySearch(q.absent, session); ok {
+	if _, ok := slices.BinarySearch(q.absent, session); ok || q.filter.lacks(session) {
 		return true
 	}
 	a := q.accepted(session)

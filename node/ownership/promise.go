@@ -13,7 +13,7 @@ func (t *turn) receive(from string, m Message) {
 		}
 	case Promise:
 		if q := t.entry(from, m.ID); q != nil && q.ask == asked {
-			q.ask = promised
+			q.ask, q.filter = promised, m.Filter
 			t.woke = true
 		}
 	case Done:
@@ -82,7 +82,7 @@ func (t *turn) onDone(from string, m Message) {
 			q.kept = addKept(q.kept, k)
 		}
 	}
-	q.ask, q.absent, q.acc = done, nil, nil
+	q.ask, q.filter, q.absent, q.acc = done, "", nil, nil
 }
 
 func (t *turn) onPull(from string, m Message) {

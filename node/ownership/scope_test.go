@@ -29,6 +29,8 @@ type scope struct {
 	batch     bool // what a step sends to one node is one message
 	safety    bool // do not check what must happen in the end
 	noFind    bool
+	unlisted  bool           // promises have no filter, as those of earlier releases
+	blind     bool           // filters leave out what is sealed, wrongly
 	bad       [maxNodes]bool // can never take a session
 	off       rule
 	d2off     bool // a start in progress is no copy when somebody looks for it

@@ -111,6 +111,20 @@ func find3(add adder) {
 		s.sticky = false
 		s.budget = budgets{losses: 1, repeats: 1, starts: 1}
 	})
+	add("find: 2 joins, earlier release", func(s *scope) { s.sessions = 2; s.joined = 1; s.unlisted = true; s.budget = budgets{starts: 1} })
+	add("find: crash, join, earlier release", func(s *scope) {
+		s.sessions = 2
+		s.joined = 2
+		s.unlisted = true
+		s.budget = budgets{crashes: 1, starts: 1, works: 1}
+	})
+	add("find: drain, leave, earlier release", func(s *scope) {
+		s.sessions = 2
+		s.joined = 3
+		s.leave = true
+		s.unlisted = true
+		s.budget = budgets{drains: 1, starts: 1, fails: 1}
+	})
 }
 
 // refuse3: sessions that cannot be taken, or not be sealed.

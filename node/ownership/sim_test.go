@@ -1,5 +1,7 @@
 package ownership
 
+import "slices"
+
 // where is what the table of a simulated node says of a session.
 type where uint8
 
@@ -108,6 +110,9 @@ func (n *node) execute(e Effect) {
 	}
 	switch e.Do {
 	case Send:
+		if e.Message.Kind == Promise && !n.s.unlisted {
+			e.Message.Filter = n.filter(e.Partition)
+		}
 		n.post(memberIndex(e.To), e.Message)
 	case Transfer:
 		in := Incoming{From: memberName(n.self), ID: e.ID, Session: e.Session, Form: e.Form}
@@ -126,7 +131,7 @@ func (n *node) execute(e Effect) {
 	case Shelve:
 		n.table[x].at = backup
 	case RunBackups:
-		n.runBackups(e.Partition, x)
+		n.runBackups(e.Partition)
 	case Seek:
 		if at := n.table[x].at; at == nowhere || at == starting && n.s.d2off {
 			n.do(n.m.Absent(e.Partition, e.To, e.ID, e.Session))
@@ -140,15 +145,26 @@ func (n *node) execute(e Effect) {
 	}
 }
 
+// filter is of all copies of a partition that are here, in any state.
+func (n *node) filter(p int) Filter {
+	var names []string
+	for x := range n.s.sessions {
+		if at := n.table[x].at; n.s.part(x) == p && at != nowhere && !(n.s.blind && at == sealing) {
+			names = append(names, sessionName(x))
+		}
+	}
+	return NewFilter(len(names), slices.Values(names))
+}
+
 func (n *node) isSent(x int) bool {
 	p := &n.m.parts[n.s.part(x)]
 	i, ok := p.seal(sessionName(x))
 	return ok && p.sealed[i].sent
 }
 
-func (n *node) runBackups(p, only int) {
+func (n *node) runBackups(p int) {
 	for x := range n.s.sessions {
-		if n.s.part(x) == p && (only < 0 || only == x) && n.table[x].at == backup && n.m.FullFor(p, sessionName(x)) {
+		if n.s.part(x) == p && n.table[x].at == backup && n.m.FullFor(p, sessionName(x)) {
 			n.table[x].at = running
 		}
 	}

@@ -45,7 +45,7 @@ func (t *turn) settle() {
 	t.wantToken()
 	t.elect()
 	t.tendTombs()
-	if t.full() && t.backups > 0 {
+	if t.tok == held && t.backups > 0 {
 		t.do(RunBackups, "")
 	}
 }

@@ -1,0 +1,62 @@
+package ownership
+
+import (
+	"iter"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Filter is a Bloom filter of session IDs: what a Promise says of the copies that are
+// at its sender. "" says nothing. It travels between nodes, so its form is permanent:
+// the number of bits that are set for each ID, then the bits.
+type Filter string
+
+// Of the sessions that are not in a filter one in 120 seems to be.
+const (
+	filterBits   = 10 // for each session
+	filterHashes = 7
+	filterMost   = 8192 // sessions; of more no filter is made, so that a promise remains small
+)
+
+// NewFilter makes the filter of up to n sessions: "" if there are too many, or none.
+func NewFilter(n int, sessions iter.Seq[string]) Filter {
+	if n <= 0 || n > filterMost {
+		return ""
+	}
+	b := make([]byte, 1+(n*filterBits+7)/8)
+	b[0] = filterHashes
+	for session := range sessions {
+		for bit := range bitsOf(session, filterHashes, len(b)-1) {
+			b[1+bit/8] |= 1 << (bit % 8)
+		}
+	}
+	return Filter(b)
+}
+
+// lacks reports whether session was certainly not among those that the filter was
+// made of.
+func (f Filter) lacks(session string) bool {
+	if len(f) < 2 {
+		return false
+	}
+	for bit := range bitsOf(session, int(f[0]), len(f)-1) {
+		if f[1+bit/8]>>(bit%8)&1 == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// bitsOf are the bits of a session in a filter of so many bytes.
+func bitsOf(session string, hashes, size int) iter.Seq[uint32] {
+	h := xxhash.Sum64String(session)
+	at, step := uint32(h>>32), uint32(h)|1
+	return func(yield func(uint32) bool) {
+		for range hashes {
+			if !yield(uint32(uint64(at) * uint64(size*8) >> 32)) {
+				return
+			}
+			at += step
+		}
+	}
+}
