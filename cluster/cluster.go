@@ -126,6 +126,10 @@ func (c *Cluster) View() *View { return c.table.view.Load() }
 // the channel is never closed.
 func (c *Cluster) Updates() <-chan *View { return c.updates }
 
+// Lost says whether a member that is not in the view any more has vanished without a
+// good-bye: it has died, or seems to.
+func (c *Cluster) Lost(name string) bool { return c.table.isMissing(name) }
+
 // Met says whether this node has ever seen another member.
 func (c *Cluster) Met() bool { return c.table.hasMet() }
 

@@ -111,7 +111,7 @@ func (n *Node) forgetPeers(last, next *routes) {
 	for _, m := range last.view.Members {
 		switch {
 		case here[m.Addr]:
-		case m.State == cluster.Draining:
+		case m.State == cluster.Draining && !n.cluster.Lost(m.Name()):
 			time.AfterFunc(lastAnswers, func() { n.forgetUnlessBack(m.Addr) })
 		default:
 			n.transport.Forget(m.Addr)

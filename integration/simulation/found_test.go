@@ -94,6 +94,11 @@ var found = map[string]schedule{
 		{Do: leave, Node: 4},
 		{Do: isolate, Wait: 5 * ms},
 		{Do: power, Node: 2, Wait: 6000 * ms}}},
+	// Who waited for an answer of a node that died while it drained waited for the last answers of one that has left.
+	"a node loses power while it drains": {Seed: 8, Nodes: 3, Sessions: 4, Clients: 4, Faults: true, Quorum: 2, Steps: []step{
+		{Do: leave, Node: 1, Wait: 2000 * ms},
+		{Do: leave, Node: 3, Wait: 5 * ms},
+		{Do: power, Node: 4, Linger: true, Wait: 100 * ms}}},
 }
 
 const ms = time.Millisecond
