@@ -1,8 +1,12 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 )
 
 // SetState changes what this node says of itself. The own view has it when SetState
@@ -15,6 +19,56 @@ func (c *Cluster) SetState(s State) error {
 	ok := c.change(func(m *meta) { m.State = s })
 	if !ok {
 		return ErrClosed
+	}
+	return nil
+}
+
+// SetKeys replaces Config.Keys and Self.KeyIDs: the first key encrypts from now on, and
+// what other keys than these have encrypted is dropped. It is for a node that was started
+// with keys. The others see the IDs within about a second. After Leave or Close it
+// returns ErrClosed.
+func (c *Cluster) SetKeys(keys [][]byte, ids []uint32) error {
+	if c.gossip.Keyring == nil || len(keys) == 0 {
+		return errors.New("cluster: set keys: there are none, or the node was started without")
+	}
+	cfg := c.cfg
+	cfg.Keys, cfg.Self.KeyIDs = keys, slices.Clone(ids)
+	if err := cfg.check(); err != nil {
+		return fmt.Errorf("cluster: set keys: %w", err)
+	}
+	c.keys.Lock()
+	defer c.keys.Unlock()
+	if !c.change(func(m *meta) { m.KeyIDs = cfg.Self.KeyIDs }) {
+		return ErrClosed
+	}
+	if err := replaceKeys(c.gossip.Keyring, keys); err != nil {
+		return fmt.Errorf("cluster: set keys: %w", err)
+	}
+	return nil
+}
+
+// replaceKeys makes keys the ring's. RemoveKey shifts the list that memberlist's readers
+// have in their hands, unless it removes the last key; so those that go come last before.
+func replaceKeys(ring *memberlist.Keyring, keys [][]byte) error {
+	for _, key := range keys {
+		if err := ring.AddKey(key); err != nil {
+			return err
+		}
+	}
+	first := keys
+	if len(ring.GetKeys()) == len(keys) {
+		first = keys[:1] // none goes
+	}
+	for _, key := range slices.Backward(first) {
+		if err := ring.UseKey(key); err != nil {
+			return err
+		}
+	}
+	old := slices.Clone(ring.GetKeys()[len(keys):])
+	for _, key := range slices.Backward(old) {
+		if err := ring.RemoveKey(key); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -37,6 +37,8 @@ type Cluster struct {
 	wg        sync.WaitGroup     // publisher, rejoin loop, joins under way
 	closed    chan struct{}      // closed when Close is done
 
+	keys sync.Mutex // held by SetKeys
+
 	mu      sync.Mutex // guards what follows
 	self    meta
 	done    bool // leaving or closed

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 
 	"github.com/sessionproc/sessionproc/cluster"
 )
@@ -30,19 +31,48 @@ func mismatchf(format string, a ...any) error { return &mismatchError{fmt.Sprint
 // be sent back), and slot, boot and address. Safe for concurrent use.
 type auth struct {
 	self hello // without a code
-	keys keys
+	keys atomic.Pointer[keys]
+}
+
+func newAuth(self hello, ks keys) *auth {
+	a := &auth{self: self}
+	a.keys.Store(&ks)
+	return a
+}
+
+// provenance is which secrets the two ends of a connection have proved that they have;
+// 0: none yet. It is part of the connection.
+type provenance struct{ own, peer uint32 }
+
+func (p *provenance) proof() *provenance { return p }
+
+type proven interface{ proof() *provenance }
+
+// outdated reports whether a connection is to be replaced: its peer has proved a secret
+// that is not accepted any more, or this node, which dialled, one that it does not use.
+func (a *auth) outdated(conn net.Conn) bool {
+	c, ok := conn.(proven)
+	if !ok {
+		return false
+	}
+	ks, p := a.keys.Load(), c.proof()
+	_, dialled := conn.(*dialledTLS)
+	return !ks.accepts(p.peer) || dialled && p.own != ks.list[0].id
 }
 
 // Hello is this node's, for one connection.
 func (a *auth) Hello(conn net.Conn, dialer bool) ([]byte, error) {
 	h := a.self
-	if !a.keys.none() {
-		k := a.keys.list[0]
+	if ks := a.keys.Load(); !ks.none() {
+		k := ks.list[0]
 		code, err := a.code(k, conn, dialer, &h)
 		if err != nil {
 			return nil, err
 		}
 		h.keyed, h.keyID, h.code = true, k.id, code
+		if c, ok := conn.(proven); ok {
+			c.proof().own = k.id
+		}
 	}
 	return h.append(nil), nil
 }
@@ -79,6 +109,9 @@ func (a *auth) Check(conn net.Conn, dialer bool, b []byte) (peer string, err err
 	if err := a.checkSettings(h); err != nil {
 		return "", err
 	}
+	if c, ok := conn.(proven); ok {
+		c.proof().peer = h.keyID
+	}
 	if c, ok := conn.(interface{ authenticated() }); ok {
 		c.authenticated()
 	}
@@ -89,16 +122,17 @@ func (a *auth) Check(conn net.Conn, dialer bool, b []byte) (peer string, err err
 // a peer with this secret and another cluster's name has proved itself, and is told the names.
 func (a *auth) checkSecret(conn net.Conn, byDialer bool, h *hello) error {
 	me, it := a.self.addr, printable(h.addr[:min(len(h.addr), 64)])
+	ks := a.keys.Load()
 	switch {
-	case a.keys.none() && !h.keyed:
+	case ks.none() && !h.keyed:
 		return nil
-	case a.keys.none():
+	case ks.none():
 		return mismatchf("the node at %s has a secret, the node at %s has none (Config.Secret)", it, me)
 	case !h.keyed:
 		return mismatchf("the node at %s has a secret, the node at %s has none (Config.Secret)", me, it)
 	}
 	known := false
-	for _, k := range a.keys.list {
+	for _, k := range ks.list {
 		if k.id != h.keyID {
 			continue
 		}
@@ -116,7 +150,7 @@ func (a *auth) checkSecret(conn net.Conn, byDialer bool, h *hello) error {
 	}
 	if !known {
 		return mismatchf("other secret: the node at %s accepts key %s, the node at %s uses key %s",
-			me, a.keys, it, keyIDText(h.keyID))
+			me, ks, it, keyIDText(h.keyID))
 	}
 	return mismatchf("the node at %s did not prove that it has the secret of key %s: its code does not belong to this connection",
 		it, keyIDText(h.keyID))

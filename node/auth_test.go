@@ -199,7 +199,7 @@ func TestReflectedHelloIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	client, server := tlsPair(t)
 	self := testHello()
-	a := &auth{self: *self, keys: ks}
+	a := newAuth(*self, ks)
 	h, err := a.Hello(client, true)
 	require.NoError(t, err)
 	_, err = a.Check(client, true, h)
@@ -214,7 +214,7 @@ func TestCodeCoversSlotBootAndAddress(t *testing.T) {
 	ks, err := newKeys("shop", NewSecret(), nil)
 	require.NoError(t, err)
 	client, server := tlsPair(t)
-	a := &auth{self: *testHello(), keys: ks}
+	a := newAuth(*testHello(), ks)
 	b, err := a.Hello(client, true)
 	require.NoError(t, err)
 	for name, change := range map[string]func(*hello){

@@ -47,7 +47,7 @@ type Config struct {
 	// authenticates all traffic. Required beyond loopback. Default none.
 	Secret string
 	// AcceptSecrets are taken from other nodes too, while a secret is being
-	// replaced. Default none.
+	// replaced: in three steps, by restarts or by SetSecrets. Default none.
 	AcceptSecrets []string
 	// TLS takes your own certificates for TCP, beside or without Secret. It is
 	// cloned; version, protocols and mutual verification are set, so each

@@ -109,6 +109,7 @@ func alertError(addr string, err error) error {
 // A dialledTLS knows that the verdict on a client's certificate comes, in TLS 1.3, in place of the first answer.
 type dialledTLS struct {
 	*tls.Conn
+	provenance
 	addr  string
 	heard bool // only Read's
 }

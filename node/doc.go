@@ -131,6 +131,7 @@
 // loopback a node needs a Secret made by NewSecret (or Config.Insecure). It
 // encrypts gossip (AES-256-GCM) and secures TCP (TLS 1.3, and a MAC over the
 // TLS exporter that proves possession of the secret) before anything else is
-// read. A member is trusted fully. Gossip packets are not protected against
+// read. Node.SetSecrets replaces it without an interruption. A member is trusted
+// fully. Gossip packets are not protected against
 // replay. Session IDs are never logged whole, payloads never.
 package node

@@ -147,7 +147,7 @@ func (e *endpoint) introduce(ctx context.Context, here surroundings, at bindAddr
 	if err := self.valid(); err != nil {
 		return fmt.Errorf("this node's settings: %w", err)
 	}
-	e.auth = &auth{self: self, keys: ks}
+	e.auth = newAuth(self, ks)
 	e.log = e.cfg.Logger.With("node", slot)
 	e.refusals = transport.NewRefusalLog(e.log)
 	return nil
@@ -166,10 +166,10 @@ func (e *endpoint) Handshake() transport.Handshake { return e.auth }
 func (e *endpoint) Gossip() memberlist.NodeAwareTransport { return e.gossip }
 
 // GossipKeys are memberlist's, the first one encrypts; empty without a secret.
-func (e *endpoint) GossipKeys() [][]byte { return e.auth.keys.gossipKeys() }
+func (e *endpoint) GossipKeys() [][]byte { return e.auth.keys.Load().gossipKeys() }
 
 // KeyIDs name the secrets, the used one first; they are public.
-func (e *endpoint) KeyIDs() []uint32 { return e.auth.keys.ids() }
+func (e *endpoint) KeyIDs() []uint32 { return e.auth.keys.Load().ids() }
 
 // Serve starts to accept. accept is given each connection for calls or bulk data, from a goroutine of its own and before any
 // hello was exchanged; the connection is its from then on, and it must close it. Serve returns at once and is called once.

@@ -233,6 +233,7 @@ func (c *acceptedConn) authenticated() { c.leave() }
 // An acceptedTLS is the same under TLS; closing it closes raw.
 type acceptedTLS struct {
 	*tls.Conn
+	provenance
 	raw *acceptedConn
 }
 

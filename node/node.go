@@ -27,6 +27,7 @@ type Node struct {
 	table     *sessionproc.Table
 	overload  overload
 	driver    *driver
+	secrets   sync.Mutex // held by SetSecrets
 	standing  standing
 	queries   chan struct{} // one for each that is answered
 	forwarded forwarded

@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -136,6 +137,9 @@ func newKeys(cluster, secret string, accept []string) (keys, error) {
 	}
 	return ks, nil
 }
+
+// accepts reports whether the secret of that public name is among them.
+func (ks keys) accepts(id uint32) bool { return slices.Contains(ks.ids(), id) }
 
 // none reports that the node has no secret.
 func (ks keys) none() bool { return len(ks.list) == 0 }

@@ -60,6 +60,8 @@ type role interface {
 	failed(err error)
 	// trimLocked is called once per ping interval, under conn.mu, to give memory back.
 	trimLocked()
+	// retire takes the connection out of use, as far as this role decides that.
+	retire()
 	// ended is called once on the reader's goroutine, after the last frame.
 	ended()
 }
@@ -115,6 +117,11 @@ func (c *conn) fail(err error) {
 // Requests are refused from now on, answers still accepted.
 func (c *conn) shutdown() {
 	c.mu.Lock()
+	c.shutdownLocked()
+}
+
+// shutdownLocked is shutdown, and unlocks.
+func (c *conn) shutdownLocked() {
 	c.closing = true
 	wake := c.wakeLocked()
 	c.mu.Unlock()

@@ -16,7 +16,7 @@ const (
 
 // Peer is the way to the node at one address. It has at most one connection
 // of each Class, dialled on first use and again on the next use after it has
-// ended. All methods may be called concurrently.
+// ended or was retired. All methods may be called concurrently.
 type Peer struct {
 	t     *Transport
 	addr  string
