@@ -108,7 +108,7 @@ func (c *codec[T]) pack(p *parcel[T], v *T, share bool) (size int32, err error) 
 	case c.mode == copyPlain || share:
 		p.form = parcelEmpty
 	case c.mode == copyBytes:
-		b := bytes.Clone(*(*[]byte)(unsafe.Pointer(v)))
+		b := copyOf(*(*[]byte)(unsafe.Pointer(v)))
 		p.form, p.clone = parcelCloned, *(*T)(unsafe.Pointer(&b))
 	case c.mode == copyClone:
 		p.form, p.clone = parcelCloned, any(*v).(cloner[T]).Clone()
@@ -185,10 +185,13 @@ func (c *codec[T]) decode(b []byte, raw bool, v *T) error {
 	return err
 }
 
+// copyOf makes nil of an empty slice, as on the wire both are the same.
+func copyOf(b []byte) []byte { return append([]byte(nil), b...) }
+
 func decodeRaw(b []byte, raw bool, v *[]byte) error {
 	switch {
 	case raw:
-		*v = bytes.Clone(b)
+		*v = copyOf(b)
 	case len(b) == 1 && b[0] == 0xc0: // an untyped nil
 		*v = nil
 	default:

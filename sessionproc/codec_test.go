@@ -258,3 +258,23 @@ func FuzzDecodeForeign(f *testing.F) {
 		require.Equal(t, v, back)
 	})
 }
+
+// An empty []byte is the same as none on every way, so that a session's node makes no
+// difference.
+func TestAnEmptyByteSliceArrivesAsNil(t *testing.T) {
+	raw := newCodec[[]byte]()
+	for _, sent := range [][]byte{nil, {}} {
+		var p parcel[[]byte]
+		_, err := raw.pack(&p, &sent, false)
+		require.NoError(t, err)
+		local, err := p.unpack(&sent)
+		require.NoError(t, err)
+		require.Nil(t, *local)
+
+		payload, err := raw.encode(nil, &sent)
+		require.NoError(t, err)
+		remote := []byte{1}
+		require.NoError(t, raw.decode(payload, true, &remote))
+		require.Nil(t, remote)
+	}
+}

@@ -39,11 +39,10 @@
 // # Messages are values
 //
 // Caller and session never share memory. A request or reply of numbers, bools,
-// strings, and arrays and structs of these is assigned; a []byte is copied; a
-// type with a method Clone() T is cloned; all else is encoded as msgpack by one
-// side and decoded by the other, also when both are on one node. Structs travel
-// as maps by field name, so that fields can be added and taken away between
-// releases.
+// strings, and arrays and structs of these is assigned; a []byte is copied, an empty
+// one to nil; a type with a method Clone() T is cloned; all else is encoded as msgpack
+// by one side and decoded by the other, also when both are on one node. Structs travel
+// as maps by field name, so that fields can be added and taken away between releases.
 //
 // # Events
 //

@@ -116,7 +116,7 @@ func (p *process) put(e *envelope) (idle bool, err error) {
 		return false, err
 	}
 	cfg := &p.kind.cfg
-	if int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(e.size) > cfg.MailboxBytes {
+	if int(p.queued) >= cfg.Mailbox && !p.roomBehindStartLocked() || p.bytes > 0 && int(p.bytes)+int(e.size) > cfg.MailboxBytes {
 		p.mu.Unlock()
 		p.table.refuse(e.asks(), p.kind.name, ErrOverloaded)
 		return false, ErrOverloaded
@@ -133,6 +133,12 @@ func (p *process) put(e *envelope) (idle bool, err error) {
 	p.running = true
 	p.mu.Unlock()
 	return idle, nil
+}
+
+// roomBehindStartLocked: one message has room yet, as the start, which waits in the
+// mailbox too, does not count.
+func (p *process) roomBehindStartLocked() bool {
+	return p.phase == phaseStarting && p.cur.e == nil && int(p.queued) == p.kind.cfg.Mailbox
 }
 
 // tooLateLocked is what a message gets that comes after the last one.

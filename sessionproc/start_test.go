@@ -387,3 +387,17 @@ func TestEnsureIsNotFooledByTheStartFunctionsErrors(t *testing.T) {
 	require.Error(t, err)
 	require.False(t, started)
 }
+
+// The start that a message causes takes nothing of the mailbox's room from it.
+func TestStartOnCallWithAMailboxOfOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := newScripted(t, script{
+			method: sessionproc.MethodConfig{StartOnCall: true}, kind: sessionproc.KindConfig{Mailbox: 1},
+			start: func(context.Context, string) error { time.Sleep(time.Second); return nil },
+		})
+		first := doing(t.Context(), l, "a", "1")
+		synctest.Wait() // the start runs, the call waits
+		require.ErrorIs(t, <-doing(t.Context(), l, "a", "2"), sessionproc.ErrOverloaded)
+		require.NoError(t, <-first)
+	})
+}
