@@ -18,15 +18,17 @@ const (
 // process is one session: its state and its mailbox. An idle one has no
 // goroutine, and costs this record and its entry in the table.
 type process struct {
-	table  *Table
-	kind   *kindCore
 	id     string
 	part   int32
-	state  any          // touched by the session's goroutine only
-	last   atomic.Int64 // when it was last used, since epoch
-	born   uint64       // incarnation number on this node
-	begun  int64        // when it was started, since epoch, as far as is known here; guarded by mu
-	expiry *expiry      // nil: it never expires; set before it is live
+	born   uint64  // incarnation number on this node
+	begun  int64   // when it was started, since epoch, as far as is known here; guarded by mu
+	expiry *expiry // nil: it never expires; set before it is live
+
+	// What a message touches is together from here on: a cache line less.
+	table *Table
+	kind  *kindCore
+	state any          // touched by the session's goroutine only
+	last  atomic.Int64 // when it was last used, since epoch
 
 	mu         sync.Mutex  // guards what follows
 	head, tail *envelope   // the mailbox

@@ -49,7 +49,10 @@ func (ws *workers) run(p *process, w *waiting) {
 	if h == nil {
 		if ws.live.Add(1) > maxWorkers {
 			ws.live.Add(-1)
-			if ws.backlog.add(job{p: p, w: w}) {
+			if w != nil {
+				w.signal() // it may take a while
+			}
+			if ws.backlog.add(p) {
 				ws.wait.Go(ws.help)
 			}
 			return
@@ -84,7 +87,10 @@ func (ws *workers) work(w *worker) {
 		if j.p == nil {
 			return
 		}
-		w.run(j)
+		if j.w != nil {
+			j.w.signal()
+		}
+		w.run(j.p)
 		ws.catchUp(w)
 		ws.pool.Put(j.h)
 	}
@@ -111,27 +117,24 @@ func (ws *workers) help() {
 // else comes for the rest, as a handler may block for any time.
 func (ws *workers) catchUp(w *worker) {
 	for ws.backlog.size.Load() > 0 {
-		j, more := ws.backlog.take()
+		p, more := ws.backlog.take()
 		if more {
 			ws.wait.Go(ws.help)
 		}
-		if j.p != nil {
-			w.run(j)
+		if p != nil {
+			w.run(p)
 		}
 	}
 }
 
-// run does j, so that the watchdog sees it.
-func (w *worker) run(j job) {
-	if j.w != nil {
-		j.w.signal()
-	}
-	if !j.p.watched {
-		j.p.run()
+// run runs p, so that the watchdog sees it.
+func (w *worker) run(p *process) {
+	if !p.watched {
+		p.run()
 		return
 	}
-	w.runs.Store(j.p)
-	j.p.run()
+	w.runs.Store(p)
+	p.run()
 	w.runs.Store(nil)
 }
 
@@ -157,15 +160,15 @@ type backlog struct {
 	size atomic.Int32
 
 	mu     sync.Mutex
-	queue  fifo[job] // guarded by mu
-	helper bool      // guarded by mu: one is on its way
+	queue  fifo[*process] // guarded by mu
+	helper bool           // guarded by mu: one is on its way
 }
 
-// add appends j; needed: a helper must be started.
-func (b *backlog) add(j job) (needed bool) {
+// add appends p; needed: a helper must be started.
+func (b *backlog) add(p *process) (needed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queue.push(j)
+	b.queue.push(p)
 	b.size.Add(1)
 	needed = !b.helper
 	b.helper = true
@@ -173,17 +176,17 @@ func (b *backlog) add(j job) (needed bool) {
 }
 
 // take removes the first; needed: there are more, and a helper must be started.
-func (b *backlog) take() (j job, needed bool) {
+func (b *backlog) take() (p *process, needed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.queue.len() == 0 {
-		return job{}, false
+		return nil, false
 	}
-	j = b.queue.pop()
+	p = b.queue.pop()
 	b.size.Add(-1)
 	needed = b.queue.len() > 0 && !b.helper
 	b.helper = b.helper || needed
-	return j, needed
+	return p, needed
 }
 
 // helperRuns says that the helper is not on its way any more.
