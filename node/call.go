@@ -31,19 +31,29 @@ func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, do
 			return err
 		}
 	}
-	return n.route(ctx, id, m, done)
+	return n.route(ctx, id, part, m, done)
 }
 
-// locate checks id and finds its partition in the present routes.
+// locate checks id and finds its partition in the present routes. It is the same in
+// all routes.
 func (n *Node) locate(id string) (*routes, int, error) {
 	if err := sessionproc.ValidID(id); err != nil {
 		return nil, 0, err
 	}
-	r := n.routes.Load()
-	if r.closed {
-		return nil, 0, sessionproc.ErrClosed
+	r, err := n.present()
+	if err != nil {
+		return nil, 0, err
 	}
 	return r, r.ring.Partition(id), nil
+}
+
+// present returns the present routes, unless the node is closed.
+func (n *Node) present() (*routes, error) {
+	r := n.routes.Load()
+	if r.closed {
+		return nil, sessionproc.ErrClosed
+	}
+	return r, nil
 }
 
 // Why a request waits.
@@ -54,8 +64,11 @@ var (
 
 // route sends m to the owner, after redirects and again after whatever surely
 // did not run it, until ctx ends.
-func (n *Node) route(ctx context.Context, id string, m sessionproc.Message, done *TraceRequestDone) error {
-	if _, _, err := n.locate(id); err != nil {
+func (n *Node) route(ctx context.Context, id string, part int, m sessionproc.Message, done *TraceRequestDone) error {
+	if err := sessionproc.ValidID(id); err != nil {
+		return failed(m, id, err, false)
+	}
+	if _, err := n.present(); err != nil {
 		return failed(m, id, err, false)
 	}
 	if err := ctx.Err(); err != nil { // so that what can still be said to have not run is
@@ -68,7 +81,7 @@ func (n *Node) route(ctx context.Context, id string, m sessionproc.Message, done
 		return failed(m, id, err, false)
 	}
 	defer out.release()
-	try := attempt{node: n, id: id, m: m, out: out, done: done}
+	try := attempt{node: n, id: id, part: part, m: m, out: out, done: done}
 	defer try.stopWaiting()
 	for {
 		v := try.once(ctx)
@@ -87,6 +100,7 @@ func (n *Node) route(ctx context.Context, id string, m sessionproc.Message, done
 type attempt struct {
 	node    *Node
 	id      string
+	part    int
 	m       sessionproc.Message
 	out     *outgoing
 	hint    string          // address of the owner that another node named
@@ -108,7 +122,7 @@ type verdict struct {
 // once tries the owner.
 func (a *attempt) once(ctx context.Context) verdict {
 	n := a.node
-	r, part, err := n.locate(a.id)
+	r, err := n.present()
 	if err != nil {
 		return verdict{err: err, maybe: a.ran}
 	}
@@ -117,21 +131,21 @@ func (a *attempt) once(ctx context.Context) verdict {
 		a.out.request.Flags |= flagWaits
 	}
 	var target *transport.Peer
-	switch owner := r.owners[part]; {
+	switch owner := r.owners[a.part]; {
 	case a.hint != "":
 		target, a.hint = n.transport.Peer(a.hint), ""
-	case a.here, owner != nil && owner.remote == nil, n.table.Has(part, a.id):
+	case a.here, owner != nil && owner.remote == nil, n.table.Has(a.part, a.id):
 		a.here = false
 		if a.tries > 0 {
-			a.wake = n.driver.lot.wakeUp(part)
+			a.wake = n.driver.lot.wakeUp(a.part)
 		}
-		err := n.table.Deliver(ctx, part, a.id, a.m)
+		err := n.table.Deliver(ctx, a.part, a.id, a.m)
 		if err != nil && full(a.m, err) {
 			return a.overloaded(cause(err))
 		}
 		if away, ok := cause(err).(*moved); ok {
 			if a.hint = away.addr; a.hint == "" && a.tries == 0 {
-				a.hint = n.driver.before(part, a.m.Op())
+				a.hint = n.driver.before(a.part, a.m.Op())
 			}
 			if a.hint == n.self.Addr {
 				a.hint = ""
@@ -144,7 +158,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 	default:
 		target = owner.remote
 	}
-	n.forwarded.add(part)
+	n.forwarded.add(a.part)
 	if a.done != nil {
 		a.done.Sent++
 		a.done.Peer, a.done.Size = target.Addr(), len(a.out.request.Payload)
