@@ -129,7 +129,7 @@ func (c *Cluster) View() *View { return c.table.view.Load() }
 func (c *Cluster) Updates() <-chan *View { return c.updates }
 
 // Lost says whether a member that is not in the view any more has vanished without a
-// good-bye: it has died, or seems to.
+// good-bye: it has died, or seems to, or the good-bye got lost.
 func (c *Cluster) Lost(name string) bool { return c.table.isMissing(name) }
 
 // Met says whether this node has ever seen another member.

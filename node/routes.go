@@ -95,9 +95,13 @@ func (n *Node) reroute(view *cluster.View) {
 	n.passOn(last, next)
 }
 
-// lastAnswers is how long the connections to a member that has left are kept. Its
-// good-bye overtakes its answers.
-const lastAnswers = 5 * time.Second
+// How long the connections to a member that has left are kept, as its good-bye overtakes
+// its answers. One that drained and seems lost may have left too: the news of its good-bye
+// is lost now and then.
+const (
+	lastAnswers = 5 * time.Second
+	lostAnswers = 2 * time.Second
+)
 
 // forgetPeers closes the connections to members that are not there any more.
 func (n *Node) forgetPeers(last, next *routes) {
@@ -111,7 +115,9 @@ func (n *Node) forgetPeers(last, next *routes) {
 	for _, m := range last.view.Members {
 		switch {
 		case here[m.Addr]:
-		case m.State == cluster.Draining && !n.cluster.Lost(m.Name()):
+		case m.State == cluster.Draining && n.cluster.Lost(m.Name()):
+			time.AfterFunc(lostAnswers, func() { n.forgetUnlessBack(m.Addr) })
+		case m.State == cluster.Draining:
 			time.AfterFunc(lastAnswers, func() { n.forgetUnlessBack(m.Addr) })
 		default:
 			n.transport.Forget(m.Addr)

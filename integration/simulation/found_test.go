@@ -94,6 +94,17 @@ var found = map[string]schedule{
 		{Do: leave, Node: 4},
 		{Do: isolate, Wait: 5 * ms},
 		{Do: power, Node: 2, Wait: 6000 * ms}}},
+	// A node that left seemed lost to one that was leaving too, which broke the connection to it, with a cast under way.
+	"a node leaves, another one restarts, two join": {Seed: 1, Nodes: 2, Sessions: 10, Clients: 2, Steps: []step{
+		{Do: rest, Linger: true, Wait: 100 * ms},
+		{Do: leave, Node: 3, Linger: true, Wait: 300 * ms},
+		{Do: bare, Node: 2, Wait: 20 * ms},
+		{Do: leave, Wait: 300 * ms},
+		{Do: join, Linger: true, Wait: 100 * ms},
+		{Do: restart},
+		{Do: join, Node: 3, Linger: true},
+		{Do: restart, Node: 3},
+		{Do: bare, Wait: 1000 * ms}}},
 	// Who waited for an answer of a node that died while it drained waited for the last answers of one that has left.
 	"a node loses power while it drains": {Seed: 8, Nodes: 3, Sessions: 4, Clients: 4, Faults: true, Quorum: 2, Steps: []step{
 		{Do: leave, Node: 1, Wait: 2000 * ms},
