@@ -96,8 +96,8 @@ func (n *Node) reroute(view *cluster.View) {
 }
 
 // How long the connections to a member that has left are kept, as its good-bye overtakes
-// its answers. One that drained and seems lost may have left too: the news of its good-bye
-// is lost now and then.
+// its answers. One that seems lost may have left too, if it drained, as the news of its
+// good-bye is lost now and then, or if this node leaves, as then it gets no news.
 const (
 	lastAnswers = 5 * time.Second
 	lostAnswers = 2 * time.Second
@@ -115,12 +115,12 @@ func (n *Node) forgetPeers(last, next *routes) {
 	for _, m := range last.view.Members {
 		switch {
 		case here[m.Addr]:
-		case m.State == cluster.Draining && n.cluster.Lost(m.Name()):
-			time.AfterFunc(lostAnswers, func() { n.forgetUnlessBack(m.Addr) })
-		case m.State == cluster.Draining:
-			time.AfterFunc(lastAnswers, func() { n.forgetUnlessBack(m.Addr) })
-		default:
+		case m.State != cluster.Draining && !n.leaving.Load():
 			n.transport.Forget(m.Addr)
+		case n.cluster.Lost(m.Name()):
+			time.AfterFunc(lostAnswers, func() { n.forgetUnlessBack(m.Addr) })
+		default:
+			time.AfterFunc(lastAnswers, func() { n.forgetUnlessBack(m.Addr) })
 		}
 	}
 }

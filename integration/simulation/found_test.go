@@ -94,7 +94,7 @@ var found = map[string]schedule{
 		{Do: leave, Node: 4},
 		{Do: isolate, Wait: 5 * ms},
 		{Do: power, Node: 2, Wait: 6000 * ms}}},
-	// A node that left seemed lost to one that was leaving too, which broke the connection to it, with a cast under way.
+	// A node that left seemed lost to one that was leaving too, which broke the connection to it, with a call under way.
 	"a node leaves, another one restarts, two join": {Seed: 1, Nodes: 2, Sessions: 10, Clients: 2, Steps: []step{
 		{Do: rest, Linger: true, Wait: 100 * ms},
 		{Do: leave, Node: 3, Linger: true, Wait: 300 * ms},
