@@ -19,7 +19,6 @@ const (
 // goroutine, and costs this record and its entry in the table.
 type process struct {
 	id     string
-	part   int32
 	born   uint64  // incarnation number on this node
 	begun  int64   // when it was started, since epoch, as far as is known here; guarded by mu
 	expiry *expiry // nil: it never expires; set before it is live
@@ -43,6 +42,7 @@ type process struct {
 	paced      bool   // ext.messages bounds its messages
 	watched    bool   // SlowHandler
 	handled    uint32 // messages; it may overflow
+	part       int32  // set once; here it takes no room
 	changes    uint64 // messages handled that were not ReadOnly
 }
 
