@@ -26,10 +26,10 @@
 // A promise says, in a Bloom filter, which sessions are there. While T holds p and is
 // not full, a session that somebody calls and that is in such a filter is asked for
 // first (Find), and when every member has said that it does not have it (Absent) it may
-// be started; what is in no filter may be started at once. A session that T cannot take (Refuse) stays at S, and T says so to
-// callers. A node that has what is not its own in its view offers it to the owner
-// (Offer), which then asks; so two holders, after one of them was wrongly declared
-// dead, become one again.
+// be started; what is in no filter may be started at once. A session that T cannot take
+// (Refuse) stays at S, and T says so to callers. A node that has what is not its own in
+// its view offers it to the owner (Offer), which then asks; so two holders, after one of
+// them was wrongly declared dead, become one again.
 //
 // # A driver's duties
 //

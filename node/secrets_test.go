@@ -1,0 +1,57 @@
+package node
+
+import (
+	"maps"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Connections made with a secret that is replaced are made anew, on both sides.
+func TestSetSecretsReplacesConnections(t *testing.T) {
+	older, newer := NewSecret(), NewSecret()
+	start := func(slot string, join ...string) *Node {
+		n, err := Start(t.Context(), Config{Slot: slot, Join: join, Secret: older, CallTimeout: time.Second})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = n.Close() })
+		return n
+	}
+	a := start("a")
+	nodes := []*Node{a, start("b", a.Addr())}
+	proved := func(n *Node) map[uint32]bool {
+		var mu sync.Mutex
+		ids := map[uint32]bool{}
+		n.transport.Retire(func(c net.Conn) bool { // it only looks
+			p := c.(proven).proof()
+			mu.Lock()
+			defer mu.Unlock()
+			ids[p.own], ids[p.peer] = true, true
+			return false
+		}, 0)
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Clone(ids)
+	}
+	id := func(n *Node) uint32 { return n.endpoint.auth.keys.Load().list[0].id }
+	old := id(a)
+	for _, n := range nodes {
+		require.Contains(t, proved(n), old)
+	}
+	for _, step := range [][]string{{older, newer}, {newer, older}, {newer}} {
+		for _, n := range nodes {
+			require.Eventually(t, func() bool { return n.SetSecrets(step[0], step[1:]...) == nil }, 10*time.Second, 20*time.Millisecond)
+		}
+	}
+	require.NotEqual(t, old, id(a))
+	for _, n := range nodes {
+		require.Eventually(t, func() bool { return !proved(n)[old] }, 5*time.Second, 20*time.Millisecond)
+		_, err := n.Started(t.Context(), idOf(t, nodes[0]))
+		require.NoError(t, err)
+		_, err = n.Started(t.Context(), idOf(t, nodes[1]))
+		require.NoError(t, err)
+	}
+	require.Equal(t, map[uint32]bool{id(a): true}, proved(a))
+}
