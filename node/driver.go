@@ -279,17 +279,23 @@ func (d *driver) retry() {
 // Enter implements sessionproc.Gate.
 func (d *driver) Enter(part int, id string, e sessionproc.Entry) error {
 	d.mu.RLock()
-	if d.closed || d.m == nil {
-		d.mu.RUnlock()
-		return sessionproc.ErrClosed
-	}
-	a := d.m.Who(part, id)
-	if a.Place == ownership.Nowhere && d.m.Quiet(part) {
-		e.Begin()
-		d.mu.RUnlock()
-		return nil
+	var a ownership.Answer
+	closed := d.closed || d.m == nil
+	if !closed {
+		a = d.m.Who(part, id)
+		if a.Place == ownership.Nowhere && d.m.Quiet(part) {
+			e.Begin()
+			d.mu.RUnlock()
+			return nil
+		}
 	}
 	d.mu.RUnlock()
+	switch {
+	case e.Here():
+		return nil
+	case closed:
+		return sessionproc.ErrClosed
+	}
 	id = strings.Clone(id)
 	switch a.Place {
 	case ownership.Nowhere:

@@ -8,7 +8,7 @@ import (
 // call is a Message made by Method.Call. It is pooled by its method; the
 // session writes the reply into it.
 type call[Req, Rep any] struct {
-	waiting
+	pooled
 	method *Method[Req, Rep]
 	bound  *binding
 	req    Req // the caller's own, kept as it is for another try
@@ -16,8 +16,6 @@ type call[Req, Rep any] struct {
 	rep    Rep
 	got    parcel[Rep]
 	err    error // the handler's
-	home   *Table
-	stale  bool // its home is another table than the one it was needed for
 }
 
 func newCall[Req, Rep any](method *Method[Req, Rep]) *call[Req, Rep] {
@@ -28,7 +26,7 @@ func newCall[Req, Rep any](method *Method[Req, Rep]) *call[Req, Rep] {
 
 // release gives m to the pool, unless somebody may still hold it.
 func (m *call[Req, Rep]) release() {
-	if m.reusable() && !m.stale {
+	if m.reusable() {
 		m.clear()
 		m.method.pool.Put(m)
 	}
@@ -58,11 +56,8 @@ func (m *call[Req, Rep]) clear() {
 }
 
 func (m *call[Req, Rep]) deliver(ctx context.Context, t *Table, part int, id string) error {
-	if m.home != t {
-		if m.home != nil {
-			return m.deliverAnew(ctx, t, part, id)
-		}
-		m.home, m.done = t, make(chan struct{}, 2)
+	if !m.at(t) {
+		return m.deliverAnew(ctx, t, part, id)
 	}
 	p, b, err := t.resolve(part, id, &m.method.token, OpCall)
 	if err != nil {
@@ -92,11 +87,8 @@ func (m *call[Req, Rep]) deliver(ctx context.Context, t *Table, part int, id str
 	return nil
 }
 
-// deliverAnew serves a table with a message of its own. Tokens are package
-// variables, so their pool may give a message that another table has used; its
-// channel and timer may not leave the synctest bubble they were made in.
+// deliverAnew serves a table that m cannot serve.
 func (m *call[Req, Rep]) deliverAnew(ctx context.Context, t *Table, part int, id string) error {
-	m.stale = true
 	fresh := newCall(m.method)
 	fresh.req = m.req
 	err := fresh.deliver(ctx, t, part, id)

@@ -4,9 +4,9 @@ import "iter"
 
 // Gate decides which sessions may be on this node. Package node is one.
 type Gate interface {
-	// Enter is asked about a session that is not in the table. It returns nil
-	// after e.Begin, or where the session is to be looked for, as an error. Until
-	// Begin has returned the answer does not change.
+	// Enter is asked about a session. It returns nil after e.Begin or if it is e.Here,
+	// or where the session is to be looked for, as an error. Until Begin has returned
+	// the answer does not change.
 	Enter(part int, id string, e Entry) error
 	// Leave calls remove, which takes a session out of the table that has ended.
 	Leave(part int, id string, remove func())
@@ -17,6 +17,9 @@ type Entry interface {
 	// Begin does what the entry is for. It returns true if the session is in the
 	// table now, and new.
 	Begin() bool
+	// Here reports whether the session is in the table, so that there is nothing to
+	// decide.
+	Here() bool
 }
 
 // search looks for a session once more.
@@ -29,8 +32,14 @@ type search struct {
 
 // Begin implements Entry.
 func (s *search) Begin() bool {
-	s.p = s.t.find(s.part, s.id)
+	s.Here()
 	return false
+}
+
+// Here implements Entry.
+func (s *search) Here() bool {
+	s.p = s.t.find(s.part, s.id)
+	return s.p != nil
 }
 
 // look finds a session, or makes sure that it is not there: ErrNotFound. Only

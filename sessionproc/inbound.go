@@ -63,7 +63,7 @@ func (t *Table) Serve(part int, in *Inbound) {
 	case OpStart, OpEnsure:
 		in.ctx = in.newCtx(nil)
 		in.opened()
-		t.place(&starter{w: &in.waiting, part: part, id: in.ID, kind: in.Kind, ensure: in.Op == OpEnsure})
+		t.settle(&starter{w: &in.waiting, part: part, id: in.ID, kind: in.Kind, ensure: in.Op == OpEnsure})
 	case OpStarted:
 		t.serveStarted(part, in)
 	case OpTerminate:

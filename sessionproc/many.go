@@ -23,7 +23,9 @@ type ManyDeliverer interface {
 func (k *KindRef[Arg]) StartMany(ctx context.Context, c Caller, args map[string]Arg) map[string]error {
 	all := make([]Delivery, 0, len(args))
 	for id, arg := range args {
-		all = append(all, Delivery{ID: id, Message: newStart(k, arg, OpStart)})
+		m := newStart(k)
+		m.arg, m.what = arg, OpStart
+		all = append(all, Delivery{ID: id, Message: m})
 	}
 	return DeliverMany(ctx, c, all)
 }

@@ -89,7 +89,7 @@ const (
 // waiting is an envelope with somebody who waits for the answer.
 type waiting struct {
 	envelope
-	done     chan struct{} // cap 2, see await (1 if no worker signals it first); nil: settle is called
+	done     chan struct{} // cap 2, see await; nil: settle is called
 	settle   func()
 	end      outcome // with stateEnded
 	deadline atomic.Int64

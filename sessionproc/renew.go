@@ -246,11 +246,10 @@ type adoption struct {
 
 // Begin implements Entry.
 func (a *adoption) Begin() bool {
-	t, p := a.r.p.table, a.r.p
-	if a.p = t.find(int(p.part), p.id); a.p != nil {
-		a.r.Discard()
+	if a.Here() {
 		return false
 	}
+	t, p := a.r.p.table, a.r.p
 	a.r.Renew()
 	if a.r.Insert() != nil { // another one came first
 		a.p = t.find(int(p.part), p.id)
@@ -260,4 +259,13 @@ func (a *adoption) Begin() bool {
 		p.end(Closed, nil)
 	}
 	return true
+}
+
+// Here implements Entry.
+func (a *adoption) Here() bool {
+	p := a.r.p
+	if a.p = p.table.find(int(p.part), p.id); a.p != nil {
+		a.r.Discard()
+	}
+	return a.p != nil
 }

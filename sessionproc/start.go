@@ -9,20 +9,30 @@ import (
 	"sync/atomic"
 )
 
-// start is a Message made by KindRef.Start and Ensure.
+// start is a Message made by KindRef.Start and Ensure. It is pooled by its kind.
 type start[Arg any] struct {
-	waiting
+	pooled
 	ref  *KindRef[Arg]
 	what Op
 	arg  Arg
 	sent parcel[Arg]
+	into starter
 	err  error // of the start function
 }
 
-func newStart[Arg any](ref *KindRef[Arg], arg Arg, what Op) *start[Arg] {
-	m := &start[Arg]{ref: ref, what: what, arg: arg}
-	m.op, m.done = m, make(chan struct{}, 1)
+func newStart[Arg any](ref *KindRef[Arg]) *start[Arg] {
+	m := &start[Arg]{ref: ref}
+	m.op = m
 	return m
+}
+
+// release gives m to the pool, unless somebody may still hold it.
+func (m *start[Arg]) release() {
+	if m.reusable() {
+		m.err, m.ctx, m.next, m.into = nil, nil, nil, starter{}
+		m.ref.arg.clear(&m.arg, &m.sent)
+		m.ref.pool.Put(m)
+	}
 }
 
 func (m *start[Arg]) Op() Op         { return m.what }
@@ -38,6 +48,9 @@ func (m *start[Arg]) AppendPayload(b []byte) ([]byte, bool, error) {
 func (m *start[Arg]) ReadReply([]byte, bool) error { return nil }
 
 func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string) error {
+	if !m.at(t) {
+		return m.deliverAnew(ctx, t, part, id)
+	}
 	size, err := m.ref.arg.pack(&m.sent, &m.arg, false)
 	if err == nil {
 		err = t.Fits(int(size))
@@ -51,15 +64,16 @@ func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string)
 			return m.failed(id, outcome{err: err})
 		}
 	}
-	m.ctx = new(handlerCtx)
+	m.ctx = new(handlerCtx) // not one of many: sessions may keep it
 	m.limit(t.hand(ctx, from, m.ctx, nil))
 	m.open()
-	m.arm()
-	t.place(&starter{w: &m.waiting, part: part, id: id, kind: m.ref.name, ensure: m.what == OpEnsure})
-	o, ok := m.await(ctx, false)
-	if m.timer != nil {
-		m.timer.Stop() // it would hold m until then
+	m.into = starter{w: &m.waiting, part: part, id: id, kind: m.ref.name, ensure: m.what == OpEnsure, waits: true}
+	if o, decided := t.place(&m.into); decided {
+		m.close()
+		return m.failed(id, o)
 	}
+	m.arm()
+	o, ok := m.await(ctx, m.into.begins)
 	switch {
 	case !ok:
 		return m.failed(id, o)
@@ -67,6 +81,15 @@ func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string)
 		return m.failed(id, outcome{err: m.err, maybe: !isBadRequest(m.err)})
 	}
 	return nil
+}
+
+// deliverAnew serves a table that m cannot serve.
+func (m *start[Arg]) deliverAnew(ctx context.Context, t *Table, part int, id string) error {
+	fresh := newStart(m.ref)
+	fresh.arg, fresh.what = m.arg, m.what
+	err := fresh.deliver(ctx, t, part, id)
+	fresh.release()
+	return err
 }
 
 func (m *start[Arg]) failed(id string, o outcome) error {
@@ -133,12 +156,14 @@ type starter struct {
 	id     string
 	kind   string // "": the default kind
 	ensure bool
+	waits  bool // its caller is in place, and waits next
 
 	// What Begin has come to.
-	table *Table
-	p     *process
-	isNew bool
-	err   error
+	table  *Table
+	p      *process
+	isNew  bool
+	begins bool // a worker is on its way, and signals w first; see await
+	err    error
 }
 
 // Begin implements Entry.
@@ -147,36 +172,52 @@ func (s *starter) Begin() bool {
 	return s.isNew
 }
 
-// place gives the start a place in the table, or its outcome, or has it wait
-// for a session of that ID which just starts or ends. It does not block.
-func (t *Table) place(s *starter) {
+// Here implements Entry.
+func (s *starter) Here() bool {
+	s.p = s.table.find(s.part, s.id)
+	return s.p != nil
+}
+
+// place gives the start a place in the table, or has it wait for a session of that ID
+// which just starts or ends, or decides it: then nobody but the caller holds it. It
+// does not block.
+func (t *Table) place(s *starter) (o outcome, decided bool) {
 	for s.w.word.Load()&stateMask == stateQueued {
 		p, inserted, err := t.insert(s)
 		switch {
 		case err != nil:
-			s.w.endWith(outcome{err: err})
-			return
+			return outcome{err: err}, true
 		case inserted:
-			return
+			if t.starts.enter(p, s) {
+				s.begins = true
+			} // else s may be over, and in use again
+			return outcome{}, false
 		}
 		p.mu.Lock()
 		away := p.awayLocked()
 		switch {
 		case p.phase == phaseStarting || p.phase == phaseEnding || p.stoppingLocked():
+			s.waits = false
 			x := p.extra()
 			x.starts = append(x.starts, s)
 			p.mu.Unlock()
-			return
+			return outcome{}, false
 		case away != nil:
 			p.mu.Unlock()
-			s.w.endWith(outcome{err: away})
-			return
+			return outcome{err: away}, true
 		case p.phase == phaseLive:
 			p.mu.Unlock()
-			s.w.endWith(outcome{err: t.exists(p, s)})
-			return
+			return outcome{err: t.exists(p, s)}, true
 		}
 		p.mu.Unlock() // gone: it is out of the table by now
+	}
+	return outcome{}, false
+}
+
+// settle is place for a start whose caller is somewhere else.
+func (t *Table) settle(s *starter) {
+	if o, decided := t.place(s); decided {
+		s.w.endWith(o)
 	}
 }
 
@@ -194,8 +235,8 @@ func (t *Table) kindName(name string) string {
 	return name
 }
 
-// insert puts a new session into the table, or returns the one that is there.
-// Existence comes before all limits.
+// insert puts a new session into the table, for starts.enter, or returns the one that
+// is there. Existence comes before all limits.
 func (t *Table) insert(s *starter) (p *process, inserted bool, err error) {
 	p, inserted, err = t.insertWhere(s)
 	if _, limit := err.(*LimitError); limit {
@@ -211,9 +252,6 @@ func (t *Table) insertWhere(s *starter) (p *process, inserted bool, err error) {
 	}
 	if t.cfg.Gate == nil {
 		return t.insertHere(s)
-	}
-	if p = t.find(s.part, s.id); p != nil {
-		return p, false, nil
 	}
 	s.table, s.p, s.isNew, s.err = t, nil, false, nil
 	if moved := t.cfg.Gate.Enter(s.part, s.id, s); moved != nil {
@@ -236,11 +274,7 @@ func (t *Table) insertHere(s *starter) (p *process, inserted bool, err error) {
 		pt.m[p.id] = p
 	}
 	pt.mu.Unlock()
-	if err != nil {
-		return nil, false, err
-	}
-	t.starts.enter(p)
-	return p, true, nil
+	return p, err == nil, err
 }
 
 func (t *Table) newProcess(s *starter) (*process, error) {
@@ -284,7 +318,11 @@ func (t *Table) startOnCall(part int, id string, k *kindCore, method string) (*p
 	w.op, w.settle = w, func() {}
 	w.ctx = &handlerCtx{deadline: t.clock.in(t.cfg.CallTimeout)}
 	w.open()
-	p, _, err := t.insert(&starter{w: &w.waiting, part: part, id: id, kind: k.name})
+	s := &starter{w: &w.waiting, part: part, id: id, kind: k.name}
+	p, inserted, err := t.insert(s)
+	if inserted {
+		t.starts.enter(p, s)
+	}
 	return p, err
 }
 
@@ -327,7 +365,7 @@ func (p *process) started(w *waiting, state any, err error, into *error, give fu
 	p.table.starts.leave()
 	give()
 	for _, s := range starts {
-		p.table.place(s)
+		p.table.settle(s)
 	}
 }
 
@@ -362,17 +400,23 @@ type starts struct {
 	queue   fifo[*process] // guarded by mu
 }
 
-// enter has p run its start function, now or in its turn.
-func (s *starts) enter(p *process) {
+// enter has p run its start function, now or in its turn. signals: by then, whoever
+// started it will have been signalled.
+func (s *starts) enter(p *process, by *starter) (signals bool) {
 	s.mu.Lock()
 	if s.running >= s.max {
 		s.queue.push(p)
 		s.mu.Unlock()
-		return
+		return false
 	}
 	s.running++
 	s.mu.Unlock()
+	if by.waits {
+		p.table.workers.run(p, by.w)
+		return true
+	}
 	p.table.workers.run(p, nil)
+	return false
 }
 
 // leave gives the place of a finished start to the next one.

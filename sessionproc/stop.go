@@ -221,7 +221,7 @@ func (p *process) gone(o outcome) {
 		done()
 	}
 	for _, s := range starts {
-		t.place(s)
+		t.settle(s)
 	}
 }
 

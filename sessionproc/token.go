@@ -15,6 +15,7 @@ type None struct{}
 type KindRef[Arg any] struct {
 	name string
 	arg  codec[Arg]
+	pool sync.Pool // of *start[Arg]
 
 	mu     sync.Mutex
 	tokens []string // guarded by mu: names of its methods and notices, by index
@@ -32,13 +33,24 @@ func (k *KindRef[Arg]) Name() string { return k.name }
 // Start starts session id with arg. ErrAlreadyStarted if it is there: of any
 // number of concurrent starts, from any nodes, one succeeds.
 func (k *KindRef[Arg]) Start(ctx context.Context, c Caller, id string, arg Arg) error {
-	return c.Deliver(ctx, id, newStart(k, arg, OpStart))
+	return k.deliver(ctx, c, id, arg, OpStart)
 }
 
 // Ensure starts session id with arg unless it is there, and reports whether it
 // did. ErrWrongKind if the session is there and of another kind.
 func (k *KindRef[Arg]) Ensure(ctx context.Context, c Caller, id string, arg Arg) (started bool, err error) {
-	return ensured(c.Deliver(ctx, id, newStart(k, arg, OpEnsure)))
+	return ensured(k.deliver(ctx, c, id, arg, OpEnsure))
+}
+
+func (k *KindRef[Arg]) deliver(ctx context.Context, c Caller, id string, arg Arg, what Op) error {
+	msg, _ := k.pool.Get().(*start[Arg])
+	if msg == nil {
+		msg = newStart(k)
+	}
+	msg.arg, msg.what = arg, what
+	err := c.Deliver(ctx, id, msg)
+	msg.release()
+	return err
 }
 
 // Method is a token for calls: the name of a method of a kind with the types of
