@@ -15,6 +15,7 @@ import (
 var (
 	counters = sessionproc.KindOf[int]("counter")
 	add      = sessionproc.MethodOf[int, int](counters, "add")
+	added    = sessionproc.EventOf[int](counters, "added")
 	bump     = sessionproc.NoticeOf[sessionproc.None](counters, "bump")
 )
 
@@ -22,7 +23,11 @@ type counter struct{ N int }
 
 func newCounters() sessionproc.AnyKind {
 	k := sessionproc.NewKind(counters, func(_ context.Context, n int) (*counter, error) { return &counter{n}, nil }, sessionproc.KindConfig{})
-	sessionproc.HandleCall(k, add, func(c *counter, _ context.Context, n int) (int, error) { c.N += n; return c.N, nil })
+	sessionproc.HandleEvent(k, added, func(c *counter) int { return c.N })
+	sessionproc.HandleCall(k, add, func(c *counter, ctx context.Context, n int) (int, error) {
+		c.N += n
+		return c.N, added.Publish(ctx, c.N)
+	})
 	sessionproc.HandleCast(k, bump, func(c *counter, _ context.Context, _ sessionproc.None) { c.N++ })
 	return k
 }

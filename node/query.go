@@ -39,6 +39,7 @@ const (
 	askEnd       = 4 // tally
 	askBroadcast = 5 // tally
 	askMany      = 6 // []itemResult
+	askEnding    = 7 // ending
 )
 
 // tally is what became of sessions that a node has looked for.
@@ -127,6 +128,8 @@ func (n *Node) answer(ctx context.Context, q *query) (any, error) {
 		return n.broadcastHere(ctx, q)
 	case askMany:
 		return n.serveMany(ctx, q.Items)
+	case askEnding:
+		return ending{n.table.End(q.ID, q.Method, q.Payload)}, nil
 	}
 	return nil, sessionproc.ErrUnsupported
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Lost is the reason of an end that nobody can tell more about: the node of the
-// session has died, or the end is too long ago.
+// Lost is the reason of an end that nobody can tell more about: the node that could
+// has died or left since, or the end is too long ago.
 const Lost Reason = "lost"
 
 // Ended tells the end of a session: to a subscriber as an error (errors.As with

@@ -94,6 +94,14 @@ func (e *OpError) Error() string {
 // Unwrap returns the cause.
 func (e *OpError) Unwrap() error { return e.Err }
 
+// bare is err without the OpError around it.
+func bare(err error) error {
+	if op, ok := err.(*OpError); ok {
+		return op.Err
+	}
+	return err
+}
+
 // MaybeExecuted reports whether the handler or start function of a failed
 // operation may have run. It is exact on the session's own node; from another
 // node it is true unless the owner's word that nothing ran has come. It is

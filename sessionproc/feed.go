@@ -3,6 +3,7 @@ package sessionproc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type Subscriber interface {
 type Feeds struct {
 	c       Caller
 	timeout time.Duration // of a subscribe whose ctx has no deadline
+	findEnd findEnd       // see TableConfig; nil: nobody else can be asked
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wait    sync.WaitGroup // all its goroutines
@@ -56,11 +58,11 @@ const (
 	defaultAwait = 15 * time.Second // where no CallTimeout is known
 )
 
-func newFeeds(c Caller, timeout time.Duration) *Feeds {
+func newFeeds(c Caller, timeout time.Duration, find findEnd) *Feeds {
 	if timeout == 0 {
 		timeout = defaultAwait
 	}
-	h := &Feeds{c: c, timeout: timeout, m: map[feedKey]*feed{}}
+	h := &Feeds{c: c, timeout: timeout, findEnd: find, m: map[feedKey]*feed{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h
 }
@@ -79,8 +81,22 @@ func (h *Feeds) close() {
 	h.wait.Wait()
 }
 
-// ask makes one poll.
+// ask makes one poll. Of an end that the session's owner does not know, as it has come
+// to own it since, all nodes are asked.
 func (h *Feeds) ask(ctx context.Context, key feedKey, q poll) (news, error) {
+	n, err := h.askOwner(ctx, key, q)
+	unknown := err == nil && n.reason == Lost || errors.Is(err, ErrNotFound)
+	if !unknown || q.at.IsZero() || h.findEnd == nil {
+		return n, err
+	}
+	b := h.findEnd(ctx, key.id, key.event, q.append(nil))
+	if end, bad := parseNews(b); bad == nil && end.at.Incarnation == q.at.Incarnation {
+		return end, nil
+	}
+	return n, err
+}
+
+func (h *Feeds) askOwner(ctx context.Context, key feedKey, q poll) (news, error) {
 	var b []byte
 	if err := h.c.Deliver(ctx, key.id, Untyped(OpSubscribe, key.kind, key.event, q.append(nil), &b)); err != nil {
 		return news{}, err
@@ -274,6 +290,7 @@ func (h *Feeds) subscribe(ctx context.Context, key feedKey, s *subscription, at 
 	}
 	var first []item
 	var ended *Ended
+	var why error // of another try
 	for pause := pollFirst; ; {
 		n, err := h.ask(ctx, key, poll{at: at})
 		switch {
@@ -284,12 +301,16 @@ func (h *Feeds) subscribe(ctx context.Context, key feedKey, s *subscription, at 
 		case err != nil && h.ctx.Err() != nil:
 			f.leave(s)
 			return ErrClosed
-		case err != nil && ctx.Err() == nil && askAgain(err):
+		case err != nil && ctx.Err() == nil && askAgain(err) && !errors.Is(err, ErrNoQuorum):
+			why = err
 			sleep(ctx, pause/2+rand.N(pause/2))
 			pause = min(2*pause, pollLast)
 			continue
 		case err != nil:
 			f.leave(s)
+			if why != nil && ctx.Err() != nil {
+				return fmt.Errorf("%w (%w)", ctx.Err(), bare(why))
+			}
 			return err
 		}
 		if ended != nil && len(n.items) > 0 {

@@ -15,6 +15,7 @@ import (
 var (
 	diaries = sessionproc.KindOf[[]string]("diary")
 	read    = sessionproc.MethodOf[sessionproc.None, []string](diaries, "read")
+	written = sessionproc.EventOf[[]string](diaries, "written")
 	alter   = sessionproc.MethodOf[sessionproc.None, sessionproc.None](diaries, "alter")
 )
 
@@ -59,6 +60,7 @@ func newDiaries() sessionproc.AnyKind {
 	k := sessionproc.NewKind(diaries, func(_ context.Context, lines []string) (*diary, error) { return &diary{lines}, nil }, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, read, func(l *diary, _ context.Context, _ sessionproc.None) ([]string, error) { return l.Lines, nil },
 		sessionproc.MethodConfig{ReadOnly: true})
+	sessionproc.HandleEvent(k, written, func(l *diary) []string { return l.Lines })
 	sessionproc.HandleCall(k, alter, func(*diary, context.Context, sessionproc.None) (sessionproc.None, error) {
 		return sessionproc.None{}, nil
 	})

@@ -1,6 +1,9 @@
 package sessionproc
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // published is an encoded value. Nobody changes it.
 type published struct {
@@ -60,6 +63,16 @@ func (o *outlet) history(event string) *history {
 	return &noHistory
 }
 
+// historyOf returns the history of an event, which it makes if need be.
+func (o *outlet) historyOf(event string) *history {
+	l := o.events[event]
+	if l == nil {
+		l = &history{}
+		put(&o.events, event, l)
+	}
+	return l
+}
+
 // publish keeps a value and answers the polls that wait for it.
 func (p *process) publish(b *binding, v published) error {
 	p.mu.Lock()
@@ -69,15 +82,7 @@ func (p *process) publish(b *binding, v published) error {
 		return fmt.Errorf("%w: it does not run here any more", ErrNotFound)
 	}
 	o := p.outletLocked()
-	l := o.events[b.name]
-	if l == nil {
-		if o.events == nil {
-			o.events = map[string]*history{}
-		}
-		l = &history{}
-		o.events[b.name] = l
-	}
-	l.add(v, b.event)
+	o.historyOf(b.name).add(v, b.event)
 	now := p.table.clock.now.Load()
 	var answers []answer
 	rest := o.polls[:0]
@@ -152,6 +157,23 @@ func (t *Table) servePoll(part int, in *Inbound) {
 	default:
 		p.servePoll(in)
 	}
+}
+
+// findEnd is TableConfig.FindEnd.
+type findEnd = func(ctx context.Context, id, event string, poll []byte) []byte
+
+// End answers a poll about a life of session id that has ended here; nil: it is not
+// known here. It serves package node.
+func (t *Table) End(id, event string, payload []byte) []byte {
+	q, err := parsePoll(payload)
+	if err != nil {
+		return nil
+	}
+	end := t.ends.find(id, q.at.Incarnation)
+	if end == nil {
+		return nil
+	}
+	return end.news(event, q.at)
 }
 
 // pollEnded answers a poll for a session that is not there.
@@ -356,17 +378,14 @@ func (p *process) restoreOutlet(s *savedOutlet) {
 	o := p.outletLocked()
 	o.polled = s.Polled
 	for _, e := range s.Events {
-		l := &history{offset: e.Offset}
+		l := o.historyOf(e.Name)
+		l.offset = e.Offset
 		if uint64(len(e.Values)) <= e.Offset {
 			for _, v := range e.Values {
 				l.values = append(l.values, published{v, e.Raw})
 				l.bytes += len(v)
 			}
 		}
-		if o.events == nil {
-			o.events = map[string]*history{}
-		}
-		o.events[e.Name] = l
 	}
 }
 
@@ -387,12 +406,19 @@ func (p *process) becomeOutletLocked(other *outlet) {
 	}
 }
 
-// skipLocked leaves a gap in all events: the state has changed without them.
+// skipLocked leaves a gap in all events, those too of which nothing was published yet:
+// the state has changed without them.
 func (p *process) skipLocked() {
-	if p.ext.outlet == nil {
+	o := p.ext.outlet
+	if o == nil {
 		return
 	}
-	for _, l := range p.ext.outlet.events {
+	for _, b := range p.kind.byName {
+		if b.op == OpSubscribe {
+			o.historyOf(b.name)
+		}
+	}
+	for _, l := range o.events {
 		l.offset++
 		l.values, l.bytes = nil, 0
 	}

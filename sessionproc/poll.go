@@ -31,7 +31,9 @@ import (
 // comes after a gap.
 //
 // Once a session has ended, its node knows why for some time, for nodes that did
-// not have a poll open just then. When nobody knows any more, the reason is Lost.
+// not have a poll open just then. Its partition may have another owner by then, which
+// knows nothing: then they ask all nodes (TableConfig.FindEnd). When nobody knows any
+// more, the reason is Lost.
 
 // poll is the payload of an OpSubscribe.
 type poll struct {

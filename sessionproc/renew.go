@@ -211,9 +211,6 @@ func (t *Table) adopt(part int, in *Inbound) error {
 	if why := t.PausedBy(); why != nil {
 		return why
 	}
-	if t.starts.refused.Load() {
-		return ErrClosed
-	}
 	a := &adoption{p: t.find(part, in.ID)}
 	if a.p == nil {
 		var err error
@@ -228,7 +225,7 @@ func (t *Table) adopt(part int, in *Inbound) error {
 		}
 	}
 	if a.p == nil {
-		return nil
+		return a.err
 	}
 	a.p.mu.Lock()
 	defer a.p.mu.Unlock()
@@ -240,8 +237,9 @@ func (t *Table) adopt(part int, in *Inbound) error {
 
 // adoption is a renewed session on its way into the table.
 type adoption struct {
-	r *Restored
-	p *process // it is there already
+	r   *Restored
+	p   *process // it is there already
+	err error
 }
 
 // Begin implements Entry.
@@ -250,6 +248,11 @@ func (a *adoption) Begin() bool {
 		return false
 	}
 	t, p := a.r.p.table, a.r.p
+	if t.starts.refused.Load() {
+		a.r.Discard()
+		a.err = ErrClosed
+		return false
+	}
 	a.r.Renew()
 	if a.r.Insert() != nil { // another one came first
 		a.p = t.find(int(p.part), p.id)

@@ -469,3 +469,32 @@ func TestMarkThatHasMovedTellsSubscribersToo(t *testing.T) {
 		require.ErrorIs(t, err, sessionproc.ErrRenewed)
 	})
 }
+
+// elsewhere is a Gate that lets nothing in.
+type elsewhere struct{}
+
+func (elsewhere) Enter(_ int, _ string, e sessionproc.Entry) error {
+	if e.Here() {
+		return nil
+	}
+	return errAway
+}
+
+func (elsewhere) Leave(_ int, _ string, remove func()) { remove() }
+
+// A node that has given its partitions away sends whoever brings a renewed session on,
+// though it starts nothing any more.
+func TestRenewedSessionIsSentOnByANodeThatLeaves(t *testing.T) {
+	from := newLocal(t, newCarts())
+	require.NoError(t, carts.Start(t.Context(), from, "old", sessionproc.None{}))
+	b, err := take(t, from, "old")
+	require.NoError(t, err)
+	from.table.Forget(part("old"), "old")()
+	for gate, want := range map[sessionproc.Gate]error{nil: sessionproc.ErrClosed, elsewhere{}: errAway} {
+		to := newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Gate = gate }, newCarts())
+		require.NoError(t, to.table.Shutdown(t.Context(), sessionproc.Closed))
+		err := to.Deliver(t.Context(), "new", sessionproc.Untyped(sessionproc.OpAdopt, "cart", "", b, nil))
+		require.ErrorIs(t, err, want)
+		require.Zero(t, to.table.Len())
+	}
+}

@@ -60,15 +60,13 @@ type Subscription[T any] struct {
 }
 
 // Subscribe subscribes to e of session id, wherever that lives. It returns when
-// the present value is there; ErrNotFound if no session has that ID. The
-// subscription ends with ctx. It never counts as use of the session, and a
-// subscriber that does not read harms nobody.
+// the present value is there; ErrNotFound if no session has that ID, ErrNoQuorum
+// where calls get it. What else may pass it waits for, until ctx ends or, without a
+// deadline, for the node's CallTimeout. The subscription ends with ctx. It never
+// counts as use of the session, and a subscriber that does not read harms nobody.
 func (e *Event[T]) Subscribe(ctx context.Context, c Caller, id string, o SubscribeOptions) (*Subscription[T], error) {
 	failed := func(err error) error {
-		if op, ok := err.(*OpError); ok {
-			err = op.Err
-		}
-		return &OpError{Op: OpSubscribe.String(), ID: id, Kind: e.kind, Method: e.name, Err: err}
+		return &OpError{Op: OpSubscribe.String(), ID: id, Kind: e.kind, Method: e.name, Err: bare(err)}
 	}
 	if o.Buffer < 0 {
 		return nil, failed(fmt.Errorf("SubscribeOptions.Buffer is negative (%d)", o.Buffer))
@@ -84,7 +82,7 @@ func (e *Event[T]) Subscribe(ctx context.Context, c Caller, id string, o Subscri
 	if shared, ok := c.(Subscriber); ok {
 		h = shared.Feeds()
 	} else {
-		h = newFeeds(c, 0)
+		h = newFeeds(c, 0, nil)
 		s.own = h
 	}
 	if err := h.subscribe(ctx, feedKey{id, e.kind, e.name}, s, o.After, !o.After.IsZero()); err != nil {
@@ -196,7 +194,7 @@ func (s *subscription) settle(first []item, at Position) {
 // finishWith gives it its last values.
 func (s *subscription) finishWith(last []item, err error) {
 	s.mu.Lock()
-	s.beginning, s.queue, s.bytes = false, nil, 0
+	s.beginning, s.queue, s.bytes, s.err = false, nil, 0, nil // its feed may have ended it before
 	for _, it := range last {
 		s.pushLocked(it)
 	}
@@ -222,7 +220,7 @@ func (s *subscription) offer(items []item) {
 
 // takeLocked takes a value that it does not have yet.
 func (s *subscription) takeLocked(it item) {
-	if it.at.Incarnation == s.at.Incarnation && it.at.Offset <= s.at.Offset && !it.gap {
+	if it.at == s.at || it.at.Incarnation == s.at.Incarnation && it.at.Offset < s.at.Offset && !it.gap {
 		return
 	}
 	s.pushLocked(it)

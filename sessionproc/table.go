@@ -28,7 +28,10 @@ type TableConfig struct {
 	HeapInUse   func() int64 // what MemoryMark is compared with; nil: the heap that the last garbage collection found in use
 	MaxMessage  int          // bytes of an encoded request or reply; 0: no bound
 	Cluster     Caller       // for Session.Cluster
-	Gate        Gate         // nil: every session may be here
+	// FindEnd has Table.End asked on all nodes, with these arguments, and returns what
+	// the first one says that knows of the end; nil: none does. nil: none is asked.
+	FindEnd func(ctx context.Context, id, event string, poll []byte) []byte
+	Gate    Gate // nil: every session may be here
 	// Moving is what a request gets whose session is away for a moment: Cluster
 	// tries again. nil: ErrUnavailable.
 	Moving error
@@ -119,7 +122,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	t.feeds = newFeeds(cfg.Cluster, cfg.CallTimeout)
+	t.feeds = newFeeds(cfg.Cluster, cfg.CallTimeout, cfg.FindEnd)
 	t.clock.advance()
 	for _, k := range t.kinds {
 		if t.wheel == nil && k.cfg.mayExpire() {

@@ -26,6 +26,9 @@ type ledgerLoad struct {
 	clients   []*client
 	alarm     atomic.Uint64
 	refused   atomic.Int64 // requests, by nodes that close
+	audience  *turnsAudience
+	readers   *readers[int]
+	wanderers []*wanderer
 }
 
 func newLedgerLoad(w *world) load {
@@ -35,7 +38,10 @@ func newLedgerLoad(w *world) load {
 	}
 	for i := range w.schedule.Clients {
 		l.clients = append(l.clients, newClient(l, i))
+		l.wanderers = append(l.wanderers, newWanderer(l, i))
 	}
+	l.audience = &turnsAudience{l, map[sessionproc.Reason]int{}}
+	l.readers = &readers[int]{world: w, audience: l.audience}
 	return l
 }
 
@@ -49,10 +55,21 @@ func (l *ledgerLoad) leaves() func() { return func() {} }
 
 func (l *ledgerLoad) work(i int) { l.clients[i].work() }
 
+func (l *ledgerLoad) read(i int) { l.readers.work(i) }
+
+func (l *ledgerLoad) wander(i int) { l.wanderers[i].work() }
+
 func (l *ledgerLoad) count(counts map[string]int) {
 	counts["requests refused by nodes that closed"] = int(l.refused.Load())
 	counts["moves"] = l.moves
 	counts["timers fired"] = l.rung
+	counts["news"] = l.readers.news
+	for _, w := range l.wanderers {
+		counts["renewals"] += w.renewed
+	}
+	for reason, n := range l.audience.reasons {
+		counts["subscriptions ended: "+string(reason)] = n
+	}
 }
 
 func (l *ledgerLoad) end() {
@@ -73,8 +90,15 @@ func (l *ledgerLoad) end() {
 		}
 	}
 	l.missed(alive)
-	if processes := l.processes(); processes != len(alive) {
-		l.world.fault("copies: %d sessions have %d processes", len(alive), processes)
+	l.audience.check(l.readers, alive)
+	sessions := len(alive)
+	for _, w := range l.wanderers {
+		if w.check(l.which((*place).up)[0].run.Load()) {
+			sessions++
+		}
+	}
+	if processes := l.processes(); processes != sessions {
+		l.world.fault("copies: %d sessions have %d processes", sessions, processes)
 	}
 }
 

@@ -16,6 +16,11 @@
 //     left out, none twice,
 //   - the history of each session is linearizable,
 //   - a timer that a session has set fires once, wherever the session is by then,
+//   - a subscriber gets every value in order and none twice, without a gap, soon, also
+//     when it comes back at another node; and then the end with its reason. Nothing
+//     runs of a life of which a subscriber was told that it has ended,
+//   - a session that is given one new ID after another keeps all its changes, and
+//     nothing runs under a former one,
 //   - in the end all nodes have the same view, each session has one process, and
 //     no goroutine is left.
 //
@@ -27,6 +32,9 @@
 //     session was touched by a fault not long before, and what was under way at a
 //     node that died fails as soon as that is known. A call that is ReadOnly is
 //     repeated instead.
+//   - A subscriber gets the values of one life in order, each the one before with one
+//     word more, or marked as a gap, and all subscribers the same; in the end each has
+//     what is there, or was told of the end.
 //   - No word is handled twice, and none of which its client was told that it
 //     surely was not.
 //   - Handlers of two copies of a session run at once only while a live node is
@@ -38,7 +46,8 @@
 //   - Every acknowledged word is there then, unless it was on a node that was killed
 //     or on its way, or in a list that was told of a conflict. A list is what one
 //     copy was, never a mixture.
-//   - Of crashes alone: the history of each session is linearizable, but for the
+//   - Of crashes alone: of all IDs that a session may have been given, one has it in
+//     the end, or none; the history of each session is linearizable, but for the
 //     loss of it, or of its latest changes, at a crash.
 //
 // A process that stands still is cut off from the others here, but not from its

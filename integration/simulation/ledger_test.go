@@ -15,6 +15,7 @@ var (
 	arm     = sessionproc.MethodOf[entry, page](ledgers, "arm")
 	quit    = sessionproc.MethodOf[entry, page](ledgers, "quit")
 	look    = sessionproc.MethodOf[sessionproc.None, page](ledgers, "look")
+	turned  = sessionproc.EventOf[int](ledgers, "turned") // the N of each change
 	bell    = sessionproc.NoticeOf[uint64](ledgers, "bell")
 )
 
@@ -70,6 +71,7 @@ func newLedgers(w *witness, home int) sessionproc.AnyKind {
 		defer w.enter(ctx, home)()
 		return l.page(ctx), nil
 	}, sessionproc.MethodConfig{ReadOnly: true})
+	sessionproc.HandleEvent(k, turned, func(l *ledger) int { return l.N })
 	sessionproc.HandleCast(k, bell, func(_ *ledger, ctx context.Context, alarm uint64) {
 		defer w.enter(ctx, home)()
 		w.ring(alarm, sessionproc.FromContext(ctx))
@@ -80,6 +82,7 @@ func newLedgers(w *witness, home int) sessionproc.AnyKind {
 // enter takes an entry in, and sees to it that it comes in its turn.
 func (l *ledger) enter(w *witness, ctx context.Context, e entry) {
 	time.Sleep(e.Slow)
+	defer l.publish(w, ctx)
 	last, known := l.Last[e.Client] // not known: this life has not heard of that client
 	next := e.Run == last.Run && e.Seq == last.Seq+1 || e.Run > last.Run && e.Seq == 1
 	if known && !next && w.stray(e) {
@@ -92,6 +95,13 @@ func (l *ledger) enter(w *witness, ctx context.Context, e entry) {
 	}
 	l.Last[e.Client] = stamp{e.Run, e.Seq}
 	l.N++
+}
+
+func (l *ledger) publish(w *witness, ctx context.Context) {
+	w.turn(sessionproc.FromContext(ctx).Incarnation().String(), l.N)
+	if err := turned.Publish(ctx, l.N); err != nil {
+		w.fault("news: %v", err)
+	}
 }
 
 func (l *ledger) page(ctx context.Context) page {

@@ -19,6 +19,15 @@ type witness struct {
 	alarms map[uint64]alarm
 	rung   int
 	strays map[entry]bool // what may be handled at any time, as its client was told
+	turns  map[turn]time.Time
+	last   map[string]int  // of turns, by incarnation
+	ended  map[string]bool // incarnations of which a subscriber was told so
+}
+
+// turn is one change of a ledger.
+type turn struct {
+	incarnation string
+	n           int
 }
 
 // life is where one life of a session was seen last.
@@ -35,7 +44,8 @@ type alarm struct {
 }
 
 func newWitness(b *blame) *witness {
-	return &witness{blame: b, inside: map[string]int{}, home: map[string]life{}, alarms: map[uint64]alarm{}, strays: map[entry]bool{}}
+	return &witness{blame: b, inside: map[string]int{}, home: map[string]life{}, alarms: map[uint64]alarm{}, strays: map[entry]bool{},
+		turns: map[turn]time.Time{}, last: map[string]int{}, ended: map[string]bool{}}
 }
 
 // newHome numbers the runs of nodes.
@@ -55,6 +65,9 @@ func (w *witness) enter(ctx context.Context, home int) (exit func()) {
 	defer w.mu.Unlock()
 	if other, busy := w.inside[id]; busy {
 		w.fault("twins: %s: two handlers at once, at home %d and at %d", id, other, home)
+	}
+	if w.ended[incarnation] {
+		w.fault("news: %s: a handler runs in %s, of which a subscriber was told that it has ended", id, incarnation)
 	}
 	w.inside[id] = home
 	if last, ok := w.home[id]; ok && last.incarnation == incarnation && last.home != home {
@@ -117,4 +130,10 @@ func (w *witness) missed(alive map[string]string) {
 			w.fault("timers: %s: alarm %d has not rung", a.session, number)
 		}
 	}
+}
+
+func (w *witness) turn(incarnation string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.turns[turn{incarnation, n}], w.last[incarnation] = time.Now(), n
 }

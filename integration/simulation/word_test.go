@@ -25,6 +25,7 @@ type wordTokens struct {
 	put  *sessionproc.Method[entered, seen]
 	drop *sessionproc.Notice[entered]
 	look *sessionproc.Method[sessionproc.None, seen]
+	grew *sessionproc.Event[[]uint64] // the words after each change
 }
 
 func wordKind(name string) wordTokens {
@@ -34,6 +35,7 @@ func wordKind(name string) wordTokens {
 		put:  sessionproc.MethodOf[entered, seen](kind, "put"),
 		drop: sessionproc.NoticeOf[entered](kind, "drop"),
 		look: sessionproc.MethodOf[sessionproc.None, seen](kind, "look"),
+		grew: sessionproc.EventOf[[]uint64](kind, "grew"),
 	}
 }
 
@@ -211,7 +213,7 @@ func ended(reason sessionproc.Reason, merges bool, ws words) {
 		f.excuse(string(reason))
 		if n := f.notary; i == 0 && reason == sessionproc.Conflict {
 			switch {
-			case merges:
+			case merges && slices.Contains(n.sessions, f.session): // else it was renewed in between
 				n.fault("conflict: %s: a kind that merges is told of one", f.session)
 			case !n.trouble.wasSplit():
 				n.fault("conflict: %s: no live node was taken for dead", f.session)
@@ -247,6 +249,9 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 		time.Sleep(e.Slow)
 		*ws = append(*ws, e.Word)
 		n.handled(ctx, e.Word, home, *ws)
+		if err := t.grew.Publish(ctx, *ws); err != nil {
+			n.fault("news: %v", err)
+		}
 	}
 	say := func(s *S, ctx context.Context) (seen, error) {
 		return seen{slices.Clone(*P(s).words()), sessionproc.FromContext(ctx).Incarnation().String()}, nil
@@ -256,6 +261,7 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 		return say(s, ctx)
 	})
 	sessionproc.HandleCast(k, t.drop, enter)
+	sessionproc.HandleEvent(k, t.grew, func(s *S) []uint64 { return *P(s).words() })
 	sessionproc.HandleCall(k, t.look, func(s *S, ctx context.Context, _ sessionproc.None) (seen, error) {
 		defer n.enter(ctx, p, home, *P(s).words())()
 		return say(s, ctx)

@@ -23,12 +23,20 @@ const (
 type wordLoad struct {
 	*notary
 	histories map[string]*history
+	audience  *grewAudience
+	readers   *readers[[]uint64]
+	roamers   []*roamer
 }
 
 func newWordLoad(w *world) load {
 	l := &wordLoad{notary: &notary{world: w, inside: map[string]int{}}, histories: map[string]*history{}}
 	for _, id := range w.sessions {
 		l.histories[id] = &history{}
+	}
+	l.audience = &grewAudience{wordLoad: l, told: map[sessionproc.Position][]uint64{}, reasons: map[sessionproc.Reason]int{}, ended: map[string]bool{}}
+	l.readers = &readers[[]uint64]{world: w, audience: l.audience}
+	for i := range w.schedule.Clients {
+		l.roamers = append(l.roamers, newRoamer(l, i))
 	}
 	return l
 }
@@ -68,6 +76,13 @@ func (l *wordLoad) count(counts map[string]int) {
 	}
 	counts["handlers of twins"] = l.twins
 	counts["copies told of a conflict"] = l.told
+	counts["news"] = l.readers.news
+	for _, r := range l.roamers {
+		counts["renewals"] += r.renewed
+	}
+	for reason, n := range l.audience.reasons {
+		counts["subscriptions ended: "+string(reason)] = n
+	}
 	for _, f := range l.all("") {
 		if why := f.excused.Load(); why != nil && f.sent {
 			counts["words excused: "+*why]++
@@ -85,6 +100,10 @@ func (l *wordLoad) tokens(id string) wordTokens {
 }
 
 func (l *wordLoad) mortal(id string) bool { return slices.Index(l.sessions, id)%mortals == mortals-2 }
+
+func (l *wordLoad) read(i int) { l.readers.work(i) }
+
+func (l *wordLoad) wander(i int) { l.roamers[i].work() }
 
 // work sends requests, one after another, until the world stops.
 func (l *wordLoad) work(i int) {
@@ -248,11 +267,15 @@ func (l *wordLoad) end() {
 			alive++
 		}
 		l.reckon(id, first.Words)
+		l.audience.check(l.readers, id, firstErr == nil, first)
 		if !l.trouble.wasSplit() {
 			if fault := l.histories[id].check(); fault != "" {
 				l.fault("history: %s: %s", id, fault)
 			}
 		}
+	}
+	for _, r := range l.roamers {
+		alive += r.check(up[0].run.Load())
 	}
 	if n := l.processes(); n != alive {
 		l.fault("copies: %d sessions have %d processes", alive, n)

@@ -48,6 +48,8 @@ type world struct {
 type load interface {
 	kinds(p *place) []sessionproc.AnyKind // of a node that starts at p
 	work(client int)                      // until the world stops
+	read(reader int)                      // likewise
+	wander(wanderer int)                  // likewise
 	end()                                 // checks what is left when all is quiet
 	lost(home int)                        // its process is killed
 	leaves() (lost func())                // a node does; lost: sessions have ended meanwhile
@@ -197,6 +199,8 @@ func (w *world) play() {
 	var clients sync.WaitGroup
 	for i := range w.schedule.Clients {
 		clients.Go(func() { w.load.work(i) })
+		clients.Go(func() { w.load.read(i) })
+		clients.Go(func() { w.load.wander(i) })
 	}
 	time.Sleep(calm / 4)
 	for _, s := range w.schedule.Steps {
