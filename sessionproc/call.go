@@ -37,8 +37,7 @@ func (m *call[Req, Rep]) Kind() string   { return m.method.kind }
 func (m *call[Req, Rep]) Method() string { return m.method.name }
 
 func (m *call[Req, Rep]) AppendPayload(b []byte) ([]byte, bool, error) {
-	b, err := m.method.req.encode(b, &m.req)
-	return b, m.method.req.raw, err
+	return m.method.req.encodeRequest(b, &m.req)
 }
 
 func (m *call[Req, Rep]) ReadReply(payload []byte, raw bool) error {
@@ -102,7 +101,7 @@ func (m *call[Req, Rep]) deliverAnew(ctx context.Context, t *Table, part int, id
 // prepare makes the request fit for the session's goroutine.
 func (m *call[Req, Rep]) prepare(b *binding) error {
 	m.bound = b
-	size, err := m.method.req.pack(&m.sent, &m.req, b.cfg.ShareRequest)
+	size, err := m.method.req.packRequest(&m.sent, &m.req, b.cfg.ShareRequest)
 	m.size = size
 	return err
 }
@@ -235,8 +234,7 @@ func (m *cast[Msg]) Kind() string   { return m.notice.kind }
 func (m *cast[Msg]) Method() string { return m.notice.name }
 
 func (m *cast[Msg]) AppendPayload(b []byte) ([]byte, bool, error) {
-	b, err := m.notice.msg.encode(b, &m.msg)
-	return b, m.notice.msg.raw, err
+	return m.notice.msg.encodeRequest(b, &m.msg)
 }
 
 // ReadReply is never called: casts have no reply.
@@ -260,7 +258,7 @@ func (m *cast[Msg]) push(p *process, b *binding) (err error) {
 		m.size = mailSize(c.weight(&m.msg))
 	} else {
 		m.sent = new(parcel[Msg])
-		if m.size, err = c.pack(m.sent, &m.msg, false); err != nil {
+		if m.size, err = c.packRequest(m.sent, &m.msg, false); err != nil {
 			return err
 		}
 	}

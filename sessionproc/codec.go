@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"reflect"
+	"runtime"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -122,6 +125,22 @@ func (c *codec[T]) pack(p *parcel[T], v *T, share bool) (size int32, err error) 
 	return mailSize(n), nil
 }
 
+// packRequest is pack in the caller's goroutine. A panic of the type's own methods
+// becomes an error.
+func (c *codec[T]) packRequest(p *parcel[T], v *T, share bool) (size int32, err error) {
+	if c.mode != copyPlain {
+		defer contain(&err)
+	}
+	return c.pack(p, v, share)
+}
+
+// contain makes an error of a panic of a request's own encoding or Clone.
+func contain(err *error) {
+	if cause := recover(); cause != nil {
+		*err = badRequest{panicked("encoding", cause)}
+	}
+}
+
 // mailSize is a number of bytes as a mailbox counts them.
 func mailSize(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
@@ -158,6 +177,16 @@ func (c *codec[T]) encode(b []byte, v *T) ([]byte, error) {
 		return append(b, *(*[]byte)(unsafe.Pointer(v))...), nil
 	}
 	return encode(b, v)
+}
+
+// encodeRequest is encode in the caller's goroutine. A panic of the type's own
+// encoding becomes an error.
+func (c *codec[T]) encodeRequest(b []byte, v *T) (_ []byte, raw bool, err error) {
+	if !c.raw {
+		defer contain(&err)
+	}
+	b, err = c.encode(b, v)
+	return b, c.raw, err
 }
 
 // encodeLocal is encode for a local variable, which it keeps off the heap if it
@@ -238,6 +267,25 @@ func encode(b []byte, v any) ([]byte, error) {
 	return b, nil
 }
 
+// panicked is the error of a panic in a user's method. It says where that was, and of
+// its value the type only, as it may be read anywhere.
+func panicked(what string, cause any) error {
+	var callers [32]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+	for thrown := false; ; {
+		f, more := frames.Next()
+		switch {
+		case f.Function == "runtime.gopanic":
+			thrown = true
+		case thrown && !strings.HasPrefix(f.Function, "runtime."):
+			return fmt.Errorf("%s panicked: %T in %s (%s:%d)", what, cause, f.Function, filepath.Base(f.File), f.Line)
+		}
+		if !more {
+			return fmt.Errorf("%s panicked: %T", what, cause)
+		}
+	}
+}
+
 // decoder is a pooled msgpack decoder over a slice.
 type decoder struct {
 	dec *msgpack.Decoder
@@ -264,8 +312,8 @@ func decodeKnown(b []byte, v any) error { return decodeFields(b, v, true) }
 func decodeFields(b []byte, v any, knownOnly bool) (err error) {
 	d := decoders.Get().(*decoder)
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("decoding panicked: %T", p)
+		if cause := recover(); cause != nil {
+			err = panicked("decoding", cause)
 		}
 	}()
 	d.r.Reset(b)

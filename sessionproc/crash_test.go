@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -179,6 +181,49 @@ func TestPanicsBesideTheHandlerAreContained(t *testing.T) {
 type bomb struct{ List []int }
 
 func (bomb) Clone() bomb { panic("cloned") }
+
+type fuse struct{ List []int }
+
+func (fuse) EncodeMsgpack(*msgpack.Encoder) error { panic("encoded") }
+
+// encoding is a Caller that comes as far as the encoding of a request.
+type encoding struct{}
+
+func (encoding) Deliver(_ context.Context, _ string, m sessionproc.Message) error {
+	_, _, err := m.AppendPayload(nil)
+	return err
+}
+
+// What is wrong with a request is its caller's business: an error, that says where it
+// was, and no panic.
+func TestPanicsOfRequestsAreErrorsOfTheirCallers(t *testing.T) {
+	ref := sessionproc.KindOf[fuse]("careless")
+	send := sessionproc.MethodOf[bomb, int](ref, "send")
+	tell := sessionproc.NoticeOf[fuse](ref, "tell")
+	k := sessionproc.NewKind(ref, func(context.Context, fuse) (*counter, error) { return &counter{}, nil }, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, send, func(*counter, context.Context, bomb) (int, error) { return 0, nil })
+	sessionproc.HandleCast(k, tell, func(*counter, context.Context, fuse) {})
+	l := newLocal(t, k)
+	require.NoError(t, l.Deliver(t.Context(), "a", sessionproc.Untyped(sessionproc.OpStart, "careless", "", nil, nil)))
+	untyped := sessionproc.Untyped(sessionproc.OpCast, "", "tell", fuse{[]int{1}}, nil)
+	for _, c := range []sessionproc.Caller{l, encoding{}} {
+		errs := map[string]error{
+			"fuse.EncodeMsgpack":  ref.Start(t.Context(), c, "b", fuse{[]int{1}}),
+			"fuse.EncodeMsgpack ": tell.Cast(t.Context(), c, "a", fuse{[]int{1}}),
+			" fuse.EncodeMsgpack": c.Deliver(t.Context(), "a", untyped),
+		}
+		if c == l {
+			_, errs["bomb.Clone"] = send.Call(t.Context(), c, "a", bomb{[]int{1}})
+		}
+		for where, err := range errs {
+			require.ErrorIs(t, err, sessionproc.ErrBadRequest)
+			require.ErrorContains(t, err, strings.TrimSpace(where)+" (crash_test.go:")
+			require.NotContains(t, err.Error(), "encoded", "it may be a secret")
+		}
+	}
+	require.True(t, l.started(t, "a"))
+	require.False(t, l.started(t, "b"))
+}
 
 func TestErrorsOfHandlers(t *testing.T) {
 	l := newScripted(t, script{do: func(_ context.Context, r string) (string, error) {

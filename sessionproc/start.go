@@ -40,8 +40,7 @@ func (m *start[Arg]) Kind() string   { return m.ref.name }
 func (m *start[Arg]) Method() string { return "" }
 
 func (m *start[Arg]) AppendPayload(b []byte) ([]byte, bool, error) {
-	b, err := m.ref.arg.encode(b, &m.arg)
-	return b, m.ref.arg.raw, err
+	return m.ref.arg.encodeRequest(b, &m.arg)
 }
 
 // ReadReply is never called: a start has no reply.
@@ -51,7 +50,7 @@ func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string)
 	if !m.at(t) {
 		return m.deliverAnew(ctx, t, part, id)
 	}
-	size, err := m.ref.arg.pack(&m.sent, &m.arg, false)
+	size, err := m.ref.arg.packRequest(&m.sent, &m.arg, false)
 	if err == nil {
 		err = t.Fits(int(size))
 	}

@@ -28,7 +28,8 @@ func (m *untyped) Op() Op         { return m.op }
 func (m *untyped) Kind() string   { return m.kind }
 func (m *untyped) Method() string { return m.method }
 
-func (m *untyped) AppendPayload(b []byte) ([]byte, bool, error) {
+func (m *untyped) AppendPayload(b []byte) (_ []byte, raw bool, err error) {
+	defer contain(&err)
 	if m.op == OpStarted || m.op == OpTerminate || m.op == OpTouch {
 		return b, true, nil
 	}
