@@ -149,11 +149,10 @@ func (d *driver) unlock() {
 
 func (d *driver) turnLocked(part int, event func(m *ownership.Machine) []ownership.Effect) {
 	d.countLocked(part)
-	effects := slices.Clone(event(d.m)) // the machine's next turn has the same slice
+	d.doLocked(slices.Clone(event(d.m))) // the machine's next turn has the same slice
 	if part >= 0 {
-		d.countLocked(part)
+		d.countLocked(part) // not before: what is to resume is still among the sealed
 	}
-	d.doLocked(effects)
 }
 
 // countLocked tells the machine how many sessions a partition has.

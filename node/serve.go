@@ -38,7 +38,7 @@ func (s *server) Serve(c *transport.Call) {
 	default:
 		part, in := r.ring.Partition(id), s.inbound(c, id)
 		if s.n.driver.busy() && !s.n.table.Has(part, id) {
-			go s.n.table.Serve(part, in) // it has to wait for the driver, those behind it maybe not
+			s.n.driver.wait.Go(func() { s.n.table.Serve(part, in) }) // it has to wait for the driver, those behind it maybe not
 			return
 		}
 		s.n.table.Serve(part, in)

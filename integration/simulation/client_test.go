@@ -29,6 +29,7 @@ type ledgerLoad struct {
 	audience  *turnsAudience
 	readers   *readers[int]
 	wanderers []*wanderer
+	watchers  []*watcher
 }
 
 func newLedgerLoad(w *world) load {
@@ -39,6 +40,7 @@ func newLedgerLoad(w *world) load {
 	for i := range w.schedule.Clients {
 		l.clients = append(l.clients, newClient(l, i))
 		l.wanderers = append(l.wanderers, newWanderer(l, i))
+		l.watchers = append(l.watchers, newWatcher(l, i))
 	}
 	l.audience = &turnsAudience{l, map[sessionproc.Reason]int{}}
 	l.readers = &readers[int]{world: w, audience: l.audience}
@@ -58,11 +60,13 @@ func (l *ledgerLoad) work(i int) { l.clients[i].work() }
 func (l *ledgerLoad) read(i int) { l.readers.work(i) }
 
 func (l *ledgerLoad) wander(i int) { l.wanderers[i].work() }
+func (l *ledgerLoad) watch(i int)  { l.watchers[i].work() }
 
 func (l *ledgerLoad) count(counts map[string]int) {
 	counts["requests refused by nodes that closed"] = int(l.refused.Load())
 	counts["moves"] = l.moves
 	counts["timers fired"] = l.rung
+	counts["ends that watchers were told"] = l.heard
 	counts["news"] = l.readers.news
 	for _, w := range l.wanderers {
 		counts["renewals"] += w.renewed
@@ -91,7 +95,13 @@ func (l *ledgerLoad) end() {
 	}
 	l.missed(alive)
 	l.audience.check(l.readers, alive)
+	l.unheard(alive)
 	sessions := len(alive)
+	for _, w := range l.watchers {
+		if w.started {
+			sessions++
+		}
+	}
 	for _, w := range l.wanderers {
 		if w.check(l.which((*place).up)[0].run.Load()) {
 			sessions++

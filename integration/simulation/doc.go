@@ -19,6 +19,7 @@
 //   - a subscriber gets every value in order and none twice, without a gap, soon, also
 //     when it comes back at another node; and then the end with its reason. Nothing
 //     runs of a life of which a subscriber was told that it has ended,
+//   - a session that watches another one is told of its end once, and not before,
 //   - a session that is given one new ID after another keeps all its changes, and
 //     nothing runs under a former one,
 //   - in the end all nodes have the same view, each session has one process, and

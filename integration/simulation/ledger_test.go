@@ -15,7 +15,9 @@ var (
 	arm     = sessionproc.MethodOf[entry, page](ledgers, "arm")
 	quit    = sessionproc.MethodOf[entry, page](ledgers, "quit")
 	look    = sessionproc.MethodOf[sessionproc.None, page](ledgers, "look")
-	turned  = sessionproc.EventOf[int](ledgers, "turned") // the N of each change
+	turned  = sessionproc.EventOf[int](ledgers, "turned")                      // the N of each change
+	vigil   = sessionproc.MethodOf[string, sessionproc.None](ledgers, "vigil") // of a session by its ID
+	heard   = sessionproc.NoticeOf[sessionproc.Ended](ledgers, "heard")
 	bell    = sessionproc.NoticeOf[uint64](ledgers, "bell")
 )
 
@@ -71,6 +73,18 @@ func newLedgers(w *witness, home int) sessionproc.AnyKind {
 		defer w.enter(ctx, home)()
 		return l.page(ctx), nil
 	}, sessionproc.MethodConfig{ReadOnly: true})
+	sessionproc.HandleCall(k, vigil, func(_ *ledger, ctx context.Context, id string) (none sessionproc.None, err error) {
+		defer w.enter(ctx, home)()
+		if begun, ok := w.vigil(watching{sessionproc.FromContext(ctx).ID(), id}); ok {
+			sessionproc.Watch(ctx, id, heard)
+			begun()
+		}
+		return none, nil
+	})
+	sessionproc.HandleCast(k, heard, func(_ *ledger, ctx context.Context, e sessionproc.Ended) {
+		defer w.enter(ctx, home)()
+		w.hear(watching{sessionproc.FromContext(ctx).ID(), e.ID}, e.Reason)
+	})
 	sessionproc.HandleEvent(k, turned, func(l *ledger) int { return l.N })
 	sessionproc.HandleCast(k, bell, func(_ *ledger, ctx context.Context, alarm uint64) {
 		defer w.enter(ctx, home)()

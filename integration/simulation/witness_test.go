@@ -21,7 +21,10 @@ type witness struct {
 	strays map[entry]bool // what may be handled at any time, as its client was told
 	turns  map[turn]time.Time
 	last   map[string]int  // of turns, by incarnation
-	ended  map[string]bool // incarnations of which a subscriber was told so
+	ended  map[string]bool // incarnations of which a subscriber or watcher was told so
+
+	watches map[watching]string // not told yet; the incarnation, "": not known
+	heard   int
 }
 
 // turn is one change of a ledger.
@@ -45,7 +48,7 @@ type alarm struct {
 
 func newWitness(b *blame) *witness {
 	return &witness{blame: b, inside: map[string]int{}, home: map[string]life{}, alarms: map[uint64]alarm{}, strays: map[entry]bool{},
-		turns: map[turn]time.Time{}, last: map[string]int{}, ended: map[string]bool{}}
+		turns: map[turn]time.Time{}, last: map[string]int{}, ended: map[string]bool{}, watches: map[watching]string{}}
 }
 
 // newHome numbers the runs of nodes.
@@ -67,7 +70,7 @@ func (w *witness) enter(ctx context.Context, home int) (exit func()) {
 		w.fault("twins: %s: two handlers at once, at home %d and at %d", id, other, home)
 	}
 	if w.ended[incarnation] {
-		w.fault("news: %s: a handler runs in %s, of which a subscriber was told that it has ended", id, incarnation)
+		w.fault("news: %s: a handler runs in %s, of which somebody was told that it has ended", id, incarnation)
 	}
 	w.inside[id] = home
 	if last, ok := w.home[id]; ok && last.incarnation == incarnation && last.home != home {

@@ -105,6 +105,8 @@ func (l *wordLoad) read(i int) { l.readers.work(i) }
 
 func (l *wordLoad) wander(i int) { l.roamers[i].work() }
 
+func (l *wordLoad) watch(int) {}
+
 // work sends requests, one after another, until the world stops.
 func (l *wordLoad) work(i int) {
 	c := wordClient{wordLoad: l, number: i, rand: rand.New(rand.NewPCG(l.schedule.Seed, uint64(i)))}

@@ -50,6 +50,7 @@ type load interface {
 	work(client int)                      // until the world stops
 	read(reader int)                      // likewise
 	wander(wanderer int)                  // likewise
+	watch(watcher int)                    // likewise
 	end()                                 // checks what is left when all is quiet
 	lost(home int)                        // its process is killed
 	leaves() (lost func())                // a node does; lost: sessions have ended meanwhile
@@ -201,6 +202,7 @@ func (w *world) play() {
 		clients.Go(func() { w.load.work(i) })
 		clients.Go(func() { w.load.read(i) })
 		clients.Go(func() { w.load.wander(i) })
+		clients.Go(func() { w.load.watch(i) })
 	}
 	time.Sleep(calm / 4)
 	for _, s := range w.schedule.Steps {

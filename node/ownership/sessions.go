@@ -2,7 +2,8 @@ package ownership
 
 // Count tells how many copies of a partition's sessions are here, those not
 // counted that are sealed: running ones (a start function that still runs counts,
-// and so does a session that stays here), and backups.
+// and so does a session that stays here), and backups. All effects have been executed
+// by then: of a copy that is to Resume the machine knows already that it runs.
 func (m *Machine) Count(p, running, backups int) []Effect {
 	m.begin()
 	if here := &m.parts[p]; here.running == running && here.backups == 0 && backups == 0 {
@@ -94,7 +95,7 @@ func (m *Machine) Arrived(p int, in Incoming) (take bool, effects []Effect) {
 
 // Accept takes a session over. If ok it is the driver's: it runs now, or is a
 // backup, or is merged with the copy that is here; the driver puts it into its table,
-// calls Count, and then executes the effects, which tell the source. If not ok, it is
+// executes the effects, which tell the source, and then calls Count. If not ok, it is
 // to be dropped.
 //
 // ended says what of a session with a tombstone on either side becomes: true if

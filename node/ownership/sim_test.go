@@ -205,11 +205,9 @@ func (n *node) take(k packet, refuse bool) {
 	}
 	next, ended := n.s.merge(n.table[x], k.in.Form, k.bits)
 	ok, effects := n.m.Accept(p, k.in, ended)
-	effects = append([]Effect(nil), effects...)
 	if ok {
 		n.table[x] = next
 	}
-	n.count()
 	n.do(effects)
 }
 

@@ -1,0 +1,102 @@
+package simulation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// watcher has a session watch others.
+type watcher struct {
+	*ledgerLoad
+	number  int
+	rand    *rand.Rand
+	id      string
+	started bool
+}
+
+func newWatcher(l *ledgerLoad, number int) *watcher {
+	return &watcher{ledgerLoad: l, number: number, rand: rand.New(rand.NewPCG(l.schedule.Seed, uint64(3000+number))),
+		id: fmt.Sprintf("x%d", number)}
+}
+
+// work has it watch one session after another, until the world stops.
+func (w *watcher) work() {
+	for ; !w.stopping(); time.Sleep(rand.N(leisure)) {
+		via := w.pick(w.number, w.rand)
+		if via == nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), tooSlow)
+		begun := time.Now()
+		var err error
+		if !w.started {
+			err = ledgers.Start(ctx, via, w.id, sessionproc.None{})
+			w.started = err == nil || sessionproc.MaybeExecuted(err)
+		} else {
+			_, err = vigil.Call(ctx, via, w.id, w.sessions[w.rand.IntN(len(w.sessions))])
+		}
+		cancel()
+		w.requests.Add(1)
+		w.took(w.id, "vigil", via, time.Since(begun), slowest)
+		switch {
+		case err == nil, errors.Is(err, sessionproc.ErrClosed) && via.leaving.Load():
+		case errors.Is(err, sessionproc.ErrUnknownKind) && !w.started && w.strange.Load():
+		default:
+			w.world.fault("watcher: %s: %v", w.id, err)
+		}
+	}
+}
+
+// watching is one session that watches another one.
+type watching struct{ watcher, target string }
+
+// vigil notes that a session watches another one from now on, unless it does already.
+// begun is called when it does.
+func (w *witness) vigil(k watching) (begun func(), ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.watches[k]; ok {
+		return nil, false
+	}
+	w.watches[k] = ""
+	before := w.home[k.target].incarnation
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if _, waits := w.watches[k]; waits && w.home[k.target].incarnation == before {
+			w.watches[k] = before
+		}
+	}, true
+}
+
+// hear notes that a session was told of the end of another one.
+func (w *witness) hear(k watching, reason sessionproc.Reason) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	incarnation, waits := w.watches[k]
+	if !waits {
+		w.fault("watch: %v is told, and does not watch: %s", k, reason)
+	}
+	delete(w.watches, k)
+	if incarnation != "" {
+		w.ended[incarnation] = true
+	}
+	w.heard++
+}
+
+// unheard notes the watches whose sessions have ended and that were not told.
+func (w *witness) unheard(alive map[string]string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for k, incarnation := range w.watches {
+		now, ok := alive[k.target]
+		if !ok || incarnation != "" && incarnation != now {
+			w.fault("watch: %v of %q was not told; there is %q", k, incarnation, now)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package node_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodetest"
+	"github.com/sessionproc/sessionproc/ring"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// A session that cannot be sealed yet, as it starts, is not denied because another one
+// of its partition was refused and stays.
+func TestRefusedSessionDoesNotHideOneThatStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const partitions = 16
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		gate := make(chan struct{})
+		open := sync.OnceFunc(func() { close(gate) })
+		t.Cleanup(open)
+		slow := func() sessionproc.AnyKind {
+			k := sessionproc.NewKind(counters, func(_ context.Context, n int) (*counter, error) {
+				if n < 0 {
+					<-gate
+				}
+				return &counter{n}, nil
+			}, sessionproc.KindConfig{})
+			sessionproc.HandleEvent(k, added, func(c *counter) int { return c.N })
+			sessionproc.HandleCall(k, add, func(c *counter, _ context.Context, n int) (int, error) { c.N += n; return c.N, nil })
+			sessionproc.HandleCast(k, bump, func(c *counter, _ context.Context, _ sessionproc.None) { c.N++ })
+			return k
+		}
+		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{slow}, Tune: func(i int, cfg *node.Config) {
+			cfg.Ring = ring.Config{Partitions: partitions}
+			if i > 0 {
+				cfg.Kinds, cfg.DefaultKind = nil, "" // it refuses all
+			}
+		}})
+		of := map[int][]string{} // two sessions of each partition
+		for len(of) < partitions || len(of[0]) < 2 {
+			id := sessionproc.NewID()
+			p, err := c.Node(0).Where(id)
+			require.NoError(t, err)
+			if len(of[p.Partition]) < 2 {
+				of[p.Partition] = append(of[p.Partition], id)
+			}
+		}
+		started := make(chan error, partitions)
+		for _, ids := range of {
+			require.NoError(t, counters.Start(ctx, c.Node(0), ids[0], 0))
+			if len(ids) > 1 {
+				go func() { started <- counters.Start(ctx, c.Node(0), ids[1], -1) }()
+			} else {
+				started <- nil
+			}
+		}
+		c.Add()
+		time.Sleep(time.Second)
+		calls, called := 0, make(chan error, partitions)
+		for _, ids := range of {
+			if c.Owner(ids[0]) == 1 && len(ids) > 1 {
+				calls++
+				go func() {
+					_, err := add.Call(ctx, c.Node(1), ids[1], 1)
+					called <- err
+				}()
+			}
+		}
+		require.Positive(t, calls)
+		time.Sleep(time.Second)
+		open()
+		for range calls {
+			require.NoError(t, <-called)
+		}
+		for range partitions {
+			require.NoError(t, <-started)
+		}
+	})
+}
