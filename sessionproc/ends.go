@@ -1,6 +1,7 @@
 package sessionproc
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -139,4 +140,39 @@ func tellEnd(polls []*Inbound, end *ending, o outcome) {
 	for _, in := range polls {
 		in.tell(end.news(in.Method, in.ask.at))
 	}
+}
+
+// findEnd is TableConfig.FindEnd.
+type findEnd = func(ctx context.Context, id, event string, poll []byte) []byte
+
+// End answers a poll about a life of session id that has ended here; nil: it is not
+// known here. It serves package node.
+func (t *Table) End(id, event string, payload []byte) []byte {
+	q, err := parsePoll(payload)
+	if err != nil {
+		return nil
+	}
+	end := t.ends.find(id, q.at.Incarnation)
+	if end == nil {
+		return nil
+	}
+	return end.news(event, q.at)
+}
+
+// pollEnded answers a poll for a session that is not there.
+func (t *Table) pollEnded(in *Inbound, err error) {
+	if end := t.ends.find(in.ID, in.ask.at.Incarnation); end != nil {
+		in.Answer.Reply(end.news(in.Method, in.ask.at), true)
+		return
+	}
+	in.Answer.Fail(err, false, false)
+}
+
+// otherLife answers a poll for an earlier life of the session.
+func (p *process) otherLife(in *Inbound) {
+	end := p.table.ends.find(p.id, in.ask.at.Incarnation)
+	if end == nil {
+		end = &ending{incarnation: in.ask.at.Incarnation, reason: Lost}
+	}
+	in.Answer.Reply(end.news(in.Method, in.ask.at), true)
 }

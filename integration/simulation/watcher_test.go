@@ -55,6 +55,13 @@ func (w *watcher) work() {
 // watching is one session that watches another one.
 type watching struct{ watcher, target string }
 
+// watched is what is known of it.
+type watched struct {
+	begun       bool
+	incarnation string // of the life that ran before
+	sure        bool   // that life ran afterwards too: it is the one that is watched
+}
+
 // vigil notes that a session watches another one from now on, unless it does already.
 // begun is called when it does.
 func (w *witness) vigil(k watching) (begun func(), ok bool) {
@@ -63,40 +70,45 @@ func (w *witness) vigil(k watching) (begun func(), ok bool) {
 	if _, ok := w.watches[k]; ok {
 		return nil, false
 	}
-	w.watches[k] = ""
-	before := w.home[k.target].incarnation
+	of := &watched{incarnation: w.home[k.target].incarnation}
+	w.watches[k] = of
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if _, waits := w.watches[k]; waits && w.home[k.target].incarnation == before {
-			w.watches[k] = before
-		}
+		of.begun = true
 	}, true
+}
+
+// runsLocked notes that a handler runs in a life of a session that may be watched.
+func (w *witness) runsLocked(id, incarnation string) {
+	for k, of := range w.watches {
+		of.sure = of.sure || k.target == id && of.begun && of.incarnation == incarnation
+	}
 }
 
 // hear notes that a session was told of the end of another one.
 func (w *witness) hear(k watching, reason sessionproc.Reason) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	incarnation, waits := w.watches[k]
-	if !waits {
+	of, waits := w.watches[k]
+	switch {
+	case !waits:
 		w.fault("watch: %v is told, and does not watch: %s", k, reason)
+	case of.sure:
+		w.ended[of.incarnation] = true
+		w.heard++
 	}
 	delete(w.watches, k)
-	if incarnation != "" {
-		w.ended[incarnation] = true
-	}
-	w.heard++
 }
 
 // unheard notes the watches whose sessions have ended and that were not told.
 func (w *witness) unheard(alive map[string]string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for k, incarnation := range w.watches {
+	for k, of := range w.watches {
 		now, ok := alive[k.target]
-		if !ok || incarnation != "" && incarnation != now {
-			w.fault("watch: %v of %q was not told; there is %q", k, incarnation, now)
+		if !ok || of.sure && of.incarnation != now {
+			w.fault("watch: %v of %+v was not told; there is %q", k, *of, now)
 		}
 	}
 }

@@ -23,7 +23,7 @@ type witness struct {
 	last   map[string]int  // of turns, by incarnation
 	ended  map[string]bool // incarnations of which a subscriber or watcher was told so
 
-	watches map[watching]string // not told yet; the incarnation, "": not known
+	watches map[watching]*watched // not told yet
 	heard   int
 }
 
@@ -48,7 +48,7 @@ type alarm struct {
 
 func newWitness(b *blame) *witness {
 	return &witness{blame: b, inside: map[string]int{}, home: map[string]life{}, alarms: map[uint64]alarm{}, strays: map[entry]bool{},
-		turns: map[turn]time.Time{}, last: map[string]int{}, ended: map[string]bool{}, watches: map[watching]string{}}
+		turns: map[turn]time.Time{}, last: map[string]int{}, ended: map[string]bool{}, watches: map[watching]*watched{}}
 }
 
 // newHome numbers the runs of nodes.
@@ -72,6 +72,7 @@ func (w *witness) enter(ctx context.Context, home int) (exit func()) {
 	if w.ended[incarnation] {
 		w.fault("news: %s: a handler runs in %s, of which somebody was told that it has ended", id, incarnation)
 	}
+	w.runsLocked(id, incarnation)
 	w.inside[id] = home
 	if last, ok := w.home[id]; ok && last.incarnation == incarnation && last.home != home {
 		w.moves++
