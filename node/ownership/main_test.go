@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -19,15 +20,17 @@ var (
 
 // explored counts over all tests of this run.
 var explored struct {
+	mu sync.Mutex // guards what follows
+
 	runs, complete, states, walks, steps int
 	took                                 time.Duration
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	e := explored
+	e := &explored
 	if e.runs > 0 || e.walks > 0 {
-		fmt.Printf("explored %d states in %d runs (%d of them complete) in %.0f s; %d random walks of %d steps; -explore.full=%v\n",
+		fmt.Printf("explored %d states in %d runs (%d of them complete), %.0f s in all; %d random walks of %d steps; -explore.full=%v\n",
 			e.states, e.runs, e.complete, e.took.Seconds(), e.walks, e.steps, *exploreFull)
 	}
 	os.Exit(code)
@@ -37,6 +40,8 @@ func TestMain(m *testing.M) {
 func runScope(t *testing.T, s *scope, table string, max int) found {
 	t.Helper()
 	f := explore(s, limits{states: max})
+	explored.mu.Lock()
+	defer explored.mu.Unlock()
 	explored.runs++
 	explored.states += f.states
 	explored.took += f.took
@@ -81,6 +86,7 @@ func exploreTables(t *testing.T, s scope, tables []namedTable, some []int, limit
 		return
 	}
 	t.Run(s.name, func(t *testing.T) {
+		t.Parallel()
 		switch {
 		case *exploreFull:
 			some, limit = nil, *exploreMax

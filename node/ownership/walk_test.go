@@ -87,8 +87,10 @@ func TestRandomWalks(t *testing.T) {
 						t.Fatalf("%s, table %s, walk %d: %s\n%s", s.name, tables[j].name, w.walks, violation, strings.Join(w.sp.describeAll(w.events), "\n"))
 					}
 				}
+				explored.mu.Lock()
 				explored.walks += w.walks
 				explored.steps += w.steps
+				explored.mu.Unlock()
 			}
 		})
 	}
