@@ -176,7 +176,7 @@ func (t *Table) Details(part int, id string) (d Details, ok bool) {
 	now := t.clock.now.Load()
 	d.Info = p.infoLocked()
 	d.Waiting, d.Bytes, d.Head = int(p.queued), int(p.bytes), p.headAgeLocked(now)
-	if p.cur.e != nil {
+	if p.cur != nil {
 		d.Busy, d.Method, d.For = true, methodOf(p.cur), time.Duration(max(0, now-p.cur.since))
 	}
 	if p.ext == nil {
@@ -204,7 +204,7 @@ type named interface {
 	handles(generation uint64) string
 }
 
-func methodOf(h handling) string {
+func methodOf(h *handling) string {
 	if m, ok := h.e.op.(named); ok {
 		return m.handles(h.generation)
 	}

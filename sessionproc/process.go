@@ -31,7 +31,7 @@ type process struct {
 
 	mu         sync.Mutex  // guards what follows
 	head, tail *envelope   // the mailbox
-	cur        handling    // what its goroutine does
+	cur        *handling   // what its goroutine does; nil: it has none, or it is between two messages
 	act        *handlerCtx // ctx of all its casts
 	ext        *extra
 	queued     int32
@@ -58,7 +58,8 @@ const (
 	phaseGone    // not in the table any more
 )
 
-// handling is a message while its handler runs. A call's message may be in use
+// handling is a message while its handler runs. It is its worker's, as few sessions
+// have one at a time. A call's message may be in use
 // for another exchange already; the generation tells.
 type handling struct {
 	e          *envelope
@@ -140,7 +141,7 @@ func (p *process) put(e *envelope) (idle bool, err error) {
 // roomBehindStartLocked: one message has room yet, as the start, which waits in the
 // mailbox too, does not count.
 func (p *process) roomBehindStartLocked() bool {
-	return p.phase == phaseStarting && p.cur.e == nil && int(p.queued) == p.kind.cfg.Mailbox
+	return p.phase == phaseStarting && p.cur == nil && int(p.queued) == p.kind.cfg.Mailbox
 }
 
 // tooLateLocked is what a message gets that comes after the last one.
@@ -181,14 +182,23 @@ func (p *process) appendLocked(e *envelope) {
 	p.bytes += e.size
 }
 
-// next takes the next message for its goroutine. If there is none the goroutine
-// is done: it no longer has the session, unless the session is to end.
-func (p *process) next() (e *envelope, end bool) {
+// curLocked returns what its goroutine does.
+func (p *process) curLocked() handling {
+	if p.cur == nil {
+		return handling{}
+	}
+	return *p.cur
+}
+
+// next takes the next message for its goroutine, which notes it in cur. If there is
+// none the goroutine is done: it no longer has the session, unless the session is to
+// end.
+func (p *process) next(cur *handling) (e *envelope, end bool) {
 	p.mu.Lock()
-	if p.cur.e != nil && !p.cur.readOnly {
+	if p.cur != nil && !p.cur.readOnly {
 		p.changes++
 	}
-	p.cur = handling{}
+	p.cur = nil
 	switch {
 	case p.ext != nil && (p.meetsLocked() || p.restartsLocked()):
 		held := p.phase == phaseLive && p.restartsLocked() && p.holdLocked()
@@ -222,7 +232,8 @@ func (p *process) next() (e *envelope, end bool) {
 		}
 		ctx = p.act
 	}
-	p.cur = handling{e, e.generation(), ctx, p.table.clock.now.Load(), e.readOnly}
+	*cur = handling{e, e.generation(), ctx, p.table.clock.now.Load(), e.readOnly}
+	p.cur = cur
 	p.handled++
 	p.mu.Unlock()
 	return e, false
@@ -235,8 +246,8 @@ func (p *process) stoppingLocked() bool {
 }
 
 // run handles messages until there are none. It runs in at most one goroutine
-// at a time. The one recover for all code of users is here.
-func (p *process) run() {
+// at a time, which has cur. The one recover for all code of users is here.
+func (p *process) run(cur *handling) {
 	clean := false
 	defer func() {
 		if !clean {
@@ -246,7 +257,7 @@ func (p *process) run() {
 	p.table.notice()
 	since := time.Time{}
 	for n := 1; ; n++ {
-		e, end := p.next()
+		e, end := p.next(cur)
 		if end && p.finish() {
 			continue
 		}

@@ -114,7 +114,7 @@ func (p *process) mayRestart() (after time.Duration, ok bool) {
 	switch {
 	case cfg.Restart == RestartFresh && r.argument == nil:
 		return 0, false
-	case cfg.Restart == RestartLastState && !r.pending && p.cur.readOnly: // it has changed nothing
+	case cfg.Restart == RestartLastState && !r.pending && p.curLocked().readOnly: // it has changed nothing
 		if r.savedAt != p.changes {
 			r.saved = nil
 		}
@@ -142,11 +142,11 @@ func backOff(n int) time.Duration {
 // What waits in its mailbox goes on waiting.
 func (p *process) restartAfter(after time.Duration, o outcome) {
 	p.mu.Lock()
-	r, cur, act := p.ext.restart, p.cur, p.act
+	r, cur, act := p.ext.restart, p.curLocked(), p.act
 	if p.kind.cfg.Restart == RestartFresh || r.saved != nil {
 		p.state = nil // not to be trusted
 	}
-	p.cur, p.act = handling{}, nil
+	p.cur, p.act = nil, nil
 	r.pending = true
 	var timers map[*timer]struct{}
 	if p.kind.cfg.Restart == RestartFresh {

@@ -221,7 +221,7 @@ func (p *process) takeStartsLocked() []*starter {
 func (p *process) startFailed(err error) {
 	o := outcome{err: fmt.Errorf("%w: its start failed: %w", ErrNotFound, err)}
 	p.mu.Lock()
-	p.cur = handling{} // the start itself gets its own answer
+	p.cur = nil // the start itself gets its own answer
 	p.phase = phaseEnding
 	p.extra().gone = o.err
 	p.mu.Unlock()

@@ -78,7 +78,7 @@ func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, c
 	if done != nil {
 		x.onGone = append(x.onGone, done)
 	}
-	cur = p.cur
+	cur = p.curLocked()
 	if p.phase == phaseStarting && cur.e == nil {
 		// The start waits for its turn and stays in the mailbox; there it finds
 		// that it is over.
@@ -189,7 +189,8 @@ func (p *process) gone(o outcome) {
 	p.phase = phaseGone
 	x := p.extra()
 	x.gone = o.err
-	queue, cur, act := p.takeQueueLocked(), p.cur, p.act
+	queue, cur, act := p.takeQueueLocked(), p.curLocked(), p.act
+	p.cur = nil
 	starts, onGone, timers := x.starts, x.onGone, x.timers
 	x.starts, x.onGone, x.timers = nil, nil, nil
 	polls, end, watches, mark := p.takePollsLocked(), x.ending, x.watches, x.renewed

@@ -29,7 +29,7 @@ func (t *Table) Interrupt(part int, id string) (stack string) {
 		return ""
 	}
 	p.mu.Lock()
-	cur := p.cur
+	cur := p.curLocked()
 	if p.phase != phaseSealed || cur.e == nil {
 		p.mu.Unlock()
 		return ""
@@ -64,10 +64,10 @@ func (s *stacks) of(p *process) string {
 		s.dump, s.taken = dumpAll(), time.Now()
 		time.AfterFunc(dumpEvery, s.forget)
 	}
-	// A frame names its receiver: "sessionproc.(*process).run(0xc000123456)".
+	// A frame names its receiver: "sessionproc.(*process).run(0xc000123456, 0xc000654321)".
 	// What the compiler is not sure of has a question mark.
-	sure := fmt.Appendf(nil, ".(*process).run(%p)", p)
-	unsure := fmt.Appendf(nil, ".(*process).run(%p?)", p)
+	sure := fmt.Appendf(nil, ".(*process).run(%p, ", p)
+	unsure := fmt.Appendf(nil, ".(*process).run(%p?, ", p)
 	for one := range bytes.SplitSeq(s.dump, []byte("\n\n")) {
 		if bytes.Contains(one, sure) || bytes.Contains(one, unsure) {
 			return string(one)

@@ -50,7 +50,7 @@ func (w *watchdog) step(t *Table) {
 	w.seen = nil
 	for _, p := range t.workers.running() {
 		p.mu.Lock()
-		cur := p.cur
+		cur := p.curLocked()
 		p.mu.Unlock()
 		if cur.e == nil {
 			continue

@@ -31,6 +31,7 @@ type workers struct {
 type worker struct {
 	in   chan job                // nil: a helper
 	runs atomic.Pointer[process] // if that is watched
+	cur  handling
 }
 
 // workerHandle is what the pool holds. When it is collected its worker ends.
@@ -130,12 +131,13 @@ func (ws *workers) catchUp(w *worker) {
 // run runs p, so that the watchdog sees it.
 func (w *worker) run(p *process) {
 	if !p.watched {
-		p.run()
-		return
+		p.run(&w.cur)
+	} else {
+		w.runs.Store(p)
+		p.run(&w.cur)
+		w.runs.Store(nil)
 	}
-	w.runs.Store(p)
-	p.run()
-	w.runs.Store(nil)
+	w.cur = handling{} // it holds nothing while it is parked
 }
 
 // running returns the watched sessions that workers have.
