@@ -37,12 +37,7 @@ func TestRefusedSessionDoesNotHideOneThatStarts(t *testing.T) {
 			sessionproc.HandleCast(k, bump, func(c *counter, _ context.Context, _ sessionproc.None) { c.N++ })
 			return k
 		}
-		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{slow}, Tune: func(i int, cfg *node.Config) {
-			cfg.Ring = ring.Config{Partitions: partitions}
-			if i > 0 {
-				cfg.Kinds, cfg.DefaultKind = nil, "" // it refuses all
-			}
-		}})
+		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{slow}, Tune: onlyNode0(partitions)})
 		of := map[int][]string{} // two sessions of each partition
 		for len(of) < partitions || len(of[0]) < 2 {
 			id := sessionproc.NewID()
@@ -82,5 +77,32 @@ func TestRefusedSessionDoesNotHideOneThatStarts(t *testing.T) {
 		for range partitions {
 			require.NoError(t, <-started)
 		}
+	})
+}
+
+// onlyNode0 gives the kinds to node 0: the others refuse its sessions.
+func onlyNode0(partitions int) func(i int, cfg *node.Config) {
+	return func(i int, cfg *node.Config) {
+		cfg.Ring = ring.Config{Partitions: partitions}
+		if i > 0 {
+			cfg.Kinds, cfg.DefaultKind = nil, ""
+		}
+	}
+}
+
+// Whoever meets the driver just as it stops is told so, and does not take it for the
+// answer that the session is nowhere.
+func TestEnterAsTheDriverStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{newCounters}, Tune: onlyNode0(1)})
+		require.NoError(t, counters.Start(ctx, c.Node(0), "stays", 0))
+		for c.Owner("stays") == 0 {
+			c.Add()
+		}
+		c.Settle()
+		time.Sleep(time.Second) // it has refused the session by then
+		require.ErrorIs(t, c.Node(c.Owner("stays")).EnterAsItStops("missing"), sessionproc.ErrClosed)
 	})
 }

@@ -298,13 +298,18 @@ func (d *driver) Enter(part int, id string, e sessionproc.Entry) error {
 	id = strings.Clone(id)
 	switch a.Place {
 	case ownership.Nowhere:
+		closed = true
 		d.turn(part, func(m *ownership.Machine) []ownership.Effect {
+			closed = false
 			if a = m.Who(part, id); a.Place == ownership.Nowhere && e.Begin() {
 				delete(d.parts[part].tombs, id)
 				return m.Started(part, id)
 			}
 			return nil
 		})
+		if closed {
+			return sessionproc.ErrClosed
+		}
 	case ownership.Wait:
 		d.want(part, id)
 	}

@@ -56,3 +56,19 @@ func (n *Node) Remains() (what string) {
 	keeps("later", len(d.later))
 	return what
 }
+
+// stopping is an Entry that finds its driver stopped.
+type stopping struct{ d *driver }
+
+func (stopping) Begin() bool { return false }
+
+func (s stopping) Here() bool {
+	s.d.stop()
+	return false
+}
+
+// EnterAsItStops looks for session id while the driver stops. The partition is not to
+// be quiet.
+func (n *Node) EnterAsItStops(id string) error {
+	return n.driver.Enter(n.routes.Load().ring.Partition(id), id, stopping{n.driver})
+}
