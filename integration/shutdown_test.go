@@ -100,7 +100,7 @@ func TestAcceptance40_EndsInTimeAndLeavesNothing(t *testing.T) {
 					}
 					busy()
 					quickly(t, 8*time.Second, func() { require.NoError(t, other.Close()) })
-					require.NoError(t, goleak.Find(leak))
+					require.NoError(t, findLeaks(leak))
 				})
 			}
 		})
