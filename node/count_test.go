@@ -26,16 +26,11 @@ func TestRefusedSessionDoesNotHideOneThatStarts(t *testing.T) {
 		open := sync.OnceFunc(func() { close(gate) })
 		t.Cleanup(open)
 		slow := func() sessionproc.AnyKind {
-			k := sessionproc.NewKind(counters, func(_ context.Context, n int) (*counter, error) {
+			return countersThat(func(n int) {
 				if n < 0 {
 					<-gate
 				}
-				return &counter{n}, nil
-			}, sessionproc.KindConfig{})
-			sessionproc.HandleEvent(k, added, func(c *counter) int { return c.N })
-			sessionproc.HandleCall(k, add, func(c *counter, _ context.Context, n int) (int, error) { c.N += n; return c.N, nil })
-			sessionproc.HandleCast(k, bump, func(c *counter, _ context.Context, _ sessionproc.None) { c.N++ })
-			return k
+			})
 		}
 		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{slow}, Tune: onlyNode0(partitions)})
 		of := map[int][]string{} // two sessions of each partition

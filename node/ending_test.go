@@ -64,3 +64,17 @@ func TestEndIsFoundWhereItCame(t *testing.T) {
 		require.Positive(t, asked)
 	})
 }
+
+// A member that does not answer delays the answer that nobody knows a life by a second.
+func TestSilentMemberDelaysAnUnknownEndByASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := nodetest.NewCluster(t, 3, newCounters)
+		id := idAt(c, 1)
+		c.Stall(2)
+		begun := time.Now()
+		after := sessionproc.Position{Incarnation: sessionproc.Incarnation{Boot: 1, Number: 1}, Offset: 1}
+		_, err := added.Subscribe(t.Context(), c.Node(0), id, sessionproc.SubscribeOptions{After: after})
+		require.ErrorIs(t, err, sessionproc.ErrNotFound)
+		require.InDelta(t, time.Second, time.Since(begun), float64(200*time.Millisecond))
+	})
+}

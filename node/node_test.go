@@ -22,7 +22,15 @@ var (
 type counter struct{ N int }
 
 func newCounters() sessionproc.AnyKind {
-	k := sessionproc.NewKind(counters, func(_ context.Context, n int) (*counter, error) { return &counter{n}, nil }, sessionproc.KindConfig{})
+	return countersThat(func(int) {})
+}
+
+// countersThat do something when they start.
+func countersThat(start func(n int)) sessionproc.AnyKind {
+	k := sessionproc.NewKind(counters, func(_ context.Context, n int) (*counter, error) {
+		start(n)
+		return &counter{n}, nil
+	}, sessionproc.KindConfig{})
 	sessionproc.HandleEvent(k, added, func(c *counter) int { return c.N })
 	sessionproc.HandleCall(k, add, func(c *counter, ctx context.Context, n int) (int, error) {
 		c.N += n

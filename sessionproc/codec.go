@@ -277,7 +277,7 @@ func panicked(what string, cause any) error {
 		switch {
 		case f.Function == "runtime.gopanic":
 			thrown = true
-		case thrown && !strings.HasPrefix(f.Function, "runtime."):
+		case thrown && !strings.HasPrefix(f.Function, "runtime.") && !strings.HasPrefix(f.Function, "internal/"):
 			return fmt.Errorf("%s panicked: %T in %s (%s:%d)", what, cause, f.Function, filepath.Base(f.File), f.Line)
 		}
 		if !more {

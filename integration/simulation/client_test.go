@@ -97,13 +97,12 @@ func (l *ledgerLoad) end() {
 	l.audience.check(l.readers, alive)
 	l.unheard(alive)
 	sessions := len(alive)
-	for _, w := range l.watchers {
-		if w.started {
+	via := l.which((*place).up)[0].run.Load()
+	for i := range l.clients {
+		if l.wanderers[i].check(via) {
 			sessions++
 		}
-	}
-	for _, w := range l.wanderers {
-		if w.check(l.which((*place).up)[0].run.Load()) {
+		if l.watchers[i].check(via) {
 			sessions++
 		}
 	}

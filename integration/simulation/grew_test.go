@@ -39,12 +39,13 @@ func (a *grewAudience) got(r *reading[[]uint64], u sessionproc.Update[[]uint64])
 	}
 	a.notary.mu.Lock()
 	defer a.notary.mu.Unlock()
-	if other, ok := a.told[at]; ok && !slices.Equal(other, u.Value) {
+	other, known := a.told[at]
+	if known && !slices.Equal(other, u.Value) {
 		expected = false
 	}
 	a.told[at] = u.Value
 	if !expected {
-		a.fault("news: %v, which has %v: gets %+v; another one got %v", r, r.value, u, a.told[at])
+		a.fault("news: %v, which has %v: gets %+v; another one got %v (%v)", r, r.value, u, other, known)
 	}
 }
 

@@ -17,10 +17,11 @@ type wanderer struct {
 	*ledgerLoad
 	number  int
 	rand    *rand.Rand
-	entry   entry  // the last one
-	id      string // "": it has not started
-	n       int    // changes
-	unsure  int    // that may come yet
+	entry   entry // the last one
+	id      string
+	started bool // surely
+	n       int  // changes
+	unsure  int  // that may come yet
 	renewed int
 	former  string    // the ID before; "": there is none
 	since   time.Time // it was renewed
@@ -28,7 +29,7 @@ type wanderer struct {
 
 func newWanderer(l *ledgerLoad, number int) *wanderer {
 	return &wanderer{ledgerLoad: l, number: number, rand: rand.New(rand.NewPCG(l.schedule.Seed, uint64(2000+number))),
-		entry: entry{Client: 2000 + number}}
+		entry: entry{Client: 2000 + number}, id: fmt.Sprintf("w%d", number)}
 }
 
 // work sends requests until the world stops.
@@ -49,12 +50,10 @@ func (w *wanderer) step(via *run) {
 	what, op := "add", w.rand.IntN(6)
 	var err error
 	switch {
-	case w.id == "":
+	case !w.started:
 		what = "start"
-		id := fmt.Sprintf("w%d", w.number)
-		if err = ledgers.Start(ctx, via, id, sessionproc.None{}); err == nil || sessionproc.MaybeExecuted(err) {
-			w.id = id
-		}
+		_, err = ledgers.Ensure(ctx, via, w.id, sessionproc.None{})
+		w.started = err == nil
 	case op == 0:
 		what = "renew"
 		err = w.renew(ctx, via)
@@ -82,18 +81,19 @@ func (w *wanderer) step(via *run) {
 // which changes nothing if it was done.
 func (w *wanderer) renew(ctx context.Context, via *run) error {
 	newID := sessionproc.NewID()
-	for {
+	for unsure := false; ; time.Sleep(time.Millisecond) {
 		err := via.Deliver(ctx, w.id, sessionproc.Untyped(sessionproc.OpRenew, "", "", newID, nil))
 		if err == nil {
 			w.id, w.former, w.since = newID, w.id, time.Now()
 			w.renewed++
 			return nil
 		}
-		if !sessionproc.MaybeExecuted(err) || !errors.Is(err, sessionproc.ErrClosed) {
+		unsure = unsure || sessionproc.MaybeExecuted(err)
+		if !unsure || !errors.Is(err, sessionproc.ErrClosed) {
 			return err
 		}
-		if via = w.pick(w.number, w.rand); via == nil {
-			return err
+		if next := w.pick(w.number, w.rand); next != nil {
+			via = next
 		}
 	}
 }
@@ -126,14 +126,12 @@ func (w *wanderer) has(p page) {
 
 // check looks at it when all is quiet; alive: there is such a session.
 func (w *wanderer) check(via *run) (alive bool) {
-	if w.id == "" {
-		return false
-	}
 	p, err := look.Call(context.Background(), via, w.id, sessionproc.None{})
-	if err != nil {
+	switch {
+	case err == nil:
+		w.has(p)
+	case w.started || !errors.Is(err, sessionproc.ErrNotFound):
 		w.world.fault("wanderer: %s: %v", w.id, err)
-		return false
 	}
-	w.has(p)
-	return true
+	return err == nil
 }

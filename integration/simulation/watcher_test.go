@@ -16,7 +16,7 @@ type watcher struct {
 	number  int
 	rand    *rand.Rand
 	id      string
-	started bool
+	started bool // surely
 }
 
 func newWatcher(l *ledgerLoad, number int) *watcher {
@@ -35,8 +35,8 @@ func (w *watcher) work() {
 		begun := time.Now()
 		var err error
 		if !w.started {
-			err = ledgers.Start(ctx, via, w.id, sessionproc.None{})
-			w.started = err == nil || sessionproc.MaybeExecuted(err)
+			_, err = ledgers.Ensure(ctx, via, w.id, sessionproc.None{})
+			w.started = err == nil
 		} else {
 			_, err = vigil.Call(ctx, via, w.id, w.sessions[w.rand.IntN(len(w.sessions))])
 		}
@@ -50,6 +50,15 @@ func (w *watcher) work() {
 			w.world.fault("watcher: %s: %v", w.id, err)
 		}
 	}
+}
+
+// check looks for it when all is quiet; alive: it is there.
+func (w *watcher) check(via *run) (alive bool) {
+	_, err := look.Call(context.Background(), via, w.id, sessionproc.None{})
+	if err != nil && (w.started || !errors.Is(err, sessionproc.ErrNotFound)) {
+		w.world.fault("watcher: %s: %v", w.id, err)
+	}
+	return err == nil
 }
 
 // watching is one session that watches another one.
