@@ -36,7 +36,7 @@ func newCounters() sessionproc.AnyKind {
 	k := sessionproc.NewKind(counters, func(ctx context.Context, n int) (*counter, error) {
 		events.tell(sessionproc.FromContext(ctx).ID(), "started")
 		return &counter{N: n}, nil
-	}, sessionproc.KindConfig{})
+	}, sessionproc.KindConfig{RenewRate: 1000, RenewBurst: 1000})
 	sessionproc.HandleCall(k, get, func(c *counter, _ context.Context, _ sessionproc.None) (int, error) { return c.N, nil },
 		sessionproc.MethodConfig{ReadOnly: true})
 	sessionproc.HandleCall(k, add, func(c *counter, _ context.Context, n int) (int, error) { c.N += n; return c.N, nil })

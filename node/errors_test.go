@@ -56,7 +56,7 @@ func TestLimitsArriveWhole(t *testing.T) {
 	for limit, sentinel := range map[string]error{
 		"Config.MaxSessions": sessionproc.ErrTooManySessions, "KindConfig.MaxSessions": sessionproc.ErrTooManySessions,
 		"Config.StartRate": sessionproc.ErrRateLimited, "KindConfig.StartRate": sessionproc.ErrRateLimited,
-		"KindConfig.MessageRate": sessionproc.ErrRateLimited, "Config.MemoryMark": sessionproc.ErrMemoryMark,
+		"KindConfig.MessageRate": sessionproc.ErrRateLimited, "KindConfig.RenewRate": sessionproc.ErrRateLimited, "Config.MemoryMark": sessionproc.ErrMemoryMark,
 	} {
 		sent := &sessionproc.LimitError{Limit: limit, Max: 1 << 40, RetryAfter: 1500 * time.Millisecond}
 		got := overWire(fmt.Errorf("with more: %w", sent), false).err()
@@ -88,4 +88,12 @@ func TestForeignErrorDetailIsTolerated(t *testing.T) {
 		require.True(t, f.maybe, "what the owner's word does not exclude may have run")
 	}
 	require.Error(t, decodeError(&transport.Error{Code: 9999, Text: "of a later release"}).err())
+}
+
+// A limit that only a later release has is still of its class.
+func TestLimitsOfLaterReleasesKeepTheirClass(t *testing.T) {
+	f := overWire(&sessionproc.LimitError{Limit: "KindConfig.StartRate", Max: 3, RetryAfter: time.Second}, false)
+	f.text, f.extra = "rate limited: KindConfig.Later is 3", "KindConfig.Later 3 1000000000"
+	require.ErrorIs(t, f.err(), sessionproc.ErrRateLimited)
+	require.EqualError(t, f.err(), f.text)
 }

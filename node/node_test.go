@@ -30,7 +30,7 @@ func countersThat(start func(n int)) sessionproc.AnyKind {
 	k := sessionproc.NewKind(counters, func(_ context.Context, n int) (*counter, error) {
 		start(n)
 		return &counter{n}, nil
-	}, sessionproc.KindConfig{})
+	}, sessionproc.KindConfig{RenewRate: 1_000_000, RenewBurst: 1_000_000})
 	sessionproc.HandleEvent(k, added, func(c *counter) int { return c.N })
 	sessionproc.HandleCall(k, add, func(c *counter, ctx context.Context, n int) (int, error) {
 		c.N += n

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ const (
 	maxParked = 16 << 10               // requests of other nodes; further ones are told to ask again
 	parkTime  = 200 * time.Millisecond // after which a parked request is tried all the same
 	askPause  = 200 * time.Millisecond // between two questions for one session
+	maxAsked  = 256                    // of a partition, for which that is remembered
 )
 
 func (l *lot) spotLocked(part int) *spot {
@@ -173,9 +175,19 @@ func (d *driver) want(part int, id string) {
 		return
 	}
 	d.turn(part, func(m *ownership.Machine) []ownership.Effect {
-		put(&d.parts[part].asked, id, time.Now())
+		d.parts[part].noteAsked(id, time.Now())
 		return m.Want(part, id)
 	})
+}
+
+// noteAsked remembers that others were asked for a session, for askPause.
+func (pt *driven) noteAsked(id string, now time.Time) {
+	if len(pt.asked) >= maxAsked {
+		maps.DeleteFunc(pt.asked, func(_ string, at time.Time) bool { return now.Sub(at) >= askPause })
+	}
+	if len(pt.asked) < maxAsked { // else it may be asked for more often
+		put(&pt.asked, id, now)
+	}
 }
 
 // before returns the address of the member that owned a partition before this

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -28,4 +29,18 @@ func TestAParkedRequestMayBeAnsweredAtOnce(t *testing.T) {
 	in.ID = "another"
 	n.driver.mu.Unlock()
 	require.True(t, <-parked)
+}
+
+// However many sessions are asked for while a partition is not settled, a bounded
+// number of them is remembered.
+func TestABoundedNumberOfQuestionsIsRemembered(t *testing.T) {
+	var pt driven
+	now := time.Now()
+	for i := range 10 * maxAsked {
+		pt.noteAsked(fmt.Sprint("a", i), now)
+	}
+	require.Len(t, pt.asked, maxAsked)
+	pt.noteAsked("b", now.Add(askPause))
+	require.Contains(t, pt.asked, "b", "it has the place of those that may be asked for again")
+	require.Len(t, pt.asked, 1)
 }

@@ -56,6 +56,9 @@ func (n *Node) Terminate(ctx context.Context, id string) error {
 // may have. If the owner of the new ID is lost just then and does not come back
 // within 30 s, the session is lost: there are never two.
 //
+// One session may be renewed ten times at once and then once a second
+// (KindConfig.RenewRate): more often is an ErrRateLimited, a *LimitError.
+//
 // The memory of the old ID moves with its partition, and is lost with its node.
 func (n *Node) Renew(ctx context.Context, id string) (newID string, err error) {
 	newID = sessionproc.NewID()

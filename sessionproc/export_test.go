@@ -34,3 +34,10 @@ func (t *Table) Expiring() (n int) {
 	}
 	return n
 }
+
+// RecalledLabels returns how many labels are remembered whose sessions were ended.
+func (t *Table) RecalledLabels() int {
+	t.recall.mu.Lock()
+	defer t.recall.mu.Unlock()
+	return len(t.recall.m)
+}

@@ -34,6 +34,11 @@ type KindConfig struct {
 	// ones fail with ErrRateLimited. MessageBurst of them may come at once, also
 	// after a move. Timers do not count. Defaults 0: no bound, and MessageRate.
 	MessageRate, MessageBurst int
+	// RenewRate bounds the renewals of one session (node.Node.Renew), per second, those
+	// included that fail; further ones fail with ErrRateLimited. RenewBurst of them may
+	// come at once. They are counted from ID to ID and from node to node. Defaults 1
+	// and 10.
+	RenewRate, RenewBurst int
 	// MaxState bounds the encoded state, in bytes, up to the constant MaxState,
 	// which is the default. It is looked at when a state is encoded: a session
 	// with a larger one does not move, and does not restart with its last state.
@@ -100,6 +105,7 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 		value int64
 	}{{"IdleTimeout", int64(c.IdleTimeout)}, {"Lifetime", int64(c.Lifetime)}, {"MaxSessions", int64(c.MaxSessions)}, {"Mailbox", int64(c.Mailbox)}, {"MailboxBytes", int64(c.MailboxBytes)}, {"Schema", int64(c.Schema)},
 		{"StartRate", int64(c.StartRate)}, {"StartBurst", int64(c.StartBurst)}, {"MessageRate", int64(c.MessageRate)}, {"MessageBurst", int64(c.MessageBurst)},
+		{"RenewRate", int64(c.RenewRate)}, {"RenewBurst", int64(c.RenewBurst)},
 		{"MaxState", int64(c.MaxState)}, {"RestartBudget", int64(c.RestartBudget)}, {"RestartWindow", int64(c.RestartWindow)}, {"SlowHandler", int64(c.SlowHandler)}} {
 		if f.value < 0 {
 			return c, fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
@@ -117,6 +123,12 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	}
 	if c.MaxState > MaxState {
 		return c, fmt.Errorf("KindConfig.MaxState is %d, above %d", c.MaxState, MaxState)
+	}
+	if c.RenewRate == 0 {
+		c.RenewRate = defaultRenewRate
+	}
+	if c.RenewBurst == 0 {
+		c.RenewBurst = defaultRenewBurst
 	}
 	if c.RestartBudget == 0 {
 		c.RestartBudget = 5

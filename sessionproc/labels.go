@@ -1,7 +1,6 @@
 package sessionproc
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 )
@@ -68,19 +67,34 @@ func (p *process) hasLabelLocked(key, value string) bool {
 	return has && v == value
 }
 
+// maxJoinedLabels is how many labels a session has at most by joining with copies of
+// itself that have others.
+const maxJoinedLabels = 8 * MaxLabels
+
 // joinLabelsLocked gives the session those labels of another copy of it that it
-// does not have itself: none is lost by which somebody may want it ended.
-func (p *process) joinLabelsLocked(labels map[string]string) {
+// does not have itself, by which somebody may want it ended. some: beyond
+// maxJoinedLabels they are lost.
+func (p *process) joinLabelsLocked(labels map[string]string) (some bool) {
 	for key, value := range labels {
 		if _, has := p.ext.labels[key]; has {
 			continue
+		}
+		if len(p.ext.labels) >= maxJoinedLabels {
+			return true
 		}
 		if p.ext.labels == nil {
 			p.ext.labels = map[string]string{}
 		}
 		p.ext.labels[key] = value
 	}
+	return false
+}
+
+func (p *process) warnOfLabels(lost bool) {
+	if lost {
+		p.logger().Warn("a session has met too many copies with labels of their own: some labels are lost", "kept", maxJoinedLabels)
+	}
 }
 
 // errLabel is why sessions are not ended by a label.
-var errLabel = errors.New("sessionproc: a label has a key and a value")
+var errLabel = fmt.Errorf("sessionproc: a label has a key of 1 to %d bytes and a value of 1 to %d", MaxLabelKey, MaxLabelValue)

@@ -27,6 +27,7 @@ const (
 	limitMessages     = "KindConfig.MessageRate"
 	limitMemory       = "Config.MemoryMark"
 	limitState        = "KindConfig.MaxState"
+	limitRenewals     = "KindConfig.RenewRate"
 )
 
 // Error names the limit.
@@ -52,7 +53,7 @@ func (e *LimitError) sentinel() error {
 	switch e.Limit {
 	case limitNodeSessions, limitKindSessions:
 		return ErrTooManySessions
-	case limitNodeStarts, limitKindStarts, limitMessages:
+	case limitNodeStarts, limitKindStarts, limitMessages, limitRenewals:
 		return ErrRateLimited
 	case limitMemory:
 		return ErrMemoryMark

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"reflect"
 	"time"
 )
@@ -229,9 +228,10 @@ func (p *process) equalStates(a, b []byte) bool {
 func (p *process) become(o *process, seen Version) {
 	p.state = o.state
 	p.mu.Lock()
-	polls := p.takePollsLocked()
+	polls, lost := p.takePollsLocked(), false
 	defer func() {
 		p.mu.Unlock()
+		p.warnOfLabels(lost)
 		dropPolls(polls, errMet)
 	}()
 	for tm := range p.ext.timers {
@@ -250,7 +250,8 @@ func (p *process) become(o *process, seen Version) {
 	}
 	mine := p.ext.labels
 	p.ext.labels, p.begun = o.ext.labels, o.begun
-	p.joinLabelsLocked(mine)
+	lost = p.joinLabelsLocked(mine)
+	p.oweLocked(o.owesLocked())
 	p.last.Store(max(p.last.Load(), o.last.Load()))
 	if p.expiry != nil {
 		p.table.wheel.change(p.expiry, o.expiry.ends)
@@ -267,9 +268,11 @@ func (p *process) become(o *process, seen Version) {
 // keep goes on with the copy that is here, and what waited for the other one.
 func (p *process) keep(o *process, seen Version, changed bool) {
 	var polls []*Inbound
+	lost := false
 	p.mu.Lock()
 	defer func() {
 		p.mu.Unlock()
+		p.warnOfLabels(lost)
 		dropPolls(polls, errMet)
 	}()
 	p.ext.past = seen
@@ -278,7 +281,8 @@ func (p *process) keep(o *process, seen Version, changed bool) {
 		p.skipLocked()
 		polls = p.takePollsLocked()
 	}
-	p.joinLabelsLocked(o.ext.labels)
+	lost = p.joinLabelsLocked(o.ext.labels)
+	p.oweLocked(o.owesLocked())
 	p.last.Store(max(p.last.Load(), o.last.Load()))
 	p.appendAllLocked(o.takeQueueLocked())
 }
@@ -289,33 +293,4 @@ func (p *process) appendAllLocked(queue *envelope) {
 		p.appendLocked(e)
 		e = next
 	}
-}
-
-// JoinSnapshots returns the snapshot of two copies of a session that does not run
-// anywhere: the one that has seen what the other has, or both in one. They meet
-// where it is restored.
-func JoinSnapshots(a, b []byte) ([]byte, error) {
-	va, err := SnapshotVersion(a)
-	if err != nil {
-		return nil, err
-	}
-	vb, err := SnapshotVersion(b)
-	switch {
-	case err != nil:
-		return nil, err
-	case va.Covers(vb):
-		return a, nil
-	case vb.Covers(va):
-		return b, nil
-	}
-	s, err := readSnapshot(a)
-	if err != nil {
-		return nil, err
-	}
-	s.Others = append(s.Others, b)
-	joined, err := encode(nil, s)
-	if err == nil && len(joined) > MaxSnapshot {
-		err = fmt.Errorf("with another copy of it: %d bytes, the limit is %d", len(joined), MaxSnapshot)
-	}
-	return joined, err
 }

@@ -91,6 +91,7 @@ type extra struct {
 	ending   *ending // what is told of its end; nothing is published any more
 	watches  map[*watch]struct{}
 	renewed  *renewed // it goes on under another ID; nil: it does not
+	renewals renewals
 }
 
 func (p *process) extra() *extra {

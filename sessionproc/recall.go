@@ -23,6 +23,8 @@ const (
 type recall struct {
 	count atomic.Int32 // of m
 
+	swept time.Duration // when, since epoch; of the table's loop
+
 	mu sync.Mutex
 	m  map[label]time.Duration // guarded by mu: when, since epoch
 }
@@ -39,12 +41,7 @@ func (r *recall) add(l label, at time.Duration) error {
 		return nil
 	}
 	if !again && len(r.m) >= maxRecalled {
-		for old, at := range r.m {
-			if now-at > recallFor {
-				delete(r.m, old)
-			}
-		}
-		if len(r.m) >= maxRecalled {
+		if r.forgetLocked(now); len(r.m) >= maxRecalled {
 			return fmt.Errorf("%w: the sessions of %d labels were ended in the last minute", ErrOverloaded, len(r.m))
 		}
 	}
@@ -54,6 +51,27 @@ func (r *recall) add(l label, at time.Duration) error {
 	r.m[l] = at
 	r.count.Store(int32(len(r.m)))
 	return nil
+}
+
+// forgetLocked forgets what is too long ago.
+func (r *recall) forgetLocked(now time.Duration) {
+	for l, at := range r.m {
+		if now-at > recallFor {
+			delete(r.m, l)
+		}
+	}
+	r.count.Store(int32(len(r.m)))
+}
+
+// sweep forgets what is too long ago, once a second, for the table's loop.
+func (r *recall) sweep(now time.Duration) {
+	if ago := now - r.swept; r.count.Load() == 0 || 0 <= ago && ago < time.Second {
+		return
+	}
+	r.swept = now
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forgetLocked(now)
 }
 
 // has reports whether a session of that label, which has started at begun, is to
@@ -112,7 +130,7 @@ func (t *Table) Recalled() (all []Recalled) {
 // another node and end there, unless they come back. If others have ended theirs
 // some time ago, only sessions are concerned that were started before.
 func (t *Table) EndLabelled(ctx context.Context, key, value string, ago time.Duration) (ended int, moving []string, err error) {
-	if key == "" || value == "" {
+	if key == "" || value == "" || len(key) > MaxLabelKey || len(value) > MaxLabelValue {
 		return 0, nil, errLabel
 	}
 	at := time.Since(epoch) - ago

@@ -85,6 +85,11 @@ func (t *Table) renew(part int, r *renewal) (done bool, err error) {
 		p.mu.Unlock()
 		return false, fmt.Errorf("a session of kind %q cannot be renewed, as it cannot move (KindConfig.OnMove)", p.kind.name)
 	}
+	if err := p.payRenewalLocked(); err != nil {
+		p.mu.Unlock()
+		t.refuse(OpRenew, p.kind.name, err)
+		return false, err
+	}
 	r.sealing = &sealing{was: phaseLive, moved: t.cfg.moving(), done: r.sealed}
 	calls, polls, idle := p.sealLocked(r.sealing)
 	p.mu.Unlock()
@@ -253,7 +258,9 @@ func (a *adoption) Begin() bool {
 		a.err = ErrClosed
 		return false
 	}
-	a.r.Renew()
+	a.r.p.mu.Lock()
+	a.r.p.adoptedLocked()
+	a.r.p.mu.Unlock()
 	if a.r.Insert() != nil { // another one came first
 		a.p = t.find(int(p.part), p.id)
 		return false

@@ -59,6 +59,7 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	last := remains{p.takeQueueLocked(), p.takePollsLocked(), p.act}
 	x.timers, x.watches, x.outlet, x.sealing, x.unknown, x.reason = nil, nil, nil, nil, nil, ""
 	x.restart, x.labels, p.keeps = nil, nil, false
+	x.messages, p.paced, x.ending = nil, false, nil // what it published last Table.ends has
 	if p.expiry != nil {
 		p.table.wheel.remove(p.expiry)
 	}

@@ -29,7 +29,6 @@ const (
 const (
 	firstBackOff = 20 * time.Millisecond // before the second; doubled for each later one
 	mostBackOff  = 5 * time.Second
-	maxPast      = 64 // earlier incarnations that a session remembers; see Version
 )
 
 // restart is what a session of a kind that restarts needs for it.
@@ -205,9 +204,6 @@ func (p *process) restart() bool {
 	}()
 	r.pending, p.ext.unknown = false, unknown
 	p.renewLocked()
-	if past := p.ext.past; len(past) > maxPast {
-		p.ext.past = past[len(past)-maxPast:]
-	}
 	r.savedAt = p.changes // of the new incarnation
 	p.table.supervision.restarts.Add(1)
 	return true

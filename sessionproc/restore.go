@@ -12,10 +12,28 @@ type Restored struct{ p *process }
 // Restore makes a session of a snapshot. The error says why this node cannot
 // have it.
 func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
-	s, err := readSnapshot(b)
+	all, err := readCopies(b)
 	if err != nil {
-		return nil, fmt.Errorf("its snapshot: %w", err)
+		return nil, err
 	}
+	if p := t.find(part, id); p != nil && p.unmet() >= maxCopies {
+		return nil, fmt.Errorf("%w: %d copies of the session wait to meet it", ErrOverloaded, maxCopies)
+	}
+	r, err := t.restore(part, id, all[0])
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range all[1:] {
+		if err := r.addCopy(s); err != nil {
+			r.Discard()
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// restore makes a session of a snapshot, without the copies that it has not met.
+func (t *Table) restore(part int, id string, s *snapshot) (*Restored, error) {
 	k := t.kinds[s.Kind]
 	if k == nil {
 		return nil, t.unknownKind(s.Kind)
@@ -32,14 +50,15 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 	p.last.Store(now - int64(s.Idle))
 	if m := s.Renewed; m != nil {
 		p.phase, p.ext.renewed = phaseRenewed, &renewed{newID: m.ID, until: time.Now().Add(min(m.Left, renewedFor))}
-		return p.restoreOthers(s)
+		return &Restored{p}, nil
 	}
 	p.loadRestart(s)
+	p.oweLocked(s.Renewals)
 	p.pace()
 	p.expiresLocked(k.cfg.lifetimeOf(s.Lifetime))
 	p.begun = now - int64(max(s.Age, s.Idle)+s.underway())
 	p.ext.came, p.ext.labels = int64(time.Since(epoch)), s.Labels
-	err = t.contained(id, k, "its decoding", func() (err error) {
+	err := t.contained(id, k, "its decoding", func() (err error) {
 		p.state, p.ext.unknown, err = k.decodeState(s.Schema, s.State)
 		return err
 	})
@@ -55,25 +74,30 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 	if err := t.admit(k); err != nil {
 		return nil, err
 	}
-	return p.restoreOthers(s)
+	return &Restored{p}, nil
 }
 
-// restoreOthers gives a session the copies that it has not met.
-func (p *process) restoreOthers(s *snapshot) (*Restored, error) {
-	r := &Restored{p}
-	for _, b := range s.Others {
-		o, err := p.table.Restore(int(p.part), p.id, b)
-		if err == nil && o.p.kind != p.kind {
-			o.Discard()
-			err = wrongKind(o.p.kind, p.kind.name)
-		}
-		if err != nil {
-			r.Discard()
-			return nil, err
-		}
-		p.ext.others = append(p.ext.others, o.p)
+// addCopy gives a session that does not run yet a copy that it has not met.
+func (r *Restored) addCopy(s *snapshot) error {
+	o, err := r.p.table.restore(int(r.p.part), r.p.id, s)
+	if err == nil && o.p.kind != r.p.kind {
+		o.Discard()
+		err = wrongKind(o.p.kind, r.p.kind.name)
 	}
-	return r, nil
+	if err == nil {
+		r.p.ext.others = append(r.p.ext.others, o.p)
+	}
+	return err
+}
+
+// unmet is how many copies wait to meet the session.
+func (p *process) unmet() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ext == nil {
+		return 0
+	}
+	return len(p.ext.others)
 }
 
 // underway is how long ago the snapshot was taken, if the clocks of both nodes agree.
@@ -94,7 +118,7 @@ func (p *process) restoreVersion(b []byte) error {
 		p.changes = max(v[i].changes, 1) - 1
 	}
 	if len(v) > 1 {
-		p.ext.past = v
+		p.ext.past = v.bounded()
 	}
 	return nil
 }
@@ -144,7 +168,20 @@ func (r *Restored) Renew() {
 }
 
 func (p *process) renewLocked() {
-	p.ext.past = p.versionLocked()
+	p.ext.past = p.versionLocked().bounded()
+	p.numberLocked()
+}
+
+// adoptedLocked gives a session that has got another ID its first incarnation under
+// that. Under the new ID there are no copies of it but those that were made of the same
+// snapshot, so its last incarnation stands for all that it has seen before.
+func (p *process) adoptedLocked() {
+	p.ext.past = Version{{p.incarnationLocked(), p.changes + 1}}
+	p.numberLocked()
+}
+
+// numberLocked takes a new incarnation.
+func (p *process) numberLocked() {
 	after := p.ext.past[len(p.ext.past)-1].Number
 	for {
 		last := p.table.born.Load()
@@ -153,20 +190,6 @@ func (p *process) renewLocked() {
 		}
 	}
 	p.ext.boot, p.changes = 0, 0
-}
-
-// SnapshotVersion returns the version of the session of a snapshot.
-func SnapshotVersion(b []byte) (Version, error) {
-	s, err := readSnapshot(b)
-	if err != nil {
-		return nil, fmt.Errorf("its snapshot: %w", err)
-	}
-	v, err := ParseVersion(s.Version)
-	for _, o := range s.Others {
-		other, errOther := SnapshotVersion(o)
-		v, err = v.Join(other), errors.Join(err, errOther)
-	}
-	return v, err
 }
 
 // errDouble is why a session cannot be inserted.

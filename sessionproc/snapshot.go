@@ -51,7 +51,8 @@ type snapshot struct {
 	Subscriptions *savedOutlet `msgpack:",omitempty"`
 	Watches       []savedWatch `msgpack:",omitempty"`
 
-	Renewed *savedRenewed `msgpack:",omitempty"` // it goes on under another ID: there is no state
+	Renewals time.Duration `msgpack:",omitempty"` // until those that it has had are paid for
+	Renewed  *savedRenewed `msgpack:",omitempty"` // it goes on under another ID: there is no state
 }
 
 type savedCast struct {
@@ -156,6 +157,7 @@ func (p *process) encode() ([]byte, error) {
 		s.Timers = append(s.Timers, savedTimer{Name: tm.name, Method: tm.bound.name, Raw: tm.raw, Payload: tm.payload, Left: tm.due.Sub(now), Every: tm.every})
 	}
 	s.Subscriptions, s.Watches = p.savedOutletLocked(), p.savedWatchesLocked()
+	s.Renewals = p.owesLocked()
 	if p.ext.sealing != nil {
 		p.ext.sealing.saved = true
 	}

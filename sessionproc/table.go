@@ -266,6 +266,7 @@ func (t *Table) loop() {
 		watchdog.step(t)
 		now := t.clock.now.Load()
 		t.ends.expire(now)
+		t.recall.sweep(time.Duration(now))
 		t.expire(now, time.Duration(now-before))
 	}
 }

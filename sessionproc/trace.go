@@ -64,7 +64,7 @@ type TraceMessageHandled struct {
 
 // TraceRequestRefused is a request that met a limit, on the owner. It has not run.
 type TraceRequestRefused struct {
-	Op   Op // OpCall, OpCast or OpStart, which stands for OpEnsure
+	Op   Op // OpCall, OpCast, OpRenew, or OpStart, which stands for OpEnsure
 	Kind string
 	Err  error // ErrOverloaded: a full mailbox, for which calls wait and come again; or a *LimitError
 }

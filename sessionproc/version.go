@@ -38,8 +38,16 @@ func (v Version) Covers(other Version) bool {
 	return true
 }
 
-// Join returns the version of a copy that has seen what either has.
-func (v Version) Join(other Version) Version {
+// maxIncarnations is how many earlier incarnations a version names. One that a session
+// has had before those counts as unknown to it: a copy of that time which turns up again
+// is joined with it as if it had changed by itself.
+const maxIncarnations = 64
+
+// Join returns the version of a copy that has seen what either has. Of more than
+// maxIncarnations it names the latest.
+func (v Version) Join(other Version) Version { return v.join(other).bounded() }
+
+func (v Version) join(other Version) Version {
 	v = slices.Clone(v)
 	for _, s := range other {
 		if i, ok := v.find(s.Incarnation); ok {
@@ -47,6 +55,14 @@ func (v Version) Join(other Version) Version {
 		} else {
 			v = slices.Insert(v, i, s)
 		}
+	}
+	return v
+}
+
+// bounded is v without what is beyond maxIncarnations.
+func (v Version) bounded() Version {
+	if len(v) > maxIncarnations {
+		return slices.Clone(v[len(v)-maxIncarnations:])
 	}
 	return v
 }
@@ -113,5 +129,5 @@ func (p *process) versionLocked() Version {
 	if p.ext == nil || p.ext.past == nil {
 		return mine
 	}
-	return p.ext.past.Join(mine)
+	return p.ext.past.join(mine) // the present one is never left out
 }

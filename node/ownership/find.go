@@ -63,8 +63,15 @@ func (t *turn) onFound(from string, m Message) {
 		q.kept = addKept(q.kept, Kept{Session: m.Session, Backup: m.Form == Backup})
 		return
 	}
+	if len(q.absent) >= maxAbsent {
+		q.absent = nil // what is forgotten is asked again
+	}
 	q.absent = addName(q.absent, m.Session)
 }
+
+// maxAbsent is how many sessions are remembered that a member does not have while it
+// sends a partition's. Its filter knows most of them, so that nobody asks.
+const maxAbsent = 1024
 
 // Place says what a node does with a request for a session that does not run on it.
 type Place uint8

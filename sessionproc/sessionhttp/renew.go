@@ -33,7 +33,9 @@ type Renewer interface {
 // After an error r is returned as it came, and the browser keeps its cookie,
 // unless the session may have the new ID (sessionproc.MaybeExecuted): then request
 // and browser get that one. The end of r's context does not end the renewal: it
-// must not be half known. Renew's own time limit is that of n.
+// must not be half known. Renew's own time limit is that of n. Who logs in again and
+// again gets sessionproc.ErrRateLimited in the end (KindConfig.RenewRate), which
+// [WriteError] answers with 429 and Retry-After.
 func (s *Sessions) Renew(w http.ResponseWriter, r *http.Request, n Renewer) (*http.Request, error) {
 	who, ok := r.Context().Value(contextKey{}).(identity)
 	if !ok || who.by != s {

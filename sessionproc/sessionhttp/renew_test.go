@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	nodes "github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/sessionhttp"
 )
@@ -144,4 +145,32 @@ func TestAnswerToARenewedIDBringsNoCookie(t *testing.T) {
 			require.NotContains(t, w.Header(), "Set-Cookie")
 		})
 	}
+}
+
+// Who logs in again and again is told to wait, and keeps the session.
+func TestTooManyRenewalsAre429(t *testing.T) {
+	n, err := nodes.Start(t.Context(), nodes.Config{Kinds: []sessionproc.AnyKind{newBoards()}, Insecure: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, n.Close()) })
+	s := newSessions(t, sessionhttp.Config{})
+	id, header := signed(t, s)
+	require.NoError(t, boards.Start(t.Context(), n, id, sessionproc.None{}))
+	for logins := 0; ; logins++ {
+		newID, answer, err := login(s, n, header)
+		if err == nil {
+			require.Less(t, logins, 30)
+			c := answer.Cookies()[1]
+			id, header = newID, c.Name+"="+c.Value
+			continue
+		}
+		require.GreaterOrEqual(t, logins, 10)
+		require.Len(t, answer.Cookies(), 1, "the browser keeps its cookie")
+		w := httptest.NewRecorder()
+		sessionhttp.WriteError(w, err)
+		require.Equal(t, http.StatusTooManyRequests, w.Code)
+		require.Equal(t, "1", w.Header().Get("Retry-After"))
+		break
+	}
+	_, err = write.Call(t.Context(), n, id, "it works on")
+	require.NoError(t, err)
 }
