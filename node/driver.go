@@ -301,8 +301,7 @@ func (d *driver) Enter(part int, id string, e sessionproc.Entry) error {
 		closed = true
 		d.turn(part, func(m *ownership.Machine) []ownership.Effect {
 			closed = false
-			if a = m.Who(part, id); a.Place == ownership.Nowhere && e.Begin() {
-				delete(d.parts[part].tombs, id)
+			if a = m.Who(part, id); a.Place == ownership.Nowhere && d.beginLocked(part, id, e) {
 				return m.Started(part, id)
 			}
 			return nil
@@ -314,6 +313,20 @@ func (d *driver) Enter(part int, id string, e sessionproc.Entry) error {
 		d.want(part, id)
 	}
 	return d.elsewhere(a)
+}
+
+// beginLocked has a session begin here, which succeeds one with a tombstone.
+func (d *driver) beginLocked(part int, id string, e sessionproc.Entry) bool {
+	pt := &d.parts[part]
+	tomb, ended := pt.tombs[id]
+	if !ended {
+		return e.Begin()
+	}
+	if !d.n.table.Succeed(id, tomb, e.Begin) {
+		return false
+	}
+	delete(pt.tombs, id)
+	return true
 }
 
 // Leave implements sessionproc.Gate.
@@ -335,8 +348,7 @@ func (d *driver) Leave(part int, id string, remove func()) {
 			d.doneLocked(h)
 		}
 		if remember {
-			v, _ := d.n.table.Version(part, id)
-			put(&pt.tombs, id, v)
+			put(&pt.tombs, id, pt.tombs[id].Join(d.n.table.Tombstone(part, id)))
 		}
 		remove()
 		return effects

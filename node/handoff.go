@@ -353,7 +353,7 @@ func (d *driver) runBackupsLocked(part int) {
 		if !d.m.FullFor(part, session) {
 			continue
 		}
-		if here, runs := d.n.table.Version(part, session); !runs || !here.Covers(b.version) {
+		if here, runs := d.n.table.Version(part, session); !runs || !here.Includes(b.version) {
 			r, err := d.n.table.Restore(part, session, b.snapshot)
 			if err != nil {
 				d.hindered("a backup cannot run", d.n.self.Name(), session, err.Error())

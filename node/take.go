@@ -204,26 +204,26 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 	here, runs := d.n.table.Version(a.part, a.Session)
 	tomb, ended := pt.tombs[a.Session]
 	switch {
-	case a.Form == ownership.Ended && runs:
-		ended = a.version.Covers(here)
 	case a.Form == ownership.Ended:
-		ended = true
+		return d.acceptEndLocked(m, a, runs)
 	case ended:
-		ended = tomb.Covers(a.version)
+		ended = tomb.Overrules(a.version)
 	}
 	ok, effects := m.Accept(a.part, a.Incoming, ended)
 	if !ok {
 		return effects
 	}
 	if ended {
-		delete(pt.backups, a.Session)
 		put(&pt.tombs, a.Session, tomb.Join(a.version))
 		return effects
 	}
 	delete(pt.tombs, a.Session)
+	if a.restored != nil && tomb != nil {
+		a.restored.Survive(tomb)
+	}
 	switch {
 	case runs:
-		if a.restored != nil && !here.Covers(a.version) && d.n.table.Meet(a.restored) {
+		if a.restored != nil && !here.Includes(a.version) && d.n.table.Meet(a.restored) {
 			a.restored = nil
 		}
 	case a.Form == ownership.Running:
@@ -236,4 +236,29 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 		d.backUpLocked(a.part, a.Session, backup{a.body, a.version})
 	}
 	return effects
+}
+
+// acceptEndLocked takes over the tombstone of a session, if the machine agrees. A copy
+// that is here ends with it, unless that has changes which the tombstone has not seen.
+func (d *driver) acceptEndLocked(m *ownership.Machine, a *arrival, runs bool) []ownership.Effect {
+	take, effects := m.Arrived(a.part, a.Incoming)
+	if !take {
+		return effects
+	}
+	effects = slices.Clone(effects) // the machine's next turn has the same slice
+	pt := &d.parts[a.part]
+	b, backedUp := pt.backups[a.Session]
+	ended, after := !backedUp || a.version.Overrules(b.version), func() {}
+	if ended && runs {
+		after, ended = d.n.table.EndCopy(a.part, a.Session, a.version)
+	}
+	_, more := m.Accept(a.part, a.Incoming, ended)
+	if ended {
+		delete(pt.backups, a.Session)
+		put(&pt.tombs, a.Session, pt.tombs[a.Session].Join(a.version))
+		d.later = append(d.later, after)
+	} else {
+		delete(pt.tombs, a.Session)
+	}
+	return append(effects, more...)
 }

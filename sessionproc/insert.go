@@ -152,7 +152,10 @@ func (t *Table) newProcess(s *starter) (*process, error) {
 		return nil, err
 	}
 	t.count.Add(1)
-	p := &process{table: t, kind: k, id: strings.Clone(s.id), part: int32(s.part), born: t.born.Add(1), running: true, watched: k.cfg.SlowHandler > 0}
+	p := &process{table: t, kind: k, id: strings.Clone(s.id), part: int32(s.part), born: t.born.Add(1), changes: 1, running: true, watched: k.cfg.SlowHandler > 0}
+	if end := t.ended.Load(); end != nil && end.id == s.id {
+		p.succeed(end.version)
+	}
 	p.supervise()
 	p.pace()
 	p.begun = t.clock.now.Load()

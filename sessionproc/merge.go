@@ -22,7 +22,8 @@ func (t *Table) Copies() Copies { return Copies{t.merged.Load(), t.conflicts.Loa
 // run elsewhere. Before its next message, in its own goroutine, the session becomes
 // what both together are:
 //
-//   - If one has seen all changes of the other, it is that one.
+//   - If one has seen all changes of the other, it is that one; also if it has seen the
+//     termination of the session that the other is a copy of.
 //   - If both encode to equal states, they are equal.
 //   - If the state has a method Merge, it takes in the other's.
 //   - Else one of them ends with reason Conflict: the one of the lower incarnation
@@ -93,10 +94,18 @@ func (p *process) meetOne(o *process) {
 	myLife, theirLife := p.incarnationLocked(), o.incarnationLocked()
 	p.mu.Unlock()
 	switch {
-	case mine.Covers(theirs):
+	case mine.Overrules(theirs):
+		p.sees(mine.Join(theirs))
+		if !mine.Covers(theirs) {
+			p.tellLoser(o.state, Terminated)
+		}
 		return
-	case theirs.Covers(mine):
-		p.become(o, theirs)
+	case theirs.Overrules(mine):
+		loser := p.state
+		p.become(o, mine.Join(theirs))
+		if !theirs.Covers(mine) {
+			p.tellLoser(loser, Terminated)
+		}
 		return
 	}
 	what, err := p.compare(o)
@@ -123,16 +132,22 @@ func (p *process) meetOne(o *process) {
 		p.keep(o, mine.Join(theirs), what == copyMerged)
 	}
 	if err != nil {
-		p.tellLoser(loser)
+		p.tellLoser(loser, Conflict)
 	}
+}
+
+func (p *process) sees(v Version) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ext.past = v
 }
 
 // tellLoser tells a copy that it does not go on. A panic of it, which is logged, is
 // not one of the session that does.
-func (p *process) tellLoser(state any) {
+func (p *process) tellLoser(state any, reason Reason) {
 	if t, ok := state.(terminator); ok {
 		_ = p.table.contained(p.id, p.kind, "its Terminate", func() error {
-			p.tell(t, Conflict)
+			p.tell(t, reason)
 			return nil
 		})
 	}
@@ -244,7 +259,7 @@ func (p *process) become(o *process, seen Version) {
 	p.ext.watches = o.ext.watches
 	p.born, p.changes = o.born, o.changes
 	p.ext.boot, p.ext.unknown, p.ext.timers = o.incarnationLocked().Boot, o.ext.unknown, o.ext.timers
-	p.ext.past = seen
+	p.ext.past, p.ext.before = seen, o.ext.before
 	if p.ext.restart != nil {
 		*p.ext.restart = *o.ext.restart
 	}
@@ -275,7 +290,7 @@ func (p *process) keep(o *process, seen Version, changed bool) {
 		p.warnOfLabels(lost)
 		dropPolls(polls, errMet)
 	}()
-	p.ext.past = seen
+	p.ext.past, p.ext.before = seen, p.ext.before.Join(o.ext.before)
 	if changed {
 		p.changes++
 		p.skipLocked()

@@ -222,7 +222,8 @@ func (p *process) descendsLocked(i Incarnation) bool {
 		return false
 	}
 	_, seen := p.ext.past.find(i)
-	return seen
+	_, ended := p.ext.before.find(i)
+	return seen && !ended
 }
 
 // bindPoll finds the event of a poll.

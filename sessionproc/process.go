@@ -43,7 +43,7 @@ type process struct {
 	watched    bool   // SlowHandler
 	handled    uint32 // messages; it may overflow
 	part       int32  // set once; here it takes no room
-	changes    uint64 // messages handled that were not ReadOnly
+	changes    uint64 // of this incarnation: the start, and messages handled that were not ReadOnly
 }
 
 // phase is where a session stands in its life.
@@ -81,6 +81,7 @@ type extra struct {
 	moved    bool       // phaseGone, as it is at another node now
 	boot     uint64     // of the node where it was started; 0: this one
 	past     Version    // of earlier incarnations, and of copies that it has met
+	before   Version    // of past, what belongs to sessions that had ended when it was started
 	others   []*process // copies that it has not met yet
 	unknown  []byte     // see unknownFields
 	restart  *restart   // set once; nil: its kind does not restart

@@ -258,9 +258,13 @@ func (a *adoption) Begin() bool {
 		a.err = ErrClosed
 		return false
 	}
-	a.r.p.mu.Lock()
-	a.r.p.adoptedLocked()
-	a.r.p.mu.Unlock()
+	p.mu.Lock()
+	p.adoptedLocked()
+	p.mu.Unlock()
+	if t.covered(p) { // it was adopted before, and has ended since
+		a.r.Discard()
+		return false
+	}
 	if a.r.Insert() != nil { // another one came first
 		a.p = t.find(int(p.part), p.id)
 		return false

@@ -151,7 +151,7 @@ func (p *process) meetRenewed(o *process) {
 	}
 	p.table.conflicts.Add(1)
 	p.logger().Warn("a copy of a session has met that it has been renewed; its changes are lost")
-	p.tellLoser(loser)
+	p.tellLoser(loser, Conflict)
 }
 
 // servePoll answers a poll of the old ID: to those who knew the session it has

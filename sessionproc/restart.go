@@ -204,6 +204,9 @@ func (p *process) restart() bool {
 	}()
 	r.pending, p.ext.unknown = false, unknown
 	p.renewLocked()
+	if p.kind.cfg.Restart == RestartFresh {
+		p.changes++ // else it has the state that it had
+	}
 	r.savedAt = p.changes // of the new incarnation
 	p.table.supervision.restarts.Add(1)
 	return true

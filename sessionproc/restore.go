@@ -43,7 +43,7 @@ func (t *Table) restore(part int, id string, s *snapshot) (*Restored, error) {
 	}
 	p := &process{table: t, kind: k, id: id, part: int32(part), born: s.Number, phase: phaseLive, watched: k.cfg.SlowHandler > 0}
 	p.extra().boot = s.Boot
-	if err := p.restoreVersion(s.Version); err != nil {
+	if err := p.restoreVersion(s); err != nil {
 		return nil, err
 	}
 	now := t.clock.now.Load()
@@ -109,18 +109,21 @@ func (s *snapshot) underway() time.Duration {
 }
 
 // restoreVersion gives a session that does not run yet the changes it has seen.
-func (p *process) restoreVersion(b []byte) error {
-	v, err := ParseVersion(b)
+func (p *process) restoreVersion(s *snapshot) error {
+	v, err := ParseVersion(s.Version)
 	if err != nil {
 		return err
 	}
 	if i, ok := v.find(p.incarnationLocked()); ok {
-		p.changes = max(v[i].changes, 1) - 1
+		p.changes = v[i].changes
 	}
-	if len(v) > 1 {
+	if len(v) > 1 || p.changes == 0 {
 		p.ext.past = v.bounded()
 	}
-	return nil
+	if s.Before != nil {
+		p.ext.before, err = ParseVersion(s.Before)
+	}
+	return err
 }
 
 // restoreMessages gives a session that does not run yet its casts and timers.
@@ -160,7 +163,8 @@ func (r *Restored) Version() Version {
 }
 
 // Renew gives the session a new incarnation, for a copy that runs again after
-// its node has died: one of this node, and higher than all it had.
+// its node has died: one of this node, and higher than all it had. That is no change
+// yet: a copy of before that turns up alive, and has gone on meanwhile, covers it.
 func (r *Restored) Renew() {
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
@@ -176,11 +180,12 @@ func (p *process) renewLocked() {
 // that. Under the new ID there are no copies of it but those that were made of the same
 // snapshot, so its last incarnation stands for all that it has seen before.
 func (p *process) adoptedLocked() {
-	p.ext.past = Version{{p.incarnationLocked(), p.changes + 1}}
+	p.ext.past = Version{{p.incarnationLocked(), max(p.changes, 1)}}
+	p.ext.before = nil
 	p.numberLocked()
 }
 
-// numberLocked takes a new incarnation.
+// numberLocked takes a new incarnation, in which nothing has changed yet.
 func (p *process) numberLocked() {
 	after := p.ext.past[len(p.ext.past)-1].Number
 	for {

@@ -51,6 +51,7 @@ type snapshot struct {
 	Subscriptions *savedOutlet `msgpack:",omitempty"`
 	Watches       []savedWatch `msgpack:",omitempty"`
 
+	Before   []byte        `msgpack:",omitempty"` // of Version, what sessions of the ID had seen that ended before; see Version.Append
 	Renewals time.Duration `msgpack:",omitempty"` // until those that it has had are paid for
 	Renewed  *savedRenewed `msgpack:",omitempty"` // it goes on under another ID: there is no state
 }
@@ -158,6 +159,9 @@ func (p *process) encode() ([]byte, error) {
 	}
 	s.Subscriptions, s.Watches = p.savedOutletLocked(), p.savedWatchesLocked()
 	s.Renewals = p.owesLocked()
+	if p.ext.before != nil {
+		s.Before = p.ext.before.Append(nil)
+	}
 	if p.ext.sealing != nil {
 		p.ext.sealing.saved = true
 	}

@@ -38,24 +38,38 @@ type terminator interface {
 // if not nil, is called when the session has gone.
 func (p *process) end(reason Reason, done func()) bool {
 	p.mu.Lock()
-	if p.phase >= phaseEnding || p.ext != nil && p.ext.ended || p.phase == phaseRenewed && reason == Terminated ||
-		p.phase == phaseSealed && p.staysSealedLocked(reason) {
+	if !p.mayEndLocked(reason) {
 		if reason == abrupt && p.phase != phaseGone {
 			p.ext.reason = abrupt
 		}
 		p.mu.Unlock()
 		return false
 	}
-	queue, cur := p.beginEndLocked(reason, done)
-	idle := !p.running || p.hurryLocked()
-	p.running = true
+	queue, cur, idle := p.claimEndLocked(reason, done)
 	p.mu.Unlock()
+	p.goOnEnding(reason, queue, cur, idle)
+	return true
+}
 
+func (p *process) mayEndLocked(reason Reason) bool {
+	return p.phase < phaseEnding && (p.ext == nil || !p.ext.ended) && !(p.phase == phaseRenewed && reason == Terminated) &&
+		!(p.phase == phaseSealed && p.staysSealedLocked(reason))
+}
+
+// claimEndLocked begins the end, which the caller goes on with. idle: the caller has
+// the session.
+func (p *process) claimEndLocked(reason Reason, done func()) (queue *envelope, cur handling, idle bool) {
+	queue, cur = p.beginEndLocked(reason, done)
+	idle = !p.running || p.hurryLocked()
+	p.running = true
+	return queue, cur, idle
+}
+
+func (p *process) goOnEnding(reason Reason, queue *envelope, cur handling, idle bool) {
 	p.drop(queue, cur, outcome{err: reason.err()})
 	if idle {
 		p.endIdle(reason)
 	}
-	return true
 }
 
 // endIdle ends a session that is running in name only: the caller has claimed

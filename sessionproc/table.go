@@ -70,7 +70,8 @@ type Table struct {
 	count             atomic.Int64
 	marks             atomic.Int64 // of count, those that have been renewed
 	tasks             tasks
-	merged, conflicts atomic.Int64 // see Copies
+	ended             atomic.Pointer[predecessor] // see Succeed
+	merged, conflicts atomic.Int64                // see Copies
 	counts            counts
 	recall            recall
 	none              chan struct{} // cap 1: signalled when the last session has gone

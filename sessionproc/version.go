@@ -3,22 +3,35 @@ package sessionproc
 import (
 	"cmp"
 	"errors"
+	"math"
 	"slices"
 
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
 // Version says which changes a copy of a session has seen: how many of each of
-// its incarnations, sorted by incarnation. Its start is the first change of an
-// incarnation; every message that was handled is one, unless its method is
-// ReadOnly. Nobody else counts for an incarnation, so of two copies one has
+// its incarnations, sorted by incarnation. The start of a session is the first
+// change of its first incarnation; every message that was handled is one, unless its
+// method is ReadOnly. Nobody else counts for an incarnation, so of two copies one has
 // seen all that the other has, or both have changed by themselves.
+//
+// A new incarnation by itself is no change: a copy that has run again somewhere and
+// done nothing is equal to the one that it was made of. The incarnation is named all
+// the same, with no changes, so that who knew the session under it finds it again.
+//
+// A session that was terminated has seen everything that can still become of it
+// (forever): its end overrules every copy of it, whatever that has changed. A session
+// that is started anew under the ID has seen what its predecessor had.
 type Version []seen
 
 type seen struct {
 	Incarnation
 	changes uint64
 }
+
+// forever is how many changes of an incarnation have been seen by the end of a session
+// that was terminated.
+const forever = math.MaxUint64
 
 func (i Incarnation) compare(other Incarnation) int {
 	return cmp.Or(cmp.Compare(i.Number, other.Number), cmp.Compare(i.Boot, other.Boot))
@@ -31,11 +44,47 @@ func (v Version) find(i Incarnation) (int, bool) {
 // Covers reports whether v has seen all that other has.
 func (v Version) Covers(other Version) bool {
 	for _, s := range other {
-		if i, ok := v.find(s.Incarnation); !ok || v[i].changes < s.changes {
+		if i, ok := v.find(s.Incarnation); s.changes > 0 && (!ok || v[i].changes < s.changes) {
 			return false
 		}
 	}
 	return true
+}
+
+// Includes reports whether v covers other and names its incarnations, so that there is
+// nothing to be learnt from it.
+func (v Version) Includes(other Version) bool {
+	for _, s := range other {
+		if _, named := v.find(s.Incarnation); !named {
+			return false
+		}
+	}
+	return v.Covers(other)
+}
+
+// Ends reports whether v has seen the termination of a session that other, or a part
+// of it, is a copy of.
+func (v Version) Ends(other Version) bool {
+	return slices.ContainsFunc(v, func(s seen) bool {
+		if s.changes != forever {
+			return false
+		}
+		i, has := other.find(s.Incarnation)
+		return has && other[i].changes != forever
+	})
+}
+
+// Overrules reports whether the end of a session, with version v, is the end of a copy
+// of it too.
+func (v Version) Overrules(other Version) bool { return v.Covers(other) || v.Ends(other) }
+
+// terminated is the version of a session's termination.
+func (v Version) terminated() Version {
+	v = slices.Clone(v)
+	for i := range v {
+		v[i].changes = forever
+	}
+	return v
 }
 
 // maxIncarnations is how many earlier incarnations a version names. One that a session
@@ -59,12 +108,14 @@ func (v Version) join(other Version) Version {
 	return v
 }
 
-// bounded is v without what is beyond maxIncarnations.
+// bounded is v without what is beyond maxIncarnations. Those that have changed nothing
+// go first.
 func (v Version) bounded() Version {
-	if len(v) > maxIncarnations {
-		return slices.Clone(v[len(v)-maxIncarnations:])
+	if len(v) <= maxIncarnations {
+		return v
 	}
-	return v
+	v = slices.DeleteFunc(slices.Clone(v), func(s seen) bool { return s.changes == 0 })
+	return v[max(0, len(v)-maxIncarnations):]
 }
 
 // Append appends v as it travels between nodes: an array of arrays of an
@@ -125,7 +176,7 @@ func (p *process) allVersionLocked() Version {
 }
 
 func (p *process) versionLocked() Version {
-	mine := Version{{p.incarnationLocked(), p.changes + 1}}
+	mine := Version{{p.incarnationLocked(), p.changes}}
 	if p.ext == nil || p.ext.past == nil {
 		return mine
 	}
