@@ -50,7 +50,7 @@ func newLedgers(w *witness, home int) sessionproc.AnyKind {
 	k := sessionproc.NewKind(ledgers, func(ctx context.Context, _ sessionproc.None) (*ledger, error) {
 		defer w.enter(ctx, home)()
 		return &ledger{Last: map[int]stamp{}}, nil
-	}, sessionproc.KindConfig{})
+	}, sessionproc.KindConfig{RenewRate: 1000, RenewBurst: 1000})
 	change := func(also func(ctx context.Context, e entry)) func(*ledger, context.Context, entry) (page, error) {
 		return func(l *ledger, ctx context.Context, e entry) (page, error) {
 			defer w.enter(ctx, home)()

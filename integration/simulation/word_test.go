@@ -242,7 +242,7 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 	k := sessionproc.NewKind(t.kind, func(ctx context.Context, _ sessionproc.None) (*S, error) {
 		defer n.enter(ctx, p, home, nil)()
 		return new(S), nil
-	}, sessionproc.KindConfig{})
+	}, sessionproc.KindConfig{RenewRate: 1000, RenewBurst: 1000})
 	enter := func(s *S, ctx context.Context, e entered) {
 		ws := P(s).words()
 		defer n.enter(ctx, p, home, *ws)()
