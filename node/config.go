@@ -84,7 +84,9 @@ type Config struct {
 	// Default 30 s.
 	DrainTimeout time.Duration
 	// MaxStarting bounds the start functions that run at once on this node;
-	// further starts wait their turn. Default 64.
+	// further starts wait their turn, first come first served. A start does not
+	// wait that a start function waits for, on whatever node: what it starts, calls
+	// or renews itself, and what handlers start that work for it. Default 64.
 	MaxStarting int
 
 	// MaxSessions bounds the sessions of this node, in addition to what their kinds

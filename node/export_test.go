@@ -19,6 +19,13 @@ func (n *Node) LoseQuorum(few bool) {
 	n.standing.applyLocked()
 }
 
+// AnswerQueries has n answer as many queries as it can, for good.
+func (n *Node) AnswerQueries() {
+	for range maxQueries {
+		n.queries <- struct{}{}
+	}
+}
+
 // UseHeap has MemoryMark compared with what f returns.
 func (cfg *Config) UseHeap(f func() int64) { cfg.heapInUse = f }
 

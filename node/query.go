@@ -66,18 +66,23 @@ func (n *Node) hearQuery(c *transport.Call) {
 		fail(c, encodeError(sessionproc.ErrClosed, false))
 		return
 	}
-	select {
-	case n.queries <- struct{}{}:
-	default:
-		fail(c, encodeError(fmt.Errorf("%w: the node answers %d queries", sessionproc.ErrOverloaded, maxQueries), false))
-		return
+	done := func() { <-n.queries }
+	if c.Flags&flagPlaced != 0 {
+		done = func() {} // a start function waits for it, and what has that run may be one of the queries
+	} else {
+		select {
+		case n.queries <- struct{}{}:
+		default:
+			fail(c, encodeError(fmt.Errorf("%w: the node answers %d queries", sessionproc.ErrOverloaded, maxQueries), false))
+			return
+		}
 	}
 	deadline := c.Deadline
 	if deadline.IsZero() {
 		deadline = time.Now().Add(n.cfg.CallTimeout)
 	}
 	d.wait.Go(func() {
-		defer func() { <-n.queries }()
+		defer done()
 		n.replyQuery(c, deadline)
 	})
 }
@@ -146,6 +151,9 @@ func ask[T any](ctx context.Context, n *Node, m cluster.Member, q *query) (answe
 		return askSelf[T](ctx, n, q)
 	}
 	r := &transport.Request{Flags: opQuery, Key: m.Name()}
+	if sessionproc.HoldsPlace(ctx) {
+		r.Flags |= flagPlaced
+	}
 	if n.cfg.Inject != nil {
 		r.Trace = n.cfg.Inject(ctx)
 	}

@@ -15,6 +15,7 @@ const (
 	flagWaits = 0x20 // it has been sent on before: do not send it on to where the session may be meanwhile
 
 	flagNoTouch = 0x40 // a cast that does not count as use
+	flagPlaced  = 0x80 // a start function waits for it: see sessionproc.HoldsPlace
 
 	opQuery     = 13
 	opHello     = 14 // in place of sessionproc.Op
@@ -56,6 +57,9 @@ func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*out
 	out.request = transport.Request{ID: id, Kind: m.Kind(), Method: m.Method(), Flags: uint32(m.Op()), Chain: chain, Payload: payload}
 	if raw {
 		out.request.Flags |= flagRaw
+	}
+	if chain != nil && sessionproc.HoldsPlace(ctx) {
+		out.request.Flags |= flagPlaced
 	}
 	if m.Op() == sessionproc.OpCast {
 		if _, quiet := m.(interface{ NoTouch() }); quiet {

@@ -58,7 +58,7 @@ func (m *call[Req, Rep]) deliver(ctx context.Context, t *Table, part int, id str
 	if !m.at(t) {
 		return m.deliverAnew(ctx, t, part, id)
 	}
-	p, b, err := t.resolve(part, id, &m.method.token, OpCall)
+	p, b, err := t.resolve(ctx, part, id, &m.method.token, OpCall)
 	if err != nil {
 		return m.failed(id, outcome{err: err})
 	}
@@ -195,6 +195,8 @@ func (t *Table) enter(ctx context.Context, p *process, b *binding, w *waiting) (
 	}
 	if begins {
 		t.workers.run(p, w)
+	} else if from.holdsPlace() {
+		t.starts.overtake(p)
 	}
 	w.arm()
 	return begins, nil
@@ -241,7 +243,7 @@ func (m *cast[Msg]) AppendPayload(b []byte) ([]byte, bool, error) {
 func (m *cast[Msg]) ReadReply([]byte, bool) error { return nil }
 
 func (m *cast[Msg]) deliver(_ context.Context, t *Table, part int, id string) error {
-	p, b, err := t.resolve(part, id, &m.notice.token, OpCast)
+	p, b, err := t.resolve(context.Background(), part, id, &m.notice.token, OpCast)
 	if err == nil {
 		err = m.push(p, b)
 	}

@@ -40,6 +40,7 @@ type origin struct {
 	from   *handlerCtx     // the handler that made this call, on this node
 	chain  []string        // IDs of the sessions that wait for this call, outermost first
 	values context.Context // made by Extract
+	placed bool            // a start function on another node waits for this call; see holdsPlace
 }
 
 // signal is what a handlerCtx needs once somebody waits for its end.

@@ -21,6 +21,7 @@ type Inbound struct {
 	Payload  []byte
 	Deadline time.Time       // zero: none
 	Chain    []string        // see CallChain
+	Placed   bool            // see HoldsPlace
 	Values   context.Context // made by Extract; may be nil
 	NoTouch  bool            // a cast that does not count as use
 	Peer     string          // the node that it came from; "": this one
@@ -63,7 +64,7 @@ func (t *Table) Serve(part int, in *Inbound) {
 	case OpStart, OpEnsure:
 		in.ctx = in.newCtx(nil)
 		in.opened()
-		t.settle(&starter{w: &in.waiting, part: part, id: in.ID, kind: in.Kind, ensure: in.Op == OpEnsure})
+		t.settle(&starter{w: &in.waiting, part: part, id: in.ID, kind: in.Kind, ensure: in.Op == OpEnsure, placed: in.Placed})
 	case OpStarted:
 		t.serveStarted(part, in)
 	case OpTerminate:
@@ -136,7 +137,11 @@ func (t *Table) serveCall(part int, in *Inbound) {
 		in.shown.Store(in.bound)
 	}
 	in.opened()
-	if err := p.push(&in.envelope); err != nil {
+	placed := in.Placed // in is not ours once it is in the mailbox
+	switch err := p.push(&in.envelope); {
+	case err == nil && placed:
+		t.starts.overtake(p)
+	case err != nil:
 		if _, ok := in.abandon(); ok { // else Cancel has answered
 			in.Answer.Fail(err, false, false)
 		}
@@ -165,7 +170,7 @@ func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
 	p := t.find(part, in.ID)
 	if p == nil {
 		var err error
-		if p, err = t.startOnCall(part, in.ID, t.kinds[t.kindName(in.Kind)], in.Method); err != nil {
+		if p, err = t.startOnCall(part, in.ID, t.kinds[t.kindName(in.Kind)], in.Method, in.waitingFor()); err != nil {
 			return nil, err
 		}
 	}
@@ -186,7 +191,7 @@ func (in *Inbound) newCtx(p *process) *handlerCtx {
 		h.deadline = sinceEpoch(in.Deadline)
 	}
 	if len(in.Chain) > 0 || in.Values != nil {
-		h.origin = &origin{chain: in.Chain, values: in.Values}
+		h.origin = &origin{chain: in.Chain, values: in.Values, placed: in.Placed}
 	}
 	return h
 }

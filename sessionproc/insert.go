@@ -13,6 +13,7 @@ type starter struct {
 	kind   string // "": the default kind
 	ensure bool
 	waits  bool // its caller is in place, and waits next
+	placed bool // its caller holds a place: see holdsPlace
 
 	// What Begin has come to.
 	table  *Table
@@ -56,7 +57,11 @@ func (t *Table) place(s *starter) (o outcome, decided bool) {
 			s.waits = false
 			x := p.extra()
 			x.starts = append(x.starts, s)
+			placed := s.placed // s is not ours once the lock is gone
 			p.mu.Unlock()
+			if placed {
+				t.starts.overtake(p)
+			}
 			return outcome{}, false
 		case away != nil:
 			p.mu.Unlock()

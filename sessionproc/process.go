@@ -41,6 +41,7 @@ type process struct {
 	keeps      bool   // its state is kept for a restart; set once, as the next two
 	paced      bool   // ext.messages bounds its messages
 	watched    bool   // SlowHandler
+	turn       turn   // guarded by table.starts.mu
 	handled    uint32 // messages; it may overflow
 	part       int32  // set once; here it takes no room
 	changes    uint64 // of this incarnation: the start, and messages handled that were not ReadOnly

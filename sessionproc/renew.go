@@ -73,6 +73,9 @@ func (t *Table) renew(part int, r *renewal) (done bool, err error) {
 		return true, nil
 	case p.phase == phaseStarting:
 		p.mu.Unlock()
+		if r.in.Placed {
+			t.starts.overtake(p)
+		}
 		return false, t.cfg.moving()
 	case p.phase != phaseLive:
 		err := p.tooLateLocked()

@@ -65,7 +65,8 @@ func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string)
 	m.ctx = new(handlerCtx) // not one of many: sessions may keep it
 	m.limit(t.hand(ctx, from, m.ctx, nil))
 	m.open()
-	m.into = starter{w: &m.waiting, part: part, id: id, kind: m.ref.name, ensure: m.what == OpEnsure, waits: true}
+	m.into = starter{w: &m.waiting, part: part, id: id, kind: m.ref.name, ensure: m.what == OpEnsure, waits: true,
+		placed: from.holdsPlace()}
 	if o, decided := t.place(&m.into); decided {
 		m.close()
 		return m.failed(id, o)
@@ -147,17 +148,19 @@ func Ensured(err error) (started bool, _ error) { return ensured(err) }
 // errGivenUp is why a session did not start whose starter went first.
 var errGivenUp = errors.New("it was given up before it ran")
 
-// startOnCall starts a missing session for a message whose method says so.
-func (t *Table) startOnCall(part int, id string, k *kindCore, method string) (*process, error) {
+// startOnCall starts a missing session for a message whose method says so. by is what
+// waits for the message, nil if nothing does, as for a cast: the start function is part
+// of its chain of calls.
+func (t *Table) startOnCall(part int, id string, k *kindCore, method string, by *origin) (*process, error) {
 	b := t.binding(k, method)
 	if b == nil || !b.cfg.StartOnCall {
 		return t.look(part, id)
 	}
 	w := &zeroStart{}
 	w.op, w.settle = w, func() {}
-	w.ctx = &handlerCtx{deadline: t.clock.in(t.cfg.CallTimeout)}
+	w.ctx = &handlerCtx{deadline: t.clock.in(t.cfg.CallTimeout), origin: by}
 	w.open()
-	s := &starter{w: &w.waiting, part: part, id: id, kind: k.name}
+	s := &starter{w: &w.waiting, part: part, id: id, kind: k.name, placed: by.holdsPlace()}
 	p, inserted, err := t.insert(s)
 	if inserted {
 		t.starts.enter(p, s)
@@ -229,7 +232,8 @@ func (p *process) startFailed(err error) {
 	p.table.starts.leave()
 }
 
-// starts lets at most max start functions run at once, first come first served.
+// starts lets at most max start functions run at once, first come first served, and
+// those that others of them wait for.
 type starts struct {
 	max     int
 	refused atomic.Bool
@@ -243,11 +247,13 @@ type starts struct {
 // started it will have been signalled.
 func (s *starts) enter(p *process, by *starter) (signals bool) {
 	s.mu.Lock()
-	if s.running >= s.max {
+	if s.running >= s.max && !by.placed && p.turn != turnTaken {
+		p.turn = turnWaits
 		s.queue.push(p)
 		s.mu.Unlock()
 		return false
 	}
+	p.turn = turnTaken
 	s.running++
 	s.mu.Unlock()
 	if by.waits {
@@ -258,17 +264,22 @@ func (s *starts) enter(p *process, by *starter) (signals bool) {
 	return false
 }
 
-// leave gives the place of a finished start to the next one.
+// leave gives the place of a finished start to the next one, if it had one.
 func (s *starts) leave() {
 	s.mu.Lock()
-	if s.queue.len() == 0 {
-		s.running--
-		s.mu.Unlock()
-		return
+	var next *process
+	for next == nil && s.running <= s.max && s.queue.len() > 0 {
+		if p := s.queue.pop(); p.turn == turnWaits {
+			p.turn, next = turnTaken, p
+		}
 	}
-	p := s.queue.pop()
+	if next == nil {
+		s.running--
+	}
 	s.mu.Unlock()
-	p.table.workers.run(p, nil)
+	if next != nil {
+		next.table.workers.run(next, nil)
+	}
 }
 
 // refuse lets no more sessions start.

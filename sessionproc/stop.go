@@ -45,9 +45,9 @@ func (p *process) end(reason Reason, done func()) bool {
 		p.mu.Unlock()
 		return false
 	}
-	queue, cur, idle := p.claimEndLocked(reason, done)
+	c := p.claimEndLocked(reason, done)
 	p.mu.Unlock()
-	p.goOnEnding(reason, queue, cur, idle)
+	p.goOnEnding(reason, c)
 	return true
 }
 
@@ -56,18 +56,30 @@ func (p *process) mayEndLocked(reason Reason) bool {
 		!(p.phase == phaseSealed && p.staysSealedLocked(reason))
 }
 
-// claimEndLocked begins the end, which the caller goes on with. idle: the caller has
-// the session.
-func (p *process) claimEndLocked(reason Reason, done func()) (queue *envelope, cur handling, idle bool) {
-	queue, cur = p.beginEndLocked(reason, done)
-	idle = !p.running || p.hurryLocked()
-	p.running = true
-	return queue, cur, idle
+// endClaim is what claimEndLocked leaves to goOnEnding.
+type endClaim struct {
+	queue  *envelope // messages to be answered
+	cur    handling  // the message that runs
+	idle   bool      // the caller has the session
+	starts bool      // its start function waits or runs
 }
 
-func (p *process) goOnEnding(reason Reason, queue *envelope, cur handling, idle bool) {
-	p.drop(queue, cur, outcome{err: reason.err()})
-	if idle {
+// claimEndLocked begins the end, which the caller completes with goOnEnding when it
+// has released the lock.
+func (p *process) claimEndLocked(reason Reason, done func()) (c endClaim) {
+	c.queue, c.cur = p.beginEndLocked(reason, done)
+	c.idle = !p.running || p.hurryLocked()
+	c.starts = p.phase == phaseStarting
+	p.running = true
+	return c
+}
+
+func (p *process) goOnEnding(reason Reason, c endClaim) {
+	p.drop(c.queue, c.cur, outcome{err: reason.err()})
+	if c.starts {
+		p.table.starts.overtake(p) // it runs no start function any more: no need to wait for its turn
+	}
+	if c.idle {
 		p.endIdle(reason)
 	}
 }

@@ -209,15 +209,19 @@ func (t *Table) find(part int, id string) *process {
 	return p
 }
 
-// resolve finds the session and the handler for a message of a token.
-func (t *Table) resolve(part int, id string, tok *token, op Op) (*process, *binding, error) {
+// resolve finds the session and the handler for a message of a token. ctx is that of
+// who waits for the message.
+func (t *Table) resolve(ctx context.Context, part int, id string, tok *token, op Op) (*process, *binding, error) {
 	if why := t.PausedBy(); why != nil {
 		return nil, nil, why
 	}
 	p := t.find(part, id)
 	if p == nil {
-		var err error
-		if p, err = t.startOnCall(part, id, t.kinds[tok.kind], tok.name); err != nil {
+		by, err := waitingFor(ctx, id)
+		if err == nil {
+			p, err = t.startOnCall(part, id, t.kinds[tok.kind], tok.name, by)
+		}
+		if err != nil {
 			return nil, nil, err
 		}
 	}

@@ -85,6 +85,6 @@ func (t *Table) EndCopy(part int, id string, tombstone Version) (after func(), e
 		p.surviveLocked(tombstone)
 		return nil, false
 	}
-	queue, cur, idle := p.claimEndLocked(reason, nil)
-	return func() { p.goOnEnding(reason, queue, cur, idle) }, true
+	c := p.claimEndLocked(reason, nil)
+	return func() { p.goOnEnding(reason, c) }, true
 }

@@ -69,7 +69,7 @@ func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) er
 		return m.failed(id, outcome{err: err})
 	}
 	a := &localAnswer{m: m, done: make(chan outcome, 1)}
-	in := &Inbound{Op: m.op, ID: id, Kind: m.kind, Method: m.method, Payload: payload, Raw: raw, Chain: chain, Answer: a}
+	in := &Inbound{Op: m.op, ID: id, Kind: m.kind, Method: m.method, Payload: payload, Raw: raw, Chain: chain, Placed: HoldsPlace(ctx), Answer: a}
 	in.Deadline, _ = ctx.Deadline()
 	if t.cfg.Inject != nil && t.cfg.Extract != nil {
 		in.Values = t.cfg.Extract(context.Background(), t.cfg.Inject(ctx))
