@@ -5,8 +5,6 @@ import (
 	"runtime/metrics"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // LimitError says which limit a request has met, and when another try may pass.
@@ -61,71 +59,44 @@ func (e *LimitError) sentinel() error {
 	return nil
 }
 
-// bucket is a token bucket; a nil one lets everything through.
-type bucket struct {
-	limit   string
-	limiter *rate.Limiter
-}
-
-// newBucket makes a bucket of perSecond tokens a second, burst of them at once,
-// which is perSecond if it is 0. perSecond 0: no limit.
-func newBucket(limit string, perSecond, burst int) *bucket {
-	if perSecond == 0 {
-		return nil
-	}
-	if burst == 0 {
-		burst = perSecond
-	}
-	return &bucket{limit, rate.NewLimiter(rate.Limit(perSecond), burst)}
-}
-
-// take takes a token.
-func (b *bucket) take() error {
-	if b == nil {
-		return nil
-	}
-	now := time.Now()
-	r := b.limiter.ReserveN(now, 1)
-	wait := r.DelayFrom(now)
-	if wait == 0 {
-		return nil
-	}
-	r.CancelAt(now)
-	return &LimitError{b.limit, int64(b.limiter.Limit()), wait}
-}
-
-// giveBack returns a token that was taken for nothing.
-func (b *bucket) giveBack() {
-	if b != nil {
-		b.limiter.ReserveN(time.Now(), -1)
-	}
-}
-
-// places counts sessions within a limit.
+// places counts sessions, within a limit.
 type places struct{ n atomic.Int64 }
 
-func (p *places) take(limit string, most int) error {
-	for {
-		n := p.n.Load()
-		if most > 0 && n >= int64(most) {
-			return &LimitError{Limit: limit, Max: int64(most)}
-		}
-		if p.n.CompareAndSwap(n, n+1) {
-			return nil
-		}
-	}
-}
-
-// admit counts one session more, within MaxSessions of the kind and of the node.
-func (t *Table) admit(k *kindCore) error {
-	if err := k.live.take(limitKindSessions, k.cfg.MaxSessions); err != nil {
-		return err
-	}
-	if err := t.places.take(limitNodeSessions, t.cfg.MaxSessions); err != nil {
-		k.live.n.Add(-1)
-		return err
+// full returns the error of who finds no place; most 0: there is no limit.
+func (p *places) full(limit string, most int) error {
+	if most > 0 && p.n.Load() >= int64(most) {
+		return &LimitError{Limit: limit, Max: int64(most)}
 	}
 	return nil
+}
+
+// admit counts one session more, within MaxSessions of the kind and of the node. Where
+// there is a limit, one session is decided about at a time: one that is refused takes
+// nothing from the others, not even for a moment.
+func (t *Table) admit(k *kindCore) error {
+	if t.cfg.MaxSessions == 0 && k.cfg.MaxSessions == 0 {
+		t.occupy(k)
+		return nil
+	}
+	t.admission.Lock()
+	defer t.admission.Unlock()
+	if err := t.full(k); err != nil {
+		return err
+	}
+	t.occupy(k)
+	return nil
+}
+
+func (t *Table) full(k *kindCore) error {
+	if err := k.live.full(limitKindSessions, k.cfg.MaxSessions); err != nil {
+		return err
+	}
+	return t.places.full(limitNodeSessions, t.cfg.MaxSessions)
+}
+
+func (t *Table) occupy(k *kindCore) {
+	k.live.n.Add(1)
+	t.places.n.Add(1)
 }
 
 // release counts one session less.
@@ -134,25 +105,31 @@ func (t *Table) release(k *kindCore) {
 	t.places.n.Add(-1)
 }
 
-// admitNew is admit for a session that starts: it heeds memory and rates too. A
-// start that is refused costs no token.
+// admitNew is admit for a session that starts: it heeds memory and rates too.
 func (t *Table) admitNew(k *kindCore) error {
 	if err := t.OverMemory(); err != nil {
 		return err
 	}
-	if err := t.admit(k); err != nil {
+	if k.starts == nil && t.startRate == nil {
+		return t.admit(k)
+	}
+	t.admission.Lock()
+	defer t.admission.Unlock()
+	if err := t.full(k); err != nil {
 		return err
 	}
-	err := k.starts.take()
-	if err == nil {
-		if err = t.startRate.take(); err != nil {
-			k.starts.giveBack()
-		}
+	if err := takeBoth(k.starts, t.startRate); err != nil {
+		return err
 	}
-	if err != nil {
-		t.release(k)
-	}
-	return err
+	t.occupy(k)
+	return nil
+}
+
+// neverStarted gives back what the rates have for a session whose start function was
+// not run.
+func (t *Table) neverStarted(k *kindCore) {
+	k.starts.giveBack()
+	t.startRate.giveBack()
 }
 
 // memory compares the heap with MemoryMark.

@@ -222,6 +222,9 @@ func (p *process) takeStartsLocked() []*starter {
 
 // startFailed takes a session that never lived out of the table.
 func (p *process) startFailed(err error) {
+	if err == errGivenUp {
+		p.table.neverStarted(p.kind)
+	}
 	o := outcome{err: fmt.Errorf("%w: its start failed: %w", ErrNotFound, err)}
 	p.mu.Lock()
 	p.cur = nil // the start itself gets its own answer

@@ -65,6 +65,7 @@ type Table struct {
 	born              atomic.Uint64
 	places            places // sessions within MaxSessions, those that come included
 	startRate         *bucket
+	admission         sync.Mutex // held while limits are compared and taken
 	memory            memory
 	supervision       supervision
 	count             atomic.Int64

@@ -64,10 +64,9 @@ func (s *server) admit(kind, number uint64, size int) (bool, error) {
 
 // reserveInflight counts cost against MaxInflight, or refuses the request.
 func (s *server) reserveInflight(number uint64, cost int64) bool {
-	if s.t.inflight.Add(cost) <= s.t.cfg.MaxInflight {
+	if s.t.inflight.reserve(cost, s.t.cfg.MaxInflight) {
 		return true
 	}
-	s.t.inflight.Add(-cost)
 	s.refuse(number, CodeOverloaded, "too many bytes of unanswered requests")
 	return false
 }

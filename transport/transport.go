@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -22,9 +21,9 @@ type Transport struct {
 	cancel   context.CancelFunc
 	gate     *Gate
 	refusals *RefusalLog
-	inflight atomic.Int64 // bytes of unanswered requests
-	slots    sync.Pool    // of *pending; its channels belong to this transport's bubble under synctest
-	chunks   sync.Pool    // of *[chunkSize]byte
+	inflight inflight  // bytes of unanswered requests
+	slots    sync.Pool // of *pending; its channels belong to this transport's bubble under synctest
+	chunks   sync.Pool // of *[chunkSize]byte
 	wg       sync.WaitGroup
 
 	peers sync.Map // addr -> *Peer
