@@ -22,6 +22,7 @@ import (
 type codec[T any] struct {
 	mode    copyMode
 	raw     bool      // T is []byte: it is its own encoding
+	open    bool      // see nesting
 	size    int       // bytes of T itself
 	strings []uintptr // offsets of strings in a plain T, for its size
 }
@@ -39,7 +40,7 @@ type cloner[T any] interface{ Clone() T }
 
 func newCodec[T any]() codec[T] {
 	t := reflect.TypeFor[T]()
-	c := codec[T]{mode: copyMsgpack, size: int(t.Size())}
+	c := codec[T]{mode: copyMsgpack, size: int(t.Size()), open: nestingOf(t).open}
 	var zero T
 	switch _, clones := any(zero).(cloner[T]); {
 	case t == reflect.TypeFor[[]byte]():
@@ -116,7 +117,7 @@ func (c *codec[T]) pack(p *parcel[T], v *T, share bool) (size int32, err error) 
 	case c.mode == copyClone:
 		p.form, p.clone = parcelCloned, any(*v).(cloner[T]).Clone()
 	default:
-		if p.buf, err = encode(p.buf[:0], v); err != nil {
+		if p.buf, err = c.msgpack(p.buf[:0], v); err != nil {
 			return 0, badRequest{err}
 		}
 		p.form = parcelCoded
@@ -176,6 +177,13 @@ func (c *codec[T]) encode(b []byte, v *T) ([]byte, error) {
 	if c.raw {
 		return append(b, *(*[]byte)(unsafe.Pointer(v))...), nil
 	}
+	return c.msgpack(b, v)
+}
+
+func (c *codec[T]) msgpack(b []byte, v *T) ([]byte, error) {
+	if c.open {
+		return encodeOpen(b, v)
+	}
 	return encode(b, v)
 }
 
@@ -185,8 +193,10 @@ func (c *codec[T]) encodeRequest(b []byte, v *T) (_ []byte, raw bool, err error)
 	if !c.raw {
 		defer contain(&err)
 	}
-	b, err = c.encode(b, v)
-	return b, c.raw, err
+	if b, err = c.encode(b, v); err != nil {
+		return nil, false, badRequest{err}
+	}
+	return b, c.raw, nil
 }
 
 // encodeLocal is encode for a local variable, which it keeps off the heap if it
@@ -197,7 +207,7 @@ func (c *codec[T]) encodeLocal(b []byte, v T) ([]byte, error) {
 	}
 	boxed := new(T)
 	*boxed = v
-	return encode(b, boxed)
+	return c.msgpack(b, boxed)
 }
 
 // decode reads a foreign encoding: every byte is checked before it is decoded.
@@ -227,44 +237,6 @@ func decodeRaw(b []byte, raw bool, v *[]byte) error {
 		return errors.New("msgpack where raw bytes are expected")
 	}
 	return nil
-}
-
-// encoder is a pooled msgpack encoder that appends to a slice.
-type encoder struct {
-	enc *msgpack.Encoder
-	buf []byte
-}
-
-func (e *encoder) Write(p []byte) (int, error) {
-	e.buf = append(e.buf, p...)
-	return len(p), nil
-}
-
-// WriteByte spares msgpack its own wrapper of the writer.
-func (e *encoder) WriteByte(c byte) error {
-	e.buf = append(e.buf, c)
-	return nil
-}
-
-var encoders = sync.Pool{New: func() any {
-	e := new(encoder)
-	e.enc = msgpack.NewEncoder(e)
-	return e
-}}
-
-// encode appends v as msgpack to b.
-func encode(b []byte, v any) ([]byte, error) {
-	e := encoders.Get().(*encoder)
-	e.buf = b
-	e.enc.Reset(e)
-	e.enc.UseCompactInts(true)
-	err := e.enc.Encode(v)
-	b, e.buf = e.buf, nil
-	if err != nil {
-		return nil, err // the encoder is dropped: a failed one may keep anything
-	}
-	encoders.Put(e)
-	return b, nil
 }
 
 // panicked is the error of a panic in a user's method. It says where that was, and of
@@ -332,7 +304,7 @@ func EncodeValue(b []byte, v any) (payload []byte, raw bool, err error) {
 	if p, ok := v.([]byte); ok {
 		return append(b, p...), true, nil
 	}
-	payload, err = encode(b, v)
+	payload, err = encodeAny(b, v)
 	return payload, false, err
 }
 

@@ -1,7 +1,6 @@
 package sessionproc
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -41,7 +40,7 @@ func Contract(k AnyKind) ([]ContractPart, error) {
 func RestoreState(k AnyKind, schema int, coded []byte) (state any, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = fmt.Errorf("its decoding panicked: %v", cause)
+			err = panicked("its decoding", cause)
 		}
 	}()
 	state, _, err = k.core().decodeState(schema, coded)

@@ -44,6 +44,18 @@
 // by one side and decoded by the other, also when both are on one node. Structs travel
 // as maps by field name, so that fields can be added and taken away between releases.
 //
+// What is encoded may be nested 64 levels deep: structs, maps, slices and arrays in each
+// other. A deeper value, or one that contains itself, is an error of who sends it, in
+// whatever way, and the error names the bound. A state like that stays where it is, and
+// RestartLastState cannot keep it; its session works on. Types that cannot contain
+// themselves pay nothing for this.
+//
+// Two faults in your code Go cannot contain, and they end the process: a method such as
+// Clone, MarshalState or MarshalText that calls itself for ever, and a map that a
+// goroutine which a handler has left behind writes while the state is encoded. A test
+// with package nodetest and the race detector, in which the session moves (Drain), finds
+// both.
+//
 // # Events
 //
 // A session publishes values, and whoever is interested subscribes, from any node:

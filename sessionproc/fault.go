@@ -3,6 +3,8 @@ package sessionproc
 import (
 	"context"
 	"errors"
+	"fmt"
+	"reflect"
 )
 
 // badRequest is a request that does not decode: nothing has run.
@@ -31,4 +33,18 @@ func portable(ctx context.Context, err error) error {
 		return &Error{Code: e.Code, Text: err.Error()}
 	}
 	return errors.New(err.Error())
+}
+
+// thrown is the value of a panic for the log. Of a value that is neither an error nor
+// a Stringer nor basic it is the type: printing one that contains itself would end the
+// process.
+func thrown(cause any) string {
+	switch cause.(type) {
+	case error, fmt.Stringer:
+		return fmt.Sprint(cause)
+	}
+	if k := reflect.ValueOf(cause).Kind(); k == reflect.String || reflect.Bool <= k && k <= reflect.Complex128 {
+		return fmt.Sprint(cause)
+	}
+	return fmt.Sprintf("a value of type %T", cause)
 }

@@ -24,7 +24,7 @@ func encodeState(state any, unknown []byte) ([]byte, error) {
 	if own, ok := state.(stateCoder); ok {
 		return own.MarshalState()
 	}
-	b, err := encode(nil, state)
+	b, err := encodeAny(nil, state)
 	if err != nil || unknown == nil {
 		return b, err
 	}
@@ -104,7 +104,7 @@ func (t *Table) contained(id string, k *kindCore, what string, f func() error) (
 		if cause := recover(); cause != nil {
 			reference := newReference()
 			t.cfg.Logger.Error(what+" panicked", "session", LogID(id), "kind", k.name, "reference", reference,
-				"panic", cause, "stack", string(debug.Stack()))
+				"panic", thrown(cause), "stack", string(debug.Stack()))
 			err = fmt.Errorf("%s panicked; the log of %s has the reference %s", what, t.here(), reference)
 		}
 	}()

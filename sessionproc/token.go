@@ -114,7 +114,8 @@ func (n *Notice[Msg]) Cast(ctx context.Context, c Caller, id string, msg Msg) er
 // count as use of the session. The timer moves with the session, with the time that
 // is left, and ends with it; one that is due while the session moves, or while the
 // process stands still, fires right afterwards. The returned function cancels it, on
-// this node only: a timer that is to be cancelled after a move needs a name.
+// this node only: a timer that is to be cancelled after a move needs a name. It panics
+// if msg does not encode.
 func (n *Notice[Msg]) After(ctx context.Context, d time.Duration, msg Msg) (cancel func()) {
 	return setTimer(ctx, n, "", d, false, msg)
 }

@@ -33,7 +33,11 @@ func (m *untyped) AppendPayload(b []byte) (_ []byte, raw bool, err error) {
 	if m.op == OpStarted || m.op == OpTerminate || m.op == OpTouch {
 		return b, true, nil
 	}
-	return EncodeValue(b, m.request)
+	payload, raw, err := EncodeValue(b, m.request)
+	if err != nil {
+		return nil, false, badRequest{err}
+	}
+	return payload, raw, nil
 }
 
 func (m *untyped) ReadReply(payload []byte, raw bool) error {
@@ -59,7 +63,7 @@ func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) er
 	}
 	payload, raw, err := m.AppendPayload(nil)
 	if err != nil {
-		return m.failed(id, outcome{err: badRequest{err}})
+		return m.failed(id, outcome{err: err})
 	}
 	if err := t.Fits(len(payload)); err != nil {
 		return m.failed(id, outcome{err: err})

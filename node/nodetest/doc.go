@@ -27,6 +27,12 @@
 // sync.Once. Handlers and tests that sleep, call or wait while they hold one
 // can hang there.
 //
+// Two faults end a whole process, as Go cannot contain them: a Clone, MarshalState or the
+// like that calls itself for ever, and a goroutine that a handler has left behind and
+// that writes the state while it is encoded. Have sessions move in a test (Drain) that
+// runs under -race and in real time: it names the method or the goroutine. A bubble
+// orders what happens in it, so that the race detector misses some there.
+//
 // # A handler by itself
 //
 // Handlers are plain methods. Those that use sessionproc.FromContext or set

@@ -13,7 +13,13 @@ const MaxDepth = 64
 // names what is wrong and at which byte.
 var ErrMalformed = errors.New("malformed msgpack")
 
+// ErrDepth is in the error of a value that is nested deeper than MaxDepth.
+var ErrDepth = errors.New(whatDepth)
+
 func malformed(what string, at int) error {
+	if what == whatDepth {
+		return fmt.Errorf("wire: %w: %w at byte %d", ErrMalformed, ErrDepth, at)
+	}
 	return fmt.Errorf("wire: %w: %s at byte %d", ErrMalformed, what, at)
 }
 
@@ -52,55 +58,112 @@ func Check(b []byte) error {
 }
 
 // walk returns the offset behind the value that begins at b[at].
+func walk(b []byte, at int) (int, error) {
+	c := Checker{at: at, level: oneValue}
+	return c.walk(b, false)
+}
+
+// Checker is Check for a value that is still being written: it looks at each byte
+// once, so that a writer can be stopped before it has nested too deep. The zero
+// value is not ready for use; see Begin.
 //
 // A level of nesting is one word: the values it still lacks, times two, plus
 // one if it is a map. A map lacks an even number of values exactly when a key
 // comes next.
-func walk(b []byte, at int) (int, error) {
-	var stack [MaxDepth]uint64
-	depth, level := 0, uint64(1)<<1
+type Checker struct {
+	stack [MaxDepth]uint64
+	depth int
+	level uint64
+	at    int  // the first byte that was not looked at
+	over  bool // the value is complete
+}
+
+// oneValue is the level of what is around the value.
+const oneValue = 1 << 1
+
+// Begin makes c ready for a value that begins at offset at.
+func (c *Checker) Begin(at int) { c.depth, c.level, c.at, c.over = 0, oneValue, at, false }
+
+// Partial looks at the bytes that b has more than at the call before. The error
+// says why what b has cannot become a value that Check accepts.
+func (c *Checker) Partial(b []byte) error {
+	if !c.over {
+		if _, err := c.walk(b, true); err != nil || !c.over {
+			return err
+		}
+	}
+	if c.at < len(b) {
+		return malformed(whatTrailing, c.at)
+	}
+	return nil
+}
+
+// Whole is Partial for a b that holds all of the value.
+func (c *Checker) Whole(b []byte) error {
+	if err := c.Partial(b); err != nil || c.over {
+		return err
+	}
+	_, err := c.walk(b, false)
+	return err
+}
+
+// walk returns the offset behind the value. partial: if the rest of it is to come
+// it returns without an error, to go on from there.
+func (c *Checker) walk(b []byte, partial bool) (int, error) {
+	at, depth, level := c.at, c.depth, c.level
 	for {
 		if at >= len(b) {
-			return at, malformed(whatTruncated, at)
+			return at, c.stop(whatTruncated, at, depth, level, partial)
 		}
-		start, c := at, b[at]
+		start, code := at, b[at]
 		key := level&3 == 1
 		level -= 2
 		at++
 		switch {
-		case c < 0x80 || c >= 0xe0: // fixint
-		case c >= 0xa0 && c < 0xc0: // fixstr
-			at += int(c & 0x1f)
-		case c < 0xa0 || c >= 0xdc: // fixmap, fixarray, array 16 and 32, map 16 and 32
-			count, isMap, next := countOf(b, c, at)
+		case code < 0x80 || code >= 0xe0: // fixint
+		case code >= 0xa0 && code < 0xc0: // fixstr
+			at += int(code & 0x1f)
+		case code < 0xa0 || code >= 0xdc: // fixmap, fixarray, array 16 and 32, map 16 and 32
+			count, isMap, next := countOf(b, code, at)
 			if next > len(b) {
-				return start, malformed(whatTruncated, start)
+				return start, c.stop(whatTruncated, start, depth, level+2, partial)
 			}
 			at = next
-			if what := refuse(count, len(b)-at, depth, key); what != "" {
+			if what := refuse(count, len(b)-at, depth, key, partial); what != "" {
 				return start, malformed(what, start)
 			}
-			stack[depth] = level
+			c.stack[depth] = level
 			depth++
 			level = count<<1 | isMap
 		default:
-			next, what := scalar(b, c, at)
+			next, what := scalar(b, code, at)
 			if what != "" {
-				return start, malformed(what, start)
+				return start, c.stop(what, start, depth, level+2, partial)
 			}
 			at = next
 		}
 		if at > len(b) {
-			return start, malformed(whatLength, start)
+			return start, c.stop(whatLength, start, depth, level+2, partial)
 		}
 		for level < 2 {
 			if depth == 0 {
+				c.at, c.over = at, true
 				return at, nil
 			}
 			depth--
-			level = stack[depth]
+			level = c.stack[depth]
 		}
 	}
+}
+
+// stop ends a walk at a value that cannot be read, or keeps where it was if that may
+// be because the rest is to come.
+func (c *Checker) stop(what string, at, depth int, level uint64, partial bool) error {
+	if !partial || what != whatTruncated && what != whatLength {
+		return malformed(what, at)
+	}
+	c.at, c.depth, c.level = at, depth, level
+	return nil
 }
 
 // countOf reads the header of an array or map whose first byte is c: how many
@@ -127,14 +190,14 @@ func countOf(b []byte, c byte, at int) (count, isMap uint64, next int) {
 }
 
 // refuse names the reason against an array or map of count values when left
-// bytes follow its header, or returns "".
-func refuse(count uint64, left, depth int, key bool) string {
+// bytes follow its header, or returns "". partial: more may follow.
+func refuse(count uint64, left, depth int, key, partial bool) string {
 	switch {
 	case key:
 		return whatKey
 	case depth == MaxDepth:
 		return whatDepth
-	case count > uint64(left):
+	case count > uint64(left) && !partial:
 		return whatCount
 	}
 	return ""

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"errors"
 	"runtime"
 	"testing"
 
@@ -105,5 +106,30 @@ func FuzzRoundTrip(f *testing.F) {
 		require.True(t, bytes.Equal(p, r.Bytes()))
 		require.NoError(t, r.Err())
 		require.Equal(t, int(n), r.Len())
+	})
+}
+
+// FuzzChecker: whoever looks at a value piece by piece comes to the same end as
+// Check, and at a value nested too deep he does so at the byte that is too deep.
+func FuzzChecker(f *testing.F) {
+	f.Fuzz(func(t *testing.T, prefix, b []byte, step uint8) {
+		whole := append(bytes.Clone(prefix), b...)
+		var c wire.Checker
+		c.Begin(len(prefix))
+		want := wire.Check(b)
+		for end := len(prefix); end <= len(whole); end += 1 + int(step) {
+			if err := c.Partial(whole[:end]); err != nil {
+				require.ErrorIs(t, err, wire.ErrMalformed)
+				require.Error(t, want, "half of it was refused: %v", err)
+				return
+			}
+		}
+		err := c.Whole(whole)
+		if want == nil {
+			require.NoError(t, err)
+			return
+		}
+		require.ErrorIs(t, err, wire.ErrMalformed)
+		require.False(t, step == 0 && errors.Is(err, wire.ErrDepth), "it was too deep before")
 	})
 }

@@ -1,0 +1,147 @@
+package sessionproc
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/sessionproc/sessionproc/transport/wire"
+)
+
+// encoder is a pooled msgpack encoder that appends to a slice.
+type encoder struct {
+	enc *msgpack.Encoder
+	buf []byte
+}
+
+func (e *encoder) Write(p []byte) (int, error) {
+	e.buf = append(e.buf, p...)
+	return len(p), nil
+}
+
+// WriteByte spares msgpack its own wrapper of the writer.
+func (e *encoder) WriteByte(c byte) error {
+	e.buf = append(e.buf, c)
+	return nil
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := new(encoder)
+	e.enc = msgpack.NewEncoder(e)
+	return e
+}}
+
+// encode appends v as msgpack to b.
+func encode(b []byte, v any) ([]byte, error) {
+	e := encoders.Get().(*encoder)
+	e.buf = b
+	e.enc.Reset(e)
+	e.enc.UseCompactInts(true)
+	err := e.enc.Encode(v)
+	b, e.buf = e.buf, nil
+	if err != nil {
+		return nil, err // the encoder is dropped: a failed one may keep anything
+	}
+	encoders.Put(e)
+	return b, nil
+}
+
+// guarded is an encoder for a type whose values may nest without bound: it stops
+// before the value is deeper than what decodes, long before the stack is. It also
+// stops methods of the type that write no well-formed msgpack.
+type guarded struct {
+	encoder
+	check wire.Checker
+	next  int   // length of buf at which it looks again
+	err   error // why it has stopped
+}
+
+// lookEvery is after how many bytes a guarded encoder looks at what it has written:
+// it nests by at most one level a byte.
+const lookEvery = 512
+
+func (g *guarded) Write(p []byte) (int, error) {
+	g.goOn()
+	g.buf = append(g.buf, p...)
+	return len(p), g.look()
+}
+
+func (g *guarded) WriteByte(c byte) error {
+	g.goOn()
+	g.buf = append(g.buf, c)
+	return g.look()
+}
+
+// goOn stops a type's own methods, which may be many calls deep, if they write on
+// after an error.
+func (g *guarded) goOn() {
+	if g.err != nil {
+		panic(g.err) // encodeOpen recovers it
+	}
+}
+
+func (g *guarded) look() error {
+	if len(g.buf) >= g.next {
+		g.next = len(g.buf) + lookEvery
+		g.err = g.check.Partial(g.buf)
+	}
+	return g.err
+}
+
+var guardeds = sync.Pool{New: func() any {
+	g := new(guarded)
+	g.enc = msgpack.NewEncoder(g)
+	return g
+}}
+
+// encodeOpen is encode for a type whose nesting is open.
+func encodeOpen(b []byte, v any) ([]byte, error) {
+	g := guardeds.Get().(*guarded)
+	b, err := g.encode(b, v)
+	if err != nil {
+		return nil, err // the encoder is dropped: a failed one may keep anything
+	}
+	guardeds.Put(g)
+	return b, nil
+}
+
+func (g *guarded) encode(b []byte, v any) (_ []byte, err error) {
+	defer func() {
+		if g.err != nil {
+			_ = recover() // of goOn
+			err = g.refusal(v)
+		}
+	}()
+	g.buf, g.next = b, len(b)+lookEvery
+	g.check.Begin(len(b))
+	g.enc.Reset(g)
+	g.enc.UseCompactInts(true)
+	if err = g.enc.Encode(v); err == nil {
+		g.err = g.check.Whole(g.buf)
+	}
+	b, g.buf = g.buf, nil
+	return b, err
+}
+
+// refusal says why v was not written to its end.
+func (g *guarded) refusal(v any) error {
+	t := reflect.TypeOf(v)
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if errors.Is(g.err, wire.ErrDepth) {
+		return fmt.Errorf("a %v is nested deeper than %d levels, the most that travels, or contains itself", t, wire.MaxDepth)
+	}
+	return fmt.Errorf("a method of a %v, or of what is in it, writes no msgpack that travels: %w", t, g.err)
+}
+
+// encodeAny appends a value of whatever type as msgpack to b.
+func encodeAny(b []byte, v any) ([]byte, error) {
+	if t := reflect.TypeOf(v); t != nil && isOpen(t) {
+		return encodeOpen(b, v)
+	}
+	return encode(b, v)
+}
