@@ -60,8 +60,9 @@ func newAlarms() sessionproc.AnyKind {
 		goesOff.After(ctx, d, "once")
 		goesOff.EveryNamed(ctx, "often", d, "often")
 		goesOff.AfterNamed(ctx, "never", time.Hour, "never")
-		goesOff.After(ctx, d, "cancelled")()
-		return sessionproc.None{}, nil
+		cancel, err := goesOff.After(ctx, d, "cancelled")
+		cancel()
+		return sessionproc.None{}, err
 	})
 	sessionproc.HandleCall(k, calmAlarm, func(_ *alarm, ctx context.Context, name string) (bool, error) {
 		return sessionproc.FromContext(ctx).CancelTimer(name), nil

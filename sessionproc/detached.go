@@ -28,7 +28,9 @@ type Detached struct {
 	anyKind bool
 
 	mu     sync.Mutex
-	timers []*DetachedTimer // guarded by mu
+	timers []*DetachedTimer          // guarded by mu
+	named  map[string]*DetachedTimer // guarded by mu: those of them that are not cancelled
+	live   int                       // guarded by mu: how many are not cancelled
 }
 
 // DetachedTimer is a timer that was set in a Detached.
@@ -95,37 +97,54 @@ func (d *Detached) Timers() []DetachedTimer {
 	return slices.Clip(all)
 }
 
-func (d *Detached) note(t *DetachedTimer) (cancel func()) {
+func (d *Detached) note(t *DetachedTimer, most int) (cancel func(), err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if was := d.named[t.Name]; was != nil {
+		d.cancelLocked(was)
+	} else if most > 0 && d.live >= most {
+		return func() {}, &LimitError{Limit: limitTimers, Max: int64(most)}
+	}
 	d.timers = append(d.timers, t)
+	d.live++
+	if t.Name != "" {
+		put(&d.named, t.Name, t)
+	}
 	return func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		t.Cancelled = true
-	}
+		d.cancelLocked(t)
+	}, nil
 }
 
 // cancelTimer notes that the timer of that name was cancelled.
 func (d *Detached) cancelTimer(name string) (was bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, t := range d.timers {
-		if t.Name == name && !t.Cancelled {
-			t.Cancelled, was = true, true
-		}
+	t := d.named[name]
+	if t != nil {
+		d.cancelLocked(t)
 	}
-	return was
+	return t != nil
+}
+
+func (d *Detached) cancelLocked(t *DetachedTimer) {
+	if t.Cancelled {
+		return
+	}
+	t.Cancelled = true
+	d.live--
+	if d.named[t.Name] == t {
+		delete(d.named, t.Name)
+	}
 }
 
 // noteTimer records a timer in place of setting it.
-func noteTimer[Msg any](d *Detached, n *Notice[Msg], name string, delay time.Duration, again bool, payload []byte) (cancel func()) {
+func noteTimer[Msg any](d *Detached, n *Notice[Msg], name string, delay time.Duration, again bool, payload []byte) (cancel func(), err error) {
 	var msg Msg
 	if err := n.msg.decode(payload, n.msg.raw, &msg); err != nil {
 		panic("sessionproc: the message of a timer does not decode: " + err.Error())
 	}
-	if name != "" {
-		d.cancelTimer(name)
-	}
-	return d.note(&DetachedTimer{Name: name, Notice: n.name, Every: again, Delay: delay, Message: msg})
+	t := &DetachedTimer{Name: name, Notice: n.name, Every: again, Delay: delay, Message: msg}
+	return d.note(t, d.ctx.p.kind.cfg.MaxTimers)
 }

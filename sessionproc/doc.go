@@ -26,6 +26,10 @@
 //     session only. An idle session has no goroutine.
 //   - A message is handled after every message whose send had returned before
 //     it was sent.
+//   - The messages of timers and watches need no place in the mailbox and take none
+//     from others: at most one waits of each timer (KindConfig.MaxTimers bounds
+//     these), and one of each watch. A Broadcast passes over a session whose mailbox
+//     is full, and says so.
 //   - The mailbox is bounded (KindConfig.Mailbox and MailboxBytes). Beyond it
 //     casts fail with ErrOverloaded at once; calls are tried again by the
 //     caller's node until their ctx ends.

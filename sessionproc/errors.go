@@ -44,6 +44,9 @@ var (
 	// ErrMemoryMark: the heap of the owning node is above its MemoryMark, so that it
 	// starts no sessions.
 	ErrMemoryMark = errors.New("memory mark reached")
+	// ErrTooManyTimers: the session has MaxTimers timers, so that its handler cannot set
+	// another one; a *LimitError. A caller that the handler returns it to gets its text.
+	ErrTooManyTimers = errors.New("too many timers")
 	// ErrRenewed: the session goes on under another ID. Nothing can be started
 	// under this one for 60 s.
 	ErrRenewed = errors.New("session renewed")

@@ -41,3 +41,16 @@ func (t *Table) RecalledLabels() int {
 	defer t.recall.mu.Unlock()
 	return len(t.recall.m)
 }
+
+// ArmedTimers stops a session's timers and returns how many of them were to fire.
+func (t *Table) ArmedTimers(part int, id string) (n int) {
+	p := t.find(part, id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, tm := range p.ext.timers.sorted() {
+		if tm.t != nil && tm.t.Stop() {
+			n++
+		}
+	}
+	return n
+}

@@ -23,6 +23,7 @@ type Feeds struct {
 	c       Caller
 	timeout time.Duration // of a subscribe whose ctx has no deadline
 	findEnd findEnd       // see TableConfig; nil: nobody else can be asked
+	pause   *pause        // of the table; nil: it has none
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wait    sync.WaitGroup // all its goroutines
@@ -228,13 +229,34 @@ func (f *feed) run() {
 			f.finish(&Ended{ID: f.key.id, Reason: Lost})
 			return
 		case askAgain(err):
-			sleep(f.ctx, pause/2+rand.N(pause/2))
-			pause = min(2*pause, pollLast)
+			pause = f.hub.rest(f.ctx, pause)
 		default:
 			f.finish(err)
 			return
 		}
 	}
+}
+
+// rest waits about as long as pause before a failed poll is made anew, and returns how
+// long to wait the next time. While the table is paused the waits grow up to pollTime,
+// as its end is told: feeds of any number do not keep such a node busy.
+func (h *Feeds) rest(ctx context.Context, pause time.Duration) (next time.Duration) {
+	most := pollLast
+	var over <-chan struct{}
+	if h.pause != nil {
+		if over = h.pause.over(); over != nil {
+			most = pollTime
+		}
+	}
+	timer := time.NewTimer(pause/2 + rand.N(pause/2))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-over:
+		return pollFirst
+	}
+	return min(2*pause, most)
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -137,7 +137,7 @@ type Details struct {
 // TimerInfo is a timer of a session.
 type TimerInfo struct {
 	Notice string
-	Left   time.Duration // until it is due
+	Left   time.Duration // until it is due; negative: that long it has been kept from firing
 	Every  time.Duration // 0: once
 }
 
@@ -184,7 +184,7 @@ func (t *Table) Details(part int, id string) (d Details, ok bool) {
 	}
 	d.Events, d.Watches = p.eventsLocked(now), len(p.ext.watches)
 	present := time.Now()
-	for _, tm := range p.timersLocked() {
+	for _, tm := range p.ext.timers.sorted() {
 		d.Timers = append(d.Timers, TimerInfo{tm.bound.name, tm.due.Sub(present), tm.every})
 	}
 	return d, true

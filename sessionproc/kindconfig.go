@@ -39,6 +39,10 @@ type KindConfig struct {
 	// come at once. They are counted from ID to ID and from node to node. Defaults 1
 	// and 10.
 	RenewRate, RenewBurst int
+	// MaxTimers bounds the timers of one session: setting one more fails with
+	// ErrTooManyTimers, unless it takes the place of one of its name. A timer counts
+	// until its last message is handled. Default 1,000.
+	MaxTimers int
 	// MaxState bounds the encoded state, in bytes, up to the constant MaxState,
 	// which is the default. It is looked at when a state is encoded: a session
 	// with a larger one does not move, and does not restart with its last state.
@@ -106,7 +110,8 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	}{{"IdleTimeout", int64(c.IdleTimeout)}, {"Lifetime", int64(c.Lifetime)}, {"MaxSessions", int64(c.MaxSessions)}, {"Mailbox", int64(c.Mailbox)}, {"MailboxBytes", int64(c.MailboxBytes)}, {"Schema", int64(c.Schema)},
 		{"StartRate", int64(c.StartRate)}, {"StartBurst", int64(c.StartBurst)}, {"MessageRate", int64(c.MessageRate)}, {"MessageBurst", int64(c.MessageBurst)},
 		{"RenewRate", int64(c.RenewRate)}, {"RenewBurst", int64(c.RenewBurst)},
-		{"MaxState", int64(c.MaxState)}, {"RestartBudget", int64(c.RestartBudget)}, {"RestartWindow", int64(c.RestartWindow)}, {"SlowHandler", int64(c.SlowHandler)}} {
+		{"MaxState", int64(c.MaxState)}, {"RestartBudget", int64(c.RestartBudget)}, {"RestartWindow", int64(c.RestartWindow)}, {"SlowHandler", int64(c.SlowHandler)},
+		{"MaxTimers", int64(c.MaxTimers)}} {
 		if f.value < 0 {
 			return c, fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
 		}
@@ -135,6 +140,9 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	}
 	if c.RestartWindow == 0 {
 		c.RestartWindow = time.Minute
+	}
+	if c.MaxTimers == 0 {
+		c.MaxTimers = 1000
 	}
 	if c.Mailbox == 0 {
 		c.Mailbox = 1024

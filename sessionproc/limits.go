@@ -9,7 +9,8 @@ import (
 
 // LimitError says which limit a request has met, and when another try may pass.
 // It is an ErrTooManySessions, ErrRateLimited or ErrMemoryMark, by errors.Is, on
-// whatever node it arose. What met a limit has not run.
+// whatever node it arose, or in a handler that sets a timer an ErrTooManyTimers. What
+// met a limit has not run.
 type LimitError struct {
 	Limit      string        // the setting: "Config.MaxSessions", "KindConfig.StartRate", …
 	Max        int64         // its value
@@ -26,6 +27,7 @@ const (
 	limitMemory       = "Config.MemoryMark"
 	limitState        = "KindConfig.MaxState"
 	limitRenewals     = "KindConfig.RenewRate"
+	limitTimers       = "KindConfig.MaxTimers" // stays in its handler
 )
 
 // Error names the limit.
@@ -55,6 +57,8 @@ func (e *LimitError) sentinel() error {
 		return ErrRateLimited
 	case limitMemory:
 		return ErrMemoryMark
+	case limitTimers:
+		return ErrTooManyTimers
 	}
 	return nil
 }

@@ -249,9 +249,7 @@ func (p *process) become(o *process, seen Version) {
 		p.warnOfLabels(lost)
 		dropPolls(polls, errMet)
 	}()
-	for tm := range p.ext.timers {
-		tm.stop()
-	}
+	p.ext.timers.stop()
 	for w := range p.ext.watches {
 		w.stop()
 	}

@@ -60,6 +60,7 @@ type envelope struct {
 	size     int32         // bytes that it is counted with
 	noTouch  bool          // does not count as use
 	readOnly bool          // changes nothing
+	own      bool          // the library has made it, see own
 }
 
 // op is a message as its session sees it.

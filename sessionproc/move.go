@@ -78,9 +78,7 @@ func (p *process) sealLocked(s *sealing) (calls *envelope, polls []*Inbound, idl
 	p.phase = phaseSealed
 	x := p.extra()
 	x.sealing = s
-	for tm := range x.timers {
-		tm.stop()
-	}
+	x.timers.stop()
 	for w := range x.watches {
 		w.stop()
 	}

@@ -12,11 +12,13 @@ type pause struct {
 
 	mu   sync.Mutex
 	held map[*process]struct{} // guarded by mu: they have messages and no worker
+	late map[*process]struct{} // guarded by mu: timers of theirs were due
+	end  chan struct{}         // guarded by mu: closed by Unpause; nil: nobody waits for it
 }
 
 // Pause stops the work of all sessions: no message is handled until Resumed, none
-// of those that are in mailboxes already either, no session expires, and whatever
-// comes gets why and surely does not run. Handlers that run go on. Sessions can be
+// of those that are in mailboxes already either, no session expires, no timer fires,
+// and whatever comes gets why and surely does not run. Handlers that run go on. Sessions can be
 // sealed meanwhile. A second Pause changes why.
 func (t *Table) Pause(why error) { t.pause.why.Store(&why) }
 
@@ -33,9 +35,16 @@ func (t *Table) Unpause() {
 	b := &t.pause
 	b.mu.Lock()
 	b.why.Store(nil)
-	held := b.held
-	b.held = nil
+	held, late := b.held, b.late
+	b.held, b.late = nil, nil
+	if b.end != nil {
+		close(b.end)
+		b.end = nil
+	}
 	b.mu.Unlock()
+	for p := range late {
+		p.fireLate()
+	}
 	for p := range held {
 		p.mu.Lock()
 		start := !p.running && p.head != nil && p.phase != phaseGone
@@ -53,6 +62,15 @@ func (t *Table) Unpause() {
 // there is none.
 func (p *process) holdLocked() bool {
 	b := &p.table.pause
+	held := b.note(&b.held, p)
+	if held {
+		p.running = false
+	}
+	return held
+}
+
+// note puts p into one of the sets that Unpause deals with. false: there is no pause.
+func (b *pause) note(set *map[*process]struct{}, p *process) bool {
 	if b.why.Load() == nil {
 		return false
 	}
@@ -61,12 +79,21 @@ func (p *process) holdLocked() bool {
 	if b.why.Load() == nil {
 		return false
 	}
-	if b.held == nil {
-		b.held = map[*process]struct{}{}
-	}
-	b.held[p] = struct{}{}
-	p.running = false
+	put(set, p, struct{}{})
 	return true
+}
+
+// over returns a channel that is closed when the pause ends; nil: there is none.
+func (b *pause) over() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.why.Load() == nil {
+		return nil
+	}
+	if b.end == nil {
+		b.end = make(chan struct{})
+	}
+	return b.end
 }
 
 // Watch has the table look out for a stall from now on, or not: a node that is alone

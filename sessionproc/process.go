@@ -76,7 +76,8 @@ type extra struct {
 	ended    bool       // end was called; otherwise Stop only
 	starts   []*starter // that came while this one started or ended
 	onGone   []func()   // called once it has gone
-	timers   map[*timer]struct{}
+	timers   *timerSet
+	own      own        // what of the mailbox the library has made
 	gone     error      // what messages get that come too late; nil: ErrNotFound
 	sealing  *sealing   // in phaseSealed
 	moved    bool       // phaseGone, as it is at another node now
@@ -122,7 +123,8 @@ func (p *process) put(e *envelope) (idle bool, err error) {
 		return false, err
 	}
 	cfg := &p.kind.cfg
-	if int(p.queued) >= cfg.Mailbox && !p.roomBehindStartLocked() || p.bytes > 0 && int(p.bytes)+int(e.size) > cfg.MailboxBytes {
+	full := int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(e.size) > cfg.MailboxBytes
+	if full && !p.fitsLocked(e) {
 		p.mu.Unlock()
 		p.table.refuse(e.asks(), p.kind.name, ErrOverloaded)
 		return false, ErrOverloaded
@@ -141,10 +143,18 @@ func (p *process) put(e *envelope) (idle bool, err error) {
 	return idle, nil
 }
 
-// roomBehindStartLocked: one message has room yet, as the start, which waits in the
-// mailbox too, does not count.
-func (p *process) roomBehindStartLocked() bool {
-	return p.phase == phaseStarting && p.cur == nil && int(p.queued) == p.kind.cfg.Mailbox
+// fitsLocked reports whether the mailbox has room for e. What the library has put
+// there itself takes no place: timers, watches, and the start that waits for its turn.
+func (p *process) fitsLocked(e *envelope) bool {
+	cfg, queued, bytes := &p.kind.cfg, int(p.queued), int(p.bytes)
+	if p.ext != nil {
+		queued -= int(p.ext.own.messages)
+		bytes -= int(p.ext.own.bytes)
+	}
+	if p.phase == phaseStarting && p.cur == nil {
+		queued--
+	}
+	return queued < cfg.Mailbox && (bytes <= 0 || bytes+int(e.size) <= cfg.MailboxBytes)
 }
 
 // tooLateLocked is what a message gets that comes after the last one.
@@ -183,6 +193,9 @@ func (p *process) appendLocked(e *envelope) {
 	p.tail = e
 	p.queued++
 	p.bytes += e.size
+	if e.own {
+		p.countOwnLocked(e, 1)
+	}
 }
 
 // curLocked returns what its goroutine does.
@@ -228,6 +241,9 @@ func (p *process) next(cur *handling) (e *envelope, end bool) {
 	}
 	p.queued--
 	p.bytes -= e.size
+	if e.own {
+		p.tookOwnLocked(e)
+	}
 	ctx := e.ctx
 	if ctx == nil {
 		if p.act == nil {

@@ -48,9 +48,7 @@ type remains struct {
 // goroutine does not run, or is the caller.
 func (p *process) markLocked(newID string, until time.Time) remains {
 	x := p.extra()
-	for tm := range x.timers {
-		tm.stop()
-	}
+	x.timers.stop()
 	for w := range x.watches {
 		w.stop()
 	}

@@ -147,7 +147,7 @@ func (p *process) restartAfter(after time.Duration, o outcome) {
 	}
 	p.cur, p.act = nil, nil
 	r.pending = true
-	var timers map[*timer]struct{}
+	var timers *timerSet
 	if p.kind.cfg.Restart == RestartFresh {
 		timers, p.ext.timers = p.ext.timers, nil
 	}
@@ -156,9 +156,7 @@ func (p *process) restartAfter(after time.Duration, o outcome) {
 		r.timer = time.AfterFunc(after, func() { p.wakeAfterCrash() })
 	}
 	p.mu.Unlock()
-	for tm := range timers {
-		tm.stop()
-	}
+	timers.stop()
 	p.drop(nil, cur, o)
 	if act != nil {
 		act.end(endedCanceled)

@@ -128,31 +128,51 @@ func (p *process) restoreVersion(s *snapshot) error {
 
 // restoreMessages gives a session that does not run yet its casts and timers.
 func (p *process) restoreMessages(s *snapshot) error {
-	for _, c := range s.Casts {
+	ticks, err := p.restoreTimers(s)
+	if err != nil {
+		return err
+	}
+	for i, c := range s.Casts {
 		b := p.kind.byName[c.Method]
 		if b == nil || b.op != OpCast {
 			return fmt.Errorf("a queued cast: %w", unknownMethod(p.kind, c.Method, OpCast))
 		}
+		if c.Own == ownTick {
+			tm := ticks[i+1]
+			if tm == nil { // it was to fire once
+				tm = &timer{bound: b, raw: c.Raw, payload: c.Payload}
+			}
+			tm.waits = true
+			p.appendLocked(newTimerCast(tm))
+			continue
+		}
 		m := newNamedCast(b, c.Raw, c.Payload)
-		m.noTouch = c.NoTouch
+		m.noTouch, m.own = c.NoTouch, c.Own == ownWatch
 		p.appendLocked(&m.envelope)
 	}
 	p.restoreOutlet(s.Subscriptions)
-	if err := p.restoreWatches(s.Watches); err != nil {
-		return err
-	}
+	return p.restoreWatches(s.Watches)
+}
+
+// restoreTimers gives a session that does not run yet its timers. It returns those
+// whose ticks are in the mailbox, by the casts' numbers.
+func (p *process) restoreTimers(s *snapshot) (ticks map[int]*timer, err error) {
 	now := time.Now()
-	for _, tm := range s.Timers {
-		b := p.kind.byName[tm.Method]
+	for _, saved := range s.Timers {
+		b := p.kind.byName[saved.Method]
 		if b == nil || b.op != OpCast {
-			return fmt.Errorf("a timer: %w", unknownMethod(p.kind, tm.Method, OpCast))
+			return nil, fmt.Errorf("a timer: %w", unknownMethod(p.kind, saved.Method, OpCast))
 		}
 		if p.ext.timers == nil {
-			p.ext.timers = make(map[*timer]struct{}, len(s.Timers))
+			p.ext.timers = new(timerSet)
 		}
-		p.ext.timers[&timer{name: tm.Name, bound: b, raw: tm.Raw, payload: tm.Payload, every: tm.Every, due: now.Add(tm.Left)}] = struct{}{}
+		tm := &timer{name: saved.Name, bound: b, raw: saved.Raw, payload: saved.Payload, every: saved.Every, due: now.Add(saved.Left)}
+		p.ext.timers.add(tm)
+		if saved.Waits != 0 && saved.Every > 0 {
+			put(&ticks, saved.Waits, tm)
+		}
 	}
-	return nil
+	return ticks, nil
 }
 
 // Version returns which changes the session has seen.

@@ -3,7 +3,6 @@ package sessionproc
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"time"
 )
 
@@ -61,7 +60,14 @@ type savedCast struct {
 	Raw     bool `msgpack:",omitempty"`
 	NoTouch bool `msgpack:",omitempty"`
 	Payload []byte
+	Own     uint8 `msgpack:",omitempty"` // which of the library's own it is; 0: a user's
 }
+
+// Values of savedCast.Own.
+const (
+	ownWatch = 1
+	ownTick  = 2
+)
 
 type savedTimer struct {
 	Name    string `msgpack:",omitempty"` // "": it has none
@@ -70,6 +76,7 @@ type savedTimer struct {
 	Payload []byte
 	Left    time.Duration // until it is due; negative: since then
 	Every   time.Duration `msgpack:",omitempty"` // 0: once
+	Waits   int           `msgpack:",omitempty"` // its tick is in the mailbox: which of Casts, from 1
 }
 
 // readSnapshot reads what save made, here or on another node.
@@ -101,7 +108,17 @@ func (m *cast[Msg]) save() (savedCast, error) {
 }
 
 func (m *namedCast) save() (savedCast, error) {
-	return savedCast{Method: m.bound.name, Raw: m.raw, NoTouch: m.noTouch, Payload: m.payload}, nil
+	s := savedCast{Method: m.bound.name, Raw: m.raw, NoTouch: m.noTouch, Payload: m.payload}
+	if m.own {
+		s.Own = ownWatch
+	}
+	return s, nil
+}
+
+func (m *timerCast) save() (savedCast, error) {
+	s, err := m.namedCast.save()
+	s.Own = ownTick
+	return s, err
 }
 
 // save encodes a sealed session, in its goroutine: nothing of it changes
@@ -145,17 +162,22 @@ func (p *process) encode() ([]byte, error) {
 	if s.Labels = p.labelsLocked(); s.Labels != nil {
 		s.Critical = append(s.Critical, "Labels")
 	}
+	var ticks map[*timer]int // where their messages are
 	for e := p.head; e != nil; e = e.next {
 		c, err := e.op.(carried).save()
 		if err != nil {
 			return nil, fmt.Errorf("a queued cast: %w", err)
 		}
 		s.Casts = append(s.Casts, c)
+		if m, ok := e.op.(*timerCast); ok {
+			put(&ticks, m.timer, len(s.Casts))
+		}
 	}
 	now := time.Now()
 	p.saveRestartLocked(&s, now)
-	for _, tm := range p.timersLocked() {
-		s.Timers = append(s.Timers, savedTimer{Name: tm.name, Method: tm.bound.name, Raw: tm.raw, Payload: tm.payload, Left: tm.due.Sub(now), Every: tm.every})
+	for _, tm := range p.ext.timers.sorted() {
+		s.Timers = append(s.Timers, savedTimer{Name: tm.name, Method: tm.bound.name, Raw: tm.raw, Payload: tm.payload,
+			Left: tm.due.Sub(now), Every: tm.every, Waits: ticks[tm]})
 	}
 	s.Subscriptions, s.Watches = p.savedOutletLocked(), p.savedWatchesLocked()
 	s.Renewals = p.owesLocked()
@@ -170,14 +192,4 @@ func (p *process) encode() ([]byte, error) {
 		err = fmt.Errorf("with what waits for it: %d bytes, the limit is %d", len(b), MaxSnapshot)
 	}
 	return b, err
-}
-
-// timersLocked returns the timers in the order in which they are due.
-func (p *process) timersLocked() []*timer {
-	all := make([]*timer, 0, len(p.ext.timers))
-	for tm := range p.ext.timers {
-		all = append(all, tm)
-	}
-	slices.SortFunc(all, func(a, b *timer) int { return a.due.Compare(b.due) })
-	return all
 }

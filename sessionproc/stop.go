@@ -111,7 +111,7 @@ func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, c
 		cur = handling{e: p.head, generation: p.head.generation(), ctx: p.head.ctx}
 		queue = p.head.next
 		p.head.next, p.tail = nil, p.head
-		p.queued, p.bytes = 1, p.head.size
+		p.queued, p.bytes, x.own = 1, p.head.size, own{}
 		return queue, cur
 	}
 	if p.phase == phaseLive || p.phase == phaseRenewed || p.phase == phaseSealed {
@@ -123,6 +123,9 @@ func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, c
 func (p *process) takeQueueLocked() *envelope {
 	queue := p.head
 	p.head, p.tail, p.queued, p.bytes = nil, nil, 0, 0
+	if p.ext != nil {
+		p.ext.own = own{}
+	}
 	return queue
 }
 
@@ -226,9 +229,7 @@ func (p *process) gone(o outcome) {
 	if p.expiry != nil {
 		t.wheel.remove(p.expiry)
 	}
-	for timer := range timers {
-		timer.stop()
-	}
+	timers.stop()
 	for w := range watches {
 		w.stop()
 	}

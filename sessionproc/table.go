@@ -125,6 +125,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 		return nil, err
 	}
 	t.feeds = newFeeds(cfg.Cluster, cfg.CallTimeout, cfg.FindEnd)
+	t.feeds.pause = &t.pause
 	t.clock.advance()
 	for _, k := range t.kinds {
 		if t.wheel == nil && k.cfg.mayExpire() {

@@ -3,27 +3,97 @@ package sessionproc
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
-// timer is one After or Every.
+// timer is one After or Every. At most one message of it waits in the mailbox: the
+// next tick of an Every is set when the one before has been taken to be handled.
 type timer struct {
 	name    string // "": it has none
 	bound   *binding
 	payload []byte
 	raw     bool
 	every   time.Duration // 0: once
-	due     time.Time     // guarded by the session's mu
 	t       *time.Timer
+
+	// Guarded by the session's mu.
+	due   time.Time // when it fires next
+	waits bool      // a tick of it waits in the mailbox
 }
 
-func (t *timer) stop() { t.t.Stop() }
+// timerSet has the timers of a session that have messages to send yet. A nil one is
+// empty.
+type timerSet struct {
+	all   map[*timer]struct{}
+	named map[string]*timer // those of them that have a name
+}
 
-// retryTimer is how long a timer waits whose message finds the mailbox full or the
-// node without quorum.
-const retryTimer = 50 * time.Millisecond
+func (s *timerSet) add(tm *timer) {
+	put(&s.all, tm, struct{}{})
+	if tm.name != "" {
+		put(&s.named, tm.name, tm)
+	}
+}
 
-func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.Duration, again bool, msg Msg) (cancel func()) {
+func (s *timerSet) remove(tm *timer) {
+	delete(s.all, tm)
+	if s.named[tm.name] == tm {
+		delete(s.named, tm.name)
+	}
+}
+
+func (s *timerSet) has(tm *timer) bool {
+	if s == nil {
+		return false
+	}
+	_, there := s.all[tm]
+	return there
+}
+
+func (s *timerSet) find(name string) *timer {
+	if s == nil {
+		return nil
+	}
+	return s.named[name]
+}
+
+func (s *timerSet) len() int {
+	if s == nil {
+		return 0
+	}
+	return len(s.all)
+}
+
+// sorted returns the timers in the order in which they are due.
+func (s *timerSet) sorted() []*timer {
+	all := make([]*timer, 0, s.len())
+	if s != nil {
+		for tm := range s.all {
+			all = append(all, tm)
+		}
+	}
+	slices.SortFunc(all, func(a, b *timer) int { return a.due.Compare(b.due) })
+	return all
+}
+
+// stop has none of them fire. They stay in the set.
+func (s *timerSet) stop() {
+	if s == nil {
+		return
+	}
+	for tm := range s.all {
+		tm.stop()
+	}
+}
+
+func (tm *timer) stop() {
+	if tm.t != nil { // it has been set since the session came here
+		tm.t.Stop()
+	}
+}
+
+func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.Duration, again bool, msg Msg) (cancel func(), err error) {
 	p := (*process)(FromContext(ctx))
 	b, detached := p.kind.byName[n.name], p.table.detached
 	if mine := n.kind == p.kind.name && b != nil && b.op == OpCast; !mine && (detached == nil || !detached.anyKind) {
@@ -31,7 +101,7 @@ func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.
 	}
 	payload, err := n.msg.encodeLocal(nil, msg) // a copy of its own, as it may be sent many times
 	if err != nil {
-		panic(fmt.Sprintf("sessionproc: the message of a timer for notice %q: %v", n.name, err))
+		return func() {}, fmt.Errorf("sessionproc: the message of a timer for notice %q: %w", n.name, badRequest{err})
 	}
 	if detached != nil {
 		return noteTimer(detached, n, name, d, again, payload)
@@ -40,24 +110,34 @@ func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.
 	if again {
 		tm.every = d
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.phase != phaseGone {
-		p.cancelTimerLocked(name)
-		p.setTimerLocked(tm, d)
+	if err := p.setTimer(tm, d); err != nil {
+		p.table.refuse(OpCast, p.kind.name, err)
+		return func() {}, err
 	}
-	return func() { p.dropTimer(tm) }
+	return func() { p.dropTimer(tm) }, nil
 }
 
-// setTimerLocked starts tm. In a sealed session it starts when that runs on.
-func (p *process) setTimerLocked(tm *timer, d time.Duration) {
-	x := p.extra()
-	if x.timers == nil {
-		x.timers = map[*timer]struct{}{}
+// setTimer starts tm, in place of the timer of its name. In a sealed session it starts
+// when that runs on.
+func (p *process) setTimer(tm *timer, d time.Duration) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase == phaseGone {
+		return nil
 	}
-	x.timers[tm] = struct{}{}
+	x := p.extra()
+	if !p.cancelTimerLocked(tm.name) {
+		if most := p.kind.cfg.MaxTimers; x.timers.len()+int(x.own.shots) >= most {
+			return &LimitError{Limit: limitTimers, Max: int64(most)}
+		}
+	}
+	if x.timers == nil {
+		x.timers = new(timerSet)
+	}
+	x.timers.add(tm)
 	tm.due = time.Now().Add(d)
 	p.armLocked(tm, d)
+	return nil
 }
 
 func (p *process) armLocked(tm *timer, d time.Duration) {
@@ -72,28 +152,30 @@ func (p *process) armLocked(tm *timer, d time.Duration) {
 // meanwhile fire now, in their order.
 func (p *process) armAllLocked() {
 	now := time.Now()
-	for _, tm := range p.timersLocked() {
-		if left := tm.due.Sub(now); left > 0 {
+	for _, tm := range p.ext.timers.sorted() {
+		if left := tm.due.Sub(now); left > 0 && !tm.waits {
 			p.armLocked(tm, left)
 		} else {
-			p.fireLocked(tm)
+			p.fireLocked(tm, now)
 		}
 	}
 }
 
-// fire sends a timer's message and sets it anew or drops it: all of it or, in a
-// session that is sealed, nothing.
+// fire is called when a timer is due. It does all of it or, in a session that is
+// sealed, nothing.
 func (p *process) fire(tm *timer) {
 	p.mu.Lock()
-	if p.ext == nil || p.phase >= phaseSealed {
+	if p.ext == nil || p.phase >= phaseSealed || !p.ext.timers.has(tm) {
 		p.mu.Unlock()
 		return
 	}
-	if _, set := p.ext.timers[tm]; !set {
+	now := time.Now()
+	if left := tm.due.Sub(now); left > 0 { // it has been set anew since
+		p.armLocked(tm, left)
 		p.mu.Unlock()
 		return
 	}
-	p.fireLocked(tm)
+	p.fireLocked(tm, now)
 	start := !p.running && p.head != nil
 	p.running = p.running || start
 	p.mu.Unlock()
@@ -102,33 +184,60 @@ func (p *process) fire(tm *timer) {
 	}
 }
 
-func (p *process) fireLocked(tm *timer) {
-	m := newNamedCast(tm.bound, tm.raw, tm.payload)
-	m.noTouch = true
-	cfg := &p.kind.cfg
-	if p.table.PausedBy() != nil || int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(m.size) > cfg.MailboxBytes {
-		p.armLocked(tm, retryTimer)
+// fireLate fires the timers that were due during a pause.
+func (p *process) fireLate() {
+	p.mu.Lock()
+	if p.ext != nil && p.phase < phaseSealed {
+		p.armAllLocked()
+	}
+	start := !p.running && p.head != nil && p.phase < phaseSealed
+	p.running = p.running || start
+	p.mu.Unlock()
+	if start {
+		p.table.workers.run(p, nil)
+	}
+}
+
+// fireLocked puts a timer's message into the mailbox, unless one waits there: that
+// stands for this one too.
+func (p *process) fireLocked(tm *timer, now time.Time) {
+	if tm.waits || p.table.pause.note(&p.table.pause.late, p) {
 		return
 	}
-	if tm.every > 0 {
-		tm.due = time.Now().Add(tm.every)
-		p.armLocked(tm, tm.every)
+	if tm.every == 0 {
+		p.ext.timers.remove(tm)
 	} else {
-		delete(p.ext.timers, tm)
+		tm.waits = true
+		tm.passLocked(now)
 	}
-	p.appendLocked(&m.envelope)
+	p.appendLocked(newTimerCast(tm))
+}
+
+// passLocked moves on the time when an Every is due, past now, by whole intervals.
+func (tm *timer) passLocked(now time.Time) {
+	if late := now.Sub(tm.due); late >= 0 {
+		tm.due = tm.due.Add((late/tm.every + 1) * tm.every)
+	}
+}
+
+// tickTakenLocked sets the next tick of an Every, as the one before is handled.
+func (p *process) tickTakenLocked(tm *timer) {
+	tm.waits = false
+	if tm.every == 0 || p.phase >= phaseSealed || !p.ext.timers.has(tm) {
+		return
+	}
+	now := time.Now()
+	tm.passLocked(now)
+	p.armLocked(tm, tm.due.Sub(now))
 }
 
 func (p *process) dropTimer(tm *timer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if tm.t == nil { // the session had gone
-		return
+	if p.ext != nil && p.ext.timers.has(tm) {
+		p.ext.timers.remove(tm)
 	}
-	tm.t.Stop()
-	if p.ext != nil {
-		delete(p.ext.timers, tm)
-	}
+	tm.stop()
 }
 
 // CancelTimer cancels the timer of that name, wherever the session was when it was
@@ -153,16 +262,13 @@ func (p *process) cancelTimerLocked(name string) bool {
 	if name == "" || p.ext == nil {
 		return false
 	}
-	for tm := range p.ext.timers {
-		if tm.name == name {
-			if tm.t != nil {
-				tm.t.Stop()
-			}
-			delete(p.ext.timers, tm)
-			return true
-		}
+	tm := p.ext.timers.find(name)
+	if tm == nil {
+		return false
 	}
-	return false
+	tm.stop()
+	p.ext.timers.remove(tm)
+	return true
 }
 
 func checkTimerName(name string) {

@@ -111,19 +111,23 @@ func (n *Notice[Msg]) Cast(ctx context.Context, c Caller, id string, msg Msg) er
 
 // After has msg cast to the session whose handler or start function ctx
 // belongs to, once, after d. It is handled as any cast, in its turn, but does not
-// count as use of the session. The timer moves with the session, with the time that
-// is left, and ends with it; one that is due while the session moves, or while the
-// process stands still, fires right afterwards. The returned function cancels it, on
-// this node only: a timer that is to be cancelled after a move needs a name. It panics
-// if msg does not encode.
-func (n *Notice[Msg]) After(ctx context.Context, d time.Duration, msg Msg) (cancel func()) {
+// count as use of the session, and takes no place in the mailbox from others: it is
+// cast however full that is. The timer moves with the session, with the time that
+// is left, and ends with it; one that is due while the session moves, while the
+// process stands still, or while its node has no quorum, fires right afterwards.
+// ErrTooManyTimers if the session has KindConfig.MaxTimers already, ErrBadRequest if msg
+// does not encode: then nothing is set. The returned function, which is never nil, cancels the timer, on this node
+// only: one that is to be cancelled after a move needs a name.
+func (n *Notice[Msg]) After(ctx context.Context, d time.Duration, msg Msg) (cancel func(), err error) {
 	return setTimer(ctx, n, "", d, false, msg)
 }
 
 // Every is After again and again, every d, until it is cancelled or the
-// session ends. Times that are missed are made up for by one message. It panics if
-// d is not positive.
-func (n *Notice[Msg]) Every(ctx context.Context, d time.Duration, msg Msg) (cancel func()) {
+// session ends. At most one of its messages waits in the mailbox at any time: when a
+// handler, a pause or a move takes longer than d, the times that are missed are made
+// up for by that one, and the later ones come at whole intervals after the first. It
+// panics if d is not positive.
+func (n *Notice[Msg]) Every(ctx context.Context, d time.Duration, msg Msg) (cancel func(), err error) {
 	if d <= 0 {
 		panic("sessionproc: Every needs a positive interval")
 	}
@@ -133,18 +137,20 @@ func (n *Notice[Msg]) Every(ctx context.Context, d time.Duration, msg Msg) (canc
 // AfterNamed is After for a timer that Session.CancelTimer finds by its name, after
 // moves too. It takes the place of the session's timer of that name, of whatever
 // notice. It panics if the name has not 1 to 64 bytes.
-func (n *Notice[Msg]) AfterNamed(ctx context.Context, name string, d time.Duration, msg Msg) {
+func (n *Notice[Msg]) AfterNamed(ctx context.Context, name string, d time.Duration, msg Msg) error {
 	checkTimerName(name)
-	setTimer(ctx, n, name, d, false, msg)
+	_, err := setTimer(ctx, n, name, d, false, msg)
+	return err
 }
 
 // EveryNamed is Every for a timer with a name; see AfterNamed.
-func (n *Notice[Msg]) EveryNamed(ctx context.Context, name string, d time.Duration, msg Msg) {
+func (n *Notice[Msg]) EveryNamed(ctx context.Context, name string, d time.Duration, msg Msg) error {
 	checkTimerName(name)
 	if d <= 0 {
 		panic("sessionproc: EveryNamed needs a positive interval")
 	}
-	setTimer(ctx, n, name, d, true, msg)
+	_, err := setTimer(ctx, n, name, d, true, msg)
+	return err
 }
 
 // token is what methods and notices have in common: their place in a kind.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 )
 
@@ -155,8 +154,7 @@ func (h *Feeds) watch(ctx context.Context, id string, at Position, known func(Po
 			ended(Renewed)
 			return
 		}
-		sleep(ctx, pause/2+rand.N(pause/2))
-		pause = min(2*pause, pollLast)
+		pause = h.rest(ctx, pause)
 	}
 }
 
@@ -185,7 +183,7 @@ func (p *process) watchEnded(w *watch, reason Reason) {
 	}
 	delete(p.ext.watches, w)
 	m := newNamedCast(w.bound, false, payload)
-	m.noTouch = true
+	m.noTouch, m.own = true, true
 	p.appendLocked(&m.envelope)
 	start := !p.running
 	p.running = true

@@ -55,8 +55,9 @@ func newCart(ctx context.Context, owner string) (*cart, error) {
 		return nil, errors.New("a cart needs an owner")
 	}
 	c := &cart{Owner: owner, Items: map[string]int{}, Since: time.Now()}
-	c.calm = remind.After(ctx, time.Hour, reminder{[]string{"still there?"}})
-	return c, nil
+	var err error
+	c.calm, err = remind.After(ctx, time.Hour, reminder{[]string{"still there?"}})
+	return c, err
 }
 
 func (c *cart) add(ctx context.Context, r item) (view, error) {
@@ -64,7 +65,10 @@ func (c *cart) add(ctx context.Context, r item) (view, error) {
 	if c.calm != nil { // it does not move along
 		c.calm()
 	}
-	c.calm = remind.Every(ctx, time.Minute, reminder{[]string{r.SKU}})
+	var err error
+	if c.calm, err = remind.Every(ctx, time.Minute, reminder{[]string{r.SKU}}); err != nil {
+		return view{}, err
+	}
 	return c.look(ctx, sessionproc.None{})
 }
 

@@ -45,7 +45,8 @@ type Timer = sessionproc.DetachedTimer
 
 // Context returns a ctx as handlers and start functions get it: FromContext
 // works with it, and timers can be set. No session is behind it: timers do not
-// fire and Stop ends nothing; Session has a record of them. The ctx ends with
+// fire and Stop ends nothing; Session has a record of them. MaxTimers of the Kind, if
+// one is given, bounds the timers as on a node. The ctx ends with
 // the test. At most one SessionConfig may be given.
 //
 //	ctx, session := nodetest.Context(t)

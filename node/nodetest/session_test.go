@@ -2,6 +2,7 @@ package nodetest_test
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -30,6 +31,20 @@ func TestContextRecordsACopyOfTheMessage(t *testing.T) {
 	remind.After(ctx, time.Second, m)
 	m.Texts[0] = "changed"
 	require.Equal(t, reminder{[]string{"as it was"}}, s.Timers()[0].Message)
+}
+
+func TestContextBoundsTimers(t *testing.T) {
+	ctx, s := nodetest.Context(t, nodetest.SessionConfig{Kind: newCarts()})
+	for i := range 1000 {
+		require.NoError(t, remind.AfterNamed(ctx, strconv.Itoa(i), time.Second, reminder{}))
+	}
+	cancel, err := remind.Every(ctx, time.Second, reminder{})
+	require.ErrorIs(t, err, sessionproc.ErrTooManyTimers)
+	cancel()
+	require.NoError(t, remind.AfterNamed(ctx, "0", time.Second, reminder{}), "in place of another one")
+	require.True(t, sessionproc.FromContext(ctx).CancelTimer("0"))
+	require.NoError(t, remind.EveryNamed(ctx, "new", time.Second, reminder{}))
+	require.Len(t, s.Timers(), 1002)
 }
 
 func TestContextRecordsTheFirstStop(t *testing.T) {
