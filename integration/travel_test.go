@@ -169,7 +169,8 @@ func TestAcceptance27_ANodeWithoutTheKindRefusesItsSessions(t *testing.T) {
 		require.ErrorIs(t, err, sessionproc.ErrUnknownKind)
 		require.ErrorContains(t, err, `node b was not given kind "order"`)
 		_, err = receipt.Call(t.Context(), n, missing, sessionproc.None{})
-		require.ErrorIs(t, err, sessionproc.ErrNotFound)
+		require.ErrorIs(t, err, sessionproc.ErrUnknownKind, "it could not be there")
+		require.ErrorContains(t, err, `node b was not given kind "order"`)
 	}
 	require.NoError(t, b.Leave(t.Context()))
 	requireReceipts(t, map[string]string{"item": "tea", "gift": "cup"}, ids, a)

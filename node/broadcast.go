@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/sessionproc/sessionproc/cluster"
@@ -29,12 +30,17 @@ func (n *Node) Broadcast(ctx context.Context, m sessionproc.Message) (r sessionp
 	ctx, cancel := n.withQueryTimeout(ctx)
 	defer cancel()
 	q := &query{What: askBroadcast, Kind: m.Kind(), Method: m.Method(), Raw: raw, Payload: payload}
+	known, unknown := false, uint32(0)
 	missing := askEach(ctx, n, members, q, func(_ cluster.Member, t tally) {
 		r.Delivered += t.Done
 		r.Full += t.Full
+		known, unknown = known || t.Unknown == 0, max(unknown, t.Unknown)
 	})
 	if err := missing.err(); err != nil {
 		return r, failed(err)
+	}
+	if !known && unknown != 0 {
+		return r, failed(fmt.Errorf("%w: no node's release has notice %q of kind %q", failure{code: unknown}.err(), m.Method(), m.Kind()))
 	}
 	return r, nil
 }
@@ -43,9 +49,13 @@ func (n *Node) Broadcast(ctx context.Context, m sessionproc.Message) (r sessionp
 func (n *Node) broadcastHere(ctx context.Context, q *query) (tally, error) {
 	reach, moving, err := n.table.Broadcast(q.Kind, q.Method, q.Payload, q.Raw, q.Age)
 	if err != nil {
+		code := encodeError(err, false).code
+		if foreign := code == codeUnknownKind || code == codeUnknownMethod; foreign && !n.table.HasKind(q.Kind) {
+			return tally{Unknown: code}, nil
+		}
 		return tally{}, err
 	}
-	t := tally{reach.Delivered, reach.Full}
+	t := tally{Done: reach.Delivered, Full: reach.Full}
 	var mu sync.Mutex // guards t
 	together(len(moving), movingAtOnce, func(i int) {
 		err := n.Deliver(ctx, moving[i], sessionproc.Coded(q.Kind, q.Method, q.Payload, q.Raw))

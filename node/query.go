@@ -46,6 +46,8 @@ const (
 type tally struct {
 	Done int
 	Full int `msgpack:",omitempty"`
+
+	Unknown uint32 `msgpack:",omitempty"` // codeUnknownKind or codeUnknownMethod: none can be there that would understand
 }
 
 const (

@@ -51,7 +51,8 @@ func (n *Node) Terminate(ctx context.Context, id string) error {
 //
 // It waits for the handler that runs. ErrNotFound if there is no such session; one
 // of a kind with OnMove End cannot be renewed, nor one that is larger than
-// Config.MaxFrame. After an error the session goes on under the old ID, unless
+// Config.MaxFrame. While two releases work beside each other, the new ID is one whose
+// owner can have the session, if there is any. After an error the session goes on under the old ID, unless
 // MaybeExecuted says that it may have been renewed: then newID is the ID that it
 // may have. If the owner of the new ID is lost just then and does not come back
 // within 30 s, the session is lost: there are never two.
@@ -61,8 +62,7 @@ func (n *Node) Terminate(ctx context.Context, id string) error {
 //
 // The memory of the old ID moves with its partition, and is lost with its node.
 func (n *Node) Renew(ctx context.Context, id string) (newID string, err error) {
-	newID = sessionproc.NewID()
-	err = n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpRenew, "", "", newID, nil))
+	newID, err = n.renew(ctx, id)
 	switch {
 	case err == nil:
 		return newID, nil

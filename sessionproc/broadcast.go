@@ -24,7 +24,10 @@ type Broadcaster interface {
 // full does not, and is not tried again; one that starts at that moment may not,
 // and one that moves at that moment may miss it or get it twice. The error names the nodes that did not answer
 // until ctx ended (*node.PartialError); without a deadline in ctx the node's
-// CallTimeout holds. ErrUnsupported if c is no Broadcaster.
+// CallTimeout holds. Nodes of another release that have sessions of the kind and no
+// handler of the notice are named with ErrUnknownMethod, and the others' sessions get
+// it; ErrUnknownKind or ErrUnknownMethod alone if no node knows it. ErrUnsupported if c
+// is no Broadcaster.
 func (n *Notice[Msg]) Broadcast(ctx context.Context, c Caller, msg Msg) (Reach, error) {
 	b, ok := c.(Broadcaster)
 	if !ok {
@@ -36,19 +39,17 @@ func (n *Notice[Msg]) Broadcast(ctx context.Context, c Caller, msg Msg) (Reach, 
 // Broadcast casts an encoded message to all sessions of a kind, but for those that
 // have come from another node since age before now, as they had it there. moving
 // are the IDs of those that are on their way to another node and did not get it.
-// payload must not be changed any more.
+// payload must not be changed any more. ErrUnknownKind or ErrUnknownMethod if this
+// node's release does not know the notice; see HasKind.
 func (t *Table) Broadcast(kind, method string, payload []byte, raw bool, age time.Duration) (r Reach, moving []string, err error) {
 	if why := t.PausedBy(); why != nil {
 		return r, nil, why
 	}
 	k := t.kinds[kind]
-	if k == nil {
-		return r, nil, nil
+	if k == nil || !k.handles(method, OpCast) {
+		return r, nil, t.missing(kind, method, OpCast)
 	}
 	b := k.byName[method]
-	if b == nil || b.op != OpCast {
-		return r, nil, unknownMethod(k, method, OpCast)
-	}
 	begun := int64(time.Since(epoch) - age)
 	for p := range t.all() {
 		if p.kind != k || p.cameAfter(begun) {
@@ -66,6 +67,12 @@ func (t *Table) Broadcast(kind, method string, payload []byte, raw bool, age tim
 		}
 	}
 	return r, moving, nil
+}
+
+// HasKind reports whether sessions of a kind are here.
+func (t *Table) HasKind(kind string) bool {
+	k := t.kinds[kind]
+	return k != nil && k.live.n.Load() > 0
 }
 
 func (p *process) cameAfter(at int64) bool {

@@ -16,9 +16,13 @@ var (
 	ErrAlreadyStarted = errors.New("session already started")
 	// ErrWrongKind: the session is of another kind than the token used.
 	ErrWrongKind = errors.New("session is of another kind")
-	// ErrUnknownKind: the owning node was not given that kind.
+	// ErrUnknownKind: the owning node was not given that kind, whether or not there
+	// is a session of that ID. While two releases work beside each other only one of
+	// them may have it: see "Releases" in the package documentation.
 	ErrUnknownKind = errors.New("unknown kind")
-	// ErrUnknownMethod: the session's kind has no handler of that name.
+	// ErrUnknownMethod: the session's kind has no handler of that name (of a method,
+	// notice or event) at the owning node, whether or not there is a session of that
+	// ID; see ErrUnknownKind.
 	ErrUnknownMethod = errors.New("unknown method")
 	// ErrBadRequest: the request does not decode into the handler's type. The
 	// session lives on unchanged.

@@ -170,7 +170,7 @@ func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
 	p := t.find(part, in.ID)
 	if p == nil {
 		var err error
-		if p, err = t.startOnCall(part, in.ID, t.kinds[t.kindName(in.Kind)], in.Method, in.waitingFor()); err != nil {
+		if p, err = t.startOnCall(part, in.ID, in.Kind, in.Method, in.Op, in.waitingFor()); err != nil {
 			return nil, err
 		}
 	}
@@ -179,7 +179,7 @@ func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
 	}
 	in.bound = p.kind.byName[in.Method]
 	if in.bound == nil || in.bound.op != in.Op {
-		return nil, p.renewedOr(unknownMethod(p.kind, in.Method, in.Op))
+		return nil, p.renewedOr(t.unknownMethod(p.kind, in.Method, in.Op))
 	}
 	return p, nil
 }

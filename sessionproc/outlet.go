@@ -150,6 +150,9 @@ func (t *Table) servePoll(part int, in *Inbound) {
 	p, err := t.look(part, in.ID)
 	switch {
 	case err == ErrNotFound:
+		if in.ask.at.IsZero() && in.Method != "" {
+			err = t.missing(in.Kind, in.Method, OpSubscribe)
+		}
 		t.pollEnded(in, err)
 	case err != nil:
 		in.Answer.Fail(err, false, false)
@@ -235,7 +238,7 @@ func (p *process) bindPoll(in *Inbound) error {
 		return nil
 	}
 	if in.bound = p.kind.byName[in.Method]; in.bound == nil || in.bound.op != OpSubscribe {
-		return unknownMethod(p.kind, in.Method, OpSubscribe)
+		return p.table.unknownMethod(p.kind, in.Method, OpSubscribe)
 	}
 	return nil
 }

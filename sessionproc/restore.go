@@ -135,7 +135,7 @@ func (p *process) restoreMessages(s *snapshot) error {
 	for i, c := range s.Casts {
 		b := p.kind.byName[c.Method]
 		if b == nil || b.op != OpCast {
-			return fmt.Errorf("a queued cast: %w", unknownMethod(p.kind, c.Method, OpCast))
+			return fmt.Errorf("a queued cast: %w", p.table.unknownMethod(p.kind, c.Method, OpCast))
 		}
 		if c.Own == ownTick {
 			tm := ticks[i+1]
@@ -161,7 +161,7 @@ func (p *process) restoreTimers(s *snapshot) (ticks map[int]*timer, err error) {
 	for _, saved := range s.Timers {
 		b := p.kind.byName[saved.Method]
 		if b == nil || b.op != OpCast {
-			return nil, fmt.Errorf("a timer: %w", unknownMethod(p.kind, saved.Method, OpCast))
+			return nil, fmt.Errorf("a timer: %w", p.table.unknownMethod(p.kind, saved.Method, OpCast))
 		}
 		if p.ext.timers == nil {
 			p.ext.timers = new(timerSet)

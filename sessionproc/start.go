@@ -151,10 +151,15 @@ var errGivenUp = errors.New("it was given up before it ran")
 // startOnCall starts a missing session for a message whose method says so. by is what
 // waits for the message, nil if nothing does, as for a cast: the start function is part
 // of its chain of calls.
-func (t *Table) startOnCall(part int, id string, k *kindCore, method string, by *origin) (*process, error) {
+func (t *Table) startOnCall(part int, id, kind, method string, op Op, by *origin) (*process, error) {
+	k := t.kinds[t.kindName(kind)]
 	b := t.binding(k, method)
-	if b == nil || !b.cfg.StartOnCall {
-		return t.look(part, id)
+	if b == nil || b.op != op || !b.cfg.StartOnCall {
+		p, err := t.look(part, id)
+		if err == ErrNotFound {
+			err = t.missing(kind, method, op)
+		}
+		return p, err
 	}
 	w := &zeroStart{}
 	w.op, w.settle = w, func() {}

@@ -119,10 +119,6 @@ func (t *Table) here() string {
 	return "node " + t.cfg.Node
 }
 
-func (t *Table) unknownKind(name string) error {
-	return fmt.Errorf("%w: %s was not given kind %q", ErrUnknownKind, t.here(), name)
-}
-
 // MigrateFrom makes a KindConfig.Migrate of a function between types: Old is
 // what states of the earlier schemas decode into, as msgpack decodes structs:
 // by field name, what is missing being zero. Of all schemas in use at a time

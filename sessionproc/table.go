@@ -221,7 +221,7 @@ func (t *Table) resolve(ctx context.Context, part int, id string, tok *token, op
 	if p == nil {
 		by, err := waitingFor(ctx, id)
 		if err == nil {
-			p, err = t.startOnCall(part, id, t.kinds[tok.kind], tok.name, by)
+			p, err = t.startOnCall(part, id, tok.kind, tok.name, op, by)
 		}
 		if err != nil {
 			return nil, nil, err
@@ -239,17 +239,13 @@ func (t *Table) resolve(ctx context.Context, part int, id string, tok *token, op
 		b = k.byName[tok.name]
 	}
 	if b == nil || b.op != op {
-		return nil, nil, p.renewedOr(unknownMethod(p.kind, tok.name, op))
+		return nil, nil, p.renewedOr(t.unknownMethod(p.kind, tok.name, op))
 	}
 	return p, b, nil
 }
 
 func wrongKind(k *kindCore, asked string) error {
 	return fmt.Errorf("%w: it is a %q, not a %q", ErrWrongKind, k.name, asked)
-}
-
-func unknownMethod(k *kindCore, name string, op Op) error {
-	return fmt.Errorf("%w: kind %q has no handler of a %v %q", ErrUnknownMethod, k.name, op, name)
 }
 
 // loop advances the clock, ends workers, expires sessions, and looks for slow

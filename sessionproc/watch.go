@@ -213,7 +213,7 @@ func (p *process) restoreWatches(all []savedWatch) error {
 	for _, s := range all {
 		b := p.kind.byName[s.Method]
 		if b == nil || b.op != OpCast {
-			return fmt.Errorf("a watch: %w", unknownMethod(p.kind, s.Method, OpCast))
+			return fmt.Errorf("a watch: %w", p.table.unknownMethod(p.kind, s.Method, OpCast))
 		}
 		if p.ext.watches == nil {
 			p.ext.watches = make(map[*watch]struct{}, len(all))

@@ -213,8 +213,11 @@ func (c *client) judge(id string, r request, via *run, err error) outcome {
 		return missing
 	case errors.Is(err, sessionproc.ErrAlreadyStarted) && r.op == "start":
 		return present
-	case errors.Is(err, sessionproc.ErrUnknownKind) && r.op == "start" && c.strange.Load():
-		return nothing
+	case errors.Is(err, sessionproc.ErrUnknownKind) && c.strange.Load():
+		if r.op == "start" {
+			return nothing
+		}
+		return missing
 	case errors.Is(err, sessionproc.ErrClosed) && via.leaving.Load():
 		c.refused.Add(1)
 	default:

@@ -20,7 +20,7 @@ func (a *turnsAudience) silence() time.Duration { return slowest + time.Second }
 func (a *turnsAudience) failed(id string, via *run, begun time.Time, err error) {
 	a.took(id, "subscribe", via, time.Since(begun), slowest)
 	switch {
-	case errors.Is(err, sessionproc.ErrNotFound):
+	case errors.Is(err, sessionproc.ErrNotFound), errors.Is(err, sessionproc.ErrUnknownKind) && a.strange.Load():
 	case errors.Is(err, sessionproc.ErrClosed) && via.leaving.Load():
 	default:
 		a.world.fault("news: %s: subscribe through n%d: %v", id, via.index, err)

@@ -55,7 +55,8 @@ func (w *watcher) work() {
 // check looks for it when all is quiet; alive: it is there.
 func (w *watcher) check(via *run) (alive bool) {
 	_, err := look.Call(context.Background(), via, w.id, sessionproc.None{})
-	if err != nil && (w.started || !errors.Is(err, sessionproc.ErrNotFound)) {
+	gone := errors.Is(err, sessionproc.ErrNotFound) || errors.Is(err, sessionproc.ErrUnknownKind) && w.strange.Load()
+	if err != nil && (w.started || !gone) {
 		w.world.fault("watcher: %s: %v", w.id, err)
 	}
 	return err == nil

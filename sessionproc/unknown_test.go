@@ -1,0 +1,55 @@
+package sessionproc_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// What the table's release lacks it says, also where there is no such session; a
+// message of another sort than the handler's starts nothing.
+func TestWhatTheReleaseLacksIsSaidOfMissingSessionsToo(t *testing.T) {
+	ref := sessionproc.KindOf[sessionproc.None]("order")
+	look := sessionproc.MethodOf[sessionproc.None, int](ref, "look")
+	k := sessionproc.NewKind(ref, func(context.Context, sessionproc.None) (*counter, error) { return &counter{}, nil }, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, look, func(*counter, context.Context, sessionproc.None) (int, error) { return 1, nil },
+		sessionproc.MethodConfig{StartOnCall: true})
+	l := newLocalWith(t, func(c *sessionproc.TableConfig) { c.DefaultKind = "order" }, k)
+	later := sessionproc.KindOf[sessionproc.None]("order") // as a later release has it
+	other := sessionproc.KindOf[sessionproc.None]("invoice")
+	type request struct {
+		op           sessionproc.Op
+		kind, method string
+	}
+	for want, all := range map[error][]request{
+		sessionproc.ErrUnknownKind: {{sessionproc.OpCall, "invoice", "look"}, {sessionproc.OpCast, "invoice", "look"},
+			{sessionproc.OpSubscribe, "invoice", "look"}, {sessionproc.OpStart, "invoice", ""}},
+		sessionproc.ErrUnknownMethod: {{sessionproc.OpCall, "order", "pay"}, {sessionproc.OpCast, "order", "look"},
+			{sessionproc.OpSubscribe, "order", "look"}},
+		sessionproc.ErrNotFound: {{sessionproc.OpCall, "", "pay"}, {sessionproc.OpCast, "", "look"}},
+	} {
+		for _, r := range all {
+			in := &sessionproc.Inbound{Op: r.op, ID: "a", Kind: r.kind, Method: r.method, Payload: encoded(t, nil)}
+			if r.op == sessionproc.OpSubscribe {
+				in.Payload = []byte{0x94, 0, 0, 0, 0} // from the present value on
+			}
+			got := serve(t, l, in)
+			require.ErrorIs(t, got.err, want, r)
+			require.ErrorContains(t, got.err, "the owner's release has no ", r)
+			require.False(t, got.maybe, r)
+		}
+	}
+	_, err := sessionproc.MethodOf[sessionproc.None, int](later, "pay").Call(t.Context(), l, "a", sessionproc.None{})
+	require.ErrorIs(t, err, sessionproc.ErrUnknownMethod)
+	require.ErrorContains(t, err, `method "pay" of kind "order"`)
+	require.ErrorIs(t, sessionproc.NoticeOf[int](later, "ship").Cast(t.Context(), l, "a", 1), sessionproc.ErrUnknownMethod)
+	require.ErrorIs(t, sessionproc.NoticeOf[int](other, "ship").Cast(t.Context(), l, "a", 1), sessionproc.ErrUnknownKind)
+	require.Zero(t, l.table.Len(), "nothing was started")
+
+	n, err := look.Call(t.Context(), l, "a", sessionproc.None{})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+}
