@@ -38,6 +38,7 @@
 //	park.go     requests wait where their session comes to
 //	join.go     a node serves when all members see it, one reaches it and has answered
 //	news.go     it tells all of them, so that their views change together
+//	meet.go     members tell each other what they were given (release.go)
 //	drain.go    a node that drains has its sessions move away
 //	leave.go    it leaves when nothing is left, or time is over
 //
@@ -80,6 +81,12 @@
 // Health names members that gossip and have not answered calls for 10 s (an error
 // in the log, once): whatever has to ask them waits. Evict puts such a member out,
 // on all nodes.
+//
+// It also names members that were given other kinds than this node, as nodes of two
+// releases are during a deploy, and what differs; the log says so once when one joins,
+// on both sides. A request fails with sessionproc.ErrUnknownKind or ErrUnknownMethod
+// where the owner of its session lacks what it names. So ship handlers first, and use
+// them one release later: see "Releases" in package sessionproc.
 //
 // # Faults
 //

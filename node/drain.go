@@ -101,7 +101,7 @@ func (n *Node) left(why error) error {
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		all += kinds[kind]
 		part := fmt.Sprintf("%d of kind %q", kinds[kind], kind)
-		if n.driver.members.nobodyTakes(kind, n.otherServers()) {
+		if n.driver.nobodyTakes(kind, n.otherServers()) {
 			part += ", which no member can take"
 		}
 		parts = append(parts, part)
@@ -174,10 +174,10 @@ func (d *driver) reportDrain() {
 
 func (d *driver) reportUntilDrained() {
 	begun, told := time.Now(), map[string]bool{}
-	d.askMembers(d.ctx) // what kinds they take
+	d.meet(d.ctx) // what kinds they take
 	for {
 		for kind, sessions := range d.n.table.Kinds() {
-			if !told[kind] && d.members.nobodyTakes(kind, d.n.otherServers()) {
+			if !told[kind] && d.nobodyTakes(kind, d.n.otherServers()) {
 				told[kind] = true
 				d.n.log.Error("no member can take the sessions of a kind", "kind", kind, "sessions", sessions)
 			}

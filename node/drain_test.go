@@ -44,11 +44,13 @@ func (l *logged) lines(text string) (found []string) {
 	return found
 }
 
+func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
 // of0 makes a cluster's Tune that keeps what node 0 logs.
 func (l *logged) of0(more func(i int, cfg *node.Config)) func(i int, cfg *node.Config) {
 	return func(i int, cfg *node.Config) {
 		if i == 0 {
-			cfg.Logger = slog.New(slog.NewTextHandler(l, nil))
+			cfg.Logger = l.logger()
 		}
 		if more != nil {
 			more(i, cfg)

@@ -32,6 +32,7 @@ type driver struct {
 	bytes    atomic.Int64  // of the snapshots that are on their way
 	kick     chan struct{} // cap 1: there is something to hand over
 	again    chan struct{} // cap 1: retry soon
+	met      chan struct{} // cap 1: there are members whose release is not known
 	addrs    atomic.Pointer[map[string]string]
 	ended    atomic.Int64 // sessions that ended at the deadline of a leave
 	changing atomic.Bool  // the view has changed, and not all has followed yet
@@ -83,7 +84,7 @@ const (
 
 func newDriver(n *Node, partitions int) *driver {
 	d := &driver{n: n, inbox: make(chan letter, 1024), kick: make(chan struct{}, 1),
-		again: make(chan struct{}, 1), parts: make([]driven, partitions), lanes: map[string]*lane{}, former: map[string]former{}, returned: map[string]time.Time{}, asked: map[int]pace{}}
+		again: make(chan struct{}, 1), met: make(chan struct{}, 1), parts: make([]driven, partitions), lanes: map[string]*lane{}, former: map[string]former{}, returned: map[string]time.Time{}, asked: map[int]pace{}}
 	d.addrs.Store(&map[string]string{})
 	d.lot.n = n
 	d.rate = rate.NewLimiter(rate.Limit(n.cfg.HandoffBytesPerSecond), max(n.cfg.HandoffBytesPerSecond/20, transport.MaxChunk))
@@ -99,6 +100,7 @@ func (d *driver) start() {
 	d.wait.Go(d.retry)
 	d.wait.Go(d.handOver)
 	d.wait.Go(d.watchMembers)
+	d.wait.Go(d.meetMembers)
 }
 
 // stop ends the driver. Sessions come and go without it from now on.

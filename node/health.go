@@ -15,6 +15,9 @@ type Health struct {
 	Memory   error          // not nil: it takes no more sessions, as its heap is above Config.MemoryMark
 	Silent   []SilentMember // sorted by name
 	Waiting  []WaitingFor   // sorted by name
+	// Differing are the members that were given other kinds than this node, sorted by
+	// name. During a deploy there are some; afterwards there should be none.
+	Differing []Difference
 }
 
 // SilentMember is a member that gossips and has not answered over the transport
@@ -38,10 +41,12 @@ type WaitingFor struct {
 // Health returns what is wrong at this moment. It may be called at any time.
 func (n *Node) Health() Health {
 	h := Health{Ready: n.Ready(), Draining: n.draining.Load() != nil, Memory: n.table.OverMemory(), Waiting: n.driver.waitingFor()}
+	view := n.routes.Load().view
+	h.Differing = n.driver.differences(view)
 	ms := &n.driver.members
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	for _, m := range n.routes.Load().view.Members {
+	for _, m := range view.Members {
 		if a := ms.m[m.Name()]; a != nil && a.silent {
 			h.Silent = append(h.Silent, SilentMember{m.Name(), m.Addr, a.last, a.err})
 		}

@@ -21,10 +21,11 @@ import (
 const (
 	helloReach    = 0 // do you see me, and can you reach me? Who was put out?
 	helloWelcome  = 1 // I serve: whom do you see, me among them?
-	helloAlive    = 2 // are you there? What kinds do you take?
+	helloAlive    = 2 // are you there? What are your kinds?
 	helloEvict    = 3 // the member whose name follows is put out
 	helloStanding = 4 // and for how many milliseconds: I stood still, how do I stand?
 	helloState    = 5 // and the state that I am in now
+	helloRelease  = 6 // what were you given? The answer is a release
 )
 
 const (
@@ -170,6 +171,14 @@ func (d *driver) greet(c *transport.Call) {
 		r := wire.NewReader(c.Payload[1:])
 		gap := time.Duration(min(r.Uint(), uint64(formerFor.Milliseconds()))) * time.Millisecond
 		c.Reply(0, wire.AppendUint(nil, d.standingOf(name, gap)))
+		return
+	}
+	if question == helloRelease {
+		if view(c.Key) != d.n.self.Name() {
+			fail(c, encodeError(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))
+			return
+		}
+		c.Reply(0, d.n.given)
 		return
 	}
 	d.mu.RLock()

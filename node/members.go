@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,8 +18,9 @@ const (
 // members is what the other members have answered over the transport. That they
 // gossip does not tell that calls reach them.
 type members struct {
-	mu sync.Mutex
-	m  map[string]*answers // guarded by mu; by name
+	mu      sync.Mutex
+	m       map[string]*answers // guarded by mu; by name
+	version uint64              // guarded by mu; of the view that they are of
 }
 
 // answers are those of one member.
@@ -28,7 +28,8 @@ type answers struct {
 	last   time.Time // when it answered, or was seen first
 	err    error     // why it does not answer
 	silent bool      // that is in the log
-	kinds  []string  // that it takes; nil: not known
+
+	release *release // what it was given; nil: not known
 }
 
 // watchMembers asks all members again and again, until the driver stops.
@@ -38,8 +39,8 @@ func (d *driver) watchMembers() {
 	}
 }
 
-// askMembers asks every other member whether it is there and what kinds it
-// takes, all at a time, and returns when each has answered or has not in time.
+// askMembers asks every other member whether it is there, all at a time, and returns
+// when each has answered or has not in time.
 func (d *driver) askMembers(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, aliveInterval)
 	defer cancel()
@@ -49,9 +50,9 @@ func (d *driver) askMembers(ctx context.Context) {
 	for _, m := range view.Members {
 		if m.Name() != d.n.self.Name() {
 			all.Go(func() {
-				kinds, err := d.n.question(ctx, m, []byte{helloAlive})
+				_, err := d.n.question(ctx, m, []byte{helloAlive})
 				if d.ctx.Err() == nil {
-					d.note(m, kinds, err)
+					d.note(m, err)
 				}
 			})
 		}
@@ -67,6 +68,10 @@ func (ms *members) keep(view *cluster.View) {
 	}
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
+	if view.Version < ms.version {
+		return
+	}
+	ms.version = view.Version
 	next := map[string]*answers{}
 	for name := range here {
 		if next[name] = ms.m[name]; next[name] == nil {
@@ -76,8 +81,8 @@ func (ms *members) keep(view *cluster.View) {
 	ms.m = next
 }
 
-// note takes in what a member has answered, and logs when one falls silent.
-func (d *driver) note(m cluster.Member, kinds []string, err error) {
+// note takes in whether a member has answered, and logs when one falls silent.
+func (d *driver) note(m cluster.Member, err error) {
 	ms := &d.members
 	ms.mu.Lock()
 	a := ms.m[m.Name()]
@@ -88,9 +93,6 @@ func (d *driver) note(m cluster.Member, kinds []string, err error) {
 	was := a.silent
 	if _, answered := errors.AsType[*transport.Error](err); err == nil || answered {
 		a.last, a.err, a.silent = time.Now(), nil, false
-		if err == nil {
-			a.kinds = append([]string{}, kinds...)
-		}
 	} else {
 		a.err, a.silent = err, time.Since(a.last) >= silentAfter
 	}
@@ -105,18 +107,29 @@ func (d *driver) note(m cluster.Member, kinds []string, err error) {
 	}
 }
 
-// nobodyTakes reports whether it is known of all of some members that they were
-// not given a kind. Of no members it is not.
-func (ms *members) nobodyTakes(kind string, among []cluster.Member) bool {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
+// nobodyTakes reports whether it is known of all of some members that they cannot have
+// sessions of a kind, as this node has it. Of no members it is not.
+func (d *driver) nobodyTakes(kind string, among []cluster.Member) bool {
 	for _, m := range among {
-		a := ms.m[m.Name()]
-		if a == nil || a.kinds == nil || slices.Contains(a.kinds, kind) {
+		if d.cannotTake(m.Name(), kind) == "" {
 			return false
 		}
 	}
 	return len(among) > 0
+}
+
+// cannotTake says why a member certainly takes no session of a kind of this node; "": it
+// may.
+func (d *driver) cannotTake(member, kind string) string {
+	r := d.members.release(member)
+	if r == nil {
+		return ""
+	}
+	schema := 0
+	if own := d.n.release.find(kind); own != nil {
+		schema = own.Schema
+	}
+	return r.cannotTake(kind, schema)
 }
 
 // kinds are the names of those that this node was given.

@@ -31,7 +31,9 @@ type Node struct {
 	standing  standing
 	queries   chan struct{} // one for each that is answered
 	forwarded forwarded
-	trace     Trace // Config.Trace; what it lacks is nil
+	trace     Trace    // Config.Trace; what it lacks is nil
+	release   *release // what this node was given
+	given     []byte   // the same, as other members hear of it
 
 	routes   atomic.Pointer[routes]
 	mu       sync.Mutex               // guards changes of routes, and told
@@ -93,6 +95,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	if n.table, err = n.newTable(nobody.ring.Partitions()); err != nil {
 		return err
 	}
+	n.release, n.given = ownRelease(n.cfg.DefaultKind, n.table.Understood())
 	n.standing.begin(n.table)
 	n.transport, err = transport.New(transport.Config{
 		Dial: n.endpoint.Dial, Handshake: n.endpoint.Handshake(), Handler: &server{n},

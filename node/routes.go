@@ -93,6 +93,7 @@ func (n *Node) reroute(view *cluster.View) {
 	n.mu.Unlock()
 	n.forgetPeers(last, next)
 	n.passOn(last, next)
+	signal(n.driver.met)
 }
 
 // How long the connections to a member that has left are kept, as its good-bye overtakes

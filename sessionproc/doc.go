@@ -109,6 +109,26 @@
 // A session that holds what cannot move, such as a socket, is of a kind with
 // KindConfig.OnMove End: it ends where others move.
 //
+// # Releases
+//
+// During a deploy nodes of two releases of a program work beside each other, and
+// either may own a session. What a request names is looked up where the session
+// lives, or would live. What the release of that node lacks is ErrUnknownKind, or
+// ErrUnknownMethod of a method, notice or event, whatever the caller's own node has;
+// a StartOnCall starts nothing there, and a subscription ends. Members that differ
+// say so in their logs once, when one joins, and in node.Health. So what is new takes
+// two deploys:
+//
+//  1. Ship the handlers. The first release has the kind, or the handler, and nothing
+//     in it uses them.
+//  2. Use them one release later: call the method, set timers for the notice, start
+//     sessions of the kind. While that is deployed, and if it is rolled back, every node
+//     has the handlers.
+//
+// What is to go takes the same two, backwards: stop using it, and remove the handlers
+// one release later. The names stay what they were: a method whose types change in a
+// way that the other release cannot decode is a new method, with a new name.
+//
 // # Restarts and limits
 //
 // A session that crashes ends, with reason Crashed, unless KindConfig.Restart says

@@ -1,0 +1,151 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+)
+
+// meetMembers asks new members what they were given, again and again until they have
+// said it, until the driver stops.
+func (d *driver) meetMembers() {
+	again := time.NewTimer(aliveInterval)
+	defer again.Stop()
+	for {
+		select {
+		case <-d.met:
+		case <-again.C:
+		case <-d.ctx.Done():
+			return
+		}
+		if d.meet(d.ctx) {
+			again.Stop()
+		} else {
+			again.Reset(aliveInterval)
+		}
+	}
+}
+
+// meet asks the members whose release is not known yet what they were given, all at a
+// time, and says once of each in what it differs from this node. It returns when each
+// has answered, or has not in time: false.
+func (d *driver) meet(ctx context.Context) (complete bool) {
+	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
+	defer cancel()
+	view := d.n.routes.Load().view
+	d.members.keep(view)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	met := map[string]*release{} // guarded by mu; by name
+	complete = true              // guarded by mu
+	for _, m := range view.Members {
+		if m.Name() == d.n.self.Name() || d.members.release(m.Name()) != nil {
+			continue
+		}
+		all.Go(func() {
+			r, err := d.n.askRelease(ctx, m)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				complete = false
+				d.n.log.Debug("a member has not said what it was given", "peer", m.Name(), "err", err)
+			case d.members.learn(m.Name(), r):
+				met[m.Name()] = r
+			}
+		})
+	}
+	all.Wait()
+	d.tellDifferences(met)
+	return complete
+}
+
+// tellDifferences logs in what members differ from this node: those that differ in
+// the same together.
+func (d *driver) tellDifferences(met map[string]*release) {
+	groups := map[string][]string{} // names of members, by what they differ in
+	of := map[string]Difference{}
+	for name, r := range met {
+		if diff, differs := d.n.release.differs(r); differs {
+			key := fmt.Sprint(diff)
+			groups[key], of[key] = append(groups[key], name), diff
+		}
+	}
+	for key, names := range groups {
+		slices.Sort(names)
+		diff := of[key]
+		args := []any{"peers", shortened(names)}
+		if len(diff.OnlyHere) > 0 {
+			args = append(args, "only_here", shortened(diff.OnlyHere))
+		}
+		if len(diff.OnlyThere) > 0 {
+			args = append(args, "only_there", shortened(diff.OnlyThere))
+		}
+		for _, s := range diff.Schemas[:min(len(diff.Schemas), maxNamed)] {
+			args = append(args, "schema_of_"+s.Kind, fmt.Sprintf("%d here, %d there", s.Here, s.There))
+		}
+		if diff.DefaultKinds != [2]string{} {
+			args = append(args, "default_kind", fmt.Sprintf("%q here, %q there", diff.DefaultKinds[0], diff.DefaultKinds[1]))
+		}
+		d.n.log.Warn("members were given other kinds than this node: requests fail where the owner of their session lacks what they name", args...)
+	}
+}
+
+// maxNamed is how many names of a kind of thing are logged at a time.
+const maxNamed = 20
+
+func shortened(names []string) string {
+	if more := len(names) - maxNamed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// release is what a member was given; nil: it is not known.
+func (ms *members) release(name string) *release {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	if a := ms.m[name]; a != nil {
+		return a.release
+	}
+	return nil
+}
+
+// learn notes what a member was given; false: that is known, or the member is not. Equal
+// ones are kept once.
+func (ms *members) learn(name string, r *release) bool {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	a := ms.m[name]
+	if a == nil || a.release != nil {
+		return false
+	}
+	for _, other := range ms.m {
+		if other.release != nil && other.release.equal(r) {
+			r = other.release
+			break
+		}
+	}
+	a.release = r
+	return true
+}
+
+// differences are of all members whose release is known, sorted by name.
+func (d *driver) differences(view *cluster.View) (all []Difference) {
+	for _, m := range view.Members {
+		if r := d.members.release(m.Name()); r != nil {
+			if diff, differs := d.n.release.differs(r); differs {
+				diff.Name = m.Name()
+				all = append(all, diff)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Difference) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}

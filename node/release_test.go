@@ -1,0 +1,67 @@
+package node
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+func TestWhatIsNotKnownOfAReleaseIsNoDifference(t *testing.T) {
+	cart := sessionproc.Understanding{Name: "cart", Schema: 2, Methods: []string{"add"}}
+	order := sessionproc.Understanding{Name: "order"}
+	own := &release{DefaultKind: "cart", Kinds: []sessionproc.Understanding{cart, order}}
+	for _, r := range []*release{
+		own,
+		{onlyNames: true, Kinds: []sessionproc.Understanding{{Name: "cart"}, {Name: "order"}}}, // of an earlier release of this library
+		{DefaultKind: "cart", Kinds: []sessionproc.Understanding{cart}, Cut: true},
+	} {
+		_, differs := own.differs(r)
+		require.False(t, differs, r)
+		require.Empty(t, r.cannotTake("cart", 2), r)
+		require.Empty(t, r.cannotTake("order", 0), r)
+	}
+	d, differs := own.differs(&release{onlyNames: true, Kinds: []sessionproc.Understanding{{Name: "cart"}}})
+	require.True(t, differs)
+	require.Equal(t, Difference{OnlyHere: []string{"kind order"}}, d)
+	require.Contains(t, (&release{Kinds: own.Kinds[1:]}).cannotTake("cart", 2), "not given the kind")
+	require.Contains(t, own.cannotTake("cart", 3), "schema 2")
+	require.Empty(t, own.cannotTake("cart", 1), "it migrates")
+}
+
+func TestReleaseOfAnySizeFits(t *testing.T) {
+	var kinds []sessionproc.Understanding
+	for range 300 {
+		var names []string
+		for range 200 {
+			names = append(names, strings.Repeat("m", 64))
+		}
+		kinds = append(kinds, sessionproc.Understanding{Name: strings.Repeat("k", 64), Methods: names})
+	}
+	own, b := ownRelease("k", kinds)
+	require.Len(t, own.Kinds, 300)
+	require.LessOrEqual(t, len(b), maxRelease)
+	var told release
+	require.NoError(t, sessionproc.DecodeForeign(b, &told))
+	require.True(t, told.Cut)
+	require.Equal(t, "k", told.DefaultKind)
+	require.NotEmpty(t, told.Kinds)
+}
+
+func FuzzRelease(f *testing.F) {
+	_, b := ownRelease("cart", []sessionproc.Understanding{{Name: "cart", Schema: 2, Methods: []string{"add"}}})
+	f.Add(b)
+	f.Add([]byte{0x80})
+	own := &release{Kinds: []sessionproc.Understanding{{Name: "cart"}}}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := readRelease(b)
+		if err != nil {
+			return
+		}
+		own.differs(r)
+		r.differs(own)
+		r.cannotTake("cart", 1)
+	})
+}
