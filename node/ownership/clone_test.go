@@ -18,10 +18,10 @@ func (m *Machine) clone() *Machine {
 
 func (p *partition) clone() partition {
 	c := *p
-	c.sealed, c.tombs, c.peers = slices.Clone(p.sealed), slices.Clone(p.tombs), slices.Clone(p.peers)
+	c.sealed, c.tombs, c.peers = p.sealed.clone(), slices.Clone(p.tombs), slices.Clone(p.peers)
 	for i := range c.peers {
 		q := &c.peers[i]
-		q.absent, q.acc = slices.Clone(q.absent), slices.Clone(q.acc)
+		q.absent, q.acc = slices.Clone(q.absent), q.acc.clone()
 	}
 	return c
 }
@@ -43,8 +43,8 @@ func (p *partition) appendState(b []byte) []byte {
 	b = append(b, byte(p.tok), byte(p.last), byte(p.running), byte(p.backups), byte(p.rel.id))
 	b = appendBools(appendText(b, p.rel.to), p.rel.pulled)
 	b = appendNames(appendKept(b, p.kept), p.tombs)
-	b = append(b, byte(len(p.sealed)))
-	for _, s := range p.sealed {
+	b = append(b, byte(p.sealed.len()))
+	for s := range p.sealed.all() {
 		b = appendText(appendText(b, s.session), s.to)
 		b = appendBools(append(b, byte(s.id), byte(s.form)), s.sent)
 	}
@@ -52,8 +52,8 @@ func (p *partition) appendState(b []byte) []byte {
 	for _, q := range p.peers {
 		b = append(appendText(b, q.name), byte(q.ask), byte(q.id), byte(q.seen))
 		b = appendKept(appendNames(appendText(b, string(q.filter)), q.absent), q.kept)
-		b = append(b, byte(len(q.acc)))
-		for _, a := range q.acc {
+		b = append(b, byte(q.acc.len()))
+		for a := range q.acc.all() {
 			b = appendBools(append(appendText(b, a.session), byte(a.id)), a.confirmed)
 		}
 	}

@@ -137,8 +137,7 @@ func (n *node) commit(x int) {
 	if !n.m.Commit(p, name) {
 		panic("commit of what is not sealed any more")
 	}
-	i, _ := n.m.parts[p].seal(name)
-	s := n.m.parts[p].sealed[i]
+	s := *n.m.parts[p].sealed.find(name)
 	n.execute(Effect{Do: Transfer, Partition: p, To: s.to, ID: s.id, Session: name, Form: s.form})
 }
 

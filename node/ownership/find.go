@@ -41,7 +41,7 @@ func (t *turn) onFind(from string, m Message) {
 
 // has: a copy that the machine knows by name is here.
 func (t *turn) has(session string) bool {
-	_, sealed := t.seal(session)
+	sealed := t.sealed.find(session) != nil
 	_, tomb := slices.BinarySearch(t.tombs, session)
 	_, kept := findKept(t.kept, session)
 	return sealed || tomb || kept
@@ -100,8 +100,8 @@ type Answer struct {
 
 // who is the table "who serves" for a session that does not run here.
 func (t *turn) who(session string) Answer {
-	if i, ok := t.seal(session); ok && t.sealed[i].form != Ended {
-		return Answer{Moved, t.sealed[i].to}
+	if s := t.sealed.find(session); s != nil && s.form != Ended {
+		return Answer{Moved, s.to}
 	}
 	if t.tok == held {
 		unavailable := ""

@@ -1,28 +1,15 @@
 package ownership
 
-import "slices"
-
 // mayBeSealed: the partition is promised and asked for, and session does not stay.
 func (t *turn) mayBeSealed(session string) bool {
 	_, stays := findKept(t.kept, session)
-	_, already := t.seal(session)
-	return t.rel.pulled && t.tok == none && !stays && !already
+	return t.rel.pulled && t.tok == none && !stays && t.sealed.find(session) == nil
 }
 
 // beginSeal is R7: one copy less runs here.
 func (t *turn) beginSeal(session string, form Form) {
-	i, _ := t.seal(session)
-	t.sealed = slices.Insert(t.sealed, i, sealed{session: session, to: t.rel.to, id: t.rel.id, form: form})
+	t.sealed.put(sealed{session: session, to: t.rel.to, id: t.rel.id, form: form})
 	t.count(form, -1)
-}
-
-func (t *turn) unseal(i int) sealed {
-	s := t.sealed[i]
-	t.sealed = slices.Delete(t.sealed, i, i+1)
-	if len(t.sealed) == 0 {
-		t.sealed = nil
-	}
-	return s
 }
 
 func (t *turn) count(form Form, by int) {
@@ -35,8 +22,8 @@ func (t *turn) count(form Form, by int) {
 }
 
 // resume makes a sealed copy what it was.
-func (t *turn) resume(i int, stays bool) {
-	s := t.unseal(i)
+func (t *turn) resume(s sealed, stays bool) {
+	t.sealed.drop(s.session)
 	t.count(s.form, +1)
 	if s.form == Ended {
 		t.tombs = addName(t.tombs, s.session)
@@ -49,26 +36,27 @@ func (t *turn) resume(i int, stays bool) {
 }
 
 // shelve makes a sealed copy a backup; one that was never sent runs on.
-func (t *turn) shelve(i int) {
-	s := t.sealed[i]
+func (t *turn) shelve(s sealed) {
 	if !s.sent || s.form == Ended || !t.on(ruleShelve) {
-		t.resume(i, false)
+		t.resume(s, false)
 		return
 	}
-	t.unseal(i)
+	t.sealed.drop(s.session)
 	t.backups++
 	t.out = append(t.out, Effect{Do: Shelve, Partition: t.number, To: s.to, ID: s.id, Session: s.session, Form: s.form})
 }
 
-// isSent is where session is among the copies sent to a member under an id.
-func (t *turn) isSent(session, to string, id uint64) (int, bool) {
-	i, ok := t.seal(session)
-	return i, ok && t.sealed[i].to == to && t.sealed[i].id == id && t.sealed[i].sent
+// isSent returns the copy of session that was sent to a member under an id.
+func (t *turn) isSent(session, to string, id uint64) (s sealed, ok bool) {
+	if p := t.sealed.find(session); p != nil {
+		s = *p
+	}
+	return s, s.sent && s.to == to && s.id == id
 }
 
 func (t *turn) onActive(from string, m Message) {
-	if i, ok := t.isSent(m.Session, from, m.ID); ok {
-		s := t.unseal(i)
+	if s, ok := t.isSent(m.Session, from, m.ID); ok {
+		t.sealed.drop(s.session)
 		what := Drop
 		if s.form == Ended {
 			what = Bury
@@ -81,12 +69,12 @@ func (t *turn) onActive(from string, m Message) {
 }
 
 func (t *turn) onRefused(from string, m Message) {
-	i, ok := t.isSent(m.Session, from, m.ID)
+	s, ok := t.isSent(m.Session, from, m.ID)
 	if !ok {
 		return
 	}
 	mine := t.rel.to == from && t.rel.id == m.ID
-	t.resume(i, mine && !m.Flag && t.on(ruleMark))
+	t.resume(s, mine && !m.Flag && t.on(ruleMark))
 	if mine && m.Flag {
 		t.promise(release{})
 	}
@@ -97,17 +85,12 @@ func (t *turn) onForgot(from string, m Message) {
 	if q == nil {
 		return
 	}
-	if a := q.accepted(m.Session); a != nil && a.id == m.ID {
+	switch a := q.accepted(m.Session); {
+	case a == nil || a.id != m.ID:
+	case q.ask == pulling && q.id == a.id: // the same may come again
 		a.confirmed = true
-	}
-}
-
-// forgetAccepted drops what need not be remembered: the source knows, and would
-// not be believed if it sent the same again.
-func (q *peer) forgetAccepted() {
-	q.acc = slices.DeleteFunc(q.acc, func(a accepted) bool { return a.confirmed && (q.ask != pulling || q.id != a.id) })
-	if len(q.acc) == 0 {
-		q.acc = nil
+	default:
+		q.acc.drop(m.Session)
 	}
 }
 
@@ -124,7 +107,7 @@ func (t *turn) arrive(in Incoming) (take bool) {
 		t.send(in.From, Message{Kind: Refused, ID: in.ID, Session: in.Session, Flag: true})
 		return false
 	}
-	if _, ours := t.seal(in.Session); ours {
+	if t.sealed.find(in.Session) != nil {
 		return false // it is on its way from here: it comes again
 	}
 	if i, ok := findKept(q.kept, in.Session); ok && in.Form != Ended && t.on(ruleRefused) {
@@ -143,7 +126,7 @@ func (q *peer) endsWhatStays(in Incoming) bool {
 
 func (t *turn) accept(in Incoming, ended bool) {
 	q := t.peer(in.From)
-	q.accept(in.Session, in.ID)
+	q.acc.put(accepted{session: in.Session, id: in.ID})
 	q.kept = dropKept(q.kept, in.Session)
 	t.woke = true
 	t.send(in.From, Message{Kind: Active, ID: in.ID, Session: in.Session})

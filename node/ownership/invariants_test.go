@@ -9,11 +9,10 @@ func (sp *space) live(w *world, i, x int) bool {
 	}
 	n := sp.nodes[w.node[i]]
 	p := sp.s.part(x)
-	j, ok := n.m.parts[p].seal(sessionName(x))
-	if !ok || !n.m.parts[p].sealed[j].sent {
+	s := n.m.parts[p].sealed.find(sessionName(x))
+	if s == nil || !s.sent {
 		return true
 	}
-	s := n.m.parts[p].sealed[j]
 	t := sp.nodes[w.node[memberIndex(s.to)]]
 	if t == nil {
 		return true
@@ -200,7 +199,7 @@ func (sp *space) goodOther(w *world, p, i int, o *node) bool {
 	if q != nil {
 		there = q.kept
 	}
-	if !within(there, part.kept) || !within(part.kept, there) {
+	if !keptWithin(there, part.kept) || !keptWithin(part.kept, there) {
 		return false
 	}
 	if len(part.kept) > 0 {

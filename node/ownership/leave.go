@@ -70,7 +70,7 @@ func (p *partition) mayLeave() bool {
 		return false
 	}
 	for i := range p.peers {
-		for _, a := range p.peers[i].acc {
+		for a := range p.peers[i].acc.all() {
 			if !a.confirmed {
 				return false
 			}
@@ -101,13 +101,10 @@ func (m *Machine) Abandon() []Effect {
 
 func (t *turn) abandon() {
 	had := t.running+t.backups > 0
-	t.sealed = slices.DeleteFunc(t.sealed, func(s sealed) bool {
+	t.sealed.dropThose(func(s *sealed) bool {
 		had = had || !s.sent
 		return !s.sent
 	})
-	if len(t.sealed) == 0 {
-		t.sealed = nil
-	}
 	t.letGo()
 	t.running, t.backups, t.kept, t.tombs = 0, 0, nil, nil
 	if had {

@@ -61,9 +61,6 @@ func (m *Machine) turn(p int) *turn {
 
 // settle closes a turn.
 func (m *Machine) settle(t *turn) {
-	for i := range t.peers {
-		t.peers[i].forgetAccepted()
-	}
 	t.settle()
 	t.close()
 	m.out = t.out

@@ -23,11 +23,12 @@ type partition struct {
 	last    uint64 // the last claim id
 	rel     release
 	peers   []peer
-	running int      // copies that run or start, sealed ones not counted
-	backups int      // sealed ones not counted
-	kept    []Kept   // of those: they stay here, under rel
-	sealed  []sealed // copies on their way
-	tombs   []string // sessions that ended while an older copy may be about
+	running int          // copies that run or start, sealed ones not counted
+	backups int          // sealed ones not counted
+	kept    []Kept       // of those: they stay here, under rel
+	sealed  roll[sealed] // copies on their way
+	tombs   []string     // sessions that ended while an older copy may be about
+	tally   tally
 }
 
 // release is whom the partition is promised to.
@@ -44,6 +45,35 @@ type sealed struct {
 	id      uint64
 	form    Form
 	sent    bool // the last chunk may have left: from here on only the target decides
+}
+
+func (s sealed) of() string { return s.session }
+
+// tally counts the peers, so that questions need not. It is made anew at the end of
+// every turn that may have changed one.
+type tally struct {
+	asked    int
+	promised int
+	pulling  int
+	loose    int // from whom something was taken, or where something stays
+}
+
+func (p *partition) countPeers() {
+	p.tally = tally{}
+	for i := range p.peers {
+		q := &p.peers[i]
+		switch q.ask {
+		case asked:
+			p.tally.asked++
+		case promised:
+			p.tally.promised++
+		case pulling:
+			p.tally.pulling++
+		}
+		if q.acc.len()+len(q.kept) > 0 {
+			p.tally.loose++
+		}
+	}
 }
 
 // state is how far a member is asked.
@@ -66,7 +96,7 @@ type peer struct {
 	absent []string // sessions that it does not have, under id
 	kept   []Kept   // sessions that stay there, under id
 	seen   uint64   // highest of its claims that was promised here
-	acc    []accepted
+	acc    roll[accepted]
 }
 
 // accepted is a session that this node took from a peer.
@@ -75,6 +105,8 @@ type accepted struct {
 	id        uint64
 	confirmed bool // the peer knows
 }
+
+func (a accepted) of() string { return a.session }
 
 func (p *partition) peer(name string) *peer {
 	i, ok := slices.BinarySearchFunc(p.peers, name, func(q peer, n string) int { return strings.Compare(q.name, n) })
@@ -101,25 +133,14 @@ func (p *partition) entry(name string, id uint64) *peer {
 	return nil
 }
 
+// set begins to ask the peer, or ends that. What the peer knows to be here need not be
+// remembered then: under another id it would not be believed if it sent it again.
 func (q *peer) set(to state, id uint64) {
 	q.ask, q.id, q.filter, q.absent, q.kept = to, id, "", nil, nil
+	q.acc.dropThose(func(a *accepted) bool { return a.confirmed })
 }
 
-func (q *peer) accepted(session string) *accepted {
-	i, ok := slices.BinarySearchFunc(q.acc, session, func(a accepted, s string) int { return strings.Compare(a.session, s) })
-	if !ok {
-		return nil
-	}
-	return &q.acc[i]
-}
-
-func (q *peer) accept(session string, id uint64) {
-	i, ok := slices.BinarySearchFunc(q.acc, session, func(a accepted, s string) int { return strings.Compare(a.session, s) })
-	if !ok {
-		q.acc = slices.Insert(q.acc, i, accepted{})
-	}
-	q.acc[i] = accepted{session: session, id: id}
-}
+func (q *peer) accepted(session string) *accepted { return q.acc.find(session) }
 
 // answered: under its claim this peer can send no copy of session any more, and
 // none stays there.
@@ -140,15 +161,7 @@ func (q *peer) answered(session string) bool {
 // full: the token is here, and so is everything that was elsewhere, but for what
 // stays there.
 func (p *partition) full() bool {
-	if p.tok != held {
-		return false
-	}
-	for i := range p.peers {
-		if q := &p.peers[i]; q.ask != unasked && q.ask != done {
-			return false
-		}
-	}
-	return true
+	return p.tok == held && p.tally.asked+p.tally.promised+p.tally.pulling == 0
 }
 
 // fullFor: no copy of session that may run is anywhere but here. What is not here
@@ -185,16 +198,12 @@ func (t *turn) final(session string) bool {
 
 // copies: something of the partition is here.
 func (p *partition) copies() bool {
-	return p.running+p.backups+len(p.sealed)+len(p.tombs) > 0
+	return p.running+p.backups+p.sealed.len()+len(p.tombs) > 0
 }
 
 // settled: nothing is here but what stays here.
 func (p *partition) settled() bool {
-	return p.running+p.backups == len(p.kept) && len(p.sealed)+len(p.tombs) == 0
-}
-
-func (p *partition) seal(session string) (int, bool) {
-	return slices.BinarySearchFunc(p.sealed, session, func(s sealed, x string) int { return strings.Compare(s.session, x) })
+	return p.running+p.backups == len(p.kept) && p.sealed.len()+len(p.tombs) == 0
 }
 
 func findKept(kept []Kept, session string) (int, bool) {

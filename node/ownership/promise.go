@@ -82,7 +82,7 @@ func (t *turn) onDone(from string, m Message) {
 			q.kept = addKept(q.kept, k)
 		}
 	}
-	q.ask, q.filter, q.absent, q.acc = done, "", nil, nil
+	q.ask, q.filter, q.absent, q.acc = done, "", nil, roll[accepted]{}
 }
 
 func (t *turn) onPull(from string, m Message) {

@@ -27,15 +27,7 @@ func (m *Machine) Full(p int) bool { return m.parts[p].full() }
 // else. While it is so, sessions come and go without the machine.
 func (m *Machine) Quiet(p int) bool {
 	part := &m.parts[p]
-	if !part.full() || len(part.tombs) > 0 {
-		return false
-	}
-	for i := range part.peers {
-		if q := &part.peers[i]; len(q.acc) > 0 || len(q.kept) > 0 {
-			return false
-		}
-	}
-	return true
+	return part.full() && len(part.tombs) == 0 && part.tally.loose == 0
 }
 
 // Holds reports whether this node has the token of the partition.

@@ -19,7 +19,7 @@ func (m *Machine) Count(p, running, backups int) []Effect {
 // for whom. If so it is not counted any more; Commit, SealFailed or Ended follow,
 // unless a Resume or Shelve comes first.
 func (m *Machine) Seal(p int, session string, form Form) (to string, id uint64, ok bool) {
-	t := m.turn(p)
+	t := m.at(p)
 	if form == Ended || !t.mayBeSealed(session) {
 		return "", 0, false
 	}
@@ -31,12 +31,12 @@ func (m *Machine) Seal(p int, session string, form Form) (to string, id uint64, 
 // that Seal named. If so only that member decides from now on; if not, nothing of
 // the session may leave, and Resume has come.
 func (m *Machine) Commit(p int, session string) bool {
-	t := m.turn(p)
-	i, ok := t.seal(session)
-	if ok {
-		t.sealed[i].sent = true
+	s := m.parts[p].sealed.find(session)
+	if s == nil {
+		return false
 	}
-	return ok
+	s.sent = true
+	return true
 }
 
 // SealFailed tells that a sealed session cannot be sent, as its snapshot failed. It
@@ -44,8 +44,8 @@ func (m *Machine) Commit(p int, session string) bool {
 func (m *Machine) SealFailed(p int, session string) []Effect {
 	m.begin()
 	t := m.turn(p)
-	if i, ok := t.seal(session); ok && !t.sealed[i].sent {
-		t.resume(i, true)
+	if s := t.sealed.find(session); s != nil && !s.sent {
+		t.resume(*s, true)
 	}
 	m.settle(t)
 	return m.out

@@ -158,8 +158,8 @@ func (n *node) filter(p int) Filter {
 
 func (n *node) isSent(x int) bool {
 	p := &n.m.parts[n.s.part(x)]
-	i, ok := p.seal(sessionName(x))
-	return ok && p.sealed[i].sent
+	s := p.sealed.find(sessionName(x))
+	return s != nil && s.sent
 }
 
 func (n *node) runBackups(p int) {

@@ -44,8 +44,8 @@ func (n *node) sends(p, to int, id uint64, session string) bool {
 	if n == nil {
 		return false
 	}
-	i, ok := n.m.parts[p].seal(session)
-	return ok && n.m.parts[p].sealed[i].to == memberName(to) && n.m.parts[p].sealed[i].id == id
+	s := n.m.parts[p].sealed.find(session)
+	return s != nil && s.to == memberName(to) && s.id == id
 }
 
 // unconfirmed: the node has taken a session, and does not know that its source
@@ -89,7 +89,7 @@ func usefulMessage(to, from *node, k *packet, m Message) bool {
 	case Promise:
 		return e.ask == asked
 	case Done:
-		return e.ask != unasked && (e.ask != done || len(e.acc) > 0 || !within(e.kept, m.Kept))
+		return e.ask != unasked && (e.ask != done || e.acc.len() > 0 || !keptWithin(e.kept, m.Kept))
 	case Pull:
 		return usefulPull(to, from, k, m, seen)
 	case Find:
@@ -123,7 +123,7 @@ func usefulPull(to, from *node, k *packet, m Message, seen uint64) bool {
 	return m.ID == seen && !part.copies()
 }
 
-func within(a, b []Kept) bool {
+func keptWithin(a, b []Kept) bool {
 	for _, k := range a {
 		if _, ok := findKept(b, k.Session); !ok {
 			return false

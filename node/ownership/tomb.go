@@ -5,10 +5,10 @@ import "slices"
 // end: a session has ended here. Unless it is certain that no copy of it is
 // anywhere, a tombstone is left, which moves as a backup does.
 func (t *turn) end(session string) {
-	if i, ok := t.seal(session); !ok {
+	if s := t.sealed.find(session); s == nil {
 		t.running = max(t.running-1, 0)
-	} else if !t.sealed[i].sent {
-		t.unseal(i) // it ended before it was sent
+	} else if !s.sent {
+		t.sealed.drop(session) // it ended before it was sent
 	}
 	t.kept = dropKept(t.kept, session)
 	if t.on(ruleTomb) && !t.final(session) {
@@ -20,8 +20,8 @@ func (t *turn) end(session string) {
 // done its duty; it must not come back beside the session.
 func (t *turn) begun(session string) {
 	t.tombs = dropName(t.tombs, session)
-	if i, ok := t.seal(session); ok && t.sealed[i].form == Ended {
-		t.unseal(i)
+	if s := t.sealed.find(session); s != nil && s.form == Ended {
+		t.sealed.drop(session)
 	}
 }
 
@@ -31,9 +31,8 @@ func (t *turn) tendTombs() {
 		session := t.tombs[i]
 		switch {
 		case t.rel.pulled:
-			j, _ := t.seal(session)
 			s := sealed{session: session, to: t.rel.to, id: t.rel.id, form: Ended, sent: true}
-			t.sealed = slices.Insert(t.sealed, j, s)
+			t.sealed.put(s)
 			if !t.again {
 				t.transfer(s)
 			}
@@ -49,7 +48,7 @@ func (t *turn) tendTombs() {
 
 // entombed: a tombstone is here, or on its way from here.
 func (t *turn) entombed(session string) bool {
-	i, sealed := t.seal(session)
+	s := t.sealed.find(session)
 	_, here := slices.BinarySearch(t.tombs, session)
-	return here || sealed && t.sealed[i].form == Ended
+	return here || s != nil && s.form == Ended
 }

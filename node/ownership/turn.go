@@ -41,8 +41,11 @@ func (t *turn) outline() outline {
 
 // settle is R1 to R4.
 func (t *turn) settle() {
-	t.partWithAway()
+	if t.again { // the levels of members change in views only
+		t.partWithAway()
+	}
 	t.wantToken()
+	t.countPeers()
 	t.elect()
 	t.tendTombs()
 	if t.tok == held && t.backups > 0 {
@@ -61,17 +64,14 @@ func (t *turn) partWithAway() {
 				t.woke = true
 			}
 			q.set(unasked, 0)
-			q.acc = nil
+			q.acc = roll[accepted]{}
 		}
 	}
 	if t.rel.to != "" && t.level(t.rel.to).away() {
 		t.promise(release{})
 	}
-	for i := 0; i < len(t.sealed); i++ {
-		if s := t.sealed[i]; t.level(s.to).away() {
-			t.shelve(i)
-			i--
-		}
+	for _, s := range t.sealed.those(func(s *sealed) bool { return t.level(s.to).away() }) {
+		t.shelve(s)
 	}
 	t.peers = slices.DeleteFunc(t.peers, func(q peer) bool { return t.level(q.name) == Unknown })
 	if len(t.peers) == 0 {
@@ -108,24 +108,25 @@ func (t *turn) wantToken() {
 // elect is R3.
 func (t *turn) elect() {
 	if t.tok == claiming {
-		elected := true
-		for i := range t.peers {
-			q := &t.peers[i]
-			if q.ask == asked || !t.on(rulePromiseFirst) && (q.ask == promised || q.ask == pulling) {
-				elected = false
-			}
+		missing := t.tally.asked
+		if !t.on(rulePromiseFirst) {
+			missing += t.tally.promised + t.tally.pulling
 		}
-		if elected {
+		if missing == 0 {
 			t.tok = held
 		}
 	}
 	if t.tok != held && t.on(rulePromiseFirst) {
 		return
 	}
+	if t.tally.promised == 0 {
+		return
+	}
 	for i := range t.peers {
 		q := &t.peers[i]
 		if q.ask == promised {
 			q.ask = pulling
+			t.tally.promised, t.tally.pulling = t.tally.promised-1, t.tally.pulling+1
 			t.tell(q.name, Message{Kind: Pull, ID: q.id})
 		}
 	}
@@ -143,11 +144,8 @@ func (t *turn) letGo() {
 // sealed for another claim, and have not been sent, run on.
 func (t *turn) promise(to release) {
 	t.rel, t.kept = to, nil
-	for i := 0; i < len(t.sealed); i++ {
-		if !t.sealed[i].sent {
-			t.resume(i, false)
-			i--
-		}
+	for _, s := range t.sealed.those(func(s *sealed) bool { return !s.sent }) {
+		t.resume(s, false)
 	}
 }
 
@@ -205,18 +203,18 @@ func (t *turn) repeat(slow bool) {
 	t.repeatClaims()
 	for i := range t.peers {
 		q := &t.peers[i]
-		if q.ask == pulling || slow && q.ask == done && len(q.kept)+len(q.acc) > 0 && t.on(rulePoll) {
+		if q.ask == pulling || slow && q.ask == done && len(q.kept)+q.acc.len() > 0 && t.on(rulePoll) {
 			t.send(q.name, Message{Kind: Pull, ID: q.id})
 		}
-		for _, a := range q.acc {
+		for a := range q.acc.all() {
 			if t.draining && !a.confirmed {
 				t.send(q.name, Message{Kind: Active, ID: a.id, Session: a.session})
 			}
 		}
 	}
-	for _, s := range t.sealed {
+	for s := range t.sealed.all() {
 		if s.sent {
-			t.transfer(s)
+			t.transfer(*s)
 		}
 	}
 	t.sendOffer(t.offer())

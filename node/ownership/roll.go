@@ -1,0 +1,133 @@
+package ownership
+
+import (
+	"iter"
+	"slices"
+	"strings"
+)
+
+// roll is a list sorted by session. It stays fast when it is long: a partition of a
+// big cluster has a hundred thousand sessions, and may have accepted all of them from
+// one member. The zero value is empty.
+type roll[T item] struct {
+	blocks [][]T // none is empty
+	count  int
+}
+
+// item is what a roll lists, each session once.
+type item interface{ of() string }
+
+// rollBlock bounds a block: adding to it moves half of it on average.
+const rollBlock = 128
+
+func (r *roll[T]) len() int { return r.count }
+
+// block is the index of the block that session is in, or would be.
+func (r *roll[T]) block(session string) int {
+	i, ok := slices.BinarySearchFunc(r.blocks, session, func(b []T, s string) int { return strings.Compare(b[0].of(), s) })
+	if !ok {
+		i = max(i-1, 0)
+	}
+	return i
+}
+
+func within[T item](block []T, session string) (int, bool) {
+	return slices.BinarySearchFunc(block, session, func(x T, s string) int { return strings.Compare(x.of(), s) })
+}
+
+// find returns the item of a session, or nil. The pointer is good until the roll
+// changes.
+func (r *roll[T]) find(session string) *T {
+	if r.count == 0 {
+		return nil
+	}
+	block := r.blocks[r.block(session)]
+	if i, ok := within(block, session); ok {
+		return &block[i]
+	}
+	return nil
+}
+
+// put adds an item, in place of the one of that session if there is one.
+func (r *roll[T]) put(x T) {
+	if r.count == 0 {
+		r.blocks, r.count = [][]T{{x}}, 1
+		return
+	}
+	at := r.block(x.of())
+	block := r.blocks[at]
+	i, ok := within(block, x.of())
+	if ok {
+		block[i] = x
+		return
+	}
+	r.count++
+	block = slices.Insert(block, i, x)
+	if len(block) <= rollBlock {
+		r.blocks[at] = block
+		return
+	}
+	half := len(block) / 2
+	rest := slices.Clone(block[half:])
+	clear(block[half:])
+	r.blocks[at] = block[:half]
+	r.blocks = slices.Insert(r.blocks, at+1, rest)
+}
+
+// drop takes the item of a session out.
+func (r *roll[T]) drop(session string) {
+	if r.count == 0 {
+		return
+	}
+	at := r.block(session)
+	i, ok := within(r.blocks[at], session)
+	if !ok {
+		return
+	}
+	r.count--
+	r.blocks[at] = slices.Delete(r.blocks[at], i, i+1)
+	switch {
+	case r.count == 0:
+		r.blocks = nil
+	case len(r.blocks[at]) == 0:
+		r.blocks = slices.Delete(r.blocks, at, at+1)
+	}
+}
+
+// all yields the items in order. The roll must not change meanwhile.
+func (r *roll[T]) all() iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		for _, block := range r.blocks {
+			for i := range block {
+				if !yield(&block[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// those returns the items of which test says so, as a copy.
+func (r *roll[T]) those(test func(*T) bool) (some []T) {
+	for x := range r.all() {
+		if test(x) {
+			some = append(some, *x)
+		}
+	}
+	return some
+}
+
+// dropThose drops the items of which test says so.
+func (r *roll[T]) dropThose(test func(*T) bool) {
+	for _, x := range r.those(test) {
+		r.drop(x.of())
+	}
+}
+
+func (r *roll[T]) clone() roll[T] {
+	c := roll[T]{count: r.count}
+	for _, block := range r.blocks {
+		c.blocks = append(c.blocks, slices.Clone(block))
+	}
+	return c
+}

@@ -1,0 +1,89 @@
+package ownership
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// A roll has what was put in and not dropped, in order, and its clone does not change
+// with it.
+func TestRollIsASortedSet(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var r roll[accepted]
+		want := map[string]uint64{}
+		names := rapid.SampledFrom([]int{4, 1000}).Draw(t, "names")
+		for step := range rapid.SampledFrom([]int{20, 2000}).Draw(t, "steps") {
+			name := strconv.Itoa(rapid.IntRange(0, names).Draw(t, "name"))
+			if rapid.IntRange(0, 3).Draw(t, "what") > 0 {
+				r.put(accepted{session: name, id: uint64(step)})
+				want[name] = uint64(step)
+			} else {
+				r.drop(name)
+				delete(want, name)
+			}
+			require.Equal(t, len(want), r.len())
+			id, there := want[name]
+			if found := r.find(name); there {
+				require.Equal(t, accepted{session: name, id: id}, *found)
+			} else {
+				require.Nil(t, found)
+			}
+		}
+		c := r.clone()
+		odd := func(a *accepted) bool { return a.id%2 == 1 }
+		require.Len(t, r.those(odd), len(want)-countEven(want))
+		r.dropThose(odd)
+		require.Equal(t, countEven(want), r.len())
+		got := make([]string, 0, len(want))
+		for a := range c.all() {
+			require.Equal(t, want[a.session], a.id)
+			got = append(got, a.session)
+		}
+		require.Equal(t, slices.Sorted(maps.Keys(want)), slices.Clip(got))
+		for _, b := range r.blocks {
+			require.NotEmpty(t, b)
+			require.LessOrEqual(t, len(b), rollBlock)
+		}
+	})
+}
+
+func countEven(m map[string]uint64) (n int) {
+	for _, id := range m {
+		if id%2 == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// A partition of many sessions is taken over in time that grows with their number, not
+// with its square.
+func TestTakingManySessionsOfOnePartition(t *testing.T) {
+	took := func(sessions int) time.Duration {
+		m := New("a", 1)
+		m.Bootstrap()
+		m.View(View{Members: []Seen{{"a", Serving}, {"b", Draining}}, Owners: []string{"a"}})
+		m.Receive("b", Message{Kind: Promise, ID: 1})
+		begin := time.Now()
+		for i := range sessions {
+			in := Incoming{From: "b", ID: 1, Session: strconv.Itoa(i * 7919 % sessions)}
+			take, _ := m.Arrived(0, in)
+			require.True(t, take)
+			ok, _ := m.Accept(0, in, false)
+			require.True(t, ok)
+			m.Count(0, i+1, 0)
+			m.Receive("b", Message{Kind: Forgot, ID: 1, Session: in.Session})
+		}
+		return time.Since(begin) / time.Duration(sessions)
+	}
+	took(1000) // warm
+	few, many := took(1000), took(50_000)
+	t.Logf("%v for each of 1,000, %v for each of 50,000", few, many)
+	require.Less(t, many, 10*few)
+}
