@@ -99,15 +99,15 @@ func TestLimitersUnderOverload(t *testing.T) {
 
 // The same where each caller's time is another one, by a real clock.
 func TestLimitersUnderRealOverload(t *testing.T) {
-	const rate, burst, callers = 400, 400, 64 // a busy machine may hold up all callers for a second
+	const rate, burst, callers = 200, 200, 64
 	for name, limiter := range limiters {
 		t.Run(name, func(t *testing.T) {
 			try := limiter(t, rate, burst)
 			var passed, longest atomic.Int64
 			var wg sync.WaitGroup
-			begun := time.Now()
 			_, err := exhausted(try)
 			require.Error(t, err)
+			begun := time.Now()
 			for range callers {
 				wg.Go(func() {
 					for time.Since(begun) < 300*time.Millisecond {
@@ -125,7 +125,7 @@ func TestLimitersUnderRealOverload(t *testing.T) {
 			passed.Add(int64(late))
 			t.Logf("allowed %.0f, passed %d, longest RetryAfter %v", allowed, passed.Load(), time.Duration(longest.Load()))
 			require.LessOrEqual(t, float64(passed.Load()), rate*time.Since(begun).Seconds()+1)
-			require.Greater(t, float64(passed.Load()), 0.8*allowed)
+			require.Greater(t, float64(passed.Load()), 0.8*min(allowed, burst)) // a busy machine may hold up all callers
 			require.LessOrEqual(t, time.Duration(longest.Load()), time.Second/rate+1)
 		})
 	}
@@ -153,31 +153,28 @@ func newOthers() sessionproc.AnyKind {
 
 // A start that one limit refuses takes nothing of another one, not even for a moment.
 func TestRefusedStartsTakeNoPlace(t *testing.T) {
-	l := newLocalWith(t, func(c *sessionproc.TableConfig) { c.MaxSessions = 2 },
-		script{kind: sessionproc.KindConfig{StartRate: 1}}.make(), newOthers())
-	l.start(t, "one")
-	var over atomic.Bool
-	var wg sync.WaitGroup
-	for i := range 3 {
-		wg.Go(func() {
-			for !over.Load() {
-				if scripted.Start(context.Background(), l, fmt.Sprint("more", i), "") == nil { // the second is over
-					_ = l.terminate(context.Background(), fmt.Sprint("more", i))
+	bubble(t, func(t *testing.T) { // its clock stands still while the loops run, so the rate lets nobody through
+		l := newLocalWith(t, func(c *sessionproc.TableConfig) { c.MaxSessions = 2 },
+			script{kind: sessionproc.KindConfig{StartRate: 1}}.make(), newOthers())
+		l.start(t, "one")
+		var over atomic.Bool
+		var wg sync.WaitGroup
+		for i := range 3 {
+			wg.Go(func() {
+				for !over.Load() {
+					assert.Error(t, scripted.Start(context.Background(), l, fmt.Sprint("more", i), ""))
 				}
-			}
-		})
-	}
-	refused := 0
-	for range 3000 {
-		if err := others.Start(t.Context(), l, "other", ""); err == nil {
-			require.NoError(t, l.terminate(t.Context(), "other"))
-		} else {
-			refused++
+			})
 		}
-	}
-	over.Store(true)
-	wg.Wait()
-	require.LessOrEqual(t, refused, 3, "by those that have started")
+		for range 3000 {
+			if !assert.NoError(t, others.Start(t.Context(), l, "other", "")) {
+				break
+			}
+			require.NoError(t, l.terminate(t.Context(), "other"))
+		}
+		over.Store(true)
+		wg.Wait()
+	})
 }
 
 // A start that is given up before it has run is no start.
