@@ -144,3 +144,54 @@ func TestHealedSessionsThatDidNotChange(t *testing.T) {
 		require.Empty(t, lostList)
 	})
 }
+
+// Both sides of a cut start sessions of different kinds under the same IDs: one of each
+// two goes on, the other one ends with a conflict, and the counts are right.
+func TestHealedSessionsOfDifferentKinds(t *testing.T) {
+	for _, later := range []int{0, 2} { // the side whose sessions have the higher incarnations
+		synctest.Test(t, func(t *testing.T) {
+			c := nodetest.NewCluster(t, 3, newBags, newLists)
+			time.Sleep(time.Second)
+			var ids []string
+			for range 10 {
+				ids = append(ids, idAt(c, 0))
+			}
+			c.Isolate(2)
+			c.Settle()
+			for range 30 {
+				require.NoError(t, bags.Start(t.Context(), c.Node(later), sessionproc.NewID(), sessionproc.None{}))
+			}
+			for _, id := range ids {
+				require.NoError(t, bags.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
+				require.NoError(t, lists.Start(t.Context(), c.Node(2), id, sessionproc.None{}))
+			}
+			c.Heal()
+			c.Settle()
+			time.Sleep(time.Minute)
+			asBag := 0
+			for _, id := range ids {
+				_, errBag := putBag.Call(t.Context(), c.Node(1), id, "")
+				_, errList := putList.Call(t.Context(), c.Node(1), id, "")
+				if errBag == nil {
+					asBag++
+					require.ErrorIs(t, errList, sessionproc.ErrWrongKind)
+				} else {
+					require.ErrorIs(t, errBag, sessionproc.ErrWrongKind)
+					require.NoError(t, errList)
+				}
+			}
+			require.Equal(t, map[int]int{0: 10, 2: 0}[later], asBag, "the higher incarnations go on")
+			s, err := c.Node(0).Stats(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, 30+asBag, s.Total.Kinds["bag"])
+			require.Equal(t, 10-asBag, s.Total.Kinds["list"])
+			require.EqualValues(t, 10, s.Total.Conflicts)
+			require.EqualValues(t, 10, s.Total.Ends[sessionproc.Conflict])
+			require.Zero(t, s.Total.Crashes)
+			require.Len(t, lostList, asBag, "as many lists were told")
+			for len(lostList) > 0 {
+				require.Equal(t, sessionproc.Conflict, <-lostList)
+			}
+		})
+	}
+}

@@ -203,11 +203,12 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 	pt := &d.parts[a.part]
 	here, runs := d.n.table.Version(a.part, a.Session)
 	tomb, ended := pt.tombs[a.Session]
-	switch {
-	case a.Form == ownership.Ended:
+	if a.Form == ownership.Ended {
 		return d.acceptEndLocked(m, a, runs)
-	case ended:
-		ended = tomb.Overrules(a.version)
+	}
+	ended = ended && tomb.Overrules(a.version)
+	if !ended && runs && a.restored != nil && !here.Includes(a.version) {
+		return d.acceptCopyLocked(m, a)
 	}
 	ok, effects := m.Accept(a.part, a.Incoming, ended)
 	if !ok {
@@ -222,11 +223,8 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 		a.restored.Survive(tomb)
 	}
 	switch {
-	case runs:
-		if a.restored != nil && !here.Includes(a.version) && d.n.table.Meet(a.restored) {
-			a.restored = nil
-		}
-	case a.Form == ownership.Running:
+	case runs && (a.Form == ownership.Running || here.Covers(a.version)):
+	case !runs && a.Form == ownership.Running:
 		if err := a.restored.Insert(); err == nil {
 			d.traffic.come()
 			d.traceMoveLocked(TraceSessionMoved{Session: a.Session, Kind: a.restored.Kind(), Peer: a.From, Arrived: true, Size: len(a.body)})
@@ -236,6 +234,20 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 		d.backUpLocked(a.part, a.Session, backup{a.body, a.version})
 	}
 	return effects
+}
+
+// acceptCopyLocked has a copy meet the session that is here, if the machine agrees. If
+// that leaves the table just now, there is no answer, and the copy comes again.
+func (d *driver) acceptCopyLocked(m *ownership.Machine, a *arrival) []ownership.Effect {
+	take, effects := m.Arrived(a.part, a.Incoming)
+	effects = slices.Clone(effects) // the machine's next turn has the same slice
+	if !take || !d.n.table.Meet(a.restored) {
+		return effects
+	}
+	a.restored = nil
+	delete(d.parts[a.part].tombs, a.Session)
+	_, more := m.Accept(a.part, a.Incoming, false)
+	return append(effects, more...)
 }
 
 // acceptEndLocked takes over the tombstone of a session, if the machine agrees. A copy

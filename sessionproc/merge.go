@@ -30,17 +30,22 @@ func (t *Table) Copies() Copies { return Copies{t.merged.Load(), t.conflicts.Loa
 //     number, of the earlier use, of the lower boot.
 //
 // The timers, the watches and the published values are those of the copy that goes on.
+// Copies of different kinds have neither equal states nor a Merge; what waits for the one
+// that ends, ends with it.
+//
+// If the session ends before they meet, the copy goes on in its place, unless it has
+// ended too (see Version.Overrules). false: the session is not in the table, or just
+// leaves it.
 func (t *Table) Meet(r *Restored) (met bool) {
-	p := t.find(int(r.p.part), r.p.id)
+	p := t.findLocked(int(r.p.part), r.p.id)
 	if p == nil {
 		return false
 	}
-	p.mu.Lock()
-	if p.phase == phaseGone {
+	x := p.extra()
+	if p.phase == phaseGone || x.leaves {
 		p.mu.Unlock()
 		return false
 	}
-	x := p.extra()
 	x.others = append(x.others, r.p)
 	start := !p.running && (p.phase == phaseLive || p.phase == phaseRenewed)
 	if start {
@@ -58,19 +63,25 @@ func (p *process) meetsLocked() bool {
 	return p.ext != nil && p.ext.others != nil && (p.phase == phaseLive || p.phase == phaseRenewed || p.phase == phaseSealed)
 }
 
-// meet takes in the copies that have come, in the session's goroutine.
+// meet takes in the copies that have come, in the session's goroutine. If one of
+// another kind goes on, the session ends and that takes its place, and meets the others.
 func (p *process) meet() {
 	p.mu.Lock()
 	others := p.ext.others
 	p.ext.others = nil
 	p.mu.Unlock()
-	for _, o := range others {
-		if o.phase != phaseRenewed {
-			p.table.release(p.kind) // it was counted as one of its own
+	for i, o := range others {
+		if o.kind != p.kind && p.ext.renewed == nil && o.ext.renewed == nil {
+			if reason := p.meetOther(o); reason != "" {
+				p.yield(reason, others[i:])
+				return
+			}
+		} else {
+			p.meetOne(o)
 		}
-	}
-	for _, o := range others {
-		p.meetOne(o)
+		if o.phase != phaseRenewed {
+			p.table.release(o.kind) // it was counted as one of its own
+		}
 	}
 	p.mu.Lock()
 	p.recallLocked()
@@ -97,14 +108,14 @@ func (p *process) meetOne(o *process) {
 	case mine.Overrules(theirs):
 		p.sees(mine.Join(theirs))
 		if !mine.Covers(theirs) {
-			p.tellLoser(o.state, Terminated)
+			p.tellLoser(p.kind, o.state, Terminated)
 		}
 		return
 	case theirs.Overrules(mine):
 		loser := p.state
 		p.become(o, mine.Join(theirs))
 		if !theirs.Covers(mine) {
-			p.tellLoser(loser, Terminated)
+			p.tellLoser(p.kind, loser, Terminated)
 		}
 		return
 	}
@@ -132,7 +143,7 @@ func (p *process) meetOne(o *process) {
 		p.keep(o, mine.Join(theirs), what == copyMerged)
 	}
 	if err != nil {
-		p.tellLoser(loser, Conflict)
+		p.tellLoser(p.kind, loser, Conflict)
 	}
 }
 
@@ -144,9 +155,9 @@ func (p *process) sees(v Version) {
 
 // tellLoser tells a copy that it does not go on. A panic of it, which is logged, is
 // not one of the session that does.
-func (p *process) tellLoser(state any, reason Reason) {
+func (p *process) tellLoser(kind *kindCore, state any, reason Reason) {
 	if t, ok := state.(terminator); ok {
-		_ = p.table.contained(p.id, p.kind, "its Terminate", func() error {
+		_ = p.table.contained(p.id, kind, "its Terminate", func() error {
 			p.tell(t, reason)
 			return nil
 		})
@@ -179,14 +190,19 @@ func (p *process) compare(o *process) (what int, err error) {
 			}
 		}
 	}
+	if p.wins(o) {
+		return copyHereWins, err
+	}
+	return copyThereWins, err
+}
+
+// wins decides between two copies that cannot be joined.
+func (p *process) wins(o *process) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i, j := p.incarnationLocked(), o.incarnationLocked()
 	here, there := p.last.Load(), o.last.Load()
-	if i.Number > j.Number || i.Number == j.Number && (here > there || here == there && i.Boot > j.Boot) {
-		return copyHereWins, err
-	}
-	return copyThereWins, err
+	return i.Number > j.Number || i.Number == j.Number && (here > there || here == there && i.Boot > j.Boot)
 }
 
 // undo gives a session the state that was encoded before.

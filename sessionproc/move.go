@@ -131,15 +131,14 @@ func (t *Table) KindOf(part int, id string) string {
 
 // Sent says that only the target of a sealed session decides from now on.
 func (t *Table) Sent(part int, id string) {
-	if p := t.find(part, id); p != nil {
-		p.commit(nil)
+	if p := t.findLocked(part, id); p != nil {
+		defer p.mu.Unlock()
+		p.commitLocked(nil)
 	}
 }
 
-// commit is Sent for a session that was sealed by s, or with nil by whomever.
-func (p *process) commit(s *sealing) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+// commitLocked is Sent for a session that was sealed by s, or with nil by whomever.
+func (p *process) commitLocked(s *sealing) {
 	if p.phase == phaseSealed && (s == nil || p.ext.sealing == s) {
 		p.ext.sealing.sent = true
 	}
@@ -147,16 +146,23 @@ func (p *process) commit(s *sealing) {
 
 // Resume has a sealed session run on here.
 func (t *Table) Resume(part int, id string) {
-	p := t.find(part, id)
-	if p == nil {
-		return
+	if p := t.findLocked(part, id); p != nil {
+		p.resumeLocked(nil)
 	}
-	p.resume(nil)
 }
 
-// resume has a session run on that was sealed by s, or with nil by whomever.
+// resume has a session run on that was sealed by s.
 func (p *process) resume(s *sealing) {
 	p.mu.Lock()
+	p.resumeLocked(s)
+}
+
+// resumeLocked is resume for a session that was sealed by s, or with nil by whomever. It
+// unlocks.
+func (p *process) resumeLocked(s *sealing) {
+	if p.phase == phaseEnding && p.ext.sealing != nil && (s == nil || p.ext.sealing == s) {
+		p.ext.sealing = nil // who may come in its place is not on its way
+	}
 	if p.phase != phaseSealed || s != nil && p.ext.sealing != s {
 		p.mu.Unlock()
 		return
@@ -182,11 +188,10 @@ func (p *process) resume(s *sealing) {
 // Whatever still finds it gets moved. The rest is left to after, as it may
 // start sessions.
 func (t *Table) Forget(part int, id string) (after func()) {
-	p := t.find(part, id)
+	p := t.findLocked(part, id)
 	if p == nil {
 		return func() {}
 	}
-	p.mu.Lock()
 	if p.phase != phaseSealed {
 		p.mu.Unlock()
 		return func() {}

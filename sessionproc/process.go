@@ -80,11 +80,13 @@ type extra struct {
 	own      own        // what of the mailbox the library has made
 	gone     error      // what messages get that come too late; nil: ErrNotFound
 	sealing  *sealing   // in phaseSealed
-	moved    bool       // phaseGone, as it is at another node now
+	moved    bool       // it is at another node now, or another copy goes on in its place
 	boot     uint64     // of the node where it was started; 0: this one
 	past     Version    // of earlier incarnations, and of copies that it has met
 	before   Version    // of past, what belongs to sessions that had ended when it was started
 	others   []*process // copies that it has not met yet
+	leaves   bool       // it is about to leave the table, and meets no more copies
+	replaced bool       // phaseGone, and another copy is in its place
 	unknown  []byte     // see unknownFields
 	restart  *restart   // set once; nil: its kind does not restart
 	messages *bucket    // set once; nil: no limit
@@ -173,7 +175,7 @@ func (p *process) tooLateLocked() error {
 // awayLocked is what a question gets about a session that is on its way to another
 // node, has gone there, or goes on under another ID; nil: it is this one's to answer.
 func (p *process) awayLocked() error {
-	if p.phase == phaseRenewed || p.phase == phaseSealed || p.phase == phaseGone && p.ext.moved {
+	if p.phase == phaseRenewed || p.phase == phaseSealed || p.phase >= phaseEnding && p.ext.moved {
 		return p.tooLateLocked()
 	}
 	return nil

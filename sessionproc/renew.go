@@ -134,7 +134,9 @@ func (r *renewal) sealed(snapshot []byte, err error) {
 		r.answer(err, false)
 		return
 	}
-	r.p.commit(r.sealing)
+	r.p.mu.Lock()
+	r.p.commitLocked(r.sealing)
+	r.p.mu.Unlock()
 	adopted, err := r.give(snapshot)
 	switch {
 	case adopted:
@@ -235,12 +237,33 @@ func (t *Table) adopt(part int, in *Inbound) error {
 	if a.p == nil {
 		return a.err
 	}
+	first, err := firstVersion(in.Payload)
+	if err != nil {
+		return err
+	}
 	a.p.mu.Lock()
 	defer a.p.mu.Unlock()
-	if a.p.phase == phaseSealed { // it was adopted before, and is on its way
-		return a.p.tooLateLocked()
+	switch away := a.p.awayLocked(); {
+	case a.p.phase != phaseRenewed && away != nil: // it may have been adopted before, and is on its way
+		return away
+	case !a.p.versionLocked().Covers(first):
+		return ErrAlreadyStarted
 	}
-	return nil
+	return nil // it was adopted before
+}
+
+// firstVersion is what a session that was adopted with a snapshot has seen at least.
+func firstVersion(b []byte) (Version, error) {
+	s, err := readSnapshot(b)
+	if err != nil {
+		return nil, fmt.Errorf("its snapshot: %w", err)
+	}
+	v, err := ParseVersion(s.Version)
+	changes := uint64(0)
+	if i, ok := v.find(Incarnation{s.Number, s.Boot}); ok {
+		changes = v[i].changes
+	}
+	return Version{{Incarnation{s.Number, s.Boot}, max(changes, 1)}}, err
 }
 
 // adoption is a renewed session on its way into the table.

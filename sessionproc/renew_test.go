@@ -340,3 +340,22 @@ func TestRenewedSessionIsSentOnByANodeThatLeaves(t *testing.T) {
 		require.Zero(t, to.table.Len())
 	}
 }
+
+// A session whose new ID is another one's keeps its own: that was not adopted before.
+func TestRenewToAnIDThatIsTakenChangesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := newLocalWith(t, func(*sessionproc.TableConfig) {}, newCarts(), script{}.make())
+		require.NoError(t, carts.Start(t.Context(), l, "old", sessionproc.None{}))
+		require.NoError(t, carts.Start(t.Context(), l, "taken", sessionproc.None{}))
+		for _, id := range []string{"taken", "of-another-kind"} {
+			l.start(t, "of-another-kind")
+			err := l.renew(t.Context(), "old", id)
+			require.ErrorIs(t, err, sessionproc.ErrAlreadyStarted)
+			require.False(t, sessionproc.MaybeExecuted(err))
+			require.NoError(t, remark.Cast(t.Context(), l, "old", id))
+			require.NoError(t, l.terminate(t.Context(), "of-another-kind"))
+		}
+		require.Equal(t, "taken,of-another-kind", lookAt(t, l, "old"))
+		require.Empty(t, lookAt(t, l, "taken"))
+	})
+}

@@ -118,11 +118,11 @@ func (p *process) releaseID() {
 func (p *process) meetRenewed(o *process) {
 	p.mu.Lock()
 	mine, theirs := p.versionLocked(), o.versionLocked()
-	loser := o.state
+	loser, kind := o.state, o.kind
 	was := p.ext.renewed
 	var last remains
 	if was == nil {
-		loser = p.state
+		loser, kind = p.state, p.kind
 		sealed := p.ext.sealing
 		last = p.markLocked(o.ext.renewed.newID, o.ext.renewed.until)
 		if p.phase == phaseSealed {
@@ -149,7 +149,7 @@ func (p *process) meetRenewed(o *process) {
 	}
 	p.table.conflicts.Add(1)
 	p.logger().Warn("a copy of a session has met that it has been renewed; its changes are lost")
-	p.tellLoser(loser, Conflict)
+	p.tellLoser(kind, loser, Conflict)
 }
 
 // servePoll answers a poll of the old ID: to those who knew the session it has

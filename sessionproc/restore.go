@@ -80,10 +80,6 @@ func (t *Table) restore(part int, id string, s *snapshot) (*Restored, error) {
 // addCopy gives a session that does not run yet a copy that it has not met.
 func (r *Restored) addCopy(s *snapshot) error {
 	o, err := r.p.table.restore(int(r.p.part), r.p.id, s)
-	if err == nil && o.p.kind != r.p.kind {
-		o.Discard()
-		err = wrongKind(o.p.kind, r.p.kind.name)
-	}
 	if err == nil {
 		r.p.ext.others = append(r.p.ext.others, o.p)
 	}
@@ -240,23 +236,32 @@ func (r *Restored) Insert() error {
 	p.mu.Lock()
 	pt.m[p.id] = p
 	pt.mu.Unlock()
-	if p.expiry != nil {
-		p.table.wheel.arrive(p.expiry, p.table.clock.now.Load())
-	}
-	if p.phase == phaseRenewed {
-		p.armRenewedLocked()
-		p.table.marks.Add(1)
-	}
-	p.armAllLocked()
-	p.recallLocked()
-	p.watchAllLocked()
-	start := p.head != nil || p.ext.others != nil || p.ext.reason != ""
-	p.running = start
+	start := p.arriveLocked()
 	p.mu.Unlock()
 	if start {
 		p.table.workers.run(p, nil)
 	}
 	return nil
+}
+
+// arriveLocked has a session begin to live here. start: the caller has it run.
+func (p *process) arriveLocked() (start bool) {
+	if p.expiry != nil {
+		p.table.wheel.arrive(p.expiry, p.table.clock.now.Load())
+	}
+	if p.ext.renewed != nil {
+		p.table.marks.Add(1)
+	}
+	if p.phase == phaseRenewed {
+		p.armRenewedLocked()
+	}
+	if p.phase != phaseSealed {
+		p.armAllLocked()
+		p.recallLocked()
+		p.watchAllLocked()
+	}
+	p.running = p.head != nil || p.ext.others != nil || p.ext.reason != "" || p.phase == phaseSealed
+	return p.running
 }
 
 // Discard drops a session that is not to be inserted.

@@ -192,7 +192,9 @@ func (p *process) tell(t terminator, reason Reason) {
 func (p *process) vanish(o outcome) {
 	t := p.table
 	p.remember(o)
-	if t.cfg.Gate != nil {
+	if heir := p.takeHeir(); heir != nil {
+		p.leaveTo(heir)
+	} else if t.cfg.Gate != nil {
 		t.cfg.Gate.Leave(int(p.part), p.id, p.remove)
 	} else {
 		p.remove()
@@ -217,13 +219,15 @@ func (p *process) gone(o outcome) {
 	}
 	p.phase = phaseGone
 	x := p.extra()
-	x.gone = o.err
+	if !x.moved {
+		x.gone = o.err
+	}
 	queue, cur, act := p.takeQueueLocked(), p.curLocked(), p.act
 	p.cur = nil
 	starts, onGone, timers := x.starts, x.onGone, x.timers
 	x.starts, x.onGone, x.timers = nil, nil, nil
-	polls, end, watches, mark := p.takePollsLocked(), x.ending, x.watches, x.renewed
-	x.watches = nil
+	polls, end, watches, mark, others := p.takePollsLocked(), x.ending, x.watches, x.renewed, x.others
+	x.watches, x.others = nil, nil
 	p.mu.Unlock()
 
 	if p.expiry != nil {
@@ -239,6 +243,7 @@ func (p *process) gone(o outcome) {
 		mark.stop()
 		t.marks.Add(-1)
 	}
+	discard(others)
 	p.drop(queue, cur, o)
 	tellEnd(polls, end, o)
 	if act != nil {
