@@ -85,6 +85,11 @@ func TestAcceptance12_ErrorsOfHandlersReachTheCaller(t *testing.T) {
 		for _, ours := range []error{sessionproc.ErrNotFound, sessionproc.ErrCrashed, sessionproc.ErrBadRequest} {
 			require.NotErrorIs(t, err, ours)
 		}
+
+		_, err = fail.Call(within(t, 5*time.Second), p.from, id, "nil")
+		require.NotErrorIs(t, err, context.DeadlineExceeded, "an answer at once")
+		require.ErrorContains(t, err, "the error is a nil *sessionproc.Error, not nil")
+		require.True(t, sessionproc.MaybeExecuted(err))
 	})
 }
 

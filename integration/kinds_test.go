@@ -169,6 +169,8 @@ func (p *probe) fail(_ context.Context, how string) (sessionproc.None, error) {
 		return sessionproc.None{}, errOutOfStock
 	case "wrapped":
 		return sessionproc.None{}, fmt.Errorf("looked twice: %w", errOutOfStock)
+	case "nil":
+		return sessionproc.None{}, (*sessionproc.Error)(nil)
 	default:
 		return sessionproc.None{}, errors.New(how)
 	}

@@ -295,7 +295,7 @@ func decodeFields(b []byte, v any, knownOnly bool) (err error) {
 		d.r.Reset(nil)
 		decoders.Put(d)
 	}
-	return err
+	return userError(err)
 }
 
 // EncodeValue appends v to b as it travels: []byte as it is, with raw true, all

@@ -43,7 +43,7 @@ func encode(b []byte, v any) ([]byte, error) {
 	err := e.enc.Encode(v)
 	b, e.buf = e.buf, nil
 	if err != nil {
-		return nil, err // the encoder is dropped: a failed one may keep anything
+		return nil, userError(err) // the encoder is dropped: a failed one may keep anything
 	}
 	encoders.Put(e)
 	return b, nil
@@ -123,7 +123,7 @@ func (g *guarded) encode(b []byte, v any) (_ []byte, err error) {
 		g.err = g.check.Whole(g.buf)
 	}
 	b, g.buf = g.buf, nil
-	return b, err
+	return b, userError(err)
 }
 
 // refusal says why v was not written to its end.

@@ -135,13 +135,18 @@ type Error struct {
 // any number of nodes, by its code. Other errors arrive as their text only.
 func NewError(code, text string) error { return &Error{Code: code, Text: text} }
 
-// Error returns the text.
-func (e *Error) Error() string { return e.Text }
+// Error returns the text; of nil it is empty.
+func (e *Error) Error() string {
+	if e == nil {
+		return ""
+	}
+	return e.Text
+}
 
 // Is reports whether target was made by NewError with the same code.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
-	return ok && t.Code == e.Code
+	return ok && e != nil && t != nil && t.Code == e.Code
 }
 
 // CrashError is an ErrCrashed with the reference under which the owning node

@@ -1,8 +1,6 @@
 package sessionproc
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"reflect"
 )
@@ -18,22 +16,6 @@ type badReply struct{ err error }
 
 func (e badReply) Error() string        { return ErrBadReply.Error() + ": " + e.err.Error() }
 func (e badReply) Is(target error) bool { return target == ErrBadReply }
-
-// portable is err as it arrives at any caller, here or on another node: the
-// code of a NewError in it, and its text. A handler that gives up because its
-// caller's time is over says so as the library does.
-func portable(ctx context.Context, err error) error {
-	if end := ctx.Err(); end != nil && errors.Is(err, end) {
-		return end
-	}
-	if e, ok := err.(*Error); ok {
-		return e
-	}
-	if e, ok := errors.AsType[*Error](err); ok {
-		return &Error{Code: e.Code, Text: err.Error()}
-	}
-	return errors.New(err.Error())
-}
 
 // thrown is the value of a panic for the log. Of a value that is neither an error nor
 // a Stringer nor basic it is the type: printing one that contains itself would end the

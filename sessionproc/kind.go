@@ -135,7 +135,12 @@ func HandleCast[S, Msg, Arg any, H CastHandler[S, Msg]](k *Kind[S, Arg], n *Noti
 	switch h := any(h).(type) {
 	case func(*S, context.Context, Msg) error:
 		missing = h == nil
-		typed = func(s any, ctx context.Context, m Msg) error { return h(s.(*S), ctx, m) }
+		typed = func(s any, ctx context.Context, m Msg) error {
+			if err := h(s.(*S), ctx, m); err != nil {
+				return portable(ctx, err)
+			}
+			return nil
+		}
 	case func(*S, context.Context, Msg):
 		missing = h == nil
 		typed = func(s any, ctx context.Context, m Msg) error { h(s.(*S), ctx, m); return nil }

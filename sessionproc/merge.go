@@ -226,7 +226,7 @@ func (k *Kind[S, Arg]) merge(ctx context.Context, state, other any) error {
 	if !ok {
 		return errNoMerge
 	}
-	return m.Merge(ctx, other.(*S))
+	return userError(m.Merge(ctx, other.(*S)))
 }
 
 func (p *process) stateBytes() (b []byte, err error) {

@@ -22,7 +22,8 @@ type stateCoder interface {
 // with the state and that its type does not have; see unknownFields.
 func encodeState(state any, unknown []byte) ([]byte, error) {
 	if own, ok := state.(stateCoder); ok {
-		return own.MarshalState()
+		b, err := own.MarshalState()
+		return b, userError(err)
 	}
 	b, err := encodeAny(nil, state)
 	if err != nil || unknown == nil {
@@ -42,12 +43,12 @@ func (k *kindCore) decodeState(schema int, b []byte) (state any, unknown []byte,
 		return nil, nil, fmt.Errorf("%w: it has schema %d, and %d is the highest that is known here", ErrUnsupported, schema, k.cfg.Schema)
 	case schema < k.cfg.Schema && k.cfg.Migrate != nil:
 		if b, err = k.cfg.Migrate(schema, b); err != nil {
-			return nil, nil, fmt.Errorf("its migration from schema %d: %w", schema, err)
+			return nil, nil, fmt.Errorf("its migration from schema %d: %w", schema, userError(err))
 		}
 	}
 	state = k.maker.blank()
 	if own, ok := state.(stateCoder); ok {
-		return state, nil, own.UnmarshalState(b)
+		return state, nil, userError(own.UnmarshalState(b))
 	}
 	if err := wire.Check(b); err != nil {
 		return nil, nil, err
