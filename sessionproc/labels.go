@@ -18,8 +18,9 @@ const (
 // by whoever lists sessions. The error says which limit is exceeded; the labels
 // are as before then.
 //
-// Call it in a handler or start function. What another goroutine sets while the
-// session moves may be lost.
+// Call it in a handler or start function. A goroutine that a handler has left behind
+// gets ErrNotFound once the session has ended, is at another node or on its way there,
+// or goes on under another ID.
 func (s *Session) SetLabel(key, value string) error {
 	switch {
 	case key == "" || len(key) > MaxLabelKey:
@@ -29,6 +30,9 @@ func (s *Session) SetLabel(key, value string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if (*process)(s).leftLocked() {
+		return fmt.Errorf("sessionproc: label %q: %w", key, errLeft)
+	}
 	x := (*process)(s).extra()
 	if value == "" {
 		delete(x.labels, key)

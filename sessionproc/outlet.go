@@ -76,9 +76,9 @@ func (o *outlet) historyOf(event string) *history {
 func (p *process) publish(b *binding, v published) error {
 	p.mu.Lock()
 	x := p.extra()
-	if p.phase == phaseGone || x.ending != nil || x.sealing != nil && x.sealing.saved {
+	if p.leftLocked() || x.ending != nil {
 		p.mu.Unlock()
-		return fmt.Errorf("%w: it does not run here any more", ErrNotFound)
+		return errLeft
 	}
 	o := p.outletLocked()
 	o.historyOf(b.name).add(v, b.event)

@@ -7,7 +7,11 @@ import (
 )
 
 // Session is what a handler or start function knows of the session it runs in.
-// It may be kept and used from any goroutine.
+// It may be kept and used from any goroutine. Once the session has ended, has moved to
+// another node or goes on under another ID (node.Node.Renew), it says what it was, and
+// changes nothing any more: neither do the ctx of its handlers, with which
+// Notice.After, Every and Watch do nothing, and Event.Publish and SetLabel return an
+// error.
 type Session process
 
 // FromContext returns the session whose handler, start function or Terminate
@@ -54,13 +58,19 @@ func (p *process) incarnationLocked() Incarnation {
 
 // Stop ends the session when the present handler has returned and its reply has
 // been given: queued requests get ErrTerminated, and the state's Terminate
-// method is called with reason, which is Stopped if it is empty.
+// method is called with reason, which is Stopped if it is empty. A session that is on
+// its way to another node just then ends if it comes back.
 func (s *Session) Stop(reason Reason) {
 	if reason == "" {
 		reason = Stopped
 	}
 	p := (*process)(s)
 	p.mu.Lock()
+	if p.phase != phaseSealed && p.leftLocked() {
+		p.mu.Unlock()
+		p.leftover("a stop")
+		return
+	}
 	x := p.extra()
 	if x.reason == "" && x.renewed == nil {
 		x.reason = reason

@@ -110,7 +110,11 @@ func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.
 	if again {
 		tm.every = d
 	}
-	if err := p.setTimer(tm, d); err != nil {
+	switch err := p.setTimer(tm, d); {
+	case err == errLeft:
+		p.leftover("a timer")
+		return func() {}, nil
+	case err != nil:
 		p.table.refuse(OpCast, p.kind.name, err)
 		return func() {}, err
 	}
@@ -122,8 +126,8 @@ func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.
 func (p *process) setTimer(tm *timer, d time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.phase == phaseGone {
-		return nil
+	if p.leftLocked() {
+		return errLeft
 	}
 	x := p.extra()
 	if !p.cancelTimerLocked(tm.name) {
@@ -252,10 +256,7 @@ func (s *Session) CancelTimer(name string) bool {
 	p := (*process)(s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if left := p.phase == phaseSealed && !p.running; left {
-		return false
-	}
-	return p.cancelTimerLocked(name)
+	return !p.leftLocked() && p.cancelTimerLocked(name)
 }
 
 func (p *process) cancelTimerLocked(name string) bool {

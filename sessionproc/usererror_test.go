@@ -116,12 +116,12 @@ func returnError(t *testing.T, err error) {
 	require.Error(t, here)
 	there := ask(sessionproc.OpCall, "there", "do", "fail")
 	require.Error(t, there.err)
-	same(t, here, there.err)
+	sameError(t, here, there.err)
 
 	here = scripted.Start(t.Context(), l, "new", "fail")
 	require.Error(t, here)
 	there = ask(sessionproc.OpStart, "new", "", "fail")
-	same(t, here, there.err)
+	sameError(t, here, there.err)
 	require.False(t, l.started(t, "new"))
 
 	l.start(t, "cast")
@@ -136,8 +136,8 @@ func returnError(t *testing.T, err error) {
 	}
 }
 
-// same compares what a caller gets on the session's node and on another one.
-func same(t *testing.T, here, there error) {
+// sameError compares what a caller gets on the session's node and on another one.
+func sameError(t *testing.T, here, there error) {
 	op, ok := errors.AsType[*sessionproc.OpError](here)
 	require.True(t, ok)
 	if errors.Is(here, sessionproc.ErrCrashed) {

@@ -36,8 +36,9 @@ func Watch(ctx context.Context, id string, n *Notice[Ended]) (cancel func()) {
 	}
 	w := &watch{id: id, bound: b, stop: func() {}}
 	p.mu.Lock()
-	if p.phase == phaseGone {
+	if p.leftLocked() {
 		p.mu.Unlock()
+		p.leftover("a watch")
 		return func() {}
 	}
 	x := p.extra()
