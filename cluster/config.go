@@ -35,7 +35,11 @@ type Resolver interface {
 // no seed.
 var ErrSelf = errors.New("cluster: the address is this node's own")
 
-// Config is what Start needs. Name, Self and Transport have no default.
+// longest is what longer durations of a Config count as, so that no sum overflows.
+const longest = 100 * 365 * 24 * time.Hour
+
+// Config is what Start needs. Name, Self and Transport have no default. Durations
+// beyond 100 years count as 100 years.
 type Config struct {
 	// Name is the cluster's name, at most 255 bytes. It is on every packet, and
 	// nodes of other names are ignored.
@@ -96,6 +100,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.RejoinInterval == 0 {
 		c.RejoinInterval = 10 * time.Second
 	}
+	c.JoinTimeout, c.RejoinInterval = min(c.JoinTimeout, longest), min(c.RejoinInterval, longest)
 	if c.Resolver == nil {
 		c.Resolver = net.DefaultResolver
 	}
@@ -116,6 +121,8 @@ func (c Config) check() error {
 		return errors.New("Config.Transport: is nil")
 	case c.JoinTimeout < 0:
 		return fmt.Errorf("Config.JoinTimeout: %v is negative", c.JoinTimeout)
+	case c.RejoinInterval >= 0 && c.RejoinInterval < time.Millisecond:
+		return fmt.Errorf("Config.RejoinInterval: %v, at least 1ms is possible", c.RejoinInterval)
 	case c.Profile > LAN:
 		return fmt.Errorf("Config.Profile: %d is neither Fast nor LAN", c.Profile)
 	}

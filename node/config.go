@@ -14,7 +14,8 @@ import (
 )
 
 // Config sets up a Node. Its zero value works: one node on loopback. Negative
-// values are refused with an error that names the field.
+// values are refused with an error that names the field, and so is what cannot work;
+// durations beyond 100 years count as 100 years.
 type Config struct {
 	// Bind is the host:port that the node listens at, TCP and UDP: for calls,
 	// for hand-over and for gossip. Port 0 takes a free one. A host of all
@@ -139,7 +140,7 @@ type Config struct {
 	Gossip cluster.Profile
 	// MaxFrame bounds a request or reply, encoded and with 4 KiB for its header,
 	// in bytes: beyond it they fail with ErrBadRequest or ErrBadReply. Equal on
-	// all nodes; at least 64 KiB. Default 4 MiB.
+	// all nodes; 64 KiB to 1 GiB. Default 4 MiB.
 	MaxFrame int
 	// MaxInflight bounds the bytes of requests of other nodes that this node
 	// has not answered yet; beyond it they get ErrOverloaded. Default 256 MiB.
@@ -162,6 +163,9 @@ type Config struct {
 
 	heapInUse func() int64 // what MemoryMark is compared with, in tests; nil: the heap
 }
+
+// ages is longer than anything lasts. No sum of a few durations up to it overflows.
+const ages = 100 * 365 * 24 * time.Hour
 
 func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Bind == "" {
@@ -186,6 +190,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		if *d.value == 0 {
 			*d.value = d.standard
 		}
+		*d.value = min(*d.value, ages)
 	}
 	for _, n := range []struct {
 		name     string
@@ -212,11 +217,17 @@ func (cfg Config) withDefaults() (Config, error) {
 			return cfg, fmt.Errorf("negative Config.%s (%d)", n.name, n.value)
 		}
 	}
-	if cfg.Quorum < 0 {
+	switch {
+	case cfg.Quorum < 0:
 		return cfg, fmt.Errorf("negative Config.Quorum (%d)", cfg.Quorum)
-	}
-	if cfg.HandoffMemory < 0 {
+	case cfg.Quorum > ring.MaxMembers:
+		return cfg, fmt.Errorf("Config.Quorum is %d, a cluster has at most %d members", cfg.Quorum, ring.MaxMembers)
+	case cfg.HandoffMemory < 0:
 		return cfg, fmt.Errorf("negative Config.HandoffMemory (%d)", cfg.HandoffMemory)
+	case cfg.MaxInflight < 0:
+		return cfg, fmt.Errorf("negative Config.MaxInflight (%d)", cfg.MaxInflight)
+	case cfg.Gossip > cluster.LAN:
+		return cfg, fmt.Errorf("Config.Gossip is %d, neither cluster.Fast nor cluster.LAN", cfg.Gossip)
 	}
 	if cfg.HandoffMemory == 0 {
 		cfg.HandoffMemory = 64 << 20
@@ -224,8 +235,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	switch {
 	case cfg.MaxFrame == 0:
 		cfg.MaxFrame = 4 << 20
-	case cfg.MaxFrame < 64<<10:
-		return cfg, fmt.Errorf("Config.MaxFrame is %d, at least %d is needed", cfg.MaxFrame, 64<<10)
+	case cfg.MaxFrame < 64<<10 || cfg.MaxFrame > 1<<30:
+		return cfg, fmt.Errorf("Config.MaxFrame is %d, %d to %d are possible", cfg.MaxFrame, 64<<10, 1<<30)
 	}
 	if err := cfg.Ring.Validate(); err != nil {
 		return cfg, fmt.Errorf("Config.Ring: %w", err)

@@ -182,7 +182,7 @@ func unpackLimit(extra string) *sessionproc.LimitError {
 	if err != nil || errAfter != nil {
 		return nil
 	}
-	return &sessionproc.LimitError{Limit: fields[0], Max: most, RetryAfter: time.Duration(max(after, 0))}
+	return &sessionproc.LimitError{Limit: fields[0], Max: most, RetryAfter: time.Duration(min(max(after, 0), int64(ages)))}
 }
 
 // remoteError is a sentinel with the text that another node gave it.

@@ -99,6 +99,7 @@ func (s Shutdown) withDefaults() (Shutdown, error) {
 	case s.Timeout < 0:
 		return s, fmt.Errorf("negative Shutdown.Timeout (%v)", s.Timeout)
 	}
+	s.ReadyDelay, s.Timeout = min(s.ReadyDelay, ages), min(s.Timeout, ages)
 	if s.ReadyDelay == 0 {
 		s.ReadyDelay = 5 * time.Second
 	}

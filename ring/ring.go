@@ -11,8 +11,9 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// maxMembers keeps New affordable: the library sorts the ring once per member.
-const maxMembers = 1024
+// MaxMembers is how many members a ring has at most. It keeps New affordable: the
+// library sorts the ring once per member.
+const MaxMembers = 1024
 
 // Ring is the owner of every partition for one set of members. It is immutable
 // and safe for concurrent use.
@@ -37,8 +38,8 @@ func New(cfg Config, members []string) (*Ring, error) {
 	members = slices.Clone(members)
 	slices.Sort(members)
 	members = slices.Compact(members)
-	if len(members) > maxMembers {
-		return nil, fmt.Errorf("ring: %d members, at most %d are possible", len(members), maxMembers)
+	if len(members) > MaxMembers {
+		return nil, fmt.Errorf("ring: %d members, at most %d are possible", len(members), MaxMembers)
 	}
 	r := &Ring{partitions: uint64(cfg.Partitions), inverse: math.MaxUint64 / uint64(cfg.Partitions), members: members}
 	if len(members) == 0 {

@@ -191,6 +191,7 @@ func (k *kindCore) bind(t *token, b *binding, missing bool, cfg []MethodConfig) 
 	if b.cfg.Timeout < 0 {
 		k.fail(fmt.Errorf("MethodConfig.Timeout of %q is negative (%v)", t.name, b.cfg.Timeout))
 	}
+	b.cfg.Timeout = min(b.cfg.Timeout, ages)
 	for len(k.bindings) <= t.index {
 		k.bindings = append(k.bindings, nil)
 	}

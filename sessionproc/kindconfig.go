@@ -7,6 +7,8 @@ import (
 )
 
 // KindConfig sets what holds for all sessions of a kind. Its zero value works.
+// Negative values are refused by node.Start with an error that names the field;
+// durations beyond 100 years count as 100 years.
 type KindConfig struct {
 	// IdleTimeout ends a session, with reason Expired, when it has had no call,
 	// cast or Touch for that long, wherever it was meanwhile. Timers and messages
@@ -55,8 +57,8 @@ type KindConfig struct {
 	// RestartBudget bounds the restarts of one session within RestartWindow; both
 	// travel with it. The first is at once, the second waits 20 ms, each later one
 	// twice as long as the one before, at most 5 s; the move of the session does
-	// not wait. With one crash more it ends, with reason Crashed. Defaults 5 and
-	// one minute.
+	// not wait. With one crash more it ends, with reason Crashed. At most 1,000 in
+	// a window. Defaults 5 and one minute.
 	RestartBudget int
 	RestartWindow time.Duration
 	// SlowHandler is how long a handler may run before a warning with its stack is
@@ -87,8 +89,14 @@ type KindConfig struct {
 	OnMove MovePolicy
 }
 
-// ages is longer than any session lives.
-const ages = 100 * 365 * 24 * time.Hour
+const (
+	// ages is longer than any session lives. No sum of a few durations up to it, and of
+	// the time since the process began, overflows.
+	ages = 100 * 365 * 24 * time.Hour
+
+	// maxRestartBudget bounds the times of restarts that a session remembers.
+	maxRestartBudget = 1000
+)
 
 // MovePolicy is a value of KindConfig.OnMove.
 type MovePolicy uint8
@@ -116,13 +124,21 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 			return c, fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
 		}
 	}
-	if c.Mailbox > math.MaxInt32 || c.MailboxBytes > math.MaxInt32 {
-		return c, fmt.Errorf("KindConfig.Mailbox (%d) or MailboxBytes (%d) is above %d", c.Mailbox, c.MailboxBytes, math.MaxInt32)
+	switch {
+	case c.Mailbox > math.MaxInt32:
+		return c, fmt.Errorf("KindConfig.Mailbox is %d, above %d", c.Mailbox, math.MaxInt32)
+	case c.MailboxBytes > math.MaxInt32:
+		return c, fmt.Errorf("KindConfig.MailboxBytes is %d, above %d", c.MailboxBytes, math.MaxInt32)
 	}
 	if c.OnMove > End {
 		return c, fmt.Errorf("KindConfig.OnMove is %d, neither Move nor End", c.OnMove)
 	}
-	c.IdleTimeout, c.Lifetime = min(c.IdleTimeout, ages), min(c.Lifetime, ages) // so that sums do not overflow
+	for _, d := range []*time.Duration{&c.IdleTimeout, &c.Lifetime, &c.RestartWindow, &c.SlowHandler} {
+		*d = min(*d, ages)
+	}
+	if c.RestartBudget > maxRestartBudget {
+		return c, fmt.Errorf("KindConfig.RestartBudget is %d, above %d", c.RestartBudget, maxRestartBudget)
+	}
 	if c.Restart > RestartFresh {
 		return c, fmt.Errorf("KindConfig.Restart is %d, none of RestartNever, RestartLastState and RestartFresh", c.Restart)
 	}
@@ -167,6 +183,7 @@ type MethodConfig struct {
 	// sides agree not to change it afterwards.
 	ShareRequest bool
 	// Timeout bounds calls whose ctx has no deadline, in place of the node's
-	// CallTimeout, if the calling node was given the kind too. 0: CallTimeout.
+	// CallTimeout, if the calling node was given the kind too. 0: CallTimeout; at
+	// most 100 years.
 	Timeout time.Duration
 }

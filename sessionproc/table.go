@@ -98,6 +98,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 		none: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	t.starts.max, t.trace = cfg.MaxStarting, cfg.Trace
 	t.startRate = newBucket(limitNodeStarts, cfg.StartRate, cfg.StartBurst)
+	t.cfg.CallTimeout, t.cfg.StopTimeout = min(cfg.CallTimeout, ages), min(cfg.StopTimeout, ages)
 	if cfg.HeapInUse == nil {
 		t.cfg.HeapInUse = heapInUse
 	}
@@ -124,7 +125,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	t.feeds = newFeeds(cfg.Cluster, cfg.CallTimeout, cfg.FindEnd)
+	t.feeds = newFeeds(cfg.Cluster, t.cfg.CallTimeout, cfg.FindEnd)
 	t.feeds.pause = &t.pause
 	t.clock.advance()
 	for _, k := range t.kinds {

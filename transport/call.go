@@ -69,8 +69,8 @@ func (c *Call) parse(f *frame) (critical bool, err error) {
 		return false, fmt.Errorf("trace of %d bytes exceeds %d", len(c.Trace), maxTrace)
 	}
 	if remaining > 0 {
-		const longest = 1 << 50 // µs, 35 years
-		c.Deadline = c.s.batchTime().Add(time.Duration(min(remaining, longest)) * time.Microsecond)
+		most := uint64(longest / time.Microsecond)
+		c.Deadline = c.s.batchTime().Add(time.Duration(min(remaining, most)) * time.Microsecond)
 	}
 	return f.end(requestElements)
 }

@@ -29,6 +29,7 @@ func (c Class) String() string {
 
 // Config sets up a Transport. Dial, Handshake and Handler must be given; every
 // other field's zero value is its default, and negative values are refused.
+// Durations beyond 100 years count as 100 years.
 type Config struct {
 	// Dial opens a connection to addr, with everything that comes before the
 	// handshake (TLS, a preface). It must respect ctx.
@@ -70,6 +71,9 @@ type Config struct {
 	// Logger gets what goes wrong with connections, never a payload or an ID. nil discards.
 	Logger *slog.Logger
 }
+
+// longest is what longer durations of a Config count as, so that no sum overflows.
+const longest = 100 * 365 * 24 * time.Hour
 
 // outputSlack is the part of MaxOutput that requests leave free for cancels and pings.
 const outputSlack = 1 << 20
@@ -122,6 +126,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		if *f.field == 0 {
 			*f.field = f.value
 		}
+		*f.field = min(*f.field, longest)
 		if *f.field < time.Millisecond {
 			return cfg, fmt.Errorf("transport: Config.%s is %v, must be at least 1ms", f.name, *f.field)
 		}

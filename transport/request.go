@@ -50,7 +50,7 @@ func (r *Request) append(b []byte, kind byte, number uint64, remaining time.Dura
 	at := len(b)
 	b = beginFrame(b, kind, number, requestElements)
 	b = wire.AppendUint(b, uint64(r.Flags))
-	b = wire.AppendUint(b, uint64((remaining+time.Microsecond-1)/time.Microsecond))
+	b = wire.AppendUint(b, uint64((min(remaining, longest)+time.Microsecond-1)/time.Microsecond))
 	b = wire.AppendString(b, r.ID)
 	b = wire.AppendString(b, r.Kind)
 	b = wire.AppendString(b, r.Method)

@@ -27,10 +27,11 @@ type Config struct {
 // Link is how one direction between two hosts behaves. A host reaches itself
 // at once and without loss.
 type Link struct {
-	// Latency is the time that data takes. Default 500 µs; negative: none.
+	// Latency is the time that data takes, at most a day. Default 500 µs;
+	// negative: none.
 	Latency time.Duration
-	// Jitter is added to it, evenly drawn from 0 to this, for each packet and
-	// each write. Packets overtake one another by it, streams keep their order.
+	// Jitter is added to it, evenly drawn from 0 to this, at most a day, for each
+	// packet and each write. Packets overtake one another by it, streams keep their order.
 	// Default none.
 	Jitter time.Duration
 	// Loss is the share of packets that vanish, 0 to 1. On a stream the same
@@ -43,6 +44,8 @@ const (
 	defaultBuffer  = 256 << 10
 	defaultBacklog = 128
 
+	maxDelay = 24 * time.Hour // beyond it, cut the link
+
 	retransmit = 200 * time.Millisecond // of a lost part of a stream
 	redial     = time.Second            // of a request for a connection that found the backlog full
 )
@@ -50,8 +53,12 @@ const (
 // withDefaults refuses nonsense; name is what errors call l.
 func (l Link) withDefaults(name string) (Link, error) {
 	switch {
+	case l.Latency > maxDelay:
+		return l, fmt.Errorf("%s.Latency is %v, at most %v is possible", name, l.Latency, maxDelay)
 	case l.Jitter < 0:
 		return l, fmt.Errorf("%s.Jitter is negative (%v)", name, l.Jitter)
+	case l.Jitter > maxDelay:
+		return l, fmt.Errorf("%s.Jitter is %v, at most %v is possible", name, l.Jitter, maxDelay)
 	case l.Loss < 0 || l.Loss > 1 || math.IsNaN(l.Loss):
 		return l, fmt.Errorf("%s.Loss must be from 0 to 1 (%v)", name, l.Loss)
 	case l.Latency == 0:

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/integration/simnet"
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -20,7 +21,7 @@ func Kind[K sessionproc.AnyKind](make func() K) KindFunc {
 
 // Config sets up a Cluster. Its zero value makes three nodes without kinds.
 type Config struct {
-	// Nodes is how many nodes to start. Default 3.
+	// Nodes is how many nodes to start, at most 1024. Default 3.
 	Nodes int
 	// Kinds are what every node is given; the first one is the default kind.
 	Kinds []KindFunc
@@ -31,6 +32,9 @@ type Config struct {
 	// cluster's own.
 	Tune func(i int, cfg *node.Config)
 }
+
+// maxNodes is how many a cluster can have.
+const maxNodes = ring.MaxMembers
 
 // NewCluster starts n nodes that are given the kinds, and returns when all know
 // of each other. They are closed when the test ends. What goes wrong in it and
@@ -46,6 +50,9 @@ func Start(t testing.TB, cfg Config) *Cluster {
 	t.Helper()
 	if cfg.Nodes < 0 {
 		t.Fatalf("nodetest: Config.Nodes is negative (%d)", cfg.Nodes)
+	}
+	if cfg.Nodes > maxNodes {
+		t.Fatalf("nodetest: Config.Nodes is %d, at most %d are possible", cfg.Nodes, maxNodes)
 	}
 	if cfg.Nodes == 0 {
 		cfg.Nodes = 3

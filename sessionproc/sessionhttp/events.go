@@ -16,7 +16,7 @@ import (
 )
 
 // EventsConfig says how a session's events are sent to browsers. Its zero value
-// works.
+// works; durations beyond a day count as a day.
 type EventsConfig[T any] struct {
 	// Session picks the session whose events a request gets, and decides whether
 	// the request may have them. If not, it answers the request and returns false;
@@ -54,11 +54,15 @@ type EventsConfig[T any] struct {
 	OnError func(r *http.Request, err error)
 }
 
+// longest is what longer durations of an EventsConfig count as.
+const longest = 24 * time.Hour
+
 func (c EventsConfig[T]) withDefaults() (EventsConfig[T], error) {
 	for name, d := range map[string]*time.Duration{"Heartbeat": &c.Heartbeat, "Retry": &c.Retry, "WriteTimeout": &c.WriteTimeout} {
 		if *d < 0 || *d > 0 && *d < time.Millisecond {
 			return c, fmt.Errorf("sessionhttp: EventsConfig.%s: %v, it is 0 or at least one millisecond", name, *d)
 		}
+		*d = min(*d, longest)
 	}
 	switch {
 	case strings.ContainsAny(c.Name, "\r\n\x00"):

@@ -21,7 +21,11 @@ func retryAfter(err error) string {
 	if limit, ok := errors.AsType[*sessionproc.LimitError](err); ok {
 		wait = max(wait, limit.RetryAfter)
 	}
-	return strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
+	seconds := wait / time.Second
+	if wait%time.Second > 0 {
+		seconds++
+	}
+	return strconv.FormatInt(int64(seconds), 10)
 }
 
 // statuses is looked through in order: an error may wrap several of these.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -94,4 +95,11 @@ func TestNoErrorWritesNothing(t *testing.T) {
 	sessionhttp.WriteError(w, nil)
 	require.Empty(t, w.Header())
 	require.Empty(t, w.Body.String())
+}
+
+// A node of another release may say anything.
+func TestRetryAfterOfTheLongestDuration(t *testing.T) {
+	w := httptest.NewRecorder()
+	sessionhttp.WriteError(w, &sessionproc.OpError{Op: "start", Err: &sessionproc.LimitError{Limit: "Config.StartRate", RetryAfter: math.MaxInt64}})
+	require.Equal(t, "9223372037", w.Header().Get("Retry-After"))
 }
