@@ -112,6 +112,15 @@ func (d *driver) stop() {
 	d.lot.close()
 }
 
+// spawn runs f in a goroutine of the driver, unless that has stopped.
+func (d *driver) spawn(f func()) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if !d.closed {
+		d.wait.Go(f)
+	}
+}
+
 // busy reports whether who needs the driver has to wait for it, while there is a
 // change.
 func (d *driver) busy() bool {

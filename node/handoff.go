@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/ownership"
@@ -27,6 +28,7 @@ type handoff struct {
 
 	snapshot []byte
 	err      error
+	bytes    atomic.Int32 // whether its snapshot counts against HandoffMemory
 
 	// All below is guarded by driver.mu.
 	sent  bool      // committed: only the target decides
@@ -176,24 +178,17 @@ func (d *driver) sealOneLocked(h *handoff) bool {
 		_, _, ok := d.m.Seal(h.part, h.session, ownership.Running)
 		return ok
 	}
-	late := time.AfterFunc(patience, func() { d.wait.Go(func() { d.await(h) }) })
+	late := time.AfterFunc(patience, func() { d.spawn(func() { d.await(h) }) })
 	if d.n.table.Seal(h.part, h.session, &moved{d.addr(h.to)}, ask, func(b []byte, err error) {
 		late.Stop()
-		d.readyToGo(h, b, err)
+		if !errors.Is(err, sessionproc.ErrUnsealed) { // else it is off the books, or about to be
+			d.readyToGo(h, b, err)
+		}
 	}) {
 		return true
 	}
 	late.Stop()
 	return false
-}
-
-// readyToGo gives a sealed session to its lane. It blocks on nothing but the
-// lane's mutex.
-func (d *driver) readyToGo(h *handoff, b []byte, err error) {
-	h.snapshot, h.err = b, err
-	d.bytes.Add(int64(len(b)))
-	close(h.ready)
-	h.lane.add(h)
 }
 
 // await has others take the place of a session whose handler takes long, and
@@ -282,11 +277,7 @@ func (d *driver) doneLocked(h *handoff) {
 	}
 	delete(pt.sealed, h.session)
 	close(h.over)
-	select {
-	case <-h.ready:
-		d.bytes.Add(-int64(len(h.snapshot)))
-	default: // its snapshot is not made, or counted by nobody any more
-	}
+	d.countOff(h)
 	if !h.slow {
 		h.lane.open--
 	}

@@ -24,7 +24,7 @@ func (n *Node) tell(s cluster.State) {
 		if m.Name() == n.self.Name() {
 			continue
 		}
-		n.driver.wait.Go(func() {
+		n.driver.spawn(func() {
 			ctx, cancel := context.WithTimeout(n.driver.ctx, newsTimeout)
 			defer cancel()
 			if _, err := n.question(ctx, m, []byte{helloState, byte(s)}); err != nil {

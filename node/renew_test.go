@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -200,4 +201,56 @@ func TestTheLastNodeLeavesWithMarksOfRenewedSessions(t *testing.T) {
 		require.Zero(t, n.Sessions())
 		require.NoError(t, n.Leave(t.Context()))
 	})
+}
+
+var (
+	brittles = sessionproc.KindOf[sessionproc.None]("brittle")
+	strain   = sessionproc.MethodOf[string, sessionproc.None](brittles, "strain")
+)
+
+// newBrittles makes a kind whose handler ends its session after a second.
+func newBrittles() sessionproc.AnyKind {
+	k := sessionproc.NewKind(brittles, func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, strain, func(_ *struct{}, ctx context.Context, how string) (sessionproc.None, error) {
+		time.Sleep(time.Second)
+		if how == "panic" {
+			panic("boom")
+		}
+		sessionproc.FromContext(ctx).Stop("")
+		return sessionproc.None{}, nil
+	})
+	return k
+}
+
+// Who renews a session that ends first hears of it at once, on its node and on another.
+func TestRenewOfASessionThatEnds(t *testing.T) {
+	for how, want := range map[string]error{"panic": sessionproc.ErrCrashed, "stop": sessionproc.ErrTerminated, "close": sessionproc.ErrClosed} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := nodetest.NewCluster(t, 2, newBrittles)
+				for caller := range 2 {
+					if how == "close" && caller == 1 {
+						continue // its owner has gone
+					}
+					id := idAt(c, 0)
+					require.NoError(t, brittles.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
+					go func(n *node.Node) { _, _ = strain.Call(context.Background(), n, id, how) }(c.Node(0))
+					time.Sleep(100 * time.Millisecond)
+					begun, done := time.Now(), make(chan error, 1)
+					go func(n *node.Node) {
+						_, err := n.Renew(context.Background(), id)
+						done <- err
+					}(c.Node(caller))
+					time.Sleep(100 * time.Millisecond)
+					if how == "close" {
+						require.NoError(t, c.Node(0).Close())
+					}
+					err := <-done
+					require.ErrorIs(t, err, want)
+					require.False(t, sessionproc.MaybeExecuted(err))
+					require.Less(t, time.Since(begun), 2*time.Second)
+				}
+			})
+		})
+	}
 }

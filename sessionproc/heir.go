@@ -101,7 +101,7 @@ func (p *process) leaveTo(heir *process) {
 	pt.mu.Lock()
 	p.mu.Lock()
 	heir.mu.Lock()
-	if s := p.ext.sealing; s != nil && !s.sent {
+	if s := p.ext.sealing; s != nil && !s.told {
 		p.ext.sealing = nil
 		s.was = heir.phase
 		heir.phase, heir.ext.sealing = phaseSealed, s

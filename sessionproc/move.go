@@ -2,16 +2,50 @@ package sessionproc
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 )
 
 // sealing is the state of a session that is on its way to another node.
 type sealing struct {
-	was   phase // phaseLive or phaseRenewed
-	moved error // what messages get
-	done  func(snapshot []byte, err error)
-	sent  bool // only the target decides now
-	saved bool // the snapshot has been made
+	was    phase // phaseLive or phaseRenewed
+	moved  error // what messages get
+	done   func(snapshot []byte, err error)
+	renews bool // it is to get another ID here, not to move; who waits for that is told at once
+	told   bool // done was called, or is about to be: that is once
+	sent   bool // only the target decides now
+	saved  bool // the snapshot has been made
+}
+
+// ErrUnsealed is what Seal tells of a session that has ended or was resumed before its
+// snapshot was made.
+var ErrUnsealed = errors.New("sessionproc: the session is not sealed any more")
+
+// unsealed is an ErrUnsealed, and why.
+type unsealed struct{ error }
+
+func (u unsealed) Unwrap() []error { return []error{ErrUnsealed, u.error} }
+
+// overLocked returns what tells that the session does not come to its snapshot, unless
+// that is told already: to be called without the lock.
+func (s *sealing) overLocked(why error) (tell func()) {
+	if s == nil || s.told {
+		return func() {}
+	}
+	s.told = true
+	return func() { s.done(nil, unsealed{why}) }
+}
+
+// unseal tells a renewal that the session ends, as soon as that is known.
+func (p *process) unseal(why error) {
+	p.mu.Lock()
+	var s *sealing
+	if p.ext != nil && p.ext.sealing != nil && p.ext.sealing.renews {
+		s = p.ext.sealing
+	}
+	tell := s.overLocked(why)
+	p.mu.Unlock()
+	tell()
 }
 
 // Movable returns the IDs of a partition's sessions that can be sealed, those
@@ -39,7 +73,9 @@ func (t *Table) Movable(part int) []string {
 // Seal ends the work of a session for another node to go on with it. From now
 // on its messages get moved, and so do the calls that wait in its mailbox: they
 // surely have not run. When its present handler has returned, done gets its
-// snapshot, in the session's goroutine. Seal does nothing and returns false if
+// snapshot, in the session's goroutine, or why it cannot be encoded; or an
+// ErrUnsealed if the session ends or is resumed before. It is called once, and must
+// not block. Seal does nothing and returns false if
 // the session is starting, ending or sealed, or if ask, called with the
 // session's lock held, does not agree. A session of a kind with OnMove End is
 // stopped instead.
@@ -115,7 +151,7 @@ func (p *process) takeDown(s *sealing) (goesOn bool) {
 		p.mu.Unlock()
 		return true
 	}
-	p.running = false
+	p.running, s.told = false, true
 	p.mu.Unlock()
 	s.done(b, err)
 	return false
@@ -160,14 +196,18 @@ func (p *process) resume(s *sealing) {
 // resumeLocked is resume for a session that was sealed by s, or with nil by whomever. It
 // unlocks.
 func (p *process) resumeLocked(s *sealing) {
-	if p.phase == phaseEnding && p.ext.sealing != nil && (s == nil || p.ext.sealing == s) {
-		p.ext.sealing = nil // who may come in its place is not on its way
-	}
-	if p.phase != phaseSealed || s != nil && p.ext.sealing != s {
+	if p.ext == nil || p.ext.sealing == nil || s != nil && p.ext.sealing != s || p.phase != phaseSealed && p.phase != phaseEnding {
 		p.mu.Unlock()
 		return
 	}
-	p.phase, p.ext.sealing = p.ext.sealing.was, nil
+	tell, was := p.ext.sealing.overLocked(errResumed), p.ext.sealing.was
+	p.ext.sealing = nil
+	defer tell()
+	if p.phase == phaseEnding { // who may come in its place is not on its way
+		p.mu.Unlock()
+		return
+	}
+	p.phase = was
 	if p.phase == phaseRenewed {
 		p.armRenewedLocked()
 	}
@@ -183,6 +223,8 @@ func (p *process) resumeLocked(s *sealing) {
 		p.table.workers.run(p, nil)
 	}
 }
+
+var errResumed = errors.New("it goes on here")
 
 // Forget takes a sealed session, whose snapshot was given, out of the table.
 // Whatever still finds it gets moved. The rest is left to after, as it may

@@ -93,7 +93,7 @@ func (t *Table) renew(part int, r *renewal) (done bool, err error) {
 		t.refuse(OpRenew, p.kind.name, err)
 		return false, err
 	}
-	r.sealing = &sealing{was: phaseLive, moved: t.cfg.moving(), done: r.sealed}
+	r.sealing = &sealing{was: phaseLive, moved: t.cfg.moving(), done: r.sealed, renews: true}
 	calls, polls, idle := p.sealLocked(r.sealing)
 	p.mu.Unlock()
 	p.drop(calls, handling{}, outcome{err: r.sealing.moved})
@@ -115,6 +115,12 @@ func (c *TableConfig) moving() error {
 // sealed goes on when the session's last handler under the old ID has returned,
 // in the session's goroutine.
 func (r *renewal) sealed(snapshot []byte, err error) {
+	if u, over := errors.AsType[unsealed](err); over {
+		if r.in.begin() {
+			r.answer(u.error, false)
+		}
+		return
+	}
 	t, in := r.p.table, r.in
 	if r.p.ext.renewed != nil { // it has met a copy that was renewed
 		err = ErrRenewed

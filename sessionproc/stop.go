@@ -76,6 +76,7 @@ func (p *process) claimEndLocked(reason Reason, done func()) (c endClaim) {
 
 func (p *process) goOnEnding(reason Reason, c endClaim) {
 	p.drop(c.queue, c.cur, outcome{err: reason.err()})
+	p.unseal(reason.err())
 	if c.starts {
 		p.table.starts.overtake(p) // it runs no start function any more: no need to wait for its turn
 	}
@@ -173,6 +174,7 @@ func (p *process) finish() (goesOn bool) {
 	queue := p.takeQueueLocked()
 	p.mu.Unlock()
 	p.drop(queue, handling{}, outcome{err: reason.err()})
+	p.unseal(reason.err())
 	if t, ok := p.state.(terminator); ok && reason != abrupt {
 		p.tell(t, reason)
 	}
@@ -228,7 +230,9 @@ func (p *process) gone(o outcome) {
 	x.starts, x.onGone, x.timers = nil, nil, nil
 	polls, end, watches, mark, others := p.takePollsLocked(), x.ending, x.watches, x.renewed, x.others
 	x.watches, x.others = nil, nil
+	tell := x.sealing.overLocked(o.err)
 	p.mu.Unlock()
+	tell()
 
 	if p.expiry != nil {
 		t.wheel.remove(p.expiry)

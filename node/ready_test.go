@@ -1,0 +1,125 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// The bytes of a snapshot count against HandoffMemory while it is on its way, whatever
+// comes first: the snapshot, or that it is not to be sent.
+func TestHandoffMemoryIsGivenBack(t *testing.T) {
+	for name, steps := range map[string][]string{
+		"sent":                       {"ready", "done"},
+		"taken back before":          {"done", "ready"},
+		"taken back twice":           {"ready", "done", "done"},
+		"taken back, and ready last": {"done", "done", "ready"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, err := Start(t.Context(), Config{Logger: slog.New(slog.DiscardHandler)})
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = n.Close() })
+			d := n.driver
+			h := &handoff{part: 1, session: "s", to: "x/1", ready: make(chan struct{}), over: make(chan struct{}), begun: time.Now(), busy: true}
+			d.mu.Lock()
+			h.lane = d.laneLocked("x/1")
+			h.lane.open++
+			put(&d.parts[1].sealed, "s", h)
+			d.mu.Unlock()
+			for _, step := range steps {
+				if step == "ready" {
+					d.readyToGo(h, make([]byte, 1<<20), nil)
+					continue
+				}
+				d.mu.Lock()
+				d.doneLocked(h)
+				d.mu.Unlock()
+			}
+			require.Zero(t, d.bytes.Load())
+		})
+	}
+}
+
+var (
+	stubborns = sessionproc.KindOf[sessionproc.None]("stubborn")
+	persist   = sessionproc.MethodOf[sessionproc.None, sessionproc.None](stubborns, "persist")
+)
+
+// newStubborns makes a kind whose handler runs until its ctx ends.
+func newStubborns() sessionproc.AnyKind {
+	k := sessionproc.NewKind(stubborns, func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, persist, func(_ *struct{}, ctx context.Context, _ sessionproc.None) (sessionproc.None, error) {
+		<-ctx.Done()
+		return sessionproc.None{}, nil
+	})
+	return k
+}
+
+// pair is two nodes, of which the second is about to take sessions from the first.
+func pair(t *testing.T, sessions int) (a, b *Node) {
+	cfg := Config{Slot: "a", Kinds: []sessionproc.AnyKind{newStubborns()}, Logger: slog.New(slog.DiscardHandler)}
+	a, err := Start(t.Context(), cfg)
+	require.NoError(t, err)
+	for range sessions {
+		id := sessionproc.NewID()
+		require.NoError(t, stubborns.Start(t.Context(), a, id, sessionproc.None{}))
+		go func() { _, _ = persist.Call(context.Background(), a, id, sessionproc.None{}) }()
+	}
+	cfg.Slot, cfg.Kinds, cfg.Join = "b", []sessionproc.AnyKind{newStubborns()}, []string{a.Addr()}
+	b, err = Start(t.Context(), cfg)
+	require.NoError(t, err)
+	return a, b
+}
+
+// A node that closes while sessions with running handlers are being sealed begins
+// nothing after its end; the race detector sees it otherwise.
+func TestCloseWhileSessionsAreSealed(t *testing.T) {
+	for range 3 {
+		a, b := pair(t, 100)
+		require.Eventually(t, func() bool {
+			a.driver.mu.RLock()
+			defer a.driver.mu.RUnlock()
+			for i := range a.driver.parts {
+				if len(a.driver.parts[i].sealed) > 0 {
+					return true
+				}
+			}
+			return false
+		}, 10*time.Second, 100*time.Microsecond)
+		require.NoError(t, a.Close())
+		require.NoError(t, b.Close())
+	}
+}
+
+// The same for one that begins to drain and closes.
+func TestDrainAndCloseAtOnce(t *testing.T) {
+	for range 10 {
+		a, b := pair(t, 0)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = a.Drain(context.Background())
+		}()
+		require.NoError(t, a.Close())
+		<-done
+		require.NoError(t, b.Close())
+	}
+}
+
+// What a driver is to do once it has stopped it does not begin.
+func TestStoppedDriverBeginsNothing(t *testing.T) {
+	n, err := Start(t.Context(), Config{Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	ran := make(chan struct{}, 2)
+	n.driver.spawn(func() { ran <- struct{}{} })
+	<-ran
+	require.NoError(t, n.Close())
+	n.driver.spawn(func() { ran <- struct{}{} })
+	n.driver.wait.Wait()
+	require.Empty(t, ran)
+}
