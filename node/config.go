@@ -92,7 +92,8 @@ type Config struct {
 
 	// MaxSessions bounds the sessions of this node, in addition to what their kinds
 	// say (sessionproc.KindConfig): a start beyond it fails with
-	// ErrTooManySessions, and a session of another node stays there. 0: no bound.
+	// ErrTooManySessions, and a session of another node stays there. One that is
+	// renewed needs no place. 0: no bound.
 	MaxSessions int
 	// StartRate bounds the starts on this node, per second; further ones fail with
 	// ErrRateLimited. StartBurst of them may come at once. Neither a start of a
@@ -101,8 +102,8 @@ type Config struct {
 	StartRate, StartBurst int
 	// MemoryMark is how large, in bytes, the heap may be, as the last garbage
 	// collection found it, for this node to take more sessions. Above it starts
-	// fail with ErrMemoryMark, sessions of other nodes stay there, and Health says
-	// so. It is looked at once a second. 0: no mark.
+	// fail with ErrMemoryMark, sessions of other nodes stay there, unless they are
+	// renewed, and Health says so. It is looked at once a second. 0: no mark.
 	MemoryMark int64
 
 	// HandoffConcurrency bounds the sessions that are on their way to one other

@@ -49,6 +49,9 @@ func (n *Node) Terminate(ctx context.Context, id string) error {
 // gets ErrRenewed, nothing can be started under it, and calls that waited in the
 // mailbox get ErrRenewed too: none of them has run.
 //
+// It needs no place on the node of the new ID: neither MaxSessions nor MemoryMark nor
+// StartRate refuse it, as there is no session more by it.
+//
 // It waits for the handler that runs. ErrNotFound if there is no such session; one
 // of a kind with OnMove End cannot be renewed, nor one that is larger than
 // Config.MaxFrame. While two releases work beside each other, the new ID is one whose

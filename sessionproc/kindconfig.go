@@ -25,7 +25,9 @@ type KindConfig struct {
 	// it is counted anew. It is as exact as IdleTimeout. 0: never.
 	Lifetime time.Duration
 	// MaxSessions bounds the sessions of this kind on one node; a start beyond
-	// it fails with ErrTooManySessions. 0: no bound.
+	// it fails with ErrTooManySessions, and sessions of other nodes stay there. A
+	// session that is renewed needs no place, on whatever node it goes on: there may
+	// be more by as many as have come so. 0: no bound.
 	MaxSessions int
 	// StartRate bounds the starts of this kind on one node, per second; further
 	// ones fail with ErrRateLimited. StartBurst of them may come at once. A start

@@ -230,7 +230,7 @@ func (t *Table) adopt(part int, in *Inbound) error {
 	a := &adoption{p: t.find(part, in.ID)}
 	if a.p == nil {
 		var err error
-		if a.r, err = t.Restore(part, strings.Clone(in.ID), in.Payload); err != nil {
+		if a.r, err = t.restoreAs(part, strings.Clone(in.ID), in.Payload, t.admitAnyway); err != nil {
 			return err
 		}
 		if t.cfg.Gate == nil {

@@ -197,10 +197,13 @@ func twoOwners(t *testing.T, cfg sessionproc.KindConfig) (from, to *local, betwe
 
 func TestRenewThatSurelyFailsChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		from, to, _ := twoOwners(t, sessionproc.KindConfig{MaxSessions: 1})
+		from, to, between := twoOwners(t, sessionproc.KindConfig{})
 		require.NoError(t, carts.Start(t.Context(), to, "other", sessionproc.None{}))
+		between.deliver = func(_ context.Context, id string, _ sessionproc.Message, _ sessionproc.Caller) error {
+			return &sessionproc.OpError{Op: "adopt", ID: id, Err: sessionproc.ErrOverloaded}
+		}
 		err := from.renew(t.Context(), "old", "new")
-		require.ErrorIs(t, err, sessionproc.ErrTooManySessions)
+		require.ErrorIs(t, err, sessionproc.ErrOverloaded)
 		require.False(t, sessionproc.MaybeExecuted(err))
 		require.False(t, to.started(t, "new"))
 		time.Sleep(11 * time.Second)
@@ -208,6 +211,7 @@ func TestRenewThatSurelyFailsChangesNothing(t *testing.T) {
 		require.Equal(t, 1, from.table.Live("cart"))
 		require.Equal(t, 1, to.table.Live("cart"))
 
+		between.deliver = nil
 		require.NoError(t, to.terminate(t.Context(), "other"))
 		require.NoError(t, from.renew(t.Context(), "old", "new"))
 		require.Equal(t, "tea,10s", lookAt(t, to, "new"))

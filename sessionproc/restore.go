@@ -12,14 +12,22 @@ type Restored struct{ p *process }
 // Restore makes a session of a snapshot. The error says why this node cannot
 // have it.
 func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
+	return t.restoreAs(part, id, b, t.admit)
+}
+
+// restoreAs is Restore for a session that admit counts, if there is room for it.
+func (t *Table) restoreAs(part int, id string, b []byte, admit func(*kindCore) error) (*Restored, error) {
 	all, err := readCopies(b)
 	if err != nil {
 		return nil, err
 	}
-	if p := t.find(part, id); p != nil && p.unmet() >= maxCopies {
-		return nil, fmt.Errorf("%w: %d copies of the session wait to meet it", ErrOverloaded, maxCopies)
+	if p := t.find(part, id); p != nil {
+		if p.unmet() >= maxCopies {
+			return nil, fmt.Errorf("%w: %d copies of the session wait to meet it", ErrOverloaded, maxCopies)
+		}
+		admit = t.admitAnyway
 	}
-	r, err := t.restore(part, id, all[0])
+	r, err := t.restore(part, id, all[0], admit)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +41,7 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 }
 
 // restore makes a session of a snapshot, without the copies that it has not met.
-func (t *Table) restore(part int, id string, s *snapshot) (*Restored, error) {
+func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) error) (*Restored, error) {
 	k := t.kinds[s.Kind]
 	if k == nil {
 		return nil, t.unknownKind(s.Kind)
@@ -71,7 +79,7 @@ func (t *Table) restore(part int, id string, s *snapshot) (*Restored, error) {
 	if t.closed.Load() {
 		return nil, ErrClosed
 	}
-	if err := t.admit(k); err != nil {
+	if err := admit(k); err != nil {
 		return nil, err
 	}
 	return &Restored{p}, nil
@@ -79,7 +87,7 @@ func (t *Table) restore(part int, id string, s *snapshot) (*Restored, error) {
 
 // addCopy gives a session that does not run yet a copy that it has not met.
 func (r *Restored) addCopy(s *snapshot) error {
-	o, err := r.p.table.restore(int(r.p.part), r.p.id, s)
+	o, err := r.p.table.restore(int(r.p.part), r.p.id, s, r.p.table.admitAnyway)
 	if err == nil {
 		r.p.ext.others = append(r.p.ext.others, o.p)
 	}
