@@ -181,6 +181,9 @@ func (a *attempt) judge(ctx context.Context, err error) verdict {
 	if bad, ok := errors.AsType[*replyError](err); ok {
 		return verdict{err: bad.err, maybe: true}
 	}
+	if errors.Is(err, transport.ErrRequest) {
+		return verdict{err: fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, err), maybe: a.ran}
+	}
 	unreachable := fmt.Errorf("%w: %w", sessionproc.ErrUnavailable, err)
 	if errors.Is(err, transport.ErrClosed) && a.node.routes.Load().closed {
 		unreachable = sessionproc.ErrClosed

@@ -152,8 +152,9 @@ type Config struct {
 	// never. Default: nothing is logged.
 	Logger *slog.Logger
 	// Inject takes what shall travel with a call, such as a trace context, out
-	// of the caller's ctx: at most 1 KiB. Default nothing. If it or Extract
-	// panics, nothing travels.
+	// of the caller's ctx: at most 1 KiB. Default nothing. If it returns more, or
+	// it or Extract panics, nothing travels, the request goes on without, and a
+	// warning is logged, of too much once a minute.
 	Inject func(ctx context.Context) []byte
 	// Extract makes of it the values of the handler's ctx. Default nothing.
 	Extract func(ctx context.Context, carried []byte) context.Context

@@ -97,3 +97,11 @@ func TestLimitsOfLaterReleasesKeepTheirClass(t *testing.T) {
 	require.ErrorIs(t, f.err(), sessionproc.ErrRateLimited)
 	require.EqualError(t, f.err(), f.text)
 }
+
+// What no peer would take is of no use to try again.
+func TestARequestThatCannotBeSentFailsAtOnce(t *testing.T) {
+	v := (&attempt{}).judge(t.Context(), fmt.Errorf("%w: much too large", transport.ErrRequest))
+	require.False(t, v.again)
+	require.False(t, v.maybe)
+	require.ErrorIs(t, v.err, sessionproc.ErrBadRequest)
+}

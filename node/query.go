@@ -180,6 +180,9 @@ func ask[T any](ctx context.Context, n *Node, m cluster.Member, q *query) (answe
 			}
 			return answer, notSent{f.err()}
 		}
+		if errors.Is(err, transport.ErrRequest) {
+			return answer, notSent{fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, err)}
+		}
 		maybe := transport.Sent(err)
 		if err = fmt.Errorf("%w: %w", sessionproc.ErrUnavailable, err); ctx.Err() != nil {
 			err = ctx.Err()

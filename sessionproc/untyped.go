@@ -76,7 +76,9 @@ func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) er
 	in := &Inbound{Op: m.op, ID: id, Kind: m.kind, Method: m.method, Payload: payload, Raw: raw, Chain: chain, Placed: HoldsPlace(ctx), Answer: a}
 	in.Deadline, _ = ctx.Deadline()
 	if t.cfg.Inject != nil && t.cfg.Extract != nil {
-		in.Values = t.cfg.Extract(context.Background(), t.cfg.Inject(ctx))
+		if carried := t.cfg.Inject(ctx); len(carried) > 0 {
+			in.Values = t.cfg.Extract(context.Background(), carried)
+		}
 	}
 	t.Serve(part, in)
 	select {

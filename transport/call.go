@@ -65,8 +65,8 @@ func (c *Call) parse(f *frame) (critical bool, err error) {
 	c.chain = before[:len(before)-r.Len()]
 	c.Trace = r.Bytes()
 	c.Payload = r.Bytes()
-	if len(c.Trace) > maxTrace {
-		return false, fmt.Errorf("trace of %d bytes exceeds %d", len(c.Trace), maxTrace)
+	if len(c.Trace) > MaxTrace {
+		return false, fmt.Errorf("trace of %d bytes exceeds %d", len(c.Trace), MaxTrace)
 	}
 	if remaining > 0 {
 		most := uint64(longest / time.Microsecond)

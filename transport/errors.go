@@ -9,6 +9,10 @@ import (
 // was in progress when Close was called, or was asked of a forgotten Peer.
 var ErrClosed = errors.New("transport: closed")
 
+// ErrRequest is in the error of a request that exceeds a bound: it is of no use to
+// try it again. It was not sent.
+var ErrRequest = errors.New("transport: request too large")
+
 // Codes below 16 are the transport's own; handlers use 16 and above. They are
 // on the wire: permanent, append only.
 const (

@@ -31,8 +31,10 @@ const (
 	firstOptional = 64 // to 127
 )
 
+// MaxTrace is how many bytes a Request's Trace may have.
+const MaxTrace = 1 << 10
+
 const (
-	maxTrace   = 1 << 10       // bytes
 	maxText    = 4 << 10       // bytes of an error's text
 	maxHead    = 4 + 3 + 2 + 9 // bytes: length, array of 16 bits, kind, number
 	maxAcks    = 1024          // numbers in one frame

@@ -17,7 +17,7 @@ type Request struct {
 	Method  string
 	Key     string
 	Chain   []string
-	Trace   []byte // at most 1 KiB
+	Trace   []byte // at most MaxTrace
 	Payload []byte
 }
 
@@ -36,10 +36,10 @@ func (r *Request) size() int {
 // validate refuses what no peer would take.
 func (r *Request) validate(size, maxFrame int) error {
 	if size > maxFrame {
-		return fmt.Errorf("transport: request of %d bytes exceeds MaxFrame, %d bytes", size, maxFrame)
+		return fmt.Errorf("%w: a frame of %d bytes exceeds MaxFrame, %d bytes", ErrRequest, size, maxFrame)
 	}
-	if len(r.Trace) > maxTrace {
-		return fmt.Errorf("transport: request's Trace of %d bytes exceeds %d", len(r.Trace), maxTrace)
+	if len(r.Trace) > MaxTrace {
+		return fmt.Errorf("%w: its Trace of %d bytes exceeds %d", ErrRequest, len(r.Trace), MaxTrace)
 	}
 	return nil
 }

@@ -96,10 +96,12 @@ func TestSentOfOtherErrors(t *testing.T) {
 
 		_, err = a.Peer("nobody").Call(t.Context(), &transport.Request{Payload: make([]byte, 4<<20)})
 		require.ErrorContains(t, err, "exceeds MaxFrame, 4194304 bytes")
+		require.ErrorIs(t, err, transport.ErrRequest)
 		assert.False(t, transport.Sent(err))
 
 		_, err = a.Peer("nobody").Call(t.Context(), &transport.Request{Trace: make([]byte, 1025)})
 		require.ErrorContains(t, err, "Trace of 1025 bytes exceeds 1024")
+		require.ErrorIs(t, err, transport.ErrRequest)
 		assert.False(t, transport.Sent(err))
 
 		assert.True(t, transport.Sent(errors.New("anything else")))
