@@ -23,6 +23,28 @@ func (c *Cluster) SetState(s State) error {
 	return nil
 }
 
+// SetAssigned changes which shares this node wants another member to have; none: of a
+// zero Assigned. There may be AssignedMost of them. For the rest it is as SetState.
+func (c *Cluster) SetAssigned(a Assigned) error {
+	if most := c.AssignedMost(); len(a.Numbers) > most {
+		return fmt.Errorf("cluster: set assigned: %d shares, at most %d fit into the gossip", len(a.Numbers), most)
+	}
+	a.Numbers = slices.Clone(a.Numbers)
+	if !c.change(func(m *meta) { m.Assigned = a }) {
+		return ErrClosed
+	}
+	return nil
+}
+
+// AssignedMost is how many shares fit into an Assigned.
+func (c *Cluster) AssignedMost() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	without := c.self
+	without.Assigned = Assigned{}
+	return max(0, memberlist.MetaMaxSize-len(without.encode())-assignedRoom) / 2
+}
+
 // SetKeys replaces Config.Keys and Self.KeyIDs: the first key encrypts from now on, and
 // what other keys than these have encrypted is dropped. It is for a node that was started
 // with keys. The others see the IDs within about a second. After Leave or Close it

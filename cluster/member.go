@@ -44,7 +44,18 @@ type Member struct {
 	Wire        [2]uint8 // lowest and highest wire version it speaks
 	Fingerprint uint64   // of its ring settings
 	KeyIDs      []uint32 // the secrets it accepts; read only, shared between views
+	Assigned    Assigned // what another member shall have in its place; none as a rule
 }
+
+// Assigned is shares, by number, that a member which drains wants another one to have.
+// What the numbers and To mean is up to those who use this package.
+type Assigned struct {
+	To      uint64
+	Numbers []uint16 // read only, shared between views
+}
+
+// Equal reports whether both say the same.
+func (a Assigned) Equal(o Assigned) bool { return a.To == o.To && slices.Equal(a.Numbers, o.Numbers) }
 
 // Name is slot/boot: unique in the cluster and over time.
 func (m Member) Name() string { return m.Slot + "/" + m.Boot.String() }
@@ -52,7 +63,8 @@ func (m Member) Name() string { return m.Slot + "/" + m.Boot.String() }
 // Equal reports whether both say the same of the same member.
 func (m Member) Equal(o Member) bool {
 	return m.Slot == o.Slot && m.Boot == o.Boot && m.Addr == o.Addr && m.State == o.State &&
-		m.Wire == o.Wire && m.Fingerprint == o.Fingerprint && slices.Equal(m.KeyIDs, o.KeyIDs)
+		m.Wire == o.Wire && m.Fingerprint == o.Fingerprint && slices.Equal(m.KeyIDs, o.KeyIDs) &&
+		m.Assigned.Equal(o.Assigned)
 }
 
 // compareMembers is the order of views: by slot, then boot.

@@ -4,12 +4,17 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/hashicorp/memberlist"
 )
 
 // meta is what a member gossips about itself, within memberlist's 512 bytes:
 //
 //	format, 1 byte | boot, 8 | fingerprint, 8 | state, 1 | wire, 2 | flags, 1 |
-//	slot, addr: length as uvarint, bytes | key IDs: count as uvarint, 4 bytes each
+//	slot, addr: length as uvarint, bytes | key IDs: count as uvarint, 4 bytes each |
+//	any number of fields that not every record has: tag, 1 byte | length as uvarint, bytes
+//
+// The field with tag 1 is Assigned: To, 8 bytes | numbers, 2 bytes each.
 //
 // Integers are big-endian. Later releases append fields; what follows the known ones
 // is ignored. Another format is refused, so it is for changes that old nodes must
@@ -22,6 +27,9 @@ type meta struct {
 const (
 	metaFormat  = 1
 	flagLeaving = 1 << 0
+
+	tagAssigned  = 1
+	assignedRoom = 1 + 2 + 8 // bytes of the field beside its numbers
 )
 
 func (m meta) encode() []byte {
@@ -41,6 +49,15 @@ func (m meta) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(len(m.KeyIDs)))
 	for _, id := range m.KeyIDs {
 		b = binary.BigEndian.AppendUint32(b, id)
+	}
+	// Keys may have become more since it was set.
+	if n := 2 * len(m.Assigned.Numbers); n > 0 && len(b)+assignedRoom+n <= memberlist.MetaMaxSize {
+		b = append(b, tagAssigned)
+		b = binary.AppendUvarint(b, uint64(8+n))
+		b = binary.BigEndian.AppendUint64(b, m.Assigned.To)
+		for _, n := range m.Assigned.Numbers {
+			b = binary.BigEndian.AppendUint16(b, n)
+		}
 	}
 	return b
 }
@@ -70,7 +87,22 @@ func decodeMeta(b []byte) (meta, error) {
 	if r.short {
 		return meta{}, errors.New("cut short")
 	}
+	for len(r.rest) > 0 && !r.short {
+		tag := r.bytes(1)[0]
+		if field := r.bytes(r.length(1)); tag == tagAssigned && len(field) >= 8 {
+			m.Assigned = decodeAssigned(field)
+		}
+	}
 	return m, m.check()
+}
+
+func decodeAssigned(field []byte) Assigned {
+	r := metaReader{rest: field}
+	a := Assigned{To: r.uint64()}
+	for len(r.rest) >= 2 {
+		a.Numbers = append(a.Numbers, binary.BigEndian.Uint16(r.bytes(2)))
+	}
+	return a
 }
 
 // metaReader never reads beyond its bytes: it gives zeros and remembers that it was

@@ -99,3 +99,24 @@ func FuzzMeta(f *testing.F) {
 		require.Equal(t, m, again)
 	})
 }
+
+// What only few records have comes behind what all have.
+func TestAssignedSharesSurviveTheGossip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := example()
+		m.Assigned = Assigned{To: rapid.Uint64().Draw(t, "to"), Numbers: rapid.SliceOfN(rapid.Uint16(), 1, 200).Draw(t, "numbers")}
+		got, err := decodeMeta(m.encode())
+		require.NoError(t, err)
+		require.Equal(t, m, got)
+		got, err = decodeMeta(append(m.encode(), 9, 3, 1, 2, 3, 7))
+		require.NoError(t, err)
+		require.Equal(t, m, got, "a later release has fields behind it")
+		behind := append(append(example().encode(), 9, 2, 1, 2), m.encode()[len(example().encode()):]...)
+		got, err = decodeMeta(behind)
+		require.NoError(t, err)
+		require.Equal(t, m, got, "or before it")
+	})
+	m := example()
+	m.Assigned = Assigned{To: 1, Numbers: []uint16{0x0203}}
+	require.Equal(t, string(example().encode())+"\x01\x0a\x00\x00\x00\x00\x00\x00\x00\x01\x02\x03", string(m.encode()))
+}

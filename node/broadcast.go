@@ -40,7 +40,8 @@ func (n *Node) Broadcast(ctx context.Context, m sessionproc.Message) (r sessionp
 		return r, failed(err)
 	}
 	if !known && unknown != 0 {
-		return r, failed(fmt.Errorf("%w: no node's release has notice %q of kind %q", failure{code: unknown}.err(), m.Method(), m.Kind()))
+		return r, failed(fmt.Errorf("%w: no node's release has notice %q of kind %q",
+			failure{code: unknown}.err(), m.Method(), m.Kind()))
 	}
 	return r, nil
 }

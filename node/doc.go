@@ -40,6 +40,9 @@
 //	news.go     it tells all of them, so that their views change together
 //	meet.go     members tell each other what they were given (release.go)
 //	drain.go    a node that drains has its sessions move away
+//	takers.go   what the owners cannot have, as they are of another release, goes to
+//	            members that can: these own its partitions for a while (assign.go,
+//	            keep.go)
 //	leave.go    it leaves when nothing is left, or time is over
 //
 // # What goes on in a cluster
@@ -71,10 +74,14 @@
 // Nothing is lost in silence. A session whose handler runs moves when that has
 // returned; no call is cut short by a deploy. Only after StopTimeout is the
 // handler's ctx cancelled, with a warning in the log that shows its stack; what it
-// returns is its caller's answer. Such a session holds up no other. If members
-// were not given a kind, that is logged at once. At the deadline Leave ends what
-// is left, reason Closed, and its error says how many of which kind, and why;
-// Drain leaves them running.
+// returns is its caller's answer. Such a session holds up no other. At the deadline
+// Leave ends what is left, reason Closed, and its error and log say how many of which
+// kind, and why; Drain leaves them running.
+//
+// Members of an earlier release may not be able to have a session, as they were not
+// given its kind or have a lower schema (a rollback). Then it goes to one that can,
+// wherever the ring would place it, for as long as there is one. What none can have
+// is logged at once, and neither Drain nor Leave waits for that.
 //
 // # Trouble
 //

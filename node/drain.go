@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
@@ -28,8 +26,11 @@ const (
 	newsTime = time.Second
 )
 
-// errNobody is why a drain ends at once.
-var errNobody = errors.New("no other member serves")
+// Why a drain ends before its time.
+var (
+	errNobody   = errors.New("no other member serves")
+	errNoTakers = errors.New("no member that stays can have them")
+)
 
 // Drain has everything that lives here move to the other members: Ready becomes
 // an error, the members are told, which takes less than 0.3 s with the Fast
@@ -41,8 +42,14 @@ var errNobody = errors.New("no other member serves")
 // one another: Leave is then a matter of a second. Otherwise it returns when ctx
 // ends, or after DrainTimeout if ctx has no deadline or has ended already, with
 // an error that says what is left; the sessions go on moving all the same. If
-// nobody else serves it returns that at once, unless nothing is here. It may be
-// called again, and concurrently: each call waits by its own ctx. See Progress.
+// nobody else serves it returns that at once, unless nothing is here, and within a
+// second or two if all that is left is of kinds, or schemas, that no other member can
+// have. It may be called again, and concurrently: each call waits by its own ctx. See
+// Progress.
+//
+// Of members of two releases those are asked that can have a session: one whose
+// partition falls to a member that was not given its kind, or has a lower schema, goes
+// to another that has, for as long as there is one.
 func (n *Node) Drain(ctx context.Context) error {
 	ctx, cancel := n.withDrainTimeout(ctx)
 	defer cancel()
@@ -65,7 +72,7 @@ func (n *Node) drain(ctx context.Context) error {
 	begins := n.draining.CompareAndSwap(nil, &draining{time.Now(), n.driver.traffic.moved()})
 	if begins {
 		n.log.Info("node drains", "sessions", n.table.Len())
-		n.driver.reportDrain()
+		n.driver.beginDrain()
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		n.driver.drainUntil(deadline)
@@ -85,34 +92,12 @@ func (n *Node) drain(ctx context.Context) error {
 			return nil
 		case !n.othersMayServe(time.Since(begun)):
 			return n.left(errNobody)
+		case time.Since(begun) >= newsTime && n.driver.noTakers():
+			return n.left(errNoTakers)
 		case !pause(ctx, drainStep):
 			return n.left(ctx.Err())
 		}
 	}
-}
-
-// left is the error of a drain that has ended with something left, or nil.
-func (n *Node) left(why error) error {
-	kinds := n.table.Kinds()
-	if len(kinds) == 0 && why == errNobody {
-		return nil
-	}
-	all, parts := 0, []string(nil)
-	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		all += kinds[kind]
-		part := fmt.Sprintf("%d of kind %q", kinds[kind], kind)
-		if n.driver.nobodyTakes(kind, n.otherServers()) {
-			part += ", which no member can take"
-		}
-		parts = append(parts, part)
-	}
-	if all == 0 {
-		return fmt.Errorf("the members that stay do not know one another yet: %w", why)
-	}
-	if stuck := n.driver.stuck(); stuck > 0 {
-		parts = append(parts, fmt.Sprintf("%d of them wait for a handler to return", stuck))
-	}
-	return fmt.Errorf("%d sessions could not move in time (%s): %w", all, strings.Join(parts, "; "), why)
 }
 
 // otherServers are the other members that take sessions.
@@ -163,12 +148,14 @@ func (d *driver) stuck() (n int) {
 
 const reportInterval = time.Second
 
-// reportDrain logs how the drain goes, until nothing is left or the driver stops.
-func (d *driver) reportDrain() {
+// beginDrain looks for takers of what owners cannot have, and logs how the drain goes,
+// until nothing is left or the driver stops.
+func (d *driver) beginDrain() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.closed {
 		d.wait.Go(d.reportUntilDrained)
+		d.wait.Go(d.findTakers)
 	}
 }
 
@@ -179,7 +166,7 @@ func (d *driver) reportUntilDrained() {
 		for kind, sessions := range d.n.table.Kinds() {
 			if !told[kind] && d.nobodyTakes(kind, d.n.otherServers()) {
 				told[kind] = true
-				d.n.log.Error("no member can take the sessions of a kind", "kind", kind, "sessions", sessions)
+				d.n.log.Error("no member can take the sessions of a kind", "kind", kind, "sessions", sessions, "why", d.whyNobody(kind))
 			}
 		}
 		p := d.n.Progress()

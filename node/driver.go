@@ -71,6 +71,7 @@ type driven struct {
 	wanted  []string             // to be handed over first
 	asked   map[string]time.Time // when this node asked others for a session
 	queue   []string
+	looked  claimed // whose sessions that stay were kept; see keepLocked
 }
 
 const (
@@ -213,6 +214,7 @@ func (d *driver) doLocked(todo []ownership.Effect) {
 		case ownership.Transfer:
 			d.transferLocked(e)
 		case ownership.HandOver:
+			todo = append(todo, d.keepLocked(e.Partition, e.To, e.ID)...)
 			d.handLocked(e.Partition, false)
 		case ownership.Resume, ownership.Drop, ownership.Shelve:
 			d.unsealLocked(e)

@@ -15,8 +15,10 @@ import (
 // DrainTimeout from now if ctx has no deadline or has ended already: it is never
 // abrupt. A fifth of the time, at most 2 s, is kept for telling the members.
 // Sessions that cannot move in time, and those of the last node, end with reason
-// Closed after their Terminate methods have run. The error says what was not done
-// in time; the node is closed all the same. A second Leave waits for the first.
+// Closed after their Terminate methods have run. It does not wait for those that no
+// member can have, as none was given their kind or its schema. The error, and the log
+// for each kind, says what has ended and why; the node is closed all the same. A
+// second Leave waits for the first.
 func (n *Node) Leave(ctx context.Context) error {
 	if n.leaving.Swap(true) {
 		select {
@@ -55,6 +57,7 @@ func (n *Node) drainOrAbandon(ctx context.Context) error {
 	within, cancel := context.WithDeadline(ctx, deadline.Add(-min(time.Until(deadline)/farewellPart, farewellTime)))
 	defer cancel()
 	left := n.drain(within)
+	over := n.leftovers()
 	lost := n.driver.abandon()
 	if left == nil || errors.Is(left, errNobody) { // nothing is left, but for marks of renewed sessions
 		return nil
@@ -65,6 +68,9 @@ func (n *Node) drainOrAbandon(ctx context.Context) error {
 	}
 	if lost == 0 {
 		return nil
+	}
+	for _, o := range over {
+		n.log.Error("sessions end, as they could not move", "kind", o.kind, "sessions", o.sessions, "why", o.why)
 	}
 	return fmt.Errorf("%w; they have ended", left)
 }

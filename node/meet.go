@@ -91,9 +91,11 @@ func (d *driver) tellDifferences(met map[string]*release) {
 			args = append(args, "schema_of_"+s.Kind, fmt.Sprintf("%d here, %d there", s.Here, s.There))
 		}
 		if diff.DefaultKinds != [2]string{} {
-			args = append(args, "default_kind", fmt.Sprintf("%q here, %q there", diff.DefaultKinds[0], diff.DefaultKinds[1]))
+			here, there := diff.DefaultKinds[0], diff.DefaultKinds[1]
+			args = append(args, "default_kind", fmt.Sprintf("%q here, %q there", here, there))
 		}
-		d.n.log.Warn("members were given other kinds than this node: requests fail where the owner of their session lacks what they name", args...)
+		d.n.log.Warn("members were given other kinds than this node: "+
+			"requests fail where the owner of their session lacks what they name", args...)
 	}
 }
 

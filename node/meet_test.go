@@ -29,7 +29,9 @@ func TestMembersOfTwoReleasesSaySo(t *testing.T) {
 		}
 		d.deploy(0, release2Schema)
 		time.Sleep(time.Minute)
-		more := []string{"event basket.wrapped", "kind wish", "method basket.gift", "method basket.remind", "notice basket.wrap"}
+		more := []string{"event basket.wrapped", "kind wish", "method basket.gift", "method basket.remind",
+			"notice basket.wrap"}
+		higher, lower := []node.SchemaDifference{{Kind: "basket", Here: 1}}, []node.SchemaDifference{{Kind: "basket", There: 1}}
 		for i := range logs {
 			said := logs[i].lines(differingLine)
 			require.Len(t, said, 1, "n%d says it once", i)
@@ -40,15 +42,14 @@ func TestMembersOfTwoReleasesSaySo(t *testing.T) {
 				require.Contains(t, said[0], `peers="n1/`)
 				require.Contains(t, said[0], `schema_of_basket="1 here, 0 there"`)
 				require.Equal(t, []node.Difference{
-					{Name: d.Node(1).Name(), OnlyHere: more, Schemas: []node.SchemaDifference{{Kind: "basket", Here: 1}}},
-					{Name: d.Node(2).Name(), OnlyHere: more, Schemas: []node.SchemaDifference{{Kind: "basket", Here: 1}}},
+					{Name: d.Node(1).Name(), OnlyHere: more, Schemas: higher},
+					{Name: d.Node(2).Name(), OnlyHere: more, Schemas: higher},
 				}, differing)
 				continue
 			}
 			require.Contains(t, said[0], "peers=n0/")
 			require.Contains(t, said[0], "only_there=")
-			require.Equal(t, []node.Difference{{Name: d.Node(0).Name(), OnlyThere: more,
-				Schemas: []node.SchemaDifference{{Kind: "basket", There: 1}}}}, differing)
+			require.Equal(t, []node.Difference{{Name: d.Node(0).Name(), OnlyThere: more, Schemas: lower}}, differing)
 		}
 		for i := 1; i < 3; i++ {
 			d.deploy(i, release2Schema)
@@ -62,7 +63,11 @@ func TestMembersOfTwoReleasesSaySo(t *testing.T) {
 
 // Of what differs each sort is named; equal members are not.
 func TestWhatDiffersIsNamed(t *testing.T) {
-	kind := func(schema int, bind func(*sessionproc.Kind[wish, sessionproc.None], *sessionproc.KindRef[sessionproc.None])) func() []sessionproc.AnyKind {
+	type (
+		kindOf = *sessionproc.Kind[wish, sessionproc.None]
+		refOf  = *sessionproc.KindRef[sessionproc.None]
+	)
+	kind := func(schema int, bind func(kindOf, refOf)) func() []sessionproc.AnyKind {
 		return func() []sessionproc.AnyKind {
 			ref := sessionproc.KindOf[sessionproc.None]("k")
 			k := sessionproc.NewKind(ref, startsAs[wish], sessionproc.KindConfig{Schema: schema})
@@ -70,12 +75,9 @@ func TestWhatDiffersIsNamed(t *testing.T) {
 			return []sessionproc.AnyKind{k}
 		}
 	}
-	type (
-		kindOf = *sessionproc.Kind[wish, sessionproc.None]
-		refOf  = *sessionproc.KindRef[sessionproc.None]
-	)
 	call := func(k kindOf, ref refOf) {
-		sessionproc.HandleCall(k, sessionproc.MethodOf[int, int](ref, "x"), func(*wish, context.Context, int) (int, error) { return 1, nil })
+		x := sessionproc.MethodOf[int, int](ref, "x")
+		sessionproc.HandleCall(k, x, func(*wish, context.Context, int) (int, error) { return 1, nil })
 	}
 	cast := func(k kindOf, ref refOf) {
 		sessionproc.HandleCast(k, sessionproc.NoticeOf[int](ref, "x"), func(*wish, context.Context, int) {})

@@ -29,7 +29,8 @@ type answers struct {
 	err    error     // why it does not answer
 	silent bool      // that is in the log
 
-	release *release // what it was given; nil: not known
+	release *release          // what it was given; nil: not known
+	refused map[string]string // by kind: why it has refused a session of this node last
 }
 
 // watchMembers asks all members again and again, until the driver stops.
@@ -111,25 +112,19 @@ func (d *driver) note(m cluster.Member, err error) {
 // sessions of a kind, as this node has it. Of no members it is not.
 func (d *driver) nobodyTakes(kind string, among []cluster.Member) bool {
 	for _, m := range among {
-		if d.cannotTake(m.Name(), kind) == "" {
+		if d.members.cannotTake(m.Name(), kind, d.schemaOf(kind)) == "" {
 			return false
 		}
 	}
 	return len(among) > 0
 }
 
-// cannotTake says why a member certainly takes no session of a kind of this node; "": it
-// may.
-func (d *driver) cannotTake(member, kind string) string {
-	r := d.members.release(member)
-	if r == nil {
-		return ""
-	}
-	schema := 0
+// schemaOf is the schema of a kind of this node.
+func (d *driver) schemaOf(kind string) int {
 	if own := d.n.release.find(kind); own != nil {
-		schema = own.Schema
+		return own.Schema
 	}
-	return r.cannotTake(kind, schema)
+	return 0
 }
 
 // kinds are the names of those that this node was given.

@@ -137,6 +137,7 @@ func (d *driver) read(l letter) {
 	for _, msg := range messages {
 		if msg.Kind == ownership.Refused && msg.Cause != "" {
 			d.refused("a session was refused, it stays here", l.from, msg.Session, msg.Cause, false)
+			d.noteRefusal(l.from, msg)
 		}
 	}
 	for len(messages) > 0 {

@@ -41,7 +41,8 @@ func ownRelease(defaultKind string, kinds []sessionproc.Understanding) (*release
 // askRelease asks a member what it was given. One of a release of this library that
 // cannot say that names its kinds.
 func (n *Node) askRelease(ctx context.Context, m cluster.Member) (*release, error) {
-	reply, err := n.transport.Peer(m.Addr).Call(ctx, &transport.Request{Flags: opHello, Key: m.Name(), Payload: []byte{helloRelease}})
+	question := &transport.Request{Flags: opHello, Key: m.Name(), Payload: []byte{helloRelease}}
+	reply, err := n.transport.Peer(m.Addr).Call(ctx, question)
 	if e, ok := errors.AsType[*transport.Error](err); ok && decodeError(e).code == codeUnsupported {
 		return n.askKinds(ctx, m)
 	}
@@ -80,7 +81,9 @@ func (n *Node) askKinds(ctx context.Context, m cluster.Member) (*release, error)
 
 // find returns what a kind understands; nil: it was not given, or is not known.
 func (r *release) find(kind string) *sessionproc.Understanding {
-	i, ok := slices.BinarySearchFunc(r.Kinds, kind, func(c sessionproc.Understanding, name string) int { return strings.Compare(c.Name, name) })
+	i, ok := slices.BinarySearchFunc(r.Kinds, kind, func(u sessionproc.Understanding, name string) int {
+		return strings.Compare(u.Name, name)
+	})
 	if !ok {
 		return nil
 	}

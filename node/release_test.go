@@ -15,7 +15,8 @@ func TestWhatIsNotKnownOfAReleaseIsNoDifference(t *testing.T) {
 	own := &release{DefaultKind: "cart", Kinds: []sessionproc.Understanding{cart, order}}
 	for _, r := range []*release{
 		own,
-		{onlyNames: true, Kinds: []sessionproc.Understanding{{Name: "cart"}, {Name: "order"}}}, // of an earlier release of this library
+		// Of an earlier release of this library:
+		{onlyNames: true, Kinds: []sessionproc.Understanding{{Name: "cart"}, {Name: "order"}}},
 		{DefaultKind: "cart", Kinds: []sessionproc.Understanding{cart}, Cut: true},
 	} {
 		_, differs := own.differs(r)

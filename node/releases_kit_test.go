@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,8 +79,9 @@ func release2() []sessionproc.AnyKind {
 // release2Schema is release2 with a renamed field, and so with a schema that the
 // first release does not know.
 func release2Schema() []sessionproc.AnyKind {
-	k := sessionproc.NewKind(baskets2, startsAs[basket2], sessionproc.KindConfig{Schema: 1,
-		Migrate: sessionproc.MigrateFrom(func(_ int, old basket) (*basket2, error) { return &basket2{Goods: old.Items}, nil })})
+	migrate := func(_ int, old basket) (*basket2, error) { return &basket2{Goods: old.Items}, nil }
+	k := sessionproc.NewKind(baskets2, startsAs[basket2],
+		sessionproc.KindConfig{Schema: 1, Migrate: sessionproc.MigrateFrom(migrate)})
 	sessionproc.HandleCall(k, put2, func(b *basket2, _ context.Context, sku string) (int, error) {
 		b.Goods = append(b.Goods, sku)
 		return len(b.Goods), nil
@@ -97,7 +99,8 @@ func bindMore[S any](k *sessionproc.Kind[S, sessionproc.None], of func(*S) *stri
 		*of(s) = g
 		return was, nil
 	}, sessionproc.MethodConfig{StartOnCall: true})
-	sessionproc.HandleCast(k, wrap, func(s *S, _ context.Context, g string) { *of(s) = g }, sessionproc.MethodConfig{StartOnCall: true})
+	sessionproc.HandleCast(k, wrap, func(s *S, _ context.Context, g string) { *of(s) = g },
+		sessionproc.MethodConfig{StartOnCall: true})
 	sessionproc.HandleEvent(k, wrapped, func(s *S) string { return *of(s) })
 	sessionproc.HandleCall(k, remind2, func(_ *S, ctx context.Context, d time.Duration) (sessionproc.None, error) {
 		wrap.After(ctx, d, "timed")
@@ -109,7 +112,8 @@ func newWishes() sessionproc.AnyKind {
 	k := sessionproc.NewKind(wishes, startsAs[wish], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, hope, func(w *wish, _ context.Context, _ string) (int, error) { w.N++; return w.N, nil },
 		sessionproc.MethodConfig{StartOnCall: true})
-	sessionproc.HandleCast(k, hint, func(w *wish, _ context.Context, _ string) { w.N++ }, sessionproc.MethodConfig{StartOnCall: true})
+	sessionproc.HandleCast(k, hint, func(w *wish, _ context.Context, _ string) { w.N++ },
+		sessionproc.MethodConfig{StartOnCall: true})
 	sessionproc.HandleEvent(k, hoped, func(w *wish) int { return w.N })
 	return k
 }
@@ -121,6 +125,7 @@ type deployment struct {
 	*nodetest.Cluster
 	t        *testing.T
 	releases []func() []sessionproc.AnyKind // by node, at its next start
+	open     atomic.Pointer[[]*node.Node]   // that shoppers come through
 }
 
 // deployed starts a cluster with a release on each node.

@@ -29,7 +29,8 @@ var none sessionproc.None
 
 // onKind are the operations that name a kind of the second release.
 var onKind = []operation{
-	{"start", func(ctx context.Context, n *node.Node, id string) error { return wishes.Start(ctx, n, id, none) }, sessionproc.ErrUnknownKind},
+	{"start", func(ctx context.Context, n *node.Node, id string) error { return wishes.Start(ctx, n, id, none) },
+		sessionproc.ErrUnknownKind},
 	{"ensure", func(ctx context.Context, n *node.Node, id string) error {
 		_, err := wishes.Ensure(ctx, n, id, none)
 		return err
@@ -80,15 +81,19 @@ var onMethod = []operation{
 // untyped are those that name a method and no kind: of an ID without a session the
 // owner cannot say what it is for.
 var untyped = []operation{
-	{"untyped call", func(ctx context.Context, n *node.Node, id string) error { return n.Call(ctx, id, "gift", "x", nil) },
-		sessionproc.ErrUnknownMethod},
+	{"untyped call", func(ctx context.Context, n *node.Node, id string) error {
+		return n.Call(ctx, id, "gift", "x", nil)
+	}, sessionproc.ErrUnknownMethod},
 	{"untyped cast", func(ctx context.Context, n *node.Node, id string) error { return n.Cast(ctx, id, "wrap", "x") },
 		sessionproc.ErrUnknownMethod},
 }
 
 // onEither are operations that name neither.
 var onEither = []operation{
-	{"started", func(ctx context.Context, n *node.Node, id string) error { _, err := n.Started(ctx, id); return err }, nil},
+	{"started", func(ctx context.Context, n *node.Node, id string) error {
+		_, err := n.Started(ctx, id)
+		return err
+	}, nil},
 	{"touch", func(ctx context.Context, n *node.Node, id string) error { return n.Touch(ctx, id) }, nil},
 	{"terminate", func(ctx context.Context, n *node.Node, id string) error { return n.Terminate(ctx, id) }, nil},
 	{"terminate many", func(ctx context.Context, n *node.Node, id string) error {
@@ -150,16 +155,17 @@ func TestNotFoundIsSaidByOwnersThatKnowWhatIsAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := deployed(t, nil, release2, release1)
 		for i := range 2 {
-			_, err := put.Call(t.Context(), d.Node(1-i), d.idOf(i, "none"), "x")
+			n, id := d.Node(1-i), d.idOf(i, "none")
+			_, err := put.Call(t.Context(), n, id, "x")
 			require.ErrorIs(t, err, sessionproc.ErrNotFound)
-			require.ErrorIs(t, d.Node(1-i).Call(t.Context(), d.idOf(i, "none"), "put", "x", nil), sessionproc.ErrNotFound)
-			_, err = moved.Subscribe(t.Context(), d.Node(1-i), d.idOf(i, "none"), sessionproc.SubscribeOptions{})
+			require.ErrorIs(t, n.Call(t.Context(), id, "put", "x", nil), sessionproc.ErrNotFound)
+			_, err = moved.Subscribe(t.Context(), n, id, sessionproc.SubscribeOptions{})
 			require.ErrorIs(t, err, sessionproc.ErrNotFound)
-			require.ErrorIs(t, mark.Cast(t.Context(), d.Node(1-i), d.idOf(i, "none"), "x"), sessionproc.ErrNotFound)
+			require.ErrorIs(t, mark.Cast(t.Context(), n, id, "x"), sessionproc.ErrNotFound)
 		}
 		other := sessionproc.KindOf[sessionproc.None]("basket")
-		require.ErrorIs(t, sessionproc.NoticeOf[string](other, "put").Cast(t.Context(), d.Node(0), d.idOf(1, "none"), "x"),
-			sessionproc.ErrUnknownMethod, "it is a method, not a notice")
+		err := sessionproc.NoticeOf[string](other, "put").Cast(t.Context(), d.Node(0), d.idOf(1, "none"), "x")
+		require.ErrorIs(t, err, sessionproc.ErrUnknownMethod, "it is a method, not a notice")
 	})
 }
 
@@ -260,7 +266,8 @@ func TestBroadcastToTwoReleases(t *testing.T) {
 		require.ErrorIs(t, partial.Nodes[d.Node(1).Name()], sessionproc.ErrUnknownMethod)
 		require.ErrorIs(t, err, sessionproc.ErrUnknownMethod)
 
-		_, err = sessionproc.NoticeOf[string](sessionproc.KindOf[int]("nothing"), "n").Broadcast(t.Context(), d.Node(0), "x")
+		nothing := sessionproc.KindOf[int]("nothing")
+		_, err = sessionproc.NoticeOf[string](nothing, "n").Broadcast(t.Context(), d.Node(0), "x")
 		require.ErrorIs(t, err, sessionproc.ErrUnknownKind)
 		require.False(t, sessionproc.MaybeExecuted(err))
 		other := sessionproc.KindOf[sessionproc.None]("basket")

@@ -35,7 +35,8 @@ func (n *Node) renew(ctx context.Context, id string) (newID string, err error) {
 // lacksRelease reports whether a member did not take a session because its release
 // lacks something that another's may have.
 func lacksRelease(err error) bool {
-	return errors.Is(err, sessionproc.ErrUnknownKind) || errors.Is(err, sessionproc.ErrUnknownMethod) || errors.Is(err, sessionproc.ErrUnsupported)
+	return errors.Is(err, sessionproc.ErrUnknownKind) || errors.Is(err, sessionproc.ErrUnknownMethod) ||
+		errors.Is(err, sessionproc.ErrUnsupported)
 }
 
 // newIDFor makes an ID that a member owns which is not among some; "": none seems to.

@@ -17,6 +17,10 @@ type routes struct {
 	ring   *ring.Ring
 	owners []*peer // by partition; nil: nobody serves
 	closed bool    // the node was closed: no request is taken
+
+	placed   []*peer      // owners, as the ring says
+	assigned []assignment // where they differ from that
+	lent     map[int]bool // the partitions that are assigned
 }
 
 // peer is an owner of partitions.
@@ -29,26 +33,36 @@ type peer struct {
 // newRoutes places the partitions on the serving members of a view. The routes
 // until now may have the same.
 func (n *Node) newRoutes(view *cluster.View, last *routes) (*routes, error) {
-	serving := view.Serving()
-	if last != nil && last.view != nil && slices.EqualFunc(serving, last.view.Serving(), cluster.Member.Equal) {
-		return &routes{view: view, ring: last.ring, owners: last.owners}, nil
+	serving, given := view.Serving(), assigned(view)
+	same := last != nil && last.view != nil && slices.EqualFunc(serving, last.view.Serving(), cluster.Member.Equal)
+	if same && sameAssigned(given, last.assigned) {
+		r := *last
+		r.view, r.closed = view, false
+		return &r, nil
 	}
 	slots := make([]string, len(serving))
-	peers := make(map[string]*peer, len(serving))
+	peers, named := make(map[string]*peer, len(serving)), make(map[string]*peer, len(serving))
 	for i, m := range serving {
 		slots[i] = m.Slot
-		peers[m.Slot] = n.peer(m)
+		p := n.peer(m)
+		peers[m.Slot], named[p.name] = p, p
+	}
+	if same {
+		r := &routes{view: view, ring: last.ring, placed: last.placed}
+		r.assign(given, named)
+		return r, nil
 	}
 	table, err := ring.New(n.cfg.Ring, slots)
 	if err != nil {
 		return nil, fmt.Errorf("node: ring of %d members: %w", len(slots), err)
 	}
-	r := &routes{view: view, ring: table, owners: make([]*peer, table.Partitions())}
-	for part := range r.owners {
+	r := &routes{view: view, ring: table, placed: make([]*peer, table.Partitions())}
+	for part := range r.placed {
 		if slot, ok := table.Owner(part); ok {
-			r.owners[part] = peers[slot]
+			r.placed[part] = peers[slot]
 		}
 	}
+	r.assign(given, named)
 	return r, nil
 }
 

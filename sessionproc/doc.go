@@ -104,7 +104,9 @@
 // A session stays where it is, and is called there from everywhere, if the other
 // node cannot have it: if it was not given the kind or a handler of a waiting
 // cast or timer, has a lower schema, has its MaxSessions already, or if coding or
-// migrating the state fails or panics. Both nodes log why.
+// migrating the state fails or panics. Both nodes log why. When its node leaves it goes
+// to a node that has the kind and the schema, if there is one. With the last of these
+// it ends, with reason Closed, and that node's Leave says so.
 //
 // A session that holds what cannot move, such as a socket, is of a kind with
 // KindConfig.OnMove End: it ends where others move.
@@ -128,6 +130,12 @@
 // What is to go takes the same two, backwards: stop using it, and remove the handlers
 // one release later. The names stay what they were: a method whose types change in a
 // way that the other release cannot decode is a new method, with a new name.
+//
+// A rollback to a release with a lower schema ends sessions: those of the later release
+// live on for as long as one of its nodes is there, and end with the last. Where
+// that must not be, change a state without raising the schema: one release has the new
+// field beside the old one and writes both, the next one reads the new field only, and
+// the one after that has no old field. Each can be rolled back by one.
 //
 // # Restarts and limits
 //

@@ -77,7 +77,9 @@ type KindConfig struct {
 	// node whose kind has a lower one refuses the session, which stays where it
 	// is; one with a higher one calls Migrate. Raise it when an earlier release
 	// must not have the new states; for a field that comes or goes there is no
-	// need, as fields that a release does not know are kept.
+	// need, as fields that a release does not know are kept. A rollback to a lower
+	// one ends the sessions with the last node that has the higher one: see
+	// "Releases" in the package documentation.
 	Schema int
 	// Migrate turns a state of an earlier schema, from, as it travels (what
 	// MarshalState made, or msgpack), into one of this Schema; MigrateFrom makes

@@ -16,7 +16,8 @@ func (t *Table) missing(kind, method string, op Op) error {
 				return ErrNotFound
 			}
 		}
-		return fmt.Errorf("%w, and the owner's release has no %s %q in any kind (%s)", ErrNotFound, tokenWord(op), method, t.here())
+		return fmt.Errorf("%w, and the owner's release has no %s %q in any kind (%s)",
+			ErrNotFound, tokenWord(op), method, t.here())
 	}
 	k := t.kinds[kind]
 	switch {
@@ -35,11 +36,13 @@ func (k *kindCore) handles(method string, op Op) bool {
 }
 
 func (t *Table) unknownKind(name string) error {
-	return fmt.Errorf("%w: the owner's release has no such kind: %s was not given kind %q", ErrUnknownKind, t.here(), name)
+	return fmt.Errorf("%w: the owner's release has no such kind: %s was not given kind %q",
+		ErrUnknownKind, t.here(), name)
 }
 
 func (t *Table) unknownMethod(k *kindCore, name string, op Op) error {
-	return fmt.Errorf("%w: the owner's release has no %s %q of kind %q (%s)", ErrUnknownMethod, tokenWord(op), name, k.name, t.here())
+	return fmt.Errorf("%w: the owner's release has no %s %q of kind %q (%s)",
+		ErrUnknownMethod, tokenWord(op), name, k.name, t.here())
 }
 
 // tokenWord is what a token for op is called.

@@ -14,7 +14,8 @@ import (
 func TestWhatTheReleaseLacksIsSaidOfMissingSessionsToo(t *testing.T) {
 	ref := sessionproc.KindOf[sessionproc.None]("order")
 	look := sessionproc.MethodOf[sessionproc.None, int](ref, "look")
-	k := sessionproc.NewKind(ref, func(context.Context, sessionproc.None) (*counter, error) { return &counter{}, nil }, sessionproc.KindConfig{})
+	start := func(context.Context, sessionproc.None) (*counter, error) { return &counter{}, nil }
+	k := sessionproc.NewKind(ref, start, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, look, func(*counter, context.Context, sessionproc.None) (int, error) { return 1, nil },
 		sessionproc.MethodConfig{StartOnCall: true})
 	l := newLocalWith(t, func(c *sessionproc.TableConfig) { c.DefaultKind = "order" }, k)
@@ -45,8 +46,10 @@ func TestWhatTheReleaseLacksIsSaidOfMissingSessionsToo(t *testing.T) {
 	_, err := sessionproc.MethodOf[sessionproc.None, int](later, "pay").Call(t.Context(), l, "a", sessionproc.None{})
 	require.ErrorIs(t, err, sessionproc.ErrUnknownMethod)
 	require.ErrorContains(t, err, `method "pay" of kind "order"`)
-	require.ErrorIs(t, sessionproc.NoticeOf[int](later, "ship").Cast(t.Context(), l, "a", 1), sessionproc.ErrUnknownMethod)
-	require.ErrorIs(t, sessionproc.NoticeOf[int](other, "ship").Cast(t.Context(), l, "a", 1), sessionproc.ErrUnknownKind)
+	err = sessionproc.NoticeOf[int](later, "ship").Cast(t.Context(), l, "a", 1)
+	require.ErrorIs(t, err, sessionproc.ErrUnknownMethod)
+	err = sessionproc.NoticeOf[int](other, "ship").Cast(t.Context(), l, "a", 1)
+	require.ErrorIs(t, err, sessionproc.ErrUnknownKind)
 	require.Zero(t, l.table.Len(), "nothing was started")
 
 	n, err := look.Call(t.Context(), l, "a", sessionproc.None{})

@@ -22,6 +22,7 @@ const (
 	evWant       // a: session
 	evAskAgain   // a: member
 	evAbandon
+	evHear // a: member, b: how often it has said who is to own
 	// Not at a node:
 	evJoin // via a
 	evLeave
@@ -31,7 +32,7 @@ const (
 )
 
 var eventNames = [...]string{"receives", "refuses", "learns", "bootstraps", "retries", "seals", "commits", "fails to seal", "changes", "starts",
-	"has started", "fails to start", "ends", "wants", "asks again", "abandons", "joins via", "leaves", "crashes", "loses", "welcomes"}
+	"has started", "fails to start", "ends", "wants", "asks again", "abandons", "hears of assignments of", "joins via", "leaves", "crashes", "loses", "welcomes"}
 
 // event is one thing that happens at a node. again: the packet stays in the network
 // although it would be used up.
@@ -56,6 +57,9 @@ func (n *node) step(e event, packets []packet) {
 	case evLearn:
 		n.view[e.a] = Level(b)
 		n.look()
+	case evHear:
+		n.said[e.a] = b
+		n.look()
 	case evBootstrap:
 		n.do(n.m.Bootstrap())
 	case evRetry:
@@ -77,7 +81,7 @@ func (n *node) step(e event, packets []packet) {
 }
 
 func (n *node) look() {
-	n.do(n.m.View(n.s.view(n.view)))
+	n.do(n.m.View(n.s.view(n.view, n.said)))
 }
 
 func (n *node) holds(p int) bool { return n.m.parts[p].tok == held }

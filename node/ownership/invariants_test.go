@@ -175,13 +175,13 @@ func (sp *space) agreed(w *world, p int) (owner int, ok bool) {
 			case truth == Left:
 				ok = !v.present() && v != Dead
 			default:
-				ok = v == truth
+				ok = v == truth && n.said[j] == w.said[j]
 			}
 			if !ok {
 				return -1, false
 			}
 		}
-		owner = sp.s.owner(n.view, p)
+		owner = sp.s.owner(n.view, n.said, p)
 	}
 	return owner, true
 }

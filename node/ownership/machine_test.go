@@ -185,6 +185,31 @@ func TestSnapshotThatFailsLeavesTheSessionHere(t *testing.T) {
 	require.Equal(t, []Message{{Kind: Forgot, ID: 1, Session: "x"}, {Kind: Done, ID: 1}}, sent(effects))
 }
 
+// Keep of many sessions is what the explorer knows as a seal that fails, for each.
+func TestKeepIsASealThatFails(t *testing.T) {
+	for _, all := range [][]string{nil, {"x"}, {"y", "x"}, {"z", "y", "x"}, {"y", "y"}} {
+		a, _ := pair(t, 3)
+		require.Empty(t, sent(a.Keep(0, all)), "nobody asks for them")
+		a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
+		require.Empty(t, sent(a.Keep(0, all)), "nobody asks for them yet")
+		a.Receive("b", Message{Kind: Pull, ID: 1})
+		a.Seal(0, "w", Running) // it is on its way
+		one, many := a.clone(), a.clone()
+		var said []Message
+		for _, x := range all {
+			if _, _, ok := one.Seal(0, x, Running); ok {
+				said = append(said, sent(one.SealFailed(0, x))...)
+			}
+		}
+		require.Equal(t, said, sent(many.Keep(0, append(all, "w"))))
+		require.Equal(t, string(one.appendState(nil)), string(many.appendState(nil)))
+		many.Commit(0, "w")
+		one.Commit(0, "w")
+		require.Equal(t, sent(one.Receive("b", Message{Kind: Active, ID: 1, Session: "w"})),
+			sent(many.Receive("b", Message{Kind: Active, ID: 1, Session: "w"})))
+	}
+}
+
 func TestEndTakesTheNumberWithTheName(t *testing.T) {
 	a, _ := pair(t, 2)
 	a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})

@@ -32,6 +32,7 @@ type scope struct {
 	unlisted  bool           // promises have no filter, as those of earlier releases
 	blind     bool           // filters leave out what is sealed, wrongly
 	bad       [maxNodes]bool // can never take a session
+	assignTo  int            // the slot to which draining members assign the partitions, and take them back (budget assigns)
 	off       rule
 	d2off     bool // a start in progress is no copy when somebody looks for it
 	noRetry   bool // a diverged copy that stays elsewhere is not asked for again
@@ -40,7 +41,7 @@ type scope struct {
 
 // budgets says how often something may happen.
 type budgets struct {
-	falseDeaths, crashes, drains, works, starts, fails, ends, refusals, retries, losses, repeats, deadlines uint8
+	falseDeaths, crashes, drains, works, starts, fails, ends, refusals, retries, losses, repeats, deadlines, assigns uint8
 }
 
 // prefer is the owner table of a priority order, most wanted first.
@@ -96,8 +97,12 @@ func sessionIndex(n string) int { return int(n[0] - 'x') }
 // view is what a node sees, by member.
 type view [maxNodes]Level
 
+// said is what members that drain have said of the owners, by member: each odd number
+// is an assignment, each even one takes it back.
+type said [maxNodes]uint8
+
 // owner is the member that should hold a partition, or -1.
-func (s *scope) owner(v view, p int) int {
+func (s *scope) owner(v view, of said, p int) int {
 	mask := 0
 	for j := range s.nodes {
 		if v[j] == Serving {
@@ -108,6 +113,11 @@ func (s *scope) owner(v view, p int) int {
 		return -1
 	}
 	slot := s.owners[p](mask)
+	for j := range s.nodes {
+		if v[j] == Draining && of[j]%2 == 1 && mask>>s.assignTo&1 == 1 {
+			slot = s.assignTo
+		}
+	}
 	for j := s.nodes - 1; j >= 0; j-- {
 		if v[j] == Serving && s.slot(j) == slot {
 			return j
@@ -116,7 +126,7 @@ func (s *scope) owner(v view, p int) int {
 	panic("the owner does not serve")
 }
 
-func (s *scope) view(v view) View {
+func (s *scope) view(v view, of said) View {
 	var out View
 	for j := range s.nodes {
 		if v[j] != Unknown {
@@ -125,7 +135,7 @@ func (s *scope) view(v view) View {
 	}
 	for p := range s.partitions() {
 		name := ""
-		if j := s.owner(v, p); j >= 0 {
+		if j := s.owner(v, of, p); j >= 0 {
 			name = memberName(j)
 		}
 		out.Owners = append(out.Owners, name)

@@ -48,5 +48,14 @@ func scopes4() []scope {
 	add("refuse: crash, 2 drains", func(s *scope) { s.joined = 4; s.leave = true; s.budget = budgets{refusals: 1, crashes: 1, drains: 2} })
 	add("refuse: false death", func(s *scope) { s.joined = 4; s.budget = budgets{refusals: 1, falseDeaths: 1} })
 	add("tomb: crash, 2 drains, end", func(s *scope) { s.joined = 4; s.leave = true; s.budget = budgets{crashes: 1, drains: 2, ends: 1} })
+	add("assign: drain, leave", func(s *scope) {
+		s.joined, s.leave, s.assignTo = 4, true, 2
+		s.budget = budgets{drains: 1, assigns: 2, refusals: 1}
+	})
+	add("assign: 2 drains, only 2 can take it", func(s *scope) {
+		s.joined, s.leave, s.assignTo = 4, true, 2
+		s.bad = [maxNodes]bool{true, true, false, true}
+		s.budget = budgets{drains: 2, assigns: 2}
+	})
 	return list
 }

@@ -15,6 +15,7 @@ func scopes3() []scope {
 	refuse3(add)
 	refuseFaults3(add)
 	open3(add)
+	assign3(add)
 	return list
 }
 
@@ -285,4 +286,34 @@ func open3(add adder) {
 		s.sticky = false
 		s.budget = budgets{losses: 1, crashes: 1, drains: 1, ends: 1}
 	})
+}
+
+// assign3: a member that drains, and whose sessions some cannot take, has one that can
+// own the partition for a while.
+func assign3(add adder) {
+	drains := func(assigns uint8, more func(s *scope)) func(s *scope) {
+		return func(s *scope) {
+			s.joined, s.leave, s.assignTo = 3, true, 2
+			s.budget = budgets{drains: 1, assigns: assigns}
+			more(s)
+		}
+	}
+	add("assign: drain, leave", drains(3, func(s *scope) { s.budget.refusals, s.budget.works = 2, 1 }))
+	add("assign: only 2 can take it", drains(2, func(s *scope) { s.bad, s.budget.works = [maxNodes]bool{true, true}, 1 }))
+	add("assign: only 2 can take it, 2 drains", drains(3, func(s *scope) {
+		s.bad, s.budget.drains = [maxNodes]bool{true, true}, 2
+	}))
+	add("assign: 2 sessions, end, start", drains(2, func(s *scope) {
+		s.exist, s.sessions = 2, 2
+		s.budget.refusals, s.budget.ends, s.budget.starts = 1, 1, 1
+	}))
+	add("assign: find", drains(2, func(s *scope) { s.sessions, s.budget.starts, s.budget.refusals = 2, 1, 1 }))
+	add("assign: join", drains(2, func(s *scope) { s.joined, s.budget.refusals = 2, 1 }))
+	add("assign: crash", drains(2, func(s *scope) { s.budget.crashes, s.budget.refusals, s.budget.works = 1, 1, 1 }))
+	add("assign: false death", drains(2, func(s *scope) { s.leave, s.budget.falseDeaths, s.budget.works = false, 1, 1 }))
+	add("assign: deadline", drains(2, func(s *scope) { s.bad, s.budget.deadlines = [maxNodes]bool{true, false, true}, 1 }))
+	add("assign: removing network", drains(2, func(s *scope) {
+		s.sticky, s.budget.losses, s.budget.repeats, s.budget.refusals = false, 1, 1, 1
+	}))
+	add("assign: chunks", drains(2, func(s *scope) { s.chunks, s.budget.refusals, s.budget.ends = true, 1, 1 }))
 }

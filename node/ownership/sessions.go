@@ -1,5 +1,10 @@
 package ownership
 
+import (
+	"slices"
+	"strings"
+)
+
 // Count tells how many copies of a partition's sessions are here, those not
 // counted that are sealed: running ones (a start function that still runs counts,
 // and so does a session that stays here), and backups. All effects have been executed
@@ -46,6 +51,25 @@ func (m *Machine) SealFailed(p int, session string) []Effect {
 	t := m.turn(p)
 	if s := t.sealed.find(session); s != nil && !s.sent {
 		t.resume(*s, true)
+	}
+	m.settle(t)
+	return m.out
+}
+
+// Keep has running sessions stay here that the member cannot have to which the
+// partition is promised, or is not to have. It is Seal and SealFailed for each of them.
+func (m *Machine) Keep(p int, sessions []string) []Effect {
+	m.begin()
+	t := m.turn(p)
+	kept := slices.Clone(t.kept) // a new slice: messages share the old one
+	for _, session := range sessions {
+		if t.mayBeSealed(session) {
+			kept = append(kept, Kept{Session: session})
+		}
+	}
+	slices.SortFunc(kept, func(a, b Kept) int { return strings.Compare(a.Session, b.Session) })
+	if kept = slices.Compact(kept); len(kept) > len(t.kept) {
+		t.kept = kept
 	}
 	m.settle(t)
 	return m.out

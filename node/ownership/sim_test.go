@@ -29,6 +29,7 @@ type node struct {
 	m       *Machine
 	self    int
 	view    view
+	said    said
 	table   [maxSessions]record
 	elected [maxNodes]bool // who was seen when a token was taken (partition 0)
 	out     []packet       // of the present step
@@ -59,7 +60,7 @@ func (n *node) clone() *node {
 func (n *node) appendState(b []byte) []byte {
 	b = append(b, byte(n.self))
 	for j := range n.s.nodes {
-		b = appendBools(append(b, byte(n.view[j])), n.elected[j])
+		b = appendBools(append(b, byte(n.view[j]), n.said[j]), n.elected[j])
 	}
 	for x := range n.s.sessions {
 		r := n.table[x]

@@ -127,6 +127,7 @@ func (sp *space) step(node int32, e event) stepResult {
 type world struct {
 	node    [maxNodes]int32 // in the space; 0 = not up
 	truth   [maxNodes]Level // what each member is, or was when it crashed
+	said    said
 	crashed [maxNodes]bool
 	left    budgets
 	next    uint8               // the next change
@@ -151,11 +152,12 @@ func mix(h, v uint64) uint64 {
 func (w *world) hash() uint64 {
 	h := uint64(0x1234567)
 	for i := range w.node {
-		h = mix(h, uint64(w.node[i])<<8|uint64(w.truth[i])<<1|btoi(w.crashed[i]))
+		h = mix(h, uint64(w.said[i])<<48|uint64(w.node[i])<<8|uint64(w.truth[i])<<1|btoi(w.crashed[i]))
 	}
 	b := w.left
 	h = mix(h, binary.LittleEndian.Uint64([]byte{b.falseDeaths, b.crashes, b.drains, b.works, b.starts, b.fails, b.ends, b.refusals}))
 	h = mix(h, binary.LittleEndian.Uint64([]byte{b.retries, b.losses, b.repeats, b.deadlines, w.next, w.born, w.lost, w.ended}))
+	h = mix(h, uint64(b.assigns))
 	h = mix(h, uint64(w.all[0])|uint64(w.all[1])<<16|uint64(w.known)<<32|btoi(w.death)<<40|btoi(w.lied)<<41)
 	for _, k := range w.net {
 		h = mix(h, uint64(k)+uint64(len(w.net))<<32)
@@ -171,7 +173,7 @@ func btoi(b bool) uint64 {
 }
 
 func (w *world) equal(o *world) bool {
-	return w.node == o.node && w.truth == o.truth && w.crashed == o.crashed && w.left == o.left && w.next == o.next && w.all == o.all && w.born == o.born && w.lost == o.lost &&
+	return w.node == o.node && w.truth == o.truth && w.said == o.said && w.crashed == o.crashed && w.left == o.left && w.next == o.next && w.all == o.all && w.born == o.born && w.lost == o.lost &&
 		w.ended == o.ended && w.known == o.known && w.death == o.death && w.lied == o.lied && slices.Equal(w.net, o.net)
 }
 
@@ -198,10 +200,10 @@ func (sp *space) initial() world {
 		w.truth[i] = v[i]
 		n := s.newNode(i, v)
 		n.m.join.over = true
-		n.m.look(s.view(v))
+		n.m.look(s.view(v, said{}))
 		n.m.mayClaim()
 		for p := range n.m.parts {
-			o := s.owner(v, p)
+			o := s.owner(v, said{}, p)
 			n.m.parts[p].owner = memberName(o)
 			if o == i {
 				n.m.parts[p].tok = held
@@ -211,7 +213,7 @@ func (sp *space) initial() world {
 			}
 		}
 		for x := range s.exist {
-			if s.owner(v, s.part(x)) == i {
+			if s.owner(v, said{}, s.part(x)) == i {
 				n.table[x] = record{at: running, bits: 1}
 			}
 		}

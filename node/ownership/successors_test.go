@@ -159,6 +159,7 @@ func (es *edges) joins(i int) {
 		v[i] = Serving
 		d.w.truth[i] = Serving
 		n := sp.s.newNode(i, v)
+		n.said = sp.nodes[w.node[seed]].said
 		n.look()
 		d.w.node[i] = sp.keep(n)
 		if !sp.s.seedLater {
@@ -229,6 +230,10 @@ func (es *edges) partings(i int) {
 	if w.truth[i] == Serving && w.left.drains > 0 {
 		es.at(i, event{kind: evLearn, a: uint32(i), b: uint8(Draining)}, false, func(w *world) { w.left.drains--; w.truth[i] = Draining })
 	}
+	if w.truth[i] == Draining && w.left.assigns > 0 {
+		next := w.said[i] + 1
+		es.at(i, event{kind: evHear, a: uint32(i), b: next}, false, func(w *world) { w.left.assigns--; w.said[i] = next })
+	}
 	if sp.s.leave && sp.facts[w.node[i]].mayLeave {
 		d := es.begin()
 		d.w.truth[i] = Left
@@ -288,6 +293,11 @@ func (es *edges) views(i int) {
 		if v < Dead {
 			for l := v + 1; l <= truth; l++ {
 				es.at(i, learn(l), true, nil)
+			}
+		}
+		if v.present() {
+			for said := n.said[j] + 1; said <= w.said[j]; said++ {
+				es.at(i, event{kind: evHear, a: uint32(j), b: said}, true, nil)
 			}
 		}
 		if v.present() && (crashed || w.left.falseDeaths > 0 && w.node[j] != 0) {

@@ -50,6 +50,14 @@ func walks() []scope {
 		s.talkBye = true
 		s.budget = budgets{drains: 2, deadlines: 2, starts: 2, works: 1, losses: 4, repeats: 4, refusals: 1}
 	})
+	add("assignments, drains, leaves, crash", func(s *scope) {
+		s.joined = 3
+		s.exist = 2
+		s.leave = true
+		s.assignTo = 2
+		s.bad = [maxNodes]bool{true}
+		s.budget = budgets{assigns: 6, crashes: 1, drains: 2, starts: 2, works: 1, ends: 1, losses: 4, repeats: 4, refusals: 2}
+	})
 	add("4 nodes: join, false deaths, drain, refusals", func(s *scope) {
 		s.nodes = 4
 		s.joined = 3

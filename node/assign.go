@@ -1,0 +1,68 @@
+package node
+
+import (
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/sessionproc/sessionproc/cluster"
+)
+
+// While a node drains whose sessions the members of an earlier release cannot have, it
+// assigns partitions to a member that can: that one owns them, in place of the one
+// that the ring says, for as long as the draining node says so (takers.go). Each
+// node's view has it in the member's record, so that those who see the same place
+// partitions alike; the protocol takes a change of owners as any other.
+//
+// Only sessions of draining nodes move then. Those of the ring's owner, and others
+// that stay elsewhere, stay where they are (keep.go): the partition comes back, and
+// sessions of an earlier release that had been brought up to a later one could not.
+
+// assignment is what one draining member has assigned.
+type assignment struct {
+	by, to  string // names
+	numbers []uint16
+}
+
+// assigned are the assignments of a view, in its order.
+func assigned(view *cluster.View) (all []assignment) {
+	for _, m := range view.Members {
+		if m.State != cluster.Draining || len(m.Assigned.Numbers) == 0 {
+			continue
+		}
+		for _, to := range view.Serving() {
+			if nameHash(to.Name()) == m.Assigned.To {
+				all = append(all, assignment{m.Name(), to.Name(), m.Assigned.Numbers})
+			}
+		}
+	}
+	return all
+}
+
+func sameAssigned(a, b []assignment) bool {
+	return slices.EqualFunc(a, b, func(x, y assignment) bool {
+		return x.by == y.by && x.to == y.to && slices.Equal(x.numbers, y.numbers)
+	})
+}
+
+// nameHash stands for a member's name in Assigned.To.
+func nameHash(name string) uint64 { return xxhash.Sum64String(name) }
+
+// assign gives partitions to those that they are assigned to; of several assignments
+// of one the first holds.
+func (r *routes) assign(all []assignment, peers map[string]*peer) {
+	r.assigned, r.owners = all, r.placed
+	if len(all) == 0 {
+		return
+	}
+	r.owners = slices.Clone(r.placed)
+	r.lent = map[int]bool{}
+	for _, a := range all {
+		for _, number := range a.numbers {
+			if part := int(number); part < len(r.owners) && !r.lent[part] {
+				r.lent[part] = true
+				r.owners[part] = peers[a.to]
+			}
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package node
+
+import (
+	"slices"
+
+	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// keepLocked has those sessions of a partition stay here that are not to be sent to
+// the member which asks for it, before any is sealed: they are called here, without a
+// pause. These are
+//
+//   - while the partition is assigned (assign.go), all, unless this node drains;
+//   - of a node that drains, those that the member's release cannot have;
+//   - else, of these, those of a kind of which the member has refused one: that one
+//     was tried, so that the logs of both have said why.
+//
+// A claim that has been looked at is not looked at again.
+func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
+	pt := &d.parts[part]
+	if asks, under, ok := d.m.HandingOver(part); !ok || asks != to || under != id || pt.looked == (claimed{to, id}) {
+		return nil
+	}
+	pt.looked = claimed{to, id}
+	drains := d.n.draining.Load() != nil
+	lent := d.routes != nil && d.routes.lent[part] && !drains
+	if !lent && !d.members.lacks(to, d.n.release) {
+		return nil
+	}
+	var keep, lacking []string
+	told := map[string]bool{}
+	for _, session := range slices.Collect(d.n.table.IDs(part)) {
+		kind, schema, ok := d.n.table.Travels(part, session)
+		why := d.members.cannotTake(to, kind, schema)
+		switch {
+		case kind == "":
+		case lent:
+			keep = append(keep, session)
+		case !ok:
+		case why != "" && (drains || d.members.refusal(to, kind) != ""):
+			keep, lacking = append(keep, session), append(lacking, why)
+			if !told[kind] {
+				told[kind] = true
+				d.hindered("a session stays here, as the member cannot have it", to, session, why)
+			}
+		}
+	}
+	if len(keep) == 0 {
+		return nil
+	}
+	if refused := d.n.trace.MoveRefused; refused != nil && len(lacking) > 0 {
+		d.later = append(d.later, func() {
+			for i, session := range keep {
+				refused(TraceMoveRefused{Session: sessionproc.LogID(session), Peer: to, Cause: lacking[i]})
+			}
+		})
+	}
+	return slices.Clone(d.m.Keep(part, keep))
+}
+
+// claimed is a claim of a member.
+type claimed struct {
+	to string
+	id uint64
+}
+
+// noteRefusal notes that a member has refused a session of this node, and why.
+func (d *driver) noteRefusal(member string, msg ownership.Message) {
+	if msg.Partition < 0 || msg.Partition >= len(d.parts) {
+		return
+	}
+	kind := d.n.table.KindOf(msg.Partition, msg.Session)
+	if kind == "" || !d.members.noteRefusal(member, kind, msg.Cause) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range d.parts {
+		if pt := &d.parts[i]; pt.looked.to == member {
+			pt.looked = claimed{} // there may be more of the kind
+		}
+	}
+}
+
+// lacks reports whether a member is known to lack something that own has.
+func (ms *members) lacks(name string, own *release) bool {
+	r := ms.release(name)
+	return r != nil && slices.ContainsFunc(own.Kinds, func(u sessionproc.Understanding) bool {
+		return r.cannotTake(u.Name, u.Schema) != ""
+	})
+}
+
+// cannotTake says why a member certainly takes no session of a kind with a schema; "":
+// it may.
+func (ms *members) cannotTake(name, kind string, schema int) string {
+	if r := ms.release(name); r != nil {
+		return r.cannotTake(kind, schema)
+	}
+	return ""
+}
+
+// noteRefusal notes why a member has refused a session of a kind; first: it is the first
+// one.
+func (ms *members) noteRefusal(name, kind, cause string) (first bool) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	a := ms.m[name]
+	if a == nil {
+		return false
+	}
+	first = a.refused[kind] == ""
+	put(&a.refused, kind, cause)
+	return first
+}
+
+// refusal is why a member refused a session of a kind last; "": it has not.
+func (ms *members) refusal(name, kind string) string {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	if a := ms.m[name]; a != nil {
+		return a.refused[kind]
+	}
+	return ""
+}

@@ -1,0 +1,107 @@
+package node
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sessionproc/sessionproc/cluster"
+)
+
+// leftover is the sessions of a kind that are left on a node which drains.
+type leftover struct {
+	kind     string
+	sessions int
+	nobody   bool   // can have them
+	why      string // "": it is not known, or there was no time
+}
+
+// leftovers are sorted by kind.
+func (n *Node) leftovers() (all []leftover) {
+	kinds := n.table.Kinds()
+	others := n.otherServers()
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		o := leftover{kind: kind, sessions: kinds[kind], nobody: n.driver.nobodyTakes(kind, others)}
+		if o.why = n.driver.whyRefused(kind, others); o.nobody {
+			o.why = n.driver.whyNobody(kind)
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+// left is the error of a drain that has ended with something left, or nil.
+func (n *Node) left(why error) error {
+	over := n.leftovers()
+	if len(over) == 0 && why == errNobody {
+		return nil
+	}
+	all, parts, reasons := 0, []string(nil), []string(nil)
+	for _, o := range over {
+		all += o.sessions
+		part := fmt.Sprintf("%d of kind %q", o.sessions, o.kind)
+		switch {
+		case o.nobody:
+			part += ", which no member can take"
+			reasons = append(reasons, fmt.Sprintf("kind %q: %s", o.kind, o.why))
+		case o.why != "":
+			part += ", of which some were refused: " + o.why
+		}
+		parts = append(parts, part)
+	}
+	if all == 0 {
+		return fmt.Errorf("the members that stay do not know one another yet: %w", why)
+	}
+	if stuck := n.driver.stuck(); stuck > 0 {
+		parts = append(parts, fmt.Sprintf("%d of them wait for a handler to return", stuck))
+	}
+	err := fmt.Errorf("%d sessions could not move in time (%s): %w", all, strings.Join(parts, "; "), why)
+	if len(reasons) > 0 {
+		err = fmt.Errorf("%w: %s", err, strings.Join(reasons, "; "))
+	}
+	return err
+}
+
+// noTakers reports whether all that is left is of kinds that no member can have which
+// serves, or will.
+func (d *driver) noTakers() bool {
+	var others []cluster.Member
+	for _, m := range d.n.routes.Load().view.Members {
+		if m.Name() != d.n.self.Name() && m.State != cluster.Draining {
+			others = append(others, m)
+		}
+	}
+	kinds := d.n.table.Kinds()
+	for kind := range kinds {
+		if !d.nobodyTakes(kind, others) {
+			return false
+		}
+	}
+	return len(kinds) > 0
+}
+
+// whyNobody says why no other member can have sessions of a kind: members with the same
+// reason together.
+func (d *driver) whyNobody(kind string) string {
+	names := map[string][]string{}
+	for _, m := range d.n.otherServers() {
+		why := d.members.cannotTake(m.Name(), kind, d.schemaOf(kind))
+		names[why] = append(names[why], m.Slot)
+	}
+	var all []string
+	for _, why := range slices.Sorted(maps.Keys(names)) {
+		all = append(all, shortened(names[why])+": "+why)
+	}
+	return strings.Join(all, "; ")
+}
+
+// whyRefused says why members have refused sessions of a kind; "": none has.
+func (d *driver) whyRefused(kind string, members []cluster.Member) string {
+	for _, m := range members {
+		if why := d.members.refusal(m.Name(), kind); why != "" {
+			return why
+		}
+	}
+	return ""
+}

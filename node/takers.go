@@ -1,0 +1,161 @@
+package node
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+)
+
+const (
+	takersPause   = 50 * time.Millisecond  // between two looks at a share
+	takersIdle    = 200 * time.Millisecond // between two looks for one
+	sharePatience = 2 * time.Second        // with a share of which nothing moves
+	shareTries    = 4                      // of one partition, until it is left as it is
+	shareMost     = 64                     // partitions at a time: requests for all others take no detour
+)
+
+// share is partitions that one member is to own for a while.
+type share struct {
+	to    cluster.Member
+	parts []int
+}
+
+// findTakers has sessions that the owners of their partitions cannot have, as those
+// are of another release, go to members that can, until nothing is left or the driver
+// stops. This node drains. It assigns a share of partitions after another to such a
+// member, and each comes back to its owner when the sessions have moved.
+func (d *driver) findTakers() {
+	d.meet(d.ctx)
+	tries := map[int]int{} // by partition: shares in which not all has moved
+	for turn := 0; d.n.table.Len() > 0; {
+		next := d.nextShare(turn, tries)
+		if err := d.n.assign(next); err != nil {
+			return // it leaves
+		}
+		if len(next.parts) == 0 {
+			if !pause(d.ctx, takersIdle) {
+				return
+			}
+			continue
+		}
+		turn++
+		d.n.log.Debug("partitions are assigned", "peer", next.to.Name(), "partitions", len(next.parts))
+		for _, part := range d.awaitShare(next) {
+			tries[part]++
+		}
+	}
+	_ = d.n.assign(share{})
+}
+
+// assign makes the assignment known: none of an empty share.
+func (n *Node) assign(l share) error {
+	var a cluster.Assigned
+	for _, part := range l.parts {
+		a.To, a.Numbers = nameHash(l.to.Name()), append(a.Numbers, uint16(part))
+	}
+	if err := n.cluster.SetAssigned(a); err != nil {
+		return err
+	}
+	n.reroute(n.cluster.View())
+	return nil
+}
+
+// nextShare returns partitions with sessions that their owners cannot have, and a member
+// that can, another one at each turn if there are several.
+func (d *driver) nextShare(turn int, tries map[int]int) (next share) {
+	r, others := d.n.routes.Load(), d.n.otherServers()
+	if !d.allHeard(r.view) {
+		return next
+	}
+	lacking, most := d.lacking(others), min(shareMost, d.n.cluster.AssignedMost())
+	for part, owner := range r.placed {
+		if len(next.parts) >= most {
+			break
+		}
+		if owner == nil || len(lacking[owner.name]) == 0 || tries[part] >= shareTries || d.n.table.Count(part) == 0 {
+			continue
+		}
+		stuck := d.stuckIn(part, owner.name, lacking[owner.name])
+		able := slices.DeleteFunc(slices.Clone(others), func(m cluster.Member) bool {
+			lacks := func(kind string) bool { return slices.Contains(lacking[m.Name()], kind) }
+			return slices.ContainsFunc(stuck, lacks)
+		})
+		switch {
+		case len(stuck) == 0 || len(able) == 0:
+		case len(next.parts) == 0:
+			next = share{able[turn%len(able)], []int{part}}
+		case slices.ContainsFunc(able, next.to.Equal):
+			next.parts = append(next.parts, part)
+		}
+	}
+	return next
+}
+
+// allHeard reports whether all members have said what they were given: then they know
+// of assignments too.
+func (d *driver) allHeard(view *cluster.View) bool {
+	for _, m := range view.Members {
+		if r := d.members.release(m.Name()); m.Name() != d.n.self.Name() && (r == nil || r.onlyNames) {
+			return false
+		}
+	}
+	return true
+}
+
+// lacking returns, by member, the kinds that it cannot have and another of them can.
+func (d *driver) lacking(members []cluster.Member) map[string][]string {
+	lacking := map[string][]string{}
+	for kind := range d.n.table.Kinds() {
+		if d.nobodyTakes(kind, members) {
+			continue
+		}
+		for _, m := range members {
+			if d.members.cannotTake(m.Name(), kind, d.schemaOf(kind)) != "" {
+				lacking[m.Name()] = append(lacking[m.Name()], kind)
+			}
+		}
+	}
+	return lacking
+}
+
+// stuckIn returns of which of some kinds a partition's sessions here are that its owner
+// cannot have.
+func (d *driver) stuckIn(part int, owner string, lacking []string) (kinds []string) {
+	if len(lacking) == 0 {
+		return nil
+	}
+	for _, session := range slices.Collect(d.n.table.IDs(part)) {
+		kind, schema, ok := d.n.table.Travels(part, session)
+		if !ok || !slices.Contains(lacking, kind) || slices.Contains(kinds, kind) {
+			continue
+		}
+		if d.members.cannotTake(owner, kind, schema) != "" {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
+}
+
+// awaitShare waits until the sessions of a share have moved that are to, and returns the
+// partitions where some have not, as the member takes no more or has gone.
+func (d *driver) awaitShare(s share) (left []int) {
+	last, since := -1, time.Now()
+	for {
+		r, sessions, lacking := d.n.routes.Load(), 0, d.lacking(d.n.otherServers())
+		left = left[:0]
+		for _, part := range s.parts {
+			if owner := r.placed[part]; owner != nil && len(d.stuckIn(part, owner.name, lacking[owner.name])) > 0 {
+				left = append(left, part)
+				sessions += d.n.table.Count(part)
+			}
+		}
+		if sessions != last {
+			last, since = sessions, time.Now()
+		}
+		serves := slices.ContainsFunc(r.view.Serving(), s.to.Equal)
+		if len(left) == 0 || !serves || time.Since(since) > sharePatience || !pause(d.ctx, takersPause) {
+			return left
+		}
+	}
+}
