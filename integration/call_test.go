@@ -17,13 +17,12 @@ func TestAcceptance10_MissingSessionIsNotFound(t *testing.T) {
 		p.move(t)
 		_, typedCall := get.Call(t.Context(), p.from, id, sessionproc.None{})
 		for what, err := range map[string]error{
-			"typed call":   typedCall,
-			"call":         p.from.Call(t.Context(), id, "get", nil, nil),
-			"typed cast":   addOne.Cast(t.Context(), p.from, id, sessionproc.None{}),
-			"cast":         p.from.Cast(t.Context(), id, "add one", nil),
-			"touch":        p.from.Touch(t.Context(), id),
-			"terminate":    p.from.Terminate(t.Context(), id),
-			"unknown call": p.from.Call(t.Context(), id, "no such method", nil, nil),
+			"typed call": typedCall,
+			"call":       p.from.Call(t.Context(), id, "get", nil, nil),
+			"typed cast": addOne.Cast(t.Context(), p.from, id, sessionproc.None{}),
+			"cast":       p.from.Cast(t.Context(), id, "add one", nil),
+			"touch":      p.from.Touch(t.Context(), id),
+			"terminate":  p.from.Terminate(t.Context(), id),
 		} {
 			require.ErrorIs(t, err, sessionproc.ErrNotFound, what)
 			var op *sessionproc.OpError
@@ -33,6 +32,9 @@ func TestAcceptance10_MissingSessionIsNotFound(t *testing.T) {
 			require.NotContains(t, err.Error(), id, "%s: an ID is a secret", what)
 			require.False(t, sessionproc.MaybeExecuted(err), what)
 		}
+		err := p.from.Call(t.Context(), id, "no such method", nil, nil)
+		require.ErrorIs(t, err, sessionproc.ErrUnknownMethod, "no kind has it, so there is nothing to find")
+		require.NotErrorIs(t, err, sessionproc.ErrNotFound)
 		started, err := p.from.Started(t.Context(), id)
 		require.NoError(t, err)
 		require.False(t, started, "nothing was started by it")

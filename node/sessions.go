@@ -81,6 +81,8 @@ func (n *Node) Renew(ctx context.Context, id string) (newID string, err error) {
 // Call is the untyped form of a token's Call, after net/rpc: it sends request
 // to the method of that name of session id, of whatever kind, and decodes the
 // reply into *reply, which may be nil. Request and reply always travel encoded.
+// Where there is no such session it gets ErrNotFound, or ErrUnknownMethod if no kind
+// of the owner has that method.
 func (n *Node) Call(ctx context.Context, id, method string, request, reply any) error {
 	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpCall, "", method, request, reply))
 }

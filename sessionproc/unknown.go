@@ -7,8 +7,8 @@ import "fmt"
 // release that lacks it, whether or not there is such a session: "not found" would
 // have callers start what cannot be started there.
 
-// missing is what a request gets whose session is in no table. Of one that names no
-// kind nobody can say what it is for; its text tells if no kind here would serve it.
+// missing is what a request gets whose session is in no table. An empty kind means
+// any: of one that has the method nobody can say whether it was meant.
 func (t *Table) missing(kind, method string, op Op) error {
 	if kind == "" {
 		for _, k := range t.kinds {
@@ -16,8 +16,8 @@ func (t *Table) missing(kind, method string, op Op) error {
 				return ErrNotFound
 			}
 		}
-		return fmt.Errorf("%w, and the owner's release has no %s %q in any kind (%s)",
-			ErrNotFound, tokenWord(op), method, t.here())
+		return fmt.Errorf("%w: the owner's release has no %s %q in any kind (%s)",
+			ErrUnknownMethod, tokenWord(op), method, t.here())
 	}
 	k := t.kinds[kind]
 	switch {

@@ -29,8 +29,7 @@ func TestWhatTheReleaseLacksIsSaidOfMissingSessionsToo(t *testing.T) {
 		sessionproc.ErrUnknownKind: {{sessionproc.OpCall, "invoice", "look"}, {sessionproc.OpCast, "invoice", "look"},
 			{sessionproc.OpSubscribe, "invoice", "look"}, {sessionproc.OpStart, "invoice", ""}},
 		sessionproc.ErrUnknownMethod: {{sessionproc.OpCall, "order", "pay"}, {sessionproc.OpCast, "order", "look"},
-			{sessionproc.OpSubscribe, "order", "look"}},
-		sessionproc.ErrNotFound: {{sessionproc.OpCall, "", "pay"}, {sessionproc.OpCast, "", "look"}},
+			{sessionproc.OpSubscribe, "order", "look"}, {sessionproc.OpCall, "", "pay"}, {sessionproc.OpCast, "", "look"}},
 	} {
 		for _, r := range all {
 			in := &sessionproc.Inbound{Op: r.op, ID: "a", Kind: r.kind, Method: r.method, Payload: encoded(t, nil)}
