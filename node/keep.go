@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/sessionproc/sessionproc/node/ownership"
@@ -39,6 +40,7 @@ func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 			keep = append(keep, session)
 		case !ok:
 		case why != "" && (drains || d.members.refusal(to, kind) != ""):
+			why = fmt.Sprintf("kind %q: %s", kind, why)
 			keep, lacking = append(keep, session), append(lacking, why)
 			if !told[kind] {
 				told[kind] = true
