@@ -273,32 +273,53 @@ func TestTraceOfAMove(t *testing.T) {
 	})
 }
 
-// A session whose owner was not given its kind stays, and both nodes are told why.
+// A session that its owner refuses stays, and both nodes are told why. One that the owner
+// cannot have, as it was not given the kind, is not sent at all.
 func TestTraceOfARefusedMove(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		books := []*book{new(book), new(book)}
-		other := sessionproc.KindOf[sessionproc.None]("other")
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newTraced}, Tune: func(i int, cfg *node.Config) {
-			if cfg.Trace = books[i].trace(); i == 0 {
-				cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, func(context.Context, sessionproc.None) (*tracedState, error) { return new(tracedState), nil }, sessionproc.KindConfig{}))
-			}
-		}})
-		id := ownedAs(c, 0)
-		require.NoError(t, other.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-		defer cancel()
-		require.Error(t, c.Node(0).Drain(ctx))
-		for i, b := range books {
-			var refused node.TraceMoveRefused
-			for _, info := range b.take() {
-				if r, ok := info.(node.TraceMoveRefused); ok {
-					refused = r
-				}
-			}
-			require.Equal(t, node.TraceMoveRefused{Session: sessionproc.LogID(id), Peer: c.Node(1 - i).Name(), Here: i == 1, Cause: refused.Cause}, refused)
-			require.Contains(t, refused.Cause, "other")
+	for name, c := range map[string]struct {
+		known bool
+		cause string
+	}{"not given the kind": {true, "other"}, "full": {false, "Config.MaxSessions"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { refuseMove(t, c.known, c.cause) })
+		})
+	}
+}
+
+func refuseMove(t *testing.T, known bool, cause string) {
+	books := []*book{new(book), new(book)}
+	other := sessionproc.KindOf[sessionproc.None]("other")
+	begin := func(context.Context, sessionproc.None) (*tracedState, error) { return new(tracedState), nil }
+	c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newTraced}, Tune: func(i int, cfg *node.Config) {
+		if cfg.Trace = books[i].trace(); i == 0 || !known {
+			cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, begin, sessionproc.KindConfig{}))
 		}
-	})
+		if i == 1 && !known {
+			cfg.MaxSessions = 1
+		}
+	}})
+	if !known {
+		require.NoError(t, other.Start(t.Context(), c.Node(1), ownedAs(c, 1), sessionproc.None{}))
+	}
+	id := ownedAs(c, 0)
+	require.NoError(t, other.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	require.Error(t, c.Node(0).Drain(ctx))
+	for i, b := range books {
+		var refused node.TraceMoveRefused
+		for _, info := range b.take() {
+			if r, ok := info.(node.TraceMoveRefused); ok {
+				refused = r
+			}
+		}
+		if i == 1 && known {
+			require.Zero(t, refused)
+			continue
+		}
+		require.Equal(t, node.TraceMoveRefused{Session: sessionproc.LogID(id), Peer: c.Node(1 - i).Name(), Here: i == 1, Cause: refused.Cause}, refused)
+		require.Contains(t, refused.Cause, cause)
+	}
 }
 
 // A function that panics harms nobody, and is logged once.
