@@ -78,7 +78,7 @@ func (m *call[Req, Rep]) deliver(ctx context.Context, t *Table, part int, id str
 	if m.got.form == parcelEmpty {
 		return nil
 	}
-	rep, err := m.got.unpack(&m.rep)
+	rep, err := m.method.rep.unpack(&m.got, &m.rep)
 	if err != nil {
 		return m.failed(id, outcome{err: badReply{err}, maybe: true})
 	}
@@ -112,13 +112,13 @@ func (m *call[Req, Rep]) run(p *process) error {
 		return noHandler{}
 	}
 	h := m.ctx
-	if req, err := m.sent.unpack(&m.req); err == nil {
+	if req, err := m.method.req.unpack(&m.sent, &m.req); err == nil {
 		m.err = m.handle(p, h, req)
 	} else {
 		m.err = badRequest{err}
 	}
 	h.end(endedCanceled)
-	if c := &m.method.rep; m.err == nil && c.mode != copyPlain {
+	if c := &m.method.rep; m.err == nil && !c.simple() {
 		size, err := c.pack(&m.got, &m.rep, false)
 		if most := p.table.cfg.MaxMessage; err == nil && int(size) > most {
 			err = p.table.tooLarge(int(size))
@@ -256,7 +256,8 @@ func (m *cast[Msg]) deliver(_ context.Context, t *Table, part int, id string) er
 func (m *cast[Msg]) push(p *process, b *binding) (err error) {
 	m.op, m.bound, m.noTouch = m, b, m.noTouch || b.cfg.NoTouch
 	c := &m.notice.msg
-	if c.mode == copyPlain || b.cfg.ShareRequest {
+	if c.asIs(b.cfg.ShareRequest) {
+		c.settle(&m.msg)
 		m.size = mailSize(c.weight(&m.msg))
 	} else {
 		m.sent = new(parcel[Msg])
@@ -300,7 +301,7 @@ func (m *cast[Msg]) message() (*Msg, error) {
 	if m.sent == nil {
 		return &m.msg, nil
 	}
-	return m.sent.unpack(&m.msg)
+	return m.notice.msg.unpack(m.sent, &m.msg)
 }
 
 // drop implements op: nobody waits for a cast.

@@ -23,56 +23,75 @@ type codec[T any] struct {
 	mode    copyMode
 	raw     bool      // T is []byte: it is its own encoding
 	open    bool      // see nesting
-	size    int       // bytes of T itself
-	strings []uintptr // offsets of strings in a plain T, for its size
+	behind  bool      // see settling, as the next two
+	fixes   []fix     // of what is not encoded
+	strings []uintptr // in a plain T
+	times   *times
+	size    int // bytes of T itself
+	clone   func(*T) T
 }
 
 type copyMode uint8
 
 const (
-	copyPlain   copyMode = iota // numbers, bools, strings, arrays and structs of these: assignment copies
+	copyPlain   copyMode = iota // numbers, bools, strings, arrays and structs of these, and times: assignment copies
 	copyBytes                   // []byte
 	copyClone                   // T has Clone() T
 	copyMsgpack                 // encode and decode
 )
 
-type cloner[T any] interface{ Clone() T }
-
 func newCodec[T any]() codec[T] {
 	t := reflect.TypeFor[T]()
-	c := codec[T]{mode: copyMsgpack, size: int(t.Size()), open: nestingOf(t).open}
-	var zero T
-	switch _, clones := any(zero).(cloner[T]); {
+	s := settlingOf(t)
+	c := codec[T]{mode: copyMsgpack, size: int(t.Size()), open: learn(t).open, times: timesOf(t)}
+	c.behind, c.fixes = s.behind, s.fixes
+	clone := cloneOf[T]()
+	switch {
 	case t == reflect.TypeFor[[]byte]():
 		c.mode, c.raw = copyBytes, true
-	case plain(t, 0, &c.strings):
-		c.mode = copyPlain
-	case clones && t.Kind() != reflect.Interface:
-		c.mode = copyClone
+	case s.plain:
+		c.mode, c.strings = copyPlain, s.strings
+	case clone != nil && !s.behind:
+		c.mode, c.clone = copyClone, clone
 	}
 	return c
 }
 
-// plain reports whether assignment copies a t wholly, and collects the offsets
-// of the strings in it. Arrays of strings are not plain: their offsets could be
-// many.
-func plain(t reflect.Type, at uintptr, strings *[]uintptr) bool {
-	switch k := t.Kind(); k {
-	case reflect.String:
-		*strings = append(*strings, at)
-		return true
-	case reflect.Array:
-		var inside []uintptr
-		return plain(t.Elem(), 0, &inside) && len(inside) == 0
-	case reflect.Struct:
-		for i := range t.NumField() {
-			if f := t.Field(i); !plain(f.Type, at+f.Offset, strings) {
-				return false
+// cloneOf returns what calls the method Clone of a T or of a *T; nil: there is none.
+// What is nil stays nil.
+func cloneOf[T any]() func(*T) T {
+	var zero T
+	t := reflect.TypeFor[T]()
+	switch any(&zero).(type) {
+	case interface{ Clone() T }:
+		nilable := t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map
+		return func(v *T) T {
+			if nilable && *(*unsafe.Pointer)(unsafe.Pointer(v)) == nil {
+				return *v
 			}
+			return any(v).(interface{ Clone() T }).Clone()
 		}
-		return true
-	default:
-		return reflect.Bool <= k && k <= reflect.Complex128 && k != reflect.Uintptr
+	case interface{ Clone() *T }:
+		return func(v *T) T { return *any(v).(interface{ Clone() *T }).Clone() }
+	}
+	return nil
+}
+
+// asIs reports whether a value goes to a session on the same node as it is, but for
+// its fixes. share: both sides agree to share memory.
+func (c *codec[T]) asIs(share bool) bool { return c.mode == copyPlain || share && !c.behind }
+
+// simple reports whether nothing is to be done with a value that is on its way or has
+// been used.
+func (c *codec[T]) simple() bool { return c.mode == copyPlain && c.strings == nil && c.fixes == nil }
+
+// settle makes of *v, which is not encoded, what would arrive at another node.
+func (c *codec[T]) settle(v *T) {
+	if c.fixes != nil {
+		settle(unsafe.Pointer(v), c.fixes)
+	}
+	if c.raw && len(*(*[]byte)(unsafe.Pointer(v))) == 0 {
+		*(*[]byte)(unsafe.Pointer(v)) = nil
 	}
 }
 
@@ -109,13 +128,15 @@ const (
 func (c *codec[T]) pack(p *parcel[T], v *T, share bool) (size int32, err error) {
 	n := c.weight(v)
 	switch {
-	case c.mode == copyPlain || share:
+	case c.asIs(share):
+		c.settle(v)
 		p.form = parcelEmpty
 	case c.mode == copyBytes:
 		b := copyOf(*(*[]byte)(unsafe.Pointer(v)))
 		p.form, p.clone = parcelCloned, *(*T)(unsafe.Pointer(&b))
 	case c.mode == copyClone:
-		p.form, p.clone = parcelCloned, any(*v).(cloner[T]).Clone()
+		p.form, p.clone = parcelCloned, c.clone(v)
+		c.settle(&p.clone)
 	default:
 		if p.buf, err = c.msgpack(p.buf[:0], v); err != nil {
 			return 0, badRequest{err}
@@ -147,21 +168,30 @@ func mailSize(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
 // unpack returns the value in p, unless it is empty: then own is the value. It
 // is called once, by the receiver.
-func (p *parcel[T]) unpack(own *T) (*T, error) {
+func (c *codec[T]) unpack(p *parcel[T], own *T) (*T, error) {
 	switch p.form {
 	case parcelCloned:
 		return &p.clone, nil
 	case parcelCoded:
 		var none T
 		p.clone = none
-		return &p.clone, decode(p.buf, &p.clone)
+		err := decode(p.buf, &p.clone)
+		c.toUTC(&p.clone)
+		return &p.clone, err
 	}
 	return own, nil
 }
 
+// toUTC sets the times in a decoded value to UTC.
+func (c *codec[T]) toUTC(v *T) {
+	if c.times != nil {
+		c.times.toUTC(reflect.ValueOf(v).Elem())
+	}
+}
+
 // clear makes a pooled message forget a value, unless that refers to nothing.
 func (c *codec[T]) clear(v *T, p *parcel[T]) {
-	if c.mode == copyPlain && len(c.strings) == 0 {
+	if c.simple() {
 		return
 	}
 	var none T
@@ -220,6 +250,7 @@ func (c *codec[T]) decode(b []byte, raw bool, v *T) error {
 	}
 	boxed := new(T) // so that *v need not be on the heap
 	err := DecodeForeign(b, boxed)
+	c.toUTC(boxed)
 	*v = *boxed
 	return err
 }
@@ -312,7 +343,11 @@ func EncodeValue(b []byte, v any) (payload []byte, raw bool, err error) {
 // value that v points to. It serves package node.
 func DecodeValue(b []byte, raw bool, v any) error {
 	if !raw {
-		return DecodeForeign(b, v)
+		err := DecodeForeign(b, v)
+		if t := reflect.TypeOf(v); err == nil && t.Kind() == reflect.Pointer { // nothing else decodes
+			timesOf(t.Elem()).toUTC(reflect.ValueOf(v).Elem())
+		}
+		return err
 	}
 	p, ok := v.(*[]byte)
 	if !ok {

@@ -34,12 +34,13 @@ func TestCodecChoosesTheCheapestTrueCopy(t *testing.T) {
 	require.Equal(t, copyPlain, newCodec[string]().mode)
 	require.Equal(t, copyPlain, newCodec[None]().mode)
 	require.Equal(t, copyPlain, newCodec[complex128]().mode)
+	require.Equal(t, copyPlain, newCodec[time.Time]().mode)
 	require.Equal(t, copyBytes, newCodec[[]byte]().mode)
 	require.Equal(t, copyClone, newCodec[cloned]().mode)
 	for _, mode := range []copyMode{
 		newCodec[[]int]().mode, newCodec[*int]().mode, newCodec[map[string]int]().mode, newCodec[[2]string]().mode,
-		newCodec[struct{ B []byte }]().mode, newCodec[time.Time]().mode, newCodec[uintptr]().mode, newCodec[any]().mode,
-		newCodec[struct{ c cloned }]().mode, newCodec[[]cloned]().mode,
+		newCodec[struct{ B []byte }]().mode, newCodec[[2]time.Time]().mode, newCodec[uintptr]().mode, newCodec[any]().mode,
+		newCodec[struct{ C cloned }]().mode, newCodec[[]cloned]().mode,
 	} {
 		require.Equal(t, copyMsgpack, mode)
 	}
@@ -76,11 +77,11 @@ func TestParcelSharesNoMemory(t *testing.T) {
 		_, err = own.pack(&pc, &c, false)
 		require.NoError(t, err)
 		b[0], l[0], c.List[0] = 9, 9, 9
-		gotB, err := pb.unpack(&b)
+		gotB, err := raw.unpack(&pb, &b)
 		require.NoError(t, err)
-		gotL, err := pl.unpack(&l)
+		gotL, err := list.unpack(&pl, &l)
 		require.NoError(t, err)
-		gotC, err := pc.unpack(&c)
+		gotC, err := own.unpack(&pc, &c)
 		require.NoError(t, err)
 		require.Equal(t, []byte{1}, *gotB)
 		require.Equal(t, []int{1}, *gotL)
@@ -94,7 +95,7 @@ func TestParcelSharesNoMemory(t *testing.T) {
 	}
 	_, err := list.pack(&pl, &l, true)
 	require.NoError(t, err)
-	shared, err := pl.unpack(&l)
+	shared, err := list.unpack(&pl, &l)
 	require.NoError(t, err)
 	l[0] = 5
 	require.Equal(t, 5, (*shared)[0], "share was asked for")
@@ -267,7 +268,7 @@ func TestAnEmptyByteSliceArrivesAsNil(t *testing.T) {
 		var p parcel[[]byte]
 		_, err := raw.pack(&p, &sent, false)
 		require.NoError(t, err)
-		local, err := p.unpack(&sent)
+		local, err := raw.unpack(&p, &sent)
 		require.NoError(t, err)
 		require.Nil(t, *local)
 

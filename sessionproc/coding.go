@@ -2,11 +2,13 @@ package sessionproc
 
 import (
 	"encoding"
+	"fmt"
+	"math/big"
 	"reflect"
+	"runtime"
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
-	"github.com/vmihailenco/tagparser/v2"
 )
 
 // coding is how values of a type are written or read, in the order in which msgpack
@@ -22,35 +24,73 @@ const (
 	codingTime                 // time.Time, which msgpack knows
 )
 
-// codings are the methods of a coding.
-var codings = [...]struct {
-	enc, dec         reflect.Type
-	encName, decName string
-}{
-	codingOwn:    {reflect.TypeFor[msgpack.CustomEncoder](), reflect.TypeFor[msgpack.CustomDecoder](), "EncodeMsgpack", "DecodeMsgpack"},
-	codingRaw:    {reflect.TypeFor[msgpack.Marshaler](), reflect.TypeFor[msgpack.Unmarshaler](), "MarshalMsgpack", "UnmarshalMsgpack"},
-	codingBinary: {reflect.TypeFor[encoding.BinaryMarshaler](), reflect.TypeFor[encoding.BinaryUnmarshaler](), "MarshalBinary", "UnmarshalBinary"},
-	codingText:   {reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[encoding.TextUnmarshaler](), "MarshalText", "UnmarshalText"},
+// half is one of the two methods of a coding.
+type half struct {
+	name string
+	does reflect.Type // the interface of the method
+	find finder
 }
+
+// finder finds a method in a type. Each has its name written out: otherwise the linker
+// would have to keep all methods of a program.
+type finder func(reflect.Type) (reflect.Method, bool)
+
+// codings are the methods of each coding: what writes, what reads.
+var codings = [...][2]half{
+	codingOwn: {
+		halfOf[msgpack.CustomEncoder]("EncodeMsgpack", func(t reflect.Type) (reflect.Method, bool) {
+			return t.MethodByName("EncodeMsgpack")
+		}),
+		halfOf[msgpack.CustomDecoder]("DecodeMsgpack", func(t reflect.Type) (reflect.Method, bool) {
+			return t.MethodByName("DecodeMsgpack")
+		}),
+	},
+	codingRaw: {
+		halfOf[msgpack.Marshaler]("MarshalMsgpack", func(t reflect.Type) (reflect.Method, bool) {
+			return t.MethodByName("MarshalMsgpack")
+		}),
+		halfOf[msgpack.Unmarshaler]("UnmarshalMsgpack", func(t reflect.Type) (reflect.Method, bool) {
+			return t.MethodByName("UnmarshalMsgpack")
+		}),
+	},
+	codingBinary: {
+		halfOf[encoding.BinaryMarshaler]("MarshalBinary", func(t reflect.Type) (reflect.Method, bool) {
+			return t.MethodByName("MarshalBinary")
+		}),
+		halfOf[encoding.BinaryUnmarshaler]("UnmarshalBinary", func(t reflect.Type) (reflect.Method, bool) {
+			return t.MethodByName("UnmarshalBinary")
+		}),
+	},
+	codingText: {
+		halfOf[encoding.TextMarshaler]("MarshalText", func(t reflect.Type) (reflect.Method, bool) {
+			return t.MethodByName("MarshalText")
+		}),
+		halfOf[encoding.TextUnmarshaler]("UnmarshalText", func(t reflect.Type) (reflect.Method, bool) {
+			return t.MethodByName("UnmarshalText")
+		}),
+	},
+}
+
+func halfOf[I any](name string, find finder) half { return half{name, reflect.TypeFor[I](), find} }
+
+const (
+	writes = 0
+	reads  = 1
+)
 
 var timeType = reflect.TypeFor[time.Time]()
 
-// encoderOf returns how msgpack writes a t, and whether it needs its address for that.
-func encoderOf(t reflect.Type) (c coding, byPointer bool) {
-	return codingOf(t, func(c coding) reflect.Type { return codings[c].enc })
-}
-
-// decoderOf returns how msgpack reads a t, and whether a pointer to it has the method.
-func decoderOf(t reflect.Type) (c coding, byPointer bool) {
-	return codingOf(t, func(c coding) reflect.Type { return codings[c].dec })
-}
-
-func codingOf(t reflect.Type, method func(coding) reflect.Type) (c coding, byPointer bool) {
+// codingOf returns how msgpack writes or reads a t, and whether only a pointer to it
+// has the method.
+func codingOf(t reflect.Type, what int) (c coding, byPointer bool) {
 	if t == timeType {
 		return codingTime, false
 	}
+	if t.Kind() == reflect.Pointer && t.Elem() == timeType { // whatever methods it has
+		return codingNone, false
+	}
 	for c := codingOwn; c <= codingText; c++ {
-		if t.Implements(method(c)) {
+		if t.Implements(codings[c][what].does) {
 			return c, false
 		}
 	}
@@ -58,14 +98,111 @@ func codingOf(t reflect.Type, method func(coding) reflect.Type) (c coding, byPoi
 		return codingNone, false
 	}
 	for c := codingOwn; c <= codingText; c++ {
-		if reflect.PointerTo(t).Implements(method(c)) {
+		if reflect.PointerTo(t).Implements(codings[c][what].does) {
 			return c, true
 		}
 	}
 	return codingNone, false
 }
 
-// dropped reports whether a field does not travel.
-func dropped(f reflect.StructField) bool {
-	return f.PkgPath != "" && !f.Anonymous || tagparser.Parse(f.Tag.Get("msgpack")).Name == "-"
+// codesItself reports whether msgpack writes or reads a t by methods of its own, or
+// as a time.
+func codesItself(t reflect.Type) bool {
+	w, _ := codingOf(t, writes)
+	r, _ := codingOf(t, reads)
+	return w != codingNone || r != codingNone
+}
+
+// codingFault says why what a t, which codes itself, writes is not what it reads, or "".
+func codingFault(t reflect.Type) string {
+	w, _ := codingOf(t, writes)
+	r, readsByPointer := codingOf(t, reads)
+	if w == codingTime {
+		return ""
+	}
+	switch {
+	case r == codingNone:
+		return fmt.Sprintf("has %s, but no %s to read it again; add that, or rename the method",
+			codings[w][writes].name, codings[w][reads].name)
+	case w == codingNone:
+		return fmt.Sprintf("has %s, but no %s; add that, or rename the method",
+			codings[r][reads].name, codings[r][writes].name)
+	case w != r:
+		return fmt.Sprintf("is written by %s and read by %s; add %s or %s",
+			codings[w][writes].name, codings[r][reads].name, codings[w][reads].name, codings[r][writes].name)
+	}
+	if fault := promotedFault(t, w); fault != "" {
+		return fault
+	}
+	if !readsByPointer {
+		return fmt.Sprintf("has a %s whose receiver is no pointer, so that what it reads is lost; make it one",
+			codings[r][reads].name)
+	}
+	if behind, _ := codingOf(reflect.PointerTo(t), writes); behind != w {
+		return fmt.Sprintf("is written by %s, or behind a pointer by %s; have the same kind of receiver for both",
+			codings[w][writes].name, codings[behind][writes].name)
+	}
+	if reason, ok := inexact[t]; ok {
+		return reason
+	}
+	return ""
+}
+
+// inexact are types of the standard library whose own coding loses something.
+var inexact = map[reflect.Type]string{
+	reflect.TypeFor[big.Float](): "loses precision in its MarshalText; carry it as a string, or as a big.Rat",
+}
+
+// promotedFault says what is lost of a struct whose coding is that of a field
+// embedded in it, or "".
+func promotedFault(t reflect.Type, c coding) string {
+	w, r := declares(t, codings[c][writes]), declares(t, codings[c][reads])
+	if w && r || t.Kind() != reflect.Struct {
+		return ""
+	}
+	from, others := "", 0
+	for f := range t.Fields() {
+		switch {
+		case from == "" && f.Anonymous && does(f.Type, codings[c][writes].does):
+			from = f.Name
+			if f.Type == timeType || f.Type.Kind() == reflect.Pointer || f.Type.Kind() == reflect.Interface {
+				others++ // it cannot be all there is
+			}
+		case !dropped(f):
+			others++
+		}
+	}
+	switch {
+	case w != r:
+		own, other := codings[c][writes].name, codings[c][reads].name
+		if r {
+			own, other = other, own
+		}
+		return fmt.Sprintf("has %s, and its %s is that of the embedded %s; add one of its own", own, other, from)
+	case others > 0:
+		return fmt.Sprintf("embeds %s, whose %s would stand for the whole; give the field a name",
+			from, codings[c][writes].name)
+	}
+	return ""
+}
+
+func does(t, what reflect.Type) bool {
+	return t.Implements(what) || reflect.PointerTo(t).Implements(what)
+}
+
+// declares reports whether a method of t or of *t is t's own, and not that of a field
+// embedded in it: the compiler makes the latter.
+func declares(t reflect.Type, h half) bool {
+	for _, t := range []reflect.Type{t, reflect.PointerTo(t)} {
+		m, ok := h.find(t)
+		if !ok {
+			continue
+		}
+		if f := runtime.FuncForPC(m.Func.Pointer()); f != nil {
+			if file, _ := f.FileLine(f.Entry()); file != "<autogenerated>" {
+				return true
+			}
+		}
+	}
+	return false
 }

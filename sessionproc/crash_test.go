@@ -184,7 +184,8 @@ func (bomb) Clone() bomb { panic("cloned") }
 
 type fuse struct{ List []int }
 
-func (fuse) EncodeMsgpack(*msgpack.Encoder) error { panic("encoded") }
+func (fuse) EncodeMsgpack(*msgpack.Encoder) error  { panic("encoded") }
+func (*fuse) DecodeMsgpack(*msgpack.Decoder) error { return nil }
 
 // encoding is a Caller that comes as far as the encoding of a request.
 type encoding struct{}

@@ -66,7 +66,9 @@ func newPages(cfg sessionproc.KindConfig) sessionproc.AnyKind {
 	sessionproc.HandleCall(k, putPage, func(_ *book, _ context.Context, p *page) (int, error) { return len(p.Down), nil })
 	sessionproc.HandleCast(k, tellOf, func(*book, context.Context, *page) {})
 	sessionproc.HandleEvent(k, turned, func(b *book) *page { return b.Top })
-	sessionproc.HandleCall(k, publish, func(_ *book, ctx context.Context, n int) (none, error) { return none{}, turned.Publish(ctx, of(n)) })
+	sessionproc.HandleCall(k, publish, func(_ *book, ctx context.Context, n int) (none, error) {
+		return none{}, turned.Publish(ctx, of(n))
+	})
 	sessionproc.HandleCall(k, later, func(_ *book, ctx context.Context, n int) (none, error) {
 		_, err := tellOf.After(ctx, time.Hour, of(n))
 		return none{}, err

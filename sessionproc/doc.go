@@ -43,10 +43,29 @@
 // # Messages are values
 //
 // Caller and session never share memory. A request or reply of numbers, bools,
-// strings, and arrays and structs of these is assigned; a []byte is copied, an empty
-// one to nil; a type with a method Clone() T is cloned; all else is encoded as msgpack
-// by one side and decoded by the other, also when both are on one node. Structs travel
-// as maps by field name, so that fields can be added and taken away between releases.
+// strings, times, and arrays and structs of these is assigned; a []byte is copied, an
+// empty one to nil; a type with a method Clone() T, or Clone() *T of *T, is cloned; all
+// else is encoded as msgpack by one side and decoded by the other, also when both are on
+// one node. Structs travel as maps by field name, so that fields can be added and taken
+// away between releases.
+//
+// What arrives is what was sent, and the same wherever the session lives:
+//
+//   - A time.Time is the same instant, in UTC. So it is in a state after a move.
+//   - A field with the tag `msgpack:"-"` is zero.
+//   - A type with MarshalText, MarshalBinary, MarshalMsgpack or EncodeMsgpack, and the
+//     method that reads it again, travels by these, also within a node.
+//   - What two pointers share is there twice.
+//   - What msgpack would lose, change or cannot carry node.Start refuses: it names the
+//     field, what is wrong with it, and what to do instead. Among it are functions,
+//     channels, interfaces, unexported fields without that tag, half of a pair of such
+//     methods, two fields of one name on the wire, the option as_array, pointers to
+//     pointers, slices and maps, and a Clone, MarshalState or UnmarshalState whose
+//     signature is another, so that nothing would call it.
+//
+// A Clone is to make what an encoded value would become. It is not used for types that
+// have times or fields that do not travel behind pointers, slices or maps; those are
+// encoded.
 //
 // What is encoded may be nested 64 levels deep: structs, maps, slices and arrays in each
 // other. A deeper value, or one that contains itself, is an error of who sends it, in
@@ -85,10 +104,9 @@
 // values that it has published, and what it watches. Calls that wait do not: their callers' nodes send them to where the session is now.
 //
 // So a state is plain data, at most MaxState bytes of it (64 MiB) when it is
-// encoded. It travels as msgpack, a struct as a map by field name. What that
-// would lose in silence (functions, channels, interfaces, unexported fields)
-// node.Start refuses, unless the field has the tag `msgpack:"-"`: then it is zero
-// after a move. A state may code itself instead:
+// encoded. It travels as msgpack, a struct as a map by field name, and node.Start
+// refuses what would not arrive, as it does for messages. A field with the tag
+// `msgpack:"-"` is zero after a move. A state may code itself instead:
 //
 //	MarshalState() ([]byte, error)
 //	UnmarshalState([]byte) error

@@ -140,7 +140,17 @@ func (g *guarded) refusal(v any) error {
 
 // encodeAny appends a value of whatever type as msgpack to b.
 func encodeAny(b []byte, v any) ([]byte, error) {
-	if t := reflect.TypeOf(v); t != nil && isOpen(t) {
+	t := reflect.TypeOf(v)
+	if t == nil {
+		return encode(b, v)
+	}
+	k := learn(t)
+	if k.boxes {
+		box := reflect.New(t)
+		box.Elem().Set(reflect.ValueOf(v))
+		v = box.Interface()
+	}
+	if k.open {
 		return encodeOpen(b, v)
 	}
 	return encode(b, v)

@@ -219,13 +219,14 @@ func (k *kindCore) fault(known error) error {
 			errs = append(errs, fmt.Errorf("%q has no handler", name))
 		}
 	}
+	errs = append(errs, inContext("state", checkState(k.state)))
 	if !codesState(k.state) {
 		errs = append(errs, inContext("state", checkType(k.state)))
 	}
-	errs = append(errs, inContext("argument", checkType(k.argument)))
+	errs = append(errs, inContext("argument", checkMessage(k.argument)))
 	for name, b := range k.byName {
 		for _, t := range b.types {
-			errs = append(errs, inContext(b.op.String()+" "+name, checkType(t)))
+			errs = append(errs, inContext(b.op.String()+" "+name, checkMessage(t)))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -233,6 +234,8 @@ func (k *kindCore) fault(known error) error {
 	}
 	return nil
 }
+
+func checkMessage(t reflect.Type) error { return errors.Join(checkType(t), checkClone(t)) }
 
 func inContext(what string, err error) error {
 	if err == nil {

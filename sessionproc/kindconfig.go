@@ -184,7 +184,9 @@ type MethodConfig struct {
 	// argument. Untyped requests start one of the node's DefaultKind.
 	StartOnCall bool
 	// ShareRequest: a request from the session's own node is not copied. Both
-	// sides agree not to change it afterwards.
+	// sides agree not to change it afterwards. Types that have times or fields with
+	// the tag `msgpack:"-"` behind pointers, slices or maps are copied all the same:
+	// they would not be what they are from another node.
 	ShareRequest bool
 	// Timeout bounds calls whose ctx has no deadline, in place of the node's
 	// CallTimeout, if the calling node was given the kind too. 0: CallTimeout; at

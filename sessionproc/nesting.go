@@ -1,9 +1,6 @@
 package sessionproc
 
-import (
-	"reflect"
-	"sync"
-)
+import "reflect"
 
 // nesting is how deep the encoded values of a type can be.
 type nesting struct {
@@ -18,17 +15,6 @@ func nestingOf(t reflect.Type) nesting {
 	return nesting{levels, n.open}
 }
 
-var opens sync.Map // of bool, by reflect.Type: isOpen
-
-// isOpen is nestingOf(t).open, found once for each type.
-func isOpen(t reflect.Type) bool {
-	known, ok := opens.Load(t)
-	if !ok {
-		known, _ = opens.LoadOrStore(t, nestingOf(t).open)
-	}
-	return known.(bool)
-}
-
 type nester struct {
 	known map[reflect.Type]int
 	above map[reflect.Type]bool // types that the present one is a part of
@@ -36,7 +22,7 @@ type nester struct {
 }
 
 func (n *nester) levels(t reflect.Type) (levels int) {
-	switch c, _ := encoderOf(t); c {
+	switch c, _ := codingOf(t, writes); c {
 	case codingNone:
 	case codingOwn, codingRaw:
 		n.open = true

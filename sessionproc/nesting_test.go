@@ -80,12 +80,13 @@ func TestOnlyTypesThatCanNestWithoutBoundAreOpen(t *testing.T) {
 		require.Equal(t, nesting{levels: levels}, nestingOf(typ), "%v", typ)
 	}
 	for _, typ := range []reflect.Type{
-		reflect.TypeFor[nest](), reflect.TypeFor[boxes](), reflect.TypeFor[chained](), reflect.TypeFor[parent](), reflect.TypeFor[mutual](),
-		reflect.TypeFor[tree](), reflect.TypeFor[[]any](), reflect.TypeFor[struct{ D map[string]chained }](), reflect.TypeFor[opaque](),
+		reflect.TypeFor[nest](), reflect.TypeFor[boxes](), reflect.TypeFor[chained](), reflect.TypeFor[parent](),
+		reflect.TypeFor[mutual](), reflect.TypeFor[tree](), reflect.TypeFor[[]any](), reflect.TypeFor[opaque](),
+		reflect.TypeFor[struct{ D map[string]chained }](),
 		reflect.TypeFor[[]raw](), reflect.TypeFor[map[string]msgpack.RawMessage](),
 	} {
 		require.True(t, nestingOf(typ).open, "%v", typ)
-		require.True(t, isOpen(typ), "%v", typ)
+		require.True(t, learn(typ).open, "%v", typ)
 	}
 	require.False(t, newCodec[outer]().open, "it pays nothing")
 }

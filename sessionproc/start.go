@@ -107,7 +107,7 @@ func (m *start[Arg]) run(p *process) error {
 }
 
 func (m *start[Arg]) make(p *process) (any, error) {
-	arg, err := m.sent.unpack(&m.arg)
+	arg, err := m.ref.arg.unpack(&m.sent, &m.arg)
 	if err != nil {
 		return nil, badRequest{err}
 	}

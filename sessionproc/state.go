@@ -53,14 +53,15 @@ func (k *kindCore) decodeState(schema int, b []byte) (state any, unknown []byte,
 	if err := wire.Check(b); err != nil {
 		return nil, nil, err
 	}
-	if decodeKnown(b, state) == nil {
-		return state, nil, nil
+	if decodeKnown(b, state) != nil {
+		state = k.maker.blank() // that one may be half filled
+		if err := decode(b, state); err != nil {
+			return nil, nil, err
+		}
+		unknown = k.unknownFields(b)
 	}
-	state = k.maker.blank() // that one may be half filled
-	if err := decode(b, state); err != nil {
-		return nil, nil, err
-	}
-	return state, k.unknownFields(b), nil
+	timesOf(k.state).toUTC(reflect.ValueOf(state).Elem())
+	return state, unknown, nil
 }
 
 // unknownFields returns those entries of an encoded state that its type has no
@@ -132,11 +133,11 @@ func (t *Table) here() string {
 func MigrateFrom[Old, New any](migrate func(from int, old Old) (*New, error)) func(from int, state []byte) ([]byte, error) {
 	return func(from int, state []byte) ([]byte, error) {
 		var old Old
-		decode := DecodeForeign
+		decode := func() error { return DecodeValue(state, false, &old) }
 		if own, ok := any(&old).(stateCoder); ok {
-			decode = func(b []byte, _ any) error { return own.UnmarshalState(b) }
+			decode = func() error { return own.UnmarshalState(state) }
 		}
-		if err := decode(state, &old); err != nil {
+		if err := decode(); err != nil {
 			return nil, err
 		}
 		now, err := migrate(from, old)

@@ -71,12 +71,12 @@ func TestCheckTypeNamesTheFieldThatCannotTravel(t *testing.T) {
 		{deep{}, "sessionproc.deep.List[][][].secret is unexported"},
 		{pointing{}, "sessionproc.pointing.Outer is an embedded pointer"},
 		{embedsIt{}, "sessionproc.embedsIt.number is unexported"},
-		{halfway{}, "sessionproc.halfway.n is unexported"},
+		{halfway{}, "sessionproc.halfway has EncodeMsgpack, but no DecodeMsgpack"},
 		{struct{ E error }{}, ".E is a interface (error)"},
 		{struct{ M map[string]func() }{}, ".M[] is a func"},
-		{map[[2]int]int{}, "has keys of type [2]int"},
-		{map[inner]int{}, "has keys of type sessionproc.inner"},
-		{map[any]int{}, "has keys of type interface {}"},
+		{map[[2]int]int{}, "map[[2]int]int's key is a array ([2]int)"},
+		{map[inner]int{}, "'s key is a struct (sessionproc.inner)"},
+		{map[any]int{}, "'s key is a interface (interface {})"},
 	} {
 		err := checkType(reflect.TypeOf(c.value))
 		if c.err == "" {

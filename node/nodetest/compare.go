@@ -5,6 +5,8 @@ import (
 	"math"
 	"reflect"
 	"time"
+
+	"github.com/vmihailenco/tagparser/v2"
 )
 
 // compare says where two values of one type differ, or "". Times are compared
@@ -56,7 +58,7 @@ func differ(path string, a, b reflect.Value, different bool) string {
 func compareStruct(path string, a, b reflect.Value) string {
 	for i := range a.NumField() {
 		f := a.Type().Field(i)
-		if f.Name == "_" || f.Tag.Get("msgpack") == "-" {
+		if f.Name == "_" || tagparser.Parse(f.Tag.Get("msgpack")).Name == "-" {
 			continue
 		}
 		if d := compare(path+"."+f.Name, a.Field(i), b.Field(i)); d != "" {

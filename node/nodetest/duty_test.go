@@ -40,14 +40,19 @@ var (
 type drive struct{ Root folder }
 
 func newDrives() *sessionproc.Kind[drive, sessionproc.None] {
-	k := sessionproc.NewKind(drives, func(context.Context, sessionproc.None) (*drive, error) { return new(drive), nil }, sessionproc.KindConfig{})
-	sessionproc.HandleCall(k, file, func(d *drive, _ context.Context, _ sessionproc.None) (int, error) {
-		return len(d.Root.file().Folders), nil
-	})
-	sessionproc.HandleCall(k, count, func(_ *drive, _ context.Context, f *folder) (int, error) { return len(f.Folders), nil })
-	sessionproc.HandleCall(k, fetch, func(d *drive, _ context.Context, _ sessionproc.None) (*folder, error) { return &d.Root, nil })
+	start := func(context.Context, sessionproc.None) (*drive, error) { return new(drive), nil }
+	k := sessionproc.NewKind(drives, start, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, file, (*drive).file)
+	sessionproc.HandleCall(k, count, (*drive).count)
+	sessionproc.HandleCall(k, fetch, (*drive).fetch)
 	return k
 }
+
+func (d *drive) file(context.Context, sessionproc.None) (int, error) {
+	return len(d.Root.file().Folders), nil
+}
+func (d *drive) count(_ context.Context, f *folder) (int, error)          { return len(f.Folders), nil }
+func (d *drive) fetch(context.Context, sessionproc.None) (*folder, error) { return &d.Root, nil }
 
 // log keeps what nodes log.
 type log struct {
@@ -72,7 +77,8 @@ func (l *log) String() string {
 func TestAStateThatContainsItselfStaysAndHarmsNoOther(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		said := new(log)
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{nodetest.Kind(newDrives)}, Tune: func(_ int, cfg *node.Config) {
+		kinds := []nodetest.KindFunc{nodetest.Kind(newDrives)}
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: kinds, Tune: func(_ int, cfg *node.Config) {
 			cfg.Logger = slog.New(slog.NewTextHandler(said, nil))
 		}})
 		ids := ownedBy(c, 0, 20)
@@ -147,7 +153,8 @@ func TestAnEndlessCloneShowsOnACluster(t *testing.T) {
 	dies(t, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := nodetest.NewCluster(t, 1, func() sessionproc.AnyKind {
-				return sessionproc.NewKind(endlessKind, func(context.Context, endless) (*cart, error) { return new(cart), nil }, sessionproc.KindConfig{})
+				start := func(context.Context, endless) (*cart, error) { return new(cart), nil }
+				return sessionproc.NewKind(endlessKind, start, sessionproc.KindConfig{})
 			})
 			_ = endlessKind.Start(t.Context(), c.Node(0), "a", endless{})
 		})
@@ -158,7 +165,8 @@ func TestAnEndlessMarshalStateShowsOnACluster(t *testing.T) {
 	dies(t, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := nodetest.NewCluster(t, 2, func() sessionproc.AnyKind {
-				return sessionproc.NewKind(growKind, func(context.Context, sessionproc.None) (*unending, error) { return new(unending), nil }, sessionproc.KindConfig{})
+				start := func(context.Context, sessionproc.None) (*unending, error) { return new(unending), nil }
+				return sessionproc.NewKind(growKind, start, sessionproc.KindConfig{})
 			})
 			_ = growKind.Start(t.Context(), c.Node(0), "a", sessionproc.None{})
 			c.Drain(c.Owner("a"))

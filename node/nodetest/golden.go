@@ -177,6 +177,23 @@ func (g *goldens) understood(p sessionproc.ContractPart, f golden) error {
 // anything decodes a message without its type.
 func anything(coded []byte) (any, error) {
 	d := msgpack.NewDecoder(bytes.NewReader(coded))
-	d.SetMapDecoder(func(d *msgpack.Decoder) (any, error) { return d.DecodeUntypedMap() })
+	d.SetMapDecoder(anyMap)
 	return d.DecodeInterface()
+}
+
+// anyMap decodes a map without its type; keys of bytes become strings.
+func anyMap(d *msgpack.Decoder) (any, error) {
+	n, err := d.DecodeMapLen()
+	m := make(map[any]any, max(n, 0))
+	for ; n > 0 && err == nil; n-- {
+		var key any
+		if key, err = d.DecodeInterface(); err != nil {
+			break
+		}
+		if b, ok := key.([]byte); ok {
+			key = string(b)
+		}
+		m[key], err = d.DecodeInterface()
+	}
+	return m, err
 }

@@ -48,3 +48,21 @@ func TestCheckKindMigratesStatesOfEarlierSchemas(t *testing.T) {
 	require.Contains(t, check(t, tickets[ticketV1](sessionproc.KindConfig{Schema: 1}), dir, false, v1), "schema 2",
 		"a rollback to a lower schema")
 }
+
+// keyed has keys that are bytes on the wire, and a field that does not travel.
+type keyed struct {
+	ByID map[id]string
+	Memo []string `msgpack:"-,omitempty"`
+}
+
+func TestCheckKindUnderstandsKeysOfBytes(t *testing.T) {
+	ref := sessionproc.KindOf[sessionproc.None]("keyed")
+	kind := func() sessionproc.AnyKind {
+		return sessionproc.NewKind(ref, func(context.Context, sessionproc.None) (*keyed, error) { return new(keyed), nil },
+			sessionproc.KindConfig{})
+	}
+	sample := keyed{map[id]string{{1}: "a", {2}: "b"}, []string{"memo"}}
+	dir := t.TempDir()
+	require.Empty(t, check(t, kind(), dir, true, sample))
+	require.Empty(t, check(t, kind(), dir, false, sample))
+}
