@@ -18,7 +18,9 @@ type tight struct {
 	kind  *sessionproc.KindRef[sessionproc.None]
 	block *sessionproc.Method[sessionproc.None, sessionproc.None]
 	put   *sessionproc.Notice[[]byte]
+	hurry *sessionproc.Notice[[]byte] // NoWait
 	count *sessionproc.Method[sessionproc.None, int]
+	press *sessionproc.Method[sessionproc.None, int] // NoWait
 }
 
 func newTight(name string) tight {
@@ -27,7 +29,9 @@ func newTight(name string) tight {
 		kind:  k,
 		block: sessionproc.MethodOf[sessionproc.None, sessionproc.None](k, "block"),
 		put:   sessionproc.NoticeOf[[]byte](k, "put"),
+		hurry: sessionproc.NoticeOf[[]byte](k, "hurry"),
 		count: sessionproc.MethodOf[sessionproc.None, int](k, "count"),
+		press: sessionproc.MethodOf[sessionproc.None, int](k, "press"),
 	}
 }
 
@@ -45,10 +49,12 @@ func (tokens tight) new(cfg sessionproc.KindConfig) sessionproc.AnyKind {
 		<-events.gate(s.ID)
 		return sessionproc.None{}, nil
 	})
-	sessionproc.HandleCast(k, tokens.put, func(s *tightState, _ context.Context, _ []byte) error { s.Count++; return nil })
-	sessionproc.HandleCall(k, tokens.count, func(s *tightState, _ context.Context, _ sessionproc.None) (int, error) {
-		return s.Count, nil
-	})
+	put := func(s *tightState, _ context.Context, _ []byte) { s.Count++ }
+	count := func(s *tightState, _ context.Context, _ sessionproc.None) (int, error) { return s.Count, nil }
+	sessionproc.HandleCast(k, tokens.put, put)
+	sessionproc.HandleCall(k, tokens.count, count)
+	sessionproc.HandleCast(k, tokens.hurry, put, sessionproc.MethodConfig{NoWait: true})
+	sessionproc.HandleCall(k, tokens.press, count, sessionproc.MethodConfig{NoWait: true})
 	return k
 }
 

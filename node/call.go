@@ -27,7 +27,7 @@ func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, do
 	part := r.ring.Partition(id)
 	if owner := r.owners[part]; owner != nil && owner.remote == nil && !r.closed && ctx.Err() == nil {
 		err := n.table.Deliver(ctx, part, id, m) // it checks the IDs that it does not find
-		if err == nil || !full(m, err) && !isMoved(err) {
+		if err == nil || !isMoved(err) {
 			return err
 		}
 	}
@@ -74,14 +74,15 @@ func (n *Node) route(ctx context.Context, id string, part int, m sessionproc.Mes
 	if err := ctx.Err(); err != nil { // so that what can still be said to have not run is
 		return failed(m, id, err, false)
 	}
+	asked := ctx
 	ctx, cancel := n.withTimeout(ctx, m)
 	defer cancel()
-	out, err := n.pack(ctx, id, m)
+	out, err := n.pack(asked, id, m)
 	if err != nil {
 		return failed(m, id, err, false)
 	}
 	defer out.release()
-	try := attempt{node: n, id: id, part: part, m: m, out: out, done: done}
+	try := attempt{node: n, id: id, part: part, m: m, out: out, done: done, asked: asked}
 	defer try.stopWaiting()
 	for {
 		v := try.once(ctx)
@@ -107,7 +108,8 @@ type attempt struct {
 	here    bool            // it named this one
 	wake    <-chan struct{} // closed when this node may have another answer; nil: never
 	tries   int
-	waiting bool              // counted among the waiters for a full mailbox
+	asked   context.Context   // the caller's, which may have no deadline
+	waiting time.Time         // since when it has been counted in overload; zero: it is not
 	done    *TraceRequestDone // nil: nobody wants it
 	ran     bool              // a try may have run the handler (repeatable only)
 }
@@ -139,10 +141,10 @@ func (a *attempt) once(ctx context.Context) verdict {
 		if a.tries > 0 {
 			a.wake = n.driver.lot.wakeUp(a.part)
 		}
-		err := n.table.Deliver(ctx, a.part, a.id, a.m)
-		if err != nil && full(a.m, err) {
-			return a.overloaded(cause(err))
+		if a.m.Op() == sessionproc.OpCast { // it has the time for its place that its caller gives it
+			ctx = a.asked
 		}
+		err := n.table.Deliver(ctx, a.part, a.id, a.m)
 		if away, ok := cause(err).(*moved); ok {
 			if a.hint = away.addr; a.hint == "" && a.tries == 0 {
 				a.hint = n.driver.before(a.part, a.m.Op())
@@ -173,7 +175,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 // try.
 func (a *attempt) judge(ctx context.Context, err error) verdict {
 	if peer, ok := errors.AsType[*transport.Error](err); ok {
-		return a.answered(decodeError(peer))
+		return a.answered(ctx, decodeError(peer))
 	}
 	if ctx.Err() != nil {
 		return verdict{err: ctx.Err(), maybe: transport.Sent(err) || a.ran}
@@ -208,7 +210,7 @@ func (a *attempt) repeatable() bool {
 }
 
 // answered decides the same for the answer of a peer.
-func (a *attempt) answered(f failure) verdict {
+func (a *attempt) answered(ctx context.Context, f failure) verdict {
 	switch {
 	case f.code == codeNotOwner:
 		if a.here = f.extra == a.node.self.Addr; !a.here {
@@ -219,24 +221,38 @@ func (a *attempt) answered(f failure) verdict {
 		return verdict{errMoving, a.ran, true}
 	case f.code == codeNoQuorum && !f.maybe && a.node.standing.hasQuorum():
 		return verdict{f.err(), a.ran, true} // a partition ends: it will see what this node sees
-	case f.code == codeOverloaded && a.m.Op() == sessionproc.OpCall && !f.maybe:
-		return a.overloaded(f.err())
+	case f.code == codeOverloaded && !f.maybe:
+		return a.overloaded(ctx, f)
 	}
 	return verdict{err: f.err(), maybe: f.maybe || a.ran}
 }
 
-// overloaded makes a call wait for a full mailbox, among a bounded number.
-func (a *attempt) overloaded(err error) verdict {
-	if !a.waiting {
-		if a.waiting = a.node.overload.enter(a.id); !a.waiting {
-			return verdict{err: fmt.Errorf("%w, and %d calls of this node wait already", err, maxOverloadWaiters), maybe: a.ran}
-		}
+// overloaded decides about a request that had no place at its owner. In the session's
+// line it has waited there already. What that does not know is asked again for: an owner
+// of an earlier release, which has no line, and one that holds MaxInflight.
+func (a *attempt) overloaded(ctx context.Context, f failure) verdict {
+	op := a.m.Op()
+	switch {
+	case f.extra == overloadFinal, op != sessionproc.OpCall && op != sessionproc.OpCast:
+		return verdict{err: f.err(), maybe: a.ran}
+	case f.extra == overloadLate:
+		<-ctx.Done() // as good as over
+		return verdict{err: fmt.Errorf("%w (%w)", ctx.Err(), f.err()), maybe: a.ran}
 	}
-	return verdict{err, a.ran, true}
+	if a.waiting.IsZero() {
+		if !a.node.overload.enter(a.id) {
+			return verdict{err: fmt.Errorf("%w, and %d requests of this node wait already", f.err(), maxOverloadWaiters), maybe: a.ran}
+		}
+		a.waiting = time.Now()
+	}
+	if _, has := a.asked.Deadline(); op == sessionproc.OpCast && !has && time.Since(a.waiting) >= sessionproc.CastPatience {
+		return verdict{err: f.err(), maybe: a.ran}
+	}
+	return verdict{f.err(), a.ran, true}
 }
 
 func (a *attempt) stopWaiting() {
-	if a.waiting {
+	if !a.waiting.IsZero() {
 		a.node.overload.leave(a.id)
 	}
 }
@@ -290,12 +306,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// full reports whether err says that a call surely did not run because the
-// session's mailbox is full.
-func full(m sessionproc.Message, err error) bool {
-	return m.Op() == sessionproc.OpCall && errors.Is(cause(err), sessionproc.ErrOverloaded) && !sessionproc.MaybeExecuted(err)
-}
-
 func cause(err error) error {
 	if op, ok := err.(*sessionproc.OpError); ok {
 		return op.Err
@@ -327,10 +337,10 @@ func (n *Node) withTimeout(ctx context.Context, m sessionproc.Message) (context.
 	return context.WithTimeout(ctx, timeout)
 }
 
-// maxOverloadWaiters bounds the calls that wait for the mailbox of one session.
+// maxOverloadWaiters bounds the requests for one session that are asked for again.
 const maxOverloadWaiters = 64
 
-// overload counts the calls of this node that wait for full mailboxes.
+// overload counts the requests of this node whose owners had no room and hold no line.
 type overload struct {
 	mu      sync.Mutex
 	waiters map[string]int // guarded by mu; by session ID

@@ -25,7 +25,7 @@ const (
 	codeBadReply       = 22
 	codeCrashed        = 23 // extra: the reference
 	codeTerminated     = 24
-	codeOverloaded     = 25
+	codeOverloaded     = 25 // extra: see overloadFinal; "" of an earlier release, and of one that has no room at all
 	codeTooMany        = 26
 	codeCallCycle      = 27
 	codeInvalidID      = 28
@@ -42,6 +42,12 @@ const (
 	codeRateLimited    = 39 // as the next, and codeTooMany: extra may say which limit; see packLimit
 	codeMemoryMark     = 40
 	codeRenewed        = 43
+)
+
+// Extras of codeOverloaded. They are on the wire.
+const (
+	overloadFinal = "final" // there was no place in the mailbox for as long as the request may wait for it
+	overloadLate  = "late"  // nor will there be until its deadline, which is not quite over
 )
 
 // codes pairs sentinels with their codes.
@@ -98,6 +104,11 @@ func encodeError(err error, maybe bool) failure {
 		if errors.Is(err, c.err) {
 			f.code = c.code
 			break
+		}
+	}
+	if f.code == codeOverloaded {
+		if f.extra = overloadFinal; errors.Is(err, context.DeadlineExceeded) {
+			f.extra = overloadLate
 		}
 	}
 	if e, ok := errors.AsType[*sessionproc.CrashError](err); ok {

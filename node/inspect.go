@@ -18,6 +18,7 @@ type Inspection struct {
 	Holding     HoldingState // how the holder stands to the partition
 
 	Waiting int           // messages in its mailbox
+	Line    int           // messages that wait for a place in it
 	Bytes   int           // of these
 	Oldest  time.Duration // how long the first of them has waited, within 20 ms; it counts anew after a move
 	Running bool          // a handler or start function runs
@@ -125,7 +126,7 @@ func (n *Node) holder(ctx context.Context, id string) (at cluster.Member, best f
 
 func inspectionOf(name string, d *sessionproc.Details) Inspection {
 	now := time.Now()
-	i := Inspection{SessionInfo: infoOf(name, &d.Info), Phase: d.Phase, Waiting: d.Waiting, Bytes: d.Bytes, Oldest: d.Head, Running: d.Busy, Method: d.Method}
+	i := Inspection{SessionInfo: infoOf(name, &d.Info), Phase: d.Phase, Waiting: d.Waiting, Line: d.Line, Bytes: d.Bytes, Oldest: d.Head, Running: d.Busy, Method: d.Method}
 	if d.Busy {
 		i.Since = now.Add(-d.For)
 	}

@@ -173,33 +173,3 @@ func TestCallThatRanAtANodeThatDiedMayHaveBeenExecuted(t *testing.T) {
 		})
 	}
 }
-
-func TestWaitersForAFullMailboxAreBounded(t *testing.T) {
-	var held atomic.Int32
-	letGo := make(chan struct{})
-	a, b := startPair(t, letGo, &held, sessionproc.MethodConfig{})
-	id := idOf(t, b)
-	require.NoError(t, gates.Start(t.Context(), a, id, sessionproc.None{}))
-	const callers = maxOverloadWaiters + 10
-	results := make(chan error, callers)
-	call := func() {
-		_, err := hold.Call(t.Context(), a, id, sessionproc.None{})
-		results <- err
-	}
-	go call()
-	require.Eventually(t, func() bool { return held.Load() == 1 }, 5*time.Second, time.Millisecond)
-	for range callers - 1 {
-		go call()
-	}
-	// One runs, one is in the mailbox of 1, 64 wait at their node.
-	for range callers - maxOverloadWaiters - 2 {
-		err := <-results
-		require.ErrorIs(t, err, sessionproc.ErrOverloaded)
-		require.False(t, sessionproc.MaybeExecuted(err))
-	}
-	close(letGo)
-	for range maxOverloadWaiters + 2 {
-		require.NoError(t, <-results)
-	}
-	require.Empty(t, a.overload.waiters)
-}

@@ -14,8 +14,10 @@ const (
 	flagRaw   = 0x10 // the payload is bytes, not msgpack
 	flagWaits = 0x20 // it has been sent on before: do not send it on to where the session may be meanwhile
 
-	flagNoTouch = 0x40 // a cast that does not count as use
-	flagPlaced  = 0x80 // a start function waits for it: see sessionproc.HoldsPlace
+	flagNoTouch = 0x40  // a cast that does not count as use
+	flagPatient = 0x80  // a cast that may wait for its place in the mailbox until its deadline, as its caller has set that
+	flagNoWait  = 0x100 // a cast that may not wait for it at all
+	flagPlaced  = 0x200 // a start function waits for it: see sessionproc.HoldsPlace
 
 	opQuery     = 13
 	opHello     = 14 // in place of sessionproc.Op
@@ -35,13 +37,13 @@ const maxPooledPayload = 64 << 10
 
 // pack encodes m once for all tries.
 func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*outgoing, error) {
-	chain, err := sessionproc.CallChain(ctx, id)
+	chain, cycle := sessionproc.CallChain(ctx, id)
 	switch m.Op() {
 	case sessionproc.OpCast, sessionproc.OpStarted, sessionproc.OpTouch:
 		chain = nil // nobody waits for another one's handler
 	default:
-		if err != nil {
-			return nil, err
+		if cycle != nil {
+			return nil, cycle
 		}
 	}
 	out := outgoings.Get().(*outgoing)
@@ -62,14 +64,27 @@ func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*out
 		out.request.Flags |= flagPlaced
 	}
 	if m.Op() == sessionproc.OpCast {
-		if _, quiet := m.(interface{ NoTouch() }); quiet {
-			out.request.Flags |= flagNoTouch
-		}
+		out.request.Flags |= castFlags(ctx, m, cycle)
 	}
 	if n.cfg.Inject != nil {
 		out.request.Trace = n.cfg.Inject(ctx)
 	}
 	return out, nil
+}
+
+// castFlags says how a cast is to be taken. cycle: its session waits for the handler
+// that makes it, so that it must not wait for that in turn.
+func castFlags(ctx context.Context, m sessionproc.Message, cycle error) (flags uint32) {
+	if _, quiet := m.(interface{ NoTouch() }); quiet {
+		flags |= flagNoTouch
+	}
+	if _, hasty := m.(interface{ NoWait() }); hasty || cycle != nil {
+		flags |= flagNoWait
+	}
+	if _, has := ctx.Deadline(); has {
+		flags |= flagPatient
+	}
+	return flags
 }
 
 func (o *outgoing) release() {

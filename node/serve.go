@@ -56,6 +56,7 @@ func (s *server) inbound(c *transport.Call, id string) *sessionproc.Inbound {
 	in.Op = sessionproc.Op(c.Flags & flagOp)
 	in.ID, in.Kind, in.Method = id, view(c.Kind), view(c.Method)
 	in.NoTouch, in.Placed, in.Peer = c.Flags&flagNoTouch != 0, c.Flags&flagPlaced != 0, c.Peer
+	in.Patient, in.NoWait = c.Flags&flagPatient != 0, c.Flags&flagNoWait != 0
 	in.Raw, in.Payload = c.Flags&flagRaw != 0, c.Payload
 	in.Deadline, in.Chain, in.Values = c.Deadline, c.Chain(), nil
 	if extract := s.n.cfg.Extract; extract != nil && len(c.Trace) > 0 {

@@ -56,11 +56,11 @@ func (t *Table) Broadcast(kind, method string, payload []byte, raw bool, age tim
 			continue
 		}
 		m := newNamedCast(b, raw, payload)
-		m.noTouch = true
+		m.noTouch, m.noWait = true, true
 		switch err := p.push(&m.envelope); {
 		case err == nil:
 			r.Delivered++
-		case err == ErrOverloaded:
+		case errors.Is(err, ErrOverloaded):
 			r.Full++
 		case !errors.Is(err, ErrNotFound):
 			moving = append(moving, p.id)
@@ -101,6 +101,9 @@ func (m *codedCast) Method() string { return m.method }
 // NoTouch tells package node that the message does not count as use.
 func (m *codedCast) NoTouch() {}
 
+// NoWait tells package node that the message does not wait for a place.
+func (m *codedCast) NoWait() {}
+
 func (m *codedCast) AppendPayload(b []byte) ([]byte, bool, error) {
 	return append(b, m.payload...), m.raw, nil
 }
@@ -113,7 +116,7 @@ func (m *codedCast) deliver(_ context.Context, t *Table, part int, id string) er
 	p, err := t.resolveNamed(part, &in)
 	if err == nil {
 		e := newNamedCast(in.bound, m.raw, m.payload)
-		e.noTouch = true
+		e.noTouch, e.noWait = true, true
 		err = p.push(&e.envelope)
 	}
 	if err != nil {

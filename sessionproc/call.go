@@ -172,7 +172,10 @@ func (t *Table) exchange(ctx context.Context, p *process, b *binding, w *waiting
 	if err != nil {
 		return outcome{err: err}, false
 	}
-	return w.await(ctx, begins)
+	if o, ok = w.await(ctx, begins); !ok {
+		o = p.gaveUp(calling(ctx), w, o)
+	}
+	return o, ok
 }
 
 // enter puts w into the mailbox of p; begins: see await.
@@ -188,6 +191,7 @@ func (t *Table) enter(ctx context.Context, p *process, b *binding, w *waiting) (
 	w.limit(t.hand(ctx, from, w.ctx, b))
 	w.noTouch = b != nil && b.cfg.NoTouch
 	w.readOnly = b != nil && b.cfg.ReadOnly
+	w.noWait = b != nil && b.cfg.NoWait
 	w.open()
 	if begins, err = p.put(&w.envelope); err != nil {
 		w.close()
@@ -242,10 +246,10 @@ func (m *cast[Msg]) AppendPayload(b []byte) ([]byte, bool, error) {
 // ReadReply is never called: casts have no reply.
 func (m *cast[Msg]) ReadReply([]byte, bool) error { return nil }
 
-func (m *cast[Msg]) deliver(_ context.Context, t *Table, part int, id string) error {
+func (m *cast[Msg]) deliver(ctx context.Context, t *Table, part int, id string) error {
 	p, b, err := t.resolve(context.Background(), part, id, &m.notice.token, OpCast)
 	if err == nil {
-		err = m.push(p, b)
+		err = m.push(ctx, p, b)
 	}
 	if err != nil {
 		return &OpError{Op: OpCast.String(), ID: id, Kind: m.notice.kind, Method: m.notice.name, Err: err}
@@ -253,8 +257,8 @@ func (m *cast[Msg]) deliver(_ context.Context, t *Table, part int, id string) er
 	return nil
 }
 
-func (m *cast[Msg]) push(p *process, b *binding) (err error) {
-	m.op, m.bound, m.noTouch = m, b, m.noTouch || b.cfg.NoTouch
+func (m *cast[Msg]) push(ctx context.Context, p *process, b *binding) (err error) {
+	m.op, m.bound, m.noTouch, m.noWait = m, b, m.noTouch || b.cfg.NoTouch, b.cfg.NoWait
 	c := &m.notice.msg
 	if c.asIs(b.cfg.ShareRequest) {
 		c.settle(&m.msg)
@@ -268,7 +272,7 @@ func (m *cast[Msg]) push(p *process, b *binding) (err error) {
 	if err := p.table.Fits(int(m.size)); err != nil {
 		return err
 	}
-	return p.push(&m.envelope)
+	return p.pushCast(ctx, &m.envelope)
 }
 
 // run implements op.

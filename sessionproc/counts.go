@@ -56,7 +56,7 @@ func (c *counts) allEnds() map[Reason]int64 {
 type Stats struct {
 	Sessions int            // those that start or end included
 	Kinds    map[string]int // by kind; those without any left out
-	Waiting  int            // messages in mailboxes
+	Waiting  int            // messages in mailboxes, and that wait for a place in them
 	Queues   int            // sessions whose messages wait
 	Deepest  int            // messages in the fullest mailbox
 	Oldest   time.Duration  // the longest wait of a message that waits now
@@ -99,6 +99,9 @@ func (t *Table) Stats(ctx context.Context) Stats {
 		now := t.clock.now.Load()
 		p.mu.Lock()
 		if waiting := int(p.queued); waiting > 0 {
+			if p.lined {
+				waiting += p.ext.line.messages
+			}
 			s.Waiting += waiting
 			s.Queues++
 			s.Deepest = max(s.Deepest, waiting)

@@ -30,9 +30,13 @@
 //     from others: at most one waits of each timer (KindConfig.MaxTimers bounds
 //     these), and one of each watch. A Broadcast passes over a session whose mailbox
 //     is full, and says so.
-//   - The mailbox is bounded (KindConfig.Mailbox and MailboxBytes). Beyond it
-//     casts fail with ErrOverloaded at once; calls are tried again by the
-//     caller's node until their ctx ends.
+//   - The mailbox is bounded (KindConfig.Mailbox and MailboxBytes). Beyond it calls
+//     and casts, from all nodes, stand in one line in the order of arrival until
+//     there is room: a call until its ctx ends, a cast until its ctx ends or, if
+//     that has no deadline, for 50 ms. So whoever casts faster than a session works
+//     is slowed down to its pace. What gets no place fails with ErrOverloaded; with
+//     MethodConfig.NoWait at once. A handler whose cast waits keeps its own session
+//     waiting.
 //   - A handler that panics ends its session, and only that. Callers get
 //     ErrCrashed with a reference; the panic is in the owner's log under it.
 //   - A handler's ctx ends when the session is ended; that of a call also when

@@ -24,6 +24,8 @@ type Inbound struct {
 	Placed   bool            // see HoldsPlace
 	Values   context.Context // made by Extract; may be nil
 	NoTouch  bool            // a cast that does not count as use
+	Patient  bool            // a cast that waits for its place until Deadline
+	NoWait   bool            // a cast that does not wait for its place
 	Peer     string          // the node that it came from; "": this one
 	Answer   Answer
 
@@ -121,7 +123,17 @@ func (in *Inbound) opened() {
 // request that still waits in a mailbox is not run.
 func (in *Inbound) Cancel() {
 	in.gone.Store(true)
-	in.endWith(outcome{err: context.Canceled})
+	if in.endWith(outcome{err: context.Canceled}) && !in.end.maybe {
+		in.left()
+	}
+}
+
+// left tells the session that nobody waits any more for a request that has not begun.
+func (in *Inbound) left() {
+	switch in.Op {
+	case OpCall, OpCast, OpSubscribe:
+		in.ctx.p.callerLeft(&in.waiting)
+	}
 }
 
 func (t *Table) serveCall(part int, in *Inbound) {
@@ -132,7 +144,7 @@ func (t *Table) serveCall(part int, in *Inbound) {
 	}
 	in.ctx = in.newCtx(p)
 	in.size = int32(len(in.Payload))
-	in.noTouch, in.readOnly = in.bound.cfg.NoTouch, in.bound.cfg.ReadOnly
+	in.noTouch, in.readOnly, in.noWait = in.bound.cfg.NoTouch, in.bound.cfg.ReadOnly, in.bound.cfg.NoWait
 	if in.shown.Load() != in.bound { // a load costs less than a store
 		in.shown.Store(in.bound)
 	}
@@ -152,8 +164,11 @@ func (t *Table) serveCast(part int, in *Inbound) {
 	p, err := t.resolveNamed(part, in)
 	if err == nil {
 		m := newNamedCast(in.bound, in.Raw, append([]byte(nil), in.Payload...))
-		m.noTouch = m.noTouch || in.NoTouch
-		err = p.push(&m.envelope)
+		m.noTouch, m.noWait = m.noTouch || in.NoTouch, in.NoWait || in.bound.cfg.NoWait
+		if err = p.push(&m.envelope); err == errNoPlace {
+			p.lineUpFor(in, &m.envelope)
+			return
+		}
 	}
 	if err != nil {
 		in.Answer.Fail(err, false, false)

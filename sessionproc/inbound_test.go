@@ -282,7 +282,7 @@ func TestAnInboundMeetsTheEndOfItsSession(t *testing.T) {
 
 func TestAFullMailboxFailsAnInbound(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		l, open, first := blocked(t, sessionproc.KindConfig{Mailbox: 1})
+		l, open, first := blocked(t, sessionproc.KindConfig{Mailbox: 1}, sessionproc.MethodConfig{NoWait: true})
 		require.NoError(t, note.Cast(t.Context(), l, "a", ""))
 		in := &sessionproc.Inbound{Op: sessionproc.OpCall, ID: "a", Method: "do", Payload: encoded(t, "x")}
 		got := serve(t, l, in)

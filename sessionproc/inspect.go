@@ -124,6 +124,7 @@ type Details struct {
 	Info
 	Phase   string        // one of those below
 	Waiting int           // messages in its mailbox
+	Line    int           `msgpack:",omitempty"` // messages that wait for a place in it
 	Bytes   int           // of these
 	Head    time.Duration // how long the first of them has waited
 	Busy    bool          // a handler or start function runs
@@ -182,6 +183,7 @@ func (t *Table) Details(part int, id string) (d Details, ok bool) {
 	if p.ext == nil {
 		return d, true
 	}
+	d.Line = p.ext.line.messages
 	d.Events, d.Watches = p.eventsLocked(now), len(p.ext.watches)
 	present := time.Now()
 	for _, tm := range p.ext.timers.sorted() {

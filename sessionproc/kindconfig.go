@@ -67,8 +67,12 @@ type KindConfig struct {
 	// logged and node.NodeStats.Slow counts it, once; it is seen up to 200 ms later.
 	// The handler runs on. Default 0: never.
 	SlowHandler time.Duration
-	// Mailbox bounds the messages that wait for one session; a message beyond
-	// it fails with ErrOverloaded. Default 1,024.
+	// Mailbox bounds the messages that wait for one session. Calls and casts beyond
+	// it wait for a place, in one line for those of all nodes, in the order of
+	// arrival: a call until its ctx ends, a cast until its ctx ends or, if that has
+	// no deadline, for 50 ms; then they fail with ErrOverloaded, as they do at once
+	// where MethodConfig.NoWait says so and when 4,096 messages or 16 MiB stand in
+	// the line. Default 1,024.
 	Mailbox int
 	// MailboxBytes bounds the same in bytes of message data. A message larger
 	// than the bound is taken by an empty mailbox only. Default 1 MiB.
@@ -183,6 +187,9 @@ type MethodConfig struct {
 	// StartOnCall: a call or cast to a missing session starts it with the zero
 	// argument. Untyped requests start one of the node's DefaultKind.
 	StartOnCall bool
+	// NoWait: a call or cast that finds the mailbox full does not wait for a place,
+	// but fails with ErrOverloaded at once. The session's node decides.
+	NoWait bool
 	// ShareRequest: a request from the session's own node is not copied. Both
 	// sides agree not to change it afterwards. Types that have times or fields with
 	// the tag `msgpack:"-"` behind pointers, slices or maps are copied all the same:

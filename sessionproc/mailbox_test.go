@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,9 +17,10 @@ import (
 )
 
 // blocked is a session whose handler of do waits for the gate.
-func blocked(t *testing.T, cfg sessionproc.KindConfig) (l *local, open func(), first <-chan error) {
+func blocked(t *testing.T, cfg sessionproc.KindConfig, method ...sessionproc.MethodConfig) (l *local, open func(), first <-chan error) {
 	gate := make(chan struct{})
-	l = newScripted(t, script{kind: cfg, do: func(_ context.Context, r string) (string, error) {
+	method = append(method, sessionproc.MethodConfig{})
+	l = newScripted(t, script{kind: cfg, method: method[0], notice: method[0], do: func(_ context.Context, r string) (string, error) {
 		if r == "block" {
 			<-gate
 		}
@@ -27,7 +29,9 @@ func blocked(t *testing.T, cfg sessionproc.KindConfig) (l *local, open func(), f
 	l.start(t, "a", "other")
 	first = doing(t.Context(), l, "a", "block")
 	synctest.Wait()
-	return l, func() { close(gate) }, first
+	open = sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(open)
+	return l, open, first
 }
 
 func TestMailboxIsBoundedByCount(t *testing.T) {
@@ -38,17 +42,12 @@ func TestMailboxIsBoundedByCount(t *testing.T) {
 		}
 		fourth := doing(t.Context(), l, "a", "")
 		synctest.Wait()
-		err := note.Cast(t.Context(), l, "a", "")
-		require.ErrorIs(t, err, sessionproc.ErrOverloaded)
-		require.False(t, sessionproc.MaybeExecuted(err))
-		_, err = do.Call(t.Context(), l, "a", "")
-		require.ErrorIs(t, err, sessionproc.ErrOverloaded)
-		require.False(t, sessionproc.MaybeExecuted(err))
-		_, err = do.Call(t.Context(), l, "other", "")
+		requireInVain(t, l, "")
+		_, err := do.Call(t.Context(), l, "other", "")
 		require.NoError(t, err)
 		open()
-		require.NoError(t, <-first)
-		require.NoError(t, <-fourth)
+		require.Error(t, <-first, "its time is over")
+		require.Error(t, <-fourth)
 		for range 50 { // and all its places are free again
 			require.NoError(t, note.Cast(t.Context(), l, "a", ""))
 			_, err = do.Call(t.Context(), l, "a", "")
@@ -62,13 +61,11 @@ func TestMailboxIsBoundedByBytes(t *testing.T) {
 		l, open, first := blocked(t, sessionproc.KindConfig{MailboxBytes: 1000})
 		large := strings.Repeat("x", 5000)
 		require.NoError(t, note.Cast(t.Context(), l, "a", large), "an empty mailbox takes it")
-		require.ErrorIs(t, note.Cast(t.Context(), l, "a", ""), sessionproc.ErrOverloaded)
-		_, err := do.Call(t.Context(), l, "a", "")
-		require.ErrorIs(t, err, sessionproc.ErrOverloaded)
+		requireInVain(t, l, "")
 		open()
-		require.NoError(t, <-first)
+		require.Error(t, <-first, "its time is over")
 		synctest.Wait()
-		_, err = do.Call(t.Context(), l, "a", "")
+		_, err := do.Call(t.Context(), l, "a", "")
 		require.NoError(t, err)
 		synctest.Wait()
 		n := 0
@@ -79,6 +76,50 @@ func TestMailboxIsBoundedByBytes(t *testing.T) {
 		}
 		require.Equal(t, 1000, n)
 	})
+}
+
+// requireInVain wants calls and casts to session a to wait for a place for as long as they
+// should, and to fail then.
+func requireInVain(t *testing.T, l *local, msg string) {
+	t.Helper()
+	for what, c := range map[string]struct {
+		ctx  time.Duration // 0: no deadline
+		send func(ctx context.Context) error
+		wait time.Duration
+		is   []error
+	}{
+		"cast":                    {0, func(ctx context.Context) error { return note.Cast(ctx, l, "a", msg) }, tenth / 2, nil},
+		"cast with a deadline":    {time.Second, func(ctx context.Context) error { return note.Cast(ctx, l, "a", msg) }, time.Second, []error{context.DeadlineExceeded}},
+		"call":                    {0, func(ctx context.Context) error { return <-doing(ctx, l, "a", msg) }, 15 * time.Second, []error{context.DeadlineExceeded}},
+		"call with a deadline":    {time.Second, func(ctx context.Context) error { return <-doing(ctx, l, "a", msg) }, time.Second, []error{context.DeadlineExceeded}},
+		"untyped cast":            {0, untypedTo(l, sessionproc.OpCast, "note", msg), tenth / 2, nil},
+		"untyped cast, deadline":  {time.Second, untypedTo(l, sessionproc.OpCast, "note", msg), time.Second, []error{context.DeadlineExceeded}},
+		"untyped call":            {0, untypedTo(l, sessionproc.OpCall, "do", msg), 15 * time.Second, []error{context.DeadlineExceeded}},
+		"untyped call, deadline":  {time.Second, untypedTo(l, sessionproc.OpCall, "do", msg), time.Second, []error{context.DeadlineExceeded}},
+		"cast of a short ctx":     {time.Millisecond, func(ctx context.Context) error { return note.Cast(ctx, l, "a", msg) }, time.Millisecond, []error{context.DeadlineExceeded}},
+		"untyped cast, short ctx": {time.Millisecond, untypedTo(l, sessionproc.OpCast, "note", msg), time.Millisecond, []error{context.DeadlineExceeded}},
+	} {
+		ctx, cancel := context.WithCancel(context.Background())
+		if c.ctx > 0 {
+			ctx, cancel = context.WithTimeout(ctx, c.ctx)
+		}
+		begun := time.Now()
+		err := c.send(ctx)
+		cancel()
+		require.WithinDuration(t, begun.Add(c.wait), time.Now(), 20*time.Millisecond, what)
+		for _, is := range append(c.is, sessionproc.ErrOverloaded) {
+			require.ErrorIs(t, err, is, what)
+		}
+		require.False(t, sessionproc.MaybeExecuted(err), what)
+		require.ErrorContains(t, err, "for a place in the mailbox", what)
+		require.Zero(t, details(t, l, "a").Line, what)
+	}
+}
+
+func untypedTo(l *local, op sessionproc.Op, method, msg string) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		return l.Deliver(ctx, "a", sessionproc.Untyped(op, "scripted", method, msg, nil))
+	}
 }
 
 func TestOneThousandCastsAndACallKeepTheirOrder(t *testing.T) {

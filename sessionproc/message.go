@@ -61,6 +61,7 @@ type envelope struct {
 	noTouch  bool          // does not count as use
 	readOnly bool          // changes nothing
 	own      bool          // the library has made it, see own
+	noWait   bool          // it is not to wait for a place in the mailbox
 }
 
 // op is a message as its session sees it.
@@ -97,6 +98,7 @@ type waiting struct {
 	timer    *time.Timer // see limit
 	armed    atomic.Bool
 	ctxs     []handlerCtx // for the exchanges to come
+	stand    *stand       // guarded by the session's mu: where it stands in the line; nil: it does not
 }
 
 // nextCtx returns a fresh handlerCtx. They are never used again, as handlers may

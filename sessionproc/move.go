@@ -120,7 +120,7 @@ func (p *process) sealLocked(s *sealing) (calls *envelope, polls []*Inbound, idl
 	}
 	polls = p.takePollsLocked()
 	var last *envelope
-	for e := p.takeQueueLocked(); e != nil; {
+	for e := p.takeAllLocked(); e != nil; {
 		next := e.next
 		e.next = nil
 		switch _, cast := e.op.(carried); {

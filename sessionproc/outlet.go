@@ -203,7 +203,7 @@ func (p *process) servePoll(in *Inbound) {
 		return
 	}
 	in.ctx = in.newCtx(p)
-	in.size, in.noTouch, in.readOnly = 0, true, true
+	in.size, in.noTouch, in.readOnly, in.noWait = 0, true, true, false
 	in.opened()
 	if goesOn || !at.IsZero() && p.phase == phaseEnding {
 		o.keepLocked(in)

@@ -42,6 +42,7 @@ type process struct {
 	paced      bool   // ext.messages bounds its messages
 	watched    bool   // SlowHandler
 	turn       turn   // guarded by table.starts.mu
+	lined      bool   // somebody stands in ext.line
 	handled    uint32 // messages; it may overflow
 	part       int32  // set once; here it takes no room
 	changes    uint64 // of this incarnation: the start, and messages handled that were not ReadOnly
@@ -78,6 +79,8 @@ type extra struct {
 	onGone   []func()   // called once it has gone
 	timers   *timerSet
 	own      own        // what of the mailbox the library has made
+	line     line       // for a place in the mailbox
+	left     int32      // callers that have gone while their message waited, since sweepLocked
 	gone     error      // what messages get that come too late; nil: ErrNotFound
 	sealing  *sealing   // in phaseSealed
 	moved    bool       // it is at another node now, or another copy goes on in its place
@@ -106,8 +109,8 @@ func (p *process) extra() *extra {
 	return p.ext
 }
 
-// push puts e into the mailbox: ErrOverloaded if it is full, ErrNotFound if the
-// session has ended.
+// push puts e into the mailbox or, if it is a call, into the line before it. ErrNotFound
+// if the session has ended; errNoPlace if it is a cast that may wait.
 func (p *process) push(e *envelope) error {
 	idle, err := p.put(e)
 	if idle {
@@ -125,17 +128,16 @@ func (p *process) put(e *envelope) (idle bool, err error) {
 		return false, err
 	}
 	cfg := &p.kind.cfg
-	full := int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(e.size) > cfg.MailboxBytes
+	full := p.lined || int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(e.size) > cfg.MailboxBytes
 	if full && !p.fitsLocked(e) {
+		err := p.joinLineLocked(e)
 		p.mu.Unlock()
-		p.table.refuse(e.asks(), p.kind.name, ErrOverloaded)
-		return false, ErrOverloaded
+		return false, p.refused(e, err)
 	}
 	if p.paced {
 		if err := p.ext.messages.take(); err != nil {
 			p.mu.Unlock()
-			p.table.refuse(e.asks(), p.kind.name, err)
-			return false, err
+			return false, p.refused(e, err)
 		}
 	}
 	p.appendLocked(e)
@@ -145,9 +147,12 @@ func (p *process) put(e *envelope) (idle bool, err error) {
 	return idle, nil
 }
 
-// fitsLocked reports whether the mailbox has room for e. What the library has put
+// fitsLocked reports whether e may come into the mailbox, past nobody.
+func (p *process) fitsLocked(e *envelope) bool { return !p.lined && p.roomLocked(e) }
+
+// roomLocked reports whether the mailbox has room for e. What the library has put
 // there itself takes no place: timers, watches, and the start that waits for its turn.
-func (p *process) fitsLocked(e *envelope) bool {
+func (p *process) roomLocked(e *envelope) bool {
 	cfg, queued, bytes := &p.kind.cfg, int(p.queued), int(p.bytes)
 	if p.ext != nil {
 		queued -= int(p.ext.own.messages)
@@ -246,6 +251,10 @@ func (p *process) next(cur *handling) (e *envelope, end bool) {
 	if e.own {
 		p.tookOwnLocked(e)
 	}
+	var told *stand
+	if p.lined {
+		told = p.advanceLocked()
+	}
 	ctx := e.ctx
 	if ctx == nil {
 		if p.act == nil {
@@ -257,6 +266,9 @@ func (p *process) next(cur *handling) (e *envelope, end bool) {
 	p.cur = cur
 	p.handled++
 	p.mu.Unlock()
+	if told != nil {
+		tellAll(told)
+	}
 	return e, false
 }
 

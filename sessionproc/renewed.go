@@ -54,7 +54,7 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	}
 	x.reason = Renewed
 	p.rememberLocked(outcome{})
-	last := remains{p.takeQueueLocked(), p.takePollsLocked(), p.act}
+	last := remains{p.takeAllLocked(), p.takePollsLocked(), p.act}
 	x.timers, x.watches, x.outlet, x.sealing, x.unknown, x.reason = nil, nil, nil, nil, nil, ""
 	x.restart, x.labels, p.keeps = nil, nil, false
 	x.messages, p.paced, x.ending = nil, false, nil // what it published last Table.ends has

@@ -75,7 +75,7 @@ func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string)
 	o, ok := m.await(ctx, m.into.begins)
 	switch {
 	case !ok:
-		return m.failed(id, o)
+		return m.failed(id, t.lateAt(part, id, &m.waiting, o))
 	case m.err != nil:
 		return m.failed(id, outcome{err: m.err, maybe: !isBadRequest(m.err)})
 	}

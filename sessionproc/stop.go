@@ -110,15 +110,19 @@ func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, c
 		// The start waits for its turn and stays in the mailbox; there it finds
 		// that it is over.
 		cur = handling{e: p.head, generation: p.head.generation(), ctx: p.head.ctx}
-		queue = p.head.next
-		p.head.next, p.tail = nil, p.head
-		p.queued, p.bytes, x.own = 1, p.head.size, own{}
+		start := p.head
+		if p.head = start.next; p.head == nil {
+			p.tail = nil
+		}
+		queue = p.takeAllLocked()
+		start.next, p.head, p.tail = nil, start, start
+		p.queued, p.bytes = 1, start.size
 		return queue, cur
 	}
 	if p.phase == phaseLive || p.phase == phaseRenewed || p.phase == phaseSealed {
 		p.phase = phaseEnding
 	}
-	return p.takeQueueLocked(), cur
+	return p.takeAllLocked(), cur
 }
 
 func (p *process) takeQueueLocked() *envelope {
@@ -171,7 +175,7 @@ func (p *process) finish() (goesOn bool) {
 		return p.takeDown(s)
 	}
 	reason := p.ext.reason
-	queue := p.takeQueueLocked()
+	queue := p.takeAllLocked()
 	p.mu.Unlock()
 	p.drop(queue, handling{}, outcome{err: reason.err()})
 	p.unseal(reason.err())
@@ -224,7 +228,7 @@ func (p *process) gone(o outcome) {
 	if !x.moved {
 		x.gone = o.err
 	}
-	queue, cur, act := p.takeQueueLocked(), p.curLocked(), p.act
+	queue, cur, act := p.takeAllLocked(), p.curLocked(), p.act
 	p.cur = nil
 	starts, onGone, timers := x.starts, x.onGone, x.timers
 	x.starts, x.onGone, x.timers = nil, nil, nil

@@ -80,7 +80,7 @@ func newMortals(l *ledger) sessionproc.AnyKind {
 		}
 		l.born.Add(1)
 		return &mortal{ledger: l}, nil
-	}, sessionproc.KindConfig{Mailbox: 16, MaxSessions: 6})
+	}, sessionproc.KindConfig{Mailbox: 3, MaxSessions: 6})
 	sessionproc.HandleCall(k, give, (*mortal).handle, sessionproc.MethodConfig{StartOnCall: true})
 	sessionproc.HandleCall(k, lists, func(m *mortal, ctx context.Context, list []int) ([]int, error) {
 		n, err := m.handle(ctx, list[0])
@@ -177,7 +177,11 @@ func stressOne(t *testing.T, l *local, rnd *rand.Rand, n int, judge func(int, er
 		assert.NotErrorIs(t, mortals.Start(ctx, l, id, n), sessionproc.ErrNotFound)
 	case 2:
 		_ = l.terminate(ctx, id)
-	case 3, 4:
+	case 3:
+		if err := l.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpCast, "mortal", "ints", n, nil)); err != nil {
+			judge(n, err)
+		}
+	case 4:
 		if err := ints.Cast(ctx, l, id, n); err != nil {
 			judge(n, err)
 		}

@@ -57,7 +57,7 @@ type TraceMessageHandled struct {
 	Kind     string
 	Method   string
 	Size     int           // bytes that the message counted with in the mailbox
-	Wait     time.Duration // in the mailbox of this node
+	Wait     time.Duration // in the mailbox of this node, and for a place there
 	Duration time.Duration // of the handler, and of encoding and giving its reply
 	Err      error         // of the handler; ErrCrashed: it panicked
 }
@@ -66,7 +66,7 @@ type TraceMessageHandled struct {
 type TraceRequestRefused struct {
 	Op   Op // OpCall, OpCast, OpRenew, or OpStart, which stands for OpEnsure
 	Kind string
-	Err  error // ErrOverloaded: a full mailbox, for which calls wait and come again; or a *LimitError
+	Err  error // ErrOverloaded: it got no place in the mailbox, or not in time; or a *LimitError
 }
 
 // noHandler is what op.run returns when it has run no handler: nobody waits for the

@@ -56,7 +56,8 @@ func (m *untyped) ReadReply(payload []byte, raw bool) error {
 
 // deliver takes the way of a request from another node.
 func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) error {
-	if _, ok := ctx.Deadline(); !ok {
+	_, patient := ctx.Deadline()
+	if !patient {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, t.binding(t.kinds[m.kind], m.method).timeout(t.cfg.CallTimeout))
 		defer cancel()
@@ -75,6 +76,7 @@ func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) er
 	a := &localAnswer{m: m, done: make(chan outcome, 1)}
 	in := &Inbound{Op: m.op, ID: id, Kind: m.kind, Method: m.method, Payload: payload, Raw: raw, Chain: chain, Placed: HoldsPlace(ctx), Answer: a}
 	in.Deadline, _ = ctx.Deadline()
+	in.Patient, in.NoWait = patient, err != nil
 	if t.cfg.Inject != nil && t.cfg.Extract != nil {
 		if carried := t.cfg.Inject(ctx); len(carried) > 0 {
 			in.Values = t.cfg.Extract(context.Background(), carried)
@@ -88,23 +90,33 @@ func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) er
 		}
 		return nil
 	case <-ctx.Done():
-		return m.gaveUp(ctx, in, a, id)
+		return m.gaveUp(ctx, in, a, t, part)
 	}
 }
 
 // gaveUp ends the wait for an answer, unless that is there.
-func (m *untyped) gaveUp(ctx context.Context, in *Inbound, a *localAnswer, id string) error {
+func (m *untyped) gaveUp(ctx context.Context, in *Inbound, a *localAnswer, t *Table, part int) error {
 	if m.op == OpTerminate {
-		return m.failed(id, ctxOutcome(ctx, true))
+		return m.failed(in.ID, t.lateAt(part, in.ID, nil, ctxOutcome(ctx, true)))
 	}
 	if ran, ok := in.abandon(); ok {
 		in.ctx.end(causeOf(ctx.Err()))
-		return m.failed(id, ctxOutcome(ctx, ran))
+		return m.failed(in.ID, in.gaveUp(ctx, t, part, ran))
 	}
 	if o := <-a.done; o.err != nil {
-		return m.failed(id, o)
+		return m.failed(in.ID, o)
 	}
 	return nil
+}
+
+// gaveUp is the outcome of a request of this node for which nobody waits any more.
+func (in *Inbound) gaveUp(ctx context.Context, t *Table, part int, ran bool) outcome {
+	o := ctxOutcome(ctx, ran)
+	switch in.Op {
+	case OpCall, OpCast, OpSubscribe:
+		return in.ctx.p.gaveUp(calling(ctx), &in.waiting, o)
+	}
+	return t.lateAt(part, in.ID, &in.waiting, o)
 }
 
 func (m *untyped) failed(id string, o outcome) error {

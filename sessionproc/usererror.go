@@ -16,7 +16,7 @@ func portable(ctx context.Context, err error) error {
 		return userError(err)
 	}
 	if end := ctx.Err(); end != nil && errors.Is(err, end) {
-		return end
+		return ranFor(ctx, end)
 	}
 	return flatten(err)
 }

@@ -1,0 +1,194 @@
+package sessionproc
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// waitError is the end of a wait, and what the wait was for.
+type waitError struct {
+	err  error // of a ctx, or ErrOverloaded
+	also error // what errors.Is finds beside it; nil: nothing
+	what string
+}
+
+// Error says first what has ended.
+func (e *waitError) Error() string { return e.err.Error() + " " + e.what }
+
+// Unwrap returns all that errors.Is finds in e.
+func (e *waitError) Unwrap() []error {
+	if e.also == nil {
+		return []error{e.err}
+	}
+	return []error{e.err, e.also}
+}
+
+// waitedFor adds to err, if it is the end of a ctx, what was waited for; "": that is
+// not known.
+func waitedFor(err error, what string) error {
+	if what == "" || err != context.DeadlineExceeded && err != context.Canceled {
+		return err
+	}
+	return &waitError{err: err, what: what}
+}
+
+// inVain is the error of a message that has stood in the line until err, the end of a
+// ctx or, nil, of its patience.
+func inVain(err error, ahead int) error {
+	what := fmt.Sprintf("while it waited behind %s for a place in the mailbox", messages(ahead))
+	if err == nil {
+		return &waitError{err: ErrOverloaded, what: what}
+	}
+	return &waitError{err: err, also: ErrOverloaded, what: what}
+}
+
+func messages(n int) string {
+	if n == 1 {
+		return "1 message"
+	}
+	return fmt.Sprintf("%d messages", n)
+}
+
+// gaveUp says in the outcome of a call of this node, for which nobody waits any more,
+// what the wait was for, and tells the session. from is the handler that has made the
+// call; nil: none has.
+func (p *process) gaveUp(from *handlerCtx, w *waiting, o outcome) outcome {
+	p.mu.Lock()
+	what, stood := p.whereLocked(w)
+	var told *stand
+	if !o.maybe {
+		told = p.callerLeftLocked(w)
+	}
+	p.mu.Unlock()
+	tellAll(told)
+	switch {
+	case o.err != context.DeadlineExceeded && o.err != context.Canceled:
+	case from != nil && from.p.isCalledBy(p.id):
+		o.err = eachOther(o.err, from.p.id, p.id)
+	case stood:
+		o.err = &waitError{err: o.err, also: ErrOverloaded, what: what}
+	default:
+		o.err = waitedFor(o.err, what)
+	}
+	return o
+}
+
+// whereLocked says where a call is, behind "while"; "": it is over. stood: it has no place
+// in the mailbox.
+func (p *process) whereLocked(w *waiting) (what string, stood bool) {
+	if s := w.stand; s != nil {
+		return fmt.Sprintf("while it waited behind %s for a place in the mailbox", messages(p.aheadLocked(s))), true
+	}
+	if p.cur != nil && p.cur.e == &w.envelope {
+		return "while its handler ran for " + p.ranLocked(), false
+	}
+	ahead := 0
+	for e := p.head; e != &w.envelope; e = e.next {
+		if e == nil {
+			return "", false
+		}
+		ahead++
+	}
+	switch {
+	case p.phase == phaseStarting && p.cur == nil:
+		return "while the session waited for its turn to start", false
+	case p.phase == phaseStarting:
+		return "while the session's start function ran for " + p.ranLocked(), false
+	case p.cur == nil:
+		return "while it waited behind " + messages(ahead), false
+	}
+	what = "the handler of " + methodOf(p.cur) + ", which ran for " + p.ranLocked()
+	if ahead > 0 {
+		what = messages(ahead) + " and " + what
+	}
+	return "while it waited behind " + what, false
+}
+
+// lateAt is gaveUp for a start, w, and for what waits for a session and has no message
+// there, nil.
+func (t *Table) lateAt(part int, id string, w *waiting, o outcome) outcome {
+	p := t.find(part, id)
+	if p == nil {
+		return o
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	own := w != nil && (p.cur != nil && p.cur.e == &w.envelope || p.head == &w.envelope)
+	switch {
+	case p.phase == phaseStarting && p.cur == nil && own:
+		o.err = waitedFor(o.err, fmt.Sprintf("while it waited for its turn to start (Config.MaxStarting is %d)", t.starts.max))
+	case p.phase == phaseStarting && p.cur == nil:
+		o.err = waitedFor(o.err, "while the session waited for its turn to start")
+	case p.phase == phaseStarting && own:
+		o.err = waitedFor(o.err, "while its start function ran for "+p.ranLocked())
+	case p.phase == phaseStarting:
+		o.err = waitedFor(o.err, "while the session's start function ran for "+p.ranLocked())
+	case p.cur != nil:
+		o.err = waitedFor(o.err, "while a handler of the session ran for "+p.ranLocked())
+	case p.phase == phaseEnding:
+		o.err = waitedFor(o.err, "while the session of that ID ended")
+	}
+	return o
+}
+
+// ranLocked is for how long the present handler has run.
+func (p *process) ranLocked() string {
+	return roughly(time.Duration(max(0, p.table.clock.now.Load()-p.cur.since)))
+}
+
+// roughly is d as exact as the coarse clock.
+func roughly(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(10 * time.Millisecond).String()
+	}
+	return d.Round(100 * time.Millisecond).String()
+}
+
+// isCalledBy reports whether a call of session id waits here, or one that it waits for:
+// for the handler that runs here, and waits for session id.
+func (p *process) isCalledBy(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for e := p.head; e != nil; e = e.next {
+		if e.ctx != nil && slices.Contains(e.ctx.chain(), id) {
+			return true
+		}
+	}
+	for s := p.ext.firstInLine(); s != nil; s = s.next {
+		if s.e.ctx != nil && slices.Contains(s.e.ctx.chain(), id) {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *extra) firstInLine() *stand {
+	if x == nil {
+		return nil
+	}
+	return x.line.first
+}
+
+func eachOther(err error, a, b string) error {
+	return waitedFor(err, fmt.Sprintf("while %s and %s called each other", LogID(a), LogID(b)))
+}
+
+// ranFor says in the end of a handler's ctx for how long that had run.
+func ranFor(ctx context.Context, err error) error {
+	c, ok := ctx.(*handlerCtx)
+	if !ok || c.p == nil {
+		return err
+	}
+	p := c.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.cur == nil || p.cur.ctx != c:
+		return err
+	case p.phase == phaseStarting:
+		return waitedFor(err, "while its start function ran for "+p.ranLocked())
+	}
+	return waitedFor(err, "while its handler ran for "+p.ranLocked())
+}
