@@ -13,7 +13,7 @@ const (
 	attemptGrace   = time.Second            // for the others to refuse us when one has let us in
 	attemptAddrs   = 16                     // seeds asked at once; a name may stand for hundreds
 	firstBackOff   = 100 * time.Millisecond // doubles up to
-	lastBackOff    = 2 * time.Second
+	lastBackOff    = 500 * time.Millisecond
 )
 
 // join tries the seeds until it has met a member, there is nobody but us, or

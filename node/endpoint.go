@@ -25,8 +25,12 @@ const (
 	wireNewest = 1
 )
 
-// maxStrangers is how many accepted connections may be unauthenticated at a time.
-const maxStrangers = 64
+// maxStrangers is how many accepted connections may be unauthenticated at a time,
+// and reservedPlaces how many more from each address of a member.
+const (
+	maxStrangers   = 512
+	reservedPlaces = 16
+)
 
 // endpointConfig is what of Config concerns the port, and what a hello says.
 type endpointConfig struct {
@@ -49,8 +53,8 @@ type endpointConfig struct {
 	DialTimeout      time.Duration // TCP and TLS when dialling; default 3 s
 	HandshakeTimeout time.Duration // from accept until the peer is known; default 5 s
 	Network          Network       // default: the machine's
-	MaxStrangers     int           // connections whose peer is not known yet, in all; default maxStrangers
-	StrangersPerAddr int           // and of one address; default 8
+	MaxStrangers     int           // connections whose peer is not known yet; default maxStrangers
+	ReservedPlaces   int           // and more from each member's address; default reservedPlaces
 
 	Logger *slog.Logger // default: discard
 }
@@ -66,7 +70,7 @@ func (c endpointConfig) withDefaults() endpointConfig {
 		c.Network = new(realNetwork)
 	}
 	c.MaxStrangers = cmp.Or(c.MaxStrangers, maxStrangers)
-	c.StrangersPerAddr = cmp.Or(c.StrangersPerAddr, 8)
+	c.ReservedPlaces = cmp.Or(c.ReservedPlaces, reservedPlaces)
 	return c
 }
 
@@ -84,6 +88,7 @@ type endpoint struct {
 
 	tcp       net.Listener
 	strangers *strangers
+	turnstile *turnstile
 
 	ctx    context.Context // ends in Close
 	cancel context.CancelFunc
@@ -121,7 +126,8 @@ func newEndpoint(ctx context.Context, cfg endpointConfig) (*endpoint, error) {
 		return nil, err
 	}
 	e.tcp = tcp
-	e.strangers = newStrangers(cfg.MaxStrangers, cfg.StrangersPerAddr, cfg.HandshakeTimeout/5)
+	e.strangers = newStrangers(cfg.MaxStrangers, cfg.ReservedPlaces)
+	e.turnstile = &turnstile{strangers: e.strangers}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.gossip = startGossip(e, udp)
 	return e, nil
@@ -175,6 +181,18 @@ func (e *endpoint) KeyIDs() []uint32 { return e.auth.keys.Load().ids() }
 // hello was exchanged; the connection is its from then on, and it must close it. Serve returns at once and is called once.
 func (e *endpoint) Serve(accept func(net.Conn, transport.Class)) {
 	e.tasks.Go(func() { e.acceptLoop(accept) })
+}
+
+// Expect gives the addresses of the present members places of their own among
+// the connections whose peer is not known yet.
+func (e *endpoint) Expect(members []cluster.Member) {
+	addrs := make([]netip.Addr, 0, len(members))
+	for _, m := range members {
+		if ap, err := netip.ParseAddrPort(m.Addr); err == nil {
+			addrs = append(addrs, ap.Addr().Unmap())
+		}
+	}
+	e.strangers.expect(addrs)
 }
 
 // Close frees the port and ends every connection that was not handed over. It returns when no goroutine of

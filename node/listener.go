@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -89,13 +88,15 @@ func (e *endpoint) acceptLoop(accept func(net.Conn, transport.Class)) {
 			continue
 		}
 		pause.last = 0
-		st := e.strangers.admit(conn, time.Now())
-		if st == nil {
-			e.refuse(conn.RemoteAddr(), errCrowd)
-			_ = conn.Close()
-			continue
+		st, out := e.strangers.admit(conn)
+		if out != nil {
+			e.refuse(out.conn.RemoteAddr(), errCrowd)
 		}
-		raw := &acceptedConn{Conn: conn, leave: sync.OnceFunc(func() { e.strangers.leave(st) })}
+		if st == nil { // the endpoint is closed
+			_ = conn.Close()
+			return
+		}
+		raw := &acceptedConn{Conn: conn, stranger: st, strangers: e.strangers}
 		e.tasks.Go(func() { e.receive(raw, accept) })
 	}
 }
@@ -160,9 +161,11 @@ func (e *endpoint) identify(raw *acceptedConn) (net.Conn, purpose, *unwelcome) {
 }
 
 func (e *endpoint) acceptTLS(raw *acceptedConn, first byte) (net.Conn, purpose, *unwelcome) {
-	raw.head = []byte{first}
-	conn := tls.Server(raw, e.tls.server)
-	if err := conn.HandshakeContext(e.ctx); err != nil {
+	turns := &turnedConn{acceptedConn: raw, turnstile: e.turnstile, head: []byte{first}, until: time.Now().Add(e.cfg.HandshakeTimeout)}
+	conn := tls.Server(turns, e.tls.server)
+	err := conn.HandshakeContext(e.ctx)
+	turns.done()
+	if err != nil {
 		return nil, 0, &unwelcome{reason: "TLS: " + handshakeText(err)}
 	}
 	p, ok := purposeOfALPN(conn.ConnectionState().NegotiatedProtocol)
@@ -186,7 +189,7 @@ func handshakeText(err error) string {
 // turnAway logs why, tells the dialer if it can understand it, and closes.
 func (e *endpoint) turnAway(raw *acceptedConn, why *unwelcome) {
 	defer func() { _ = raw.Close() }()
-	if why.silent || e.ctx.Err() != nil {
+	if why.silent || e.ctx.Err() != nil || raw.stranger.hadToGo() {
 		return
 	}
 	e.refuse(raw.RemoteAddr(), errors.New(why.reason))
@@ -209,26 +212,26 @@ func linger(conn net.Conn) {
 // An acceptedConn is counted among the strangers until its peer is known or it is closed.
 type acceptedConn struct {
 	net.Conn
-	head  []byte // read already, and to be read again
-	leave func() // idempotent
+	strangers *strangers
+	stranger  *stranger
 }
 
 func (c *acceptedConn) Read(b []byte) (int, error) {
-	if len(c.head) > 0 {
-		n := copy(b, c.head)
-		c.head = c.head[n:]
-		return n, nil
+	n, err := c.Conn.Read(b)
+	if err != nil && c.stranger.hadToGo() {
+		err = errCrowd // one reason for all of them in the log
 	}
-	return c.Conn.Read(b)
+	return n, err
 }
 
 func (c *acceptedConn) Close() error {
-	c.leave()
+	c.strangers.leave(c.stranger)
 	return c.Conn.Close()
 }
 
-// authenticated tells that auth knows the peer.
-func (c *acceptedConn) authenticated() { c.leave() }
+// authenticated tells that auth takes the peer for a member. Without TLS that
+// proves nothing.
+func (c *acceptedConn) authenticated() { c.strangers.leave(c.stranger) }
 
 // An acceptedTLS is the same under TLS; closing it closes raw.
 type acceptedTLS struct {
@@ -237,4 +240,7 @@ type acceptedTLS struct {
 	raw *acceptedConn
 }
 
-func (c *acceptedTLS) authenticated() { c.raw.leave() }
+func (c *acceptedTLS) authenticated() {
+	c.raw.strangers.prove(c.raw.stranger)
+	c.raw.authenticated()
+}

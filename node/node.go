@@ -100,7 +100,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.transport, err = transport.New(transport.Config{
 		Dial: n.endpoint.Dial, Handshake: n.endpoint.Handshake(), Handler: &server{n},
 		MaxFrame: n.cfg.MaxFrame, MaxInflight: n.cfg.MaxInflight, Logger: n.log,
-		MaxHandshakes: 2 * maxStrangers, MaxHandshakesPerAddr: 2 * maxStrangers, // the endpoint decides
+		MaxHandshakes: anyHandshakes, MaxHandshakesPerAddr: anyHandshakes, // the endpoint decides
 	})
 	if err != nil {
 		return err
@@ -123,6 +123,9 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.log.Info("node serves", "addr", n.self.Addr, "members", len(n.cluster.View().Members))
 	return nil
 }
+
+// anyHandshakes is more than the endpoint ever lets in.
+const anyHandshakes = 1 << 20
 
 // headerRoom is what of MaxFrame is kept for everything but the payload.
 const headerRoom = 4 << 10

@@ -102,6 +102,7 @@ func (n *Node) reroute(view *cluster.View) {
 		return
 	}
 	n.routes.Store(next)
+	n.endpoint.Expect(next.view.Members)
 	n.standing.count(next.view)
 	n.driver.look(next)
 	n.mu.Unlock()

@@ -1,7 +1,9 @@
 package node
 
 import (
+	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -21,58 +23,166 @@ func (c *fakeStranger) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.ParseIP(c.from), Port: 1}
 }
 
-func TestStrangersAreLimitedInAllAndByAddress(t *testing.T) {
-	now := time.Unix(1000, 0)
-	s := newStrangers(4, 2, time.Second)
-	come := func(from string) (*fakeStranger, *stranger) {
-		c := &fakeStranger{from: from}
-		return c, s.admit(c, now)
-	}
-	_, first := come("10.0.0.1")
-	require.NotNil(t, first)
-	_, st := come("10.0.0.1")
-	require.NotNil(t, st)
-	_, st = come("10.0.0.1")
-	require.Nil(t, st, "two of one address at most")
-	_, st = come("::ffff:10.0.0.1")
-	require.Nil(t, st, "the same address in IPv6's clothes")
-	_, st = come("2001:db8::1")
-	require.NotNil(t, st)
-	_, st = come("2001:db8::2")
-	require.NotNil(t, st)
-	s.leave(first)
-	s.leave(first)
-	_, st = come("2001:db8::3")
-	require.Nil(t, st, "one network of IPv6 counts as one address")
-	_, st = come("10.0.0.2")
-	require.NotNil(t, st)
-	_, st = come("10.0.0.3")
-	require.Nil(t, st, "four in all")
+// come has a connection come from an address, and returns it and whom it has
+// put out.
+func (s *strangers) come(from string) (c *fakeStranger, st, out *stranger) {
+	c = &fakeStranger{from: from}
+	st, out = s.admit(c)
+	return c, st, out
 }
 
-func TestSilentStrangerMakesRoomForANewOne(t *testing.T) {
-	now := time.Unix(1000, 0)
-	s := newStrangers(3, 2, time.Second)
-	var conns []*fakeStranger
-	come := func(from string) bool {
-		c := &fakeStranger{from: from}
-		conns = append(conns, c)
-		return s.admit(c, now) != nil
+// The fullest network gives way, its oldest connection first; whoever comes from
+// elsewhere gets in and stays.
+func TestStrangersOfTheFullestNetworkGiveWay(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		crowd func(i int) string
+		loner string
+	}{
+		{"one address", func(int) string { return "10.0.0.1" }, "10.0.0.2"},
+		{"twelve addresses of a network", func(i int) string { return fmt.Sprintf("10.0.0.%d", 1+i%12) }, "10.0.0.99"},
+		{"a network of addresses", func(i int) string { return fmt.Sprintf("10.0.0.%d", 1+i%250) }, "10.0.1.1"},
+		{"a network of networks", func(i int) string { return fmt.Sprintf("10.0.%d.1", i%250) }, "10.1.0.1"},
+		{"an IPv6 /64", func(i int) string { return fmt.Sprintf("2001:db8::%x", 1+i%4000) }, "2001:db8:0:1::1"},
+		{"an IPv6 /48", func(i int) string { return fmt.Sprintf("2001:db8:0:%x::1", i%4000) }, "2001:db8:1::1"},
+		{"IPv4 in IPv6's clothes", func(int) string { return "::ffff:10.0.0.1" }, "10.0.0.2"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newStrangers(64, 4)
+			for i := range 100 {
+				_, st, _ := s.come(row.crowd(i))
+				require.NotNil(t, st)
+			}
+			require.Len(t, s.queue, 64)
+			oldest := s.queue[0]
+			loner, st, out := s.come(row.loner)
+			require.Same(t, oldest, out)
+			require.True(t, out.conn.(*fakeStranger).closed)
+			require.True(t, out.hadToGo())
+			for i := range 1000 {
+				c, _, out := s.come(row.crowd(i))
+				require.NotNil(t, out)
+				require.False(t, c.closed, "a newcomer always gets in")
+			}
+			require.False(t, loner.closed)
+			s.leave(st)
+			s.leave(st)
+			require.Len(t, s.queue, 63)
+			s.close()
+			require.Empty(t, s.queue)
+			require.Empty(t, s.crowds)
+			_, st, _ = s.come("10.9.9.9")
+			require.Nil(t, st)
+		})
 	}
-	require.True(t, come("10.0.0.1"))
-	now = now.Add(900 * time.Millisecond)
-	require.True(t, come("10.0.0.2"))
-	require.True(t, come("10.0.0.2"))
-	require.False(t, come("10.0.0.3"))
-	now = now.Add(200 * time.Millisecond) // the first is stale, those of 10.0.0.2 are not
-	require.False(t, come("10.0.0.2"), "its own address is full of young ones")
-	require.False(t, conns[0].closed)
-	require.True(t, come("10.0.0.3"))
-	require.True(t, conns[0].closed)
-	now = now.Add(time.Second)
-	require.True(t, come("10.0.0.2"))
-	require.True(t, conns[1].closed)
-	s.close()
-	require.True(t, conns[2].closed)
-	require.False(t, come("10.0.0.9"))
+}
+
+// Who comes from the midst of a crowd stays until the crowd has filled all places
+// anew.
+func TestStrangerInACrowdHasTime(t *testing.T) {
+	s := newStrangers(64, 4)
+	for range 100 {
+		s.come("10.0.0.1")
+	}
+	c, _, _ := s.come("10.0.0.1")
+	for range 63 {
+		s.come("10.0.0.1")
+	}
+	require.False(t, c.closed)
+	s.come("10.0.0.1")
+	require.True(t, c.closed)
+}
+
+// The addresses of members, those advertised and those proved, have places that
+// nobody else can take; beyond them they are as others.
+func TestMembersHavePlacesOfTheirOwn(t *testing.T) {
+	s := newStrangers(8, 2)
+	_, proved, _ := s.come("10.0.0.3")
+	s.prove(proved)
+	s.leave(proved)
+	s.expect([]netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")})
+	for _, from := range []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"} {
+		var conns []*fakeStranger
+		for range 2 {
+			c, st, out := s.come(from)
+			require.Nil(t, out)
+			require.NotNil(t, st.at)
+			conns = append(conns, c)
+		}
+		for i := range 100 {
+			s.come(fmt.Sprintf("10.0.0.%d", 4+i%12))
+			_, st, _ := s.come(from)
+			require.Nil(t, st.at)
+		}
+		for _, c := range conns {
+			require.False(t, c.closed)
+		}
+	}
+	s.expect(nil)
+	require.Len(t, s.members, 3, "two still have connections, one has proved itself")
+	for st := range s.inside {
+		s.leave(st)
+	}
+	require.Len(t, s.members, 1)
+	for i := range 2 * maxProved {
+		_, st, _ := s.come(fmt.Sprintf("10.1.%d.%d", i/250, i%250))
+		s.prove(st)
+		s.leave(st)
+	}
+	require.Len(t, s.members, maxProved)
+	require.Len(t, s.proved, maxProved)
+}
+
+// One stranger at a time is worked for; members pass by; of those that wait the
+// last one of the smallest crowd is next, and who has to go is not waited for.
+func TestTurnstileLetsSmallCrowdsFirst(t *testing.T) {
+	s := newStrangers(8, 2)
+	s.expect([]netip.Addr{netip.MustParseAddr("10.0.0.9")})
+	ts := &turnstile{strangers: s}
+	soon := time.Now().Add(time.Minute)
+	_, first, _ := s.come("10.0.0.1")
+	require.True(t, ts.enter(first, soon))
+	_, member, _ := s.come("10.0.0.9")
+	require.True(t, ts.enter(member, soon))
+	ts.leave(member)
+
+	type arrival struct {
+		from string
+		in   bool
+	}
+	order := make(chan arrival)
+	enter := func(from string, until time.Time) *stranger {
+		_, st, _ := s.come(from)
+		n := len(ts.waiting)
+		go func() {
+			in := ts.enter(st, until)
+			order <- arrival{from, in}
+			if in {
+				ts.leave(st)
+			}
+		}()
+		require.Eventually(t, func() bool {
+			ts.mu.Lock()
+			defer ts.mu.Unlock()
+			return len(ts.waiting) == n+1
+		}, 3*time.Second, time.Millisecond)
+		return st
+	}
+	enter("10.0.0.1", soon)
+	enter("10.0.0.2", soon)
+	gone := enter("10.0.0.1", soon)
+	s.leave(gone)
+	close(gone.gone)
+	require.Equal(t, arrival{"10.0.0.1", false}, <-order)
+	_, _, _ = s.come("10.0.0.1")
+	go func() { order <- arrival{"late", ts.enter(first, time.Now())} }()
+	require.Equal(t, arrival{"late", false}, <-order)
+	ts.leave(first)
+	require.Equal(t, arrival{"10.0.0.2", true}, <-order)
+	require.Equal(t, arrival{"10.0.0.1", true}, <-order)
+	require.Eventually(t, func() bool {
+		ts.mu.Lock()
+		defer ts.mu.Unlock()
+		return !ts.taken
+	}, 3*time.Second, time.Millisecond)
 }
