@@ -29,6 +29,7 @@ type Cluster struct {
 	bye     chan struct{}          // tells the announcer to leave
 	updates chan *View             // slot of one; only the publisher sends
 	alone   atomic.Bool            // there were seeds but us, and none answered
+	leaving atomic.Bool            // Leave was called
 
 	life      context.Context // ends with Close
 	end       context.CancelFunc
@@ -89,7 +90,7 @@ func create(cfg Config) (*Cluster, error) {
 	}
 	c := &Cluster{
 		cfg:     cfg,
-		log:     cfg.Logger.With("node", cfg.Self.Name()),
+		log:     cfg.Logger.With("node", cfg.Self.Slot),
 		gossip:  gossip,
 		table:   newTable(cfg.Self.Name()),
 		seeds:   seeds,
@@ -101,7 +102,7 @@ func create(cfg Config) (*Cluster, error) {
 		self:    meta{Member: cfg.Self},
 	}
 	c.life, c.end = context.WithCancel(context.Background())
-	c.lines = newLogBridge(c.log)
+	c.lines = newLogBridge(c.log, c.planned)
 	encoded := c.self.encode()
 	c.meta.Store(&encoded)
 

@@ -89,7 +89,8 @@ type Config struct {
 	RejoinInterval time.Duration
 
 	// Logger gets members coming and going (Info), members lost (Warn), and what
-	// memberlist has to say at its own levels. nil discards.
+	// memberlist has to say at its own levels, but for what a planned leave makes it
+	// complain about (Debug). nil discards.
 	Logger *slog.Logger
 }
 

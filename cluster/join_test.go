@@ -304,10 +304,10 @@ func TestMembersAreLoggedAsTheyComeAndGo(t *testing.T) {
 		s.crash(others[1], addr(3))
 		s.wait(15 * time.Second)
 		for _, want := range []string{
-			`level=INFO msg="member joined" node=s1/0000000000000001 peer=s2/0000000000000002 addr=10.0.0.2:7946 state=joining`,
-			`level=INFO msg="member changed" node=s1/0000000000000001 peer=s2/0000000000000002 state=serving`,
-			`level=INFO msg="member left" node=s1/0000000000000001 peer=s2/0000000000000002`,
-			`level=WARN msg="member lost" node=s1/0000000000000001 peer=s3/0000000000000003 addr=10.0.0.3:7946`,
+			`level=INFO msg="member joined" node=s1 peer=s2/0000000000000002 addr=10.0.0.2:7946 state=joining`,
+			`level=INFO msg="member changed" node=s1 peer=s2/0000000000000002 state=serving`,
+			`level=INFO msg="member left" node=s1 peer=s2/0000000000000002`,
+			`level=WARN msg="member lost" node=s1 peer=s3/0000000000000003 addr=10.0.0.3:7946`,
 			`level=INFO msg="memberlist: Suspect s3/0000000000000003 has failed, no acks received"`,
 		} {
 			require.Contains(t, log.String(), want)

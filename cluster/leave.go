@@ -25,6 +25,7 @@ func (c *Cluster) Leave(ctx context.Context) error {
 			return fmt.Errorf("cluster: leave: another call is still at it: %w", ctx.Err())
 		}
 	}
+	c.leaving.Store(true)
 	c.stop()
 	others := len(c.View().Members) - 1
 	c.wait(ctx, c.firstNews(others))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ const (
 	logWindow = 10 * time.Second // in which of one kind of line
 	logBurst  = 5                // so many are logged
 	logKinds  = 64               // kinds told apart; the others share one limit
+	logLine   = 1 << 10          // bytes of a line that are logged: members decide what is in it
 )
 
 // logBridge is the writer behind memberlist's log.Logger: it turns "[WARN]
@@ -21,8 +23,9 @@ const (
 // make memberlist write lines, so the same kind of line is logged a few times in ten
 // seconds, then counted.
 type logBridge struct {
-	logger *slog.Logger
-	closed atomic.Bool // what lingering goroutines complain about no longer matters
+	logger  *slog.Logger
+	planned func(line string) bool // it is of a leave that was announced
+	closed  atomic.Bool            // what lingering goroutines complain about no longer matters
 
 	mu    sync.Mutex // guards kinds
 	kinds map[string]*logCount
@@ -34,8 +37,8 @@ type logCount struct {
 	suppressed int
 }
 
-func newLogBridge(l *slog.Logger) *logBridge {
-	return &logBridge{logger: l, kinds: map[string]*logCount{}}
+func newLogBridge(l *slog.Logger, planned func(line string) bool) *logBridge {
+	return &logBridge{logger: l, planned: planned, kinds: map[string]*logCount{}}
 }
 
 // std is the logger to give to memberlist.
@@ -43,6 +46,9 @@ func (b *logBridge) std() *log.Logger { return log.New(b, "", 0) }
 
 func (b *logBridge) Write(line []byte) (int, error) {
 	level, text := parseLine(line)
+	if level > slog.LevelDebug && b.planned(string(text)) {
+		level = slog.LevelDebug
+	}
 	if b.closed.Load() || !b.logger.Enabled(context.Background(), level) {
 		return len(line), nil
 	}
@@ -54,7 +60,11 @@ func (b *logBridge) Write(line []byte) (int, error) {
 	if suppressed > 0 {
 		attrs = append(attrs, slog.Int("suppressed", suppressed))
 	}
-	b.logger.LogAttrs(context.Background(), level, "memberlist: "+string(text), attrs...)
+	if cut := len(text) - logLine; cut > 0 {
+		text = text[:logLine]
+		attrs = append(attrs, slog.Int("cut_bytes", cut))
+	}
+	b.logger.LogAttrs(context.Background(), level, "memberlist: "+strings.ToValidUTF8(string(text), "?"), attrs...)
 	return len(line), nil
 }
 
@@ -112,4 +122,10 @@ func lineKind(text []byte) string {
 		text = text[:i]
 	}
 	return string(text)
+}
+
+// planned says whether a line of memberlist is about a leave that was announced: the
+// own one, or another member's.
+func (c *Cluster) planned(line string) bool {
+	return c.leaving.Load() || c.table.ofLeaver(line)
 }

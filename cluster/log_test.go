@@ -22,7 +22,45 @@ func bridge(level slog.Level) (*logBridge, *bytes.Buffer) {
 			}
 			return a
 		},
-	}))), &out
+	})), func(line string) bool { return strings.Contains(line, "leaver") }), &out
+}
+
+// What a planned leave makes memberlist complain about is Debug, and what members
+// decide is cut.
+func TestLinesOfLeaversAndLongOnes(t *testing.T) {
+	b, out := bridge(slog.LevelDebug)
+	b.std().Print("[ERR] memberlist: Push/Pull with leaver/1 failed")
+	require.Equal(t, "level=DEBUG msg=\"memberlist: Push/Pull with leaver/1 failed\"\n", out.String())
+	out.Reset()
+	b.std().Print("[WARN] memberlist: ignoring " + strings.Repeat("x", 1<<20))
+	require.Contains(t, out.String(), "level=WARN")
+	require.Contains(t, out.String(), "cut_bytes=1047561")
+	require.Less(t, out.Len(), 1200)
+}
+
+func TestLeaversAreKnownByNameAndAddressForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tab := newTable("self/0000000000000001")
+		for i, slot := range []string{"serves", "drains", "leaves"} {
+			m := Member{Slot: slot, Boot: 7, Addr: fmt.Sprintf("10.0.0.%d:1", i), State: Serving}
+			if slot == "drains" {
+				m.State = Draining
+			}
+			tab.put(record{meta: meta{Member: m, leaving: slot == "leaves"}, gossip: m.Addr})
+		}
+		for _, gone := range []bool{false, true} {
+			if gone {
+				for _, m := range tab.view.Load().Members {
+					tab.remove(m.Name())
+				}
+			}
+			require.False(t, tab.ofLeaver("Push/Pull with serves/0000000000000007 failed"))
+			require.True(t, tab.ofLeaver("Push/Pull with drains/0000000000000007 failed"))
+			require.True(t, tab.ofLeaver("Failed to send gossip to 10.0.0.2:1: no"))
+		}
+		time.Sleep(leaverFor + time.Second)
+		require.False(t, tab.ofLeaver("Push/Pull with drains/0000000000000007 failed"))
+	})
 }
 
 func TestLinesKeepTheirLevel(t *testing.T) {

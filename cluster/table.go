@@ -3,6 +3,7 @@ package cluster
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,8 @@ type table struct {
 	mu      sync.Mutex // guards what follows
 	present map[string]record
 	missing map[string]lost
-	frozen  bool // closed: what lingering timers of memberlist say no longer counts
+	leavers map[string]lost // that have said good-bye, or were draining, lately
+	frozen  bool            // closed: what lingering timers of memberlist say no longer counts
 }
 
 type record struct {
@@ -51,6 +53,7 @@ func newTable(self string) *table {
 		met:     make(chan struct{}),
 		present: map[string]record{},
 		missing: map[string]lost{},
+		leavers: map[string]lost{},
 	}
 	t.view.Store(&View{})
 	return t
@@ -143,6 +146,7 @@ func (t *table) removeAndPublish(name string) bool {
 		return false
 	}
 	delete(t.present, name)
+	t.rememberLeaverLocked(r)
 	if !r.leaving && name != t.self {
 		t.rememberLocked(r)
 	}
@@ -229,4 +233,38 @@ func (t *table) presentAddrs() map[string]bool {
 		addrs[r.gossip] = true
 	}
 	return addrs
+}
+
+// leaverFor is how long memberlist goes on to look for a member that has left.
+const leaverFor = 30 * time.Second
+
+// rememberLeaverLocked notes a member that went as it had announced.
+func (t *table) rememberLeaverLocked(r record) {
+	for name, l := range t.leavers {
+		if time.Since(l.since) > leaverFor || len(t.leavers) >= missingMost {
+			delete(t.leavers, name)
+		}
+	}
+	if r.leaving || r.State == Draining {
+		t.leavers[r.Name()] = lost{record: r, since: time.Now()}
+	}
+}
+
+// ofLeaver says whether a line names a member, or its address, that leaves or has
+// just left.
+func (t *table) ofLeaver(line string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	names := func(r record) bool { return strings.Contains(line, r.Name()) || strings.Contains(line, r.gossip) }
+	for _, r := range t.present {
+		if (r.leaving || r.State == Draining) && r.Name() != t.self && names(r) {
+			return true
+		}
+	}
+	for _, l := range t.leavers {
+		if time.Since(l.since) <= leaverFor && names(l.record) {
+			return true
+		}
+	}
+	return false
 }

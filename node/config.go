@@ -149,7 +149,10 @@ type Config struct {
 
 	// Logger gets membership and lifecycle at Info, recovered trouble at Warn,
 	// what needs a person at Error. Session IDs appear as LogID only, payloads
-	// never. Default: nothing is logged.
+	// never. The keys are the same everywhere: node is this node's slot, peer
+	// another member's name (slot/boot), addr an address, session a LogID, err an
+	// error; durations are slog's, sizes are called bytes. Default:
+	// slog.Default(), of which only Warn and above; slog.DiscardHandler silences it.
 	Logger *slog.Logger
 	// Inject takes what shall travel with a call, such as a trace context, out
 	// of the caller's ctx: at most 1 KiB. Default nothing. If it returns more, or
@@ -247,7 +250,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		return cfg, errors.New("one of Config.Inject and Config.Extract is nil; they go together")
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+		cfg.Logger = slog.New(atLeast{slog.Default().Handler(), slog.LevelWarn})
 	}
 	return cfg, nil
 }

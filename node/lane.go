@@ -92,7 +92,7 @@ func (l *lane) run() {
 			continue
 		}
 		if err := l.send(&st, batch); err != nil {
-			l.d.n.log.Debug("sessions wait to be sent", "peer", l.to, "count", len(batch), "err", err)
+			l.d.n.log.Debug("sessions wait to be sent", "peer", l.to, "sessions", len(batch), "err", err)
 			if st != nil {
 				st.Close(err.Error())
 				st = nil

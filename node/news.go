@@ -28,7 +28,7 @@ func (n *Node) tell(s cluster.State) {
 			ctx, cancel := context.WithTimeout(n.driver.ctx, newsTimeout)
 			defer cancel()
 			if _, err := n.question(ctx, m, []byte{helloState, byte(s)}); err != nil {
-				n.log.Debug("a member hears of this node's state by gossip only", "peer", m.Name(), "state", s, "err", err)
+				n.log.Debug("a member hears of this node's state by gossip only", "peer", m.Name(), "state", s.String(), "err", err)
 			}
 		})
 	}

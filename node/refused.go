@@ -23,5 +23,5 @@ func (d *driver) refused(what, member, session, cause string, here bool) {
 func (d *driver) hindered(what, member, session, cause string) {
 	addr, _ := netip.ParseAddrPort(d.addr(member))
 	d.n.endpoint.refusals.Log(what, net.TCPAddrFromAddrPort(addr), errors.New(cause),
-		slog.String("member", member), slog.String("session", sessionproc.LogID(session)))
+		slog.String("peer", member), slog.String("session", sessionproc.LogID(session)))
 }

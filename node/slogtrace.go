@@ -14,14 +14,14 @@ func SlogTrace(log *slog.Logger) *Trace {
 		RequestDone: func(i TraceRequestDone) {
 			if wants(log, slog.LevelDebug) {
 				write(log, slog.LevelDebug, "request done", i.Err, slog.String("op", i.Op.String()), slog.String("kind", i.Kind),
-					slog.String("method", i.Method), slog.Int("sent", i.Sent), slog.String("peer", i.Peer), slog.Int("size", i.Size),
-					slog.Duration("took", i.Duration), slog.Bool("maybe executed", i.MaybeExecuted))
+					slog.String("method", i.Method), slog.Int("sent", i.Sent), slog.String("peer", i.Peer), slog.Int("bytes", i.Size),
+					slog.Duration("took", i.Duration), slog.Bool("maybe_executed", i.MaybeExecuted))
 			}
 		},
 		MessageHandled: func(i TraceMessageHandled) {
 			if wants(log, slog.LevelDebug) {
 				write(log, slog.LevelDebug, "message handled", i.Err, slog.String("op", i.Op.String()), slog.String("kind", i.Kind),
-					slog.String("method", i.Method), slog.Int("size", i.Size), slog.Duration("waited", i.Wait), slog.Duration("took", i.Duration))
+					slog.String("method", i.Method), slog.Int("bytes", i.Size), slog.Duration("waited", i.Wait), slog.Duration("took", i.Duration))
 			}
 		},
 		RequestRefused: func(i TraceRequestRefused) {
@@ -55,7 +55,7 @@ func SlogTrace(log *slog.Logger) *Trace {
 		SessionMoved: func(i TraceSessionMoved) {
 			if wants(log, slog.LevelInfo) {
 				write(log, slog.LevelInfo, "session moved", nil, slog.String("session", i.Session), slog.String("kind", i.Kind), slog.String("peer", i.Peer),
-					slog.Bool("arrived", i.Arrived), slog.Int("size", i.Size), slog.Duration("took", i.Duration))
+					slog.Bool("arrived", i.Arrived), slog.Int("bytes", i.Size), slog.Duration("took", i.Duration))
 			}
 		},
 		MoveRefused: func(i TraceMoveRefused) {

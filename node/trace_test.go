@@ -386,7 +386,7 @@ func TestSlogTrace(t *testing.T) {
 		lines := strings.Count(strings.TrimPrefix(log.String(), before), "\n")
 		require.Equal(t, map[slog.Level]int{slog.LevelDebug: 9, slog.LevelInfo: 7, slog.LevelWarn: 2, slog.LevelError: 0}[level], lines, level)
 	}
-	require.Contains(t, log.String(), `msg="request done" op=call kind=k method=m sent=0 peer="" size=0 took=0s "maybe executed"=false err="it broke"`)
+	require.Contains(t, log.String(), `msg="request done" op=call kind=k method=m sent=0 peer="" bytes=0 took=0s maybe_executed=false err="it broke"`)
 	require.Contains(t, log.String(), `msg="session ended" session=s kind="" reason=expired lived=0s`)
 }
 

@@ -65,7 +65,7 @@ type KindConfig struct {
 	RestartWindow time.Duration
 	// SlowHandler is how long a handler may run before a warning with its stack is
 	// logged and node.NodeStats.Slow counts it, once; it is seen up to 200 ms later.
-	// The handler runs on. Default 0: never.
+	// The handler runs on. Default 10 s.
 	SlowHandler time.Duration
 	// Mailbox bounds the messages that wait for one session. Calls and casts beyond
 	// it wait for a place, in one line for those of all nodes, in the order of
@@ -167,6 +167,9 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	}
 	if c.MaxTimers == 0 {
 		c.MaxTimers = 1000
+	}
+	if c.SlowHandler == 0 {
+		c.SlowHandler = 10 * time.Second
 	}
 	if c.Mailbox == 0 {
 		c.Mailbox = 1024

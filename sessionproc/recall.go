@@ -170,7 +170,7 @@ func (t *Table) EndLabelled(ctx context.Context, key, value string, ago time.Dur
 	select {
 	case <-gone:
 	case <-stuck.C:
-		t.cfg.Logger.Warn("handlers outlast the end of their sessions", "count", open.Load(), "after", t.cfg.StopTimeout)
+		t.cfg.Logger.Warn("handlers outlast the end of their sessions", "handlers", open.Load(), "after", t.cfg.StopTimeout)
 	case <-ctx.Done():
 		return ended, moving, ctx.Err()
 	}

@@ -259,3 +259,20 @@ func TestASlowHandlerIsReportedOnce(t *testing.T) {
 		require.Contains(t, log.String(), "restart_test.go", "its stack")
 	})
 }
+
+func TestSlowHandlersAreReportedByDefault(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		log := new(journal)
+		l := newLocalWith(t, log.into, script{do: func(_ context.Context, r string) (string, error) {
+			d, err := time.ParseDuration(r)
+			time.Sleep(d)
+			return r, err
+		}}.make())
+		l.start(t, "a")
+		require.NoError(t, <-doing(t.Context(), l, "a", "9s"))
+		require.Zero(t, l.table.Supervision().Slow)
+		require.NoError(t, <-doing(t.Context(), l, "a", "14s"))
+		require.EqualValues(t, 1, l.table.Supervision().Slow)
+		require.Contains(t, log.String(), "limit=10s")
+	})
+}

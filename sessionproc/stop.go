@@ -282,7 +282,7 @@ func (p *process) fell(cause any, stack []byte) {
 	p.table.supervision.crashes.Add(1)
 	o := outcome{err: &CrashError{Reference: reference}}
 	if after, ok := p.mayRestart(); ok {
-		p.logger().Error("session crashed", "reference", reference, "panic", thrown(cause), "stack", string(stack), "restarts after", after)
+		p.logger().Error("session crashed", "reference", reference, "panic", thrown(cause), "stack", string(stack), "restarts_after", after)
 		p.traceCrash(reference, true, after)
 		p.restartAfter(after, o)
 		return

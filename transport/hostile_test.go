@@ -145,7 +145,7 @@ func TestPeerThatBreaksTheProtocolIsDisconnected(t *testing.T) {
 				p.requireEnded()
 				synctest.Wait()
 				assert.Contains(t, log.String(), "protocol error")
-				assert.Contains(t, log.String(), "name=raw")
+				assert.Contains(t, log.String(), "peer=raw")
 			})
 		})
 	}

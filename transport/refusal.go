@@ -53,11 +53,11 @@ func (l *RefusalLog) Log(msg string, addr net.Addr, err error, attrs ...slog.Att
 	if !ok {
 		return
 	}
-	peer := ip.String()
+	from := ip.String()
 	if addr != nil {
-		peer = addr.String()
+		from = addr.String()
 	}
-	attrs = append(attrs, slog.String("peer", peer), slog.String("err", err.Error()))
+	attrs = append(attrs, slog.String("addr", from), slog.String("err", err.Error()))
 	if suppressed > 0 {
 		attrs = append(attrs, slog.Int("suppressed", suppressed))
 	}

@@ -226,7 +226,7 @@ func (t *Transport) logEnd(c *conn, err error) {
 	switch {
 	case errors.Is(err, errProtocol), errors.Is(err, errSilent), errors.Is(err, errSlowReader):
 		t.refusals.Log("transport: connection ended", c.nc.RemoteAddr(), err,
-			slog.String("name", c.peer), slog.String("class", c.class.String()))
+			slog.String("peer", c.peer), slog.String("class", c.class.String()))
 	default:
 		t.cfg.Logger.Debug("transport: connection ended", "peer", c.peer, "class", c.class.String(), "err", err)
 	}
