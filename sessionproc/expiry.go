@@ -202,7 +202,7 @@ func (p *process) expire(e *expiry, now int64) {
 	case p.phase == phaseLive && !p.running && (old || idle):
 		p.beginEndLocked(Expired, nil) // nothing runs or waits
 		p.running, ends = true, true
-	case p.phase == phaseLive && old:
+	case p.phase == phaseLive && (old || idle && !p.inUseLocked()):
 		stops = true
 	default:
 		p.table.wheel.again(e, now)
@@ -214,6 +214,26 @@ func (p *process) expire(e *expiry, now int64) {
 	case stops:
 		(*Session)(p).Stop(Expired)
 	}
+}
+
+// inUseLocked reports whether a message that counts as use is handled or waits, for a
+// session whose time is up. Those that do not count, such as ticks which keep it busy all
+// the time, do not keep it.
+func (p *process) inUseLocked() bool {
+	if p.cur != nil && !p.cur.noTouch || p.ext != nil && p.restartsLocked() {
+		return true
+	}
+	for s := p.ext.firstInLine(); s != nil; s = s.next {
+		if !s.e.noTouch {
+			return true
+		}
+	}
+	for e := p.head; e != nil; e = e.next {
+		if !e.noTouch {
+			return true
+		}
+	}
+	return false
 }
 
 // expiresLocked makes the expiry of a session that begins to live here. left is

@@ -67,8 +67,12 @@ func (t *Table) place(s *starter) (o outcome, decided bool) {
 			p.mu.Unlock()
 			return outcome{err: away}, true
 		case p.phase == phaseLive:
+			err := t.exists(p, s)
+			if s.ensure && err == ErrAlreadyStarted {
+				p.touch()
+			}
 			p.mu.Unlock()
-			return outcome{err: t.exists(p, s)}, true
+			return outcome{err: err}, true
 		}
 		p.mu.Unlock() // gone: it is out of the table by now
 	}

@@ -11,8 +11,10 @@ import (
 // durations beyond 100 years count as 100 years.
 type KindConfig struct {
 	// IdleTimeout ends a session, with reason Expired, when it has had no call,
-	// cast or Touch for that long, wherever it was meanwhile. Timers and messages
-	// of NoTouch methods are no use. Time is counted by the monotonic clock, while
+	// cast, Ensure or Touch for that long, wherever it was meanwhile. A message is
+	// use until its handler returns, and the start until the start function does.
+	// Timers, Broadcasts, subscriptions and messages of NoTouch methods are no use:
+	// what of these waits then ends with the session. Time is counted by the monotonic clock, while
 	// the process stands still too. It ends within a second of its time, at most
 	// 1.25 million sessions of a node in a second; those whose time was up while
 	// the process stood still or the node had no quorum end over the 5 s that

@@ -69,6 +69,7 @@ type handling struct {
 	ctx        *handlerCtx
 	since      int64 // epoch
 	readOnly   bool
+	noTouch    bool
 }
 
 // extra is what only few sessions need.
@@ -217,11 +218,11 @@ func (p *process) curLocked() handling {
 // none the goroutine is done: it no longer has the session, unless the session is to
 // end.
 func (p *process) next(cur *handling) (e *envelope, end bool) {
+	now := p.table.clock.now.Load()
 	p.mu.Lock()
-	if p.cur != nil && !p.cur.readOnly {
-		p.changes++
+	if p.cur != nil {
+		p.handlerEndsLocked(now)
 	}
-	p.cur = nil
 	switch {
 	case p.ext != nil && (p.meetsLocked() || p.restartsLocked()):
 		held := p.phase == phaseLive && p.restartsLocked() && p.holdLocked()
@@ -262,7 +263,7 @@ func (p *process) next(cur *handling) (e *envelope, end bool) {
 		}
 		ctx = p.act
 	}
-	*cur = handling{e, e.generation(), ctx, p.table.clock.now.Load(), e.readOnly}
+	*cur = handling{e, e.generation(), ctx, now, e.readOnly, e.noTouch}
 	p.cur = cur
 	p.handled++
 	p.mu.Unlock()
@@ -270,6 +271,18 @@ func (p *process) next(cur *handling) (e *envelope, end bool) {
 		tellAll(told)
 	}
 	return e, false
+}
+
+// handlerEndsLocked notes that the present handler is over. What was use when it began
+// is use until it ends.
+func (p *process) handlerEndsLocked(now int64) {
+	if !p.cur.readOnly {
+		p.changes++
+	}
+	if !p.cur.noTouch && p.cur.since != now {
+		p.last.Store(now)
+	}
+	p.cur = nil
 }
 
 // stoppingLocked reports whether Stop was called, so that the handler which

@@ -145,6 +145,9 @@ func (p *process) restartAfter(after time.Duration, o outcome) {
 	if p.kind.cfg.Restart == RestartFresh || r.saved != nil {
 		p.state = nil // not to be trusted
 	}
+	if p.cur != nil && !p.cur.noTouch {
+		p.touch()
+	}
 	p.cur, p.act = nil, nil
 	r.pending = true
 	var timers *timerSet
@@ -210,7 +213,12 @@ func (p *process) restart() bool {
 	return true
 }
 
+// startAgain runs the start function once more. While that runs the session is not idle.
 func (p *process) startAgain(a *savedArgument) (any, error) {
+	defer func(begun int64) {
+		now := p.table.clock.now.Load()
+		p.last.Store(min(now, p.last.Load()+now-begun))
+	}(p.table.clock.now.Load())
 	ctx := &handlerCtx{p: p, deadline: p.table.clock.in(p.table.cfg.CallTimeout)}
 	defer ctx.end(endedCanceled)
 	return p.kind.maker.startEncoded(ctx, a.Payload, a.Raw, a.None)

@@ -203,6 +203,7 @@ func (p *process) started(w *waiting, state any, err error, into *error, give fu
 	p.state = state
 	p.table.counts.starts.Add(1)
 	p.mu.Lock()
+	p.touch()
 	if p.expiresLocked(p.kind.cfg.Lifetime); p.expiry != nil {
 		p.table.wheel.add(p.expiry)
 	}

@@ -37,7 +37,8 @@ func (k *KindRef[Arg]) Start(ctx context.Context, c Caller, id string, arg Arg) 
 }
 
 // Ensure starts session id with arg unless it is there, and reports whether it
-// did. ErrWrongKind if the session is there and of another kind.
+// did. It counts as use of a session that is there. ErrWrongKind if the session is
+// there and of another kind.
 func (k *KindRef[Arg]) Ensure(ctx context.Context, c Caller, id string, arg Arg) (started bool, err error) {
 	return ensured(k.deliver(ctx, c, id, arg, OpEnsure))
 }
