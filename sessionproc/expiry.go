@@ -183,6 +183,7 @@ func (t *Table) expire(now int64, gap time.Duration) {
 		for _, e := range due {
 			e.p.expire(e, now)
 		}
+		t.notice()
 		if t.clock.advance(); over {
 			return
 		}

@@ -1,5 +1,7 @@
 package sessionproc
 
+import "time"
+
 // LiveWorkers returns how many parked goroutines the table has.
 func (t *Table) LiveWorkers() int { return int(t.workers.live.Load()) }
 
@@ -54,3 +56,7 @@ func (t *Table) ArmedTimers(part int, id string) (n int) {
 	}
 	return n
 }
+
+// Sleep has the machine have slept: the wall's clock is set on, the monotonic one
+// stood still.
+func (t *Table) Sleep(d time.Duration) { t.clock.slept.Add(int64(d)) }

@@ -3,7 +3,6 @@ package sessionproc
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // pause stops the work of a table's sessions for a while, without ending them.
@@ -106,8 +105,7 @@ func (t *Table) notice() {
 	if !t.watched.Load() {
 		return
 	}
-	last := t.clock.now.Load()
-	if gap := time.Since(epoch) - time.Duration(last); gap > t.cfg.StallAfter {
+	if gap := t.clock.behind(); gap > t.cfg.StallAfter {
 		t.cfg.OnStall(gap)
 	}
 }

@@ -36,7 +36,7 @@ type TableConfig struct {
 	// tries again. nil: ErrUnavailable.
 	Moving error
 	// OnStall is called, while Watch is on, after the whole process has stood still for more than
-	// StallAfter (a paused virtual machine, SIGSTOP), before another message is
+	// StallAfter (a paused virtual machine, SIGSTOP, a machine that slept), before another message is
 	// handled, maybe more than once and concurrently. It must not block; it may
 	// Pause.
 	OnStall    func(gap time.Duration)
