@@ -1,6 +1,7 @@
 package sessionhttp
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,8 +50,14 @@ type EventsConfig[T any] struct {
 	// its stream is cut. It holds in place of the http.Server's. Default: 10 s.
 	WriteTimeout time.Duration
 
+	// MaxStreams bounds the streams that this handler has open, and
+	// MaxStreamsPerSession those of one session among them: a request beyond it is
+	// answered with 503 and Retry-After, and OnError hears ErrTooManyStreams.
+	// Defaults: 16,384 and 64.
+	MaxStreams, MaxStreamsPerSession int
+
 	// OnError hears why a stream could not begin or was broken off, but not that
-	// its browser has gone. It may be called concurrently. Default: nobody does.
+	// its browser has gone; and ErrServerTimeout of one that the server will cut. It may be called concurrently. Default: nobody does.
 	OnError func(r *http.Request, err error)
 }
 
@@ -73,6 +80,16 @@ func (c EventsConfig[T]) withDefaults() (EventsConfig[T], error) {
 		return c, errors.New("sessionhttp: EventsConfig.Subscribe.After: it comes from the request")
 	case c.Subscribe.Buffer < 0:
 		return c, fmt.Errorf("sessionhttp: EventsConfig.Subscribe.Buffer: it is negative (%d)", c.Subscribe.Buffer)
+	}
+	for _, n := range []struct {
+		name      string
+		field     *int
+		otherwise int
+	}{{"MaxStreams", &c.MaxStreams, 1 << 14}, {"MaxStreamsPerSession", &c.MaxStreamsPerSession, 64}} {
+		if *n.field < 0 {
+			return c, fmt.Errorf("sessionhttp: EventsConfig.%s: it is negative (%d)", n.name, *n.field)
+		}
+		*n.field = cmp.Or(*n.field, n.otherwise)
 	}
 	for _, d := range []struct {
 		field     *time.Duration
@@ -103,6 +120,7 @@ type EventStream[T any] struct {
 	caller sessionproc.Caller
 	event  *sessionproc.Event[T]
 	cfg    EventsConfig[T]
+	crowd  crowd
 	once   sync.Once
 	over   chan struct{} // closed by Close
 }
@@ -137,7 +155,8 @@ type EventStream[T any] struct {
 //
 // Compression and buffering on the way hold events back. The answer tells proxies not
 // to ("no-transform", "X-Accel-Buffering: no"); middleware in front that wraps the
-// http.ResponseWriter must have a method Flush or Unwrap.
+// http.ResponseWriter must have a method Unwrap, or a method Flush if the server has
+// no WriteTimeout.
 //
 // The error names the field of cfg that cannot work.
 func Events[T any](c sessionproc.Caller, e *sessionproc.Event[T], cfg EventsConfig[T]) (*EventStream[T], error) {
@@ -179,6 +198,14 @@ func (s *EventStream[T]) serve(w http.ResponseWriter, r *http.Request, id string
 	}
 	if r.Method == http.MethodHead {
 		return begin()
+	}
+	if err := s.crowd.enter(id, s.cfg.MaxStreams, s.cfg.MaxStreamsPerSession); err != nil {
+		refuseStream(w, s.cfg.Retry)
+		return err
+	}
+	defer s.crowd.leave(id)
+	if s.cfg.OnError != nil && cannotLift(out.control, r) {
+		s.cfg.OnError(r, ErrServerTimeout)
 	}
 	o := s.cfg.Subscribe
 	o.After, _ = sessionproc.ParsePosition(r.Header.Get("Last-Event-ID")) // else the present value
