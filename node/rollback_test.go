@@ -24,11 +24,17 @@ type shoppers struct {
 	ids   []string
 	given []atomic.Int64
 	stop  chan struct{}
+	cease func() // stops them, and waits
 	wait  sync.WaitGroup
 }
 
 func (d *deployment) shop(ids []string) *shoppers {
 	l := &shoppers{d: d, ids: ids, given: make([]atomic.Int64, len(ids)), stop: make(chan struct{})}
+	l.cease = sync.OnceFunc(func() {
+		close(l.stop)
+		l.wait.Wait()
+	})
+	d.t.Cleanup(l.cease)
 	for c := range 4 {
 		l.wait.Go(func() {
 			for k := c; ; k += 4 {
@@ -55,8 +61,7 @@ func (l *shoppers) call(i int) {
 // end stops it and requires that every session has all that it was given, beside base.
 func (l *shoppers) end(base int) {
 	l.d.t.Helper()
-	close(l.stop)
-	l.wait.Wait()
+	l.cease()
 	for i, id := range l.ids {
 		n, err := put.Call(l.d.t.Context(), l.d.Caller(), id, "last")
 		require.NoError(l.d.t, err)
