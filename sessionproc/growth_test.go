@@ -163,7 +163,7 @@ func TestRenewalsOfOneSessionAreRateLimited(t *testing.T) {
 		}
 		refused()
 		travel(t, l, other, id())
-		l, other = other, l
+		l = other
 		refused()
 		for range 3 {
 			time.Sleep(time.Second)

@@ -134,11 +134,13 @@ func dies(t *testing.T, f func(t *testing.T), prints ...string) {
 // endless copies itself to copy itself.
 type endless struct{ Names []string }
 
+//lint:ignore SA5007 that is what it is for
 func (e endless) Clone() endless { return e.Clone() }
 
 // unending encodes itself to encode itself.
 type unending struct{ Names []string }
 
+//lint:ignore SA5007 that is what it is for
 func (u *unending) MarshalState() ([]byte, error) { return u.MarshalState() }
 func (u *unending) UnmarshalState([]byte) error   { return nil }
 
