@@ -44,17 +44,36 @@ var (
 // an error that says what is left; the sessions go on moving all the same. If
 // nobody else serves it returns that at once, unless nothing is here, and within a
 // second or two if all that is left is of kinds, or schemas, that no other member can
-// have. It may be called again, and concurrently: each call waits by its own ctx. See
-// Progress.
+// have. It may be called again, and concurrently: each call waits by its own ctx. With
+// the ctx of a handler it is an ErrCallCycle, and nothing begins, as that handler's
+// session has to move too: call it in a goroutine, with a ctx of its own. See Progress.
 //
 // Of members of two releases those are asked that can have a session: one whose
 // partition falls to a member that was not given its kind, or has a lower schema, goes
 // to another that has, for as long as there is one.
 func (n *Node) Drain(ctx context.Context) error {
+	if err := n.waitedForBy(ctx); err != nil {
+		return fmt.Errorf("node: drain: %w", err)
+	}
 	ctx, cancel := n.withDrainTimeout(ctx)
 	defer cancel()
 	if err := n.drain(ctx); err != nil {
 		return fmt.Errorf("node: drain: %w", err)
+	}
+	return nil
+}
+
+// waitedForBy returns an ErrCallCycle if ctx is that of a handler of a session of this
+// node, or of one that such a handler waits for: what waits for all handlers here cannot
+// be waited for by one.
+func (n *Node) waitedForBy(ctx context.Context) error {
+	chain, _ := sessionproc.CallChain(ctx, "")
+	r := n.routes.Load()
+	for _, id := range chain {
+		if n.table.Has(r.ring.Partition(id), id) {
+			return fmt.Errorf("%w: it waits until the handler of session %s has returned, which waits for it",
+				sessionproc.ErrCallCycle, sessionproc.LogID(id))
+		}
 	}
 	return nil
 }

@@ -21,8 +21,11 @@ import (
 // If nodes do not answer until ctx ends, or for CallTimeout if it has no deadline,
 // the error is a *PartialError that names them: try again. A node that is taken for
 // dead and lives behind a cut is not known and not named; it is told when it is seen
-// again within the minute. In a handler of such a session the handler's ctx ends;
-// the others end all the same.
+// again within the minute.
+//
+// In a handler of such a session, and in what such a handler waits for, the handler's
+// ctx ends; the others end all the same, and that session is counted and not waited for:
+// it ends when its handler returns.
 func (n *Node) TerminateLabelled(ctx context.Context, key, value string) (ended int, err error) {
 	if key == "" || value == "" || len(key) > sessionproc.MaxLabelKey || len(value) > sessionproc.MaxLabelValue {
 		return 0, fmt.Errorf("node: terminate labelled: %w: a label has a key of 1 to %d bytes and a value of 1 to %d",
@@ -30,6 +33,11 @@ func (n *Node) TerminateLabelled(ctx context.Context, key, value string) (ended 
 	}
 	ctx, cancel := n.withQueryTimeout(ctx)
 	defer cancel()
+	if chain, _ := sessionproc.CallChain(ctx, ""); chain != nil && ctx.Err() == nil { // that handler's ctx may end by this
+		deadline, _ := ctx.Deadline()
+		ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
+		defer cancel()
+	}
 	asked := map[string]bool{}
 	missing := new(PartialError)
 	// A node gets no session before all see it, so whoever got one from a node that
@@ -61,8 +69,8 @@ const movingAtOnce = 16
 
 // endLabelled ends the sessions of a label that are here, and follows those that are
 // on their way.
-func (n *Node) endLabelled(ctx context.Context, key, value string, ago time.Duration) (tally, error) {
-	ended, moving, err := n.table.EndLabelled(ctx, key, value, ago)
+func (n *Node) endLabelled(ctx context.Context, q *query) (tally, error) {
+	ended, moving, err := n.table.EndLabelled(ctx, q.Key, q.Value, q.Ago, q.waiting...)
 	if err != nil {
 		return tally{}, err
 	}

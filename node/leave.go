@@ -17,16 +17,55 @@ import (
 // Sessions that cannot move in time, and those of the last node, end with reason
 // Closed after their Terminate methods have run. It does not wait for those that no
 // member can have, as none was given their kind or its schema. The error, and the log
-// for each kind, says what has ended and why; the node is closed all the same. A
-// second Leave waits for the first.
+// for each kind, says what has ended and why; the node is closed all the same.
+//
+// A second Leave waits for the first, and returns the same, or an error when its ctx
+// ends before: the first goes on. After a Close it waits for that, and returns nil. With
+// the ctx of a handler it is an ErrCallCycle, and nothing begins; see Drain.
 func (n *Node) Leave(ctx context.Context) error {
-	if n.leaving.Swap(true) {
-		select {
-		case <-n.stopped:
-		case <-ctx.Done():
-		}
-		return nil
+	if err := n.waitedForBy(ctx); err != nil {
+		return fmt.Errorf("node: leave: %w", err)
 	}
+	mine := &departure{done: make(chan struct{})}
+	if !n.departure.CompareAndSwap(nil, mine) {
+		first := n.departure.Load()
+		if err := n.awaitOther(ctx, first.done, n.stopped); err != nil {
+			return err
+		}
+		return first.err
+	}
+	defer close(mine.done)
+	if n.leaving.Swap(true) { // Close was first
+		return n.awaitOther(ctx, n.stopped)
+	}
+	mine.err = n.leave(ctx)
+	return mine.err
+}
+
+// departure is the first Leave.
+type departure struct {
+	done chan struct{}
+	err  error // before done is closed
+}
+
+// awaitOther waits for all that another Leave or Close has to do, until ctx ends.
+func (n *Node) awaitOther(ctx context.Context, all ...<-chan struct{}) error {
+	for _, done := range all {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			select {
+			case <-done: // what is done wins
+				continue
+			default:
+			}
+			return fmt.Errorf("node: leave: another Leave or Close is still at it: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+func (n *Node) leave(ctx context.Context) error {
 	ctx, cancel := n.withDrainTimeout(ctx)
 	defer cancel()
 	n.log.Info("node leaves", "sessions", n.table.Len())
@@ -59,8 +98,11 @@ func (n *Node) drainOrAbandon(ctx context.Context) error {
 	left := n.drain(within)
 	over := n.leftovers()
 	lost := n.driver.abandon()
-	if left == nil || errors.Is(left, errNobody) { // nothing is left, but for marks of renewed sessions
+	switch {
+	case left == nil || errors.Is(left, errNobody): // nothing is left, but for marks of renewed sessions
 		return nil
+	case errors.Is(left, sessionproc.ErrClosed): // a Close has come between
+		return left
 	}
 	last, cancel := context.WithTimeout(ctx, lastWords)
 	defer cancel()
@@ -88,7 +130,8 @@ func (d *driver) abandon() int {
 // Close ends the node abruptly: callers get sessionproc.ErrClosed, sessions
 // vanish without their Terminate methods, and the other members find out by
 // themselves. It waits for running handlers, whose ctxs are cancelled, up to
-// StopTimeout. A second Close waits for the first.
+// StopTimeout; in a handler that is its own one, so call it in a goroutine there. A
+// second Close waits for the first.
 func (n *Node) Close() error {
 	n.leaving.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.StopTimeout)

@@ -42,11 +42,12 @@ type Node struct {
 	followed chan struct{}            // follow has ended
 	follows  bool
 
-	draining atomic.Pointer[draining] // nil: it does not drain
-	evicted  atomic.Bool
-	leaving  atomic.Bool
-	stop     atomic.Bool   // not a sync.Once: waiting for one stops the time of a synctest bubble
-	stopped  chan struct{} // Close has done its work
+	draining  atomic.Pointer[draining] // nil: it does not drain
+	evicted   atomic.Bool
+	leaving   atomic.Bool
+	departure atomic.Pointer[departure] // nil: nobody has called Leave
+	stop      atomic.Bool               // not a sync.Once: waiting for one stops the time of a synctest bubble
+	stopped   chan struct{}             // Close has done its work
 }
 
 // Start starts a node and returns when it serves; ctx bounds the starting only.

@@ -29,6 +29,8 @@ type query struct {
 	Age     time.Duration `msgpack:",omitempty"` // since it was asked first
 	Ago     time.Duration `msgpack:",omitempty"` // of what a node hears late
 	Items   []item        `msgpack:",omitempty"`
+
+	waiting []string // IDs of the sessions that wait for the answer; they travel in the request's header
 }
 
 // Kinds of query. They are on the wire: append only.
@@ -95,6 +97,7 @@ func (n *Node) replyQuery(c *transport.Call, deadline time.Time) {
 		fail(c, encodeError(fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, err), false))
 		return
 	}
+	q.waiting = c.Chain()
 	ctx, cancel := context.WithDeadline(n.driver.ctx, deadline)
 	defer cancel()
 	if extract := n.cfg.Extract; extract != nil && len(c.Trace) > 0 {
@@ -130,7 +133,7 @@ func (n *Node) answer(ctx context.Context, q *query) (any, error) {
 	case askDetails:
 		return n.details(q.ID), nil
 	case askEnd:
-		return n.endLabelled(ctx, q.Key, q.Value, q.Ago)
+		return n.endLabelled(ctx, q)
 	case askBroadcast:
 		return n.broadcastHere(ctx, q)
 	case askMany:
@@ -152,7 +155,8 @@ func ask[T any](ctx context.Context, n *Node, m cluster.Member, q *query) (answe
 	if m.Name() == n.self.Name() {
 		return askSelf[T](ctx, n, q)
 	}
-	r := &transport.Request{Flags: opQuery, Key: m.Name()}
+	chain, _ := sessionproc.CallChain(ctx, "")
+	r := &transport.Request{Flags: opQuery, Key: m.Name(), Chain: chain}
 	if sessionproc.HoldsPlace(ctx) {
 		r.Flags |= flagPlaced
 	}
@@ -200,7 +204,9 @@ func askSelf[T any](ctx context.Context, n *Node, q *query) (answer T, err error
 		within, cancel = context.WithDeadline(n.driver.ctx, deadline)
 	}
 	defer cancel()
-	got, err := n.answer(carried{within, ctx}, q)
+	own := *q
+	own.waiting, _ = sessionproc.CallChain(ctx, "")
+	got, err := n.answer(carried{within, ctx}, &own)
 	if err != nil {
 		return answer, err
 	}

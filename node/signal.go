@@ -29,9 +29,10 @@ type Shutdown struct {
 }
 
 const (
-	drainShare = 0.8 // of Timeout: until then sessions may move
-	httpShare  = 0.9 // until then begun requests may end; the rest is for leaving
-	sameSignal = time.Second
+	drainShare = 0.8             // of Timeout: until then sessions may move
+	httpShare  = 0.9             // until then begun requests may end; the rest is for leaving
+	sameSignal = time.Second     // a signal so soon after the end of ctx is what has ended it
+	sameOrder  = 2 * time.Second // SIGTERMs within it are one
 )
 
 // RunUntilSignal waits for SIGTERM, SIGINT or the end of ctx and then ends node
@@ -46,10 +47,11 @@ const (
 // It returns nil if all of that was done in time; otherwise the error says what
 // was not, and everything is closed all the same. It also returns, with HTTP
 // shut down, if the node is closed by anyone else. A second signal is the abrupt
-// end: HTTP and node are closed at once. (If ctx has ended first, a signal within
-// a second is taken for what ended it.)
+// end: HTTP and node are closed at once. But SIGTERMs within 2 s of the first one are
+// one, as supervisors send them to a process and to its group; and if ctx has ended
+// first, a signal within a second is taken for what ended it.
 func RunUntilSignal(ctx context.Context, n *Node, s Shutdown) error {
-	signals := make(chan os.Signal, 2)
+	signals := make(chan os.Signal, 8) // so that a SIGINT is not lost behind SIGTERMs
 	ossignal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	defer ossignal.Stop(signals)
 	return runUntil(ctx, signals, n, s)
@@ -60,12 +62,13 @@ func runUntil(ctx context.Context, signals <-chan os.Signal, n *Node, s Shutdown
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
-	var deaf <-chan time.Time
+	var o orders
 	select {
 	case sig := <-signals:
+		o.repeats(sig, time.Now())
 		n.log.Info("signal, the node shuts down", "signal", sig.String())
 	case <-ctx.Done():
-		deaf = time.After(sameSignal)
+		o.ended = time.Now()
 	case <-n.stopped:
 	}
 	ordered, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Timeout)
@@ -76,11 +79,9 @@ func runUntil(ctx context.Context, signals <-chan os.Signal, n *Node, s Shutdown
 		select {
 		case err := <-done:
 			return err
-		case <-deaf:
-			deaf = nil
 		case sig := <-signals:
-			if deaf != nil {
-				deaf = nil
+			if o.repeats(sig, time.Now()) {
+				n.log.Info("the same signal again", "signal", sig.String())
 				continue
 			}
 			n.log.Warn("another signal, the node is closed abruptly", "signal", sig.String())
@@ -90,6 +91,25 @@ func runUntil(ctx context.Context, signals <-chan os.Signal, n *Node, s Shutdown
 			return errors.Join(fmt.Errorf("node: shutdown: cut short by another signal (%v)", sig), err)
 		}
 	}
+}
+
+// orders tells a second order to end from the first one that comes again.
+type orders struct {
+	ended time.Time // when ctx ended; zero: it has not, or its signal has come
+	term  time.Time // when the first SIGTERM came; zero: none has
+}
+
+// repeats reports whether a signal says what was said before.
+func (o *orders) repeats(sig os.Signal, now time.Time) bool {
+	again := !o.term.IsZero()
+	if sig == syscall.SIGTERM && !again {
+		o.term = now
+	}
+	if !o.ended.IsZero() && now.Sub(o.ended) <= sameSignal {
+		o.ended = time.Time{}
+		return true
+	}
+	return sig == syscall.SIGTERM && again && now.Sub(o.term) <= sameOrder
 }
 
 func (s Shutdown) withDefaults() (Shutdown, error) {

@@ -133,21 +133,61 @@ func TestShutdownEndsInTime(t *testing.T) {
 	})
 }
 
+// What comes when, in ms after the first, and when that is the abrupt end; 0: it is not.
 func TestSecondSignalIsTheAbruptEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.NewCluster(t, 2, newCounters)
-		w := newWeb(t, c, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		go func() { _, _ = w.get("/") }()
-		synctest.Wait()
-		signals := make(chan os.Signal, 2)
-		signals <- syscall.SIGTERM
-		time.AfterFunc(time.Second, func() { signals <- syscall.SIGTERM })
-		begin := time.Now()
-		err := node.RunUntil(t.Context(), signals, c.Node(0), node.Shutdown{HTTP: w.srv})
-		require.ErrorContains(t, err, "cut short by another signal")
-		require.Less(t, time.Since(begin), 2*time.Second)
-		require.ErrorIs(t, c.Node(0).Ready(), sessionproc.ErrClosed)
-	})
+	type sent struct {
+		sig   os.Signal // nil: ctx ends
+		after int
+	}
+	term, intr := syscall.SIGTERM, os.Interrupt
+	for name, c := range map[string]struct {
+		sent   []sent
+		abrupt int
+	}{
+		"a SIGTERM later":               {[]sent{{term, 0}, {term, 2001}}, 2001},
+		"a SIGTERM soon":                {[]sent{{term, 0}, {term, 1}}, 0},
+		"two SIGTERMs soon":             {[]sent{{term, 0}, {term, 0}, {term, 2000}}, 0},
+		"SIGTERMs for longer":           {[]sent{{term, 0}, {term, 1000}, {term, 2500}}, 2500},
+		"a SIGINT behind a SIGTERM":     {[]sent{{term, 0}, {intr, 1}}, 1},
+		"behind two":                    {[]sent{{term, 0}, {term, 1}, {intr, 1500}}, 1500},
+		"two SIGINTs":                   {[]sent{{intr, 0}, {intr, 10}}, 10},
+		"a SIGTERM behind a SIGINT":     {[]sent{{intr, 0}, {term, 10}}, 10},
+		"SIGINT ends ctx":               {[]sent{{nil, 0}, {intr, 500}}, 0},
+		"SIGINT ends ctx, and another":  {[]sent{{nil, 0}, {intr, 500}, {intr, 600}}, 600},
+		"SIGTERM ends ctx, and another": {[]sent{{nil, 0}, {term, 500}, {term, 600}, {term, 2400}}, 0},
+		"a signal long after ctx":       {[]sent{{nil, 0}, {intr, 1100}}, 1100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cl := nodetest.NewCluster(t, 2, newCounters)
+				w := newWeb(t, cl, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+				go func() { _, _ = w.get("/") }()
+				synctest.Wait()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				signals := make(chan os.Signal, 8)
+				for _, s := range c.sent {
+					time.AfterFunc(time.Duration(s.after)*time.Millisecond, func() {
+						if s.sig == nil {
+							cancel()
+						} else {
+							signals <- s.sig
+						}
+					})
+				}
+				begin := time.Now()
+				err := node.RunUntil(ctx, signals, cl.Node(0), node.Shutdown{HTTP: w.srv})
+				if c.abrupt != 0 {
+					require.ErrorContains(t, err, "cut short by another signal")
+					require.InDelta(t, c.abrupt, time.Since(begin).Milliseconds(), 100)
+				} else {
+					require.ErrorContains(t, err, "begun requests were cut", "after nine tenths of the time")
+					require.Greater(t, time.Since(begin), 40*time.Second)
+				}
+				require.ErrorIs(t, cl.Node(0).Ready(), sessionproc.ErrClosed)
+			})
+		})
+	}
 }
 
 func TestShutdownFollowsTheNode(t *testing.T) {

@@ -281,7 +281,7 @@ func (t *Table) touch(part int, id string) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.phase >= phaseRenewed {
+	if p.phase >= phaseRenewed && !p.worksLocked() {
 		return p.tooLateLocked()
 	}
 	p.touch()

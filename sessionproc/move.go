@@ -138,6 +138,21 @@ func (p *process) sealLocked(s *sealing) (calls *envelope, polls []*Inbound, idl
 	return calls, polls, idle
 }
 
+// takesAlongLocked: a sealed session has not been encoded yet, and e can travel with it.
+// The handler that it still runs may be who has sent e, and whom the session waits for.
+func (p *process) takesAlongLocked(e *envelope) bool {
+	if p.phase != phaseSealed || p.ext.sealing.was != phaseLive || p.ext.sealing.saved || !p.running || p.ext.reason != "" {
+		return false
+	}
+	_, cast := e.op.(carried)
+	return cast
+}
+
+// worksLocked: a sealed session still runs a handler, so that it is here for certain.
+func (p *process) worksLocked() bool {
+	return p.phase == phaseSealed && p.ext.sealing.was == phaseLive && p.cur != nil
+}
+
 func (p *process) staysSealedLocked(reason Reason) bool {
 	return reason == Terminated || p.ext.sealing.sent && reason != abrupt
 }

@@ -123,7 +123,7 @@ func (p *process) push(e *envelope) error {
 // put is push; idle: a worker has to be given the session.
 func (p *process) put(e *envelope) (idle bool, err error) {
 	p.mu.Lock()
-	if p.phase >= phaseRenewed {
+	if p.phase >= phaseRenewed && !p.takesAlongLocked(e) {
 		err := p.tooLateLocked()
 		p.mu.Unlock()
 		return false, err

@@ -3,6 +3,7 @@ package sessionproc
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -128,8 +129,9 @@ func (t *Table) Recalled() (all []Recalled) {
 // whose running handler outlasts StopTimeout are not waited for, nor is any
 // longer than ctx lasts. moving are the IDs of those that are on their way to
 // another node and end there, unless they come back. If others have ended theirs
-// some time ago, only sessions are concerned that were started before.
-func (t *Table) EndLabelled(ctx context.Context, key, value string, ago time.Duration) (ended int, moving []string, err error) {
+// some time ago, only sessions are concerned that were started before. It does not
+// wait for sessions that wait for it, by ID: for their handlers to return.
+func (t *Table) EndLabelled(ctx context.Context, key, value string, ago time.Duration, waiting ...string) (ended int, moving []string, err error) {
 	if key == "" || value == "" || len(key) > MaxLabelKey || len(value) > MaxLabelValue {
 		return 0, nil, errLabel
 	}
@@ -152,17 +154,21 @@ func (t *Table) EndLabelled(ctx context.Context, key, value string, ago time.Dur
 		if !has {
 			continue
 		}
+		if slices.Contains(waiting, p.id) {
+			if p.end(Terminated, nil) || p.sealed() { // what is sealed ends where it runs on, as it is recalled
+				ended++
+			}
+			continue
+		}
 		open.Add(1)
 		if p.end(Terminated, one) {
 			ended++
 			continue
 		}
 		open.Add(-1)
-		p.mu.Lock()
-		if p.phase == phaseSealed {
+		if p.sealed() {
 			moving = append(moving, p.id)
 		}
-		p.mu.Unlock()
 	}
 	one()
 	stuck := time.NewTimer(t.cfg.StopTimeout)
@@ -175,4 +181,10 @@ func (t *Table) EndLabelled(ctx context.Context, key, value string, ago time.Dur
 		return ended, moving, ctx.Err()
 	}
 	return ended, moving, nil
+}
+
+func (p *process) sealed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.phase == phaseSealed
 }

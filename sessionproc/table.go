@@ -159,6 +159,9 @@ func (t *Table) started(part int, id string) (bool, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.worksLocked() {
+		return true, nil
+	}
 	return p.phase == phaseLive, p.awayLocked()
 }
 

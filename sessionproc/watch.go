@@ -21,7 +21,8 @@ type watch struct {
 // The cast comes once; it is not bounded by the mailbox.
 //
 // Watch returns when the watch has begun, which takes a round trip to another node,
-// or when ctx ends or after CallTimeout: then it begins as soon as it can, and what
+// or when ctx ends or after CallTimeout, and at once for the session itself and for those
+// that wait for its handler: then it begins as soon as it can, and what
 // ends before may be reported as Lost. The watch moves along
 // when either session moves. It is lost only with the watching session, and never
 // counts as use of either. The returned function cancels it.
@@ -51,6 +52,9 @@ func Watch(ctx context.Context, id string, n *Notice[Ended]) (cancel func()) {
 		began = p.watchLocked(w)
 	}
 	p.mu.Unlock()
+	if calling(ctx).checkChain(id) != nil { // it may be on its way, and wait for this handler
+		began = closedChannel
+	}
 	late := time.NewTimer(p.table.cfg.CallTimeout)
 	defer late.Stop()
 	select {
