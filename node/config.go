@@ -118,10 +118,12 @@ type Config struct {
 	// drain, in half of DrainTimeout. Default 1000.
 	HandoffRate int
 	// HandoffMemory bounds the sessions that this node has encoded for others
-	// and that have not arrived, in bytes; one session more may go beyond it.
-	// Default 64 MiB.
+	// and that have not arrived, in bytes; one session more may go beyond it. As
+	// many bytes of sessions that are renewed, and larger than MaxFrame, it takes in
+	// at a time, but at least the largest one. Default 64 MiB.
 	HandoffMemory int64
-	// HandoffBytesPerSecond bounds what this node sends of sessions that move.
+	// HandoffBytesPerSecond bounds what this node sends of sessions that move, and of
+	// those that are renewed and larger than MaxFrame.
 	// Default 64 MiB.
 	HandoffBytesPerSecond int
 

@@ -30,7 +30,7 @@ type lane struct {
 }
 
 const (
-	laneRelease = 1 // of the stream's header and records
+	laneRelease = 1 // of the stream's header and records; see largeRelease
 	laneIdle    = time.Second
 	sendTimeout = 10 * time.Second
 	resendPause = 50 * time.Millisecond // after a failure

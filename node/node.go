@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
@@ -29,7 +31,8 @@ type Node struct {
 	driver    *driver
 	secrets   sync.Mutex // held by SetSecrets
 	standing  standing
-	queries   chan struct{} // one for each that is answered
+	queries   chan struct{}       // one for each that is answered
+	fetches   *semaphore.Weighted // the bytes of large sessions that come
 	forwarded forwarded
 	trace     Trace    // Config.Trace; what it lacks is nil
 	release   *release // what this node was given
@@ -62,7 +65,8 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	for atLeast := cluster.Boot(0); ; {
-		n := &Node{cfg: cfg, quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}), queries: make(chan struct{}, maxQueries)}
+		n := &Node{cfg: cfg, quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}), queries: make(chan struct{}, maxQueries),
+			fetches: semaphore.NewWeighted(max(cfg.HandoffMemory, sessionproc.MaxSnapshot))}
 		n.log = cfg.Logger
 		err := n.start(ctx, atLeast)
 		if err == nil {
@@ -137,7 +141,8 @@ func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,
 		MaxSessions: n.cfg.MaxSessions, StartRate: n.cfg.StartRate, StartBurst: n.cfg.StartBurst, MemoryMark: n.cfg.MemoryMark, HeapInUse: n.cfg.heapInUse,
 		MaxMessage: n.cfg.MaxFrame - headerRoom,
-		Cluster:    n, FindEnd: n.findEnd, Gate: n.driver, Moving: &moved{}, OnStall: n.standing.stall, StallAfter: stallAfter, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
+		Member:     n.self.Name(), FetchLarge: n.fetchLarge,
+		Cluster: n, FindEnd: n.findEnd, Gate: n.driver, Moving: &moved{}, OnStall: n.standing.stall, StallAfter: stallAfter, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
 		Trace: n.trace.ofTable(),
 	})
 }

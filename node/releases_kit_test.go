@@ -20,7 +20,7 @@ import (
 var (
 	baskets = sessionproc.KindOf[sessionproc.None]("basket")
 	put     = sessionproc.MethodOf[string, int](baskets, "put")
-	mark    = sessionproc.NoticeOf[string](baskets, "mark")
+	jot     = sessionproc.NoticeOf[string](baskets, "mark")
 	moved   = sessionproc.EventOf[int](baskets, "moved")
 
 	baskets2 = sessionproc.KindOf[sessionproc.None]("basket")
@@ -59,7 +59,7 @@ func release1() []sessionproc.AnyKind {
 		b.Items = append(b.Items, sku)
 		return len(b.Items), nil
 	})
-	sessionproc.HandleCast(k, mark, func(*basket, context.Context, string) {})
+	sessionproc.HandleCast(k, jot, func(*basket, context.Context, string) {})
 	sessionproc.HandleEvent(k, moved, func(b *basket) int { return len(b.Items) })
 	return []sessionproc.AnyKind{k}
 }

@@ -150,7 +150,7 @@ func TestNotFoundIsSaidByOwnersThatKnowWhatIsAskedFor(t *testing.T) {
 			require.ErrorIs(t, n.Call(t.Context(), id, "put", "x", nil), sessionproc.ErrNotFound)
 			_, err = moved.Subscribe(t.Context(), n, id, sessionproc.SubscribeOptions{})
 			require.ErrorIs(t, err, sessionproc.ErrNotFound)
-			require.ErrorIs(t, mark.Cast(t.Context(), n, id, "x"), sessionproc.ErrNotFound)
+			require.ErrorIs(t, jot.Cast(t.Context(), n, id, "x"), sessionproc.ErrNotFound)
 		}
 		other := sessionproc.KindOf[sessionproc.None]("basket")
 		err := sessionproc.NoticeOf[string](other, "put").Cast(t.Context(), d.Node(0), d.idOf(1, "none"), "x")

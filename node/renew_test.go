@@ -2,7 +2,6 @@ package node_test
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -140,21 +139,6 @@ func TestRenewWhileNodesComeAndGo(t *testing.T) {
 		started, err := counters.Ensure(t.Context(), c.Caller(), o.olds[0], 0)
 		require.NoError(t, err)
 		require.True(t, started, "after a minute the old ID is one as any other")
-	})
-}
-
-func TestRenewOfAStateThatFitsNoMessage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.NewCluster(t, 2, newLoads)
-		id := idAt(c, 1)
-		require.NoError(t, loads.Start(t.Context(), c.Node(0), id, 5<<20))
-		_, err := c.Node(0).Renew(t.Context(), id)
-		require.ErrorContains(t, err, "does not fit into a message")
-		require.False(t, sessionproc.MaybeExecuted(err))
-		require.Contains(t, fmt.Sprint(err), "renew")
-		there, err := c.Node(0).Started(t.Context(), id)
-		require.NoError(t, err)
-		require.True(t, there)
 	})
 }
 

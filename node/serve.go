@@ -75,7 +75,7 @@ func (s *server) Cancel(c *transport.Call) {
 
 // ServeStream takes sessions that another node sends.
 func (s *server) ServeStream(st *transport.Stream) {
-	err := s.n.driver.take(st)
+	err := s.n.driver.stream(st)
 	s.n.log.Debug("a stream of sessions has ended", "peer", st.Peer(), "err", err)
 	st.Close(err.Error())
 }

@@ -53,9 +53,11 @@ func (n *Node) Terminate(ctx context.Context, id string) error {
 // StartRate refuse it, as there is no session more by it.
 //
 // It waits for the handler that runs. ErrNotFound if there is no such session; one
-// of a kind with OnMove End cannot be renewed, nor one that is larger than
-// Config.MaxFrame. While two releases work beside each other, the new ID is one whose
-// owner can have the session, if there is any. After an error the session goes on under the old ID, unless
+// of a kind with OnMove End cannot be renewed, nor one that cannot move. While two
+// releases work beside each other, the new ID is one whose owner can have the session,
+// if there is any. One that is larger than Config.MaxFrame is fetched by the owner of
+// the new ID, within HandoffBytesPerSecond; if that is of an earlier release it keeps
+// its ID (ErrUnsupported). After an error the session goes on under the old ID, unless
 // MaybeExecuted says that it may have been renewed: then newID is the ID that it
 // may have. If the owner of the new ID is lost just then and does not come back
 // within 30 s, the session is lost: there are never two.

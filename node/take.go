@@ -25,17 +25,24 @@ type arrival struct {
 	err      error // why it is refused
 }
 
-// take receives sessions from the lane of another member, until the stream ends,
-// and returns why it has. What is incomplete then is discarded.
-func (d *driver) take(st *transport.Stream) error {
+// stream serves a stream of another member, until it ends, and returns why it has.
+func (d *driver) stream(st *transport.Stream) error {
 	r := wire.NewReader(st.Header())
 	n, release, to := r.ArrayLen(), r.Uint(), string(r.Str())
 	switch {
-	case r.Err() != nil || n < 2 || release != laneRelease:
+	case r.Err() != nil || n < 2 || release != laneRelease && release != largeRelease:
 		return errors.New("a stream of sessions that this release does not know")
 	case to != d.n.self.Name():
-		return fmt.Errorf("sessions for %s, this is %s", to, d.n.self.Name())
+		return fmt.Errorf("a stream for %s, this is %s", to, d.n.self.Name())
+	case release == largeRelease:
+		return d.giveLarge(st, r.Bytes())
 	}
+	return d.take(st)
+}
+
+// take receives sessions from the lane of another member. What is incomplete when the
+// stream ends is discarded.
+func (d *driver) take(st *transport.Stream) error {
 	var b []byte
 	for {
 		chunk, err := st.Recv(d.ctx)

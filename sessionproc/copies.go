@@ -21,6 +21,9 @@ func readCopies(b []byte) (all []*snapshot, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("its snapshot: %w", err)
 		}
+		if s.Large != nil {
+			return nil, errReference
+		}
 		all, todo = append(all, s), append(todo, s.Others...)
 	}
 	return all, nil

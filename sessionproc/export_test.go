@@ -60,3 +60,13 @@ func (t *Table) ArmedTimers(part int, id string) (n int) {
 // Sleep has the machine have slept: the wall's clock is set on, the monotonic one
 // stood still.
 func (t *Table) Sleep(d time.Duration) { t.clock.slept.Add(int64(d)) }
+
+// LargesKept returns how many snapshots are kept for owners of new IDs.
+func (t *Table) LargesKept() int {
+	t.larges.mu.Lock()
+	defer t.larges.mu.Unlock()
+	return len(t.larges.m)
+}
+
+// TakeBack is what a renewal does that has come to nothing.
+func TakeBack(l *Large) bool { return l.takeBack() }

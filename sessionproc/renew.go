@@ -32,6 +32,7 @@ type renewal struct {
 	in      *Inbound
 	newID   string
 	sealing *sealing
+	large   *Large // the snapshot, if it does not fit into a message
 }
 
 func (t *Table) serveRenew(part int, in *Inbound) {
@@ -125,8 +126,13 @@ func (r *renewal) sealed(snapshot []byte, err error) {
 	if r.p.ext.renewed != nil { // it has met a copy that was renewed
 		err = ErrRenewed
 	}
+	payload := snapshot
 	if most := t.cfg.MaxMessage; err == nil && len(snapshot) > most {
-		err = fmt.Errorf("the session cannot be renewed, as it does not fit into a message: %w", t.tooLarge(len(snapshot)))
+		if r.large, payload, err = t.keepLarge(r.p, snapshot); err != nil {
+			err = fmt.Errorf("the session cannot be renewed: %w", err)
+		} else {
+			defer t.dropLarge(r.large)
+		}
 	}
 	if late := !in.Deadline.IsZero() && !time.Now().Before(in.Deadline); late {
 		in.endWith(outcome{err: context.DeadlineExceeded})
@@ -143,7 +149,7 @@ func (r *renewal) sealed(snapshot []byte, err error) {
 	r.p.mu.Lock()
 	r.p.commitLocked(r.sealing)
 	r.p.mu.Unlock()
-	adopted, err := r.give(snapshot)
+	adopted, err := r.give(payload)
 	switch {
 	case adopted:
 		r.p.becomeRenewed(r.sealing, r.newID)
@@ -171,17 +177,17 @@ func (r *renewal) goOn() {
 
 // give has the owner of the new ID adopt the session. If MaybeExecuted(err) it is
 // not known whether it has.
-func (r *renewal) give(snapshot []byte) (adopted bool, err error) {
+func (r *renewal) give(payload []byte) (adopted bool, err error) {
 	t := r.p.table
 	ctx, cancel := context.WithTimeout(context.Background(), renewTime)
 	defer cancel()
 	for unknown := false; ; unknown = true {
-		err := t.cfg.Cluster.Deliver(ctx, r.newID, Untyped(OpAdopt, r.p.kind.name, "", snapshot, nil))
+		err := t.cfg.Cluster.Deliver(ctx, r.newID, Untyped(OpAdopt, r.p.kind.name, "", payload, nil))
 		switch {
 		case err == nil:
 			return true, nil
 		case !unknown && !MaybeExecuted(err):
-			return false, err
+			return false, r.tooLarge(err)
 		}
 		pause := time.NewTimer(renewPause)
 		select {
@@ -191,8 +197,24 @@ func (r *renewal) give(snapshot []byte) (adopted bool, err error) {
 		case <-t.quit:
 		}
 		pause.Stop()
-		return false, &OpError{Op: OpAdopt.String(), ID: r.newID, Kind: r.p.kind.name, Err: err, MaybeExecuted: true}
+		maybe := r.large == nil || !r.large.takeBack()
+		return false, &OpError{Op: OpAdopt.String(), ID: r.newID, Kind: r.p.kind.name, Err: err, MaybeExecuted: maybe}
 	}
+}
+
+// tooLarge says so if that is why an owner of an earlier release cannot adopt it.
+func (r *renewal) tooLarge(err error) error {
+	if r.large == nil || !errors.Is(err, ErrUnsupported) {
+		return err
+	}
+	op, ok := errors.AsType[*OpError](err)
+	if !ok {
+		return err
+	}
+	said := *op
+	said.Err = fmt.Errorf("it does not fit into a message (%w), and the owner of the new ID is of a release that takes no larger ones: %w",
+		r.p.table.tooLarge(len(r.large.b)), op.Err)
+	return &said
 }
 
 func (r *renewal) answer(err error, maybe bool) {
@@ -227,10 +249,17 @@ func (t *Table) adopt(part int, in *Inbound) error {
 	if why := t.PausedBy(); why != nil {
 		return why
 	}
-	a := &adoption{p: t.find(part, in.ID)}
+	a := &adoption{}
+	var err error
+	if a.p, err = t.look(part, in.ID); err != nil && err != ErrNotFound { // it is to go to another node
+		return err
+	}
 	if a.p == nil {
-		var err error
-		if a.r, err = t.restoreAs(part, strings.Clone(in.ID), in.Payload, t.admitAnyway); err != nil {
+		b, err := t.fetch(in.Payload, in.Deadline)
+		if err != nil {
+			return err
+		}
+		if a.r, err = t.restoreAs(part, strings.Clone(in.ID), b, t.admitAnyway); err != nil {
 			return err
 		}
 		if t.cfg.Gate == nil {

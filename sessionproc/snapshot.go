@@ -53,6 +53,7 @@ type snapshot struct {
 	Before   []byte        `msgpack:",omitempty"` // of Version, what sessions of the ID had seen that ended before; see Version.Append
 	Renewals time.Duration `msgpack:",omitempty"` // until those that it has had are paid for
 	Renewed  *savedRenewed `msgpack:",omitempty"` // it goes on under another ID: there is no state
+	Large    *savedLarge   `msgpack:",omitempty"` // Critical: where it is to be had; there is nothing else but its version
 }
 
 type savedCast struct {

@@ -32,6 +32,11 @@ type TableConfig struct {
 	// the first one says that knows of the end; nil: none does. nil: none is asked.
 	FindEnd func(ctx context.Context, id, event string, poll []byte) []byte
 	Gate    Gate // nil: every session may be here
+	// Member is the node's name among the members, and FetchLarge gets the snapshot of
+	// so many bytes that another one keeps under a key (Table.Large), in parts. nil: a
+	// session that does not fit into a message is not renewed.
+	Member     string
+	FetchLarge func(ctx context.Context, member string, key []byte, size int) ([]byte, error)
 	// Moving is what a request gets whose session is away for a moment: Cluster
 	// tries again. nil: ErrUnavailable.
 	Moving error
@@ -72,7 +77,8 @@ type Table struct {
 	marks             atomic.Int64 // of count, those that have been renewed
 	tasks             tasks
 	ended             atomic.Pointer[predecessor] // see Succeed
-	merged, conflicts atomic.Int64                // see Copies
+	larges            larges
+	merged, conflicts atomic.Int64 // see Copies
 	counts            counts
 	recall            recall
 	none              chan struct{} // cap 1: signalled when the last session has gone
