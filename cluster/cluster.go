@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 
@@ -103,6 +104,11 @@ func create(cfg Config) (*Cluster, error) {
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.lines = newLogBridge(c.log, c.planned)
+	if g, ok := cfg.Transport.(*guard); ok {
+		g.begin(gossip.Keyring, func(from net.Addr, why error) {
+			fmt.Fprintf(c.lines, "[WARN] memberlist: refused gossip: %v from=%v", why, from)
+		})
+	}
 	encoded := c.self.encode()
 	c.meta.Store(&encoded)
 

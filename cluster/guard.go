@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -9,19 +11,100 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// guard stands between memberlist and the transport and makes up for two things:
+// guard stands between memberlist and the transport and makes up for three things:
 // memberlist never finds a crash if sending a packet fails with anything but a bare
-// *net.OpError, and it leaves its streams open when it is shut down.
+// *net.OpError, it leaves its streams open when it is shut down, and it allocates by
+// what others claim (see vet).
 type guard struct {
 	memberlist.NodeAwareTransport
+	keyring *memberlist.Keyring // nil: gossip goes in clear
+	refused func(from net.Addr, why error)
+	packets chan *memberlist.Packet
+	inbound chan net.Conn
+	places  chan struct{} // one for each stream that others have opened
+	done    chan struct{}
+	relays  sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
 	closed  bool
 	streams map[*stream]struct{}
 }
 
+// maxInbound is how many streams of other members are open at a time. They take
+// milliseconds; the others wait.
+const maxInbound = 16
+
 func newGuard(t memberlist.NodeAwareTransport) *guard {
-	return &guard{NodeAwareTransport: t, streams: map[*stream]struct{}{}}
+	return &guard{
+		NodeAwareTransport: t, streams: map[*stream]struct{}{}, refused: func(net.Addr, error) {},
+		packets: make(chan *memberlist.Packet), inbound: make(chan net.Conn), places: make(chan struct{}, maxInbound),
+		done: make(chan struct{}),
+	}
+}
+
+// begin starts to pass on what comes; refused is told of what is not.
+func (g *guard) begin(keyring *memberlist.Keyring, refused func(from net.Addr, why error)) {
+	g.keyring, g.refused = keyring, refused
+	g.relays.Go(g.passPackets)
+	g.relays.Go(g.passStreams)
+}
+
+func (g *guard) keys() [][]byte {
+	if g.keyring == nil {
+		return nil
+	}
+	return g.keyring.GetKeys()
+}
+
+// PacketCh implements memberlist.Transport.
+func (g *guard) PacketCh() <-chan *memberlist.Packet { return g.packets }
+
+// StreamCh implements memberlist.Transport.
+func (g *guard) StreamCh() <-chan net.Conn { return g.inbound }
+
+func (g *guard) passPackets() {
+	for {
+		select {
+		case p := <-g.NodeAwareTransport.PacketCh():
+			if err := vetPacket(p.Buf, g.keys()); err != nil {
+				g.refused(p.From, err)
+				continue
+			}
+			select {
+			case g.packets <- p:
+			case <-g.done:
+				return
+			}
+		case <-g.done:
+			return
+		}
+	}
+}
+
+func (g *guard) passStreams() {
+	for {
+		select {
+		case g.places <- struct{}{}:
+		case <-g.done:
+			return
+		}
+		select {
+		case conn := <-g.NodeAwareTransport.StreamCh():
+			s := &stream{Conn: conn, guard: g, place: true}
+			if !g.add(s) {
+				_ = conn.Close()
+				return
+			}
+			select {
+			case g.inbound <- s:
+			case <-g.done:
+				_ = s.Close()
+				return
+			}
+		case <-g.done:
+			return
+		}
+	}
 }
 
 // WriteTo implements memberlist.Transport.
@@ -74,10 +157,15 @@ func (g *guard) add(s *stream) bool {
 	return !g.closed
 }
 
+// remove forgets a stream, and gives its place to another.
 func (g *guard) remove(s *stream) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.streams, s)
+	if s.place {
+		s.place = false
+		<-g.places
+	}
 }
 
 // Shutdown implements memberlist.Transport; only the first call does anything.
@@ -92,16 +180,46 @@ func (g *guard) Shutdown() error {
 	g.streams = map[*stream]struct{}{}
 	g.mu.Unlock()
 
+	close(g.done)
 	for s := range open {
 		s.Conn.Close()
 	}
-	return g.NodeAwareTransport.Shutdown()
+	err := g.NodeAwareTransport.Shutdown()
+	g.relays.Wait()
+	return err
 }
 
-// stream is a connection that the guard knows of until it is closed.
+// stream is a connection that the guard knows of until it is closed. memberlist reads
+// one message of each.
 type stream struct {
 	net.Conn
-	guard *guard
+	guard  *guard
+	place  bool // guarded by guard.mu: it has one
+	vetted bool // only Read's
+	rest   []byte
+}
+
+// Read gives the message when it is there and vetted.
+func (s *stream) Read(b []byte) (int, error) {
+	if !s.vetted {
+		s.vetted = true
+		message, err := readMessage(s.Conn, s.guard.keys())
+		var net net.Error
+		if err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &net) {
+			s.guard.refused(s.RemoteAddr(), err)
+			err = fmt.Errorf("refused: %w", err)
+		}
+		if err != nil {
+			return 0, err
+		}
+		s.rest = message
+	}
+	if len(s.rest) > 0 {
+		n := copy(b, s.rest)
+		s.rest = s.rest[n:]
+		return n, nil
+	}
+	return s.Conn.Read(b)
 }
 
 func (s *stream) Close() error {

@@ -34,7 +34,14 @@ type gossip struct {
 	mu     sync.Mutex // guards what follows
 	closed bool
 	open   map[*gossipStream]struct{}
+	came   int // of those open: others have opened them
 }
+
+// maxGossipStreams is how many streams others may have open at a time. memberlist
+// takes a few of them at once, each for milliseconds.
+const maxGossipStreams = 64
+
+var errGossipStreams = errors.New("too many gossip streams at a time")
 
 var _ memberlist.NodeAwareTransport = (*gossip)(nil)
 
@@ -176,10 +183,10 @@ func (g *gossip) receive(conn net.Conn) {
 
 // shake exchanges hellos; it closes conn if that fails.
 func (g *gossip) shake(conn net.Conn, dialer bool, timeout time.Duration) (net.Conn, error) {
-	s := &gossipStream{Conn: conn, gossip: g}
-	if !g.track(s) {
+	s := &gossipStream{Conn: conn, gossip: g, came: !dialer}
+	if err := g.track(s); err != nil {
 		_ = conn.Close()
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: conn.RemoteAddr(), Err: net.ErrClosed}
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: conn.RemoteAddr(), Err: err}
 	}
 	if _, err := transport.Shake(conn, g.endpoint.auth, dialer, min(timeout, g.endpoint.cfg.HandshakeTimeout)); err != nil {
 		_ = s.Close()
@@ -189,14 +196,20 @@ func (g *gossip) shake(conn net.Conn, dialer bool, timeout time.Duration) (net.C
 	return s, nil
 }
 
-func (g *gossip) track(s *gossipStream) bool {
+func (g *gossip) track(s *gossipStream) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
-		return false
+	switch {
+	case g.closed:
+		return net.ErrClosed
+	case s.came && g.came >= maxGossipStreams:
+		return errGossipStreams
 	}
 	g.open[s] = struct{}{}
-	return true
+	if s.came {
+		g.came++
+	}
+	return nil
 }
 
 // Shutdown ends gossip: no packet and no stream comes or goes any more, and open streams end. memberlist calls it, and so does
@@ -222,11 +235,16 @@ func (g *gossip) Shutdown() error {
 type gossipStream struct {
 	net.Conn
 	gossip *gossip
+	came   bool // another node has opened it
 }
 
 func (s *gossipStream) Close() error {
-	s.gossip.mu.Lock()
-	delete(s.gossip.open, s)
-	s.gossip.mu.Unlock()
+	g := s.gossip
+	g.mu.Lock()
+	if _, open := g.open[s]; open && s.came {
+		g.came--
+	}
+	delete(g.open, s)
+	g.mu.Unlock()
 	return s.Conn.Close()
 }

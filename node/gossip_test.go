@@ -192,3 +192,36 @@ func TestAdvertisedAddressIsMemberlistsToo(t *testing.T) {
 	require.Equal(t, "127.0.0.9:1234", (&net.TCPAddr{IP: ip, Port: port}).String())
 	require.Equal(t, "127.0.0.9:1234", a.Addr())
 }
+
+// Others have a bounded number of streams open; when one ends there is room for the next.
+func TestGossipStreamsAreBounded(t *testing.T) {
+	a := openEndpoint(t, func(c *endpointConfig) { c.HandshakeTimeout = time.Minute }) // nobody takes them
+	d := openEndpoint(t, nil)
+	var conns []net.Conn
+	open := func() error {
+		conn, err := d.Gossip().DialTimeout(a.Addr(), 3*time.Second)
+		if err == nil {
+			conns = append(conns, conn)
+		}
+		return err
+	}
+	defer func() {
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+	}()
+	for range maxGossipStreams {
+		require.NoError(t, open())
+	}
+	_ = open() // the dialer may hear of it later
+	a.log.says(t, errGossipStreams.Error())
+	a.gossip.mu.Lock()
+	require.Equal(t, maxGossipStreams, a.gossip.came)
+	var some net.Conn
+	for s := range a.gossip.open {
+		some = s
+	}
+	a.gossip.mu.Unlock()
+	require.NoError(t, some.Close())
+	require.NoError(t, open())
+}
