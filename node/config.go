@@ -130,8 +130,9 @@ type Config struct {
 	// Quorum is how many members of different slots, itself among them, a node
 	// must see to answer for its sessions: below it requests get
 	// sessionproc.ErrNoQuorum, nothing runs, and state waits in memory until enough
-	// are seen. With more than half of the cluster's size at most one side of a
-	// partition answers, once the members know of it. Equal on all nodes. Default 0:
+	// answer it, not those that it still takes for alive. With more than half of the
+	// cluster's size at most one side of a partition answers, once the members know
+	// of it. Equal on all nodes. Default 0:
 	// each side answers.
 	Quorum int
 

@@ -98,7 +98,7 @@
 // # Faults
 //
 //	view.go      who is there, who has left, who has died
-//	standing.go  may this node answer? Quorum, and a process that stood still
+//	standing.go  may this node answer? A process that stood still; quorum.go, too few members
 //	stays.go     sessions that this node has refused are asked for again
 //
 // A node that dies takes its sessions with it; the others take its partitions over

@@ -89,7 +89,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	}
 	n.routes.Store(nobody)
 	n.driver = newDriver(n, nobody.ring.Partitions())
-	n.standing.n, n.standing.stood = n, make(chan struct{}, 1)
+	n.standing.n, n.standing.stood, n.standing.found = n, make(chan struct{}, 1), make(chan struct{}, 1)
 	if n.endpoint, err = newEndpoint(ctx, n.endpointConfig()); err != nil {
 		return err
 	}
@@ -119,12 +119,14 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 		return err
 	}
 	n.driver.wait.Go(func() { n.standing.watch(n.driver.ctx) })
+	n.driver.wait.Go(func() { n.standing.regain(n.driver.ctx) })
 	n.reroute(n.cluster.View())
 	n.follows = true
 	go n.follow()
 	if err := n.beWelcomed(ctx); err != nil {
 		return err
 	}
+	n.standing.settle(ctx)
 	n.log.Info("node serves", "addr", n.self.Addr, "members", len(n.cluster.View().Members))
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 type standing struct {
 	n     *Node
 	stood chan struct{} // cap 1: the process has stood still
+	found chan struct{} // cap 1: it was in the minority, and sees enough members now
 
 	mu    sync.Mutex    // guards all below, and that the table is paused accordingly
 	gap   time.Duration // how long, until it is known what happened meanwhile
@@ -69,28 +70,21 @@ func (s *standing) stall(gap time.Duration) {
 	signal(s.stood)
 }
 
-// count looks whether a view has enough members, and reports a change.
+// count looks whether a view has enough members. A minority it is at once; out of
+// it a node comes when so many have answered it: see regain.
 func (s *standing) count(v *cluster.View) {
-	quorum, seen, last := s.n.cfg.Quorum, 0, ""
-	for _, m := range v.Members { // by slot: of two starts of one the former is as good as gone
-		if m.State != cluster.Joining && m.Slot != last {
-			seen++
-			last = m.Slot
-		}
-	}
+	quorum := s.n.cfg.Quorum
+	seen := countSlots(v, func(cluster.Member) bool { return true })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.table.Watch(len(v.Members) > 1)
-	few := seen < quorum
-	if few == s.few {
-		return
-	}
-	s.few = few
-	s.applyLocked()
-	if few {
+	switch few := seen < quorum; {
+	case s.few && !few:
+		signal(s.found)
+	case few && !s.few:
+		s.few = true
+		s.applyLocked()
 		s.n.log.Warn("too few members: this node answers no more", "members", seen, "quorum", quorum)
-	} else {
-		s.n.log.Info("enough members: this node answers", "members", seen, "quorum", quorum)
 	}
 }
 
