@@ -1,6 +1,7 @@
 package simulation_test
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sessionproc/sessionproc/integration/simnet"
@@ -45,11 +46,9 @@ func (w *world) change(s step) {
 }
 
 // able returns the places where something can happen now. As long as a node
-// without the kind is there, others stay: their sessions might have no place to
-// go to.
+// without the kind is there, one that has it stays: the others' sessions go there.
 func (w *world) able(c change) []*place {
 	up, busy := w.which((*place).up), w.which(func(p *place) bool { return p.busy.Load() })
-	bares := w.which(func(p *place) bool { return p.bare && (p.up() || p.busy.Load()) })
 	full := len(up)+len(busy) >= w.schedule.most()
 	switch c {
 	case join, bare:
@@ -62,7 +61,10 @@ func (w *world) able(c change) []*place {
 			return !full && p.run.Load() == nil && !p.busy.Load() && (!p.bare || len(busy) == 0)
 		})
 	case leave, restart:
-		return w.which(func(p *place) bool { return p.up() && (p.bare || len(bares) == 0 && len(up) > 1) })
+		stay := w.which(func(p *place) bool { return p.up() && !p.busy.Load() && !p.bare })
+		return w.which(func(p *place) bool {
+			return p.up() && (p.bare || slices.ContainsFunc(stay, func(o *place) bool { return o != p }))
+		})
 	case rest, far, near, heal:
 		return up
 	case crash, power: // those too that leave, but not the last one that stays
