@@ -60,8 +60,8 @@ func (d *driver) deliver(to string) {
 		b.out[to] = nil
 		b.mu.Unlock()
 		for len(all) > 0 && d.ctx.Err() == nil {
-			n := min(len(all), maxLetter)
-			buf = ownership.AppendMessages(buf[:0], all[:n])
+			var n int
+			buf, n = appendLetter(buf[:0], all, (d.n.cfg.MaxFrame-headerRoom)/2)
 			all = all[n:]
 			addr := d.addr(to)
 			if addr == "" {
@@ -73,6 +73,17 @@ func (d *driver) deliver(to string) {
 			if err != nil {
 				break
 			}
+		}
+	}
+}
+
+// appendLetter appends as many messages as fit into a letter of so many bytes, one at
+// least, and returns how many they are. What stays at a member is named, so a few
+// messages can be large.
+func appendLetter(b []byte, all []ownership.Message, most int) ([]byte, int) {
+	for n := min(len(all), maxLetter); ; n /= 2 {
+		if whole := ownership.AppendMessages(b, all[:n]); len(whole) <= most || n == 1 {
+			return whole, n
 		}
 	}
 }
