@@ -33,6 +33,7 @@ type NodeStats struct {
 	Crashes   int64                        // panics of handlers, start functions and Terminate methods
 	Restarts  int64                        // of sessions that had crashed (KindConfig.Restart)
 	Slow      int64                        // handlers that took longer than KindConfig.SlowHandler
+	Large     int64                        // sessions whose state was found larger than KindConfig.WarnState
 	Forwarded int64                        // requests sent to other nodes for their sessions, each try
 	Moved     int64                        // sessions that went to other nodes
 	Taken     int64                        // sessions that came from other nodes
@@ -99,6 +100,7 @@ func (t *NodeStats) add(n *NodeStats) {
 	t.Crashes += n.Crashes
 	t.Restarts += n.Restarts
 	t.Slow += n.Slow
+	t.Large += n.Large
 	t.Forwarded += n.Forwarded
 	t.Moved += n.Moved
 	t.Taken += n.Taken
@@ -120,7 +122,7 @@ func (t *NodeStats) add(n *NodeStats) {
 func (n *Node) stats(ctx context.Context) NodeStats {
 	t := n.table.Stats(ctx)
 	s := NodeStats{Name: n.self.Name(), Sessions: t.Sessions, Kinds: t.Kinds, Mailbox: MailboxStats{t.Waiting, t.Queues, t.Deepest, t.Oldest},
-		Heap: t.Heap, MemoryMark: n.cfg.MemoryMark, Starts: t.Starts, Ends: t.Ends, Crashes: t.Crashes, Restarts: t.Restarts, Slow: t.Slow, Merged: t.Merged, Conflicts: t.Conflicts, Forwarded: n.forwarded.sum()}
+		Heap: t.Heap, MemoryMark: n.cfg.MemoryMark, Starts: t.Starts, Ends: t.Ends, Crashes: t.Crashes, Restarts: t.Restarts, Slow: t.Slow, Large: t.Large, Merged: t.Merged, Conflicts: t.Conflicts, Forwarded: n.forwarded.sum()}
 	for _, h := range t.Hottest {
 		s.Hottest = append(s.Hottest, HotSession{h.ID, h.Kind, s.Name, h.PerSecond})
 	}

@@ -47,6 +47,7 @@ import (
 //	sessionproc_crashes_total                 counter    -                    Stats.Crashes
 //	sessionproc_restarts_total                counter    -                    Stats.Restarts
 //	sessionproc_slow_handlers_total           counter    -                    Stats.Slow
+//	sessionproc_large_states_total            counter    -                    Stats.Large
 //	sessionproc_requests_total                counter    op,kind,forwarded,result  RequestDone
 //	sessionproc_request_seconds               histogram  op,kind,forwarded    RequestDone.Duration, without OpSubscribe
 //	sessionproc_request_bytes                 histogram  op,kind              RequestDone.Size, if Sent > 0

@@ -56,6 +56,7 @@ type guarded struct {
 	encoder
 	check wire.Checker
 	next  int   // length of buf at which it looks again
+	most  int   // length of buf at which it stops; 0: none
 	err   error // why it has stopped
 }
 
@@ -86,7 +87,9 @@ func (g *guarded) goOn() {
 func (g *guarded) look() error {
 	if len(g.buf) >= g.next {
 		g.next = len(g.buf) + lookEvery
-		g.err = g.check.Partial(g.buf)
+		if g.err = g.check.Partial(g.buf); g.err == nil && g.most > 0 && len(g.buf) > g.most {
+			g.err = errEnough
+		}
 	}
 	return g.err
 }
@@ -100,6 +103,7 @@ var guardeds = sync.Pool{New: func() any {
 // encodeOpen is encode for a type whose nesting is open.
 func encodeOpen(b []byte, v any) ([]byte, error) {
 	g := guardeds.Get().(*guarded)
+	g.most = 0
 	b, err := g.encode(b, v)
 	if err != nil {
 		return nil, err // the encoder is dropped: a failed one may keep anything
@@ -128,6 +132,9 @@ func (g *guarded) encode(b []byte, v any) (_ []byte, err error) {
 
 // refusal says why v was not written to its end.
 func (g *guarded) refusal(v any) error {
+	if g.err == errEnough {
+		return g.err
+	}
 	t := reflect.TypeOf(v)
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -154,4 +161,67 @@ func encodeAny(b []byte, v any) ([]byte, error) {
 		return encodeOpen(b, v)
 	}
 	return encode(b, v)
+}
+
+// errEnough is why an encoding was not finished of which only the size was asked for.
+var errEnough = errors.New("it is larger than that")
+
+// meter is an encoder that counts its bytes.
+type meter struct {
+	enc     *msgpack.Encoder
+	n, most int
+}
+
+func (m *meter) Write(p []byte) (int, error) {
+	if m.n += len(p); m.n > m.most {
+		return 0, errEnough
+	}
+	return len(p), nil
+}
+
+func (m *meter) WriteByte(byte) error {
+	if m.n++; m.n > m.most {
+		return errEnough
+	}
+	return nil
+}
+
+var meters = sync.Pool{New: func() any {
+	m := new(meter)
+	m.enc = msgpack.NewEncoder(m)
+	return m
+}}
+
+// encodedSize is how many bytes v is encoded to, or about most, and more, if they are
+// more than most: then it does not encode the rest.
+func encodedSize(v any, most int) (int, error) {
+	if learn(reflect.TypeOf(v)).open {
+		return openSize(v, most)
+	}
+	m := meters.Get().(*meter)
+	m.n, m.most = 0, most
+	m.enc.Reset(m)
+	m.enc.UseCompactInts(true)
+	switch err := m.enc.Encode(v); {
+	case m.n > most:
+		return m.n, nil // the meter is dropped, as after any error
+	case err != nil:
+		return 0, err
+	}
+	defer meters.Put(m)
+	return m.n, nil
+}
+
+func openSize(v any, most int) (int, error) {
+	g := guardeds.Get().(*guarded)
+	g.most = most
+	b, err := g.encode(nil, v)
+	switch {
+	case err == errEnough:
+		return most + 1, nil
+	case err != nil:
+		return 0, err
+	}
+	guardeds.Put(g)
+	return len(b), nil
 }

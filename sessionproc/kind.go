@@ -40,6 +40,7 @@ type kindCore struct {
 	state    reflect.Type
 	argument reflect.Type
 	maker    maker
+	grows    bool // its states move, and can be larger than WarnState
 }
 
 // maker is what a kindCore needs of its Kind.
@@ -80,6 +81,8 @@ func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg 
 	if k.cfg, err = cfg.withDefaults(); err != nil {
 		k.fail(err)
 	}
+	most := mostEncoded(k.state)
+	k.grows = k.cfg.OnMove == Move && (most == 0 || most > k.cfg.WarnState || codesState(k.state))
 	k.starts = newBucket(limitKindStarts, k.cfg.StartRate, k.cfg.StartBurst)
 	if start == nil {
 		k.fail(errors.New("the start function is nil"))

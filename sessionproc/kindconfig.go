@@ -53,6 +53,14 @@ type KindConfig struct {
 	// which is the default. It is looked at when a state is encoded: a session
 	// with a larger one does not move, and does not restart with its last state.
 	MaxState int
+	// WarnState is the size of an encoded state, in bytes, above which its session is
+	// warned of in the log, once and at most ten in a minute, and counted
+	// (node.NodeStats.Large). It is found when a state is encoded anyway, and by
+	// samples: states of sessions that were used are encoded between two messages,
+	// for at most a five-hundredth of the time of one core, each at most every 5 s
+	// and up to that size. What cannot be encoded is warned of too. Default 1 MiB, or
+	// MaxState if that is less.
+	WarnState int
 	// Restart says what becomes of a session that crashes, when a handler has
 	// panicked: its caller gets ErrCrashed in any case, and what waits in its
 	// mailbox goes on waiting for the restart, within its deadlines. A restarted
@@ -127,9 +135,8 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 		value int64
 	}{{"IdleTimeout", int64(c.IdleTimeout)}, {"Lifetime", int64(c.Lifetime)}, {"MaxSessions", int64(c.MaxSessions)}, {"Mailbox", int64(c.Mailbox)}, {"MailboxBytes", int64(c.MailboxBytes)}, {"Schema", int64(c.Schema)},
 		{"StartRate", int64(c.StartRate)}, {"StartBurst", int64(c.StartBurst)}, {"MessageRate", int64(c.MessageRate)}, {"MessageBurst", int64(c.MessageBurst)},
-		{"RenewRate", int64(c.RenewRate)}, {"RenewBurst", int64(c.RenewBurst)},
-		{"MaxState", int64(c.MaxState)}, {"RestartBudget", int64(c.RestartBudget)}, {"RestartWindow", int64(c.RestartWindow)}, {"SlowHandler", int64(c.SlowHandler)},
-		{"MaxTimers", int64(c.MaxTimers)}} {
+		{"RenewRate", int64(c.RenewRate)}, {"RenewBurst", int64(c.RenewBurst)}, {"MaxTimers", int64(c.MaxTimers)}, {"WarnState", int64(c.WarnState)},
+		{"MaxState", int64(c.MaxState)}, {"RestartBudget", int64(c.RestartBudget)}, {"RestartWindow", int64(c.RestartWindow)}, {"SlowHandler", int64(c.SlowHandler)}} {
 		if f.value < 0 {
 			return c, fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
 		}
@@ -154,6 +161,12 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	}
 	if c.MaxState > MaxState {
 		return c, fmt.Errorf("KindConfig.MaxState is %d, above %d", c.MaxState, MaxState)
+	}
+	if c.WarnState == 0 {
+		c.WarnState = defaultWarnState
+		if c.MaxState > 0 {
+			c.WarnState = min(c.WarnState, c.MaxState)
+		}
 	}
 	if c.RenewRate == 0 {
 		c.RenewRate = defaultRenewRate

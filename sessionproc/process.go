@@ -43,6 +43,7 @@ type process struct {
 	watched    bool   // SlowHandler
 	turn       turn   // guarded by table.starts.mu
 	lined      bool   // somebody stands in ext.line
+	changed    bool   // its state, maybe, since it was weighed
 	handled    uint32 // messages; it may overflow
 	part       int32  // set once; here it takes no room
 	changes    uint64 // of this incarnation: the start, and messages handled that were not ReadOnly
@@ -101,6 +102,7 @@ type extra struct {
 	watches  map[*watch]struct{}
 	renewed  *renewed // it goes on under another ID; nil: it does not
 	renewals renewals
+	weighed  bool // its state was found large, or not to encode
 }
 
 func (p *process) extra() *extra {
@@ -221,6 +223,7 @@ func (p *process) next(cur *handling) (e *envelope, end bool) {
 	now := p.table.clock.now.Load()
 	p.mu.Lock()
 	if p.cur != nil {
+		p.changed = p.changed || !p.cur.readOnly
 		p.handlerEndsLocked(now)
 	}
 	switch {

@@ -72,6 +72,7 @@ func (p *process) keepState() {
 		return
 	}
 	b, err := p.stateBytes()
+	p.noteSize(len(b), "bytes")
 	if most := p.kind.maxState(); err == nil && len(b) > most {
 		err = &LimitError{Limit: limitState, Max: int64(most)}
 	}

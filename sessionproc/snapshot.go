@@ -152,6 +152,7 @@ func (p *process) encode() ([]byte, error) {
 	if s.State, err = encodeState(p.state, unknown); err != nil {
 		return nil, fmt.Errorf("its state: %w", err)
 	}
+	p.noteSize(len(s.State), "bytes")
 	if most := p.kind.maxState(); len(s.State) > most {
 		return nil, fmt.Errorf("its state: %d bytes: %w", len(s.State), &LimitError{Limit: limitState, Max: int64(most)})
 	}

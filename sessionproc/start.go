@@ -207,7 +207,7 @@ func (p *process) started(w *waiting, state any, err error, into *error, give fu
 	if p.expiresLocked(p.kind.cfg.Lifetime); p.expiry != nil {
 		p.table.wheel.add(p.expiry)
 	}
-	p.phase = phaseLive
+	p.phase, p.changed = phaseLive, true
 	starts := p.takeStartsLocked()
 	p.mu.Unlock()
 	p.table.starts.leave()

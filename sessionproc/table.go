@@ -73,6 +73,7 @@ type Table struct {
 	admission         sync.Mutex // held while limits are compared and taken
 	memory            memory
 	supervision       supervision
+	scales            scales
 	count             atomic.Int64
 	marks             atomic.Int64 // of count, those that have been renewed
 	tasks             tasks
@@ -139,6 +140,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 			t.wheel = newWheel(t.clock.now.Load())
 		}
 	}
+	t.scales.init(t.kinds, t.clock.now.Load())
 	t.watchMemory()
 	go t.loop()
 	return t, nil
@@ -259,7 +261,7 @@ func wrongKind(k *kindCore, asked string) error {
 }
 
 // loop advances the clock, ends workers, expires sessions, and looks for slow
-// handlers and at the memory, until Close.
+// handlers, at the memory and at the sizes of states, until Close.
 func (t *Table) loop() {
 	defer close(t.done)
 	ticker := time.NewTicker(tick)
@@ -277,6 +279,7 @@ func (t *Table) loop() {
 		t.workers.reap()
 		t.watchMemory()
 		watchdog.step(t)
+		t.scales.step(t)
 		now := t.clock.now.Load()
 		t.ends.expire(now)
 		t.recall.sweep(time.Duration(now))

@@ -10,14 +10,15 @@ type Supervision struct {
 	Crashes  int64 // of sessions, failed restarts included
 	Restarts int64 // see KindConfig.Restart
 	Slow     int64 // handlers that took longer than KindConfig.SlowHandler
+	Large    int64 // sessions whose state was found larger than KindConfig.WarnState
 }
 
-type supervision struct{ crashes, restarts, slow atomic.Int64 }
+type supervision struct{ crashes, restarts, slow, large atomic.Int64 }
 
 // Supervision returns the counts.
 func (t *Table) Supervision() Supervision {
 	s := &t.supervision
-	return Supervision{s.crashes.Load(), s.restarts.Load(), s.slow.Load()}
+	return Supervision{s.crashes.Load(), s.restarts.Load(), s.slow.Load(), s.large.Load()}
 }
 
 // watchEvery is how often running handlers are looked at.

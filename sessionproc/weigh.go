@@ -1,0 +1,218 @@
+package sessionproc
+
+import (
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// A state that is large makes its session move slowly, and above MaxState not at all.
+// That is to be known before there is a move: whatever encodes a state looks at its
+// size, and the states that nothing encodes are weighed now and then.
+
+const (
+	// defaultWarnState is the default of KindConfig.WarnState.
+	defaultWarnState = 1 << 20
+
+	// weighShare is of the time of one core what weighing takes at most: a
+	// five-hundredth.
+	weighShare = 500
+	// weighRound is how often a session that is used is weighed at most.
+	weighRound = 5 * time.Second
+	// weighTick bounds what is looked at and weighed in a tick of the table's loop.
+	weighTick = 64
+)
+
+// scales weigh the states of sessions that may have changed, one session after the
+// other, from the table's loop. They stop as soon as a state is larger than what is
+// warned of, so that the largest costs no more than that.
+type scales struct {
+	on    bool         // the states of some kind can be large
+	rest  atomic.Int64 // since epoch: nothing is weighed before
+	warns *rate.Limiter
+
+	// Touched by the table's loop only.
+	part  int        // the partition that is looked at next
+	some  []*process // of the one before
+	begun int64      // when this round began
+}
+
+func (s *scales) init(kinds map[string]*kindCore, now int64) {
+	s.begun = now
+	s.rest.Store(now)
+	s.warns = rate.NewLimiter(rate.Every(6*time.Second), 10)
+	for _, k := range kinds {
+		s.on = s.on || k.grows
+	}
+}
+
+// step weighs some sessions.
+func (s *scales) step(t *Table) {
+	now := t.clock.now.Load()
+	if !s.on || t.count.Load() == 0 || t.PausedBy() != nil {
+		return
+	}
+	for range weighTick {
+		if s.rest.Load() > now {
+			return
+		}
+		if len(s.some) == 0 && !s.turn(t, now) {
+			return
+		}
+		last := len(s.some) - 1
+		if last < 0 {
+			continue
+		}
+		p := s.some[last]
+		s.some[last] = nil
+		s.some = s.some[:last]
+		p.weigh()
+	}
+}
+
+// turn goes on to the next partition; false: the round is over, and the next one may
+// not begin yet.
+func (s *scales) turn(t *Table, now int64) bool {
+	if s.part == len(t.parts) {
+		if now-s.begun < int64(weighRound) {
+			return false
+		}
+		s.part, s.begun = 0, now
+	}
+	s.some = t.parts[s.part].sessions(s.some[:0])
+	s.part++
+	return true
+}
+
+// spent has nothing weighed for weighShare times as long.
+func (s *scales) spent(now int64, took time.Duration) {
+	for {
+		rest := s.rest.Load()
+		if s.rest.CompareAndSwap(rest, max(rest, now)+weighShare*int64(took)) {
+			return
+		}
+	}
+}
+
+// weigh has an idle session weigh its state, if that may have changed.
+func (p *process) weigh() {
+	if !p.kind.grows {
+		return
+	}
+	p.mu.Lock()
+	idle := p.changed && p.phase == phaseLive && !p.running && p.head == nil && (p.ext == nil || !p.ext.weighed)
+	if idle {
+		p.changed = false
+		w := new(weighing)
+		w.op, w.ctx, w.h.p = w, &w.h, p
+		w.noTouch, w.readOnly = true, true
+		p.appendLocked(&w.envelope)
+		p.running = true
+	}
+	p.mu.Unlock()
+	if idle {
+		p.table.workers.run(p, nil)
+	}
+}
+
+// weighing is the message that has a session weigh its state. It does not count as
+// one.
+type weighing struct {
+	envelope
+	h handlerCtx // no handler gets it
+}
+
+// run implements op.
+func (w *weighing) run(p *process) error {
+	p.mu.Lock()
+	p.handled--
+	unknown := 0
+	if p.ext != nil {
+		unknown = len(p.ext.unknown)
+	}
+	p.mu.Unlock()
+	begun := time.Now()
+	size, err := 0, error(nil)
+	err = p.table.contained(p.id, p.kind, "its encoding", func() (err error) {
+		size, err = p.kind.weight(p.state)
+		return err
+	})
+	p.table.scales.spent(p.table.clock.now.Load(), time.Since(begun))
+	if err != nil && p.noteWeighed() {
+		p.logger().Warn("the state of a session cannot be encoded: it could not move", "err", err)
+	}
+	if err == nil {
+		p.noteSize(size+unknown, "bytes or more")
+	}
+	return noHandler{}
+}
+
+// drop implements op.
+func (w *weighing) drop(uint64, outcome) {}
+
+// weight is the size of an encoded state, or more than what is warned of.
+func (k *kindCore) weight(state any) (int, error) {
+	if own, ok := state.(stateCoder); ok {
+		b, err := own.MarshalState()
+		return len(b), err
+	}
+	return encodedSize(state, k.cfg.WarnState)
+}
+
+// noteSize warns, once, of a state whose encoding is large. The session's lock is not
+// held.
+func (p *process) noteSize(size int, unit string) {
+	if size <= p.kind.cfg.WarnState || !p.noteWeighed() {
+		return
+	}
+	t := p.table
+	t.supervision.large.Add(1)
+	if t.scales.warns.Allow() {
+		p.logger().Warn("the state of a session is large: it moves slowly, and above KindConfig.MaxState not at all",
+			unit, size, "warnState", p.kind.cfg.WarnState)
+	}
+}
+
+// noteWeighed has a session not be weighed again; false: it was noted before.
+func (p *process) noteWeighed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.extra()
+	first := !x.weighed
+	x.weighed = true
+	return first
+}
+
+// mostEncoded is how many bytes an encoded t has at most; 0: there is no bound, or
+// it is not known.
+func mostEncoded(t reflect.Type) int {
+	const header = 5 // of an array, a map, a string
+	switch k := t.Kind(); {
+	case t == timeType:
+		return 15
+	case codesItself(t):
+		return 0
+	case k == reflect.Array && t.Elem().Kind() == reflect.Uint8:
+		return header + t.Len()
+	case k == reflect.Array:
+		if most := mostEncoded(t.Elem()); most > 0 {
+			return header + t.Len()*most
+		}
+		return 0
+	case k == reflect.Struct:
+		all := header
+		for _, m := range layoutOf(t).fields {
+			most := mostEncoded(m.field.Type)
+			if most == 0 {
+				return 0
+			}
+			all += header + len(m.name) + most
+		}
+		return all
+	case reflect.Bool <= k && k <= reflect.Float64 && k != reflect.Uintptr:
+		return 9
+	}
+	return 0
+}
