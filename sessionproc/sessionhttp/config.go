@@ -46,6 +46,14 @@ type Config struct {
 	// its kind decides that.
 	MaxAge time.Duration
 
+	// Sliding has MaxAge begin anew with use: a request whose cookie was set more
+	// than a tenth of MaxAge ago gets it again. The cookie then holds, signed, when
+	// it was set; releases without Sliding do not know that form, so set it when no
+	// replica runs one any more. An answer that is on its way with the old ID while
+	// [Sessions.Renew] answers another request of the browser, and arrives after
+	// it, brings the old ID back. Default: false, MaxAge counts from the first answer.
+	Sliding bool
+
 	// SameSite says whether requests that other sites cause carry the cookie.
 	// Default: http.SameSiteLaxMode. http.SameSiteNoneMode opens the door to
 	// cross-site requests and is refused together with Insecure.
@@ -115,6 +123,9 @@ func (c Config) checkAttributes() error {
 	}
 	if c.MaxAge < 0 || c.MaxAge > 0 && c.MaxAge < time.Second {
 		return fmt.Errorf("sessionhttp: Config.MaxAge: %v, it is 0 or at least one second", c.MaxAge)
+	}
+	if c.Sliding && c.MaxAge < slides*time.Second {
+		return fmt.Errorf("sessionhttp: Config.Sliding: Config.MaxAge is %v, at least %v are needed", c.MaxAge, slides*time.Second)
 	}
 	switch c.SameSite {
 	case http.SameSiteLaxMode, http.SameSiteStrictMode:

@@ -53,7 +53,7 @@ func (s *Sessions) Renew(w http.ResponseWriter, r *http.Request, n Renewer) (*ht
 		}
 	}
 	s.unset(w.Header())
-	http.SetCookie(w, s.cookie(s.signer.sign(newID), s.cfg.MaxAge))
+	s.set(w, newID)
 	return r.WithContext(context.WithValue(r.Context(), contextKey{}, identity{by: s, id: newID})), err
 }
 

@@ -65,12 +65,13 @@ func (s *Sessions) Middleware(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		id, key, ok := s.read(r)
+		c, ok := s.read(r)
+		id := c.id
 		if !ok {
 			id = sessionproc.NewID()
 		}
-		if !ok || key > 0 {
-			http.SetCookie(w, s.cookie(s.signer.sign(id), s.cfg.MaxAge))
+		if !ok || c.key > 0 || s.due(c.set) {
+			s.set(w, id)
 		}
 		h := w.Header()
 		h.Add("Vary", "Cookie")
@@ -82,17 +83,33 @@ func (s *Sessions) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// read returns the ID in the first cookie of r that we signed, and which key did.
-func (s *Sessions) read(r *http.Request) (id string, key int, ok bool) {
+// set gives the browser a cookie with id.
+func (s *Sessions) set(w http.ResponseWriter, id string) {
+	value := s.signer.sign(id)
+	if s.cfg.Sliding {
+		value = s.signer.signAt(id, time.Now())
+	}
+	http.SetCookie(w, s.cookie(value, s.cfg.MaxAge))
+}
+
+// due reports whether a cookie that was set then, or says nothing about it, is to
+// be set anew.
+func (s *Sessions) due(set time.Time) bool {
+	age := time.Since(set)
+	return s.cfg.Sliding && (age < -time.Minute || age >= s.cfg.MaxAge/slides) // a minute: clocks differ
+}
+
+// read returns what the first cookie of r that we signed says.
+func (s *Sessions) read(r *http.Request) (c content, ok bool) {
 	for i, c := range r.CookiesNamed(s.cfg.CookieName) {
 		if i == maxCandidates {
 			break
 		}
-		if id, key, ok := s.signer.verify(c.Value); ok {
-			return id, key, true
+		if c, ok := s.signer.open(c.Value); ok {
+			return c, true
 		}
 	}
-	return "", 0, false
+	return content{}, false
 }
 
 // Terminator ends sessions by their ID; *node.Node is one.
