@@ -93,6 +93,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	if n.endpoint, err = newEndpoint(ctx, n.endpointConfig()); err != nil {
 		return err
 	}
+	n.cfg.Secret, n.cfg.AcceptSecrets = "", nil // the endpoint has them; nobody shall print them
 	n.self.Slot, n.self.Addr, n.self.KeyIDs = n.endpoint.Slot(), n.endpoint.Addr(), n.endpoint.KeyIDs()
 	n.log = n.log.With("node", n.self.Slot)
 	n.trace = n.cfg.Trace.contained(n.log)
