@@ -41,7 +41,7 @@ var exportedStructs = []struct {
 	of     any
 	hasIDs bool
 }{
-	{node.Config{}, false}, {node.Estimate{}, false}, {node.Health{}, false}, {node.HotSession{}, true}, {node.Inspection{}, true},
+	{node.Config{}, false}, {node.Difference{}, false}, {node.SchemaDifference{}, false}, {node.Estimate{}, false}, {node.Health{}, false}, {node.HotSession{}, true}, {node.Inspection{}, true},
 	{node.ListOptions{}, true}, {node.MailboxStats{}, false}, {node.Node{}, false}, {node.NodeStats{}, true}, {node.PartialError{}, false},
 	{node.Place{}, false}, {node.Progress{}, false}, {node.SessionEvent{}, true}, {node.SessionInfo{}, true}, {node.SessionTimer{}, true},
 	{node.Shutdown{}, false}, {node.SilentMember{}, false}, {node.Stats{}, true}, {node.Trace{}, false}, {node.TraceMoveRefused{}, false},
@@ -60,15 +60,15 @@ var exportedStructs = []struct {
 	{sessionproc.Table{}, true}, {sessionproc.TableConfig{}, false}, {sessionproc.TableTrace{}, false}, {sessionproc.TimerInfo{}, true},
 	{sessionproc.TraceMessageHandled{}, false}, {sessionproc.TraceRequestRefused{}, false}, {sessionproc.TraceSessionConflict{}, false},
 	{sessionproc.TraceSessionCrashed{}, false}, {sessionproc.TraceSessionEnded{}, false}, {sessionproc.TraceSessionStarted{}, false},
-	{sessionproc.Update[int]{}, false},
+	{sessionproc.Large{}, true}, {sessionproc.Understanding{}, false}, {sessionproc.Update[int]{}, false},
 
 	{sessionhttp.Config{}, false}, {sessionhttp.EventStream[int]{}, false}, {sessionhttp.EventsConfig[int]{}, false}, {sessionhttp.Sessions{}, false},
 
-	{cluster.Cluster{}, false}, {cluster.Config{}, false}, {cluster.Member{}, false}, {cluster.View{}, false},
+	{cluster.Assigned{}, false}, {cluster.Cluster{}, false}, {cluster.Config{}, false}, {cluster.Member{}, false}, {cluster.View{}, false},
 	{transport.Call{}, true}, {transport.Config{}, false}, {transport.Error{}, false}, {transport.Gate{}, false}, {transport.Peer{}, false},
 	{transport.RefusalLog{}, false}, {transport.RefusedError{}, false}, {transport.Reply{}, false}, {transport.Request{}, true},
 	{transport.Stream{}, false}, {transport.StreamError{}, false}, {transport.Transport{}, false},
-	{wire.Reader{}, false}, {ring.Config{}, false}, {ring.Move{}, false}, {ring.Ring{}, false},
+	{wire.Checker{}, false}, {wire.Reader{}, false}, {ring.Config{}, false}, {ring.Move{}, false}, {ring.Ring{}, false},
 }
 
 // No way of printing any of them shows a secret, and none shows a session ID but
