@@ -7,9 +7,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -170,16 +170,21 @@ func TestAllExportedStructsArePrinted(t *testing.T) {
 	}
 	there := map[string]bool{}
 	for _, dir := range []string{".", "../sessionproc", "../sessionproc/sessionhttp", "../cluster", "../transport", "../transport/wire", "../ring"} {
-		pkgs, err := parser.ParseDir(token.NewFileSet(), dir, func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0)
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
-		for name, pkg := range pkgs {
-			ast.Inspect(pkg, func(n ast.Node) bool {
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			require.NoError(t, err)
+			ast.Inspect(parsed, func(n ast.Node) bool {
 				spec, ok := n.(*ast.TypeSpec)
 				if !ok {
 					return true
 				}
 				if _, ok := spec.Type.(*ast.StructType); ok && spec.Name.IsExported() {
-					there[name+"."+spec.Name.Name] = true
+					there[parsed.Name.Name+"."+spec.Name.Name] = true
 				}
 				return false
 			})
