@@ -34,7 +34,7 @@ func (n *Node) leftovers() (all []leftover) {
 // left is the error of a drain that has ended with something left, or nil.
 func (n *Node) left(why error) error {
 	over := n.leftovers()
-	if len(over) == 0 && why == errNobody {
+	if len(over) == 0 && (why == errNobody || why == errNoTakers) { // nothing is left, but for marks of renewed sessions
 		return nil
 	}
 	all, parts, reasons := 0, []string(nil), []string(nil)
@@ -78,7 +78,25 @@ func (d *driver) noTakers() bool {
 			return false
 		}
 	}
-	return len(kinds) > 0
+	return len(kinds) > 0 || d.onlyMarksThatNobodyTakes(others)
+}
+
+// onlyMarksThatNobodyTakes reports whether marks of renewed sessions are here, and none
+// of a kind that one of the members can have.
+func (d *driver) onlyMarksThatNobodyTakes(members []cluster.Member) (marks bool) {
+	for part := range d.parts {
+		for _, session := range slices.Collect(d.n.table.IDs(part)) {
+			kind, _, _ := d.n.table.Travels(part, session)
+			if kind == "" {
+				continue
+			}
+			if !d.nobodyTakes(kind, members) {
+				return false
+			}
+			marks = true
+		}
+	}
+	return marks
 }
 
 // whyNobody says why no other member can have sessions of a kind: members with the same

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -274,5 +275,31 @@ func TestTakerThatDies(t *testing.T) {
 		require.Equal(t, early, d.Node(0).Sessions())
 		require.Greater(t, d.Node(3).Sessions(), late*2/3/2)
 		require.Empty(t, d.Node(3).Health().Waiting)
+	})
+}
+
+// What is left of a renewed session is of a kind, too: no node waits for those that no
+// member can have.
+func TestMarksThatNobodyTakesHoldUpNoLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other := sessionproc.KindOf[sessionproc.None]("other")
+		begin := func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newTraced}, Tune: func(i int, cfg *node.Config) {
+			if i == 0 {
+				cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, begin, sessionproc.KindConfig{}))
+			}
+		}})
+		id := ownedAs(c, 0)
+		require.NoError(t, other.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
+		newID, err := c.Node(0).Renew(t.Context(), id)
+		require.NoError(t, err)
+		require.NoError(t, c.Node(0).Terminate(t.Context(), newID))
+		require.Zero(t, c.Node(0).Sessions())
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+		defer cancel()
+		begun := time.Now()
+		require.NoError(t, c.Node(0).Leave(ctx))
+		require.Less(t, time.Since(begun), 5*time.Second)
 	})
 }

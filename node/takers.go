@@ -28,7 +28,7 @@ type share struct {
 func (d *driver) findTakers() {
 	d.meet(d.ctx)
 	tries := map[int]int{} // by partition: shares in which not all has moved
-	for turn := 0; d.n.table.Len() > 0; {
+	for turn := 0; d.holdsAny(); {
 		next := d.nextShare(turn, tries)
 		if err := d.n.assign(next); err != nil {
 			return // it leaves
@@ -46,6 +46,16 @@ func (d *driver) findTakers() {
 		}
 	}
 	_ = d.n.assign(share{})
+}
+
+// holdsAny reports whether anything is here, marks of renewed sessions included.
+func (d *driver) holdsAny() bool {
+	for part := range d.parts {
+		if d.n.table.Count(part) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // assign makes the assignment known: none of an empty share.
@@ -106,13 +116,13 @@ func (d *driver) allHeard(view *cluster.View) bool {
 // lacking returns, by member, the kinds that it cannot have and another of them can.
 func (d *driver) lacking(members []cluster.Member) map[string][]string {
 	lacking := map[string][]string{}
-	for kind := range d.n.table.Kinds() {
-		if d.nobodyTakes(kind, members) {
+	for _, own := range d.n.release.Kinds { // not only of live sessions: marks of renewed ones move too
+		if d.nobodyTakes(own.Name, members) {
 			continue
 		}
 		for _, m := range members {
-			if d.members.cannotTake(m.Name(), kind, d.schemaOf(kind)) != "" {
-				lacking[m.Name()] = append(lacking[m.Name()], kind)
+			if d.members.cannotTake(m.Name(), own.Name, own.Schema) != "" {
+				lacking[m.Name()] = append(lacking[m.Name()], own.Name)
 			}
 		}
 	}

@@ -105,6 +105,11 @@ var found = map[string]schedule{
 		{Do: join, Node: 3, Linger: true},
 		{Do: restart, Node: 3},
 		{Do: bare, Wait: 1000 * ms}}},
+	// Marks of renewed sessions whose owner was not given their kind held up a leave until they were over.
+	"one leaves beside one without the kind": {Seed: 0x11bd4f, Nodes: 4, Sessions: 10, Clients: 5, Steps: []step{
+		{Do: bare, Wait: 20 * ms},
+		{Do: near, Node: 3, Wait: 1000 * ms},
+		{Do: leave, Node: 2, Wait: 1 * ms}}},
 	// Who waited for an answer of a node that died while it drained waited for the last answers of one that has left.
 	"a node loses power while it drains": {Seed: 8, Nodes: 3, Sessions: 4, Clients: 4, Faults: true, Quorum: 2, Steps: []step{
 		{Do: leave, Node: 1, Wait: 2000 * ms},
