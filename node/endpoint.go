@@ -26,10 +26,10 @@ const (
 )
 
 // maxStrangers is how many accepted connections may be unauthenticated at a time,
-// and placesPerAddr how many of one address; those of members' addresses come on top.
+// and reservedPlaces how many more from each address of a member.
 const (
-	maxStrangers  = 512
-	placesPerAddr = 8
+	maxStrangers   = 512
+	reservedPlaces = 16
 )
 
 // endpointConfig is what of Config concerns the port, and what a hello says.
@@ -54,7 +54,7 @@ type endpointConfig struct {
 	HandshakeTimeout time.Duration // from accept until the peer is known; default 5 s
 	Network          Network       // default: the machine's
 	MaxStrangers     int           // connections whose peer is not known yet; default maxStrangers
-	StrangersPerAddr int           // and of one address; default placesPerAddr
+	ReservedPlaces   int           // and more from each member's address; default reservedPlaces
 
 	Logger *slog.Logger // default: discard
 }
@@ -70,7 +70,7 @@ func (c endpointConfig) withDefaults() endpointConfig {
 		c.Network = new(realNetwork)
 	}
 	c.MaxStrangers = cmp.Or(c.MaxStrangers, maxStrangers)
-	c.StrangersPerAddr = cmp.Or(c.StrangersPerAddr, placesPerAddr)
+	c.ReservedPlaces = cmp.Or(c.ReservedPlaces, reservedPlaces)
 	return c
 }
 
@@ -126,7 +126,7 @@ func newEndpoint(ctx context.Context, cfg endpointConfig) (*endpoint, error) {
 		return nil, err
 	}
 	e.tcp = tcp
-	e.strangers = newStrangers(cfg.MaxStrangers, cfg.StrangersPerAddr)
+	e.strangers = newStrangers(cfg.MaxStrangers, cfg.ReservedPlaces)
 	e.turnstile = &turnstile{strangers: e.strangers}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.gossip = startGossip(e, udp)

@@ -8,47 +8,44 @@ import (
 )
 
 // strangers counts the accepted connections whose peer has not proved yet that
-// it may be one. A newcomer always gets in. One address has a few places: beyond
-// them its own oldest connection goes. The addresses of members have theirs for
-// themselves; all others share the rest: when that is taken, the oldest connection
-// of the fullest network goes, within it of the smaller network, and of the
-// address. So who comes from elsewhere than a crowd does not notice it. Safe for
-// concurrent use.
+// it may be one. Each address of a member has places of its own, which nobody
+// else can take. All others share the rest: a newcomer always gets in, and when
+// all places are taken the network that holds the most of them loses its oldest
+// one, within it the smaller network, and the address. So who comes from
+// elsewhere than a crowd does not notice it, and who comes from its midst stays
+// for as long as the crowd needs to fill all places anew, which is longer than
+// an honest handshake. Safe for concurrent use.
 type strangers struct {
-	max     int // places that all share
-	perAddr int // places of one address
+	max      int // places that all share
+	reserved int // places of each address of a member
 
-	mu     sync.Mutex // guards what follows
-	closed bool
-	queue  []*stranger             // those in places that all share, oldest first
-	crowds map[netip.Prefix]*crowd // that they come from
-	houses map[netip.Prefix]*house // addresses that somebody is at, and those of members
-	proved []netip.Prefix          // addresses at which somebody has proved to be a member, the last one last
+	mu      sync.Mutex // guards what follows
+	closed  bool
+	inside  map[*stranger]struct{}
+	queue   []*stranger             // those in places that all share, oldest first
+	crowds  map[netip.Prefix]*crowd // that they come from
+	members map[netip.Prefix]*house // addresses of members
+	proved  []netip.Prefix          // addresses at which somebody has proved to be a member, the last one last
 }
 
-// A crowd is the strangers of one network, in places that all share.
+// A crowd is the strangers of one network.
 type crowd struct {
 	network netip.Prefix
 	count   int
 }
 
-// A house is one address: an IPv4 address, or an IPv6 /64. It is a member's for as
-// long as one is seen there, or it is among those proved.
+// A house is one address of members. Its places are its own for as long as one
+// of them is seen there, or its address is among those proved.
 type house struct {
-	addr         netip.Prefix
 	seen, proved bool
-	inside       []*stranger // oldest first
+	taken        int
 }
-
-func (h *house) ofMember() bool { return h.seen || h.proved }
 
 // A stranger is one such connection.
 type stranger struct {
 	conn   net.Conn
-	ip     netip.Addr
-	at     *house
-	queued bool // guarded by strangers.mu: it has a place that all share
-	known  bool // it came from a member's address that was not full; set once
+	addr   netip.Prefix // one IPv4 address, or one IPv6 /64
+	at     *house       // whose place it has; nil: one that all share
 	crowds [networks]*crowd
 	gone   chan struct{} // closed when it had to go
 }
@@ -63,9 +60,10 @@ var networkBits = [2][networks]int{{16, 24, 32}, {32, 48, 64}}
 // itself that does not advertise them: it may have several, or be behind a NAT.
 const maxProved = 256
 
-func newStrangers(limit, perAddr int) *strangers {
+func newStrangers(limit, reserved int) *strangers {
 	return &strangers{
-		max: limit, perAddr: perAddr, crowds: map[netip.Prefix]*crowd{}, houses: map[netip.Prefix]*house{},
+		max: limit, reserved: reserved, inside: map[*stranger]struct{}{},
+		crowds: map[netip.Prefix]*crowd{}, members: map[netip.Prefix]*house{},
 	}
 }
 
@@ -74,23 +72,19 @@ func newStrangers(limit, perAddr int) *strangers {
 // closed.
 func (s *strangers) admit(conn net.Conn) (st, out *stranger) {
 	ip := ipOf(conn.RemoteAddr())
-	st = &stranger{conn: conn, ip: ip, gone: make(chan struct{})}
+	st = &stranger{conn: conn, addr: networkOf(ip, networks-1), gone: make(chan struct{})}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return nil, nil
 	}
-	h := s.houseLocked(networkOf(ip, networks-1))
-	st.at, st.known = h, h.ofMember() && len(h.inside) < s.perAddr
-	if len(h.inside) >= s.perAddr {
-		out = h.inside[0]
-	}
-	h.inside = append(h.inside, st)
-	if !h.ofMember() {
-		s.queueLocked(st)
-		if out == nil {
-			out = s.fullestLocked()
-		}
+	s.inside[st] = struct{}{}
+	if h := s.members[st.addr]; h != nil && h.taken < s.reserved {
+		st.at = h
+		h.taken++
+	} else {
+		s.queueLocked(st, ip)
+		out = s.fullestLocked()
 	}
 	if out != nil {
 		s.removeLocked(out)
@@ -103,11 +97,10 @@ func (s *strangers) admit(conn net.Conn) (st, out *stranger) {
 	return st, out
 }
 
-func (s *strangers) queueLocked(st *stranger) {
-	st.queued = true
+func (s *strangers) queueLocked(st *stranger, ip netip.Addr) {
 	s.queue = append(s.queue, st)
 	for i := range st.crowds {
-		p := networkOf(st.ip, i)
+		p := networkOf(ip, i)
 		c := s.crowds[p]
 		if c == nil {
 			c = &crowd{network: p}
@@ -115,21 +108,6 @@ func (s *strangers) queueLocked(st *stranger) {
 		}
 		c.count++
 		st.crowds[i] = c
-	}
-}
-
-// unqueueLocked takes st off the places that all share, if it has one.
-func (s *strangers) unqueueLocked(st *stranger) {
-	if !st.queued {
-		return
-	}
-	st.queued = false
-	i := slices.Index(s.queue, st)
-	s.queue = slices.Delete(s.queue, i, i+1)
-	for _, c := range st.crowds {
-		if c.count--; c.count == 0 {
-			delete(s.crowds, c.network)
-		}
 	}
 }
 
@@ -150,15 +128,8 @@ func (s *strangers) fullestLocked() (out *stranger) {
 // crowdedMore reports whether st comes from a larger crowd than other.
 func (st *stranger) crowdedMore(other *stranger) bool {
 	for i, c := range st.crowds {
-		count, others := 0, 0 // at a member's address there is no crowd
-		if st.queued {
-			count = c.count
-		}
-		if other.queued {
-			others = other.crowds[i].count
-		}
-		if count != others {
-			return count > others
+		if c.count != other.crowds[i].count {
+			return c.count > other.crowds[i].count
 		}
 	}
 	return false
@@ -172,13 +143,22 @@ func (s *strangers) leave(st *stranger) {
 }
 
 func (s *strangers) removeLocked(st *stranger) {
-	i := slices.Index(st.at.inside, st)
-	if i < 0 {
+	if _, here := s.inside[st]; !here {
 		return
 	}
-	st.at.inside = slices.Delete(st.at.inside, i, i+1)
-	s.unqueueLocked(st)
-	s.tidyLocked(st.at)
+	delete(s.inside, st)
+	if h := st.at; h != nil {
+		h.taken--
+		s.tidyLocked(st.addr)
+		return
+	}
+	i := slices.Index(s.queue, st)
+	s.queue = slices.Delete(s.queue, i, i+1)
+	for _, c := range st.crowds {
+		if c.count--; c.count == 0 {
+			delete(s.crowds, c.network)
+		}
+	}
 }
 
 // hadToGo reports whether st had to go for another, or as the node closes.
@@ -208,18 +188,16 @@ func (s *strangers) leastCrowded(waiting []*waiter) int {
 // expect gives the addresses of the present members, and no others but those
 // proved, places of their own.
 func (s *strangers) expect(addrs []netip.Addr) {
-	present := make(map[netip.Prefix]bool, len(addrs))
-	for _, ip := range addrs {
-		present[networkOf(ip, networks-1)] = true
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for p := range present {
-		s.houseLocked(p)
+	for _, h := range s.members {
+		h.seen = false
 	}
-	for p, h := range s.houses {
-		h.seen = present[p]
-		s.settleLocked(h)
+	for _, ip := range addrs {
+		s.houseLocked(networkOf(ip, networks-1)).seen = true
+	}
+	for p := range s.members {
+		s.tidyLocked(p)
 	}
 }
 
@@ -227,49 +205,33 @@ func (s *strangers) expect(addrs []netip.Addr) {
 func (s *strangers) prove(st *stranger) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	addr := networkOf(st.ip, networks-1)
-	if i := slices.Index(s.proved, addr); i >= 0 {
-		s.proved = append(slices.Delete(s.proved, i, i+1), addr)
+	if i := slices.Index(s.proved, st.addr); i >= 0 {
+		s.proved = append(slices.Delete(s.proved, i, i+1), st.addr)
 		return
 	}
-	h := s.houseLocked(addr)
-	h.proved = true
-	s.settleLocked(h)
-	s.proved = append(s.proved, addr)
+	s.houseLocked(st.addr).proved = true
+	s.proved = append(s.proved, st.addr)
 	if len(s.proved) > maxProved {
-		oldest := s.houses[s.proved[0]]
+		oldest := s.proved[0]
 		s.proved = slices.Delete(s.proved, 0, 1)
-		oldest.proved = false
-		s.settleLocked(oldest)
+		s.members[oldest].proved = false
+		s.tidyLocked(oldest)
 	}
 }
 
 func (s *strangers) houseLocked(p netip.Prefix) *house {
-	h := s.houses[p]
+	h := s.members[p]
 	if h == nil {
-		h = &house{addr: p}
-		s.houses[p] = h
+		h = &house{}
+		s.members[p] = h
 	}
 	return h
 }
 
-// settleLocked has a house's strangers in the places that fit what it is now.
-func (s *strangers) settleLocked(h *house) {
-	for _, st := range h.inside {
-		switch {
-		case h.ofMember():
-			s.unqueueLocked(st)
-		case !st.queued:
-			s.queueLocked(st)
-		}
-	}
-	s.tidyLocked(h)
-}
-
-// tidyLocked forgets a house that is nobody's and empty.
-func (s *strangers) tidyLocked(h *house) {
-	if !h.ofMember() && len(h.inside) == 0 {
-		delete(s.houses, h.addr)
+// tidyLocked forgets a house without members once its last place is free.
+func (s *strangers) tidyLocked(p netip.Prefix) {
+	if h := s.members[p]; h != nil && !h.seen && !h.proved && h.taken == 0 {
+		delete(s.members, p)
 	}
 }
 
@@ -277,11 +239,9 @@ func (s *strangers) tidyLocked(h *house) {
 func (s *strangers) close() {
 	s.mu.Lock()
 	s.closed = true
-	var inside []*stranger
-	for _, h := range s.houses {
-		inside = append(inside, h.inside...)
-	}
-	for _, st := range inside {
+	inside := make([]*stranger, 0, len(s.inside))
+	for st := range s.inside {
+		inside = append(inside, st)
 		s.removeLocked(st)
 	}
 	s.mu.Unlock()

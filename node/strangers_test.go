@@ -39,21 +39,24 @@ func TestStrangersOfTheFullestNetworkGiveWay(t *testing.T) {
 		crowd func(i int) string
 		loner string
 	}{
+		{"one address", func(int) string { return "10.0.0.1" }, "10.0.0.2"},
 		{"twelve addresses of a network", func(i int) string { return fmt.Sprintf("10.0.0.%d", 1+i%12) }, "10.0.0.99"},
 		{"a network of addresses", func(i int) string { return fmt.Sprintf("10.0.0.%d", 1+i%250) }, "10.0.1.1"},
 		{"a network of networks", func(i int) string { return fmt.Sprintf("10.0.%d.1", i%250) }, "10.1.0.1"},
+		{"an IPv6 /64", func(i int) string { return fmt.Sprintf("2001:db8::%x", 1+i%4000) }, "2001:db8:0:1::1"},
 		{"an IPv6 /48", func(i int) string { return fmt.Sprintf("2001:db8:0:%x::1", i%4000) }, "2001:db8:1::1"},
-		{"IPv4 in IPv6's clothes", func(i int) string { return fmt.Sprintf("::ffff:10.0.0.%d", 1+i%20) }, "10.0.0.99"},
+		{"IPv4 in IPv6's clothes", func(int) string { return "::ffff:10.0.0.1" }, "10.0.0.2"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := newStrangers(64, 8)
-			for i := range 200 {
+			s := newStrangers(64, 4)
+			for i := range 100 {
 				_, st, _ := s.come(row.crowd(i))
 				require.NotNil(t, st)
 			}
 			require.Len(t, s.queue, 64)
+			oldest := s.queue[0]
 			loner, st, out := s.come(row.loner)
-			require.NotNil(t, out)
+			require.Same(t, oldest, out)
 			require.True(t, out.conn.(*fakeStranger).closed)
 			require.True(t, out.hadToGo())
 			for i := range 1000 {
@@ -68,85 +71,72 @@ func TestStrangersOfTheFullestNetworkGiveWay(t *testing.T) {
 			s.close()
 			require.Empty(t, s.queue)
 			require.Empty(t, s.crowds)
-			require.Empty(t, s.houses)
 			_, st, _ = s.come("10.9.9.9")
 			require.Nil(t, st)
 		})
 	}
 }
 
-// One address, or an IPv6 /64, has a few places, whoever else is there: who comes then
-// takes that of its oldest connection.
-func TestAnAddressHasAFewPlaces(t *testing.T) {
-	for name, from := range map[string]func(i int) string{
-		"IPv4": func(int) string { return "10.0.0.1" }, "IPv6 /64": func(i int) string { return fmt.Sprintf("2001:db8::%x", 1+i) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newStrangers(64, 8)
-			var conns []*fakeStranger
-			for i := range 100 {
-				c, _, _ := s.come(from(i))
-				conns = append(conns, c)
-			}
-			require.Len(t, s.queue, 8)
-			for i, c := range conns {
-				require.Equal(t, i < 92, c.closed, i)
-			}
-		})
+// Who comes from the midst of a crowd stays until the crowd has filled all places
+// anew.
+func TestStrangerInACrowdHasTime(t *testing.T) {
+	s := newStrangers(64, 4)
+	for range 100 {
+		s.come("10.0.0.1")
 	}
+	c, _, _ := s.come("10.0.0.1")
+	for range 63 {
+		s.come("10.0.0.1")
+	}
+	require.False(t, c.closed)
+	s.come("10.0.0.1")
+	require.True(t, c.closed)
 }
 
 // The addresses of members, those advertised and those proved, have places that
-// nobody else can take.
+// nobody else can take; beyond them they are as others.
 func TestMembersHavePlacesOfTheirOwn(t *testing.T) {
 	s := newStrangers(8, 2)
 	_, proved, _ := s.come("10.0.0.3")
 	s.prove(proved)
 	s.leave(proved)
-	_, early, _ := s.come("10.0.0.2")
-	require.True(t, early.queued)
 	s.expect([]netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")})
-	require.False(t, early.queued, "it was there before it was known whose address that is")
-	s.leave(early)
 	for _, from := range []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"} {
 		var conns []*fakeStranger
 		for range 2 {
 			c, st, out := s.come(from)
 			require.Nil(t, out)
-			require.True(t, st.known)
+			require.NotNil(t, st.at)
 			conns = append(conns, c)
 		}
 		for i := range 100 {
 			s.come(fmt.Sprintf("10.0.0.%d", 4+i%12))
+			_, st, _ := s.come(from)
+			require.Nil(t, st.at)
 		}
 		for _, c := range conns {
 			require.False(t, c.closed)
 		}
-		_, st, out := s.come(from)
-		require.Same(t, conns[0], out.conn)
-		require.False(t, st.known, "who fills a member's address waits for its turn")
 	}
-	require.Len(t, s.queue, 8)
 	s.expect(nil)
-	require.Len(t, s.queue, 12, "four of them are no members any more")
-	s.come("10.0.0.99")
-	for len(s.queue) > 0 {
-		s.leave(s.queue[0])
+	require.Len(t, s.members, 3, "two still have connections, one has proved itself")
+	for st := range s.inside {
+		s.leave(st)
 	}
-	require.Len(t, s.houses, 1, "one has proved itself")
+	require.Len(t, s.members, 1)
 	for i := range 2 * maxProved {
 		_, st, _ := s.come(fmt.Sprintf("10.1.%d.%d", i/250, i%250))
 		s.prove(st)
 		s.leave(st)
 	}
-	require.Equal(t, maxProved+1, len(s.houses), "and one that somebody is still at")
-	require.Equal(t, maxProved, len(s.proved))
+	require.Len(t, s.members, maxProved)
+	require.Len(t, s.proved, maxProved)
 }
 
 // One stranger at a time is worked for; members pass by; of those that wait the
 // last one of the smallest crowd is next, and who has to go is not waited for.
 func TestTurnstileLetsSmallCrowdsFirst(t *testing.T) {
-	s := newStrangers(64, 8)
+	s := newStrangers(8, 2)
 	s.expect([]netip.Addr{netip.MustParseAddr("10.0.0.9")})
 	ts := &turnstile{strangers: s}
 	soon := time.Now().Add(time.Minute)

@@ -12,8 +12,8 @@ import (
 // A turnstile bounds the processor time that strangers can make this node spend
 // on TLS: one of them at a time is worked for, and then nobody for restShare
 // times as long. The next one is of the smallest crowd, and of several the last
-// to come, whose peer still waits. Who comes from a
-// member's address that is not full passes by. Safe for concurrent use.
+// to come, whose peer still waits. Who has a place of a member passes by. Safe
+// for concurrent use.
 type turnstile struct {
 	strangers *strangers
 
@@ -36,7 +36,7 @@ type waiter struct {
 // enter waits for st's turn. It reports false if st had to go, or until has
 // come.
 func (t *turnstile) enter(st *stranger, until time.Time) bool {
-	if st.known {
+	if st.at != nil {
 		return true
 	}
 	t.mu.Lock()
@@ -75,7 +75,7 @@ func (t *turnstile) forget(w *waiter) bool {
 
 // leave ends st's turn.
 func (t *turnstile) leave(st *stranger) {
-	if st.known {
+	if st.at != nil {
 		return
 	}
 	t.mu.Lock()
