@@ -21,7 +21,7 @@ func TestClusterWithstandsFloods(t *testing.T) {
 	for _, a := range attacks[1:] {
 		for name, near := range map[string]bool{"far": false, "near": true} {
 			t.Run(a.Kind+"/"+name, func(t *testing.T) {
-				a.Near, a.Rate = near, 2000
+				a.Near, a.Rate = near, attackRate
 				p := plan{Attack: a, Time: 3 * time.Second, Sessions: 300, CallRate: 100,
 					MaxJoin: 10 * time.Second, CallLimit: 10 * time.Second} // the machine may be busy
 				r, err := p.run(t.Context())
