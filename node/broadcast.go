@@ -13,6 +13,9 @@ import (
 // Broadcast casts a notice's message to all sessions of its kind. It implements
 // sessionproc.Broadcaster; use Notice.Broadcast instead.
 func (n *Node) Broadcast(ctx context.Context, m sessionproc.Message) (r sessionproc.Reach, err error) {
+	if n == nil {
+		return r, errNil
+	}
 	failed := func(err error) error {
 		return &sessionproc.OpError{Op: "broadcast", Kind: m.Kind(), Method: m.Method(), Err: err, MaybeExecuted: r.Delivered > 0 || errors.As(err, new(*PartialError))}
 	}

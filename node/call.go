@@ -15,6 +15,9 @@ import (
 // Deliver takes a token's message to session id, wherever it lives. It
 // implements sessionproc.Caller; use the methods of tokens instead.
 func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) error {
+	if n == nil {
+		return failed(m, id, errNil, false)
+	}
 	if n.trace.RequestDone != nil {
 		return n.deliverTraced(ctx, id, m)
 	}
@@ -37,6 +40,9 @@ func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, do
 // locate checks id and finds its partition in the present routes. It is the same in
 // all routes.
 func (n *Node) locate(id string) (*routes, int, error) {
+	if n == nil {
+		return nil, 0, errNil
+	}
 	if err := sessionproc.ValidID(id); err != nil {
 		return nil, 0, err
 	}
@@ -49,6 +55,9 @@ func (n *Node) locate(id string) (*routes, int, error) {
 
 // present returns the present routes, unless the node is closed.
 func (n *Node) present() (*routes, error) {
+	if n == nil {
+		return nil, errNil
+	}
 	r := n.routes.Load()
 	if r.closed {
 		return nil, sessionproc.ErrClosed
@@ -166,19 +175,20 @@ func (a *attempt) once(ctx context.Context) verdict {
 		a.done.Peer, a.done.Size = target.Addr(), len(a.out.request.Payload)
 	}
 	if err := n.send(ctx, target, a.m, &a.out.request); err != nil {
-		return a.judge(ctx, err)
+		return a.judge(ctx, target, err)
 	}
 	return verdict{}
 }
 
 // judge decides what a failure to send, or a peer's error, means for the next
 // try.
-func (a *attempt) judge(ctx context.Context, err error) verdict {
+func (a *attempt) judge(ctx context.Context, target *transport.Peer, err error) verdict {
 	if peer, ok := errors.AsType[*transport.Error](err); ok {
 		return a.answered(ctx, decodeError(peer))
 	}
 	if ctx.Err() != nil {
-		return verdict{err: ctx.Err(), maybe: transport.Sent(err) || a.ran}
+		why := sessionproc.NoAnswer(ctx, a.m.Op(), a.id, a.node.slotAt(target.Addr()), transport.Sent(err))
+		return verdict{err: why, maybe: transport.Sent(err) || a.ran}
 	}
 	if bad, ok := errors.AsType[*replyError](err); ok {
 		return verdict{err: bad.err, maybe: true}
@@ -198,6 +208,16 @@ func (a *attempt) judge(ctx context.Context, err error) verdict {
 		return verdict{unreachable, true, true}
 	}
 	return verdict{err: unreachable, maybe: true}
+}
+
+// slotAt names the member at an address; it is the address if none is known there.
+func (n *Node) slotAt(addr string) string {
+	for _, m := range n.routes.Load().view.Members {
+		if m.Addr == addr {
+			return m.Slot
+		}
+	}
+	return addr
 }
 
 // repeatable reports whether the request may run twice.
@@ -237,7 +257,7 @@ func (a *attempt) overloaded(ctx context.Context, f failure) verdict {
 		return verdict{err: f.err(), maybe: a.ran}
 	case f.extra == overloadLate:
 		<-ctx.Done() // as good as over
-		return verdict{err: fmt.Errorf("%w (%w)", ctx.Err(), f.err()), maybe: a.ran}
+		return verdict{err: &remoteError{f.text, []error{ctx.Err(), sessionproc.ErrOverloaded}}, maybe: a.ran}
 	}
 	if a.waiting.IsZero() {
 		if !a.node.overload.enter(a.id) {

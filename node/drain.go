@@ -52,6 +52,9 @@ var (
 // partition falls to a member that was not given its kind, or has a lower schema, goes
 // to another that has, for as long as there is one.
 func (n *Node) Drain(ctx context.Context) error {
+	if n == nil {
+		return errNil
+	}
 	if err := n.waitedForBy(ctx); err != nil {
 		return fmt.Errorf("node: drain: %w", err)
 	}

@@ -133,7 +133,7 @@ func decodeError(e *transport.Error) failure {
 	f := failure{code: e.Code, text: e.Text}
 	switch e.Code {
 	case transport.CodeOverloaded:
-		f.code, f.text = codeOverloaded, "the node has too many unanswered requests"
+		f.code, f.text = codeOverloaded, "overloaded: the node has too many unanswered requests (Config.MaxInflight)"
 	case transport.CodeUnsupported:
 		f.code = codeUnsupported
 	case transport.CodeClosing:
@@ -169,7 +169,7 @@ func (f failure) err() error {
 			if f.text == "" || f.text == c.err.Error() {
 				return c.err
 			}
-			return &remoteError{f.text, c.err}
+			return &remoteError{f.text, []error{c.err}}
 		}
 	}
 	return errors.New(f.text)
@@ -196,11 +196,11 @@ func unpackLimit(extra string) *sessionproc.LimitError {
 	return &sessionproc.LimitError{Limit: fields[0], Max: most, RetryAfter: time.Duration(min(max(after, 0), int64(ages)))}
 }
 
-// remoteError is a sentinel with the text that another node gave it.
+// remoteError is what another node says, with the sentinels that it stands for.
 type remoteError struct {
-	text     string
-	sentinel error
+	text      string
+	sentinels []error
 }
 
-func (e *remoteError) Error() string { return e.text }
-func (e *remoteError) Unwrap() error { return e.sentinel }
+func (e *remoteError) Error() string   { return e.text }
+func (e *remoteError) Unwrap() []error { return e.sentinels }

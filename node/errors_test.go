@@ -100,7 +100,7 @@ func TestLimitsOfLaterReleasesKeepTheirClass(t *testing.T) {
 
 // What no peer would take is of no use to try again.
 func TestARequestThatCannotBeSentFailsAtOnce(t *testing.T) {
-	v := (&attempt{}).judge(t.Context(), fmt.Errorf("%w: much too large", transport.ErrRequest))
+	v := (&attempt{}).judge(t.Context(), nil, fmt.Errorf("%w: much too large", transport.ErrRequest))
 	require.False(t, v.again)
 	require.False(t, v.maybe)
 	require.ErrorIs(t, v.err, sessionproc.ErrBadRequest)

@@ -27,6 +27,9 @@ import (
 // not answer within 3 s, the evicted one left out: Evict again, here or there.
 // Until they know, this node's claims may wait for them.
 func (n *Node) Evict(name string) error {
+	if n == nil {
+		return errNil
+	}
 	switch {
 	case n.routes.Load().closed:
 		return sessionproc.ErrClosed

@@ -27,6 +27,9 @@ import (
 // ctx ends; the others end all the same, and that session is counted and not waited for:
 // it ends when its handler returns.
 func (n *Node) TerminateLabelled(ctx context.Context, key, value string) (ended int, err error) {
+	if n == nil {
+		return 0, errNil
+	}
 	if key == "" || value == "" || len(key) > sessionproc.MaxLabelKey || len(value) > sessionproc.MaxLabelValue {
 		return 0, fmt.Errorf("node: terminate labelled: %w: a label has a key of 1 to %d bytes and a value of 1 to %d",
 			sessionproc.ErrBadRequest, sessionproc.MaxLabelKey, sessionproc.MaxLabelValue)

@@ -23,6 +23,9 @@ import (
 // ends before: the first goes on. After a Close it waits for that, and returns nil. With
 // the ctx of a handler it is an ErrCallCycle, and nothing begins; see Drain.
 func (n *Node) Leave(ctx context.Context) error {
+	if n == nil {
+		return errNil
+	}
 	if err := n.waitedForBy(ctx); err != nil {
 		return fmt.Errorf("node: leave: %w", err)
 	}
@@ -133,6 +136,9 @@ func (d *driver) abandon() int {
 // StopTimeout; in a handler that is its own one, so call it in a goroutine there. A
 // second Close waits for the first.
 func (n *Node) Close() error {
+	if n == nil {
+		return errNil
+	}
 	n.leaving.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.StopTimeout)
 	defer cancel()

@@ -73,6 +73,12 @@ type batch struct {
 // itself. It implements sessionproc.ManyDeliverer; use StartMany and TerminateMany
 // instead.
 func (n *Node) DeliverMany(ctx context.Context, all []sessionproc.Delivery) {
+	if n == nil {
+		for i := range all {
+			all[i].Err = n.Deliver(ctx, all[i].ID, all[i].Message)
+		}
+		return
+	}
 	ctx, cancel := n.withQueryTimeout(ctx)
 	defer cancel()
 	var here, alone []*sessionproc.Delivery
@@ -158,7 +164,11 @@ func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*sessionproc.De
 			return b.of
 		}
 		for _, d := range b.of {
-			d.Err = failed(d.Message, d.ID, err, true)
+			why := err
+			if err == ctx.Err() {
+				why = sessionproc.NoAnswer(ctx, d.Message.Op(), d.ID, b.to.Slot, true)
+			}
+			d.Err = failed(d.Message, d.ID, why, true)
 		}
 		return nil
 	}

@@ -171,16 +171,16 @@ func (n *Node) join(ctx context.Context) (*cluster.Cluster, error) {
 }
 
 // Addr returns the advertised address, host:port.
-func (n *Node) Addr() string { return n.self.Addr }
+func (n *Node) Addr() string { return n.must().self.Addr }
 
 // Slot returns the stable name of this replica.
-func (n *Node) Slot() string { return n.self.Slot }
+func (n *Node) Slot() string { return n.must().self.Slot }
 
 // Name returns slot/boot, the name of this run of this replica.
-func (n *Node) Name() string { return n.self.Name() }
+func (n *Node) Name() string { return n.must().self.Name() }
 
 // Sessions returns how many sessions live on this node.
-func (n *Node) Sessions() int { return n.table.Len() }
+func (n *Node) Sessions() int { return n.must().table.Len() }
 
 // Why a node is not ready.
 var (
@@ -193,6 +193,9 @@ var (
 // reason why not: for the readiness probe of a load balancer. A node that is
 // not ready still forwards requests until it is closed.
 func (n *Node) Ready() error {
+	if n == nil {
+		return errNil
+	}
 	switch {
 	case n.evicted.Load():
 		return errEvicted

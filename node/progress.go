@@ -22,7 +22,7 @@ type Progress struct {
 
 // Progress returns how far this node has come. It may be called at any time.
 func (n *Node) Progress() Progress {
-	tr := &n.driver.traffic
+	tr := &n.must().driver.traffic
 	p := Progress{Sessions: n.table.Len()}
 	for part := range n.driver.parts {
 		if n.table.Count(part) > 0 {
@@ -59,7 +59,7 @@ const drainBase = 500 * time.Millisecond
 // long it would take, by the rate that was seen when sessions moved before. A
 // handler that takes longer is not foreseen.
 func (n *Node) DrainEstimate() Estimate {
-	tr := &n.driver.traffic
+	tr := &n.must().driver.traffic
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	e := Estimate{Sessions: n.table.Len(), PerSecond: tr.rateLocked()}

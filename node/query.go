@@ -243,9 +243,9 @@ func askEach[T any](ctx context.Context, n *Node, members []cluster.Member, q *q
 // holders are the members that may have sessions: all that this node sees but for
 // those that join, and for former runs of replicas that run again.
 func (n *Node) holders() ([]cluster.Member, error) {
-	r := n.routes.Load()
-	if r.closed {
-		return nil, sessionproc.ErrClosed
+	r, err := n.present()
+	if err != nil {
+		return nil, err
 	}
 	var all []cluster.Member
 	for _, m := range r.view.Members {

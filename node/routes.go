@@ -176,5 +176,5 @@ func (n *Node) Where(id string) (Place, error) {
 // itself included: those by which it places sessions at this moment. The slice
 // is the caller's.
 func (n *Node) Members() []cluster.Member {
-	return slices.Clone(n.routes.Load().view.Members)
+	return slices.Clone(n.must().routes.Load().view.Members)
 }

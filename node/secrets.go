@@ -27,6 +27,9 @@ import (
 // fails too on a node that was started without a Secret, and with ErrClosed after Leave or
 // Close; after an error nothing has changed.
 func (n *Node) SetSecrets(secret string, accept ...string) error {
+	if n == nil {
+		return errNil
+	}
 	if err := n.setSecrets(secret, accept); err != nil {
 		if errors.Is(err, sessionproc.ErrClosed) {
 			return err

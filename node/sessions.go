@@ -96,4 +96,4 @@ func (n *Node) Cast(ctx context.Context, id, method string, request any) error {
 
 // Feeds returns what the subscribers of this node share. It implements
 // sessionproc.Subscriber; use the Subscribe of events instead.
-func (n *Node) Feeds() *sessionproc.Feeds { return n.table.Feeds() }
+func (n *Node) Feeds() *sessionproc.Feeds { return n.must().table.Feeds() }

@@ -67,7 +67,7 @@ func JoinSnapshots(a, b []byte) ([]byte, error) {
 	s.Others = append(s.Others, b)
 	joined, err := encode(nil, s)
 	if err == nil && len(joined) > MaxSnapshot {
-		err = fmt.Errorf("with another copy of it: %d bytes, the limit is %d", len(joined), MaxSnapshot)
+		err = fmt.Errorf("with another copy of it: %d bytes, the limit is %d (MaxSnapshot)", len(joined), MaxSnapshot)
 	}
 	if err == nil {
 		_, err = readCopies(joined)

@@ -178,5 +178,9 @@
 // Failed operations return an *OpError. errors.Is finds the errors of this
 // package and those made with NewError, on whatever node they arose; other
 // errors of handlers arrive as their text. MaybeExecuted says whether the
-// handler may have run.
+// handler may have run. The error of a request whose ctx has ended says what it
+// was waiting for: "context deadline exceeded while its handler ran for 6s", "…
+// while it waited behind 40 messages and the handler of add, which ran for 6s",
+// "… with no answer from node b", "… as sessions … and … call each other". The
+// text is for people; programs compare with errors.Is.
 package sessionproc

@@ -90,7 +90,7 @@ func (e *Event[T]) Publish(ctx context.Context, v T) error {
 	}
 	payload, err := e.value.encodeLocal(nil, v)
 	if most := p.table.cfg.MaxMessage - pollRoom; err == nil && most > 0 && len(payload) > most {
-		err = fmt.Errorf("%d bytes, the limit is %d", len(payload), most)
+		err = tooLarge(len(payload), most)
 	}
 	if err != nil {
 		err = badRequest{err}

@@ -66,7 +66,7 @@ func invalid(id string) error {
 	case len(id) == 0:
 		return fmt.Errorf("%w: it is empty", ErrInvalidID)
 	case len(id) > MaxID:
-		return fmt.Errorf("%w: it has %d bytes, the limit is %d", ErrInvalidID, len(id), MaxID)
+		return fmt.Errorf("%w: it has %d bytes, the limit is %d (MaxID)", ErrInvalidID, len(id), MaxID)
 	}
 	i := 0
 	for outsideID[id[i]] == 0 {

@@ -183,7 +183,9 @@ func (t *Table) Details(part int, id string) (d Details, ok bool) {
 	if p.ext == nil {
 		return d, true
 	}
-	d.Line = p.ext.line.messages
+	if p.lined {
+		d.Line = p.ext.line.messages
+	}
 	d.Events, d.Watches = p.eventsLocked(now), len(p.ext.watches)
 	present := time.Now()
 	for _, tm := range p.ext.timers.sorted() {

@@ -26,7 +26,7 @@ func (s *Session) SetLabel(key, value string) error {
 	case key == "" || len(key) > MaxLabelKey:
 		return fmt.Errorf("sessionproc: a label's key has %d bytes; 1 to %d are allowed", len(key), MaxLabelKey)
 	case len(value) > MaxLabelValue:
-		return fmt.Errorf("sessionproc: the value of label %q has %d bytes, the limit is %d", key, len(value), MaxLabelValue)
+		return fmt.Errorf("sessionproc: the value of label %q has %d bytes, the limit is %d (MaxLabelValue)", key, len(value), MaxLabelValue)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

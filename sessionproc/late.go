@@ -133,6 +133,20 @@ func (t *Table) lateAt(part int, id string, w *waiting, o outcome) outcome {
 	return o
 }
 
+// NoAnswer is the error of a request for session id that another node has not answered
+// when ctx has ended. sent: it may have got it. It serves package node.
+func NoAnswer(ctx context.Context, op Op, id, node string, sent bool) error {
+	err := ctx.Err()
+	from := calling(ctx)
+	switch {
+	case from != nil && (op == OpCall || op == OpStart || op == OpEnsure || op == OpTerminate) && from.p.isCalledBy(id):
+		return eachOther(err, from.p.id, id)
+	case sent:
+		return waitedFor(err, "with no answer from node "+node)
+	}
+	return waitedFor(err, "with no connection to node "+node)
+}
+
 // ranLocked is for how long the present handler has run.
 func (p *process) ranLocked() string {
 	return roughly(time.Duration(max(0, p.table.clock.now.Load()-p.cur.since)))
@@ -164,15 +178,8 @@ func (p *process) isCalledBy(id string) bool {
 	return false
 }
 
-func (x *extra) firstInLine() *stand {
-	if x == nil {
-		return nil
-	}
-	return x.line.first
-}
-
 func eachOther(err error, a, b string) error {
-	return waitedFor(err, fmt.Sprintf("while %s and %s called each other", LogID(a), LogID(b)))
+	return waitedFor(err, fmt.Sprintf("as sessions %s and %s call each other", LogID(a), LogID(b)))
 }
 
 // ranFor says in the end of a handler's ctx for how long that had run.

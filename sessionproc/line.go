@@ -124,7 +124,10 @@ func (p *process) standLocked(s *stand) error {
 		return nil
 	}
 	x := p.extra()
-	l := &x.line
+	if x.line == nil {
+		x.line = new(line)
+	}
+	l := x.line
 	if l.messages >= maxLine || l.messages > 0 && l.bytes+int(s.e.size) > maxLineBytes {
 		return fmt.Errorf("%w: %d messages wait for a place in the mailbox already", ErrOverloaded, l.messages)
 	}
@@ -147,7 +150,7 @@ func (p *process) standLocked(s *stand) error {
 
 // outLocked takes s out of the line.
 func (p *process) outLocked(s *stand) {
-	l := &p.ext.line
+	l := p.ext.line
 	if s.prev == nil {
 		l.first = s.next
 	} else {
@@ -170,7 +173,7 @@ func (p *process) outLocked(s *stand) {
 // advanceLocked has the first of the line come into the mailbox, as many as have room
 // there. It returns the casts among them, whose senders are to be told.
 func (p *process) advanceLocked() (told *stand) {
-	for s := p.ext.line.first; s != nil && p.roomLocked(s.e); s = p.ext.line.first {
+	for s := p.ext.firstInLine(); s != nil && p.roomLocked(s.e); s = p.ext.line.first {
 		p.outLocked(s)
 		switch {
 		case s.told == nil && s.w.isQueued():
@@ -183,6 +186,14 @@ func (p *process) advanceLocked() (told *stand) {
 		s.e.at = s.at
 	}
 	return told
+}
+
+// firstInLine returns who stands in front; nil: nobody does.
+func (x *extra) firstInLine() *stand {
+	if x == nil || x.line == nil {
+		return nil
+	}
+	return x.line.first
 }
 
 // tellAll tells the senders of casts that these are in the mailbox.

@@ -283,7 +283,7 @@ func (in *Inbound) present(p *process) {
 		return err
 	})
 	if most := p.table.cfg.MaxMessage - pollRoom; in.err == nil && len(v.payload) > most {
-		in.err = fmt.Errorf("the present value of event %q: %d bytes, the limit is %d", in.Method, len(v.payload), most)
+		in.err = fmt.Errorf("the present value of event %q: %w", in.Method, tooLarge(len(v.payload), most))
 	}
 	in.ctx.end(endedCanceled)
 	p.mu.Lock()

@@ -81,7 +81,7 @@ type extra struct {
 	onGone   []func()   // called once it has gone
 	timers   *timerSet
 	own      own        // what of the mailbox the library has made
-	line     line       // for a place in the mailbox
+	line     *line      // for a place in the mailbox; nil: there was none yet
 	left     int32      // callers that have gone while their message waited, since sweepLocked
 	gone     error      // what messages get that come too late; nil: ErrNotFound
 	sealing  *sealing   // in phaseSealed

@@ -191,7 +191,7 @@ func (p *process) encode() ([]byte, error) {
 	}
 	b, err := encode(make([]byte, 0, len(s.State)+1<<10), &s)
 	if err == nil && len(b) > MaxSnapshot {
-		err = fmt.Errorf("with what waits for it: %d bytes, the limit is %d", len(b), MaxSnapshot)
+		err = fmt.Errorf("with what waits for it: %d bytes, the limit is %d (MaxSnapshot)", len(b), MaxSnapshot)
 	}
 	return b, err
 }

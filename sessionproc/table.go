@@ -212,7 +212,12 @@ func (t *Table) Fits(n int) error {
 }
 
 func (t *Table) tooLarge(n int) error {
-	return fmt.Errorf("%d bytes, the limit is %d", n, t.cfg.MaxMessage)
+	return tooLarge(n, t.cfg.MaxMessage)
+}
+
+// tooLarge says that n encoded bytes do not fit into a message.
+func tooLarge(n, most int) error {
+	return fmt.Errorf("%d bytes, the limit is %d (Config.MaxFrame, less what else is in a message)", n, most)
 }
 
 func (t *Table) find(part int, id string) *process {

@@ -95,7 +95,7 @@ func (c *Call) Chain() []string {
 func (c *Call) Reply(flags uint32, payload []byte) {
 	s := c.s
 	if most := s.t.cfg.MaxFrame; len(payload)+headerRoom > most {
-		c.Fail(CodeTooLarge, fmt.Sprintf("reply of %d bytes exceeds MaxFrame, %d bytes", len(payload), most), nil)
+		c.Fail(CodeTooLarge, fmt.Sprintf("reply of %d bytes exceeds Config.MaxFrame, %d bytes", len(payload), most), nil)
 		return
 	}
 	s.mu.Lock()

@@ -42,7 +42,7 @@ func (c *conn) readFrames() error {
 		}
 		claimed := binary.BigEndian.Uint32(head)
 		if uint64(claimed) > uint64(c.t.cfg.MaxFrame) {
-			return protocolError(fmt.Errorf("frame of %d bytes exceeds MaxFrame, %d bytes", claimed, c.t.cfg.MaxFrame))
+			return protocolError(fmt.Errorf("frame of %d bytes exceeds Config.MaxFrame, %d bytes", claimed, c.t.cfg.MaxFrame))
 		}
 		size := int(claimed)
 		if size+4 > readBuffer {

@@ -36,7 +36,7 @@ func (r *Request) size() int {
 // validate refuses what no peer would take.
 func (r *Request) validate(size, maxFrame int) error {
 	if size > maxFrame {
-		return fmt.Errorf("%w: a frame of %d bytes exceeds MaxFrame, %d bytes", ErrRequest, size, maxFrame)
+		return fmt.Errorf("%w: a frame of %d bytes exceeds Config.MaxFrame, %d bytes", ErrRequest, size, maxFrame)
 	}
 	if len(r.Trace) > MaxTrace {
 		return fmt.Errorf("%w: its Trace of %d bytes exceeds %d", ErrRequest, len(r.Trace), MaxTrace)

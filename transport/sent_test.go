@@ -95,7 +95,7 @@ func TestSentOfOtherErrors(t *testing.T) {
 		assert.False(t, transport.Sent(err))
 
 		_, err = a.Peer("nobody").Call(t.Context(), &transport.Request{Payload: make([]byte, 4<<20)})
-		require.ErrorContains(t, err, "exceeds MaxFrame, 4194304 bytes")
+		require.ErrorContains(t, err, "exceeds Config.MaxFrame, 4194304 bytes")
 		require.ErrorIs(t, err, transport.ErrRequest)
 		assert.False(t, transport.Sent(err))
 

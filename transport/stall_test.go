@@ -233,6 +233,6 @@ func TestReplyBeyondMaxFrameIsAnErrorThatSaysSo(t *testing.T) {
 		var e *transport.Error
 		require.ErrorAs(t, err, &e)
 		assert.Equal(t, transport.CodeTooLarge, e.Code)
-		assert.Equal(t, "reply of 5000 bytes exceeds MaxFrame, 4096 bytes", e.Text)
+		assert.Equal(t, "reply of 5000 bytes exceeds Config.MaxFrame, 4096 bytes", e.Text)
 	})
 }
