@@ -51,9 +51,6 @@ const (
 // one, as supervisors send them to a process and to its group; and if ctx has ended
 // first, a signal within a second is taken for what ended it.
 func RunUntilSignal(ctx context.Context, n *Node, s Shutdown) error {
-	if n == nil {
-		return errNil
-	}
 	signals := make(chan os.Signal, 8) // so that a SIGINT is not lost behind SIGTERMs
 	ossignal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	defer ossignal.Stop(signals)
@@ -64,6 +61,9 @@ func runUntil(ctx context.Context, signals <-chan os.Signal, n *Node, s Shutdown
 	s, err := s.withDefaults()
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
+	}
+	if n == nil {
+		return errNil
 	}
 	var o orders
 	select {
