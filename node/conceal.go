@@ -76,6 +76,9 @@ func (n *Node) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "node %s at %s", n.N
 
 // MarshalJSON implements json.Marshaler: it has the node's name and address.
 func (n *Node) MarshalJSON() ([]byte, error) {
+	if n == nil {
+		return nil, errNil
+	}
 	return json.Marshal(struct{ Name, Addr string }{n.Name(), n.Addr()})
 }
 

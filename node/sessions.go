@@ -67,6 +67,9 @@ func (n *Node) Terminate(ctx context.Context, id string) error {
 //
 // The memory of the old ID moves with its partition, and is lost with its node.
 func (n *Node) Renew(ctx context.Context, id string) (newID string, err error) {
+	if n == nil {
+		return "", opError("renew", id, errNil)
+	}
 	newID, err = n.renew(ctx, id)
 	switch {
 	case err == nil:

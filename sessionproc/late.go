@@ -67,6 +67,8 @@ func (p *process) gaveUp(from *handlerCtx, w *waiting, o outcome) outcome {
 	case o.err != context.DeadlineExceeded && o.err != context.Canceled:
 	case from != nil && from.p.isCalledBy(p.id):
 		o.err = eachOther(o.err, from.p.id, p.id)
+	case o.maybe && what == "": // the handler has returned just now
+		o.err = waitedFor(o.err, "while its handler ran")
 	case stood:
 		o.err = &waitError{err: o.err, also: ErrOverloaded, what: what}
 	default:
