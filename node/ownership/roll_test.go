@@ -40,7 +40,7 @@ func TestRollIsASortedSet(t *testing.T) {
 		require.Len(t, r.those(odd), len(want)-countEven(want))
 		r.dropThose(odd)
 		require.Equal(t, countEven(want), r.len())
-		got := make([]string, 0, len(want))
+		var got []string
 		for a := range c.all() {
 			require.Equal(t, want[a.session], a.id)
 			got = append(got, a.session)
