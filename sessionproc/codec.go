@@ -349,11 +349,14 @@ func DecodeValue(b []byte, raw bool, v any) error {
 		}
 		return err
 	}
-	p, ok := v.(*[]byte)
-	if !ok {
+	switch p := v.(type) {
+	case *[]byte:
+		*p = copyOf(b)
+	case *any:
+		*p = copyOf(b)
+	default:
 		return fmt.Errorf("raw bytes do not decode into %T", v)
 	}
-	*p = bytes.Clone(b)
 	return nil
 }
 

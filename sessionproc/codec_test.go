@@ -128,6 +128,9 @@ func TestEncodeValueAndDecodeValueAreInverse(t *testing.T) {
 			var got []byte
 			require.NoError(t, DecodeValue(b[1:], raw, &got))
 			require.Equal(t, v, got)
+			var unknown any
+			require.NoError(t, DecodeValue(b[1:], raw, &unknown))
+			require.Equal(t, v, unknown)
 			require.Error(t, DecodeValue(b[1:], raw, new(string)))
 		case map[string]int:
 			var got map[string]int
@@ -277,5 +280,8 @@ func TestAnEmptyByteSliceArrivesAsNil(t *testing.T) {
 		remote := []byte{1}
 		require.NoError(t, raw.decode(payload, true, &remote))
 		require.Nil(t, remote)
+		untyped := []byte{1}
+		require.NoError(t, DecodeValue(payload, true, &untyped))
+		require.Nil(t, untyped)
 	}
 }
