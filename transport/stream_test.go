@@ -219,17 +219,23 @@ func TestOpenStreamsAreBounded(t *testing.T) {
 		defer n.stop()
 		n.start(t, "b", handler{stream: func(s *transport.Stream) { <-s.Done(); time.Sleep(time.Second) }},
 			func(c *transport.Config) { c.MaxStreams = 2 })
-		a := n.start(t, "a", handler{}, func(c *transport.Config) { c.MaxStreams = 3 })
-		open := func() (*transport.Stream, error) { return a.Peer("b").Open(t.Context(), nil) }
+		a := n.start(t, "a", handler{}, func(c *transport.Config) { c.MaxStreams = 2 })
+		c := n.start(t, "c", handler{}, func(c *transport.Config) { c.MaxStreams = 3 })
+		for range 2 {
+			_, err := a.Peer("b").Open(t.Context(), nil)
+			require.NoError(t, err)
+		}
+		_, err := a.Peer("b").Open(t.Context(), nil)
+		assert.ErrorContains(t, err, "MaxStreams, 2, are open")
+		assert.False(t, transport.Sent(err))
+
+		open := func() (*transport.Stream, error) { return c.Peer("b").Open(t.Context(), nil) }
 		one, err := open()
 		require.NoError(t, err)
 		_, err = open()
 		require.NoError(t, err)
 		three, err := open()
 		require.NoError(t, err)
-		_, err = open()
-		assert.ErrorContains(t, err, "MaxStreams, 3, are open")
-		assert.False(t, transport.Sent(err))
 		_, err = three.Recv(t.Context())
 		assert.ErrorContains(t, err, "too many streams")
 
