@@ -323,7 +323,8 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 // filterLocked is of all copies of a partition that are here.
 func (d *driver) filterLocked(part int) ownership.Filter {
 	pt, table := &d.parts[part], d.n.table
-	all := []iter.Seq[string]{table.IDs(part), maps.Keys(pt.sealed), maps.Keys(pt.backups), maps.Keys(pt.tombs)}
+	ids, _ := table.IDs(part)
+	all := []iter.Seq[string]{slices.Values(ids), maps.Keys(pt.sealed), maps.Keys(pt.backups), maps.Keys(pt.tombs)}
 	n := table.Count(part) + len(pt.sealed) + len(pt.backups) + len(pt.tombs)
 	return ownership.NewFilter(n, func(yield func(string) bool) {
 		for _, some := range all {

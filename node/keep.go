@@ -31,7 +31,8 @@ func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 	}
 	var keep, lacking []string
 	told := map[string]bool{}
-	for _, session := range slices.Collect(d.n.table.IDs(part)) {
+	ids, _ := d.n.table.IDs(part)
+	for _, session := range ids {
 		kind, schema, ok := d.n.table.Travels(part, session)
 		why := d.members.cannotTake(to, kind, schema)
 		switch {

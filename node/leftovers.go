@@ -85,7 +85,8 @@ func (d *driver) noTakers() bool {
 // of a kind that one of the members can have.
 func (d *driver) onlyMarksThatNobodyTakes(members []cluster.Member) (marks bool) {
 	for part := range d.parts {
-		for _, session := range slices.Collect(d.n.table.IDs(part)) {
+		ids, _ := d.n.table.IDs(part)
+		for _, session := range ids {
 			kind, _, _ := d.n.table.Travels(part, session)
 			if kind == "" {
 				continue

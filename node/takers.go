@@ -135,7 +135,8 @@ func (d *driver) stuckIn(part int, owner string, lacking []string) (kinds []stri
 	if len(lacking) == 0 {
 		return nil
 	}
-	for _, session := range slices.Collect(d.n.table.IDs(part)) {
+	ids, _ := d.n.table.IDs(part)
+	for _, session := range ids {
 		kind, schema, ok := d.n.table.Travels(part, session)
 		if !ok || !slices.Contains(lacking, kind) || slices.Contains(kinds, kind) {
 			continue

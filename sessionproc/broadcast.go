@@ -78,7 +78,8 @@ func (t *Table) HasKind(kind string) bool {
 func (p *process) cameAfter(at int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ext != nil && p.ext.came != 0 && p.ext.came > at
+	came := p.arrivalLocked().came
+	return came != 0 && came > at
 }
 
 // Coded makes a cast of an encoded message that does not count as use. It serves

@@ -10,34 +10,47 @@ import (
 // member of a cluster can have one.
 const maxCopies = 64
 
-// readCopies reads the snapshot of a session and of all copies in it that it has not
-// met, which may have further ones. The session itself comes first.
-func readCopies(b []byte) (all []*snapshot, err error) {
-	for todo := [][]byte{b}; len(todo) > 0; todo = todo[1:] {
-		if n := len(all) + len(todo); n > maxCopies {
+// readCopies reads the snapshot of a session, as read does. It returns those of all
+// copies in it that the session has not met, which may have further ones.
+func (s *snapshot) readCopies(b []byte) (others []*snapshot, err error) {
+	if err := s.readSession(b); err != nil {
+		return nil, err
+	}
+	for todo := s.Others; len(todo) > 0; todo = todo[1:] {
+		if n := 1 + len(others) + len(todo); n > maxCopies {
 			return nil, fmt.Errorf("%d copies of one session, the limit is %d", n, maxCopies)
 		}
-		s, err := readSnapshot(todo[0])
-		if err != nil {
-			return nil, fmt.Errorf("its snapshot: %w", err)
+		o := new(snapshot)
+		if err := o.readSession(todo[0]); err != nil {
+			return nil, err
 		}
-		if s.Large != nil {
-			return nil, errReference
-		}
-		all, todo = append(all, s), append(todo, s.Others...)
+		others, todo = append(others, o), append(todo, o.Others...)
 	}
-	return all, nil
+	return others, nil
+}
+
+// readSession reads the snapshot of a session that is all there.
+func (s *snapshot) readSession(b []byte) error {
+	if err := s.read(b); err != nil {
+		return fmt.Errorf("its snapshot: %w", err)
+	}
+	if s.Large != nil {
+		return errReference
+	}
+	return nil
 }
 
 // SnapshotVersion returns the version of the session of a snapshot, when it has met
 // the copies in it.
 func SnapshotVersion(b []byte) (v Version, err error) {
-	all, err := readCopies(b)
+	var s snapshot
+	others, err := s.readCopies(b)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range all {
-		one, errOne := ParseVersion(s.Version)
+	v, err = ParseVersion(s.Version)
+	for _, o := range others {
+		one, errOne := ParseVersion(o.Version)
 		v, err = v.Join(one), errors.Join(err, errOne)
 	}
 	return v, err
@@ -60,17 +73,17 @@ func JoinSnapshots(a, b []byte) ([]byte, error) {
 	case vb.Covers(va):
 		return b, nil
 	}
-	s, err := readSnapshot(a)
-	if err != nil {
+	var s snapshot
+	if err := s.read(a); err != nil {
 		return nil, err
 	}
 	s.Others = append(s.Others, b)
-	joined, err := encode(nil, s)
+	joined, err := s.bytes()
 	if err == nil && len(joined) > MaxSnapshot {
 		err = fmt.Errorf("with another copy of it: %d bytes, the limit is %d (MaxSnapshot)", len(joined), MaxSnapshot)
 	}
 	if err == nil {
-		_, err = readCopies(joined)
+		_, err = new(snapshot).readCopies(joined)
 	}
 	return joined, err
 }

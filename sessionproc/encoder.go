@@ -1,6 +1,7 @@
 package sessionproc
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -13,8 +14,9 @@ import (
 
 // encoder is a pooled msgpack encoder that appends to a slice.
 type encoder struct {
-	enc *msgpack.Encoder
-	buf []byte
+	enc     *msgpack.Encoder
+	buf     []byte
+	scratch []byte // for use as buf
 }
 
 func (e *encoder) Write(p []byte) (int, error) {
@@ -34,16 +36,23 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// encode appends v as msgpack to b.
+// encode appends v as msgpack to b. With a nil b, what it returns has no room to spare.
 func encode(b []byte, v any) ([]byte, error) {
 	e := encoders.Get().(*encoder)
-	e.buf = b
+	exact := b == nil
+	if e.buf = b; exact {
+		e.buf = e.scratch[:0]
+	}
 	e.enc.Reset(e)
 	e.enc.UseCompactInts(true)
 	err := e.enc.Encode(v)
 	b, e.buf = e.buf, nil
 	if err != nil {
 		return nil, userError(err) // the encoder is dropped: a failed one may keep anything
+	}
+	if exact && cap(b) <= maxPooled {
+		e.scratch = b
+		b = bytes.Clone(b)
 	}
 	encoders.Put(e)
 	return b, nil

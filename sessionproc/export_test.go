@@ -1,6 +1,9 @@
 package sessionproc
 
-import "time"
+import (
+	"time"
+	"unsafe"
+)
 
 // LiveWorkers returns how many parked goroutines the table has.
 func (t *Table) LiveWorkers() int { return int(t.workers.live.Load()) }
@@ -70,3 +73,29 @@ func (t *Table) LargesKept() int {
 
 // TakeBack is what a renewal does that has come to nothing.
 func TakeBack(l *Large) bool { return l.takeBack() }
+
+// Incarnation returns which life of a session this is.
+func (t *Table) Incarnation(part int, id string) Incarnation {
+	return (*Session)(t.find(part, id)).Incarnation()
+}
+
+// Extra returns how much memory a session has beside its record.
+func (t *Table) Extra(part int, id string) uintptr {
+	p := t.find(part, id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ext == nil {
+		return 0
+	}
+	return unsafe.Sizeof(*p.ext)
+}
+
+// Arrivals returns how many arrivals the table has noted.
+func (t *Table) Arrivals() int { return len(*t.arrivals.all.Load()) - 1 }
+
+// UseUpArrivals leaves no number for further ones.
+func (t *Table) UseUpArrivals() {
+	for boot := range uint64(maxArrivals) {
+		t.arrivals.number(1<<32+boot, 0)
+	}
+}

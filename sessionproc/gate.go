@@ -1,7 +1,5 @@
 package sessionproc
 
-import "iter"
-
 // Gate decides which sessions may be on this node. Package node is one.
 type Gate interface {
 	// Enter is asked about a session. It returns nil after e.Begin or if it is e.Here,
@@ -68,19 +66,25 @@ func (t *Table) look(part int, id string) (*process, error) {
 // Has reports whether session id is in the table.
 func (t *Table) Has(part int, id string) bool { return t.find(part, id) != nil }
 
-// IDs yields the sessions of a partition that are in the table, whatever they do. The
-// partition is locked meanwhile.
-func (t *Table) IDs(part int) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		pt := &t.parts[part]
-		pt.mu.RLock()
-		defer pt.mu.RUnlock()
-		for id := range pt.m {
-			if !yield(id) {
-				return
-			}
-		}
+// IDs returns the sessions of a partition that are in the table, whatever they do, and
+// how many have ever been put there: while that number is the same, none has come.
+func (t *Table) IDs(part int) (ids []string, born uint64) {
+	pt := &t.parts[part]
+	pt.mu.RLock()
+	defer pt.mu.RUnlock()
+	ids = make([]string, 0, len(pt.m))
+	for id := range pt.m {
+		ids = append(ids, id)
 	}
+	return ids, pt.born
+}
+
+// Born returns how many sessions have ever been put into a partition; see IDs.
+func (t *Table) Born(part int) uint64 {
+	pt := &t.parts[part]
+	pt.mu.RLock()
+	defer pt.mu.RUnlock()
+	return pt.born
 }
 
 // Count returns how many sessions of a partition are in the table, whatever

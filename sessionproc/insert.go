@@ -137,6 +137,7 @@ func (t *Table) insertHere(s *starter) (p *process, inserted bool, err error) {
 			pt.m = make(map[string]*process)
 		}
 		pt.m[p.id] = p
+		pt.born++
 	}
 	pt.mu.Unlock()
 	return p, err == nil, err
@@ -161,7 +162,7 @@ func (t *Table) newProcess(s *starter) (*process, error) {
 		return nil, err
 	}
 	t.count.Add(1)
-	p := &process{table: t, kind: k, id: strings.Clone(s.id), part: int32(s.part), born: t.born.Add(1), changes: 1, running: true, watched: k.cfg.SlowHandler > 0}
+	p := &process{table: t, kind: k, id: strings.Clone(s.id), part: uint16(s.part), born: t.born.Add(1), changes: 1, running: true, watched: k.cfg.SlowHandler > 0}
 	if end := t.ended.Load(); end != nil && end.id == s.id {
 		p.succeed(end.version)
 	}

@@ -72,7 +72,7 @@ func (t *Table) keepLarge(p *process, b []byte) (l *Large, reference []byte, err
 	s := &snapshot{Critical: []string{"Large"}, Kind: p.kind.name, Number: i.Number, Boot: i.Boot,
 		Version: p.versionLocked().Append(nil), Large: &savedLarge{t.cfg.Member, key[:], len(b)}}
 	p.mu.Unlock()
-	if reference, err = encode(nil, s); err != nil {
+	if reference, err = s.bytes(); err != nil {
 		return nil, nil, err
 	}
 	t.larges.mu.Lock()
@@ -102,8 +102,8 @@ func (t *Table) fetch(payload []byte, deadline time.Time) ([]byte, error) {
 	if len(payload) > maxReference {
 		return payload, nil
 	}
-	s, err := readSnapshot(payload)
-	if err != nil || s.Large == nil {
+	var s snapshot
+	if err := s.read(payload); err != nil || s.Large == nil {
 		return payload, err
 	}
 	if t.cfg.FetchLarge == nil || s.Large.Size > MaxSnapshot {

@@ -272,7 +272,8 @@ func (p *process) become(o *process, seen Version) {
 	p.becomeOutletLocked(o.ext.outlet)
 	p.ext.watches = o.ext.watches
 	p.born, p.changes = o.born, o.changes
-	p.ext.boot, p.ext.unknown, p.ext.timers = o.incarnationLocked().Boot, o.ext.unknown, o.ext.timers
+	p.bornLocked(o.incarnationLocked().Boot)
+	p.ext.unknown, p.ext.timers = o.ext.unknown, o.ext.timers
 	p.ext.past, p.ext.before = seen, o.ext.before
 	if p.ext.restart != nil {
 		*p.ext.restart = *o.ext.restart

@@ -56,12 +56,16 @@ func (t *Table) Movable(part int) []string {
 		last int64
 	}
 	pt := &t.parts[part]
-	var all []used
 	pt.mu.RLock()
-	for id, p := range pt.m {
-		all = append(all, used{id, p.last.Load()})
+	here := make([]*process, 0, len(pt.m))
+	for _, p := range pt.m {
+		here = append(here, p)
 	}
 	pt.mu.RUnlock()
+	all := make([]used, len(here))
+	for i, p := range here {
+		all[i] = used{p.id, p.last.Load()}
+	}
 	slices.SortFunc(all, func(a, b used) int { return cmp.Compare(b.last, a.last) })
 	ids := make([]string, len(all))
 	for i, u := range all {
@@ -103,7 +107,7 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 	p.drop(calls, handling{}, outcome{err: moved})
 	dropPolls(polls, moved)
 	if idle {
-		t.workers.run(p, nil)
+		t.workers.takeDown(p)
 	}
 	return true
 }

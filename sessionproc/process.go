@@ -45,7 +45,8 @@ type process struct {
 	lined      bool   // somebody stands in ext.line
 	changed    bool   // its state, maybe, since it was weighed
 	handled    uint32 // messages; it may overflow
-	part       int32  // set once; here it takes no room
+	part       uint16 // set once
+	arrival    uint16 // set once; of Table.arrivals
 	changes    uint64 // of this incarnation: the start, and messages handled that were not ReadOnly
 }
 

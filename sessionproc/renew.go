@@ -289,8 +289,8 @@ func (t *Table) adopt(part int, in *Inbound) error {
 
 // firstVersion is what a session that was adopted with a snapshot has seen at least.
 func firstVersion(b []byte) (Version, error) {
-	s, err := readSnapshot(b)
-	if err != nil {
+	var s snapshot
+	if err := s.read(b); err != nil {
 		return nil, fmt.Errorf("its snapshot: %w", err)
 	}
 	v, err := ParseVersion(s.Version)

@@ -48,5 +48,7 @@ func (p *process) owesLocked() time.Duration { return p.ext.renewals.left(time.S
 func (p *process) oweLocked(owed time.Duration) {
 	cfg, now := &p.kind.cfg, time.Since(epoch)
 	owed = min(owed, cfg.renewDebt()+cfg.renewEvery())
-	p.ext.renewals = renewals{max(owed, p.ext.renewals.left(now)), now}
+	if owed > p.ext.renewals.left(now) {
+		p.ext.renewals = renewals{owed, now}
+	}
 }

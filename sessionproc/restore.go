@@ -17,7 +17,8 @@ func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 
 // restoreAs is Restore for a session that admit counts, if there is room for it.
 func (t *Table) restoreAs(part int, id string, b []byte, admit func(*kindCore) error) (*Restored, error) {
-	all, err := readCopies(b)
+	var s snapshot
+	others, err := s.readCopies(b)
 	if err != nil {
 		return nil, err
 	}
@@ -27,12 +28,12 @@ func (t *Table) restoreAs(part int, id string, b []byte, admit func(*kindCore) e
 		}
 		admit = t.admitAnyway
 	}
-	r, err := t.restore(part, id, all[0], admit)
+	r, err := t.restore(part, id, &s, admit)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range all[1:] {
-		if err := r.addCopy(s); err != nil {
+	for _, o := range others {
+		if err := r.addCopy(o); err != nil {
 			r.Discard()
 			return nil, err
 		}
@@ -49,7 +50,7 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) 
 	if err := ValidID(id); err != nil {
 		return nil, err
 	}
-	p := &process{table: t, kind: k, id: id, part: int32(part), born: s.Number, phase: phaseLive, watched: k.cfg.SlowHandler > 0}
+	p := &process{table: t, kind: k, id: id, part: uint16(part), born: s.Number, phase: phaseLive, watched: k.cfg.SlowHandler > 0}
 	p.extra().boot = s.Boot
 	if err := p.restoreVersion(s); err != nil {
 		return nil, err
@@ -219,7 +220,8 @@ func (p *process) numberLocked() {
 			break
 		}
 	}
-	p.ext.boot, p.changes = 0, 0
+	p.bornLocked(0)
+	p.changes = 0
 }
 
 // errDouble is why a session cannot be inserted.
@@ -244,6 +246,7 @@ func (r *Restored) Insert() error {
 	p.table.count.Add(1)
 	p.mu.Lock()
 	pt.m[p.id] = p
+	pt.born++
 	pt.mu.Unlock()
 	start := p.arriveLocked()
 	p.mu.Unlock()
@@ -270,6 +273,7 @@ func (p *process) arriveLocked() (start bool) {
 		p.watchAllLocked()
 	}
 	p.running = p.head != nil || p.ext.others != nil || p.ext.reason != "" || p.phase == phaseSealed
+	p.settleLocked()
 	return p.running
 }
 

@@ -50,8 +50,8 @@ func (s *Session) Incarnation() Incarnation {
 
 func (p *process) incarnationLocked() Incarnation {
 	i := Incarnation{p.born, p.table.cfg.Boot}
-	if p.ext != nil && p.ext.boot != 0 {
-		i.Boot = p.ext.boot
+	if boot := p.arrivalLocked().boot; boot != 0 {
+		i.Boot = boot
 	}
 	return i
 }

@@ -80,18 +80,23 @@ type savedTimer struct {
 	Waits   int           `msgpack:",omitempty"` // its tick is in the mailbox: which of Casts, from 1
 }
 
-// readSnapshot reads what save made, here or on another node.
-func readSnapshot(b []byte) (*snapshot, error) {
-	s := new(snapshot)
-	if err := DecodeForeign(b, s); err != nil {
-		return nil, err
+// read reads what save made, here or on another node, into a zero snapshot. State and
+// Version may be views of b.
+func (s *snapshot) read(b []byte) error {
+	if s.readPlain(b) {
+		return nil
 	}
-	for _, name := range s.Critical {
+	decoded := new(snapshot) // so that s need not be on the heap
+	if err := DecodeForeign(b, decoded); err != nil {
+		return err
+	}
+	for _, name := range decoded.Critical {
 		if _, known := reflect.TypeFor[snapshot]().FieldByName(name); !known {
-			return nil, fmt.Errorf("%w: the session needs %q", ErrUnsupported, name)
+			return fmt.Errorf("%w: the session needs %q", ErrUnsupported, name)
 		}
 	}
-	return s, nil
+	*s = *decoded
+	return nil
 }
 
 // carried is a message that moves with its session.
@@ -145,7 +150,7 @@ func (p *process) encode() ([]byte, error) {
 		defer p.mu.Unlock()
 		s.Critical, s.Version = []string{"Renewed"}, p.versionLocked().Append(nil)
 		s.Renewed = &savedRenewed{ID: m.newID, Left: time.Until(m.until)}
-		return encode(nil, &s)
+		return s.bytes()
 	}
 	p.mu.Unlock()
 	var err error
@@ -189,7 +194,7 @@ func (p *process) encode() ([]byte, error) {
 	if p.ext.sealing != nil {
 		p.ext.sealing.saved = true
 	}
-	b, err := encode(make([]byte, 0, len(s.State)+1<<10), &s)
+	b, err := s.bytes()
 	if err == nil && len(b) > MaxSnapshot {
 		err = fmt.Errorf("with what waits for it: %d bytes, the limit is %d (MaxSnapshot)", len(b), MaxSnapshot)
 	}

@@ -1,6 +1,7 @@
 package sessionproc
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"runtime/debug"
@@ -42,13 +43,13 @@ func (k *kindCore) decodeState(schema int, b []byte) (state any, unknown []byte,
 	case schema > k.cfg.Schema:
 		return nil, nil, fmt.Errorf("%w: it has schema %d, and %d is the highest that is known here", ErrUnsupported, schema, k.cfg.Schema)
 	case schema < k.cfg.Schema && k.cfg.Migrate != nil:
-		if b, err = k.cfg.Migrate(schema, b); err != nil {
+		if b, err = k.cfg.Migrate(schema, bytes.Clone(b)); err != nil {
 			return nil, nil, fmt.Errorf("its migration from schema %d: %w", schema, userError(err))
 		}
 	}
 	state = k.maker.blank()
 	if own, ok := state.(stateCoder); ok {
-		return state, nil, userError(own.UnmarshalState(b))
+		return state, nil, userError(own.UnmarshalState(bytes.Clone(b))) // it may keep what it gets
 	}
 	if err := wire.Check(b); err != nil {
 		return nil, nil, err

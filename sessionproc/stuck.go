@@ -20,6 +20,17 @@ func (t *Table) Kinds() map[string]int {
 	return live
 }
 
+// Handles reports whether a sealed session still runs a handler.
+func (t *Table) Handles(part int, id string) bool {
+	p := t.find(part, id)
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.phase == phaseSealed && p.curLocked().e != nil
+}
+
 // Interrupt cancels the ctx of the handler that a sealed session still runs, and
 // returns the stack of its goroutine: "" if it has just returned. What the
 // handler returns is its caller's answer, as ever.

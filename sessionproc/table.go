@@ -79,6 +79,7 @@ type Table struct {
 	tasks             tasks
 	ended             atomic.Pointer[predecessor] // see Succeed
 	larges            larges
+	arrivals          arrivals
 	merged, conflicts atomic.Int64 // see Copies
 	counts            counts
 	recall            recall
@@ -94,8 +95,9 @@ type Table struct {
 
 // partition is the part of the table that one partition of the ring has.
 type partition struct {
-	mu sync.RWMutex
-	m  map[string]*process // guarded by mu
+	mu   sync.RWMutex
+	m    map[string]*process // guarded by mu
+	born uint64              // guarded by mu: how many were ever put there
 }
 
 // NewTable checks the kinds and makes an empty table. The error names every
@@ -178,6 +180,9 @@ func (t *Table) Feeds() *Feeds { return t.feeds }
 
 // Len returns how many sessions there are, those that start or end included.
 func (t *Table) Len() int { return int(t.count.Load() - t.marks.Load()) }
+
+// Total is Len, and the marks of sessions that have been renewed.
+func (t *Table) Total() int { return int(t.count.Load()) }
 
 // MethodConfig returns what the kind, if this node was given it, says of a
 // method. It serves the caller's side: timeouts and repetitions.

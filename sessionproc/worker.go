@@ -19,6 +19,7 @@ type workers struct {
 	pool    sync.Pool // of *workerHandle
 	live    atomic.Int32
 	backlog backlog
+	sealed  backlog // idle sessions whose snapshot is to be taken
 
 	mu      sync.Mutex
 	all     map[*worker]struct{} // guarded by mu
@@ -54,7 +55,7 @@ func (ws *workers) run(p *process, w *waiting) {
 				w.signal() // it may take a while
 			}
 			if ws.backlog.add(p) {
-				ws.wait.Go(ws.help)
+				ws.wait.Go(func() { ws.help(&ws.backlog) })
 			}
 			return
 		}
@@ -92,14 +93,23 @@ func (ws *workers) work(w *worker) {
 			j.w.signal()
 		}
 		w.run(j.p)
-		ws.catchUp(w)
+		ws.catchUp(w, &ws.backlog)
 		ws.pool.Put(j.h)
 	}
 }
 
-// help is a goroutine for the backlog: it ends when that is empty.
-func (ws *workers) help() {
-	ws.backlog.helperRuns()
+// takeDown runs a session for its snapshot. Those of many sessions are taken by one
+// goroutine, or a few if the first has to wait: waking a worker for each would cost more
+// than most snapshots do.
+func (ws *workers) takeDown(p *process) {
+	if ws.sealed.add(p) {
+		ws.wait.Go(func() { ws.help(&ws.sealed) })
+	}
+}
+
+// help is a goroutine for a backlog: it ends when that is empty.
+func (ws *workers) help(b *backlog) {
+	b.helperRuns()
 	w := new(worker)
 	if ws.watched {
 		ws.mu.Lock()
@@ -111,16 +121,16 @@ func (ws *workers) help() {
 			ws.mu.Unlock()
 		}()
 	}
-	ws.catchUp(w)
+	ws.catchUp(w, b)
 }
 
-// catchUp runs what is in the backlog. Before each, it sees to it that somebody
+// catchUp runs what is in a backlog. Before each, it sees to it that somebody
 // else comes for the rest, as a handler may block for any time.
-func (ws *workers) catchUp(w *worker) {
-	for ws.backlog.size.Load() > 0 {
-		p, more := ws.backlog.take()
+func (ws *workers) catchUp(w *worker, b *backlog) {
+	for b.size.Load() > 0 {
+		p, more := b.take()
 		if more {
-			ws.wait.Go(ws.help)
+			ws.wait.Go(func() { ws.help(b) })
 		}
 		if p != nil {
 			w.run(p)

@@ -1,0 +1,93 @@
+package sessionproc
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// arrival is where the present life of a session began that has come from another node,
+// and when it came. After a drain a node has a million of such sessions, so they share
+// arrivals: those that come at about the same moment have one.
+type arrival struct {
+	boot uint64 // of the node
+	came int64  // since epoch; a little before, of most
+}
+
+// sameMoment is how long the sessions from one node share an arrival.
+const sameMoment = 50 * time.Millisecond
+
+// arrivals are all that a table has ever needed, by number. 0 is none. They are not
+// dropped: when there are too many, further sessions have their own, in extra.
+type arrivals struct {
+	all atomic.Pointer[[]arrival]
+
+	mu     sync.Mutex        // guards changes of all
+	latest map[uint64]uint16 // guarded by mu; by boot
+}
+
+const maxArrivals = 1 << 15
+
+// number returns the number of an arrival; 0: it has none.
+func (o *arrivals) number(boot uint64, came int64) uint16 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var all []arrival
+	if p := o.all.Load(); p != nil {
+		all = *p
+	} else {
+		all = make([]arrival, 1, 8)
+	}
+	if n, known := o.latest[boot]; known && came-all[n].came < int64(sameMoment) {
+		return n
+	}
+	if len(all) > maxArrivals {
+		return 0
+	}
+	all = append(all, arrival{boot, came}) // what others read stays as it is
+	o.all.Store(&all)
+	put(&o.latest, boot, uint16(len(all)-1))
+	return uint16(len(all) - 1)
+}
+
+// of is the arrival of a number.
+func (o *arrivals) of(number uint16) arrival {
+	if number == 0 {
+		return arrival{}
+	}
+	return (*o.all.Load())[number]
+}
+
+// arrivalLocked is where and when the session came from; zero: it was started here.
+func (p *process) arrivalLocked() arrival {
+	o := p.table.arrivals.of(p.arrival)
+	if p.ext != nil && p.ext.boot != 0 {
+		o.boot = p.ext.boot
+	}
+	if p.ext != nil && p.ext.came != 0 {
+		o.came = p.ext.came
+	}
+	return o
+}
+
+// settleLocked spares a session that has come the memory of extra, if nothing else is
+// there.
+func (p *process) settleLocked() {
+	x := *p.ext
+	x.boot, x.came = 0, 0
+	if *(*[unsafe.Sizeof(x)]byte)(unsafe.Pointer(&x)) != [unsafe.Sizeof(x)]byte{} {
+		return
+	}
+	if n := p.table.arrivals.number(p.ext.boot, p.ext.came); n != 0 {
+		p.arrival, p.ext = n, nil
+	}
+}
+
+// bornLocked gives the session another life: of the node of that boot, or with 0 of this
+// one.
+func (p *process) bornLocked(boot uint64) {
+	came := p.arrivalLocked().came
+	x := p.extra()
+	x.boot, x.came, p.arrival = boot, came, 0
+}
