@@ -1,20 +1,46 @@
 package node
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // bulk paces the hand-over of the sessions that nobody waits for: it leaves the
 // machine to requests, as long as there is time. It is guarded by driver.mu.
 type bulk struct {
-	rate   float64       // sessions per second: Config.HandoffRate
+	rate   float64       // sessions per second: Config.HandoffRate, or infinite
 	within time.Duration // in which it is to be done, without a drain
 	drains bool
+	begun  time.Time // of the drain
 	done   time.Time // when it is to be done
-	next   time.Time // when the next sessions are due
+
+	credit float64   // sessions that are due
+	until  time.Time // until when credit was given
+	pace   float64   // sessions per second, at that time
+	left   int       // sessions that are left, less those that were sealed since
+	looked time.Time // when they were counted
 }
 
-// bulkSlack is how much of a delay is made up for: the timers of a busy machine
-// are late.
-const bulkSlack = 20 * time.Millisecond
+const (
+	// bulkSlack is how much of a delay is made up for at once: the timers of a busy machine
+	// are late. What it does not make up for makes the pace rise, as time goes on.
+	bulkSlack = 20 * time.Millisecond
+
+	// bulkBeat is how long credit gathers: a few sessions together cost less.
+	bulkBeat = 2 * time.Millisecond
+
+	recountTime = 50 * time.Millisecond
+
+	fullSpeed = 1 << 20 // sessions per second that no machine moves
+)
+
+// handoffRate is Config.HandoffRate as a bulk has it.
+func handoffRate(perSecond int) float64 {
+	if perSecond >= fullSpeed {
+		return math.Inf(1)
+	}
+	return float64(perSecond)
+}
 
 // begin notes that there is something to hand over, after there was nothing.
 func (b *bulk) begin() {
@@ -23,30 +49,69 @@ func (b *bulk) begin() {
 	}
 }
 
-// wait returns how long the next sessions have to wait; 0: they are due.
-func (b *bulk) wait() time.Duration { return max(0, time.Until(b.next)) }
+// recount notes that more is left than was known.
+func (b *bulk) recount() { b.looked = time.Time{} }
 
-// spend notes that n sessions are on their way, and left are left.
-func (b *bulk) spend(n, left int) {
-	now := time.Now()
+// due returns how many sessions are due, of which count counts those that are left.
+// pressed: the pace is above HandoffRate, as time is short.
+func (b *bulk) due(now time.Time, count func() int) (n int, pressed bool) {
+	if now.Sub(b.looked) > recountTime {
+		b.left, b.looked = count(), now
+	}
+	b.pace = b.plan(now, b.left)
+	since := min(now.Sub(b.until), bulkSlack)
+	b.until = now
+	if math.IsInf(b.pace, 1) {
+		b.credit = 0
+		return math.MaxInt, true
+	}
+	b.credit = min(b.credit+b.pace*since.Seconds(), max(1, b.pace*bulkSlack.Seconds()))
+	return int(b.credit), b.pace > b.rate
+}
+
+// plan is how many of so many sessions are to move per second from now on.
+func (b *bulk) plan(now time.Time, sessions int) float64 {
 	remains := b.done.Sub(now)
 	if remains <= 0 {
-		return
+		return math.Inf(1)
 	}
-	rate := max(b.rate, float64(left)/remains.Seconds())
-	if earliest := now.Add(-bulkSlack); b.next.Before(earliest) {
-		b.next = earliest
+	return max(b.rate, float64(sessions)/remains.Seconds())
+}
+
+// spend notes that n sessions are on their way.
+func (b *bulk) spend(n int) {
+	b.left -= n
+	if !math.IsInf(b.pace, 1) {
+		b.credit -= float64(n)
 	}
-	b.next = b.next.Add(time.Duration(float64(n) / rate * float64(time.Second)))
+}
+
+// wait returns how long the next sessions have to wait, after due; 0: they are due.
+func (b *bulk) wait() time.Duration {
+	if math.IsInf(b.pace, 1) {
+		return 0
+	}
+	missing := max(1, b.pace*bulkBeat.Seconds()) - b.credit
+	if missing <= 0 {
+		return 0
+	}
+	return time.Duration(missing/b.pace*float64(time.Second)) + 1 // rounded up
 }
 
 // drainUntil has the hand-over be done in half of the time until the deadline of a
 // drain, or of an earlier one.
 func (d *driver) drainUntil(deadline time.Time) {
-	done := time.Now().Add(time.Until(deadline) / 2)
+	now := time.Now()
+	done := now.Add(time.Duration(planShare * float64(deadline.Sub(now))))
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if b := &d.bulk; !b.drains || done.Before(b.done) {
+	b := &d.bulk
+	if !b.drains {
+		b.begun = now
+	}
+	if !b.drains || done.Before(b.done) {
 		b.drains, b.done = true, done
 	}
+	b.recount()
+	signal(d.kick)
 }

@@ -41,7 +41,7 @@ var exportedStructs = []struct {
 	of     any
 	hasIDs bool
 }{
-	{node.Config{}, false}, {node.Difference{}, false}, {node.SchemaDifference{}, false}, {node.Estimate{}, false}, {node.Health{}, false}, {node.HotSession{}, true}, {node.Inspection{}, true},
+	{node.Config{}, false}, {node.Difference{}, false}, {node.SchemaDifference{}, false}, {node.DrainError{}, false}, {node.Estimate{}, false}, {node.Health{}, false}, {node.HotSession{}, true}, {node.Inspection{}, true},
 	{node.ListOptions{}, true}, {node.MailboxStats{}, false}, {node.Node{}, false}, {node.NodeStats{}, true}, {node.PartialError{}, false},
 	{node.Place{}, false}, {node.Progress{}, false}, {node.SessionEvent{}, true}, {node.SessionInfo{}, true}, {node.SessionTimer{}, true},
 	{node.Shutdown{}, false}, {node.SilentMember{}, false}, {node.Stats{}, true}, {node.Trace{}, false}, {node.TraceMoveRefused{}, false},

@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
+
+// Unbounded switches a bound off, in the fields of Config that say so.
+const Unbounded = math.MaxInt
 
 // Config sets up a Node. Its zero value works: one node on loopback. Negative
 // values are refused with an error that names the field, and so is what cannot work;
@@ -84,6 +88,10 @@ type Config struct {
 	// ended.
 	// Default 30 s.
 	DrainTimeout time.Duration
+	// LeaveGrace is how much longer than its deadline a Leave may go on while sessions
+	// still move, instead of ending them. RunUntilSignal does all within its own Timeout,
+	// which no grace extends. Default 0.
+	LeaveGrace time.Duration
 	// MaxStarting bounds the start functions that run at once on this node;
 	// further starts wait their turn, first come first served. A start does not
 	// wait that a start function waits for, on whatever node: what it starts, calls
@@ -109,13 +117,16 @@ type Config struct {
 	// HandoffConcurrency bounds the sessions that are on their way to one other
 	// node at a time: each of them answers a little later. More of them move faster
 	// and leave less of the machine to requests. A quarter of it is for sessions
-	// that somebody waits for. Default 16.
+	// that somebody waits for. If HandoffRate is exceeded, as time is short, or
+	// Unbounded, and the other node's answers take too long for so few, there are up to
+	// 1024 of them. Default 16.
 	HandoffConcurrency int
 	// HandoffRate bounds the sessions per second that this node hands over, but for
 	// those that somebody waits for: meanwhile they are called where they are, and
 	// the machine is left to requests. It hands over faster if that would otherwise
 	// not be done in half of the time that a Drain or Leave has or, while it does not
-	// drain, in half of DrainTimeout. Default 1000.
+	// drain, in half of DrainTimeout. Unbounded, or 1<<20 and more: as fast as it goes.
+	// Default 1000.
 	HandoffRate int
 	// HandoffMemory bounds the sessions that this node has encoded for others
 	// and that have not arrived, in bytes; one session more may go beyond it. As
@@ -123,8 +134,8 @@ type Config struct {
 	// at a time, but at least the largest one. Default 64 MiB.
 	HandoffMemory int64
 	// HandoffBytesPerSecond bounds what this node sends of sessions that move, and of
-	// those that are renewed and larger than MaxFrame.
-	// Default 64 MiB.
+	// those that are renewed and larger than MaxFrame. Unbounded: no bound. Default
+	// 64 MiB, which gives way where HandoffRate does; one that is set holds in any case.
 	HandoffBytesPerSecond int
 
 	// Quorum is how many members of different slots, itself among them, a node
@@ -191,6 +202,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		{"CallTimeout", &cfg.CallTimeout, 15 * time.Second},
 		{"StopTimeout", &cfg.StopTimeout, 5 * time.Second},
 		{"DrainTimeout", &cfg.DrainTimeout, 30 * time.Second},
+		{"LeaveGrace", &cfg.LeaveGrace, 0},
 	} {
 		if *d.value < 0 {
 			return cfg, fmt.Errorf("negative Config.%s (%v)", d.name, *d.value)
@@ -208,7 +220,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		{"MaxStarting", &cfg.MaxStarting, 64},
 		{"HandoffConcurrency", &cfg.HandoffConcurrency, 16},
 		{"HandoffRate", &cfg.HandoffRate, 1000},
-		{"HandoffBytesPerSecond", &cfg.HandoffBytesPerSecond, 64 << 20},
+		{"HandoffBytesPerSecond", &cfg.HandoffBytesPerSecond, 0}, // see bound
 	} {
 		if *n.value < 0 {
 			return cfg, fmt.Errorf("negative Config.%s (%d)", n.name, *n.value)

@@ -41,12 +41,18 @@ var (
 // Drain returns nil when nothing is left here and the members that stay know
 // one another: Leave is then a matter of a second. Otherwise it returns when ctx
 // ends, or after DrainTimeout if ctx has no deadline or has ended already, with
-// an error that says what is left; the sessions go on moving all the same. If
+// a *DrainError that says what is left; the sessions go on moving all the same. If
 // nobody else serves it returns that at once, unless nothing is here, and within a
 // second or two if all that is left is of kinds, or schemas, that no other member can
 // have. It may be called again, and concurrently: each call waits by its own ctx. With
 // the ctx of a handler it is an ErrCallCycle, and nothing begins, as that handler's
 // session has to move too: call it in a goroutine, with a ctx of its own. See Progress.
+//
+// A deadline that cannot be met is no reason to wait for it: then Drain returns at once a
+// *DrainError that is ErrDrainTooLong, and the log has an error. That is so from the
+// beginning if no machine is fast enough, or not with HandoffBytesPerSecond; else when
+// the sessions have moved for 2 seconds at less than half of the speed that is needed. They
+// go on moving, as fast as they can: Drain may be called again with more time.
 //
 // Of members of two releases those are asked that can have a session: one whose
 // partition falls to a member that was not given its kind, or has a lower schema, goes
@@ -60,7 +66,7 @@ func (n *Node) Drain(ctx context.Context) error {
 	}
 	ctx, cancel := n.withDrainTimeout(ctx)
 	defer cancel()
-	if err := n.drain(ctx); err != nil {
+	if err := n.drain(ctx, true); err != nil {
 		return fmt.Errorf("node: drain: %w", err)
 	}
 	return nil
@@ -89,8 +95,9 @@ func (n *Node) withDrainTimeout(ctx context.Context) (context.Context, context.C
 	return context.WithCancel(ctx)
 }
 
-// drain begins to drain, unless that has been done, and waits.
-func (n *Node) drain(ctx context.Context) error {
+// drain begins to drain, unless that has been done, and waits: until ctx ends, or with
+// hasty until it is certain that this is too early.
+func (n *Node) drain(ctx context.Context, hasty bool) error {
 	begins := n.draining.CompareAndSwap(nil, &draining{time.Now(), n.driver.traffic.moved()})
 	if begins {
 		n.log.Info("node drains", "sessions", n.table.Len())
@@ -106,6 +113,13 @@ func (n *Node) drain(ctx context.Context) error {
 	if begins {
 		n.tell(cluster.Draining)
 	}
+	late := &lateness{n: n, hasty: hasty}
+	return n.awaitDrained(ctx, late)
+}
+
+// awaitDrained waits until the node has drained or ctx ends, or, if it is to return then,
+// until late is certain.
+func (n *Node) awaitDrained(ctx context.Context, late *lateness) error {
 	for begun := time.Now(); ; {
 		switch {
 		case n.routes.Load().closed:
@@ -116,6 +130,8 @@ func (n *Node) drain(ctx context.Context) error {
 			return n.left(errNobody)
 		case time.Since(begun) >= newsTime && n.driver.noTakers():
 			return n.left(errNoTakers)
+		case late != nil && late.certain(ctx) && late.hasty:
+			return n.left(ErrDrainTooLong)
 		case !pause(ctx, drainStep):
 			return n.left(ctx.Err())
 		}
@@ -146,6 +162,9 @@ func (n *Node) othersMayServe(waited time.Duration) bool {
 func (d *driver) mayLeave() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !d.abandoned && d.n.table.Total() > 0 {
+		return false
+	}
 	for i := range d.parts {
 		d.countLocked(i)
 	}
@@ -158,9 +177,7 @@ func (d *driver) stuck() (n int) {
 	defer d.mu.RUnlock()
 	for i := range d.parts {
 		for _, h := range d.parts[i].sealed {
-			select {
-			case <-h.ready:
-			default:
+			if h.state.Load() == isSealed {
 				n++
 			}
 		}

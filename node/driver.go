@@ -8,11 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/sessionproc/sessionproc/node/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/transport"
 )
 
 // driver feeds the node's ownership machine and does what it says. It is the
@@ -28,7 +25,7 @@ type driver struct {
 	cancel   context.CancelFunc
 	wait     sync.WaitGroup // all its goroutines
 	inbox    chan letter
-	rate     *rate.Limiter // of the bytes handed over
+	bound    bound         // of the bytes handed over
 	bytes    atomic.Int64  // of the snapshots that are on their way
 	kick     chan struct{} // cap 1: there is something to hand over
 	again    chan struct{} // cap 1: retry soon
@@ -44,9 +41,11 @@ type driver struct {
 	mu        sync.RWMutex // guards the rest
 	m         *ownership.Machine
 	parts     []driven
-	handing   []int // partitions with something to hand over
-	first     []int // of these, where somebody waits
+	first     []int // partitions that have sessions for which somebody waits
+	handing   int   // partitions in the lists of lanes
+	unready   []*handoff
 	bulk      bulk
+	todo      []ownership.Effect // see doLocked
 	lanes     map[string]*lane
 	routes    *routes
 	seen      ownership.View // that the machine has
@@ -64,13 +63,16 @@ type driver struct {
 // driven is what the driver keeps of a partition. Its maps are by session ID.
 type driven struct {
 	counted bool // the machine was told of sessions
-	handing bool // it is in driver.handing
+	listed  bool // it is in the list of a lane
 	sealed  map[string]*handoff
+	away    int               // of these, those that ran
 	backups map[string]backup // of sessions whose target has died
 	tombs   map[string]sessionproc.Version
+	buried  map[string]*handoff  // tombstones on their way
 	wanted  []string             // to be handed over first
 	asked   map[string]time.Time // when this node asked others for a session
-	queue   []string
+	said    promise
+	draft   draft
 	looked  claimed // whose sessions that stay were kept; see keepLocked
 }
 
@@ -88,8 +90,8 @@ func newDriver(n *Node, partitions int) *driver {
 		again: make(chan struct{}, 1), met: make(chan struct{}, 1), parts: make([]driven, partitions), lanes: map[string]*lane{}, former: map[string]former{}, returned: map[string]time.Time{}, asked: map[int]pace{}}
 	d.addrs.Store(&map[string]string{})
 	d.lot.n = n
-	d.rate = rate.NewLimiter(rate.Limit(n.cfg.HandoffBytesPerSecond), max(n.cfg.HandoffBytesPerSecond/20, transport.MaxChunk))
-	d.bulk = bulk{rate: float64(n.cfg.HandoffRate), within: n.cfg.DrainTimeout / 2}
+	d.bound.init(n.cfg.HandoffBytesPerSecond)
+	d.bulk = bulk{rate: handoffRate(n.cfg.HandoffRate), within: n.cfg.DrainTimeout / 2}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d
 }
@@ -137,8 +139,11 @@ func (d *driver) busy() bool {
 
 func (d *driver) addr(member string) string { return (*d.addrs.Load())[member] }
 
-// turn takes an event of one partition, or of all (NoPartition), into the
-// machine and does what it says.
+// farewell stands for a partition where an event concerns none.
+const farewell = ownership.NoPartition - 1
+
+// turn takes an event of one partition, of all (NoPartition), or of none (farewell), into
+// the machine and does what it says.
 func (d *driver) turn(part int, event func(m *ownership.Machine) []ownership.Effect) {
 	d.mu.Lock()
 	if !d.closed {
@@ -161,7 +166,7 @@ func (d *driver) unlock() {
 
 func (d *driver) turnLocked(part int, event func(m *ownership.Machine) []ownership.Effect) {
 	d.countLocked(part)
-	d.doLocked(slices.Clone(event(d.m))) // the machine's next turn has the same slice
+	d.doLocked(event(d.m))
 	if part >= 0 {
 		d.countLocked(part) // not before: what is to resume is still among the sealed
 	}
@@ -169,79 +174,104 @@ func (d *driver) turnLocked(part int, event func(m *ownership.Machine) []ownersh
 
 // countLocked tells the machine how many sessions a partition has.
 func (d *driver) countLocked(part int) {
-	if d.abandoned {
+	switch {
+	case d.abandoned || part == farewell:
 		return
-	}
-	if part < 0 {
+	case part == ownership.NoPartition:
 		for i := range d.parts {
 			d.countLocked(i)
 		}
 		return
 	}
 	pt := &d.parts[part]
-	running := d.n.table.Count(part)
-	for _, h := range pt.sealed {
-		if h.form == ownership.Running {
-			running--
-		}
-	}
+	running := d.n.table.Count(part) - pt.away
 	some := running > 0 || len(pt.backups) > 0
 	if !some && !pt.counted {
 		return
 	}
 	pt.counted = some
-	if effects := d.m.Count(part, running, len(pt.backups)); len(effects) > 0 {
-		d.doLocked(slices.Clone(effects))
+	d.doLocked(d.m.Count(part, running, len(pt.backups)))
+}
+
+// doLocked does what the machine says, and what it says then. The machine's next turn
+// may have the same slice, and this function may be called by what it does: what is to
+// be done lies on a stack.
+func (d *driver) doLocked(effects []ownership.Effect) {
+	if len(effects) == 0 {
+		return
+	}
+	bottom := len(d.todo)
+	d.todo = append(d.todo, effects...)
+	for i := bottom; i < len(d.todo); i++ {
+		e := d.todo[i]
+		d.doOneLocked(&e)
+	}
+	clear(d.todo[bottom:])
+	if d.todo = d.todo[:bottom]; cap(d.todo) > maxTodo {
+		d.todo = slices.Clone(d.todo)
 	}
 }
 
-// doLocked does what the machine says, and what it says then. The slice is its own.
-func (d *driver) doLocked(todo []ownership.Effect) {
-	for ; len(todo) > 0; todo = todo[1:] {
-		e := &todo[0]
-		if e.Do == ownership.Send {
-			if e.Message.Kind == ownership.Claim && d.asksLastLocked(e.Partition, e.To) {
-				continue
-			}
-			if e.Message.Kind == ownership.Promise {
-				e.Message.Filter = d.filterLocked(e.Partition)
-			}
-			d.sendLocked(e.To, e.Message)
-			continue
-		}
-		pt := &d.parts[e.Partition]
-		switch e.Do {
-		case ownership.Transfer:
-			d.transferLocked(e)
-		case ownership.HandOver:
-			todo = append(todo, d.keepLocked(e.Partition, e.To, e.ID)...)
-			d.handLocked(e.Partition, false)
-		case ownership.Resume, ownership.Drop, ownership.Shelve:
-			d.unsealLocked(e)
-		case ownership.RunBackups:
-			d.runBackupsLocked(e.Partition)
-		case ownership.Seek:
-			if _, backup := pt.backups[e.Session]; backup || d.n.table.Has(e.Partition, e.Session) {
-				if !slices.Contains(pt.wanted, e.Session) {
-					pt.wanted = append(pt.wanted, e.Session)
-				}
-				d.handLocked(e.Partition, true)
-				continue
-			}
-			todo = append(todo, d.m.Absent(e.Partition, e.To, e.ID, e.Session)...)
-		case ownership.Wake:
-			if d.m.Quiet(e.Partition) {
-				pt.asked = nil
-			}
-			d.woken = append(d.woken, e.Partition)
-		case ownership.Bury:
-			delete(pt.tombs, e.Session)
-		case ownership.End:
-			d.ended.Add(int64(len(pt.backups)))
-			pt.backups = nil
-			d.later = append(d.later, func() { d.ended.Add(int64(d.n.table.EndPartition(e.Partition, sessionproc.Closed))) })
-		}
+// maxTodo is how many effects the memory is kept for: a first view of a big cluster
+// brings tens of thousands.
+const maxTodo = 1 << 10
+
+func (d *driver) doOneLocked(e *ownership.Effect) {
+	if e.Do == ownership.Send {
+		d.sayLocked(e)
+		return
 	}
+	pt := &d.parts[e.Partition]
+	switch e.Do {
+	case ownership.Transfer:
+		d.transferLocked(e)
+	case ownership.HandOver:
+		d.todo = append(d.todo, d.keepLocked(e.Partition, e.To, e.ID)...)
+		d.handLocked(e.Partition, false)
+	case ownership.Resume, ownership.Drop, ownership.Shelve:
+		d.unsealLocked(e)
+	case ownership.RunBackups:
+		d.runBackupsLocked(e.Partition)
+	case ownership.Seek:
+		if _, backup := pt.backups[e.Session]; !backup && !d.n.table.Has(e.Partition, e.Session) {
+			d.todo = append(d.todo, d.m.Absent(e.Partition, e.To, e.ID, e.Session)...)
+			return
+		}
+		if !slices.Contains(pt.wanted, e.Session) {
+			pt.wanted = append(pt.wanted, e.Session)
+		}
+		d.handLocked(e.Partition, true)
+	case ownership.Wake:
+		if d.m.Quiet(e.Partition) {
+			pt.asked = nil
+		}
+		if n := len(d.woken); n == 0 || d.woken[n-1] != e.Partition {
+			d.woken = append(d.woken, e.Partition)
+		}
+	case ownership.Bury:
+		delete(pt.tombs, e.Session)
+		delete(pt.buried, e.Session)
+	case ownership.End:
+		d.ended.Add(int64(len(pt.backups)))
+		pt.backups = nil
+		part := e.Partition
+		d.later = append(d.later, func() { d.ended.Add(int64(d.n.table.EndPartition(part, sessionproc.Closed))) })
+	}
+}
+
+// sayLocked posts a message of the machine.
+func (d *driver) sayLocked(e *ownership.Effect) {
+	switch e.Message.Kind {
+	case ownership.Claim:
+		if d.asksLastLocked(e.Partition, e.To) {
+			return
+		}
+	case ownership.Promise:
+		e.Message.Filter = d.filterLocked(e.Partition, e.To, e.Message.ID)
+	case ownership.Done:
+		d.parts[e.Partition].said = promise{}
+	}
+	d.sendLocked(e.To, e.Message)
 }
 
 // retry says again what is waited for, until the driver stops.
@@ -267,14 +297,10 @@ func (d *driver) retry() {
 				d.viewLocked()
 			}
 			d.askAgainLocked()
-			d.turnLocked(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect {
-				effects := m.Retry(all)
-				busy = len(effects) > 0 || busy && !all
-				return effects
-			})
-			d.changing.Store(busy)
 		}
 		d.unlock()
+		busy = d.sayAgain(all) || busy && !all
+		d.changing.Store(busy)
 		if all {
 			full = time.Now()
 		}
@@ -286,6 +312,31 @@ func (d *driver) retry() {
 		}
 		timer.Reset(interval)
 	}
+}
+
+// sayAgain says again what is waited for: see Machine.Retry. It goes by the partitions
+// that wait for anything, a few under one lock.
+func (d *driver) sayAgain(all bool) (some bool) {
+	for from := 0; from < len(d.parts); from += turnsAtOnce {
+		d.mu.Lock()
+		for part := from; part < min(from+turnsAtOnce, len(d.parts)) && !d.closed; part++ {
+			if d.m.Idle(part) {
+				continue
+			}
+			d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect {
+				effects := m.Repeat(part, all)
+				some = some || len(effects) > 0
+				return effects
+			})
+		}
+		d.unlock()
+	}
+	d.turn(farewell, func(m *ownership.Machine) []ownership.Effect {
+		effects := m.Farewell()
+		some = some || len(effects) > 0
+		return effects
+	})
+	return some
 }
 
 // Enter implements sessionproc.Gate.

@@ -48,7 +48,8 @@ func (n *Node) Remains() (what string) {
 		keeps("backups", len(pt.backups))
 		keeps("tombs", len(pt.tombs))
 		keeps("wanted", len(pt.wanted))
-		keeps("queue", len(pt.queue))
+		keeps("away", pt.away)
+		keeps("buried", len(pt.buried))
 	}
 	for to := range d.lanes {
 		if d.addr(to) == "" {
@@ -56,7 +57,7 @@ func (n *Node) Remains() (what string) {
 		}
 	}
 	keeps("bytes", int(d.bytes.Load()))
-	keeps("handing", len(d.handing)+len(d.first))
+	keeps("handing", d.handing+len(d.first)+len(d.unready)+len(d.todo))
 	keeps("former", len(d.former))
 	keeps("returned", len(d.returned))
 	keeps("asked", len(d.asked))

@@ -59,7 +59,7 @@ func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 			}
 		})
 	}
-	return slices.Clone(d.m.Keep(part, keep))
+	return d.m.Keep(part, keep)
 }
 
 // claimed is a claim of a member.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/transport"
@@ -21,12 +22,24 @@ import (
 type lane struct {
 	d    *driver
 	to   string
-	open int           // guarded by driver.mu: sealed for the member and not answered, but for slow ones
 	wake chan struct{} // cap 1
+	away atomic.Pointer[moved]
+	soon atomic.Int32 // sealed, and about to be ready
+
+	// Guarded by driver.mu.
+	open     int      // sealed for the member and not answered, but for slow ones
+	window   int      // how many may be, beside those that somebody waits for
+	answered int      // since the window was looked at
+	short    bool     // since then sessions had to wait for room in it, and time was short
+	parts    []int    // that the member is to get, one after another
+	queue    []string // the sessions of the first one
 
 	mu     sync.Mutex
-	queue  []*handoff // guarded by mu: to be sent
+	ready  []*handoff // guarded by mu: to be sent
+	bytes  int        // guarded by mu: about what they take
+	urgent bool       // guarded by mu: somebody waits for one of them
 	flight []*handoff // guarded by mu: sent on the present stream, not dealt with
+	buf    []byte     // for chunks; only run has it
 }
 
 const (
@@ -35,25 +48,76 @@ const (
 	sendTimeout = 10 * time.Second
 	resendPause = 50 * time.Millisecond // after a failure
 	recordRoom  = 256                   // bytes: most of a record's header
+	gatherTime  = time.Millisecond      // to wait for others that can travel together
 )
 
 // laneLocked returns the lane to a member.
 func (d *driver) laneLocked(to string) *lane {
 	l := d.lanes[to]
 	if l == nil {
-		l = &lane{d: d, to: to, wake: make(chan struct{}, 1)}
+		l = &lane{d: d, to: to, wake: make(chan struct{}, 1), window: d.leastWindow()}
 		d.lanes[to] = l
 		d.wait.Go(l.run)
 	}
 	return l
 }
 
-// add queues a session whose snapshot is there.
+// leastWindow leaves a quarter of HandoffConcurrency to sessions that somebody waits for.
+func (d *driver) leastWindow() int { return d.n.cfg.HandoffConcurrency - d.n.cfg.HandoffConcurrency/4 }
+
+// maxWindow bounds what is on its way to a member when time is short: each session is away
+// as long as the member takes for all before it.
+const maxWindow = 1024
+
+// doneLocked notes that a session is not on its way any more. When as many have been
+// answered as there may be, which is about once in the time of an answer, there may be twice
+// as many if time is short and they did not suffice: the longer answers take, as on a busy
+// machine, the more has to be on its way. Later there are fewer again.
+func (l *lane) doneLocked() {
+	if l.answered++; l.answered < l.window {
+		return
+	}
+	if l.short {
+		l.window = min(2*l.window, max(maxWindow, l.d.n.cfg.HandoffConcurrency))
+	} else {
+		l.window = max(l.window-l.window/4, l.d.leastWindow())
+	}
+	l.answered, l.short = 0, false
+}
+
+// moved is what a session's messages get that is on its way to the member.
+func (l *lane) moved() *moved {
+	addr := l.d.addr(l.to)
+	m := l.away.Load()
+	if m == nil || m.addr != addr {
+		m = &moved{addr}
+		l.away.Store(m)
+	}
+	return m
+}
+
+// add queues a session whose snapshot is there, first if somebody waits for it. The lane
+// is woken for the first one, to wait a moment for others, and when there is no reason to
+// wait any longer.
 func (l *lane) add(h *handoff) {
 	l.mu.Lock()
-	l.queue = append(l.queue, h)
+	if h.wanted {
+		l.ready = slices.Insert(l.ready, 0, h)
+		l.urgent = true
+	} else {
+		l.ready = append(l.ready, h)
+	}
+	l.bytes += recordRoom + len(h.snapshot)
+	wake := len(l.ready) == 1 || l.mayGoLocked()
 	l.mu.Unlock()
-	signal(l.wake)
+	if wake {
+		signal(l.wake)
+	}
+}
+
+// mayGoLocked: no others are to be waited for.
+func (l *lane) mayGoLocked() bool {
+	return l.urgent || l.bytes >= transport.MaxChunk || l.soon.Load() <= 0
 }
 
 // run sends what there is, until the driver stops or the member is not known
@@ -72,6 +136,7 @@ func (l *lane) run() {
 			l.again()
 			st = nil
 		}
+		l.gather(idle)
 		batch := l.next()
 		if len(batch) == 0 {
 			var broken <-chan struct{}
@@ -105,6 +170,22 @@ func (l *lane) run() {
 	}
 }
 
+// gather waits a moment while a few sessions are ready and others are about to be.
+func (l *lane) gather(timer *time.Timer) {
+	l.mu.Lock()
+	wait := len(l.ready) > 0 && !l.mayGoLocked()
+	l.mu.Unlock()
+	if !wait {
+		return
+	}
+	timer.Reset(gatherTime)
+	select {
+	case <-l.wake:
+	case <-timer.C:
+	case <-l.d.ctx.Done():
+	}
+}
+
 // retire ends the lane to a member that has gone.
 func (l *lane) retire() bool {
 	d := l.d
@@ -112,7 +193,7 @@ func (l *lane) retire() bool {
 	defer d.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if d.addr(l.to) != "" || l.open > 0 || len(l.queue)+len(l.flight) > 0 {
+	if d.addr(l.to) != "" || l.open > 0 || len(l.parts)+len(l.ready)+len(l.flight) > 0 {
 		return false
 	}
 	delete(d.lanes, l.to)
@@ -125,19 +206,24 @@ func (l *lane) next() (batch []*handoff) {
 	var failed []*handoff
 	l.mu.Lock()
 	size := 0
-	for len(l.queue) > 0 {
-		h := l.queue[0]
+	for len(l.ready) > 0 {
+		h := l.ready[0]
+		more := recordRoom + len(h.snapshot)
 		if h.err != nil || h.isOver() {
 			failed = append(failed, h)
-		} else if size += recordRoom + len(h.snapshot); len(batch) > 0 && size > transport.MaxChunk {
+		} else if len(batch) > 0 && size+more > transport.MaxChunk {
 			break
 		} else {
+			size += more
 			batch = append(batch, h)
 		}
-		l.queue[0] = nil
-		l.queue = l.queue[1:]
+		l.ready[0] = nil
+		l.ready = l.ready[1:]
 	}
 	l.flight = append(l.flight, batch...)
+	if l.bytes -= size; len(l.ready) == 0 {
+		l.bytes, l.urgent = 0, false
+	}
 	l.mu.Unlock()
 	for _, h := range failed {
 		if h.err != nil && !h.isOver() {
@@ -147,21 +233,14 @@ func (l *lane) next() (batch []*handoff) {
 	return batch
 }
 
-func (h *handoff) isOver() bool {
-	select {
-	case <-h.over:
-		return true
-	default:
-		return false
-	}
-}
+func (h *handoff) isOver() bool { return h.state.Load() == isOver }
 
 // again queues what the broken stream carried.
 func (l *lane) again() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.queue = append(l.flight, l.queue...)
-	l.flight = nil
+	l.ready = append(l.flight, l.ready...)
+	l.flight, l.urgent = nil, true
 }
 
 // send sends a batch on *st, which it opens if need be.
@@ -186,14 +265,14 @@ func (l *lane) send(st **transport.Stream, batch []*handoff) error {
 		return stays
 	})
 	l.d.mu.Unlock()
-	var b []byte
+	b := l.buf[:0]
 	for _, h := range batch {
 		b = append(h.appendHeader(b), h.snapshot...)
 	}
-	if len(b) == 0 {
+	if l.buf = b; len(b) == 0 {
 		return nil
 	}
-	return l.chunk(ctx, *st, b)
+	return l.chunk(ctx, *st, b, len(batch))
 }
 
 // sendLong sends one session, in as many chunks as it takes. Its last one is
@@ -216,7 +295,11 @@ func (l *lane) sendLong(st *transport.Stream, h *handoff) error {
 		}
 		n := min(len(b), transport.MaxChunk)
 		ctx, cancel := context.WithTimeout(l.d.ctx, sendTimeout)
-		err := l.chunk(ctx, st, b[:n])
+		whole := 0
+		if last {
+			whole = 1
+		}
+		err := l.chunk(ctx, st, b[:n], whole)
 		cancel()
 		if b = b[n:]; err != nil || last {
 			return err
@@ -231,14 +314,15 @@ func (l *lane) drop(h *handoff) {
 	l.flight = slices.DeleteFunc(l.flight, func(other *handoff) bool { return other == h })
 }
 
-func (l *lane) chunk(ctx context.Context, st *transport.Stream, b []byte) error {
-	if err := l.d.rate.WaitN(ctx, len(b)); err != nil {
+// chunk sends a chunk with the end of so many sessions.
+func (l *lane) chunk(ctx context.Context, st *transport.Stream, b []byte, whole int) error {
+	if err := l.d.bound.wait(ctx, len(b)); err != nil {
 		return err
 	}
 	if err := st.Send(ctx, b); err != nil {
 		return err
 	}
-	l.d.traffic.send(len(b))
+	l.d.traffic.send(whole, len(b))
 	return nil
 }
 
@@ -272,8 +356,10 @@ func (l *lane) heed(st *transport.Stream) {
 		l.d.mu.Lock()
 		l.mu.Lock()
 		if st.Err() == nil && n <= uint64(len(l.flight)) {
-			for _, h := range l.flight[:n] {
-				h.busy, h.seen = false, time.Now()
+			now := time.Now()
+			for i, h := range l.flight[:n] {
+				h.busy, h.seen = false, now
+				l.flight[i] = nil
 			}
 			l.flight = l.flight[n:]
 		}

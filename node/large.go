@@ -90,7 +90,7 @@ func (d *driver) giveLarge(st *transport.Stream, key []byte) error {
 func (d *driver) sendChunk(st *transport.Stream, b []byte) error {
 	ctx, cancel := context.WithTimeout(d.ctx, sendTimeout)
 	defer cancel()
-	if err := d.rate.WaitN(ctx, len(b)); err != nil {
+	if err := d.bound.wait(ctx, len(b)); err != nil {
 		return err
 	}
 	return st.Send(ctx, b)

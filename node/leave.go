@@ -13,16 +13,22 @@ import (
 // Leave takes the node out of the cluster in good order: it drains (see Drain),
 // the members are told, and then the sockets close. It is bounded by ctx, or by
 // DrainTimeout from now if ctx has no deadline or has ended already: it is never
-// abrupt. A fifth of the time, at most 2 s, is kept for telling the members.
+// abrupt. A fifth of the time, at most 2 s, is kept for telling the members. While
+// sessions still move then, that goes on for up to Config.LeaveGrace, beyond the
+// deadline, but not if ctx has been cancelled.
 // Sessions that cannot move in time, and those of the last node, end with reason
 // Closed after their Terminate methods have run. It does not wait for those that no
-// member can have, as none was given their kind or its schema. The error, and the log
-// for each kind, says what has ended and why; the node is closed all the same.
+// member can have, as none was given their kind or its schema. The error (a *DrainError
+// in it), and the log for each kind, says what has ended and why; the node is closed all
+// the same.
 //
 // A second Leave waits for the first, and returns the same, or an error when its ctx
 // ends before: the first goes on. After a Close it waits for that, and returns nil. With
 // the ctx of a handler it is an ErrCallCycle, and nothing begins; see Drain.
-func (n *Node) Leave(ctx context.Context) error {
+func (n *Node) Leave(ctx context.Context) error { return n.depart(ctx, n.cfg.LeaveGrace) }
+
+// depart is Leave with that grace.
+func (n *Node) depart(ctx context.Context, grace time.Duration) error {
 	if n == nil {
 		return errNil
 	}
@@ -41,7 +47,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	if n.leaving.Swap(true) { // Close was first
 		return n.awaitOther(ctx, n.stopped)
 	}
-	mine.err = n.leave(ctx)
+	mine.err = n.leave(ctx, grace)
 	return mine.err
 }
 
@@ -68,15 +74,23 @@ func (n *Node) awaitOther(ctx context.Context, all ...<-chan struct{}) error {
 	return nil
 }
 
-func (n *Node) leave(ctx context.Context) error {
+func (n *Node) leave(ctx context.Context, grace time.Duration) error {
 	ctx, cancel := n.withDrainTimeout(ctx)
 	defer cancel()
 	n.log.Info("node leaves", "sessions", n.table.Len())
-	drained := n.drainOrAbandon(ctx)
+	within, cancel := beforeFarewell(ctx)
+	defer cancel()
+	left := n.drain(within, false)
+	if errors.Is(left, context.DeadlineExceeded) && grace > 0 && n.driver.traffic.moves() {
+		ctx, cancel = withGrace(ctx, grace)
+		defer cancel()
+		left = n.drainOn(ctx, left)
+	}
+	drained := n.abandon(ctx, left)
 	ended := n.table.Shutdown(ctx, sessionproc.Closed)
-	left := n.cluster.Leave(ctx)
+	gone := n.cluster.Leave(ctx)
 	closed := n.shut(ctx)
-	if err := errors.Join(drained, ended, left, closed); err != nil {
+	if err := errors.Join(drained, ended, gone, closed); err != nil {
 		return fmt.Errorf("node: leave: %w", err)
 	}
 	return nil
@@ -93,12 +107,44 @@ const (
 	lastWords = time.Second
 )
 
-// drainOrAbandon drains until too little time is left; what is here then ends.
-func (n *Node) drainOrAbandon(ctx context.Context) error {
+// beforeFarewell is ctx until there is just the time left for telling the members.
+func beforeFarewell(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, _ := ctx.Deadline()
-	within, cancel := context.WithDeadline(ctx, deadline.Add(-min(time.Until(deadline)/farewellPart, farewellTime)))
+	return context.WithDeadline(ctx, deadline.Add(-min(time.Until(deadline)/farewellPart, farewellTime)))
+}
+
+// withGrace is ctx with a later deadline. ctx can still be cancelled, but its own
+// deadline counts no more.
+func withGrace(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	deadline, _ := ctx.Deadline()
+	longer, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline.Add(grace))
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			cancel()
+		}
+	})
+	return longer, func() { stop(); cancel() }
+}
+
+// drainOn goes on with a drain whose time is over, while sessions move. left is what that
+// said.
+func (n *Node) drainOn(ctx context.Context, left error) error {
+	n.log.Warn("the time to leave is over and sessions still move: they have the grace", "sessions", n.table.Len(), "grace", n.cfg.LeaveGrace)
+	ctx, cancel := beforeFarewell(ctx)
 	defer cancel()
-	left := n.drain(within)
+	for left != nil && ctx.Err() == nil && n.driver.traffic.moves() && !n.driver.noTakers() {
+		step, cancel := context.WithTimeout(ctx, graceStep)
+		left = n.awaitDrained(step, nil)
+		cancel()
+	}
+	return left
+}
+
+// graceStep is how often a Leave that is over time looks whether sessions still move.
+const graceStep = 200 * time.Millisecond
+
+// abandon ends what a drain has left, and says so.
+func (n *Node) abandon(ctx context.Context, left error) error {
 	over := n.leftovers()
 	lost := n.driver.abandon()
 	switch {
@@ -116,6 +162,9 @@ func (n *Node) drainOrAbandon(ctx context.Context) error {
 	}
 	for _, o := range over {
 		n.log.Error("sessions end, as they could not move", "kind", o.kind, "sessions", o.sessions, "why", o.why)
+	}
+	if e, ok := left.(*DrainError); ok {
+		e.Continues, e.Takes = false, 0
 	}
 	return fmt.Errorf("%w; they have ended", left)
 }

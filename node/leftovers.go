@@ -1,7 +1,6 @@
 package node
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -29,38 +28,6 @@ func (n *Node) leftovers() (all []leftover) {
 		all = append(all, o)
 	}
 	return all
-}
-
-// left is the error of a drain that has ended with something left, or nil.
-func (n *Node) left(why error) error {
-	over := n.leftovers()
-	if len(over) == 0 && (why == errNobody || why == errNoTakers) { // nothing is left, but for marks of renewed sessions
-		return nil
-	}
-	all, parts, reasons := 0, []string(nil), []string(nil)
-	for _, o := range over {
-		all += o.sessions
-		part := fmt.Sprintf("%d of kind %q", o.sessions, o.kind)
-		switch {
-		case o.nobody:
-			part += ", which no member can take"
-			reasons = append(reasons, fmt.Sprintf("kind %q: %s", o.kind, o.why))
-		case o.why != "":
-			part += ", of which some were refused: " + o.why
-		}
-		parts = append(parts, part)
-	}
-	if all == 0 {
-		return fmt.Errorf("the members that stay do not know one another yet: %w", why)
-	}
-	if stuck := n.driver.stuck(); stuck > 0 {
-		parts = append(parts, fmt.Sprintf("%d of them wait for a handler to return", stuck))
-	}
-	err := fmt.Errorf("%d sessions could not move in time (%s): %w", all, strings.Join(parts, "; "), why)
-	if len(reasons) > 0 {
-		err = fmt.Errorf("%w: %s", err, strings.Join(reasons, "; "))
-	}
-	return err
 }
 
 // noTakers reports whether all that is left is of kinds that no member can have which

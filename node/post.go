@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,24 +10,66 @@ import (
 	"github.com/sessionproc/sessionproc/transport"
 )
 
-// letter is messages of another member's machine.
+// letter is messages of another member's machine, on a cast that is acknowledged when
+// they have been read: so its sender writes the next letter when this node can read it,
+// and what is said again meanwhile is said once.
 type letter struct {
 	from string
 	body []byte
+	call *transport.Call
 }
 
 // postbox holds the messages for other members' machines. All for one member
 // that come together travel together; what does not arrive is said again.
 type postbox struct {
+	spare sync.Pool // of *[]ownership.Message
+
 	mu  sync.Mutex
-	out map[string][]ownership.Message // guarded by mu; an entry: its goroutine runs
+	out map[string]*post // guarded by mu; an entry: its goroutine runs
+}
+
+// post is what is to be said to one member.
+type post struct {
+	messages []ownership.Message
+	subjects map[subject]int // where in messages; of what may be said many times
+}
+
+// subject is what a message is about. Of two messages about the same the later one
+// counts.
+type subject struct {
+	kind ownership.Kind
+	part int
 }
 
 const (
-	maxLetter   = 256 // messages
-	maxPost     = 16 << 10
+	maxLetter   = 4096     // messages
+	letterBytes = 48 << 10 // after which a letter ends; the last message may have as many more
+	maxPost     = 16 << 10 // messages
 	postTimeout = 2 * time.Second
 )
+
+// add puts a message behind the others, or in place of an earlier one. false: there are
+// too many.
+func (p *post) add(msg ownership.Message) bool {
+	if msg.Session != "" {
+		if len(p.messages) < maxPost {
+			p.messages = append(p.messages, msg)
+			return true
+		}
+		return false
+	}
+	about := subject{msg.Kind, msg.Partition}
+	if i, said := p.subjects[about]; said {
+		p.messages[i] = msg
+		return true
+	}
+	if p.subjects == nil {
+		p.subjects = map[subject]int{}
+	}
+	p.subjects[about] = len(p.messages)
+	p.messages = append(p.messages, msg)
+	return true
+}
 
 // sendLocked posts a message. It does not block.
 func (d *driver) sendLocked(to string, msg ownership.Message) {
@@ -34,34 +77,41 @@ func (d *driver) sendLocked(to string, msg ownership.Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.out == nil {
-		b.out = map[string][]ownership.Message{}
+		b.out = map[string]*post{}
 	}
-	all, runs := b.out[to]
-	if len(all) < maxPost {
-		b.out[to] = append(all, msg)
-	}
-	if !runs {
+	p := b.out[to]
+	if p == nil {
+		p = new(post)
+		b.out[to] = p
 		d.wait.Go(func() { d.deliver(to) })
 	}
+	p.add(msg)
 }
 
 // deliver sends what there is for a member.
 func (d *driver) deliver(to string) {
 	b := &d.post
 	var buf []byte
+	said, _ := b.spare.Get().(*[]ownership.Message)
+	if said == nil {
+		said = new([]ownership.Message)
+	}
+	defer b.spare.Put(said)
 	for {
 		b.mu.Lock()
-		all := b.out[to]
+		p := b.out[to]
+		all := p.messages
 		if len(all) == 0 || d.ctx.Err() != nil {
 			delete(b.out, to)
 			b.mu.Unlock()
 			return
 		}
-		b.out[to] = nil
+		*p = post{messages: (*said)[:0]}
 		b.mu.Unlock()
+		*said = all
 		for len(all) > 0 && d.ctx.Err() == nil {
-			var n int
-			buf, n = appendLetter(buf[:0], all, (d.n.cfg.MaxFrame-headerRoom)/2)
+			n := letterLen(all)
+			buf, n = appendLetter(buf[:0], all[:n], (d.n.cfg.MaxFrame-headerRoom)/2)
 			all = all[n:]
 			addr := d.addr(to)
 			if addr == "" {
@@ -74,6 +124,7 @@ func (d *driver) deliver(to string) {
 				break
 			}
 		}
+		clear(*said)
 	}
 }
 
@@ -81,24 +132,44 @@ func (d *driver) deliver(to string) {
 // least, and returns how many they are. What stays at a member is named, so a few
 // messages can be large.
 func appendLetter(b []byte, all []ownership.Message, most int) ([]byte, int) {
-	for n := min(len(all), maxLetter); ; n /= 2 {
+	for n := len(all); ; n /= 2 {
 		if whole := ownership.AppendMessages(b, all[:n]); len(whole) <= most || n == 1 {
 			return whole, n
 		}
 	}
 }
 
+// letterLen is how many of the messages go into the next letter.
+func letterLen(all []ownership.Message) int {
+	size := 0
+	for i := range all {
+		m := &all[i]
+		size += messageRoom + len(m.Session) + len(m.Cause) + len(m.Filter) + keptRoom*len(m.Kept)
+		if i == maxLetter || i > 0 && size > letterBytes {
+			return i
+		}
+	}
+	return len(all)
+}
+
+// What is reckoned for a message, and for each session that it lists, in bytes.
+const (
+	messageRoom = 24
+	keptRoom    = 64
+)
+
 // hear takes messages in. It runs on a connection's reader.
 func (d *driver) hear(c *transport.Call) {
+	c.Tag = nil                         // its sender may cancel it, and that means nothing
 	if view(c.Key) != d.n.self.Name() { // it is for a former boot at this address
 		c.Ack()
 		return
 	}
 	select {
-	case d.inbox <- letter{c.Peer, append([]byte(nil), c.Payload...)}:
+	case d.inbox <- letter{c.Peer, append([]byte(nil), c.Payload...), c}:
 	default: // it comes again
+		c.Ack()
 	}
-	c.Ack()
 }
 
 // listen gives what members say to the machine, until the driver stops.
@@ -107,6 +178,7 @@ func (d *driver) listen() {
 		select {
 		case l := <-d.inbox:
 			d.read(l)
+			l.call.Ack()
 		case <-d.ctx.Done():
 			return
 		}
@@ -151,15 +223,18 @@ func (d *driver) read(l letter) {
 			d.noteRefusal(l.from, msg)
 		}
 	}
-	for len(messages) > 0 {
-		n := min(len(messages), turnsAtOnce)
+	for some := range slices.Chunk(messages, turnsAtOnce) {
+		d.draft(l.from, some)
 		d.mu.Lock()
-		for _, msg := range messages[:n] {
-			if part := msg.Partition; !d.closed && part < len(d.parts) {
-				d.receiveLocked(max(part, ownership.NoPartition), l.from, msg)
+		for _, msg := range some {
+			switch part := msg.Partition; {
+			case d.closed || part >= len(d.parts):
+			case part < 0:
+				d.receiveLocked(farewell, l.from, msg)
+			default:
+				d.receiveLocked(part, l.from, msg)
 			}
 		}
 		d.unlock()
-		messages = messages[n:]
 	}
 }

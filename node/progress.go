@@ -1,6 +1,7 @@
 package node
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -14,10 +15,10 @@ type Progress struct {
 	Moved      int64 // sessions that went to other members
 	Taken      int64 // sessions that came from other members
 	Bytes      int64 // sent of sessions, those sent again included
-	// PerSecond is how many sessions moved away per second: since the drain
-	// began, or else while any moved. 0: none has.
+	// PerSecond is how many sessions moved away per second: in the last 3 seconds of
+	// a drain, and afterwards or without one, while any moved. 0: none has.
 	PerSecond float64
-	Left      time.Duration // until nothing is here, at that rate; 0: not draining, or not known
+	Left      time.Duration // about, until nothing is here; 0: not draining, or not known
 }
 
 // Progress returns how far this node has come. It may be called at any time.
@@ -33,56 +34,127 @@ func (n *Node) Progress() Progress {
 	p.Moved, p.Taken, p.Bytes, p.PerSecond = tr.away, tr.taken, tr.bytes, tr.rateLocked()
 	tr.mu.Unlock()
 	begun := n.draining.Load()
-	if p.Draining = begun != nil; !p.Draining {
+	if p.Draining = begun != nil; !p.Draining || p.Sessions == 0 {
 		return p
 	}
-	p.PerSecond = float64(p.Moved-begun.moved) / max(time.Since(begun.begun), time.Millisecond).Seconds()
-	if p.PerSecond > 0 {
-		p.Left = time.Duration(float64(p.Sessions) / p.PerSecond * float64(time.Second))
+	f := n.driver.foresee(p.Sessions)
+	if p.PerSecond = f.seen; f.seen > 0 || f.young {
+		p.Left = f.takes
 	}
 	return p
 }
 
-// Estimate is what a Drain would have to do.
+// Estimate is what a Drain has to do, or would have to do.
 type Estimate struct {
 	Sessions  int
 	Bytes     int64         // of them, from the mean of those that were sent; 0: none was
 	PerSecond float64       // sessions
-	Seen      bool          // PerSecond is what this node has seen; false: Config.HandoffRate, or more if DrainTimeout asks for it
+	Seen      bool          // PerSecond is from what the drain has done so far; false: it is what is planned
 	Takes     time.Duration // Sessions at PerSecond, and what is needed in any case
 }
 
-// drainBase is for the members to know, and for the last session to be acknowledged.
-const drainBase = 500 * time.Millisecond
+const (
+	// drainBase is for the members to know, and for the last session to be acknowledged.
+	drainBase = 500 * time.Millisecond
 
-// DrainEstimate says what a Drain that began now would have to do and about how
-// long it would take, by the rate that was seen when sessions moved before. A
-// handler that takes longer is not foreseen.
+	// plannedSpeed is what is expected, in sessions per second, of a machine that has not
+	// shown what it can do: two nodes on two cores move twice as many.
+	plannedSpeed = 40_000
+
+	// planShare is the part of a drain's time after which it is to be done.
+	planShare = 0.5
+
+	// planSlack is by how much longer a drain is expected to take than it is planned to,
+	// before it has begun: its deadline is not known.
+	planSlack = 1.25
+)
+
+// DrainEstimate says what a Drain that began now would have to do and about how long it
+// would take if it had DrainTimeout; with more time it takes more of it, as it leaves the
+// machine to requests. While the node drains it says the same of what is left, by
+// the deadline of that drain and by what it has done in the last 3 seconds. A handler
+// that takes longer is not foreseen.
 func (n *Node) DrainEstimate() Estimate {
-	tr := &n.must().driver.traffic
+	e := Estimate{Sessions: n.must().table.Len()}
+	tr := &n.driver.traffic
+	tr.mu.Lock()
+	e.Bytes = int64(tr.meanLocked() * float64(e.Sessions))
+	tr.mu.Unlock()
+	if e.Sessions == 0 {
+		return e
+	}
+	if n.draining.Load() != nil {
+		f := n.driver.foresee(e.Sessions)
+		e.PerSecond, e.Seen, e.Takes = f.rate, f.seen > 0, drainBase+f.takes
+		return e
+	}
+	within := planSlack * planShare * n.cfg.DrainTimeout.Seconds()
+	e.PerSecond = min(max(handoffRate(n.cfg.HandoffRate), float64(e.Sessions)/within), n.driver.speed())
+	e.Takes = drainBase + timeFor(e.Sessions, e.PerSecond)
+	return e
+}
+
+// timeFor is how long so many sessions take.
+func timeFor(sessions int, rate float64) time.Duration {
+	return time.Duration(min(float64(sessions)/rate*float64(time.Second), math.MaxInt64/2))
+}
+
+// forecast is how a drain goes on.
+type forecast struct {
+	rate  float64       // sessions per second that are expected
+	seen  float64       // that there were lately
+	took  time.Duration // how long that is; at most meterSpan
+	young bool          // it is less
+	takes time.Duration
+}
+
+// foresee says how long it takes until so many sessions have moved: by the plan of the
+// drain, and the longer that goes on, by what it did in the last seconds.
+func (d *driver) foresee(sessions int) (f forecast) {
+	now := time.Now()
+	d.mu.RLock()
+	plan := d.bulk.plan(now, sessions)
+	begun := d.bulk.begun
+	d.mu.RUnlock()
+	plan = min(plan, d.speed())
+	d.traffic.mu.Lock()
+	moved, took := d.traffic.lately.since(begun, now)
+	d.traffic.mu.Unlock()
+	window := took.Seconds()
+	f.took, f.young = took, took < meterSpan
+	if f.seen = float64(moved) / max(window, meterTick.Seconds()); moved == 0 && !f.young {
+		f.rate = plan
+	} else {
+		trust := max(0, (meterSpan-took).Seconds()/4) // of the plan, as if that had been kept so long
+		f.rate = max((float64(moved)+plan*trust)/max(window+trust, meterTick.Seconds()), 1e-3)
+	}
+	f.takes = timeFor(sessions, f.rate)
+	return f
+}
+
+// speed is how many sessions per second can be expected to move if time is short.
+func (d *driver) speed() float64 {
+	tr := &d.traffic
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	e := Estimate{Sessions: n.table.Len(), PerSecond: tr.rateLocked()}
-	if e.Seen = e.PerSecond > 0; !e.Seen {
-		e.PerSecond = max(float64(n.cfg.HandoffRate), float64(e.Sessions)/(n.cfg.DrainTimeout/2).Seconds())
+	speed := max(plannedSpeed, tr.best)
+	if mean := tr.meanLocked(); mean > 0 && d.bound.perSecond() > 0 {
+		speed = min(speed, d.bound.perSecond()/mean)
 	}
-	if tr.away > 0 {
-		e.Bytes = tr.bytes / tr.away * int64(e.Sessions)
-	}
-	if e.Sessions > 0 {
-		e.Takes = drainBase + time.Duration(float64(e.Sessions)/e.PerSecond*float64(time.Second))
-	}
-	return e
+	return speed
 }
 
 // traffic counts what moves between this node and others.
 type traffic struct {
-	mu    sync.Mutex // guards what follows
-	away  int64
-	taken int64
-	bytes int64
-	last  time.Time     // when a session went away
-	busy  time.Duration // how long sessions went away, pauses left out
+	mu     sync.Mutex // guards what follows
+	away   int64
+	taken  int64
+	sent   int64 // sessions, those sent again included
+	bytes  int64 // of them
+	lately meter // sessions that went away
+	best   float64
+	last   time.Time     // when a session went away
+	busy   time.Duration // how long sessions went away, pauses left out
 }
 
 // idlePause is how long nothing moves before that counts as a pause.
@@ -94,15 +166,29 @@ func (tr *traffic) moved() int64 {
 	return tr.away
 }
 
-// leave counts a session that has moved away.
-func (tr *traffic) leave() {
+// standstill is how long no session moves before that counts as an end.
+const standstill = 2 * time.Second
+
+// moves reports whether sessions have moved away lately.
+func (tr *traffic) moves() bool {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
+	return time.Since(tr.last) < standstill
+}
+
+// leave counts a session that has moved away.
+func (tr *traffic) leave() {
 	now := time.Now()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
 	if since := now.Sub(tr.last); since < idlePause {
 		tr.busy += since
 	}
 	tr.away++
+	if tr.lately.add(now, 1); tr.away%1024 == 0 {
+		n, took := tr.lately.since(now.Add(-time.Second), now)
+		tr.best = max(tr.best, float64(n)/took.Seconds())
+	}
 	tr.last = now
 }
 
@@ -113,11 +199,18 @@ func (tr *traffic) come() {
 	tr.taken++
 }
 
-// send counts bytes of sessions that were sent.
-func (tr *traffic) send(bytes int) {
+// send counts sessions that were sent, and their bytes. Of a long one there are none but
+// with its last bytes.
+func (tr *traffic) send(sessions, bytes int) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
+	tr.sent += int64(sessions)
 	tr.bytes += int64(bytes)
+}
+
+// meanLocked is the mean of the bytes of the sessions that were sent; 0: none was.
+func (tr *traffic) meanLocked() float64 {
+	return float64(tr.bytes) / float64(max(tr.sent, 1))
 }
 
 // leastBusy is the least time that a rate is drawn from.

@@ -22,7 +22,7 @@ type Shutdown struct {
 	// become an error: a load balancer goes on sending for as long as its
 	// probes take to fail. Default 5 s.
 	ReadyDelay time.Duration
-	// Timeout bounds all of it, from the signal on. Keep it below the time
+	// Timeout bounds all of it, from the signal on, Config.LeaveGrace included. Keep it below the time
 	// after which the program is killed (Kubernetes:
 	// terminationGracePeriodSeconds, 30 s unless set). Default 50 s.
 	Timeout time.Duration
@@ -150,11 +150,11 @@ func (s Shutdown) inOrder(ctx context.Context, n *Node) error {
 	}
 	drain, cancel := upTo(drainShare)
 	defer cancel()
-	_ = n.Drain(drain) // what it could not do Leave tries again, and says
+	_ = n.drain(drain, false) // what it could not do Leave tries again, and says
 	pause(ctx, time.Until(begun.Add(s.ReadyDelay)))
 	requests, cancel := upTo(httpShare)
 	defer cancel()
-	return errors.Join(s.shutHTTP(requests), n.Leave(ctx), n.Close())
+	return errors.Join(s.shutHTTP(requests), n.depart(ctx, 0), n.Close())
 }
 
 // shutHTTP lets begun requests end, until ctx does.

@@ -26,7 +26,9 @@ func (d *driver) askAgainLocked() {
 	for part := range d.parts {
 		stays := d.m.Stays(part)
 		if len(stays) == 0 {
-			delete(d.asked, part)
+			if len(d.asked) > 0 {
+				delete(d.asked, part)
+			}
 			continue
 		}
 		p, known := d.asked[part]

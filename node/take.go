@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 type arrival struct {
 	ownership.Incoming
 	part int
+	size int    // of its record; 0: not known yet
 	body []byte // its snapshot, or the version of a tombstone
 
 	take     bool
@@ -44,19 +46,28 @@ func (d *driver) stream(st *transport.Stream) error {
 // stream ends is discarded.
 func (d *driver) take(st *transport.Stream) error {
 	var b []byte
+	var all []arrival
 	for {
 		chunk, err := st.Recv(d.ctx)
 		if err != nil {
 			return err
 		}
-		b = append(b, chunk...)
-		var all []arrival
+		if len(b) == 0 {
+			b = chunk // which is this function's
+		} else {
+			b = append(b, chunk...)
+		}
+		clear(all)
+		all = all[:0]
 		for {
 			a, size, err := d.parse(b)
 			if err != nil {
 				return err
 			}
 			if size == 0 {
+				if a.size > 0 {
+					b = slices.Grow(b, min(a.size, 2*len(b)+roomAhead)-len(b)) // no more than what has come vouches for
+				}
 				break
 			}
 			a.From = st.Peer()
@@ -67,17 +78,17 @@ func (d *driver) take(st *transport.Stream) error {
 			continue
 		}
 		d.arrive(all)
-		if len(b) == 0 {
-			b = nil
-		}
 		if err := st.Send(d.ctx, wire.AppendUint(nil, uint64(len(all)))); err != nil {
 			return err
 		}
 	}
 }
 
-// parse reads the record at the start of b, whose size is 0 if it is not
-// complete.
+// roomAhead is how many bytes there is room for when the first ones of a large session
+// have come.
+const roomAhead = 256 << 10
+
+// parse reads the record at the start of b, whose size is 0 if it is not complete.
 func (d *driver) parse(b []byte) (a arrival, size int, err error) {
 	const most = 4096
 	if len(b) < 4 {
@@ -104,12 +115,12 @@ func (d *driver) parse(b []byte) (a arrival, size int, err error) {
 	case length > sessionproc.MaxSnapshot:
 		return a, 0, fmt.Errorf("a session of %d bytes, of which %d are allowed", length, sessionproc.MaxSnapshot)
 	}
-	if size = 4 + header + int(length); len(b) < size {
+	if a.size = 4 + header + int(length); len(b) < a.size {
 		return a, 0, nil
 	}
-	a.part, a.Form, a.body = int(part), ownership.Form(form), b[4+header:size]
+	a.part, a.Form, a.body = int(part), ownership.Form(form), b[4+header:a.size]
 	a.err = d.check(&a, n-5, &r)
-	return a, size, nil
+	return a, a.size, nil
 }
 
 // check looks for what makes this node refuse a session as a whole: that it
@@ -238,7 +249,7 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 			a.restored = nil
 		}
 	default:
-		d.backUpLocked(a.part, a.Session, backup{a.body, a.version})
+		d.backUpLocked(a.part, a.Session, backup{bytes.Clone(a.body), a.version})
 	}
 	return effects
 }

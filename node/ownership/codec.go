@@ -112,9 +112,10 @@ func appendKept(b []byte, kept []Kept) []byte {
 // ErrMalformed.
 func ParseMessages(b []byte) ([]Message, error) {
 	r := reader{b: b}
-	var messages []Message
+	count := r.count(4)
+	messages := make([]Message, 0, min(count, maxAtOnce))
 	var last []string
-	for range r.count(4) {
+	for range count {
 		var m Message
 		m.Kind = Kind(r.byte())
 		has := r.byte()
@@ -154,6 +155,10 @@ func ParseMessages(b []byte) ([]Message, error) {
 	}
 	return messages, nil
 }
+
+// maxAtOnce is for how many messages there is room before they are read: a message takes
+// thirty times as much memory as its shortest encoding.
+const maxAtOnce = 1 << 10
 
 // reader takes values off b. After the first that is not there, bad is set and
 // everything is zero.

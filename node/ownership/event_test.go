@@ -63,6 +63,11 @@ func (n *node) step(e event, packets []packet) {
 	case evBootstrap:
 		n.do(n.m.Bootstrap())
 	case evRetry:
+		for p := range n.m.parts {
+			if n.m.Idle(p) && len(n.m.Repeat(p, true)) > 0 {
+				panic("something is to be said again of a partition that waits for nothing")
+			}
+		}
 		n.do(n.m.Retry(true))
 	case evWork:
 		n.table[x].bits |= 1 << b

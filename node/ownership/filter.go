@@ -26,8 +26,11 @@ func NewFilter(n int, sessions iter.Seq[string]) Filter {
 	b := make([]byte, 1+(n*filterBits+7)/8)
 	b[0] = filterHashes
 	for session := range sessions {
-		for bit := range bitsOf(session, filterHashes, len(b)-1) {
+		at, step := bitsOf(session)
+		for range filterHashes {
+			bit := bitAt(at, len(b)-1)
 			b[1+bit/8] |= 1 << (bit % 8)
+			at += step
 		}
 	}
 	return Filter(b)
@@ -39,24 +42,23 @@ func (f Filter) lacks(session string) bool {
 	if len(f) < 2 {
 		return false
 	}
-	for bit := range bitsOf(session, int(f[0]), len(f)-1) {
+	at, step := bitsOf(session)
+	for range f[0] {
+		bit := bitAt(at, len(f)-1)
 		if f[1+bit/8]>>(bit%8)&1 == 0 {
 			return true
 		}
+		at += step
 	}
 	return false
 }
 
-// bitsOf are the bits of a session in a filter of so many bytes.
-func bitsOf(session string, hashes, size int) iter.Seq[uint32] {
+// bitsOf are the places of a session's bits in a filter: the first one, and how far each
+// is from the one before.
+func bitsOf(session string) (at, step uint32) {
 	h := xxhash.Sum64String(session)
-	at, step := uint32(h>>32), uint32(h)|1
-	return func(yield func(uint32) bool) {
-		for range hashes {
-			if !yield(uint32(uint64(at) * uint64(size*8) >> 32)) {
-				return
-			}
-			at += step
-		}
-	}
+	return uint32(h >> 32), uint32(h) | 1
 }
+
+// bitAt is the bit at a place in a filter of so many bytes.
+func bitAt(at uint32, size int) uint32 { return uint32(uint64(at) * uint64(size*8) >> 32) }

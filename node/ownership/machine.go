@@ -160,15 +160,33 @@ func (m *Machine) Claim(p int, member string) []Effect {
 func (m *Machine) Retry(all bool) []Effect {
 	m.begin()
 	for i := range m.parts {
-		t := &m.now
-		*t = turn{shared: &m.shared, partition: &m.parts[i], out: m.out}
-		if all {
-			t.repeat(true)
-		} else {
-			t.repeatClaims()
-		}
-		m.out = t.out
+		m.repeat(i, all)
 	}
 	m.sayBye()
 	return m.out
+}
+
+// Repeat is Retry for one partition; of those that are Idle there is nothing to say.
+func (m *Machine) Repeat(p int, all bool) []Effect {
+	m.begin()
+	m.repeat(p, all)
+	return m.out
+}
+
+// Farewell is the part of Retry that concerns no partition.
+func (m *Machine) Farewell() []Effect {
+	m.begin()
+	m.sayBye()
+	return m.out
+}
+
+func (m *Machine) repeat(p int, all bool) {
+	t := &m.now
+	*t = turn{shared: &m.shared, partition: &m.parts[p], out: m.out}
+	if all {
+		t.repeat(true)
+	} else {
+		t.repeatClaims()
+	}
+	m.out = t.out
 }

@@ -30,6 +30,14 @@ func (m *Machine) Quiet(p int) bool {
 	return part.full() && len(part.tombs) == 0 && part.tally.loose == 0
 }
 
+// Idle reports whether Repeat has nothing to say of a partition.
+func (m *Machine) Idle(p int) bool { return m.at(p).idle() }
+
+func (t *turn) idle() bool {
+	return t.tally.asked+t.tally.pulling+t.tally.loose+t.sealed.len() == 0 && t.offer().to == "" &&
+		(!t.rel.pulled || t.running+t.backups <= len(t.kept))
+}
+
 // Holds reports whether this node has the token of the partition.
 func (m *Machine) Holds(p int) bool { return m.parts[p].tok == held }
 
@@ -72,6 +80,9 @@ type Stay struct {
 // One that is at two places (two members, or also here, be it as a tombstone) has to
 // be asked for again (AskAgain) until the cause has gone; others may be.
 func (m *Machine) Stays(p int) []Stay {
+	if m.parts[p].tally.loose == 0 {
+		return nil
+	}
 	var stays []Stay
 	for i := range m.parts[p].peers {
 		q := &m.parts[p].peers[i]

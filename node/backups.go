@@ -1,0 +1,52 @@
+package node
+
+import "github.com/sessionproc/sessionproc/sessionproc"
+
+// backup is a copy that never runs by itself.
+type backup struct {
+	snapshot []byte
+	version  sessionproc.Version
+}
+
+// runBackupsLocked has backups run that nothing better is left of. One that cannot
+// stays, and is tried again.
+func (d *driver) runBackupsLocked(part int) {
+	pt, tried := &d.parts[part], len(d.parts[part].backups)
+	for session, b := range pt.backups {
+		if !d.m.FullFor(part, session) {
+			continue
+		}
+		if here, runs := d.n.table.Version(part, session); !runs || !here.Includes(b.version) {
+			r, err := d.n.table.Restore(part, session, b.snapshot)
+			if err != nil {
+				d.hindered("a backup cannot run", d.n.self.Name(), session, err.Error())
+				continue
+			}
+			if runs {
+				d.n.table.Meet(r)
+			} else {
+				r.Renew()
+				_ = r.Insert() // nothing is there
+			}
+		}
+		delete(pt.backups, session)
+	}
+	if len(pt.backups) < tried { // else the machine would have them tried at once, for ever
+		d.countLocked(part)
+	}
+}
+
+// backUpLocked keeps a backup, with what another one there has seen.
+func (d *driver) backUpLocked(part int, session string, b backup) {
+	pt := &d.parts[part]
+	old, ok := pt.backups[session]
+	if ok {
+		joined, err := sessionproc.JoinSnapshots(old.snapshot, b.snapshot)
+		if err != nil {
+			d.n.log.Error("of two backups of a session one is lost", "session", sessionproc.LogID(session), "err", err)
+			return
+		}
+		b = backup{joined, old.version.Join(b.version)}
+	}
+	put(&pt.backups, session, b)
+}

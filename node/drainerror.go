@@ -1,0 +1,158 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ErrDrainTooLong says that a drain will not be done by its deadline.
+var ErrDrainTooLong = errors.New("the deadline cannot be met")
+
+// DrainError says what a Drain, or the drain of a Leave, has left. It wraps the reason:
+// the error of a ctx that has ended, ErrDrainTooLong, or that no other member serves, or
+// none that can have them.
+type DrainError struct {
+	Sessions int            // that are here
+	Kinds    map[string]int // how many of each kind
+	Untaken  []string       // kinds, of them, that no member can take
+	Stuck    int            // sessions, of them, that wait for a handler to return
+
+	// Causes says by kind why members cannot take sessions, or have refused some.
+	Causes map[string]string
+
+	// Continues: the sessions go on moving, until Leave or Close.
+	Continues bool
+	// Takes is about how long that takes from now on; 0: it is not known.
+	Takes time.Duration
+
+	why error
+}
+
+// Error says all of that in a sentence.
+func (e *DrainError) Error() string {
+	parts, reasons := make([]string, 0, len(e.Kinds)+1), []string{fmt.Sprint(e.why)}
+	for _, kind := range slices.Sorted(maps.Keys(e.Kinds)) {
+		part := fmt.Sprintf("%d of kind %q", e.Kinds[kind], kind)
+		switch cause := e.Causes[kind]; {
+		case slices.Contains(e.Untaken, kind):
+			part += ", which no member can take"
+			reasons = append(reasons, fmt.Sprintf("kind %q: %s", kind, cause))
+		case cause != "":
+			part += ", of which some were refused: " + cause
+		}
+		parts = append(parts, part)
+	}
+	if e.Stuck > 0 {
+		parts = append(parts, fmt.Sprintf("%d of them wait for a handler to return", e.Stuck))
+	}
+	what, why := strings.Join(parts, "; "), reasons[0]
+	if len(reasons) > 1 {
+		why += ": " + strings.Join(reasons[1:], "; ")
+	}
+	if errors.Is(e.why, ErrDrainTooLong) {
+		return fmt.Sprintf("%d sessions cannot move in time (%s) and go on moving, for about %v: %s", e.Sessions, what, e.Takes.Round(time.Second), why)
+	}
+	return fmt.Sprintf("%d sessions could not move in time (%s): %s", e.Sessions, what, why)
+}
+
+// Unwrap returns the reason.
+func (e *DrainError) Unwrap() error { return e.why }
+
+// left is the error of a drain that has ended with something left, or nil.
+func (n *Node) left(why error) error {
+	e := &DrainError{Kinds: map[string]int{}, Causes: map[string]string{}, why: why}
+	for _, o := range n.leftovers() {
+		e.Sessions += o.sessions
+		e.Kinds[o.kind] = o.sessions
+		if o.nobody {
+			e.Untaken = append(e.Untaken, o.kind)
+		}
+		if o.why != "" {
+			e.Causes[o.kind] = o.why
+		}
+	}
+	over := why == errNobody || why == errNoTakers
+	switch {
+	case e.Sessions == 0 && over: // nothing is left, but for marks of renewed sessions
+		return nil
+	case e.Sessions == 0:
+		return fmt.Errorf("the members that stay do not know one another yet: %w", why)
+	}
+	e.Stuck = n.driver.stuck()
+	if e.Continues = !over; e.Continues {
+		e.Takes = n.Progress().Left
+	}
+	return e
+}
+
+// lateness finds out that a drain will not be done by its deadline.
+type lateness struct {
+	n     *Node
+	hasty bool      // the drain is not to be waited for then
+	next  time.Time // when to look again
+	since time.Time // since when it has looked so without a break; zero: it does not
+	told  bool
+}
+
+const (
+	lookLate = 100 * time.Millisecond
+
+	// utmostSpeed and utmostBytes are more, per second, than two nodes have moved on any
+	// machine.
+	utmostSpeed = 1_000_000
+	utmostBytes = 10 << 30
+
+	// surelyLate is how many times as long as there is time a drain must take, by what it
+	// has done in the last seconds (one at least), for so long without a break: a machine
+	// that is busy now may not be later.
+	surelyLate    = 2
+	surelyLateFor = time.Second
+)
+
+// certain reports whether the deadline of ctx cannot be met. It logs that once.
+func (l *lateness) certain(ctx context.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	now := time.Now()
+	if !bounded || now.Before(l.next) {
+		return false
+	}
+	first := l.next.IsZero()
+	l.next = now.Add(lookLate)
+	left := deadline.Sub(now)
+	sessions := l.n.table.Len()
+	f := l.n.driver.foresee(sessions)
+	takes, sure := f.takes, false
+	switch least := l.n.driver.least(sessions); {
+	case least > left && (first || left > surelyLateFor):
+		takes, sure = max(takes, least), true
+	case f.seen == 0 || f.took < surelyLateFor || f.takes < surelyLate*left || left < surelyLateFor:
+		l.since = time.Time{}
+	case l.since.IsZero():
+		l.since = now
+	default:
+		sure = now.Sub(l.since) >= surelyLateFor
+	}
+	if sure && !l.told {
+		l.told = true
+		l.n.log.Error("the drain cannot be done by its deadline", "sessions", sessions, "in", left.Round(time.Millisecond), "takes", takes.Round(time.Second))
+	}
+	return sure
+}
+
+// least is the time that so many sessions take on any machine.
+func (d *driver) least(sessions int) time.Duration {
+	tr := &d.traffic
+	tr.mu.Lock()
+	mean := tr.meanLocked()
+	tr.mu.Unlock()
+	perSecond := d.bound.perSecond()
+	if perSecond == 0 {
+		perSecond = utmostBytes
+	}
+	return max(timeFor(sessions, utmostSpeed), timeFor(sessions, perSecond/max(mean, 1)))
+}

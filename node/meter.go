@@ -1,0 +1,43 @@
+package node
+
+import "time"
+
+// meter counts events by the tenth of a second in which they came, for as long as
+// meterSpan.
+type meter struct {
+	slots [meterSlots]struct {
+		tick int64 // since epoch
+		n    int
+	}
+}
+
+const (
+	meterTick  = 100 * time.Millisecond
+	meterSlots = 32
+	meterSpan  = (meterSlots - 2) * meterTick
+)
+
+func (m *meter) add(at time.Time, n int) {
+	tick := at.UnixNano() / int64(meterTick)
+	s := &m.slots[tick%meterSlots]
+	if s.tick != tick {
+		s.tick, s.n = tick, 0
+	}
+	s.n += n
+}
+
+// since returns about how many events came between from and now, and in how much time:
+// no more than meterSpan.
+func (m *meter) since(from, now time.Time) (n int, took time.Duration) {
+	first, last := from.UnixNano()/int64(meterTick), now.UnixNano()/int64(meterTick)
+	if first < last-meterSlots+2 {
+		first = last - meterSlots + 2
+		from = time.Unix(0, first*int64(meterTick))
+	}
+	for i := range m.slots {
+		if s := &m.slots[i]; s.tick >= first && s.tick <= last {
+			n += s.n
+		}
+	}
+	return n, max(0, now.Sub(from))
+}
