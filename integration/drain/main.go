@@ -5,7 +5,7 @@
 //	go run ./integration/drain                                   100,000 sessions
 //	go run ./integration/drain -sessions 1000000                 the full size: 3 GB of memory, 2 minutes
 //	go run ./integration/drain -sessions 1000000 -busy 6         beside six processes that use all the CPU they get
-//	go run ./integration/drain -sessions 20000 -state 16384 -handoff-rate -1 -handoff-bytes -1
+//	go run ./integration/drain -sessions 20000 -state 16384 -full-speed
 //	go run ./integration/drain -receiver ./drain-of-another-release
 //
 // It ends with 0 if the drain was done by its deadline, no call failed and nothing was
@@ -54,6 +54,7 @@ type options struct {
 	rate         float64
 	deadline     time.Duration
 	handoffRate  int
+	full         bool
 	handoffBytes int
 	concurrency  int
 	drainer      string
@@ -100,7 +101,8 @@ func parse(args []string) (o options, err error) {
 	f.IntVar(&o.busy, "busy", 0, "`processes` that compute without end beside it")
 	f.Float64Var(&o.rate, "rate", 200, "calls a second, half of them by each node")
 	f.DurationVar(&o.deadline, "deadline", time.Minute, "of the drain")
-	f.IntVar(&o.handoffRate, "handoff-rate", 0, "node.Config.HandoffRate")
+	f.IntVar(&o.handoffRate, "handoff-rate", 0, "node.Config.HandoffRate, sessions a second; 0: its default")
+	f.BoolVar(&o.full, "full-speed", false, "HandoffRate is node.Unbounded")
 	f.IntVar(&o.handoffBytes, "handoff-bytes", 0, "node.Config.HandoffBytesPerSecond")
 	f.IntVar(&o.concurrency, "handoff-concurrency", 0, "node.Config.HandoffConcurrency")
 	f.StringVar(&o.drainer, "drainer", "", "`program` of another release for the node that drains")
@@ -118,6 +120,8 @@ func parse(args []string) (o options, err error) {
 		return o, errors.New("-state must be from 8 to 1 MiB")
 	case o.busy < 0 || o.rate < 0:
 		return o, errors.New("-busy and -rate must not be negative")
+	case o.full && o.handoffRate != 0:
+		return o, errors.New("-full-speed or -handoff-rate, not both")
 	case o.deadline <= 0:
 		return o, errors.New("-deadline must be positive")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/gob"
 	"errors"
@@ -83,7 +84,7 @@ func newBallasts() sessionproc.AnyKind {
 	k := sessionproc.NewKind(ballasts, func(_ context.Context, size int) (*ballast, error) {
 		b := new(ballast)
 		if size > 8 {
-			b.Pad = make([]byte, size-8)
+			b.Pad = bytes.Repeat([]byte{1}, size-8) // zeros take no memory until they are read
 		}
 		return b, nil
 	}, sessionproc.KindConfig{})
@@ -104,6 +105,8 @@ type replica struct {
 	load  *generator
 	bare  int64
 	begun time.Duration // CPU when the load began
+
+	profiles string // directory; "": none
 }
 
 func childMain(role string, arg []byte) {
@@ -152,7 +155,7 @@ func (r *replica) obey(o order) (a answer, err error) {
 	case unload:
 		a.Calls = r.load.end()
 		a.CPU, a.Peak, a.Bare = child.CPU()-r.begun, peakMemory(), r.bare
-		pprof.StopCPUProfile()
+		err = r.profile()
 	case verify:
 		a.Count, a.Sum, err = r.count(o.Count)
 	case spin:
@@ -189,8 +192,7 @@ func (r *replica) fill(count, size int) (a answer, err error) {
 			for failed.Load() == nil && here.Load() < int64(count) {
 				id := sessionID(int(next.Add(1) - 1))
 				at, err := r.n.Where(id)
-				if err == nil && at.Local {
-					here.Add(1)
+				if err == nil && at.Local && here.Add(1) <= int64(count) {
 					err = ballasts.Start(context.Background(), r.n, id, size)
 				}
 				if err != nil {
@@ -217,18 +219,31 @@ func (r *replica) begin(o order) (err error) {
 		return err
 	}
 	resetPeak()
-	if o.Profiles != "" {
-		f, err := os.Create(filepath.Join(o.Profiles, r.name+".cpu"))
+	if r.profiles = o.Profiles; r.profiles != "" {
+		f, err := os.Create(filepath.Join(r.profiles, r.name+".cpu"))
 		if err != nil {
 			return err
 		}
-		if err := pprof.StartCPUProfile(f); err != nil {
+		if err := pprof.StartCPUProfile(f); err != nil { // it closes f
 			return err
 		}
 	}
 	r.begun = child.CPU()
 	r.load.start()
 	return nil
+}
+
+// profile ends the profile of the CPU, and writes the one of the memory.
+func (r *replica) profile() error {
+	if r.profiles == "" {
+		return nil
+	}
+	pprof.StopCPUProfile()
+	f, err := os.Create(filepath.Join(r.profiles, r.name+".allocs"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
 }
 
 // count adds up what the sessions of this node have counted.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 )
@@ -63,6 +64,9 @@ const warmUp = 500 * time.Millisecond
 
 // fill starts the nodes and the sessions of the first one.
 func (r *result) fill(ctx context.Context, peers [2]*peer) (tried int, err error) {
+	if r.o.full {
+		r.o.handoffRate = math.MaxInt // node.Unbounded; a receiver of another release has a greater rate than it reaches
+	}
 	cfg := settings{State: r.o.state, Rate: r.o.handoffRate, Bytes: r.o.handoffBytes, Concurrency: r.o.concurrency}
 	for _, p := range peers {
 		a, err := p.do(ctx, order{Do: serve, Config: cfg})
