@@ -38,6 +38,16 @@ func (b *bound) wait(ctx context.Context, n int) error {
 	return b.limit.WaitN(ctx, n)
 }
 
+// chunk is how many bytes are sent at once at most: what is bounded goes on in small steps.
+func (b *bound) chunk() int {
+	if perSecond := b.perSecond(); perSecond > 0 {
+		return min(transport.MaxChunk, max(int(perSecond)/4, leastChunk))
+	}
+	return transport.MaxChunk
+}
+
+const leastChunk = 1 << 10
+
 // perSecond is the bound that holds in any case; 0: none.
 func (b *bound) perSecond() float64 {
 	if b.limit == nil || !b.firm {

@@ -19,6 +19,7 @@ type bulk struct {
 	pace   float64   // sessions per second, at that time
 	left   int       // sessions that are left, less those that were sealed since
 	looked time.Time // when they were counted
+	behind bool      // fewer moved then than have to
 }
 
 const (
@@ -52,11 +53,14 @@ func (b *bulk) begin() {
 // recount notes that more is left than was known.
 func (b *bulk) recount() { b.looked = time.Time{} }
 
-// due returns how many sessions are due, of which count counts those that are left.
-// pressed: the pace is above HandoffRate, as time is short.
-func (b *bulk) due(now time.Time, count func() int) (n int, pressed bool) {
+// due returns how many sessions are due, of which count says how many are left, and how
+// many moved in the last second. pressed: the pace is above HandoffRate, or they do not
+// keep up with what is needed, as time is short.
+func (b *bulk) due(now time.Time, count func() (left, lately int)) (n int, pressed bool) {
 	if now.Sub(b.looked) > recountTime {
-		b.left, b.looked = count(), now
+		left, lately := count()
+		b.left, b.looked = left, now
+		b.behind = float64(left) > float64(lately)*b.done.Sub(now).Seconds()
 	}
 	b.pace = b.plan(now, b.left)
 	since := min(now.Sub(b.until), bulkSlack)
@@ -66,7 +70,7 @@ func (b *bulk) due(now time.Time, count func() int) (n int, pressed bool) {
 		return math.MaxInt, true
 	}
 	b.credit = min(b.credit+b.pace*since.Seconds(), max(1, b.pace*bulkSlack.Seconds()))
-	return int(b.credit), b.pace > b.rate
+	return int(b.credit), b.behind || b.pace > b.rate
 }
 
 // plan is how many of so many sessions are to move per second from now on.

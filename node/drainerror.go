@@ -90,6 +90,15 @@ func (n *Node) left(why error) error {
 	return e
 }
 
+// tooLong is the error of a drain whose deadline cannot be met.
+func (l *lateness) tooLong() error {
+	left := l.n.left(ErrDrainTooLong)
+	if e, ok := left.(*DrainError); ok {
+		e.Takes = max(e.Takes, l.takes)
+	}
+	return left
+}
+
 // lateness finds out that a drain will not be done by its deadline.
 type lateness struct {
 	n     *Node
@@ -97,6 +106,7 @@ type lateness struct {
 	next  time.Time // when to look again
 	since time.Time // since when it has looked so without a break; zero: it does not
 	told  bool
+	takes time.Duration
 }
 
 const (
@@ -108,8 +118,8 @@ const (
 	utmostBytes = 10 << 30
 
 	// surelyLate is how many times as long as there is time a drain must take, by what it
-	// has done in the last seconds (one at least), for so long without a break: a machine
-	// that is busy now may not be later.
+	// has done in the last seconds (two at least), for so long without a break and without
+	// becoming faster: a machine that is busy now may not be later.
 	surelyLate    = 2
 	surelyLateFor = time.Second
 )
@@ -130,7 +140,7 @@ func (l *lateness) certain(ctx context.Context) bool {
 	switch least := l.n.driver.least(sessions); {
 	case least > left && (first || left > surelyLateFor):
 		takes, sure = max(takes, least), true
-	case f.seen == 0 || f.took < surelyLateFor || f.takes < surelyLate*left || left < surelyLateFor:
+	case f.seen == 0 || f.rises || f.took < 2*surelyLateFor || f.takes < surelyLate*left || left < surelyLateFor:
 		l.since = time.Time{}
 	case l.since.IsZero():
 		l.since = now
@@ -138,7 +148,7 @@ func (l *lateness) certain(ctx context.Context) bool {
 		sure = now.Sub(l.since) >= surelyLateFor
 	}
 	if sure && !l.told {
-		l.told = true
+		l.told, l.takes = true, takes
 		l.n.log.Error("the drain cannot be done by its deadline", "sessions", sessions, "in", left.Round(time.Millisecond), "takes", takes.Round(time.Second))
 	}
 	return sure

@@ -48,6 +48,7 @@ const (
 	sendTimeout = 10 * time.Second
 	resendPause = 50 * time.Millisecond // after a failure
 	recordRoom  = 256                   // bytes: most of a record's header
+	maxKeptBuf  = 1 << 20               // bytes
 	gatherTime  = time.Millisecond      // to wait for others that can travel together
 )
 
@@ -68,6 +69,12 @@ func (d *driver) leastWindow() int { return d.n.cfg.HandoffConcurrency - d.n.cfg
 // maxWindow bounds what is on its way to a member when time is short: each session is away
 // as long as the member takes for all before it.
 const maxWindow = 1024
+
+// firstAnswer is the time within which answers are expected while none has come.
+const (
+	firstAnswer    = 5 * time.Millisecond
+	maxFirstWindow = 128
+)
 
 // doneLocked notes that a session is not on its way any more. When as many have been
 // answered as there may be, which is about once in the time of an answer, there may be twice
@@ -117,7 +124,7 @@ func (l *lane) add(h *handoff) {
 
 // mayGoLocked: no others are to be waited for.
 func (l *lane) mayGoLocked() bool {
-	return l.urgent || l.bytes >= transport.MaxChunk || l.soon.Load() <= 0
+	return l.urgent || l.bytes >= l.d.bound.chunk() || l.soon.Load() <= 0
 }
 
 // run sends what there is, until the driver stops or the member is not known
@@ -211,7 +218,7 @@ func (l *lane) next() (batch []*handoff) {
 		more := recordRoom + len(h.snapshot)
 		if h.err != nil || h.isOver() {
 			failed = append(failed, h)
-		} else if len(batch) > 0 && size+more > transport.MaxChunk {
+		} else if len(batch) > 0 && size+more > l.d.bound.chunk() {
 			break
 		} else {
 			size += more
@@ -245,11 +252,9 @@ func (l *lane) again() {
 
 // send sends a batch on *st, which it opens if need be.
 func (l *lane) send(st **transport.Stream, batch []*handoff) error {
-	ctx, cancel := context.WithTimeout(l.d.ctx, sendTimeout)
-	defer cancel()
 	if *st == nil {
 		var err error
-		if *st, err = l.dial(ctx); err != nil {
+		if *st, err = l.dial(); err != nil {
 			return err
 		}
 	}
@@ -272,15 +277,18 @@ func (l *lane) send(st **transport.Stream, batch []*handoff) error {
 	if l.buf = b; len(b) == 0 {
 		return nil
 	}
-	return l.chunk(ctx, *st, b, len(batch))
+	return l.chunk(*st, b, len(batch))
 }
 
 // sendLong sends one session, in as many chunks as it takes. Its last one is
 // sent when nothing can have it stay any more.
 func (l *lane) sendLong(st *transport.Stream, h *handoff) error {
-	b := append(h.appendHeader(nil), h.snapshot...)
+	b := append(h.appendHeader(l.buf[:0]), h.snapshot...)
+	if cap(b) <= maxKeptBuf {
+		l.buf = b
+	}
 	for begun := false; ; begun = true {
-		last := len(b) <= transport.MaxChunk
+		last := len(b) <= l.d.bound.chunk()
 		if last || h.isOver() {
 			l.d.mu.Lock()
 			err := l.d.commitLocked(h)
@@ -293,14 +301,12 @@ func (l *lane) sendLong(st *transport.Stream, h *handoff) error {
 				return nil
 			}
 		}
-		n := min(len(b), transport.MaxChunk)
-		ctx, cancel := context.WithTimeout(l.d.ctx, sendTimeout)
+		n := min(len(b), l.d.bound.chunk())
 		whole := 0
 		if last {
 			whole = 1
 		}
-		err := l.chunk(ctx, st, b[:n], whole)
-		cancel()
+		err := l.chunk(st, b[:n], whole)
 		if b = b[n:]; err != nil || last {
 			return err
 		}
@@ -315,10 +321,12 @@ func (l *lane) drop(h *handoff) {
 }
 
 // chunk sends a chunk with the end of so many sessions.
-func (l *lane) chunk(ctx context.Context, st *transport.Stream, b []byte, whole int) error {
-	if err := l.d.bound.wait(ctx, len(b)); err != nil {
+func (l *lane) chunk(st *transport.Stream, b []byte, whole int) error {
+	if err := l.d.bound.wait(l.d.ctx, len(b)); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(l.d.ctx, sendTimeout)
+	defer cancel()
 	if err := st.Send(ctx, b); err != nil {
 		return err
 	}
@@ -327,7 +335,9 @@ func (l *lane) chunk(ctx context.Context, st *transport.Stream, b []byte, whole 
 }
 
 // dial opens the stream.
-func (l *lane) dial(ctx context.Context) (*transport.Stream, error) {
+func (l *lane) dial() (*transport.Stream, error) {
+	ctx, cancel := context.WithTimeout(l.d.ctx, sendTimeout)
+	defer cancel()
 	addr := l.d.addr(l.to)
 	if addr == "" {
 		return nil, fmt.Errorf("%s is not known", l.to)

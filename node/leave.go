@@ -132,7 +132,10 @@ func (n *Node) drainOn(ctx context.Context, left error) error {
 	n.log.Warn("the time to leave is over and sessions still move: they have the grace", "sessions", n.table.Len(), "grace", n.cfg.LeaveGrace)
 	ctx, cancel := beforeFarewell(ctx)
 	defer cancel()
-	for left != nil && ctx.Err() == nil && n.driver.traffic.moves() && !n.driver.noTakers() {
+	for left != nil && ctx.Err() == nil && n.driver.traffic.moves() {
+		if n.driver.noTakers() {
+			return n.left(errNoTakers)
+		}
 		step, cancel := context.WithTimeout(ctx, graceStep)
 		left = n.awaitDrained(step, nil)
 		cancel()

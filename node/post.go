@@ -25,11 +25,13 @@ type postbox struct {
 	spare sync.Pool // of *[]ownership.Message
 
 	mu  sync.Mutex
-	out map[string]*post // guarded by mu; an entry: its goroutine runs
+	out map[string]*post // guarded by mu; an entry: it is being delivered
 }
 
 // post is what is to be said to one member.
 type post struct {
+	writers  int // goroutines that deliver it
+	sessions int // of messages, those about one session
 	messages []ownership.Message
 	subjects map[subject]int // where in messages; of what may be said many times
 }
@@ -46,17 +48,23 @@ const (
 	letterBytes = 48 << 10 // after which a letter ends; the last message may have as many more
 	maxPost     = 16 << 10 // messages
 	postTimeout = 2 * time.Second
+
+	// maxWriters is how many letters to one member may be on their way. A second one is
+	// written when there is news of a session: its source waits for that. All else can wait
+	// until the one before has been read.
+	maxWriters = 4
 )
 
 // add puts a message behind the others, or in place of an earlier one. false: there are
 // too many.
 func (p *post) add(msg ownership.Message) bool {
 	if msg.Session != "" {
-		if len(p.messages) < maxPost {
-			p.messages = append(p.messages, msg)
-			return true
+		if len(p.messages) >= maxPost {
+			return false
 		}
-		return false
+		p.messages = append(p.messages, msg)
+		p.sessions++
+		return true
 	}
 	about := subject{msg.Kind, msg.Partition}
 	if i, said := p.subjects[about]; said {
@@ -83,9 +91,12 @@ func (d *driver) sendLocked(to string, msg ownership.Message) {
 	if p == nil {
 		p = new(post)
 		b.out[to] = p
-		d.wait.Go(func() { d.deliver(to) })
 	}
 	p.add(msg)
+	if p.writers == 0 || p.sessions == 1 && p.writers < maxWriters {
+		p.writers++
+		d.wait.Go(func() { d.deliver(to) })
+	}
 }
 
 // deliver sends what there is for a member.
@@ -102,11 +113,13 @@ func (d *driver) deliver(to string) {
 		p := b.out[to]
 		all := p.messages
 		if len(all) == 0 || d.ctx.Err() != nil {
-			delete(b.out, to)
+			if p.writers--; p.writers == 0 {
+				delete(b.out, to)
+			}
 			b.mu.Unlock()
 			return
 		}
-		*p = post{messages: (*said)[:0]}
+		*p = post{writers: p.writers, messages: (*said)[:0]}
 		b.mu.Unlock()
 		*said = all
 		for len(all) > 0 && d.ctx.Err() == nil {

@@ -64,6 +64,10 @@ const (
 	// planShare is the part of a drain's time after which it is to be done.
 	planShare = 0.5
 
+	// risingBy is how many times as many sessions as in the second before have to move in
+	// the last one for the speed to count as rising.
+	risingBy = 1.2
+
 	// planSlack is by how much longer a drain is expected to take than it is planned to,
 	// before it has begun: its deadline is not known.
 	planSlack = 1.25
@@ -104,6 +108,7 @@ type forecast struct {
 	rate  float64       // sessions per second that are expected
 	seen  float64       // that there were lately
 	took  time.Duration // how long that is; at most meterSpan
+	rises bool          // there are more and more
 	young bool          // it is less
 	takes time.Duration
 }
@@ -119,7 +124,10 @@ func (d *driver) foresee(sessions int) (f forecast) {
 	plan = min(plan, d.speed())
 	d.traffic.mu.Lock()
 	moved, took := d.traffic.lately.since(begun, now)
+	last, _ := d.traffic.lately.since(now.Add(-time.Second), now)
+	both, _ := d.traffic.lately.since(now.Add(-2*time.Second), now)
 	d.traffic.mu.Unlock()
+	f.rises = float64(last) > risingBy*float64(both-last)
 	window := took.Seconds()
 	f.took, f.young = took, took < meterSpan
 	if f.seen = float64(moved) / max(window, meterTick.Seconds()); moved == 0 && !f.young {
@@ -154,6 +162,7 @@ type traffic struct {
 	lately meter // sessions that went away
 	best   float64
 	last   time.Time     // when a session went away
+	active time.Time     // when anything of one was sent
 	busy   time.Duration // how long sessions went away, pauses left out
 }
 
@@ -166,14 +175,14 @@ func (tr *traffic) moved() int64 {
 	return tr.away
 }
 
-// standstill is how long no session moves before that counts as an end.
+// standstill is how long nothing of a session is sent before that counts as an end.
 const standstill = 2 * time.Second
 
 // moves reports whether sessions have moved away lately.
 func (tr *traffic) moves() bool {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	return time.Since(tr.last) < standstill
+	return time.Since(tr.last) < standstill || time.Since(tr.active) < standstill
 }
 
 // leave counts a session that has moved away.
@@ -192,6 +201,15 @@ func (tr *traffic) leave() {
 	tr.last = now
 }
 
+// lastSecond is how many sessions moved away in the last second.
+func (tr *traffic) lastSecond() int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	now := time.Now()
+	n, _ := tr.lately.since(now.Add(-time.Second), now)
+	return n
+}
+
 // come counts a session that has come.
 func (tr *traffic) come() {
 	tr.mu.Lock()
@@ -205,6 +223,7 @@ func (tr *traffic) send(sessions, bytes int) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.sent += int64(sessions)
+	tr.active = time.Now()
 	tr.bytes += int64(bytes)
 }
 

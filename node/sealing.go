@@ -107,6 +107,11 @@ func (d *driver) seal() (wait time.Duration, empty []*lane, more bool) {
 	}
 	due, pressed := d.bulk.due(time.Now(), d.toHandLocked)
 	d.bound.hurries.Store(pressed)
+	if pressed {
+		for _, l := range d.lanes {
+			l.window = max(l.window, int(min(d.bulk.pace*firstAnswer.Seconds(), maxFirstWindow)))
+		}
+	}
 	sealed := 0
 	for _, l := range d.lanes {
 		switch n := min(left, due) - sealed; {
@@ -151,8 +156,9 @@ func (d *driver) fill(l *lane) {
 	}
 }
 
-// toHandLocked is about how many sessions wait for the bulk to come to them.
-func (d *driver) toHandLocked() (n int) {
+// toHandLocked is about how many sessions wait for the bulk to come to them, and how many
+// have moved in the last second.
+func (d *driver) toHandLocked() (n, lately int) {
 	for _, l := range d.lanes {
 		for i, part := range l.parts {
 			if i == 0 && len(l.queue) > 0 {
@@ -162,7 +168,7 @@ func (d *driver) toHandLocked() (n int) {
 			}
 		}
 	}
-	return n
+	return n, d.traffic.lastSecond()
 }
 
 // sealSomeLocked seals up to limit of the sessions in from, which are of one
