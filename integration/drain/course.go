@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"time"
-
-	"github.com/sessionproc/sessionproc/node"
 )
 
 // drained is how a drain went.
@@ -63,8 +61,6 @@ func (r *replica) drain(deadline time.Duration) *drained {
 		}
 	}
 }
-
-var _ = node.Progress{}
 
 // wrong is the worst factor by which what was foreseen, by f, differs from what happened:
 // from the first second on, and until a second was left.

@@ -8,6 +8,10 @@
 //	go run ./integration/drain -sessions 20000 -state 16384 -full-speed
 //	go run ./integration/drain -receiver ./drain-of-another-release
 //
+// The same as a test, which CI runs with 100,000 sessions:
+//
+//	go test -v ./integration/drain -run ManySessions -sessions 1000000 -busy 6
+//
 // It ends with 0 if the drain was done by its deadline, no call failed and nothing was
 // lost; with 1 if not; and with 3 if it could not run. The time that the calls took and the
 // CPU are printed and judged by whoever reads them: of all figures only the CPU seconds do
