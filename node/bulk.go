@@ -25,10 +25,13 @@ type bulk struct {
 const (
 	// bulkSlack is how much of a delay is made up for at once: the timers of a busy machine
 	// are late. What it does not make up for makes the pace rise, as time goes on.
-	bulkSlack = 20 * time.Millisecond
+	bulkSlack = 50 * time.Millisecond
 
-	// bulkBeat is how long credit gathers: a few sessions together cost less.
-	bulkBeat = 2 * time.Millisecond
+	// Credit gathers for bulkBatch sessions, but no longer than longestBeat: many together
+	// cost a quarter of the CPU that they cost one by one, and each is away a little longer.
+	bulkBatch    = 128
+	shortestBeat = 2 * time.Millisecond
+	longestBeat  = 25 * time.Millisecond
 
 	recountTime = 50 * time.Millisecond
 
@@ -70,6 +73,9 @@ func (b *bulk) due(now time.Time, count func() (left, lately int)) (n int, press
 		return math.MaxInt, true
 	}
 	b.credit = min(b.credit+b.pace*since.Seconds(), max(1, b.pace*bulkSlack.Seconds()))
+	if b.credit < min(bulkBatch, b.pace*b.beat()) {
+		return 0, b.behind || b.pace > b.rate
+	}
 	return int(b.credit), b.behind || b.pace > b.rate
 }
 
@@ -90,12 +96,22 @@ func (b *bulk) spend(n int) {
 	}
 }
 
+// beat is how long credit gathers, in seconds.
+func (b *bulk) beat() float64 {
+	return min(max(bulkBatch/b.pace, shortestBeat.Seconds()), longestBeat.Seconds())
+}
+
+// firstWindow is how many sessions may be on their way while no answer has come.
+func (b *bulk) firstWindow() int {
+	return int(min(b.pace*(b.beat()+firstAnswer.Seconds()), 2*bulkBatch))
+}
+
 // wait returns how long the next sessions have to wait, after due; 0: they are due.
 func (b *bulk) wait() time.Duration {
 	if math.IsInf(b.pace, 1) {
 		return 0
 	}
-	missing := max(1, b.pace*bulkBeat.Seconds()) - b.credit
+	missing := max(1, b.pace*b.beat()) - b.credit
 	if missing <= 0 {
 		return 0
 	}

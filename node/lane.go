@@ -71,10 +71,7 @@ func (d *driver) leastWindow() int { return d.n.cfg.HandoffConcurrency - d.n.cfg
 const maxWindow = 1024
 
 // firstAnswer is the time within which answers are expected while none has come.
-const (
-	firstAnswer    = 5 * time.Millisecond
-	maxFirstWindow = 128
-)
+const firstAnswer = 5 * time.Millisecond
 
 // doneLocked notes that a session is not on its way any more. When as many have been
 // answered as there may be, which is about once in the time of an answer, there may be twice

@@ -109,7 +109,7 @@ func (d *driver) seal() (wait time.Duration, empty []*lane, more bool) {
 	d.bound.hurries.Store(pressed)
 	if pressed {
 		for _, l := range d.lanes {
-			l.window = max(l.window, int(min(d.bulk.pace*firstAnswer.Seconds(), maxFirstWindow)))
+			l.window = max(l.window, d.bulk.firstWindow())
 		}
 	}
 	sealed := 0
