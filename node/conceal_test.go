@@ -68,7 +68,7 @@ var exportedStructs = []struct {
 	{transport.Call{}, true}, {transport.Config{}, false}, {transport.Error{}, false}, {transport.Gate{}, false}, {transport.Peer{}, false},
 	{transport.RefusalLog{}, false}, {transport.RefusedError{}, false}, {transport.Reply{}, false}, {transport.Request{}, true},
 	{transport.Stream{}, false}, {transport.StreamError{}, false}, {transport.Transport{}, false},
-	{wire.Checker{}, false}, {wire.Reader{}, false}, {ring.Config{}, false}, {ring.Move{}, false}, {ring.Ring{}, false},
+	{wire.Checker{}, false}, {wire.Reader{}, false}, {ring.Builder{}, false}, {ring.Config{}, false}, {ring.Move{}, false}, {ring.Ring{}, false},
 }
 
 // No way of printing any of them shows a secret, and none shows a session ID but

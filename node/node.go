@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -39,6 +40,8 @@ type Node struct {
 	given     []byte   // the same, as other members hear of it
 
 	routes   atomic.Pointer[routes]
+	placing  sync.Mutex               // held while partitions are placed; before mu
+	rings    *ring.Builder            // guarded by placing
 	mu       sync.Mutex               // guards changes of routes, and told
 	told     map[string]cluster.State // by members of themselves
 	quit     chan struct{}            // ends follow
@@ -83,6 +86,9 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 
 func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), atLeast), Wire: [2]uint8{wireOldest, wireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
+	if n.rings, err = ring.NewBuilder(n.cfg.Ring); err != nil {
+		return err
+	}
 	nobody, err := n.newRoutes(&cluster.View{}, nil)
 	if err != nil {
 		return err

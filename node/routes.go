@@ -52,7 +52,7 @@ func (n *Node) newRoutes(view *cluster.View, last *routes) (*routes, error) {
 		r.assign(given, named)
 		return r, nil
 	}
-	table, err := ring.New(n.cfg.Ring, slots)
+	table, err := n.rings.Ring(slots)
 	if err != nil {
 		return nil, fmt.Errorf("node: ring of %d members: %w", len(slots), err)
 	}
@@ -89,16 +89,24 @@ func (n *Node) follow() {
 // reroute puts a view into effect: requests go by it at once, sessions follow
 // when the driver has them moved.
 func (n *Node) reroute(view *cluster.View) {
+	n.placing.Lock() // so that n.mu is free while the partitions are placed
+	defer n.placing.Unlock()
 	n.mu.Lock()
 	last := n.routes.Load()
 	if last.closed || last.view.Version > view.Version {
 		n.mu.Unlock()
 		return
 	}
-	next, err := n.newRoutes(n.driver.admitted(n.toldLocked(view)), last)
+	told := n.toldLocked(view)
+	n.mu.Unlock()
+	next, err := n.newRoutes(n.driver.admitted(told), last)
 	if err != nil {
-		n.mu.Unlock()
 		n.log.Error("the members cannot be placed", "err", err)
+		return
+	}
+	n.mu.Lock()
+	if n.routes.Load().closed {
+		n.mu.Unlock()
 		return
 	}
 	n.routes.Store(next)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/sessionproc/sessionproc/ring"
 )
 
@@ -24,5 +26,19 @@ func BenchmarkNew(b *testing.B) {
 				newRing(b, ring.Config{}, members...)
 			}
 		})
+	}
+}
+
+// One member of 200 comes and goes.
+func BenchmarkBuilder(b *testing.B) {
+	all := slots(200, "web-%d:7946")
+	builder, err := ring.NewBuilder(ring.Config{})
+	require.NoError(b, err)
+	_, err = builder.Ring(all)
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for i := 1; b.Loop(); i++ {
+		_, err := builder.Ring(all[i%2:])
+		require.NoError(b, err)
 	}
 }

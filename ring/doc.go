@@ -23,6 +23,8 @@
 //   - A look-up allocates nothing and takes a hash of the ID, a division and two
 //     array reads.
 //
+// Who makes one ring after another of a cluster that changes uses a [Builder].
+//
 // All nodes of a cluster need the same Config. Fingerprint is what they compare,
 // and [Config.Describe] is what an error shows when they differ.
 package ring

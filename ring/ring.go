@@ -35,42 +35,50 @@ func New(cfg Config, members []string) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
+	r, err := newRing(cfg, members)
+	if err == nil && len(r.members) > 0 {
+		r.owners = place(cfg, r.members)
+	}
+	return r, err
+}
+
+// newRing is a ring whose partitions have not been placed.
+func newRing(cfg Config, members []string) (*Ring, error) {
 	members = slices.Clone(members)
 	slices.Sort(members)
 	members = slices.Compact(members)
 	if len(members) > MaxMembers {
 		return nil, fmt.Errorf("ring: %d members, at most %d are possible", len(members), MaxMembers)
 	}
-	r := &Ring{partitions: uint64(cfg.Partitions), inverse: math.MaxUint64 / uint64(cfg.Partitions), members: members}
-	if len(members) == 0 {
-		return r, nil
-	}
-	if members[0] == "" {
+	if len(members) > 0 && members[0] == "" {
 		return nil, errors.New("ring: a member has an empty slot")
 	}
-	r.owners = place(cfg, members)
-	return r, nil
+	return &Ring{partitions: uint64(cfg.Partitions), inverse: math.MaxUint64 / uint64(cfg.Partitions), members: members}, nil
 }
 
 // place asks the library for the owner of each partition. members are sorted and
 // unique: it dies on repeated ones, and with the order fixed even colliding points
 // on the ring would give the same result everywhere.
 func place(cfg Config, members []string) []uint16 {
-	all := make([]consistent.Member, len(members))
-	for i, name := range members {
-		all[i] = member{name: name, index: uint16(i)}
-	}
-	table := consistent.New(all, consistent.Config{
-		Hasher:            hasher{},
-		PartitionCount:    cfg.Partitions,
-		ReplicationFactor: cfg.VirtualNodes,
-		Load:              cfg.Load,
-	})
+	table := newTable(cfg, members)
 	owners := make([]uint16, cfg.Partitions)
 	for p := range owners {
 		owners[p] = table.GetPartitionOwner(p).(member).index
 	}
 	return owners
+}
+
+func newTable(cfg Config, members []string) *consistent.Consistent {
+	all := make([]consistent.Member, len(members))
+	for i, name := range members {
+		all[i] = member{name: name, index: uint16(i)}
+	}
+	return consistent.New(all, consistent.Config{
+		Hasher:            hasher{},
+		PartitionCount:    cfg.Partitions,
+		ReplicationFactor: cfg.VirtualNodes,
+		Load:              cfg.Load,
+	})
 }
 
 type member struct {
