@@ -21,6 +21,9 @@ func (d *driver) filterLocked(part int, to string, id uint64) ownership.Filter {
 	pt := &d.parts[part]
 	if pt.said.to != to || pt.said.id != id {
 		pt.said = promise{to, id, d.makeFilterLocked(part)}
+		if len(pt.said.filter) > d.n.cfg.MaxFrame/2 {
+			pt.said.filter = "" // it would not arrive; a promise without one costs questions only
+		}
 	}
 	return pt.said.filter
 }

@@ -45,7 +45,7 @@ type subject struct {
 
 const (
 	maxLetter   = 4096     // messages
-	letterBytes = 48 << 10 // after which a letter ends; the last message may have as many more
+	letterBytes = 48 << 10 // after which a letter ends, or at a quarter of MaxFrame
 	maxPost     = 16 << 10 // messages
 	postTimeout = 2 * time.Second
 
@@ -123,7 +123,7 @@ func (d *driver) deliver(to string) {
 		b.mu.Unlock()
 		*said = all
 		for len(all) > 0 && d.ctx.Err() == nil {
-			n := letterLen(all)
+			n := letterLen(all, min(letterBytes, d.n.cfg.MaxFrame/4))
 			buf, n = appendLetter(buf[:0], all[:n], (d.n.cfg.MaxFrame-headerRoom)/2)
 			all = all[n:]
 			addr := d.addr(to)
@@ -152,13 +152,14 @@ func appendLetter(b []byte, all []ownership.Message, most int) ([]byte, int) {
 	}
 }
 
-// letterLen is how many of the messages go into the next letter.
-func letterLen(all []ownership.Message) int {
+// letterLen is how many of the messages go into the next letter, of about so many bytes
+// at most. The names in claims, which a letter has once, are not counted.
+func letterLen(all []ownership.Message, most int) int {
 	size := 0
 	for i := range all {
 		m := &all[i]
 		size += messageRoom + len(m.Session) + len(m.Cause) + len(m.Filter) + keptRoom*len(m.Kept)
-		if i == maxLetter || i > 0 && size > letterBytes {
+		if i == maxLetter || i > 0 && size > most {
 			return i
 		}
 	}

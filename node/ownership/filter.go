@@ -15,7 +15,7 @@ type Filter string
 const (
 	filterBits   = 10 // for each session
 	filterHashes = 7
-	filterMost   = 8192 // sessions; of more no filter is made, so that a promise remains small
+	filterMost   = 1 << 18 // sessions; of more no filter is made: it would have more than 320 KiB
 )
 
 // NewFilter makes the filter of up to n sessions: "" if there are too many, or none.
