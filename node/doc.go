@@ -69,14 +69,16 @@
 // Fast profile), sessions move away, and the node goes on answering and forwarding
 // requests. Leave: Drain, then the good-bye. Close: the abrupt end. Several nodes
 // may drain at once. Progress tells how far a drain is, at any time and once a
-// second in the log; DrainEstimate about how long one would take.
+// second in the log; DrainEstimate about how long one would take. A drain that
+// surely takes longer than it has says so at once (ErrDrainTooLong), and goes on.
 //
 // Nothing is lost in silence. A session whose handler runs moves when that has
 // returned; no call is cut short by a deploy. Only after StopTimeout is the
 // handler's ctx cancelled, with a warning in the log that shows its stack; what it
 // returns is its caller's answer. Such a session holds up no other. At the deadline
 // Leave ends what is left, reason Closed, and its error and log say how many of which
-// kind, and why; Drain leaves them running.
+// kind, and why (DrainError); with a LeaveGrace it goes on for that long while sessions
+// move. Drain leaves them running.
 //
 // Members of an earlier release may not be able to have a session, as they were not
 // given its kind or have a lower schema (a rollback). Then it goes to one that can,
