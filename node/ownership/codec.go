@@ -53,7 +53,7 @@ func AppendMessages(b []byte, messages []Message) []byte {
 		}
 		switch {
 		case len(m.Names) == 0:
-		case put(sameNames, slices.Equal(m.Names, last)):
+		case put(sameNames, same(m.Names, last) || slices.Equal(m.Names, last)):
 		case put(hasNames, true):
 			b = appendNames(b, m.Names)
 			last = m.Names

@@ -50,10 +50,14 @@ type shared struct {
 	claims   bool     // this node may claim
 	draining bool
 	off      rule // switched off by a test
+	heard    struct {
+		names []string // of the last claim
+		all   bool     // they are all that this node sees
+	}
 }
 
 func (s *shared) look(v View) {
-	s.members = v.Members
+	s.members, s.heard.names = v.Members, nil
 	s.present, s.asks = nil, []string{s.self}
 	for _, m := range v.Members {
 		if m.Name == s.self {
@@ -88,12 +92,25 @@ func (s *shared) covers(names []string) bool {
 	return true
 }
 
-// asksAll: every member that this node sees is in names, which are sorted.
+// asksAll: every member that this node sees is in names, which are sorted. The claims of a
+// letter share theirs, and in a big cluster there are many: they are looked at once.
 func (s *shared) asksAll(names []string) bool {
+	if s.heard.names == nil || !same(s.heard.names, names) {
+		s.heard.names, s.heard.all = names, s.inAll(names)
+	}
+	return s.heard.all
+}
+
+func (s *shared) inAll(names []string) bool {
 	for _, name := range s.present {
 		if _, ok := slices.BinarySearch(names, name); !ok {
 			return false
 		}
 	}
 	return true
+}
+
+// same reports whether two lists are one, in the same memory.
+func same(a, b []string) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
