@@ -51,7 +51,7 @@ var (
 // A deadline that cannot be met is no reason to wait for it: then Drain returns at once a
 // *DrainError that is ErrDrainTooLong, and the log has an error. That is so from the
 // beginning if no machine is fast enough, or not with HandoffBytesPerSecond; else when
-// the sessions have moved for 3 seconds at less than half of the speed that is needed. They
+// the sessions have moved for 5 seconds at less than half of the speed that is needed. They
 // go on moving, as fast as they can: Drain may be called again with more time.
 //
 // Of members of two releases those are asked that can have a session: one whose

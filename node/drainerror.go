@@ -118,10 +118,10 @@ const (
 	utmostBytes = 10 << 30
 
 	// surelyLate is how many times as long as there is time a drain must take, by what it
-	// has done in the last seconds (two at least), for so long without a break and without
-	// becoming faster: a machine that is busy now may not be later.
+	// has done in the last meterSpan, for so long without a break and without becoming
+	// faster: a machine that is busy now may not be later.
 	surelyLate    = 2
-	surelyLateFor = time.Second
+	surelyLateFor = 2 * time.Second
 )
 
 // certain reports whether the deadline of ctx cannot be met. It logs that once.
@@ -140,7 +140,7 @@ func (l *lateness) certain(ctx context.Context) bool {
 	switch least := l.n.driver.least(sessions); {
 	case least > left && (first || left > surelyLateFor):
 		takes, sure = max(takes, least), true
-	case f.seen == 0 || f.rises || f.took < 2*surelyLateFor || f.takes < surelyLate*left || left < surelyLateFor:
+	case f.seen == 0 || f.rises || f.young || f.takes < surelyLate*left || left < surelyLateFor:
 		l.since = time.Time{}
 	case l.since.IsZero():
 		l.since = now

@@ -105,11 +105,10 @@ func timeFor(sessions int, rate float64) time.Duration {
 
 // forecast is how a drain goes on.
 type forecast struct {
-	rate  float64       // sessions per second that are expected
-	seen  float64       // that there were lately
-	took  time.Duration // how long that is; at most meterSpan
-	rises bool          // there are more and more
-	young bool          // it is less
+	rate  float64 // sessions per second that are expected
+	seen  float64 // that there were lately
+	rises bool    // there are more and more
+	young bool    // there has been less time than meterSpan
 	takes time.Duration
 }
 
@@ -129,7 +128,7 @@ func (d *driver) foresee(sessions int) (f forecast) {
 	d.traffic.mu.Unlock()
 	f.rises = float64(last) > risingBy*float64(both-last)
 	window := took.Seconds()
-	f.took, f.young = took, took < meterSpan
+	f.young = took < meterSpan
 	if f.seen = float64(moved) / max(window, meterTick.Seconds()); moved == 0 && !f.young {
 		f.rate = plan
 	} else {

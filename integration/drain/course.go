@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/sessionproc/sessionproc/node"
 )
 
 // drained is how a drain went.
 type drained struct {
 	Err      string
+	TooLong  time.Duration // when Drain said that its deadline cannot be met; 0: it did not
 	Took     time.Duration
 	First    time.Duration // when the first session had moved
 	Left     int
@@ -36,7 +40,17 @@ func (r *replica) drain(deadline time.Duration) *drained {
 	defer cancel()
 	done := make(chan error, 1)
 	begin := time.Now()
-	go func() { done <- r.n.Drain(ctx) }()
+	go func() {
+		err := r.n.Drain(ctx)
+		for errors.Is(err, node.ErrDrainTooLong) { // it goes on all the same, and may be done in time after all
+			if d.TooLong == 0 {
+				d.TooLong = time.Since(begin)
+			}
+			time.Sleep(time.Second)
+			err = r.n.Drain(ctx)
+		}
+		done <- err
+	}()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for noted := time.Duration(0); ; {

@@ -144,6 +144,9 @@ func (r *result) print(w io.Writer) {
 	fmt.Fprintf(w, "sessions  %d of %d bytes, beside %d busy processes; deadline %v\n", r.o.sessions, r.o.state, r.o.busy, r.o.deadline)
 	fmt.Fprintf(w, "drain     %.1f s, %d left, first after %.2f s; %.0f sessions/s, %.1f MB/s\n", d.Took.Seconds(), d.Left, d.First.Seconds(),
 		float64(moved)/d.Took.Seconds(), float64(d.Bytes)/1e6/d.Took.Seconds())
+	if d.TooLong > 0 {
+		fmt.Fprintf(w, "          after %.1f s Drain said that its deadline cannot be met\n", d.TooLong.Seconds())
+	}
 	fmt.Fprintf(w, "course    ")
 	for i, last := 0, 0; i < len(d.Course); i++ {
 		if at := int(d.Course[i].At.Seconds()); at > last {

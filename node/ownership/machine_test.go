@@ -330,3 +330,19 @@ func TestByeNamesThoseOnlyWhoStay(t *testing.T) {
 	require.Equal(t, []string{"b", "c", "d"}, bye(view(Seen{"a", Draining}, Seen{"b", Draining}, Seen{"c", Serving}, Seen{"d", Serving})))
 	require.Equal(t, []string{"c", "d"}, bye(view(Seen{"a", Draining}, Seen{"b", Left}, Seen{"c", Serving}, Seen{"d", Serving})))
 }
+
+// What was found of the names in a claim holds for the view in which it was found.
+func TestNamesAreLookedAtAnewInANewView(t *testing.T) {
+	m := New("a", 2)
+	m.Bootstrap()
+	owners := []string{"b", "b"}
+	m.View(View{Members: []Seen{{"a", Serving}, {"b", Serving}, {"c", Serving}}, Owners: owners})
+	names := []string{"a", "b"}
+	claim := Message{Kind: Claim, ID: 1, Names: names}
+	require.Equal(t, NotYet, sent(m.Receive("b", claim))[0].Kind, "b does not ask c")
+	m.View(View{Members: []Seen{{"a", Serving}, {"b", Serving}, {"c", Left}}, Owners: owners})
+	require.Equal(t, Done, sent(m.Receive("b", claim))[0].Kind)
+	m.View(View{Members: []Seen{{"a", Serving}, {"b", Serving}, {"d", Serving}}, Owners: owners})
+	claim.Partition = 1
+	require.Equal(t, NotYet, sent(m.Receive("b", claim))[0].Kind, "nor d")
+}
