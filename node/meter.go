@@ -26,6 +26,22 @@ func (m *meter) add(at time.Time, n int) {
 	s.n += n
 }
 
+// first returns when the first event came after from, or now if none did: to a tenth of a
+// second, and of those in the last meterSpan.
+func (m *meter) first(from, now time.Time) time.Time {
+	earliest, since := now.UnixNano()/int64(meterTick), from.UnixNano()/int64(meterTick)
+	for i := range m.slots {
+		if s := &m.slots[i]; s.n > 0 && s.tick >= since {
+			earliest = min(earliest, s.tick)
+		}
+	}
+	first := time.Unix(0, earliest*int64(meterTick))
+	if first.Before(from) {
+		return from
+	}
+	return first
+}
+
 // since returns about how many events came between from and now, and in how much time:
 // no more than meterSpan.
 func (m *meter) since(from, now time.Time) (n int, took time.Duration) {

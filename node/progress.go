@@ -122,6 +122,9 @@ func (d *driver) foresee(sessions int) (f forecast) {
 	d.mu.RUnlock()
 	plan = min(plan, d.speed())
 	d.traffic.mu.Lock()
+	if now.Sub(begun) < 2*meterSpan { // what came before the first one says nothing of the speed
+		begun = d.traffic.lately.first(begun, now)
+	}
 	moved, took := d.traffic.lately.since(begun, now)
 	last, _ := d.traffic.lately.since(now.Add(-time.Second), now)
 	both, _ := d.traffic.lately.since(now.Add(-2*time.Second), now)
@@ -129,7 +132,7 @@ func (d *driver) foresee(sessions int) (f forecast) {
 	f.rises = float64(last) > risingBy*float64(both-last)
 	window := took.Seconds()
 	f.young = took < meterSpan
-	if f.seen = float64(moved) / max(window, meterTick.Seconds()); moved == 0 && !f.young {
+	if f.seen = float64(moved) / max(window, meterTick.Seconds()); moved == 0 {
 		f.rate = plan
 	} else {
 		trust := max(0, (meterSpan-took).Seconds()/4) // of the plan, as if that had been kept so long

@@ -1,0 +1,45 @@
+package node
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMeter(t *testing.T) {
+	var m meter
+	begin := time.Unix(1_000_000, 0)
+	at := func(d time.Duration) time.Time { return begin.Add(d) }
+	require.Equal(t, at(time.Second), m.first(begin, at(time.Second)), "none came")
+	for i := range 100 { // ten a second, from 5 s to 15 s
+		m.add(at(5*time.Second+time.Duration(i)*100*time.Millisecond), 1)
+	}
+	n, took := m.since(at(14*time.Second), at(15*time.Second))
+	require.InDelta(t, 10, n, 1)
+	require.Equal(t, time.Second, took)
+	n, took = m.since(begin, at(15*time.Second))
+	require.InDelta(t, meterSpan.Seconds(), took.Seconds(), 0.11)
+	require.InDelta(t, 30, n, 1)
+	n, _ = m.since(begin, at(30*time.Second))
+	require.Zero(t, n, "that is long ago")
+	require.Equal(t, at(14500*time.Millisecond), m.first(at(14500*time.Millisecond), at(15*time.Second)))
+}
+
+// What a drain of which nothing has moved yet takes is what was planned, and not for ever; and
+// the speed is that since the first session moved.
+func TestForecastBeforeAndAfterTheFirstSession(t *testing.T) {
+	n := &Node{cfg: Config{DrainTimeout: time.Minute}}
+	d := newDriver(n, 1)
+	now := time.Now()
+	d.bulk.rate, d.bulk.drains, d.bulk.begun, d.bulk.done = 1000, true, now.Add(-2*time.Second), now.Add(20*time.Second)
+	f := d.foresee(100_000)
+	require.InDelta(t, 20, f.takes.Seconds(), 1)
+	require.Zero(t, f.seen)
+	for i := range 500 { // 0.5 s ago, 1.5 s after the begin
+		d.traffic.lately.add(now.Add(-500*time.Millisecond+time.Duration(i)*time.Millisecond), 10)
+	}
+	f = d.foresee(100_000)
+	require.InDelta(t, 10_000, f.seen, 3000)
+	require.InDelta(t, 14, f.takes.Seconds(), 5, "between 10 s by the speed and 20 s by the plan")
+}
