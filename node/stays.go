@@ -24,8 +24,8 @@ const (
 func (d *driver) askAgainLocked() {
 	now := time.Now()
 	for part := range d.parts {
-		stays := d.m.Stays(part)
-		if len(stays) == 0 {
+		keepers := d.m.Keepers(part)
+		if len(keepers) == 0 {
 			if len(d.asked) > 0 {
 				delete(d.asked, part)
 			}
@@ -38,8 +38,8 @@ func (d *driver) askAgainLocked() {
 		case now.Before(p.next):
 			continue
 		default:
-			for _, s := range stays {
-				d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect { return m.AskAgain(part, s.Member) })
+			for _, member := range keepers {
+				d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect { return m.AskAgain(part, member) })
 			}
 			p.wait = min(2*p.wait, lastAsk)
 		}

@@ -18,10 +18,10 @@ func (m *Machine) clone() *Machine {
 
 func (p *partition) clone() partition {
 	c := *p
-	c.sealed, c.tombs, c.peers = p.sealed.clone(), slices.Clone(p.tombs), slices.Clone(p.peers)
+	c.sealed, c.kept, c.tombs, c.peers = p.sealed.clone(), p.kept.clone(), slices.Clone(p.tombs), slices.Clone(p.peers)
 	for i := range c.peers {
 		q := &c.peers[i]
-		q.absent, q.acc = slices.Clone(q.absent), q.acc.clone()
+		q.absent, q.kept, q.acc = slices.Clone(q.absent), q.kept.clone(), q.acc.clone()
 	}
 	return c
 }
@@ -42,7 +42,7 @@ func (m *Machine) appendState(b []byte) []byte {
 func (p *partition) appendState(b []byte) []byte {
 	b = append(b, byte(p.tok), byte(p.last), byte(p.running), byte(p.backups), byte(p.rel.id))
 	b = appendBools(appendText(b, p.rel.to), p.rel.pulled)
-	b = appendNames(appendKept(b, p.kept), p.tombs)
+	b = appendNames(appendKept(b, p.kept.list()), p.tombs)
 	b = append(b, byte(p.sealed.len()))
 	for s := range p.sealed.all() {
 		b = appendText(appendText(b, s.session), s.to)
@@ -51,7 +51,7 @@ func (p *partition) appendState(b []byte) []byte {
 	b = append(b, byte(len(p.peers)))
 	for _, q := range p.peers {
 		b = append(appendText(b, q.name), byte(q.ask), byte(q.id), byte(q.seen))
-		b = appendKept(appendNames(appendText(b, string(q.filter)), q.absent), q.kept)
+		b = appendKept(appendNames(appendText(b, string(q.filter)), q.absent), q.kept.list())
 		b = append(b, byte(q.acc.len()))
 		for a := range q.acc.all() {
 			b = appendBools(append(appendText(b, a.session), byte(a.id)), a.confirmed)

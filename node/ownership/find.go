@@ -9,7 +9,7 @@ func (t *turn) want(session string) {
 	}
 	for i := range t.peers {
 		q := &t.peers[i]
-		if _, stays := findKept(q.kept, session); q.ask == pulling && !stays && !q.answered(session) {
+		if q.ask == pulling && q.kept.find(session) == nil && !q.answered(session) {
 			t.send(q.name, Message{Kind: Find, ID: q.id, Session: session})
 		}
 	}
@@ -25,9 +25,9 @@ func (t *turn) mayDeny(from string, id uint64) bool {
 }
 
 func (t *turn) onFind(from string, m Message) {
-	if i, ok := findKept(t.kept, m.Session); ok && t.rel.to == from && t.rel.id == m.ID {
+	if k := t.kept.find(m.Session); k != nil && t.rel.to == from && t.rel.id == m.ID {
 		form := Running
-		if t.kept[i].Backup {
+		if k.Backup {
 			form = Backup
 		}
 		t.send(from, Message{Kind: Here, ID: m.ID, Session: m.Session, Form: form})
@@ -43,8 +43,7 @@ func (t *turn) onFind(from string, m Message) {
 func (t *turn) has(session string) bool {
 	sealed := t.sealed.find(session) != nil
 	_, tomb := slices.BinarySearch(t.tombs, session)
-	_, kept := findKept(t.kept, session)
-	return sealed || tomb || kept
+	return sealed || tomb || t.kept.find(session) != nil
 }
 
 func (t *turn) deny(to string, id uint64, session string) {
@@ -60,7 +59,7 @@ func (t *turn) onFound(from string, m Message) {
 	}
 	t.woke = true
 	if m.Kind == Here {
-		q.kept = addKept(q.kept, Kept{Session: m.Session, Backup: m.Form == Backup})
+		q.kept.add(Kept{Session: m.Session, Backup: m.Form == Backup})
 		return
 	}
 	if len(q.absent) >= maxAbsent {
@@ -107,10 +106,9 @@ func (t *turn) who(session string) Answer {
 		unavailable := ""
 		for i := range t.peers {
 			q := &t.peers[i]
-			j, ok := findKept(q.kept, session)
-			switch {
-			case !ok || !t.on(ruleKept):
-			case !q.kept[j].Backup:
+			switch k := q.kept.find(session); {
+			case k == nil || !t.on(ruleKept):
+			case !k.Backup:
 				return Answer{Moved, q.name}
 			case unavailable == "":
 				unavailable = q.name

@@ -2,8 +2,7 @@ package ownership
 
 // mayBeSealed: the partition is promised and asked for, and session does not stay.
 func (t *turn) mayBeSealed(session string) bool {
-	_, stays := findKept(t.kept, session)
-	return t.rel.pulled && t.tok == none && !stays && t.sealed.find(session) == nil
+	return t.rel.pulled && t.tok == none && t.kept.find(session) == nil && t.sealed.find(session) == nil
 }
 
 // beginSeal is R7: one copy less runs here.
@@ -30,7 +29,7 @@ func (t *turn) resume(s sealed, stays bool) {
 		return
 	}
 	if stays {
-		t.kept = addKept(t.kept, Kept{Session: s.session, Backup: s.form == Backup})
+		t.kept.add(Kept{Session: s.session, Backup: s.form == Backup})
 	}
 	t.out = append(t.out, Effect{Do: Resume, Partition: t.number, To: s.to, ID: s.id, Session: s.session, Form: s.form, Kept: stays})
 }
@@ -110,8 +109,8 @@ func (t *turn) arrive(in Incoming) (take bool) {
 	if t.sealed.find(in.Session) != nil {
 		return false // it is on its way from here: it comes again
 	}
-	if i, ok := findKept(q.kept, in.Session); ok && in.Form != Ended && t.on(ruleRefused) {
-		t.refuse(in, q.kept[i].Backup, "refused before")
+	if k := q.kept.find(in.Session); k != nil && in.Form != Ended && t.on(ruleRefused) {
+		t.refuse(in, k.Backup, "refused before")
 		return false
 	}
 	return true
@@ -120,14 +119,13 @@ func (t *turn) arrive(in Incoming) (take bool) {
 // endsWhatStays: the end of a session that stays at a peer may come when all else is
 // done.
 func (q *peer) endsWhatStays(in Incoming) bool {
-	_, stays := findKept(q.kept, in.Session)
-	return q.ask == done && in.Form == Ended && stays
+	return q.ask == done && in.Form == Ended && q.kept.find(in.Session) != nil
 }
 
 func (t *turn) accept(in Incoming, ended bool) {
 	q := t.peer(in.From)
 	q.acc.put(accepted{session: in.Session, id: in.ID})
-	q.kept = dropKept(q.kept, in.Session)
+	q.kept.drop(in.Session)
 	t.woke = true
 	t.send(in.From, Message{Kind: Active, ID: in.ID, Session: in.Session})
 	if ended {
@@ -139,7 +137,7 @@ func (t *turn) accept(in Incoming, ended bool) {
 
 func (t *turn) refuse(in Incoming, backup bool, cause string) {
 	q := t.peer(in.From)
-	q.kept = addKept(q.kept, Kept{Session: in.Session, Backup: backup})
+	q.kept.add(Kept{Session: in.Session, Backup: backup})
 	t.woke = true
 	t.send(in.From, Message{Kind: Refused, ID: in.ID, Session: in.Session, Cause: cause})
 }

@@ -197,12 +197,12 @@ func (sp *space) goodOther(w *world, p, i int, o *node) bool {
 	var there []Kept
 	q := o.m.parts[p].peer(memberName(i))
 	if q != nil {
-		there = q.kept
+		there = q.kept.list()
 	}
-	if !keptWithin(there, part.kept) || !keptWithin(part.kept, there) {
+	if !keptWithin(there, part.kept.list()) || !keptWithin(part.kept.list(), there) {
 		return false
 	}
-	if len(part.kept) > 0 {
+	if part.kept.len() > 0 {
 		return q.ask == done && q.id == part.rel.id // it stays until the deadline
 	}
 	return !sp.s.leave || n.view[i] != Draining || sp.facts[w.node[i]].mayLeave || sp.keepsOther(n, p)
@@ -211,7 +211,7 @@ func (sp *space) goodOther(w *world, p, i int, o *node) bool {
 // keepsOther: something of another partition stays here.
 func (sp *space) keepsOther(n *node, p int) bool {
 	for i := range n.m.parts {
-		if i != p && len(n.m.parts[i].kept) > 0 {
+		if i != p && n.m.parts[i].kept.len() > 0 {
 			return true
 		}
 	}

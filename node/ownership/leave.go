@@ -106,7 +106,7 @@ func (t *turn) abandon() {
 		return !s.sent
 	})
 	t.letGo()
-	t.running, t.backups, t.kept, t.tombs = 0, 0, nil, nil
+	t.running, t.backups, t.kept, t.tombs = 0, 0, roll[Kept]{}, nil
 	if had {
 		t.do(End, "")
 	}

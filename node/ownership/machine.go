@@ -81,7 +81,7 @@ func (m *Machine) View(v View) []Effect {
 		t := m.turn(i)
 		t.again = true
 		t.owner = v.Owners[i]
-		if drained && len(t.kept) > 0 {
+		if drained && t.kept.len() > 0 {
 			t.promise(release{}) // its next offer has it tried once more
 		}
 		m.settle(t)

@@ -44,6 +44,8 @@ type Kept struct {
 	Backup  bool // does not run there either
 }
 
+func (k Kept) of() string { return k.Session }
+
 // Message goes from one machine to another. Fields that its Kind does not name are
 // zero. Slices are shared between messages: read only.
 type Message struct {

@@ -25,7 +25,7 @@ type partition struct {
 	peers   []peer
 	running int          // copies that run or start, sealed ones not counted
 	backups int          // sealed ones not counted
-	kept    []Kept       // of those: they stay here, under rel
+	kept    roll[Kept]   // of those: they stay here, under rel
 	sealed  roll[sealed] // copies on their way
 	tombs   []string     // sessions that ended while an older copy may be about
 	tally   tally
@@ -70,7 +70,7 @@ func (p *partition) countPeers() {
 		case pulling:
 			p.tally.pulling++
 		}
-		if q.acc.len()+len(q.kept) > 0 {
+		if q.acc.len()+q.kept.len() > 0 {
 			p.tally.loose++
 		}
 	}
@@ -91,11 +91,11 @@ const (
 type peer struct {
 	name   string
 	ask    state
-	id     uint64   // of ask
-	filter Filter   // of the sessions that it had when it promised, under id
-	absent []string // sessions that it does not have, under id
-	kept   []Kept   // sessions that stay there, under id
-	seen   uint64   // highest of its claims that was promised here
+	id     uint64     // of ask
+	filter Filter     // of the sessions that it had when it promised, under id
+	absent []string   // sessions that it does not have, under id
+	kept   roll[Kept] // sessions that stay there, under id
+	seen   uint64     // highest of its claims that was promised here
 	acc    roll[accepted]
 }
 
@@ -136,7 +136,7 @@ func (p *partition) entry(name string, id uint64) *peer {
 // set begins to ask the peer, or ends that. What the peer knows to be here need not be
 // remembered then: under another id it would not be believed if it sent it again.
 func (q *peer) set(to state, id uint64) {
-	q.ask, q.id, q.filter, q.absent, q.kept = to, id, "", nil, nil
+	q.ask, q.id, q.filter, q.absent, q.kept = to, id, "", nil, roll[Kept]{}
 	q.acc.dropThose(func(a *accepted) bool { return a.confirmed })
 }
 
@@ -145,7 +145,7 @@ func (q *peer) accepted(session string) *accepted { return q.acc.find(session) }
 // answered: under its claim this peer can send no copy of session any more, and
 // none stays there.
 func (q *peer) answered(session string) bool {
-	if _, ok := findKept(q.kept, session); ok {
+	if q.kept.find(session) != nil {
 		return false
 	}
 	if q.ask != pulling {
@@ -178,7 +178,7 @@ func (t *turn) fullFor(session string) bool {
 		if !t.on(ruleEvery) && (q.ask == asked || q.ask == promised) {
 			continue
 		}
-		if _, ok := findKept(q.kept, session); ok && !t.on(ruleKept) {
+		if q.kept.find(session) != nil && !t.on(ruleKept) {
 			continue
 		}
 		return false
@@ -203,31 +203,11 @@ func (p *partition) copies() bool {
 
 // settled: nothing is here but what stays here.
 func (p *partition) settled() bool {
-	return p.running+p.backups == len(p.kept) && p.sealed.len()+len(p.tombs) == 0
+	return p.running+p.backups == p.kept.len() && p.sealed.len()+len(p.tombs) == 0
 }
 
 func findKept(kept []Kept, session string) (int, bool) {
 	return slices.BinarySearchFunc(kept, session, func(k Kept, x string) int { return strings.Compare(k.Session, x) })
-}
-
-func addKept(kept []Kept, k Kept) []Kept {
-	i, ok := findKept(kept, k.Session)
-	if ok {
-		return kept
-	}
-	// A new slice: messages share the old one.
-	return slices.Concat(kept[:i], []Kept{k}, kept[i:])
-}
-
-func dropKept(kept []Kept, session string) []Kept {
-	i, ok := findKept(kept, session)
-	if !ok {
-		return kept
-	}
-	if len(kept) == 1 {
-		return nil
-	}
-	return slices.Concat(kept[:i], kept[i+1:])
 }
 
 func addName(names []string, name string) []string {

@@ -59,7 +59,7 @@ func (t *turn) onClaim(from string, m Message) {
 func (t *turn) answer() {
 	m := Message{Kind: Promise, ID: t.rel.id}
 	if t.settled() {
-		m.Kind, m.Kept = Done, t.kept
+		m.Kind, m.Kept = Done, t.kept.list()
 	}
 	t.send(t.rel.to, m)
 }
@@ -70,16 +70,16 @@ func (t *turn) onDone(from string, m Message) {
 		return
 	}
 	t.woke = true
-	stays := q.kept
-	if q.ask != done {
-		stays = m.Kept
+	stays := m.Kept
+	if q.ask == done {
+		stays = q.kept.list()
 	}
-	q.kept = nil
+	q.kept = roll[Kept]{}
 	for _, k := range stays {
 		_, still := findKept(m.Kept, k.Session)
 		_, absent := slices.BinarySearch(q.absent, k.Session)
 		if still && !(absent && t.on(ruleStale)) {
-			q.kept = addKept(q.kept, k)
+			q.kept.add(k)
 		}
 	}
 	q.ask, q.filter, q.absent, q.acc = done, "", nil, roll[accepted]{}
@@ -112,7 +112,7 @@ func (t *turn) onOffer(from string, m Message) {
 			switch {
 			case q.ask != done:
 				return
-			case len(q.kept) > 0 && t.on(ruleOfferOnce):
+			case q.kept.len() > 0 && t.on(ruleOfferOnce):
 				return
 			}
 		}

@@ -35,7 +35,7 @@ func (m *Machine) Idle(p int) bool { return m.at(p).idle() }
 
 func (t *turn) idle() bool {
 	return t.tally.asked+t.tally.pulling+t.tally.loose+t.sealed.len() == 0 && t.offer().to == "" &&
-		(!t.rel.pulled || t.running+t.backups <= len(t.kept))
+		(!t.rel.pulled || t.running+t.backups <= t.kept.len())
 }
 
 // Holds reports whether this node has the token of the partition.
@@ -64,7 +64,7 @@ func (m *Machine) AwaitsOthers(p int, member string) bool {
 // left.
 func (m *Machine) HandingOver(p int) (to string, id uint64, ok bool) {
 	part := &m.parts[p]
-	if !part.rel.pulled || part.running+part.backups <= len(part.kept) {
+	if !part.rel.pulled || part.running+part.backups <= part.kept.len() {
 		return "", 0, false
 	}
 	return part.rel.to, part.rel.id, true
@@ -86,11 +86,24 @@ func (m *Machine) Stays(p int) []Stay {
 	var stays []Stay
 	for i := range m.parts[p].peers {
 		q := &m.parts[p].peers[i]
-		for _, k := range q.kept {
-			stays = append(stays, Stay{Member: q.name, Kept: k})
+		for k := range q.kept.all() {
+			stays = append(stays, Stay{Member: q.name, Kept: *k})
 		}
 	}
 	return stays
+}
+
+// Keepers returns the members that Stays names.
+func (m *Machine) Keepers(p int) (names []string) {
+	if m.parts[p].tally.loose == 0 {
+		return nil
+	}
+	for i := range m.parts[p].peers {
+		if q := &m.parts[p].peers[i]; q.kept.len() > 0 {
+			names = append(names, q.name)
+		}
+	}
+	return names
 }
 
 // Ready reports whether joining is over: this node may claim, if it sees enough

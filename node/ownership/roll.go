@@ -74,6 +74,13 @@ func (r *roll[T]) put(x T) {
 	r.blocks = slices.Insert(r.blocks, at+1, rest)
 }
 
+// add is put for a session that has none.
+func (r *roll[T]) add(x T) {
+	if r.find(x.of()) == nil {
+		r.put(x)
+	}
+}
+
 // drop takes the item of a session out.
 func (r *roll[T]) drop(session string) {
 	if r.count == 0 {
@@ -105,6 +112,14 @@ func (r *roll[T]) all() iter.Seq[*T] {
 			}
 		}
 	}
+}
+
+// list returns the items in order, as a copy.
+func (r *roll[T]) list() []T {
+	if r.count == 0 {
+		return nil
+	}
+	return slices.Concat(r.blocks...)
 }
 
 // those returns the items of which test says so, as a copy.

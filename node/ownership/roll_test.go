@@ -87,3 +87,49 @@ func TestTakingManySessionsOfOnePartition(t *testing.T) {
 	t.Logf("%v for each of 1,000, %v for each of 50,000", few, many)
 	require.Less(t, many, 10*few)
 }
+
+// So is one of many sessions that are refused, at both members; then it is known which
+// stay.
+func TestRefusingManySessionsOfOnePartition(t *testing.T) {
+	took := func(sessions int) time.Duration {
+		a, b := New("a", 1), New("b", 1)
+		both := []Seen{{"a", Serving}, {"b", Draining}}
+		a.Bootstrap()
+		a.View(View{Members: both, Owners: []string{"a"}})
+		b.Bootstrap()
+		b.View(View{Members: both, Owners: []string{"b"}})
+		b.Count(0, sessions, 0)
+		b.View(View{Members: both, Owners: []string{"a"}})
+		b.Receive("a", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
+		a.Receive("b", Message{Kind: Promise, ID: 1})
+		b.Receive("a", Message{Kind: Pull, ID: 1})
+		begin := time.Now()
+		var last []Effect
+		for i := range sessions {
+			in := Incoming{From: "b", ID: 1, Session: strconv.Itoa(i * 7919 % sessions)}
+			_, _, ok := b.Seal(0, in.Session, Running)
+			require.True(t, ok)
+			require.True(t, b.Commit(0, in.Session))
+			b.Count(0, sessions-1, 0)
+			for _, e := range a.Refuse(0, in, "no room") {
+				if e.Do == Send {
+					last = slices.Clone(b.Receive("a", e.Message))
+				}
+			}
+			b.Count(0, sessions, 0)
+		}
+		done := sent(last)
+		require.Len(t, done, 1)
+		require.Equal(t, Done, done[0].Kind)
+		require.Len(t, done[0].Kept, sessions)
+		a.Receive("b", done[0])
+		passed := time.Since(begin)
+		require.Len(t, a.Stays(0), sessions)
+		require.Equal(t, []string{"b"}, a.Keepers(0))
+		return passed / time.Duration(sessions)
+	}
+	took(1000) // warm
+	few, many := took(1000), took(50_000)
+	t.Logf("%v for each of 1,000, %v for each of 50,000", few, many)
+	require.Less(t, many, 10*few)
+}

@@ -1,10 +1,5 @@
 package ownership
 
-import (
-	"slices"
-	"strings"
-)
-
 // Count tells how many copies of a partition's sessions are here, those not
 // counted that are sealed: running ones (a start function that still runs counts,
 // and so does a session that stays here), and backups. All effects have been executed
@@ -61,15 +56,10 @@ func (m *Machine) SealFailed(p int, session string) []Effect {
 func (m *Machine) Keep(p int, sessions []string) []Effect {
 	m.begin()
 	t := m.turn(p)
-	kept := slices.Clone(t.kept) // a new slice: messages share the old one
 	for _, session := range sessions {
 		if t.mayBeSealed(session) {
-			kept = append(kept, Kept{Session: session})
+			t.kept.put(Kept{Session: session})
 		}
-	}
-	slices.SortFunc(kept, func(a, b Kept) int { return strings.Compare(a.Session, b.Session) })
-	if kept = slices.Compact(kept); len(kept) > len(t.kept) {
-		t.kept = kept
 	}
 	m.settle(t)
 	return m.out
@@ -171,7 +161,7 @@ func (m *Machine) Want(p int, session string) []Effect {
 func (m *Machine) AskAgain(p int, member string) []Effect {
 	m.begin()
 	t := m.turn(p)
-	if q := t.peer(member); t.tok == held && q != nil && q.ask == done && len(q.kept) > 0 {
+	if q := t.peer(member); t.tok == held && q != nil && q.ask == done && q.kept.len() > 0 {
 		t.askAgain(member)
 	}
 	m.settle(t)

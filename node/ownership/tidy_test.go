@@ -89,7 +89,7 @@ func usefulMessage(to, from *node, k *packet, m Message) bool {
 	case Promise:
 		return e.ask == asked
 	case Done:
-		return e.ask != unasked && (e.ask != done || e.acc.len() > 0 || !keptWithin(e.kept, m.Kept))
+		return e.ask != unasked && (e.ask != done || e.acc.len() > 0 || !keptWithin(e.kept.list(), m.Kept))
 	case Pull:
 		return usefulPull(to, from, k, m, seen)
 	case Find:

@@ -10,7 +10,7 @@ func (t *turn) end(session string) {
 	} else if !s.sent {
 		t.sealed.drop(session) // it ended before it was sent
 	}
-	t.kept = dropKept(t.kept, session)
+	t.kept.drop(session)
 	if t.on(ruleTomb) && !t.final(session) {
 		t.tombs = addName(t.tombs, session)
 	}

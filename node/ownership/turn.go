@@ -32,9 +32,9 @@ type offer struct {
 }
 
 func (t *turn) outline() outline {
-	o := outline{tok: t.tok, full: t.full(), owner: t.owner, rel: t.rel, kept: len(t.kept), settled: t.settled(), offer: t.offer()}
+	o := outline{tok: t.tok, full: t.full(), owner: t.owner, rel: t.rel, kept: t.kept.len(), settled: t.settled(), offer: t.offer()}
 	if t.rel.pulled {
-		o.sealing = t.running + t.backups - len(t.kept)
+		o.sealing = t.running + t.backups - t.kept.len()
 	}
 	return o
 }
@@ -143,7 +143,7 @@ func (t *turn) letGo() {
 // promise binds the partition to a claim, or to none. Copies that were being
 // sealed for another claim, and have not been sent, run on.
 func (t *turn) promise(to release) {
-	t.rel, t.kept = to, nil
+	t.rel, t.kept = to, roll[Kept]{}
 	for _, s := range t.sealed.those(func(s *sealed) bool { return !s.sent }) {
 		t.resume(s, false)
 	}
@@ -192,7 +192,7 @@ func (t *turn) repeatClaims() {
 			t.send(q.name, Message{Kind: Claim, ID: q.id, Names: t.asks})
 		}
 	}
-	if t.rel.pulled && t.running+t.backups > len(t.kept) {
+	if t.rel.pulled && t.running+t.backups > t.kept.len() {
 		t.handOver()
 	}
 }
@@ -203,7 +203,7 @@ func (t *turn) repeat(slow bool) {
 	t.repeatClaims()
 	for i := range t.peers {
 		q := &t.peers[i]
-		if q.ask == pulling || slow && q.ask == done && len(q.kept)+q.acc.len() > 0 && t.on(rulePoll) {
+		if q.ask == pulling || slow && q.ask == done && q.kept.len()+q.acc.len() > 0 && t.on(rulePoll) {
 			t.send(q.name, Message{Kind: Pull, ID: q.id})
 		}
 		for a := range q.acc.all() {
@@ -231,7 +231,7 @@ func (t *turn) offer() offer {
 	}
 	if t.rel.to == t.owner {
 		o.rel = t.rel.id
-		if !t.on(ruleOfferKept) && len(t.kept) > 0 && t.settled() {
+		if !t.on(ruleOfferKept) && t.kept.len() > 0 && t.settled() {
 			return offer{}
 		}
 	}
