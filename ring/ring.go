@@ -60,25 +60,21 @@ func newRing(cfg Config, members []string) (*Ring, error) {
 // unique: it dies on repeated ones, and with the order fixed even colliding points
 // on the ring would give the same result everywhere.
 func place(cfg Config, members []string) []uint16 {
-	table := newTable(cfg, members)
-	owners := make([]uint16, cfg.Partitions)
-	for p := range owners {
-		owners[p] = table.GetPartitionOwner(p).(member).index
-	}
-	return owners
-}
-
-func newTable(cfg Config, members []string) *consistent.Consistent {
 	all := make([]consistent.Member, len(members))
 	for i, name := range members {
 		all[i] = member{name: name, index: uint16(i)}
 	}
-	return consistent.New(all, consistent.Config{
+	table := consistent.New(all, consistent.Config{
 		Hasher:            hasher{},
 		PartitionCount:    cfg.Partitions,
 		ReplicationFactor: cfg.VirtualNodes,
 		Load:              cfg.Load,
 	})
+	owners := make([]uint16, cfg.Partitions)
+	for p := range owners {
+		owners[p] = table.GetPartitionOwner(p).(member).index
+	}
+	return owners
 }
 
 type member struct {
