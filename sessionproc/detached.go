@@ -46,7 +46,7 @@ type DetachedTimer struct {
 // NewDetached makes a session that has started.
 func NewDetached(cfg DetachedConfig) *Detached {
 	d := &Detached{anyKind: cfg.Kind == nil}
-	kind := &kindCore{name: "detached"}
+	kind := &kindCore{name: "detached", timerWarns: newWarns()}
 	if cfg.Kind != nil {
 		kind = cfg.Kind.core()
 	}

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"sync/atomic"
+
+	"golang.org/x/time/rate"
 )
 
 // Kind is the implementation of a kind of session, which a node is given: how
@@ -41,6 +43,8 @@ type kindCore struct {
 	argument reflect.Type
 	maker    maker
 	grows    bool // its states move, and can be larger than WarnState
+
+	timerWarns *rate.Limiter
 }
 
 // maker is what a kindCore needs of its Kind.
@@ -75,7 +79,7 @@ type binding struct {
 // kind is reported by node.Start.
 func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg Arg) (*S, error), cfg KindConfig) *Kind[S, Arg] {
 	k := &Kind[S, Arg]{start: start, arg: &ref.arg}
-	k.kindCore = kindCore{name: ref.name, ref: ref, maker: k, byName: map[string]*binding{},
+	k.kindCore = kindCore{name: ref.name, ref: ref, maker: k, byName: map[string]*binding{}, timerWarns: newWarns(),
 		state: reflect.TypeFor[S](), argument: reflect.TypeFor[Arg]()}
 	var err error
 	if k.cfg, err = cfg.withDefaults(); err != nil {

@@ -101,10 +101,14 @@ func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.
 	}
 	payload, err := n.msg.encodeLocal(nil, msg) // a copy of its own, as it may be sent many times
 	if err != nil {
-		return func() {}, fmt.Errorf("sessionproc: the message of a timer for notice %q: %w", n.name, badRequest{err})
+		err = fmt.Errorf("sessionproc: the message of a timer for notice %q: %w", n.name, badRequest{err})
+		p.timerRefused(n.name, err)
+		return func() {}, err
 	}
 	if detached != nil {
-		return noteTimer(detached, n, name, d, again, payload)
+		cancel, err := noteTimer(detached, n, name, d, again, payload)
+		p.timerRefused(n.name, err)
+		return cancel, err
 	}
 	tm := &timer{name: name, bound: b, payload: payload, raw: n.msg.raw}
 	if again {
@@ -116,9 +120,18 @@ func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.
 		return func() {}, nil
 	case err != nil:
 		p.table.refuse(OpCast, p.kind.name, err)
+		p.timerRefused(n.name, err)
 		return func() {}, err
 	}
 	return func() { p.dropTimer(tm) }, nil
+}
+
+// timerRefused warns of a timer that is not set because of err; nil: it is set. Code
+// that does not look at the error would wait for its message in vain.
+func (p *process) timerRefused(notice string, err error) {
+	if err != nil && p.kind.timerWarns.Allow() {
+		p.logger().Warn("a timer is not set", "method", notice, "err", err)
+	}
 }
 
 // setTimer starts tm, in place of the timer of its name. In a sealed session it starts

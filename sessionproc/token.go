@@ -118,9 +118,10 @@ func (n *Notice[Msg]) Cast(ctx context.Context, c Caller, id string, msg Msg) er
 // process stands still, or while its node has no quorum, fires right afterwards.
 // ErrTooManyTimers if the session has KindConfig.MaxTimers already, ErrBadRequest if msg
 // does not encode: then nothing is set, nor is it by a goroutine that a handler has left
-// behind when the session does not run here any more. The returned function, which is
-// never nil, cancels the timer, on this node only: one that is to be cancelled after a
-// move needs a name.
+// behind when the session does not run here any more. What is refused is warned of in
+// the log as well, for each kind at most ten times in a minute. The returned function,
+// which is never nil, cancels the timer, on this node only: one that is to be cancelled
+// after a move needs a name.
 func (n *Notice[Msg]) After(ctx context.Context, d time.Duration, msg Msg) (cancel func(), err error) {
 	return setTimer(ctx, n, "", d, false, msg)
 }

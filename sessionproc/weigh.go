@@ -42,11 +42,14 @@ type scales struct {
 func (s *scales) init(kinds map[string]*kindCore, now int64) {
 	s.begun = now
 	s.rest.Store(now)
-	s.warns = rate.NewLimiter(rate.Every(6*time.Second), 10)
+	s.warns = newWarns()
 	for _, k := range kinds {
 		s.on = s.on || k.grows
 	}
 }
+
+// newWarns bounds warnings of one sort that may be many: ten at once, and ten a minute.
+func newWarns() *rate.Limiter { return rate.NewLimiter(rate.Every(6*time.Second), 10) }
 
 // step weighs some sessions.
 func (s *scales) step(t *Table) {
