@@ -100,7 +100,7 @@ type page struct {
 
 func (n *Node) page(q *query) page {
 	var p page
-	p.Sessions, p.Next, p.More = n.table.Page(q.Cursor, q.Filter, pageSessions, (n.cfg.MaxFrame-headerRoom)/2)
+	p.Sessions, p.Next, p.More = n.table.Page(q.Cursor, q.Filter, pageSessions, n.maxMessage()/2)
 	return p
 }
 

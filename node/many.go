@@ -134,10 +134,10 @@ func (n *Node) collect(ctx context.Context, d *sessionproc.Delivery, byNode map[
 		return goesHere
 	}
 	it := item{Op: uint8(op), ID: d.ID, Kind: d.Message.Kind()}
-	if it.Payload, it.Raw, err = d.Message.AppendPayload(nil); err != nil {
-		return goesAlone // it fails
+	most := min(manyBytes, n.maxMessage()/2)
+	if it.Payload, it.Raw, err = d.Message.AppendPayload(nil, most); err != nil {
+		return goesAlone // it fails, or is larger
 	}
-	most := min(manyBytes, (n.cfg.MaxFrame-headerRoom)/2)
 	if it.size() > most {
 		return goesAlone
 	}
@@ -204,7 +204,7 @@ func (n *Node) serveMany(ctx context.Context, items []item) ([]itemResult, error
 		return nil, fmt.Errorf("%w: %d sessions, the limit is %d", sessionproc.ErrBadRequest, len(items), manyItems)
 	}
 	g := &gathering{results: make([]itemResult, len(items)), given: make([]bool, len(items)), open: len(items), done: make(chan struct{}),
-		text: (n.cfg.MaxFrame - headerRoom) / 2 / manyItems}
+		text: n.maxMessage() / 2 / manyItems}
 	if len(items) == 0 {
 		return nil, nil
 	}

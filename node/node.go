@@ -144,12 +144,15 @@ const anyHandshakes = 1 << 20
 // headerRoom is what of MaxFrame is kept for everything but the payload.
 const headerRoom = 4 << 10
 
+// maxMessage is how many bytes of an encoded request or reply fit into a frame.
+func (n *Node) maxMessage() int { return n.cfg.MaxFrame - headerRoom }
+
 func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 	return sessionproc.NewTable(sessionproc.TableConfig{
 		Node: n.self.Slot, Partitions: partitions, Boot: uint64(n.self.Boot), Kinds: n.cfg.Kinds, DefaultKind: n.cfg.DefaultKind,
 		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,
 		MaxSessions: n.cfg.MaxSessions, StartRate: n.cfg.StartRate, StartBurst: n.cfg.StartBurst, MemoryMark: n.cfg.MemoryMark, HeapInUse: n.cfg.heapInUse,
-		MaxMessage: n.cfg.MaxFrame - headerRoom,
+		MaxMessage: n.maxMessage(),
 		Member:     n.self.Name(), FetchLarge: n.fetchLarge,
 		Cluster: n, FindEnd: n.findEnd, Gate: n.driver, Moving: &moved{}, OnStall: n.standing.stall, StallAfter: stallAfter, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
 		Trace: n.trace.ofTable(),

@@ -124,7 +124,7 @@ func (d *driver) deliver(to string) {
 		*said = all
 		for len(all) > 0 && d.ctx.Err() == nil {
 			n := letterLen(all, min(letterBytes, d.n.cfg.MaxFrame/4))
-			buf, n = appendLetter(buf[:0], all[:n], (d.n.cfg.MaxFrame-headerRoom)/2)
+			buf, n = appendLetter(buf[:0], all[:n], d.n.maxMessage()/2)
 			all = all[n:]
 			addr := d.addr(to)
 			if addr == "" {

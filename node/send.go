@@ -47,7 +47,7 @@ func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*out
 		}
 	}
 	out := outgoings.Get().(*outgoing)
-	payload, raw, err := m.AppendPayload(out.buf[:0])
+	payload, raw, err := m.AppendPayload(out.buf[:0], n.maxMessage())
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func requireArrival(t require.TestingT, v reflect.Value) {
 	state := &kindCore{state: typ, maker: blanks{typ}}
 	box := reflect.New(typ)
 	box.Elem().Set(v)
-	b, err := encodeState(box.Interface(), nil)
+	b, err := encodeState(box.Interface(), nil, 0)
 	require.NoError(t, err)
 	moved, unknown, err := state.decodeState(0, b)
 	same("a state", reflect.ValueOf(moved), err)
@@ -94,7 +94,7 @@ func requireKept(t require.TestingT, k *kindCore, coded []byte) {
 	other := &kindCore{state: less, maker: blanks{less}}
 	state, unknown, err := other.decodeState(0, coded)
 	require.NoError(t, err)
-	through, err := encodeState(state, unknown)
+	through, err := encodeState(state, unknown, 0)
 	require.NoError(t, err)
 	want, _, err := k.decodeState(0, coded)
 	require.NoError(t, err)
@@ -205,7 +205,7 @@ func unlike(path string, sent, got reflect.Value, is bool) string {
 
 // coded is a value as it writes itself.
 func coded(v reflect.Value) []byte {
-	b, err := encodeAny(nil, v.Interface())
+	b, err := encodeAny(nil, v.Interface(), 0)
 	if err != nil {
 		return []byte(err.Error())
 	}

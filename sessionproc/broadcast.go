@@ -105,7 +105,7 @@ func (m *codedCast) NoTouch() {}
 // NoWait tells package node that the message does not wait for a place.
 func (m *codedCast) NoWait() {}
 
-func (m *codedCast) AppendPayload(b []byte) ([]byte, bool, error) {
+func (m *codedCast) AppendPayload(b []byte, _ int) ([]byte, bool, error) {
 	return append(b, m.payload...), m.raw, nil
 }
 

@@ -36,8 +36,8 @@ func (m *call[Req, Rep]) Op() Op         { return OpCall }
 func (m *call[Req, Rep]) Kind() string   { return m.method.kind }
 func (m *call[Req, Rep]) Method() string { return m.method.name }
 
-func (m *call[Req, Rep]) AppendPayload(b []byte) ([]byte, bool, error) {
-	return m.method.req.encodeRequest(b, &m.req)
+func (m *call[Req, Rep]) AppendPayload(b []byte, most int) ([]byte, bool, error) {
+	return m.method.req.encodeRequest(b, &m.req, most)
 }
 
 func (m *call[Req, Rep]) ReadReply(payload []byte, raw bool) error {
@@ -62,7 +62,7 @@ func (m *call[Req, Rep]) deliver(ctx context.Context, t *Table, part int, id str
 	if err != nil {
 		return m.failed(id, outcome{err: err})
 	}
-	if err := m.prepare(b); err != nil {
+	if err := m.prepare(b, t.cfg.MaxMessage); err != nil {
 		return m.failed(id, outcome{err: err})
 	}
 	if err := t.Fits(int(m.size)); err != nil {
@@ -99,9 +99,9 @@ func (m *call[Req, Rep]) deliverAnew(ctx context.Context, t *Table, part int, id
 }
 
 // prepare makes the request fit for the session's goroutine.
-func (m *call[Req, Rep]) prepare(b *binding) error {
+func (m *call[Req, Rep]) prepare(b *binding, most int) error {
 	m.bound = b
-	size, err := m.method.req.packRequest(&m.sent, &m.req, b.cfg.ShareRequest)
+	size, err := m.method.req.packRequest(&m.sent, &m.req, b.cfg.ShareRequest, most)
 	m.size = size
 	return err
 }
@@ -119,8 +119,9 @@ func (m *call[Req, Rep]) run(p *process) error {
 	}
 	h.end(endedCanceled)
 	if c := &m.method.rep; m.err == nil && !c.simple() {
-		size, err := c.pack(&m.got, &m.rep, false)
-		if most := p.table.cfg.MaxMessage; err == nil && int(size) > most {
+		most := p.table.cfg.MaxMessage
+		size, err := c.pack(&m.got, &m.rep, false, most)
+		if err == nil && int(size) > most {
 			err = p.table.tooLarge(int(size))
 		}
 		if err != nil {
@@ -145,7 +146,7 @@ func (m *call[Req, Rep]) handle(p *process, h *handlerCtx, req *Req) error {
 // handleCoded serves a token of the same name with other types, as if the call
 // came from another node.
 func (m *call[Req, Rep]) handleCoded(p *process, h *handlerCtx, req *Req) error {
-	payload, err := m.method.req.encode(nil, req)
+	payload, err := m.method.req.encode(nil, req, p.table.cfg.MaxMessage)
 	if err != nil {
 		return badRequest{err}
 	}
@@ -239,8 +240,8 @@ func (m *cast[Msg]) Op() Op         { return OpCast }
 func (m *cast[Msg]) Kind() string   { return m.notice.kind }
 func (m *cast[Msg]) Method() string { return m.notice.name }
 
-func (m *cast[Msg]) AppendPayload(b []byte) ([]byte, bool, error) {
-	return m.notice.msg.encodeRequest(b, &m.msg)
+func (m *cast[Msg]) AppendPayload(b []byte, most int) ([]byte, bool, error) {
+	return m.notice.msg.encodeRequest(b, &m.msg, most)
 }
 
 // ReadReply is never called: casts have no reply.
@@ -265,7 +266,7 @@ func (m *cast[Msg]) push(ctx context.Context, p *process, b *binding) (err error
 		m.size = mailSize(c.weight(&m.msg))
 	} else {
 		m.sent = new(parcel[Msg])
-		if m.size, err = c.packRequest(m.sent, &m.msg, false); err != nil {
+		if m.size, err = c.packRequest(m.sent, &m.msg, false, p.table.cfg.MaxMessage); err != nil {
 			return err
 		}
 	}
@@ -292,7 +293,7 @@ func (m *cast[Msg]) handle(p *process) error {
 	if fn, ok := m.bound.typed.(func(any, context.Context, Msg) error); ok {
 		return fn(p.state, p.cur.ctx, *msg)
 	}
-	payload, err := m.notice.msg.encode(nil, msg)
+	payload, err := m.notice.msg.encode(nil, msg, p.table.cfg.MaxMessage)
 	if err != nil {
 		return fmt.Errorf("a token of the same name with another type: %w", err)
 	}

@@ -123,23 +123,28 @@ const (
 	parcelCoded                    // buf is its encoding
 )
 
-// pack puts what the other goroutine may have of *v into p, and returns the
-// bytes that it is counted with. share: both sides agree to share memory.
-func (c *codec[T]) pack(p *parcel[T], v *T, share bool) (size int32, err error) {
+// pack puts what the other goroutine may have of *v into p, encoded at most most bytes
+// of it, and returns the bytes that it is counted with. share: both sides agree to share
+// memory.
+func (c *codec[T]) pack(p *parcel[T], v *T, share bool, most int) (size int32, err error) {
 	n := c.weight(v)
 	switch {
 	case c.asIs(share):
 		c.settle(v)
 		p.form = parcelEmpty
 	case c.mode == copyBytes:
-		b := copyOf(*(*[]byte)(unsafe.Pointer(v)))
+		b := *(*[]byte)(unsafe.Pointer(v))
+		if len(b) > most {
+			return 0, tooLarge(len(b), most)
+		}
+		b = copyOf(b)
 		p.form, p.clone = parcelCloned, *(*T)(unsafe.Pointer(&b))
 	case c.mode == copyClone:
 		p.form, p.clone = parcelCloned, c.clone(v)
 		c.settle(&p.clone)
 	default:
-		if p.buf, err = c.msgpack(p.buf[:0], v); err != nil {
-			return 0, badRequest{err}
+		if p.buf, err = c.msgpack(p.buf[:0], v, most); err != nil {
+			return 0, err
 		}
 		p.form = parcelCoded
 		n += len(p.buf)
@@ -149,11 +154,14 @@ func (c *codec[T]) pack(p *parcel[T], v *T, share bool) (size int32, err error) 
 
 // packRequest is pack in the caller's goroutine. A panic of the type's own methods
 // becomes an error.
-func (c *codec[T]) packRequest(p *parcel[T], v *T, share bool) (size int32, err error) {
+func (c *codec[T]) packRequest(p *parcel[T], v *T, share bool, most int) (size int32, err error) {
 	if c.mode != copyPlain {
 		defer contain(&err)
 	}
-	return c.pack(p, v, share)
+	if size, err = c.pack(p, v, share, most); err != nil {
+		err = badRequest{err}
+	}
+	return size, err
 }
 
 // contain makes an error of a panic of a request's own encoding or Clone.
@@ -202,28 +210,46 @@ func (c *codec[T]) clear(v *T, p *parcel[T]) {
 	}
 }
 
-// encode appends *v to b in the form it has on the wire. v is on the heap.
-func (c *codec[T]) encode(b []byte, v *T) ([]byte, error) {
+// encode appends *v to b in the form it has on the wire, which is an error if it is more
+// than most bytes, if that is not 0. v is on the heap.
+func (c *codec[T]) encode(b []byte, v *T, most int) ([]byte, error) {
 	if c.raw {
-		return append(b, *(*[]byte)(unsafe.Pointer(v))...), nil
+		return appendRaw(b, *(*[]byte)(unsafe.Pointer(v)), most)
 	}
-	return c.msgpack(b, v)
+	return c.msgpack(b, v, most)
 }
 
-func (c *codec[T]) msgpack(b []byte, v *T) ([]byte, error) {
-	if c.open {
-		return encodeOpen(b, v)
+func appendRaw(b, raw []byte, most int) ([]byte, error) {
+	if most > 0 && len(raw) > most {
+		return nil, tooLarge(len(raw), most)
 	}
-	return encode(b, v)
+	return append(b, raw...), nil
+}
+
+func (c *codec[T]) msgpack(b []byte, v *T, most int) (_ []byte, err error) {
+	if c.open {
+		b, err = encodeOpen(b, v, most)
+	} else {
+		b, err = encode(b, v, most)
+	}
+	return b, enough(err, most)
+}
+
+// enough says of an encoding that was not finished that it does not fit into a message.
+func enough(err error, most int) error {
+	if err != errEnough {
+		return err
+	}
+	return fmt.Errorf("more than %d bytes, the limit (Config.MaxFrame, less what else is in a message)", most)
 }
 
 // encodeRequest is encode in the caller's goroutine. A panic of the type's own
 // encoding becomes an error.
-func (c *codec[T]) encodeRequest(b []byte, v *T) (_ []byte, raw bool, err error) {
+func (c *codec[T]) encodeRequest(b []byte, v *T, most int) (_ []byte, raw bool, err error) {
 	if !c.raw {
 		defer contain(&err)
 	}
-	if b, err = c.encode(b, v); err != nil {
+	if b, err = c.encode(b, v, most); err != nil {
 		return nil, false, badRequest{err}
 	}
 	return b, c.raw, nil
@@ -231,13 +257,13 @@ func (c *codec[T]) encodeRequest(b []byte, v *T) (_ []byte, raw bool, err error)
 
 // encodeLocal is encode for a local variable, which it keeps off the heap if it
 // can.
-func (c *codec[T]) encodeLocal(b []byte, v T) ([]byte, error) {
+func (c *codec[T]) encodeLocal(b []byte, v T, most int) ([]byte, error) {
 	if c.raw {
-		return append(b, *(*[]byte)(unsafe.Pointer(&v))...), nil
+		return appendRaw(b, *(*[]byte)(unsafe.Pointer(&v)), most)
 	}
 	boxed := new(T)
 	*boxed = v
-	return c.msgpack(b, boxed)
+	return c.msgpack(b, boxed, most)
 }
 
 // decode reads a foreign encoding: every byte is checked before it is decoded.
@@ -332,11 +358,16 @@ func decodeFields(b []byte, v any, knownOnly bool) (err error) {
 // EncodeValue appends v to b as it travels: []byte as it is, with raw true, all
 // else as msgpack, structs as maps by field name. It serves package node.
 func EncodeValue(b []byte, v any) (payload []byte, raw bool, err error) {
+	return encodeValue(b, v, 0)
+}
+
+func encodeValue(b []byte, v any, most int) (payload []byte, raw bool, err error) {
 	if p, ok := v.([]byte); ok {
-		return append(b, p...), true, nil
+		payload, err = appendRaw(b, p, most)
+		return payload, true, err
 	}
-	payload, err = encodeAny(b, v)
-	return payload, false, err
+	payload, err = encodeAny(b, v, most)
+	return payload, false, enough(err, most)
 }
 
 // DecodeValue reads what EncodeValue made, from bytes of any origin, into the

@@ -57,7 +57,7 @@ func TestWeightCountsWhatAMessageHolds(t *testing.T) {
 	var p parcel[[]int]
 	list := newCodec[[]int]()
 	ints := make([]int, 100)
-	size, err := list.pack(&p, &ints, false)
+	size, err := list.pack(&p, &ints, false, math.MaxInt)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, int(size), 100, "an element takes at least a byte")
 }
@@ -70,11 +70,11 @@ func TestParcelSharesNoMemory(t *testing.T) {
 	var pc parcel[cloned]
 	for range 2 { // a parcel is used again
 		b[0], l[0], c.List[0] = 1, 1, 1
-		_, err := raw.pack(&pb, &b, false)
+		_, err := raw.pack(&pb, &b, false, math.MaxInt)
 		require.NoError(t, err)
-		_, err = list.pack(&pl, &l, false)
+		_, err = list.pack(&pl, &l, false, math.MaxInt)
 		require.NoError(t, err)
-		_, err = own.pack(&pc, &c, false)
+		_, err = own.pack(&pc, &c, false, math.MaxInt)
 		require.NoError(t, err)
 		b[0], l[0], c.List[0] = 9, 9, 9
 		gotB, err := raw.unpack(&pb, &b)
@@ -93,7 +93,7 @@ func TestParcelSharesNoMemory(t *testing.T) {
 		require.Nil(t, *gotL)
 		require.Nil(t, gotC.List)
 	}
-	_, err := list.pack(&pl, &l, true)
+	_, err := list.pack(&pl, &l, true, math.MaxInt)
 	require.NoError(t, err)
 	shared, err := list.unpack(&pl, &l)
 	require.NoError(t, err)
@@ -175,7 +175,7 @@ func TestFailedCodecsLeaveNothingBehind(t *testing.T) {
 			c := newCodec[touchy]()
 			for i := range 500 {
 				v := touchy{i%20 - 2}
-				b, err := c.encode(nil, &v)
+				b, err := c.encode(nil, &v, 0)
 				if v.n < 0 {
 					if err == nil {
 						t.Errorf("%d: %d was encoded", g, v.n)
@@ -219,7 +219,7 @@ func TestDecodeForeignChecksBeforeItDecodes(t *testing.T) {
 func TestTimesKeepTheirInstant(t *testing.T) {
 	for _, at := range []time.Time{{}, time.Unix(0, 0), time.Unix(-5, 999), time.Unix(math.MaxUint32+1, 1), time.Now()} {
 		c := newCodec[time.Time]()
-		b, err := c.encode(nil, &at)
+		b, err := c.encode(nil, &at, 0)
 		require.NoError(t, err)
 		var back time.Time
 		require.NoError(t, c.decode(b, false, &back), "%v", at)
@@ -245,7 +245,7 @@ type foreign struct {
 // multiple of their length, and what decodes survives another round trip.
 func FuzzDecodeForeign(f *testing.F) {
 	seed, err := encode(nil, foreign{I: -1, S: "s", P: &foreign{Raw: []byte{1}}, List: []foreign{{}, {U: 9}},
-		Map: map[string]int{"a": 1}, Keys: map[int16][]string{-3: {"x"}}, Arr: [3]uint16{1, 2, 3}})
+		Map: map[string]int{"a": 1}, Keys: map[int16][]string{-3: {"x"}}, Arr: [3]uint16{1, 2, 3}}, 0)
 	require.NoError(f, err)
 	f.Add(seed)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -255,7 +255,7 @@ func FuzzDecodeForeign(f *testing.F) {
 		if DecodeForeign(b, &v) != nil {
 			return
 		}
-		again, err := encode(nil, &v)
+		again, err := encode(nil, &v, 0)
 		require.NoError(t, err)
 		var back foreign
 		require.NoError(t, DecodeForeign(again, &back))
@@ -269,13 +269,13 @@ func TestAnEmptyByteSliceArrivesAsNil(t *testing.T) {
 	raw := newCodec[[]byte]()
 	for _, sent := range [][]byte{nil, {}} {
 		var p parcel[[]byte]
-		_, err := raw.pack(&p, &sent, false)
+		_, err := raw.pack(&p, &sent, false, math.MaxInt)
 		require.NoError(t, err)
 		local, err := raw.unpack(&p, &sent)
 		require.NoError(t, err)
 		require.Nil(t, *local)
 
-		payload, err := raw.encode(nil, &sent)
+		payload, err := raw.encode(nil, &sent, 0)
 		require.NoError(t, err)
 		remote := []byte{1}
 		require.NoError(t, raw.decode(payload, true, &remote))

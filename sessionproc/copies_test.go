@@ -14,7 +14,7 @@ import (
 func markSnapshot(t testing.TB, number uint64, others ...[]byte) []byte {
 	i := Incarnation{number, 7}
 	b, err := encode(nil, &snapshot{Kind: "none", Number: number, Boot: 7, Version: Version{{i, 1}}.Append(nil),
-		Renewed: &savedRenewed{ID: "new", Left: time.Minute}, Others: others})
+		Renewed: &savedRenewed{ID: "new", Left: time.Minute}, Others: others}, 0)
 	require.NoError(t, err)
 	return b
 }

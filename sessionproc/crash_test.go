@@ -191,7 +191,7 @@ func (*fuse) DecodeMsgpack(*msgpack.Decoder) error { return nil }
 type encoding struct{}
 
 func (encoding) Deliver(_ context.Context, _ string, m sessionproc.Message) error {
-	_, _, err := m.AppendPayload(nil)
+	_, _, err := m.AppendPayload(nil, 0)
 	return err
 }
 

@@ -75,7 +75,10 @@
 // other. A deeper value, or one that contains itself, is an error of who sends it, in
 // whatever way, and the error names the bound. A state like that stays where it is, and
 // RestartLastState cannot keep it; its session works on. Types that cannot contain
-// themselves pay nothing for this.
+// themselves pay nothing for this. What is in a value several times is encoded as often,
+// and encoding stops at the size that is allowed (node.Config.MaxFrame,
+// KindConfig.MaxState), so that a value which is small here and large there costs no
+// more than that to refuse.
 //
 // Two faults in your code Go cannot contain, and they end the process: a method such as
 // Clone, MarshalState or MarshalText that calls itself for ever, and a map that a

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"sync"
 
@@ -12,22 +13,45 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// encoder is a pooled msgpack encoder that appends to a slice.
+// encoder is a pooled msgpack encoder that appends to a slice. It stops as soon as
+// that is larger than is wanted: what a value shares with itself is written as often as
+// it is found, so that a small one can be without end.
 type encoder struct {
 	enc     *msgpack.Encoder
 	buf     []byte
+	most    int    // length of buf at most
+	full    bool   // more was to be written
 	scratch []byte // for use as buf
 }
 
 func (e *encoder) Write(p []byte) (int, error) {
+	if len(p) > e.most-len(e.buf) {
+		e.full = true
+		return 0, errEnough
+	}
 	e.buf = append(e.buf, p...)
 	return len(p), nil
 }
 
 // WriteByte spares msgpack its own wrapper of the writer.
 func (e *encoder) WriteByte(c byte) error {
+	if len(e.buf) >= e.most {
+		e.full = true
+		return errEnough
+	}
 	e.buf = append(e.buf, c)
 	return nil
+}
+
+// errEnough is why an encoding was not finished that is larger than is wanted.
+var errEnough = errors.New("it is larger than that")
+
+// room is the length that a slice of n bytes may grow to by most; 0: there is no bound.
+func room(n, most int) int {
+	if most <= 0 || most > math.MaxInt-n {
+		return math.MaxInt
+	}
+	return n + most
 }
 
 var encoders = sync.Pool{New: func() any {
@@ -36,19 +60,24 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// encode appends v as msgpack to b. With a nil b, what it returns has no room to spare.
-func encode(b []byte, v any) ([]byte, error) {
+// encode appends v as msgpack to b, at most most bytes, if that is not 0; errEnough if
+// there are more. With a nil b, what it returns has no room to spare.
+func encode(b []byte, v any, most int) ([]byte, error) {
 	e := encoders.Get().(*encoder)
 	exact := b == nil
 	if e.buf = b; exact {
 		e.buf = e.scratch[:0]
 	}
+	e.most = room(len(b), most)
 	e.enc.Reset(e)
 	e.enc.UseCompactInts(true)
 	err := e.enc.Encode(v)
 	b, e.buf = e.buf, nil
-	if err != nil {
-		return nil, userError(err) // the encoder is dropped: a failed one may keep anything
+	switch { // the encoder is dropped: a failed one may keep anything
+	case e.full:
+		return nil, errEnough
+	case err != nil:
+		return nil, userError(err)
 	}
 	if exact && cap(b) <= maxPooled {
 		e.scratch = b
@@ -65,7 +94,6 @@ type guarded struct {
 	encoder
 	check wire.Checker
 	next  int   // length of buf at which it looks again
-	most  int   // length of buf at which it stops; 0: none
 	err   error // why it has stopped
 }
 
@@ -75,13 +103,17 @@ const lookEvery = 512
 
 func (g *guarded) Write(p []byte) (int, error) {
 	g.goOn()
-	g.buf = append(g.buf, p...)
+	if _, g.err = g.encoder.Write(p); g.err != nil {
+		return 0, g.err
+	}
 	return len(p), g.look()
 }
 
 func (g *guarded) WriteByte(c byte) error {
 	g.goOn()
-	g.buf = append(g.buf, c)
+	if g.err = g.encoder.WriteByte(c); g.err != nil {
+		return g.err
+	}
 	return g.look()
 }
 
@@ -96,9 +128,7 @@ func (g *guarded) goOn() {
 func (g *guarded) look() error {
 	if len(g.buf) >= g.next {
 		g.next = len(g.buf) + lookEvery
-		if g.err = g.check.Partial(g.buf); g.err == nil && g.most > 0 && len(g.buf) > g.most {
-			g.err = errEnough
-		}
+		g.err = g.check.Partial(g.buf)
 	}
 	return g.err
 }
@@ -110,10 +140,9 @@ var guardeds = sync.Pool{New: func() any {
 }}
 
 // encodeOpen is encode for a type whose nesting is open.
-func encodeOpen(b []byte, v any) ([]byte, error) {
+func encodeOpen(b []byte, v any, most int) ([]byte, error) {
 	g := guardeds.Get().(*guarded)
-	g.most = 0
-	b, err := g.encode(b, v)
+	b, err := g.encode(b, v, most)
 	if err != nil {
 		return nil, err // the encoder is dropped: a failed one may keep anything
 	}
@@ -121,14 +150,14 @@ func encodeOpen(b []byte, v any) ([]byte, error) {
 	return b, nil
 }
 
-func (g *guarded) encode(b []byte, v any) (_ []byte, err error) {
+func (g *guarded) encode(b []byte, v any, most int) (_ []byte, err error) {
 	defer func() {
 		if g.err != nil {
 			_ = recover() // of goOn
 			err = g.refusal(v)
 		}
 	}()
-	g.buf, g.next = b, len(b)+lookEvery
+	g.buf, g.next, g.most = b, len(b)+lookEvery, room(len(b), most)
 	g.check.Begin(len(b))
 	g.enc.Reset(g)
 	g.enc.UseCompactInts(true)
@@ -154,11 +183,11 @@ func (g *guarded) refusal(v any) error {
 	return fmt.Errorf("a method of a %v, or of what is in it, writes no msgpack that travels: %w", t, g.err)
 }
 
-// encodeAny appends a value of whatever type as msgpack to b.
-func encodeAny(b []byte, v any) ([]byte, error) {
+// encodeAny is encode for a value of whatever type.
+func encodeAny(b []byte, v any, most int) ([]byte, error) {
 	t := reflect.TypeOf(v)
 	if t == nil {
-		return encode(b, v)
+		return encode(b, v, most)
 	}
 	k := learn(t)
 	if k.boxes {
@@ -167,13 +196,10 @@ func encodeAny(b []byte, v any) ([]byte, error) {
 		v = box.Interface()
 	}
 	if k.open {
-		return encodeOpen(b, v)
+		return encodeOpen(b, v, most)
 	}
-	return encode(b, v)
+	return encode(b, v, most)
 }
-
-// errEnough is why an encoding was not finished of which only the size was asked for.
-var errEnough = errors.New("it is larger than that")
 
 // meter is an encoder that counts its bytes.
 type meter struct {
@@ -223,8 +249,7 @@ func encodedSize(v any, most int) (int, error) {
 
 func openSize(v any, most int) (int, error) {
 	g := guardeds.Get().(*guarded)
-	g.most = most
-	b, err := g.encode(nil, v)
+	b, err := g.encode(nil, v, most)
 	switch {
 	case err == errEnough:
 		return most + 1, nil

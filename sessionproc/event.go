@@ -53,8 +53,8 @@ func (c EventConfig) withDefaults() (EventConfig, error) {
 // and the session lives on.
 func HandleEvent[S, T, Arg any](k *Kind[S, Arg], e *Event[T], present func(s *S) T, cfg ...EventConfig) {
 	b := &binding{name: e.name, op: OpSubscribe, types: []reflect.Type{reflect.TypeFor[T]()}}
-	b.serve = func(s any, _ context.Context, _ []byte, _ bool, dst []byte) ([]byte, bool, error) {
-		dst, err := e.value.encodeLocal(dst, present(s.(*S)))
+	b.serve = func(s any, ctx context.Context, _ []byte, _ bool, dst []byte) ([]byte, bool, error) {
+		dst, err := e.value.encodeLocal(dst, present(s.(*S)), ctx.(*handlerCtx).p.table.maxEvent())
 		return dst, e.value.raw, err
 	}
 	if len(cfg) > 1 {
@@ -88,10 +88,7 @@ func (e *Event[T]) Publish(ctx context.Context, v T) error {
 		cfg, _ := EventConfig{}.withDefaults()
 		b = &binding{name: e.name, event: cfg}
 	}
-	payload, err := e.value.encodeLocal(nil, v)
-	if most := p.table.cfg.MaxMessage - pollRoom; err == nil && most > 0 && len(payload) > most {
-		err = tooLarge(len(payload), most)
-	}
+	payload, err := e.value.encodeLocal(nil, v, p.table.maxEvent())
 	if err != nil {
 		err = badRequest{err}
 	} else {
@@ -102,3 +99,7 @@ func (e *Event[T]) Publish(ctx context.Context, v T) error {
 	}
 	return nil
 }
+
+// maxEvent is how many bytes of a value one answer to a subscriber takes; 0: there is no
+// bound.
+func (t *Table) maxEvent() int { return max(0, t.cfg.MaxMessage-pollRoom) }

@@ -118,7 +118,7 @@ func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep], h fu
 		if ended := ctx.(*handlerCtx).ended(); ended != 0 && ended != endedInterrupted {
 			return nil, false, causes[ended] // nobody waits for the reply: do not encode it
 		}
-		dst, err = m.rep.encodeLocal(dst, rep)
+		dst, err = m.rep.encodeLocal(dst, rep, ctx.(*handlerCtx).p.table.cfg.MaxMessage)
 		if err != nil {
 			return nil, false, badReply{err}
 		}

@@ -85,7 +85,7 @@ func TestReferenceToALargeSessionIsNotRestored(t *testing.T) {
 		var reference []byte
 		fromPath := &path{to: to, deliver: func(ctx context.Context, id string, m sessionproc.Message, next sessionproc.Caller) error {
 			var err error
-			reference, _, err = m.AppendPayload(nil)
+			reference, _, err = m.AppendPayload(nil, 0)
 			require.NoError(t, err)
 			return next.Deliver(ctx, id, m)
 		}}

@@ -231,11 +231,9 @@ func (k *Kind[S, Arg]) merge(ctx context.Context, state, other any) error {
 
 func (p *process) stateBytes() (b []byte, err error) {
 	err = p.table.contained(p.id, p.kind, "its encoding", func() error {
-		var unknown []byte
-		if p.ext != nil {
-			unknown = p.ext.unknown
+		if b, err = encodeState(p.state, p.ext.unknown, MaxSnapshot); err == errEnough {
+			err = errSnapshot
 		}
-		b, err = encodeState(p.state, unknown)
 		return err
 	})
 	return b, err

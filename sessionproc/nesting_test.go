@@ -117,7 +117,7 @@ func nested(levels int) map[string]any {
 func TestWhatNestsDeeperThanItDecodesDoesNotEncode(t *testing.T) {
 	for levels := range 70 {
 		for name, v := range nested(levels) {
-			b, err := encodeAny([]byte("head"), v)
+			b, err := encodeAny([]byte("head"), v, 0)
 			if levels == 0 || levels > wire.MaxDepth {
 				require.ErrorContains(t, err, "nested deeper than 64 levels", "%s of %d levels", name, levels)
 				continue
@@ -136,11 +136,11 @@ func TestALargeValueMayNestNoDeeper(t *testing.T) {
 	for i := range wide {
 		wide[i] = nest{nest{}, nil}
 	}
-	_, err := encodeAny(nil, wide)
+	_, err := encodeAny(nil, wide, 0)
 	require.NoError(t, err)
 	wide = append(wide, nil)
 	wide[len(wide)-1] = wide
-	_, err = encodeAny(nil, wide)
+	_, err = encodeAny(nil, wide, 0)
 	require.ErrorContains(t, err, "nested deeper than 64 levels")
 }
 
@@ -155,11 +155,11 @@ func TestMethodsThatWriteNoMsgpackFailWhereTheyAreCalled(t *testing.T) {
 		"an array as key":     map[string]raw{"a": {"\x81\x90\x01"}},
 		"too deep":            raw{strings.Repeat("\x91", 65) + "\xc0"},
 	} {
-		_, err := encodeAny(nil, v)
+		_, err := encodeAny(nil, v, 0)
 		require.Error(t, err, name)
 		require.NotContains(t, err.Error(), "panicked", name)
 	}
-	b, err := encodeAny(nil, raw{"\x91\x01"})
+	b, err := encodeAny(nil, raw{"\x91\x01"}, 0)
 	require.NoError(t, err)
 	require.Equal(t, []byte{0x91, 1}, b)
 }
@@ -169,13 +169,13 @@ func TestMethodsThatWriteNoMsgpackFailWhereTheyAreCalled(t *testing.T) {
 func TestGuardedEncodersLeaveNothingBehind(t *testing.T) {
 	for range 100 {
 		require.PanicsWithValue(t, "mine", func() {
-			_, _ = encodeAny(nil, custom{func(*msgpack.Encoder) error { panic("mine") }})
+			_, _ = encodeAny(nil, custom{func(*msgpack.Encoder) error { panic("mine") }}, 0)
 		})
-		_, err := encodeAny(nil, nested(0)["careless"])
+		_, err := encodeAny(nil, nested(0)["careless"], 0)
 		require.Error(t, err)
-		_, err = encodeAny(nil, custom{func(*msgpack.Encoder) error { return context.Canceled }})
+		_, err = encodeAny(nil, custom{func(*msgpack.Encoder) error { return context.Canceled }}, 0)
 		require.EqualError(t, err, context.Canceled.Error())
-		b, err := encodeAny(nil, &chained{&chained{}})
+		b, err := encodeAny(nil, &chained{&chained{}}, 0)
 		require.NoError(t, err)
 		require.NoError(t, wire.Check(b))
 	}

@@ -279,12 +279,11 @@ func dropPolls(polls []*Inbound, err error) {
 func (in *Inbound) present(p *process) {
 	var v published
 	in.err = p.table.contained(p.id, p.kind, "the present value of event "+in.Method, func() (err error) {
-		v.payload, v.raw, err = in.bound.serve(p.state, in.ctx, nil, false, nil)
-		return err
+		if v.payload, v.raw, err = in.bound.serve(p.state, in.ctx, nil, false, nil); err != nil {
+			return fmt.Errorf("the present value of event %q: %w", in.Method, err)
+		}
+		return nil
 	})
-	if most := p.table.cfg.MaxMessage - pollRoom; in.err == nil && len(v.payload) > most {
-		in.err = fmt.Errorf("the present value of event %q: %w", in.Method, tooLarge(len(v.payload), most))
-	}
 	in.ctx.end(endedCanceled)
 	p.mu.Lock()
 	o := p.outletLocked()

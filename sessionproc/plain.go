@@ -58,7 +58,7 @@ func (s *snapshot) bytes() ([]byte, error) {
 		}
 	}
 	whole := *s // so that s need not be on the heap
-	return encode(nil, &whole)
+	return encode(nil, &whole, 0)
 }
 
 // readPlain reads a plain snapshot, whoever wrote it. Version and State are views of b.

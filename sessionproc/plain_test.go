@@ -29,7 +29,7 @@ func anyPlain(t *rapid.T) snapshot {
 func TestPlainSnapshotsAreAsMsgpackWritesThem(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := anyPlain(t)
-		want, err := encode(nil, &s)
+		want, err := encode(nil, &s, 0)
 		require.NoError(t, err)
 		got, ok := s.appendPlain(nil)
 		require.True(t, ok)
@@ -71,7 +71,7 @@ func TestSnapshotsWithMoreAreNotPlain(t *testing.T) {
 		}
 		_, ok := s.appendPlain(nil)
 		require.False(t, ok, f.Name)
-		b, err := encode(nil, &s)
+		b, err := encode(nil, &s, 0)
 		require.NoError(t, err)
 		require.False(t, new(snapshot).readPlain(b), f.Name)
 	}
@@ -84,7 +84,7 @@ func TestWhatIsNotPlainIsLeftToMsgpack(t *testing.T) {
 		require.False(t, ok)
 	}
 	s := snapshot{Kind: "k", Version: []byte{0x90}, State: []byte{0x80}, Idle: -time.Second}
-	b, err := encode(nil, &s)
+	b, err := encode(nil, &s, 0)
 	require.NoError(t, err)
 	require.False(t, new(snapshot).readPlain(b), "a clock that went back")
 	var read snapshot
@@ -111,7 +111,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	b.Run("append/msgpack", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			_, _ = encode(make([]byte, 0, 256), &s)
+			_, _ = encode(make([]byte, 0, 256), &s, 0)
 		}
 	})
 	b.Run("read/plain", func(b *testing.B) {

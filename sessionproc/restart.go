@@ -71,12 +71,11 @@ func (p *process) keepState() {
 	if p.state == nil || r.saved != nil && r.savedAt == p.changes {
 		return
 	}
-	b, err := p.stateBytes()
-	p.noteSize(len(b), "bytes")
-	if most := p.kind.maxState(); err == nil && len(b) > most {
-		err = &LimitError{Limit: limitState, Max: int64(most)}
-	}
-	r.saved, r.savedAt = b, p.changes
+	err := p.table.contained(p.id, p.kind, "its encoding", func() (err error) {
+		r.saved, err = p.encodeState(p.ext.unknown)
+		return err
+	})
+	r.savedAt = p.changes
 	if err == nil {
 		return
 	}

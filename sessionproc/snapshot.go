@@ -109,7 +109,7 @@ func (m *cast[Msg]) save() (savedCast, error) {
 	if err != nil {
 		return savedCast{}, err
 	}
-	payload, err := m.notice.msg.encode(nil, msg)
+	payload, err := m.notice.msg.encode(nil, msg, MaxSnapshot)
 	return savedCast{Method: m.notice.name, Raw: m.notice.msg.raw, NoTouch: m.noTouch, Payload: payload}, err
 }
 
@@ -154,12 +154,8 @@ func (p *process) encode() ([]byte, error) {
 	}
 	p.mu.Unlock()
 	var err error
-	if s.State, err = encodeState(p.state, unknown); err != nil {
+	if s.State, err = p.encodeState(unknown); err != nil {
 		return nil, fmt.Errorf("its state: %w", err)
-	}
-	p.noteSize(len(s.State), "bytes")
-	if most := p.kind.maxState(); len(s.State) > most {
-		return nil, fmt.Errorf("its state: %d bytes: %w", len(s.State), &LimitError{Limit: limitState, Max: int64(most)})
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -199,4 +195,25 @@ func (p *process) encode() ([]byte, error) {
 		err = fmt.Errorf("with what waits for it: %d bytes, the limit is %d (MaxSnapshot)", len(b), MaxSnapshot)
 	}
 	return b, err
+}
+
+var errSnapshot = fmt.Errorf("more than %d bytes, the limit (MaxSnapshot)", MaxSnapshot)
+
+// encodeState encodes the session's state to travel or to be kept, unless it is larger
+// than KindConfig.MaxState. A large one is warned of.
+func (p *process) encodeState(unknown []byte) ([]byte, error) {
+	most := p.kind.maxState()
+	b, err := encodeState(p.state, unknown, most)
+	switch {
+	case err == errEnough:
+		p.noteSize(most+1, "bytes or more")
+		return nil, fmt.Errorf("more than %d bytes: %w", most, &LimitError{Limit: limitState, Max: int64(most)})
+	case err != nil:
+		return nil, err
+	}
+	p.noteSize(len(b), "bytes")
+	if len(b) > most {
+		return nil, fmt.Errorf("%d bytes: %w", len(b), &LimitError{Limit: limitState, Max: int64(most)})
+	}
+	return b, nil
 }

@@ -38,8 +38,8 @@ func (m *start[Arg]) Op() Op         { return m.what }
 func (m *start[Arg]) Kind() string   { return m.ref.name }
 func (m *start[Arg]) Method() string { return "" }
 
-func (m *start[Arg]) AppendPayload(b []byte) ([]byte, bool, error) {
-	return m.ref.arg.encodeRequest(b, &m.arg)
+func (m *start[Arg]) AppendPayload(b []byte, most int) ([]byte, bool, error) {
+	return m.ref.arg.encodeRequest(b, &m.arg, most)
 }
 
 // ReadReply is never called: a start has no reply.
@@ -49,7 +49,7 @@ func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string)
 	if !m.at(t) {
 		return m.deliverAnew(ctx, t, part, id)
 	}
-	size, err := m.ref.arg.packRequest(&m.sent, &m.arg, false)
+	size, err := m.ref.arg.packRequest(&m.sent, &m.arg, false, t.cfg.MaxMessage)
 	if err == nil {
 		err = t.Fits(int(size))
 	}
@@ -112,7 +112,7 @@ func (m *start[Arg]) make(p *process) (any, error) {
 		return nil, badRequest{err}
 	}
 	if p.startsAgain() {
-		payload, err := m.ref.arg.encode(nil, arg)
+		payload, err := m.ref.arg.encode(nil, arg, MaxSnapshot)
 		if err != nil {
 			return nil, badRequest{err}
 		}
@@ -123,7 +123,7 @@ func (m *start[Arg]) make(p *process) (any, error) {
 	}); ok {
 		return k.startWith(m.ctx, *arg)
 	}
-	payload, err := m.ref.arg.encode(nil, arg)
+	payload, err := m.ref.arg.encode(nil, arg, p.table.cfg.MaxMessage)
 	if err != nil {
 		return nil, badRequest{err}
 	}

@@ -20,13 +20,14 @@ type stateCoder interface {
 
 // encodeState encodes a state as it travels: as its MarshalState says, else as
 // msgpack, a struct as a map by field name. unknown are the fields that came
-// with the state and that its type does not have; see unknownFields.
-func encodeState(state any, unknown []byte) ([]byte, error) {
+// with the state and that its type does not have; see unknownFields. errEnough if msgpack
+// makes more than most bytes of it; 0: there is no bound.
+func encodeState(state any, unknown []byte, most int) ([]byte, error) {
 	if own, ok := state.(stateCoder); ok {
 		b, err := own.MarshalState()
 		return b, userError(err)
 	}
-	b, err := encodeAny(nil, state)
+	b, err := encodeAny(nil, state, most)
 	if err != nil || unknown == nil {
 		return b, err
 	}
@@ -145,6 +146,10 @@ func MigrateFrom[Old, New any](migrate func(from int, old Old) (*New, error)) fu
 		if err != nil {
 			return nil, err
 		}
-		return encodeState(now, nil)
+		b, err := encodeState(now, nil, MaxSnapshot)
+		if err == errEnough {
+			err = errSnapshot
+		}
+		return b, err
 	}
 }

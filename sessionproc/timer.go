@@ -99,7 +99,7 @@ func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.
 	if mine := n.kind == p.kind.name && b != nil && b.op == OpCast; !mine && (detached == nil || !detached.anyKind) {
 		panic(fmt.Sprintf("sessionproc: a timer for notice %q of kind %q in a session of kind %q", n.name, n.kind, p.kind.name))
 	}
-	payload, err := n.msg.encodeLocal(nil, msg) // a copy of its own, as it may be sent many times
+	payload, err := n.msg.encodeLocal(nil, msg, p.table.cfg.MaxMessage) // a copy of its own, as it may be sent many times
 	if err != nil {
 		err = fmt.Errorf("sessionproc: the message of a timer for notice %q: %w", n.name, badRequest{err})
 		p.timerRefused(n.name, err)

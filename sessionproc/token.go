@@ -194,8 +194,9 @@ type Message interface {
 	Op() Op
 	Kind() string
 	Method() string
-	// AppendPayload appends the encoded argument or request to b.
-	AppendPayload(b []byte) (payload []byte, raw bool, err error)
+	// AppendPayload appends the encoded argument or request to b: ErrBadRequest if it
+	// is more than most bytes, if that is not 0.
+	AppendPayload(b []byte, most int) (payload []byte, raw bool, err error)
 	// ReadReply takes the encoded reply of a call.
 	ReadReply(payload []byte, raw bool) error
 

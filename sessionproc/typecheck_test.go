@@ -107,7 +107,7 @@ func TestAcceptedTypesSurviveTheirEncoding(t *testing.T) {
 func survives[T any](t *testing.T, v T) {
 	require.NoError(t, checkType(reflect.TypeFor[T]()), "%T", v)
 	c := newCodec[T]()
-	b, err := c.encode([]byte("before"), &v)
+	b, err := c.encode([]byte("before"), &v, 0)
 	require.NoError(t, err)
 	require.Equal(t, "before", string(b[:6]))
 	var back T

@@ -28,12 +28,12 @@ func (m *untyped) Op() Op         { return m.op }
 func (m *untyped) Kind() string   { return m.kind }
 func (m *untyped) Method() string { return m.method }
 
-func (m *untyped) AppendPayload(b []byte) (_ []byte, raw bool, err error) {
+func (m *untyped) AppendPayload(b []byte, most int) (_ []byte, raw bool, err error) {
 	defer contain(&err)
 	if m.op == OpStarted || m.op == OpTerminate || m.op == OpTouch {
 		return b, true, nil
 	}
-	payload, raw, err := EncodeValue(b, m.request)
+	payload, raw, err := encodeValue(b, m.request, most)
 	if err != nil {
 		return nil, false, badRequest{err}
 	}
@@ -62,7 +62,7 @@ func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) er
 		ctx, cancel = context.WithTimeout(ctx, t.binding(t.kinds[m.kind], m.method).timeout(t.cfg.CallTimeout))
 		defer cancel()
 	}
-	payload, raw, err := m.AppendPayload(nil)
+	payload, raw, err := m.AppendPayload(nil, t.cfg.MaxMessage)
 	if err != nil {
 		return m.failed(id, outcome{err: err})
 	}

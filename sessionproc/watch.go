@@ -172,7 +172,7 @@ func (s *subscription) position() Position {
 // watchEnded gives the watching session its message. While it is sealed it is not
 // touched: it watches anew where it runs on.
 func (p *process) watchEnded(w *watch, reason Reason) {
-	payload, err := encode(nil, &Ended{ID: w.id, Reason: reason})
+	payload, err := encode(nil, &Ended{ID: w.id, Reason: reason}, 0)
 	if err != nil {
 		p.logger().Error("the end of a session cannot be told", "err", err)
 		return

@@ -44,7 +44,7 @@ func TestOnlyStatesThatCanBeLargeAreWeighed(t *testing.T) {
 func TestASizeIsFoundWithoutEncodingTheRest(t *testing.T) {
 	type texts struct{ Texts []string }
 	for _, v := range []any{&texts{make([]string, 1000)}, &parent{Down: []*parent{{Name: strings.Repeat("n", 1000)}}}, new(int)} {
-		b, err := encodeAny(nil, v)
+		b, err := encodeAny(nil, v, 0)
 		require.NoError(t, err)
 		for range 3 {
 			n, err := encodedSize(v, len(b))

@@ -149,7 +149,7 @@ func (s *sent) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 	if _, err := sessionproc.CallChain(ctx, id); err != nil && m.Op() != sessionproc.OpCast {
 		return failed(err)
 	}
-	payload, raw, err := m.AppendPayload(nil)
+	payload, raw, err := m.AppendPayload(nil, 0)
 	if err != nil {
 		return failed(err)
 	}
@@ -165,7 +165,7 @@ func (s *sent) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 
 // Broadcast implements sessionproc.Broadcaster: it reaches nobody.
 func (s *sent) Broadcast(_ context.Context, m sessionproc.Message) (sessionproc.Reach, error) {
-	payload, raw, err := m.AppendPayload(nil)
+	payload, raw, err := m.AppendPayload(nil, 0)
 	if err != nil {
 		return sessionproc.Reach{}, &sessionproc.OpError{Op: "broadcast", Kind: m.Kind(), Method: m.Method(), Err: err}
 	}
