@@ -50,7 +50,7 @@ var exportedStructs = []struct {
 	{sessionproc.ContractPart{}, false}, {sessionproc.Copies{}, true}, {sessionproc.CrashError{}, false}, {sessionproc.Cursor{}, true},
 	{sessionproc.Delivery{}, true}, {sessionproc.Detached{}, true}, {sessionproc.DetachedConfig{}, true}, {sessionproc.DetachedTimer{}, false},
 	{sessionproc.Details{}, true}, {sessionproc.Ended{}, false}, {sessionproc.Error{}, false}, {sessionproc.Event[string]{}, false},
-	{sessionproc.EventConfig{}, false}, {sessionproc.EventInfo{}, true}, {sessionproc.Feeds{}, true}, {sessionproc.Filter{}, true},
+	{sessionproc.EventConfig{}, false}, {sessionproc.EventInfo{}, true}, {sessionproc.Fault{}, false}, {sessionproc.Feeds{}, true}, {sessionproc.Filter{}, true},
 	{sessionproc.Hot{}, true}, {sessionproc.Inbound{}, true}, {sessionproc.Incarnation{}, false}, {sessionproc.Info{}, true},
 	{sessionproc.Kind[string, int]{}, false}, {sessionproc.KindConfig{}, false}, {sessionproc.KindRef[int]{}, false},
 	{sessionproc.LimitError{}, false}, {sessionproc.Method[int, int]{}, false}, {sessionproc.MethodConfig{}, false}, {sessionproc.None{}, false},

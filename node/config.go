@@ -166,7 +166,8 @@ type Config struct {
 	// never. The keys are the same everywhere: node is this node's slot, peer
 	// another member's name (slot/boot), addr an address, session a LogID, err an
 	// error; durations are slog's, sizes are called bytes. Default:
-	// slog.Default(), of which only Warn and above; slog.DiscardHandler silences it.
+	// slog.Default(), of which only Warn and above; slog.DiscardHandler silences it. The
+	// handler is called in goroutines of its own; if it panics, what it was to write is lost.
 	Logger *slog.Logger
 	// Inject takes what shall travel with a call, such as a trace context, out
 	// of the caller's ctx: at most 1 KiB. Default nothing. If it returns more, or
@@ -267,5 +268,6 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(atLeast{slog.Default().Handler(), slog.LevelWarn})
 	}
+	cfg.Logger = slog.New(sturdy{cfg.Logger.Handler()})
 	return cfg, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -85,6 +86,7 @@ type failure struct {
 	text  string
 	maybe bool // the handler may have run
 	extra string
+	also  []uint32 // codes of further sentinels that it stands for
 }
 
 // encodeError prepares what a session answered for the wire.
@@ -98,12 +100,14 @@ func encodeError(err error, maybe bool) failure {
 	}
 	if e, ok := errors.AsType[*sessionproc.Error](err); ok {
 		f.code, f.extra = codeNamed, e.Code
-		return f
 	}
 	for _, c := range codes {
-		if errors.Is(err, c.err) {
+		switch {
+		case !errors.Is(err, c.err):
+		case f.code == codeText:
 			f.code = c.code
-			break
+		case f.code == codeNamed || f.code == codeNotFound: // a start function has failed, and why
+			f.also = append(f.also, c.code)
 		}
 	}
 	if f.code == codeOverloaded {
@@ -122,9 +126,13 @@ func encodeError(err error, maybe bool) failure {
 
 // detail appends what Code and Text do not say.
 func (f failure) detail(b []byte) []byte {
-	b = wire.AppendArrayLen(b, 2)
+	b = wire.AppendArrayLen(b, 2+len(f.also))
 	b = wire.AppendBool(b, f.maybe)
-	return wire.AppendString(b, f.extra)
+	b = wire.AppendString(b, f.extra)
+	for _, code := range f.also {
+		b = wire.AppendUint(b, uint64(code))
+	}
+	return b
 }
 
 // decodeError reads what the peer's detail appended. Elements that a later
@@ -142,8 +150,11 @@ func decodeError(e *transport.Error) failure {
 		f.code, f.maybe = codeBadReply, true
 	default:
 		r := wire.NewReader(e.Detail)
-		if r.ArrayLen() >= 2 {
+		if n := r.ArrayLen(); n >= 2 {
 			f.maybe, f.extra = r.Bool(), string(r.Str())
+			for range min(n-2, len(codes)) {
+				f.also = append(f.also, uint32(r.Uint()))
+			}
 		}
 		if r.Err() != nil {
 			f.maybe = true
@@ -156,7 +167,7 @@ func decodeError(e *transport.Error) failure {
 func (f failure) err() error {
 	switch f.code {
 	case codeNamed:
-		return &sessionproc.Error{Code: f.extra, Text: f.text}
+		return f.with(&sessionproc.Error{Code: f.extra, Text: f.text})
 	case codeCrashed:
 		return &sessionproc.CrashError{Reference: f.extra}
 	case codeTooMany, codeRateLimited, codeMemoryMark:
@@ -166,13 +177,27 @@ func (f failure) err() error {
 	}
 	for _, c := range codes {
 		if c.code == f.code {
-			if f.text == "" || f.text == c.err.Error() {
+			if len(f.also) == 0 && (f.text == "" || f.text == c.err.Error()) {
 				return c.err
 			}
-			return &remoteError{f.text, []error{c.err}}
+			return f.with(&remoteError{f.text, []error{c.err}})
 		}
 	}
 	return errors.New(f.text)
+}
+
+// with is err, which stands for the further sentinels too that are known here.
+func (f failure) with(err error) error {
+	all := []error{err}
+	for _, c := range codes {
+		if slices.Contains(f.also, c.code) {
+			all = append(all, c.err)
+		}
+	}
+	if len(all) == 1 {
+		return err
+	}
+	return &remoteError{f.text, all}
 }
 
 // packLimit writes a LimitError as the extra of its failure: its three fields with

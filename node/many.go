@@ -109,8 +109,15 @@ func (n *Node) DeliverMany(ctx context.Context, all []sessionproc.Delivery) {
 }
 
 func (n *Node) deliverEach(ctx context.Context, some []*sessionproc.Delivery, limit int) {
-	together(len(some), limit, func(i int) { some[i].Err = n.Deliver(ctx, some[i].ID, some[i].Message) })
+	together(len(some), limit, func(i int) {
+		d := some[i]
+		d.Err = failed(d.Message, d.ID, errNoReturn, true) // unless it returns
+		d.Err = n.Deliver(ctx, d.ID, d.Message)
+	})
 }
+
+// errNoReturn is the outcome of a message whose own code ends the goroutine that it runs in.
+var errNoReturn = errors.New("a function or method of the program has called runtime.Goexit")
 
 // The ways of a message among many.
 const (

@@ -100,8 +100,8 @@ func (n *Node) replyQuery(c *transport.Call, deadline time.Time) {
 	q.waiting = c.Chain()
 	ctx, cancel := context.WithDeadline(n.driver.ctx, deadline)
 	defer cancel()
-	if extract := n.cfg.Extract; extract != nil && len(c.Trace) > 0 {
-		ctx = carried{ctx, extract(context.Background(), append([]byte(nil), c.Trace...))}
+	if values := n.carried(c.Trace); values != nil {
+		ctx = carried{ctx, values}
 	}
 	answer, err := n.answer(ctx, q)
 	var reply []byte
@@ -160,9 +160,7 @@ func ask[T any](ctx context.Context, n *Node, m cluster.Member, q *query) (answe
 	if sessionproc.HoldsPlace(ctx) {
 		r.Flags |= flagPlaced
 	}
-	if n.cfg.Inject != nil {
-		r.Trace = n.cfg.Inject(ctx)
-	}
+	r.Trace = n.carry(ctx, true)
 	timed := *q
 	for begun := time.Now(); ; {
 		timed.Age = time.Since(begun)

@@ -3,19 +3,43 @@ package node
 import (
 	"context"
 	"log/slog"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
+	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
-// rescue, deferred, contains a panic of a function in Config, and logs the first
-// one.
-func rescue(log *slog.Logger, logged *atomic.Bool, name string) {
-	if cause := recover(); cause != nil && !logged.Swap(true) {
-		log.Error("a function of Config panicked; further panics of it are not logged", "function", name,
-			"panic", cause, "stack", string(debug.Stack()))
+// rescuer contains the faults of a function in Config, and logs the first one.
+type rescuer struct {
+	log    *slog.Logger
+	name   string
+	logged atomic.Bool
+}
+
+// run runs f here. A panic of it ends here; a runtime.Goexit does its worst.
+func (r *rescuer) run(f func()) {
+	returned := false
+	defer func() {
+		if !returned {
+			r.report(sessionproc.FaultOf(recover()))
+		}
+	}()
+	f()
+	returned = true
+}
+
+// apart runs f so that a runtime.Goexit ends with it, too, at the price of a goroutine.
+func (r *rescuer) apart(f func()) {
+	if fault := sessionproc.Apart(f); fault != nil {
+		r.report(fault)
+	}
+}
+
+func (r *rescuer) report(fault *sessionproc.Fault) {
+	if !r.logged.Swap(true) {
+		r.log.Error("a function of Config panicked; further panics of it are not logged", "function", r.name,
+			"panic", fault.Text, "stack", string(fault.Stack))
 	}
 }
 
@@ -23,17 +47,16 @@ func rescue(log *slog.Logger, logged *atomic.Bool, name string) {
 const maxCarried = transport.MaxTrace
 
 // containCarriers has Inject and Extract carry nothing when they panic, or return
-// nil or too much: they run in callers' goroutines and in those that read from other
-// nodes.
+// nil or too much. They run in callers' goroutines; see carry for others.
 func (cfg *Config) containCarriers(log *slog.Logger) {
 	inject, extract := cfg.Inject, cfg.Extract
 	if inject == nil {
 		return
 	}
-	logged, large := new(atomic.Bool), &sparse{interval: time.Minute}
-	cfg.Inject = func(ctx context.Context) []byte {
-		defer rescue(log, logged, "Inject")
-		carried := inject(ctx)
+	of := func(name string) *rescuer { return &rescuer{log: log, name: name} }
+	injecting, extracting, large := of("Inject"), of("Extract"), &sparse{interval: time.Minute}
+	cfg.Inject = func(ctx context.Context) (carried []byte) {
+		injecting.run(func() { carried = inject(ctx) })
 		if len(carried) > maxCarried {
 			if large.due() {
 				log.Warn("what Inject returns is too large and does not travel", "bytes", len(carried), "limit", maxCarried)
@@ -43,14 +66,44 @@ func (cfg *Config) containCarriers(log *slog.Logger) {
 		return carried
 	}
 	cfg.Extract = func(ctx context.Context, carried []byte) (values context.Context) {
-		defer func() {
-			if values == nil {
-				values = ctx
-			}
-		}()
-		defer rescue(log, logged, "Extract")
-		return extract(ctx, carried)
+		extracting.run(func() { values = extract(ctx, carried) })
+		if values == nil {
+			return ctx
+		}
+		return values
 	}
+}
+
+// carry is what Inject has travel with a request. byUs: a goroutine of the node makes it,
+// and must not end here.
+func (n *Node) carry(ctx context.Context, byUs bool) []byte {
+	switch {
+	case n.cfg.Inject == nil:
+		return nil
+	case byUs:
+		return n.carryApart(ctx)
+	}
+	return n.cfg.Inject(ctx)
+}
+
+func (n *Node) carryApart(ctx context.Context) (carried []byte) {
+	_ = sessionproc.Apart(func() { carried = n.cfg.Inject(ctx) }) // Inject logs it
+	return carried
+}
+
+// carried is what Extract makes of what came with a request, in a goroutine that reads
+// from other nodes; nil: nothing.
+func (n *Node) carried(b []byte) (values context.Context) {
+	if n.cfg.Extract != nil && len(b) > 0 {
+		b = append([]byte(nil), b...)
+		_ = sessionproc.Apart(func() { values = n.cfg.Extract(context.Background(), b) })
+	}
+	return values
+}
+
+// isOurs reports whether requests of op are made by goroutines of the library.
+func isOurs(op sessionproc.Op) bool {
+	return op == sessionproc.OpSubscribe || op == sessionproc.OpAdopt
 }
 
 // sparse says when something is to be logged that may come often. It is safe for

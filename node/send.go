@@ -66,9 +66,7 @@ func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*out
 	if m.Op() == sessionproc.OpCast {
 		out.request.Flags |= castFlags(ctx, m, cycle)
 	}
-	if n.cfg.Inject != nil {
-		out.request.Trace = n.cfg.Inject(ctx)
-	}
+	out.request.Trace = n.carry(ctx, isOurs(m.Op()))
 	return out, nil
 }
 

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"unsafe"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -58,10 +57,7 @@ func (s *server) inbound(c *transport.Call, id string) *sessionproc.Inbound {
 	in.NoTouch, in.Placed, in.Peer = c.Flags&flagNoTouch != 0, c.Flags&flagPlaced != 0, c.Peer
 	in.Patient, in.NoWait = c.Flags&flagPatient != 0, c.Flags&flagNoWait != 0
 	in.Raw, in.Payload = c.Flags&flagRaw != 0, c.Payload
-	in.Deadline, in.Chain, in.Values = c.Deadline, c.Chain(), nil
-	if extract := s.n.cfg.Extract; extract != nil && len(c.Trace) > 0 {
-		in.Values = extract(context.Background(), append([]byte(nil), c.Trace...))
-	}
+	in.Deadline, in.Chain, in.Values = c.Deadline, c.Chain(), s.n.carried(c.Trace)
 	return &in.Inbound
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -17,14 +16,15 @@ import (
 // sessionproc.LogID; the text of a handler's own error is passed on as it is.
 //
 // RequestDone is called on the node where a request was made, in the goroutine of
-// its caller, which waits for it. All others are called where the session is: in
-// the goroutine of the session (MessageHandled, SessionStarted, SessionCrashed,
-// SessionConflict, mostly SessionEnded), which handles nothing meanwhile, or in one
-// of the node's own (SessionMoved, MoveRefused, RequestRefused, a SessionEnded of a
-// session that was idle). An answer is not delayed by MessageHandled. So a
+// its caller, which waits for it. All others are called where the session is:
+// MessageHandled in the goroutine of the session, the others in one of their own, for
+// which the session waits (SessionStarted, SessionCrashed, SessionConflict, mostly
+// SessionEnded), or the node (SessionMoved, MoveRefused, RequestRefused, a SessionEnded
+// of a session that was idle). An answer is not delayed by MessageHandled. So a
 // function must be quick, must not wait for a session or for this node, and may be
-// called concurrently with itself and others. If it panics that is contained, and
-// logged once for each function.
+// called concurrently with itself and others. If it panics, or calls runtime.Goexit,
+// that is contained, and logged once for each function; only a RequestDone that calls
+// runtime.Goexit ends the goroutine of the request's caller.
 //
 // Of one session SessionStarted comes before any MessageHandled, SessionCrashed
 // after the MessageHandled of that handler, and SessionEnded after both.
@@ -146,26 +146,35 @@ func (t *Trace) contained(log *slog.Logger) Trace {
 		return Trace{}
 	}
 	return Trace{
-		RequestDone:     contain(log, "RequestDone", t.RequestDone),
-		MessageHandled:  contain(log, "MessageHandled", t.MessageHandled),
-		RequestRefused:  contain(log, "RequestRefused", t.RequestRefused),
-		SessionStarted:  contain(log, "SessionStarted", t.SessionStarted),
-		SessionEnded:    contain(log, "SessionEnded", t.SessionEnded),
-		SessionCrashed:  contain(log, "SessionCrashed", t.SessionCrashed),
-		SessionConflict: contain(log, "SessionConflict", t.SessionConflict),
-		SessionMoved:    contain(log, "SessionMoved", t.SessionMoved),
-		MoveRefused:     contain(log, "MoveRefused", t.MoveRefused),
+		RequestDone:     contain(log, "RequestDone", t.RequestDone, func(i TraceRequestDone) bool { return !isOurs(i.Op) }),
+		MessageHandled:  contain(log, "MessageHandled", t.MessageHandled, func(TraceMessageHandled) bool { return true }),
+		RequestRefused:  contain(log, "RequestRefused", t.RequestRefused, nil),
+		SessionStarted:  contain(log, "SessionStarted", t.SessionStarted, nil),
+		SessionEnded:    contain(log, "SessionEnded", t.SessionEnded, nil),
+		SessionCrashed:  contain(log, "SessionCrashed", t.SessionCrashed, nil),
+		SessionConflict: contain(log, "SessionConflict", t.SessionConflict, nil),
+		SessionMoved:    contain(log, "SessionMoved", t.SessionMoved, nil),
+		MoveRefused:     contain(log, "MoveRefused", t.MoveRefused, nil),
 	}
 }
 
-func contain[Info any](log *slog.Logger, name string, f func(Info)) func(Info) {
+// contain returns f, contained. here, if not nil, says of what it may be told in the
+// goroutine that calls it, which is prepared for its end.
+func contain[Info any](log *slog.Logger, name string, f func(Info), here func(Info) bool) func(Info) {
 	if f == nil {
 		return nil
 	}
-	logged := new(atomic.Bool)
+	r := &rescuer{log: log, name: "Trace." + name}
+	apart := func(info Info) { r.apart(func() { f(info) }) }
+	if here == nil {
+		return apart
+	}
 	return func(info Info) {
-		defer rescue(log, logged, "Trace."+name)
-		f(info)
+		if here(info) {
+			r.run(func() { f(info) })
+		} else {
+			apart(info)
+		}
 	}
 }
 

@@ -215,8 +215,8 @@ func (t *Table) hand(ctx context.Context, from *handlerCtx, h *handlerCtx, b *bi
 		h.rare().from = from
 	}
 	if t.cfg.Inject != nil && t.cfg.Extract != nil {
-		if carried := t.cfg.Inject(ctx); len(carried) > 0 {
-			h.rare().values = t.cfg.Extract(context.Background(), carried)
+		if values := t.carry(ctx); values != nil {
+			h.rare().values = values
 		}
 	}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -225,6 +225,14 @@ func (t *Table) hand(ctx context.Context, from *handlerCtx, h *handlerCtx, b *bi
 	}
 	h.deadline = t.clock.in(b.timeout(t.cfg.CallTimeout))
 	return h.deadline
+}
+
+// carry is what Inject and Extract let a handler's ctx have of its caller's; nil: nothing.
+func (t *Table) carry(ctx context.Context) context.Context {
+	if carried := t.cfg.Inject(ctx); len(carried) > 0 {
+		return t.cfg.Extract(context.Background(), carried)
+	}
+	return nil
 }
 
 // cast is a Message made by Notice.Cast and by timers.

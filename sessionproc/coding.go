@@ -113,6 +113,33 @@ func codesItself(t reflect.Type) bool {
 	return w != codingNone || r != codingNone
 }
 
+// runsCode reports whether methods of a type are called when a t is coded: its own, or
+// those of what is in it.
+func runsCode(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] || t == timeType {
+		return false
+	}
+	seen[t] = true
+	if codesItself(t) {
+		return true
+	}
+	switch t.Kind() {
+	case reflect.Interface:
+		return true
+	case reflect.Map:
+		return runsCode(t.Key(), seen) || runsCode(t.Elem(), seen)
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return runsCode(t.Elem(), seen)
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if !dropped(f) && runsCode(f.Type, seen) || does(f.Type, zeroType) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // codingFault says why what a t, which codes itself, writes is not what it reads, or "".
 func codingFault(t reflect.Type) string {
 	w, _ := codingOf(t, writes)

@@ -43,6 +43,7 @@ type kindCore struct {
 	argument reflect.Type
 	maker    maker
 	grows    bool // its states move, and can be larger than WarnState
+	codes    bool // code of the kind's own runs when a state is encoded or decoded
 
 	timerWarns *rate.Limiter
 }
@@ -87,6 +88,7 @@ func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg 
 	}
 	most := mostEncoded(k.state)
 	k.grows = k.cfg.OnMove == Move && (most == 0 || most > k.cfg.WarnState || codesState(k.state))
+	k.codes = codesState(k.state) || k.cfg.Migrate != nil || runsCode(k.state, map[reflect.Type]bool{})
 	k.starts = newBucket(limitKindStarts, k.cfg.StartRate, k.cfg.StartBurst)
 	if start == nil {
 		k.fail(errors.New("the start function is nil"))

@@ -207,7 +207,7 @@ func (p *process) wins(o *process) bool {
 
 // undo gives a session the state that was encoded before.
 func (p *process) undo(b []byte) error {
-	return p.table.contained(p.id, p.kind, "its decoding", func() error {
+	return p.table.coded(p.id, p.kind, "its decoding", func() error {
 		state, unknown, err := p.kind.decodeState(p.kind.cfg.Schema, b)
 		if err == nil {
 			p.state, p.ext.unknown = state, unknown
@@ -230,7 +230,7 @@ func (k *Kind[S, Arg]) merge(ctx context.Context, state, other any) error {
 }
 
 func (p *process) stateBytes() (b []byte, err error) {
-	err = p.table.contained(p.id, p.kind, "its encoding", func() error {
+	err = p.table.coded(p.id, p.kind, "its encoding", func() error {
 		if b, err = encodeState(p.state, p.ext.unknown, MaxSnapshot); err == errEnough {
 			err = errSnapshot
 		}

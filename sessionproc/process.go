@@ -299,8 +299,13 @@ func (p *process) stoppingLocked() bool {
 // at a time, which has cur. The one recover for all code of users is here.
 func (p *process) run(cur *handling) {
 	clean := false
+	traces := false // TableTrace.MessageHandled runs
 	defer func() {
-		if !clean {
+		switch {
+		case clean:
+		case traces: // it has ended this goroutine, after a message was handled
+			p.table.workers.run(p, nil)
+		default:
 			p.crashed(recover()) // nil: runtime.Goexit
 		}
 	}()
@@ -324,7 +329,7 @@ func (p *process) run(cur *handling) {
 		if p.table.trace == nil {
 			_ = e.op.run(p) // its op has dealt with it
 		} else {
-			p.runTraced(e)
+			p.runTraced(e, &traces)
 		}
 		if n%8 == 0 {
 			since = fair(n, since)

@@ -71,7 +71,7 @@ func (p *process) keepState() {
 	if p.state == nil || r.saved != nil && r.savedAt == p.changes {
 		return
 	}
-	err := p.table.contained(p.id, p.kind, "its encoding", func() (err error) {
+	err := p.table.coded(p.id, p.kind, "its encoding", func() (err error) {
 		r.saved, err = p.encodeState(p.ext.unknown)
 		return err
 	})
@@ -186,7 +186,7 @@ func (p *process) restart() bool {
 		unknown = nil
 		state, err = p.startAgain(r.argument)
 	case r.saved != nil:
-		err = p.table.contained(p.id, p.kind, "its decoding", func() (err error) {
+		err = p.table.coded(p.id, p.kind, "its decoding", func() (err error) {
 			state, unknown, err = p.kind.decodeState(p.kind.cfg.Schema, r.saved)
 			return err
 		})

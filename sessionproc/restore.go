@@ -68,7 +68,7 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) 
 	p.begun = now - int64(max(s.Age, s.Idle)+s.underway())
 	p.ext.weighed = len(s.State) > k.cfg.WarnState // the node that it was at has warned
 	p.ext.came, p.ext.labels = int64(time.Since(epoch)), s.Labels
-	err := t.contained(id, k, "its decoding", func() (err error) {
+	err := t.coded(id, k, "its decoding", func() (err error) {
 		p.state, p.ext.unknown, err = k.decodeState(s.Schema, s.State)
 		return err
 	})

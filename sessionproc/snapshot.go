@@ -130,7 +130,7 @@ func (m *timerCast) save() (savedCast, error) {
 // save encodes a sealed session, in its goroutine: nothing of it changes
 // meanwhile, unless it ends.
 func (p *process) save() (b []byte, err error) {
-	err = p.table.contained(p.id, p.kind, "its encoding", func() error {
+	err = p.table.coded(p.id, p.kind, "its encoding", func() error {
 		b, err = p.encode()
 		return err
 	})

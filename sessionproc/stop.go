@@ -271,7 +271,7 @@ func (p *process) gone(o outcome) {
 // this.
 func (p *process) crashed(cause any) {
 	if cause == nil {
-		cause = "runtime.Goexit was called"
+		cause = calledGoexit
 	}
 	p.fell(cause, debug.Stack())
 }

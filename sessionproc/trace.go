@@ -4,7 +4,8 @@ import "time"
 
 // TableTrace is what a Table calls when something has happened to its sessions;
 // nil fields are passed over. Package node fills it from its own Trace, which says
-// what holds for all of them. None may panic.
+// what holds for all of them. None may panic; only MessageHandled
+// may call runtime.Goexit.
 type TableTrace struct {
 	SessionStarted  func(TraceSessionStarted)
 	SessionEnded    func(TraceSessionEnded)
@@ -75,8 +76,9 @@ type noHandler struct{}
 
 func (noHandler) Error() string { return "no handler was run" }
 
-// runTraced is e.op.run for a table with a trace.
-func (p *process) runTraced(e *envelope) {
+// runTraced is e.op.run for a table with a trace. handled is true while that hears of a
+// handler that has returned.
+func (p *process) runTraced(e *envelope, handled *bool) {
 	p.mu.Lock()
 	starting := p.phase == phaseStarting
 	p.mu.Unlock()
@@ -89,19 +91,21 @@ func (p *process) runTraced(e *envelope) {
 	m.Err = ErrCrashed // unless run returns
 	defer func() {
 		m.Duration = time.Since(begun)
-		p.traceRun(starting, m)
+		p.traceRun(starting, m, handled)
 	}()
 	m.Err = e.op.run(p)
 }
 
-func (p *process) traceRun(starting bool, m TraceMessageHandled) {
+func (p *process) traceRun(starting bool, m TraceMessageHandled, handled *bool) {
 	t := p.table.trace
 	switch _, not := m.Err.(noHandler); {
 	case not:
 	case starting && t.SessionStarted != nil:
 		t.SessionStarted(TraceSessionStarted{Session: LogID(p.id), Kind: m.Kind, Wait: m.Wait, Duration: m.Duration, Err: m.Err})
 	case !starting && t.MessageHandled != nil:
+		*handled = m.Err != ErrCrashed
 		t.MessageHandled(m)
+		*handled = false
 	}
 }
 

@@ -77,10 +77,12 @@ func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) er
 	in := &Inbound{Op: m.op, ID: id, Kind: m.kind, Method: m.method, Payload: payload, Raw: raw, Chain: chain, Placed: HoldsPlace(ctx), Answer: a}
 	in.Deadline, _ = ctx.Deadline()
 	in.Patient, in.NoWait = patient, err != nil
-	if t.cfg.Inject != nil && t.cfg.Extract != nil {
-		if carried := t.cfg.Inject(ctx); len(carried) > 0 {
-			in.Values = t.cfg.Extract(context.Background(), carried)
-		}
+	switch {
+	case t.cfg.Inject == nil || t.cfg.Extract == nil:
+	case m.op == OpSubscribe || m.op == OpAdopt: // a goroutine of the library asks
+		_ = Apart(func() { in.Values = t.carry(ctx) })
+	default:
+		in.Values = t.carry(ctx)
 	}
 	t.Serve(part, in)
 	select {

@@ -15,7 +15,7 @@ func portable(ctx context.Context, err error) error {
 	if isNil(err) {
 		return userError(err)
 	}
-	if end := ctx.Err(); end != nil && errors.Is(err, end) {
+	if end := ctx.Err(); end != nil && isIn(err, end) {
 		return ranFor(ctx, end)
 	}
 	return flatten(err)
@@ -46,10 +46,65 @@ func flatten(err error) error {
 		return e
 	}
 	text := err.Error()
-	if e, ok := errors.AsType[*Error](err); ok && e != nil {
-		return &Error{Code: e.Code, Text: text}
+	var named *Error
+	walk(err, func(err error) bool {
+		e, ok := err.(*Error)
+		if !ok {
+			as, has := err.(interface{ As(target any) bool })
+			ok = has && as.As(&e)
+		}
+		named = e
+		return ok
+	})
+	if named != nil {
+		return &Error{Code: named.Code, Text: text}
 	}
 	return errors.New(text)
+}
+
+// isIn is errors.Is for an error of a user's code.
+func isIn(err, target error) bool {
+	return walk(err, func(err error) bool {
+		if err == target {
+			return true
+		}
+		is, ok := err.(interface{ Is(target error) bool })
+		return ok && is.Is(target)
+	})
+}
+
+// maxWrapped is how many errors the library looks at that are in one of a user's code.
+// One may wrap itself, so that package errors would never come to an end of it.
+const maxWrapped = 1000
+
+// walk calls found with err and what it wraps, in the order of package errors, until
+// found has found what it looks for.
+func walk(err error, found func(error) bool) bool {
+	todo := []error{err}
+	for range maxWrapped {
+		if len(todo) == 0 {
+			break
+		}
+		last := len(todo) - 1
+		err := todo[last]
+		todo = todo[:last]
+		if err == nil {
+			continue
+		}
+		if found(err) {
+			return true
+		}
+		switch v := err.(type) {
+		case interface{ Unwrap() error }:
+			todo = append(todo, v.Unwrap())
+		case interface{ Unwrap() []error }:
+			wrapped := v.Unwrap()
+			for i := range min(len(wrapped), maxWrapped) {
+				todo = append(todo, wrapped[min(len(wrapped), maxWrapped)-1-i])
+			}
+		}
+	}
+	return false
 }
 
 // isNil reports whether err is a nil pointer of an error's type, returned where nil was

@@ -138,7 +138,7 @@ func (w *weighing) run(p *process) error {
 	p.mu.Unlock()
 	begun := time.Now()
 	size, err := 0, error(nil)
-	err = p.table.contained(p.id, p.kind, "its encoding", func() (err error) {
+	err = p.table.coded(p.id, p.kind, "its encoding", func() (err error) {
 		size, err = p.kind.weight(p.state)
 		return err
 	})
@@ -159,7 +159,7 @@ func (w *weighing) drop(uint64, outcome) {}
 func (k *kindCore) weight(state any) (int, error) {
 	if own, ok := state.(stateCoder); ok {
 		b, err := own.MarshalState()
-		return len(b), err
+		return len(b), userError(err)
 	}
 	return encodedSize(state, k.cfg.WarnState)
 }
