@@ -357,6 +357,17 @@ func (d *driver) Leave(part int, id string, remove func()) {
 	}
 }
 
+// Settled implements sessionproc.Gate.
+func (d *driver) Settled(part int, id string) bool {
+	d.mu.RLock()
+	comes := !d.closed && d.m != nil && d.m.MayCome(part, id)
+	d.mu.RUnlock()
+	if comes {
+		d.want(part, strings.Clone(id))
+	}
+	return !comes
+}
+
 func put[V any](m *map[string]V, key string, v V) {
 	if *m == nil {
 		*m = map[string]V{}

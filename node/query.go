@@ -139,7 +139,7 @@ func (n *Node) answer(ctx context.Context, q *query) (any, error) {
 	case askMany:
 		return n.serveMany(ctx, q.Items)
 	case askEnding:
-		return ending{n.table.End(q.ID, q.Method, q.Payload)}, nil
+		return n.ending(q), nil
 	}
 	return nil, sessionproc.ErrUnsupported
 }

@@ -16,6 +16,8 @@ type hurry struct {
 	snapshot []byte
 }
 
+func (h *hurry) Settled(int, string) bool { return true }
+
 func (h *hurry) Enter(part int, id string, e sessionproc.Entry) error {
 	require.NoError(h.t, land(h.at, id, h.snapshot))
 	e.Begin()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -143,20 +144,40 @@ func tellEnd(polls []*Inbound, end *ending, o outcome) {
 }
 
 // findEnd is TableConfig.FindEnd.
-type findEnd = func(ctx context.Context, id, event string, poll []byte) []byte
+type findEnd = func(ctx context.Context, id, event string, poll []byte) (news []byte, lives bool)
 
-// End answers a poll about a life of session id that has ended here; nil: it is not
-// known here. It serves package node.
-func (t *Table) End(id, event string, payload []byte) []byte {
+// End answers a poll about a life of session id that has ended here; nil: its end is not
+// known here. lives: it has not ended, and is here. It serves package node.
+func (t *Table) End(part int, id, event string, payload []byte) (news []byte, lives bool) {
 	q, err := parsePoll(payload)
 	if err != nil {
-		return nil
+		return nil, false
 	}
-	end := t.ends.find(id, q.at.Incarnation)
-	if end == nil {
-		return nil
+	if end := t.ends.find(id, q.at.Incarnation); end != nil {
+		return end.news(event, q.at), false
 	}
-	return end.news(event, q.at)
+	return nil, t.lives(part, id, q.at.Incarnation)
+}
+
+// lives reports whether a life of session id goes on here, be it in a copy that has not
+// met the session yet.
+func (t *Table) lives(part int, id string, i Incarnation) bool {
+	p := t.findLocked(part, id)
+	if p == nil {
+		return false
+	}
+	defer p.mu.Unlock()
+	if p.ext != nil && p.phase >= phaseEnding && p.ext.moved { // another copy comes in its place
+		return true
+	}
+	return p.phase < phaseEnding && p.goesOnLocked(i) ||
+		p.ext != nil && slices.ContainsFunc(p.ext.others, func(o *process) bool { return o.goesOnLocked(i) })
+}
+
+// goesOnLocked reports whether a life of the session goes on in this one.
+func (p *process) goesOnLocked(i Incarnation) bool {
+	renewed := p.ext != nil && p.ext.renewed != nil
+	return !renewed && (p.incarnationLocked() == i || p.descendsLocked(i))
 }
 
 // pollEnded answers a poll for a session that is not there.

@@ -82,20 +82,32 @@ func (h *Feeds) close() {
 	h.wait.Wait()
 }
 
-// ask makes one poll. Of an end that the session's owner does not know, as it has come
-// to own it since, all nodes are asked.
+// ask makes one poll. Where the session's owner does not know the life that is asked
+// about, as it has come to own it since, all nodes are asked: one may know its end, or
+// have it still, on its way to an owner that has another copy of the session.
 func (h *Feeds) ask(ctx context.Context, key feedKey, q poll) (news, error) {
 	n, err := h.askOwner(ctx, key, q)
-	unknown := err == nil && n.reason == Lost || errors.Is(err, ErrNotFound)
-	if !unknown || q.at.IsZero() || h.findEnd == nil {
+	if !unknown(n, err) || q.at.IsZero() || h.findEnd == nil {
 		return n, err
 	}
-	b := h.findEnd(ctx, key.id, key.event, q.append(nil))
+	b, lives := h.findEnd(ctx, key.id, key.event, q.append(nil))
 	if end, bad := parseNews(b); bad == nil && end.at.Incarnation == q.at.Incarnation {
 		return end, nil
 	}
-	return n, err
+	if lives {
+		return n, errElsewhere
+	}
+	return h.askOwner(ctx, key, q) // it may have come there while the others were asked
 }
+
+// unknown: who was asked does not know the life of the session.
+func unknown(n news, err error) bool {
+	return err == nil && n.reason == Lost || errors.Is(err, ErrNotFound)
+}
+
+// errElsewhere: the life of the session that is asked about is not where requests for
+// its ID go. It is on its way there.
+var errElsewhere = fmt.Errorf("%w: that life of the session is at another node", ErrUnavailable)
 
 func (h *Feeds) askOwner(ctx context.Context, key feedKey, q poll) (news, error) {
 	var b []byte

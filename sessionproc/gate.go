@@ -8,6 +8,9 @@ type Gate interface {
 	Enter(part int, id string, e Entry) error
 	// Leave calls remove, which takes a session out of the table that has ended.
 	Leave(part int, id string, remove func())
+	// Settled reports whether no other copy of a session that is in the table can be on
+	// its way to it. If one can, the Gate asks for it.
+	Settled(part int, id string) bool
 }
 
 // Entry is what waits for a Gate to open.

@@ -133,6 +133,20 @@ func (t *Table) findLocked(part int, id string) *process {
 	}
 }
 
+// otherKind is what a request gets that is for a session of another kind. While one can
+// be on its way here, it has to ask again: that may be the one that goes on.
+func (p *process) otherKind(asked string) error {
+	t := p.table
+	p.mu.Lock()
+	x := p.ext
+	meets := x != nil && (x.others != nil || p.phase >= phaseEnding && x.moved)
+	p.mu.Unlock()
+	if meets || t.cfg.Gate != nil && !t.cfg.Gate.Settled(int(p.part), p.id) {
+		return t.cfg.moving()
+	}
+	return p.renewedOr(wrongKind(p.kind, asked))
+}
+
 // discard drops copies that do not go on.
 func discard(copies []*process) {
 	for _, o := range copies {

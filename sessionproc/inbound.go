@@ -190,7 +190,7 @@ func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
 		}
 	}
 	if in.Kind != "" && in.Kind != p.kind.name {
-		return nil, p.renewedOr(wrongKind(p.kind, in.Kind))
+		return nil, p.otherKind(in.Kind)
 	}
 	in.bound = p.kind.byName[in.Method]
 	if in.bound == nil || in.bound.op != in.Op {

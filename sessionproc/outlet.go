@@ -187,6 +187,11 @@ func (p *process) servePoll(in *Inbound) {
 		p.otherLife(in)
 		return
 	}
+	if in.Kind != "" && in.Kind != p.kind.name {
+		p.mu.Unlock()
+		in.Answer.Fail(p.otherKind(in.Kind), false, false)
+		return
+	}
 	if err := p.bindPoll(in); err != nil {
 		p.mu.Unlock()
 		in.Answer.Fail(err, false, false)
@@ -231,9 +236,6 @@ func (p *process) descendsLocked(i Incarnation) bool {
 
 // bindPoll finds the event of a poll.
 func (p *process) bindPoll(in *Inbound) error {
-	if in.Kind != "" && in.Kind != p.kind.name {
-		return wrongKind(p.kind, in.Kind)
-	}
 	if in.bound = nil; in.Method == "" {
 		return nil
 	}

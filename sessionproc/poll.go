@@ -32,8 +32,9 @@ import (
 //
 // Once a session has ended, its node knows why for some time, for nodes that did
 // not have a poll open just then. Its partition may have another owner by then, which
-// knows nothing: then they ask all nodes (TableConfig.FindEnd). When nobody knows any
-// more, the reason is Lost.
+// knows nothing: then they ask all nodes (TableConfig.FindEnd). One may have the
+// session still, if its ID has had two owners for a while: then it is on its way, and
+// they go on asking. When nobody knows any more, the reason is Lost.
 
 // poll is the payload of an OpSubscribe.
 type poll struct {

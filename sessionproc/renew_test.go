@@ -319,6 +319,8 @@ func TestShutdownTakesNoRenewedSession(t *testing.T) {
 // elsewhere is a Gate that lets nothing in.
 type elsewhere struct{}
 
+func (elsewhere) Settled(int, string) bool { return true }
+
 func (elsewhere) Enter(_ int, _ string, e sessionproc.Entry) error {
 	if e.Here() {
 		return nil

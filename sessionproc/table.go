@@ -29,8 +29,9 @@ type TableConfig struct {
 	MaxMessage  int          // bytes of an encoded request or reply; 0: no bound
 	Cluster     Caller       // for Session.Cluster
 	// FindEnd has Table.End asked on all nodes, with these arguments, and returns what
-	// the first one says that knows of the end; nil: none does. nil: none is asked.
-	FindEnd func(ctx context.Context, id, event string, poll []byte) []byte
+	// the first one says that knows of the end; nil: none does. lives: one has that life
+	// of the session. nil: none is asked.
+	FindEnd func(ctx context.Context, id, event string, poll []byte) (news []byte, lives bool)
 	Gate    Gate // nil: every session may be here
 	// Member is the node's name among the members, and FetchLarge gets the snapshot of
 	// so many bytes that another one keeps under a key (Table.Large), in parts. nil: a
@@ -256,7 +257,7 @@ func (t *Table) resolve(ctx context.Context, part int, id string, tok *token, op
 			b = k.bindings[tok.index]
 		}
 	case k.name != tok.kind:
-		return nil, nil, p.renewedOr(wrongKind(k, tok.kind))
+		return nil, nil, p.otherKind(tok.kind)
 	default:
 		b = k.byName[tok.name]
 	}

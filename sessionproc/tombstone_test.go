@@ -32,6 +32,8 @@ func (g *grave) Enter(_ int, _ string, e sessionproc.Entry) error {
 	return nil
 }
 
+func (g *grave) Settled(int, string) bool { return true }
+
 func (g *grave) Leave(part int, id string, remove func()) {
 	g.seen[id] = g.l.table.Tombstone(part, id)
 	remove()

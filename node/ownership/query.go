@@ -14,6 +14,15 @@ func (m *Machine) Who(p int, session string) Answer { return m.at(p).who(session
 // may be started, denied, or run from a backup here.
 func (m *Machine) FullFor(p int, session string) bool { return m.at(p).fullFor(session) }
 
+// MayCome reports whether a copy of session may be on its way here, where it may run: the
+// token is asked for, or a member sends what it has. What stays elsewhere does not come.
+func (m *Machine) MayCome(p int, session string) bool {
+	t := m.at(p)
+	return t.tok == claiming || t.tok == held && slices.ContainsFunc(t.peers, func(q peer) bool {
+		return q.kept.find(session) == nil && q.ask != unasked && !q.answered(session)
+	})
+}
+
 // Final reports whether a session that has ended here cannot come back even if this
 // node dies now, as no copy of it is left anywhere. (Members that were declared
 // dead and live all the same may still have one.)
