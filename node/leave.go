@@ -25,13 +25,15 @@ import (
 // A second Leave waits for the first, and returns the same, or an error when its ctx
 // ends before: the first goes on. After a Close it waits for that, and returns nil. With
 // the ctx of a handler it is an ErrCallCycle, and nothing begins; see Drain.
-func (n *Node) Leave(ctx context.Context) error { return n.depart(ctx, n.cfg.LeaveGrace) }
-
-// depart is Leave with that grace.
-func (n *Node) depart(ctx context.Context, grace time.Duration) error {
+func (n *Node) Leave(ctx context.Context) error {
 	if n == nil {
 		return errNil
 	}
+	return n.depart(ctx, n.cfg.LeaveGrace)
+}
+
+// depart is Leave with that grace.
+func (n *Node) depart(ctx context.Context, grace time.Duration) error {
 	if err := n.waitedForBy(ctx); err != nil {
 		return fmt.Errorf("node: leave: %w", err)
 	}
