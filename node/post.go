@@ -23,6 +23,7 @@ type letter struct {
 // that come together travel together; what does not arrive is said again.
 type postbox struct {
 	spare sync.Pool // of *[]ownership.Message
+	ink   sync.Pool // of *[]byte, for letters
 
 	mu  sync.Mutex
 	out map[string]*post // guarded by mu; an entry: it is being delivered
@@ -89,7 +90,7 @@ func (d *driver) sendLocked(to string, msg ownership.Message) {
 	}
 	p := b.out[to]
 	if p == nil {
-		p = new(post)
+		p = &post{messages: b.sheet()}
 		b.out[to] = p
 	}
 	p.add(msg)
@@ -102,12 +103,11 @@ func (d *driver) sendLocked(to string, msg ownership.Message) {
 // deliver sends what there is for a member.
 func (d *driver) deliver(to string) {
 	b := &d.post
-	var buf []byte
-	said, _ := b.spare.Get().(*[]ownership.Message)
-	if said == nil {
-		said = new([]ownership.Message)
+	buf, _ := b.ink.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
 	}
-	defer b.spare.Put(said)
+	defer b.ink.Put(buf)
 	for {
 		b.mu.Lock()
 		p := b.out[to]
@@ -115,30 +115,49 @@ func (d *driver) deliver(to string) {
 		if len(all) == 0 || d.ctx.Err() != nil {
 			if p.writers--; p.writers == 0 {
 				delete(b.out, to)
+				b.reuse(all)
 			}
 			b.mu.Unlock()
 			return
 		}
-		*p = post{writers: p.writers, messages: (*said)[:0]}
+		*p = post{writers: p.writers, messages: b.sheet()}
 		b.mu.Unlock()
-		*said = all
+		said := all
 		for len(all) > 0 && d.ctx.Err() == nil {
 			n := letterLen(all, min(letterBytes, d.n.cfg.MaxFrame/4))
-			buf, n = appendLetter(buf[:0], all[:n], d.n.maxMessage()/2)
+			*buf, n = appendLetter((*buf)[:0], all[:n], d.n.maxMessage()/2)
 			all = all[n:]
 			addr := d.addr(to)
 			if addr == "" {
 				break
 			}
 			ctx, cancel := context.WithTimeout(d.ctx, postTimeout)
-			err := d.n.transport.Peer(addr).Cast(ctx, &transport.Request{Flags: opOwnership, Key: to, Payload: buf})
+			err := d.n.transport.Peer(addr).Cast(ctx, &transport.Request{Flags: opOwnership, Key: to, Payload: *buf})
 			cancel()
 			if err != nil {
 				break
 			}
 		}
-		clear(*said)
+		b.reuse(said)
 	}
+}
+
+// sheet is an empty list of messages to be filled.
+func (b *postbox) sheet() []ownership.Message {
+	if s, _ := b.spare.Get().(*[]ownership.Message); s != nil {
+		return *s
+	}
+	return nil
+}
+
+// reuse keeps a list that nobody needs any more, unless it is long.
+func (b *postbox) reuse(messages []ownership.Message) {
+	if c := cap(messages); c == 0 || c > maxLetter {
+		return
+	}
+	clear(messages)
+	messages = messages[:0]
+	b.spare.Put(&messages)
 }
 
 // appendLetter appends as many messages as fit into a letter of so many bytes, one at
@@ -188,10 +207,11 @@ func (d *driver) hear(c *transport.Call) {
 
 // listen gives what members say to the machine, until the driver stops.
 func (d *driver) listen() {
+	var messages []ownership.Message // of the last letter, whose memory is used again
 	for {
 		select {
 		case l := <-d.inbox:
-			d.read(l)
+			messages = d.read(l, messages)
 			l.call.Ack()
 		case <-d.ctx.Done():
 			return
@@ -225,11 +245,13 @@ func (d *driver) lastLocked(part int) string {
 	return d.owned[part].name
 }
 
-func (d *driver) read(l letter) {
-	messages, err := ownership.ParseMessages(l.body)
+// read gives the messages of a letter to the machine. It reads them into memory that is
+// not used any more, and returns what is not used then.
+func (d *driver) read(l letter, memory []ownership.Message) []ownership.Message {
+	messages, err := ownership.ParseInto(memory, l.body)
 	if err != nil {
 		d.n.log.Warn("a member's messages are malformed", "peer", l.from, "err", err)
-		return
+		return nil
 	}
 	for _, msg := range messages {
 		if msg.Kind == ownership.Refused && msg.Cause != "" {
@@ -251,4 +273,6 @@ func (d *driver) read(l letter) {
 		}
 		d.unlock()
 	}
+	clear(messages)
+	return messages
 }

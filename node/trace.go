@@ -208,9 +208,10 @@ func (d *driver) traceMoveLocked(info TraceSessionMoved) {
 	if moved == nil {
 		return
 	}
+	told := info // so that info need not be on the heap where nobody is told
 	d.later = append(d.later, func() {
-		info.Session = sessionproc.LogID(info.Session)
-		moved(info)
+		told.Session = sessionproc.LogID(told.Session)
+		moved(told)
 	})
 }
 

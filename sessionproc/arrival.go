@@ -21,7 +21,8 @@ const sameMoment = 50 * time.Millisecond
 // arrivals are all that a table has ever needed, by number. 0 is none. They are not
 // dropped: when there are too many, further sessions have their own, in extra.
 type arrivals struct {
-	all atomic.Pointer[[]arrival]
+	all   atomic.Pointer[[]arrival]
+	spare sync.Pool // of *extra, empty
 
 	mu     sync.Mutex        // guards changes of all
 	latest map[uint64]uint16 // guarded by mu; by boot
@@ -80,8 +81,19 @@ func (p *process) settleLocked() {
 		return
 	}
 	if n := p.table.arrivals.number(p.ext.boot, p.ext.came); n != 0 {
+		*p.ext = extra{}
+		p.table.arrivals.spare.Put(p.ext) // nobody but p has had it
 		p.arrival, p.ext = n, nil
 	}
+}
+
+// extraOfArrival is the extra of a session that is about to come, and may not need it in
+// the end.
+func (t *Table) extraOfArrival() *extra {
+	if x, _ := t.arrivals.spare.Get().(*extra); x != nil {
+		return x
+	}
+	return new(extra)
 }
 
 // bornLocked gives the session another life: of the node of that boot, or with 0 of this

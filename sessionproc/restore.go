@@ -51,7 +51,8 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) 
 		return nil, err
 	}
 	p := &process{table: t, kind: k, id: id, part: uint16(part), born: s.Number, phase: phaseLive, watched: k.cfg.SlowHandler > 0}
-	p.extra().boot = s.Boot
+	p.ext = t.extraOfArrival()
+	p.ext.boot = s.Boot
 	if err := p.restoreVersion(s); err != nil {
 		return nil, err
 	}

@@ -110,10 +110,16 @@ func appendKept(b []byte, kept []Kept) []byte {
 // ParseMessages reads what AppendMessages wrote. It keeps nothing of b. Kinds that
 // it does not know, which a later release may send, are left out. The error is
 // ErrMalformed.
-func ParseMessages(b []byte) ([]Message, error) {
+func ParseMessages(b []byte) ([]Message, error) { return ParseInto(nil, b) }
+
+// ParseInto is ParseMessages into the memory of messages that are not needed any more.
+func ParseInto(memory []Message, b []byte) ([]Message, error) {
 	r := reader{b: b}
 	count := r.count(4)
-	messages := make([]Message, 0, min(count, maxAtOnce))
+	messages := memory[:0]
+	if want := min(count, maxAtOnce); cap(messages) < want {
+		messages = make([]Message, 0, want)
+	}
 	var last []string
 	for range count {
 		var m Message
