@@ -185,6 +185,9 @@ func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*sessionproc.De
 		case f.code == 0:
 		case !f.maybe && (f.code == codeNotOwner || f.code == codeMoving || f.code == codeNoQuorum):
 			again = append(again, d)
+		case f.late(ctx):
+			why := sessionproc.Late(ctx, d.Message.Op(), d.ID, b.to.Slot, f.err(), f.maybe)
+			d.Err = failed(d.Message, d.ID, why, f.maybe)
 		default:
 			d.Err = failed(d.Message, d.ID, f.err(), f.maybe)
 		}

@@ -64,7 +64,7 @@ func (s *server) inbound(c *transport.Call, id string) *sessionproc.Inbound {
 // Cancel ends the wait of a caller that has gone.
 func (s *server) Cancel(c *transport.Call) {
 	if in, ok := c.Tag.(*inbound); ok {
-		in.Inbound.Cancel()
+		s.n.table.Cancel(s.n.routes.Load().ring.Partition(in.ID), &in.Inbound)
 		in.unpark()
 	}
 }

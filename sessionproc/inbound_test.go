@@ -45,6 +45,9 @@ func serving(l *local, in *sessionproc.Inbound) answers {
 	return a
 }
 
+// cancelled says that the caller of in has gone.
+func cancelled(l *local, in *sessionproc.Inbound) { l.table.Cancel(part(in.ID), in) }
+
 // serve gives in to its session and waits for the one answer.
 func serve(t testing.TB, l *local, in *sessionproc.Inbound) answer {
 	a := serving(l, in)
@@ -162,26 +165,26 @@ func TestCancelOfAnInbound(t *testing.T) {
 		first := serving(l, running)
 		synctest.Wait()
 		second := serving(l, queued)
-		queued.Cancel()
-		queued.Cancel()
+		cancelled(l, queued)
+		cancelled(l, queued)
 		got := <-second
 		require.ErrorIs(t, got.err, context.Canceled)
 		require.False(t, got.maybe)
 		require.True(t, got.held, "it is still in the mailbox")
-		running.Cancel()
+		cancelled(l, running)
 		got = <-first
 		require.ErrorIs(t, got.err, context.Canceled)
 		require.True(t, got.maybe)
 		require.True(t, got.held)
 		require.ErrorIs(t, <-ended, context.Canceled)
 		synctest.Wait()
-		running.Cancel()
+		cancelled(l, running)
 		require.Empty(t, first, "a late reply reaches nobody")
 		require.Empty(t, second)
 		require.Equal(t, []string{"running"}, ran)
 
 		early := request("early") // its caller goes while it waits to be served
-		early.Cancel()
+		cancelled(l, early)
 		got = serve(t, l, early)
 		require.ErrorIs(t, got.err, context.Canceled)
 		require.False(t, got.maybe)
@@ -191,7 +194,7 @@ func TestCancelOfAnInbound(t *testing.T) {
 		start := &sessionproc.Inbound{Op: sessionproc.OpStart, ID: "b", Kind: "scripted", Payload: encoded(t, "slow")}
 		third := serving(l, start)
 		synctest.Wait()
-		start.Cancel()
+		cancelled(l, start)
 		got = <-third
 		require.ErrorIs(t, got.err, context.Canceled)
 		require.True(t, got.maybe)
@@ -288,7 +291,7 @@ func TestAFullMailboxFailsAnInbound(t *testing.T) {
 		got := serve(t, l, in)
 		require.ErrorIs(t, got.err, sessionproc.ErrOverloaded)
 		require.False(t, got.maybe || got.held)
-		in.Cancel() // comes too late, and must not answer again
+		cancelled(l, in) // comes too late, and must not answer again
 		require.Empty(t, in.Answer.(answers))
 		open()
 		require.NoError(t, <-first)

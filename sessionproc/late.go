@@ -2,6 +2,7 @@ package sessionproc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -139,14 +140,41 @@ func (t *Table) lateAt(part int, id string, w *waiting, o outcome) outcome {
 // when ctx has ended. sent: it may have got it. It serves package node.
 func NoAnswer(ctx context.Context, op Op, id, node string, sent bool) error {
 	err := ctx.Err()
-	from := calling(ctx)
-	switch {
-	case from != nil && (op == OpCall || op == OpStart || op == OpEnsure || op == OpTerminate) && from.p.isCalledBy(id):
-		return eachOther(err, from.p.id, id)
+	switch cycle := cycleBehind(ctx, op, id); {
+	case cycle != nil:
+		return cycle
 	case sent:
 		return waitedFor(err, "with no answer from node "+node)
 	}
 	return waitedFor(err, "with no connection to node "+node)
+}
+
+// Late is the error of a request for session id that another node has answered with the
+// end of its time: said, which may tell what it waited for. ran: its handler may have run.
+// It serves package node.
+func Late(ctx context.Context, op Op, id, node string, said error, ran bool) error {
+	cycle := cycleBehind(ctx, op, id)
+	switch {
+	case cycle != nil:
+		return cycle
+	case said != context.DeadlineExceeded && !errors.Is(said, context.Canceled):
+		return said
+	case !ran: // a release that does not tell
+		return waitedFor(ctx.Err(), "with no answer from node "+node)
+	case op == OpStart || op == OpEnsure:
+		return waitedFor(ctx.Err(), "while its start function ran")
+	}
+	return waitedFor(ctx.Err(), "while its handler ran")
+}
+
+// cycleBehind is the error of a request of a handler whose session is waited for by the
+// one that it is for; nil: it is none.
+func cycleBehind(ctx context.Context, op Op, id string) error {
+	from := calling(ctx)
+	if from == nil || op != OpCall && op != OpStart && op != OpEnsure && op != OpTerminate || !from.p.isCalledBy(id) {
+		return nil
+	}
+	return eachOther(ctx.Err(), from.p.id, id)
 }
 
 // ranLocked is for how long the present handler has run.

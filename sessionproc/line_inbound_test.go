@@ -85,12 +85,12 @@ func TestACancelledRequestLeavesTheLine(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l, open, got := crowded(t, script{})
 				gone, goes, stays := remoteTo(t, op, "gone"), remoteTo(t, op, "goes"), remoteTo(t, op, "stays")
-				gone.Cancel() // before it is served
+				cancelled(l, gone) // before it is served
 				a, b, c := serving(l, gone), serving(l, goes), serving(l, stays)
 				failed, answered := a.got(t)
 				require.True(t, answered)
 				require.ErrorIs(t, failed.err, context.Canceled)
-				goes.Cancel()
+				cancelled(l, goes)
 				failed, answered = b.got(t)
 				require.True(t, answered)
 				require.ErrorIs(t, failed.err, context.Canceled)
@@ -102,7 +102,7 @@ func TestACancelledRequestLeavesTheLine(t *testing.T) {
 				require.True(t, answered)
 				require.NoError(t, done.err)
 				require.Equal(t, []string{"block", "1", "2", "stays"}, got())
-				stays.Cancel() // too late
+				cancelled(l, stays) // too late
 				_, answered = c.got(t)
 				require.False(t, answered)
 			})

@@ -68,7 +68,7 @@ func TestDeadlineEndsACallAndALateReplyIsDropped(t *testing.T) {
 			_, err := a.Peer("b").Call(ctx, &transport.Request{ID: "slow"})
 			cancel()
 			require.ErrorIs(t, err, context.DeadlineExceeded)
-			assert.Equal(t, time.Second, time.Since(start))
+			assert.Equal(t, time.Second+20*time.Millisecond, time.Since(start))
 			synctest.Wait()
 		}
 		assert.EqualValues(t, 2, cancels.Load())
@@ -84,6 +84,56 @@ func TestDeadlineEndsACallAndALateReplyIsDropped(t *testing.T) {
 		}
 		assert.Equal(t, 1, n.dialed(), "on the same connection")
 	})
+}
+
+// At its deadline, and only then, a caller hears what its request was waiting for, and
+// waits for that no longer than it may.
+func TestACallWhoseTimeIsOverHearsWhy(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers, given, took time.Duration
+		cancel, hears        bool
+	}{
+		"at once":            {0, time.Second, time.Second, false, true},
+		"in time":            {19 * time.Millisecond, 10 * time.Second, 10*time.Second + 19*time.Millisecond, false, true},
+		"too late":           {21 * time.Millisecond, 10 * time.Second, 10*time.Second + 20*time.Millisecond, false, false},
+		"after a short wait": {3 * time.Millisecond, 100 * time.Millisecond, 102 * time.Millisecond, false, false},
+		"cancelled":          {0, time.Second, time.Second, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork()
+				defer n.stop()
+				n.start(t, "b", handler{
+					serve: func(*transport.Call) {},
+					cancel: func(call *transport.Call) {
+						call.Detach()
+						time.AfterFunc(c.answers, func() { call.Fail(50, "it was raining", nil) })
+					},
+				}, nil)
+				a := n.start(t, "a", handler{}, nil)
+				_, err := a.Peer("b").Connect(t.Context())
+				require.NoError(t, err)
+				ctx, cancel := context.WithCancel(t.Context())
+				if c.cancel {
+					time.AfterFunc(c.given, cancel)
+				} else {
+					ctx, cancel = context.WithTimeout(ctx, c.given)
+				}
+				defer cancel()
+				start := time.Now()
+				_, err = a.Peer("b").Call(ctx, &transport.Request{})
+				assert.Equal(t, c.took, time.Since(start).Truncate(time.Millisecond))
+				said, ok := errors.AsType[*transport.Error](err)
+				require.Equal(t, c.hears, ok, err)
+				if c.hears {
+					require.Equal(t, "it was raining", said.Text)
+				} else {
+					require.ErrorIs(t, err, ctx.Err())
+				}
+				synctest.Wait()
+			})
+		})
+	}
 }
 
 func TestEndedContextSendsNothing(t *testing.T) {

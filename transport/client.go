@@ -24,6 +24,7 @@ type pending struct {
 	done   chan struct{} // 1; lives as long as the pending, which is pooled
 	number uint64
 	start  uint64 // offset of the frame in the stream of the connection
+	grace  time.Duration
 	uses   atomic.Uint32
 
 	flags   uint32
@@ -71,7 +72,7 @@ func (c *client) send(ctx context.Context, kind byte, r *Request, size int) (*pe
 		remaining = max(1, c.remaining(ctx))
 	}
 	c.next++
-	p.number, p.start = c.next, c.taken+uint64(c.out.size())
+	p.number, p.start, p.grace = c.next, c.taken+uint64(c.out.size()), min(remaining/graceShare, mostGrace)
 	c.pending.put(p.number, p)
 	c.out.buf = r.append(c.out.fit(size), kind, p.number, remaining)
 	c.sendLocked()
@@ -99,32 +100,66 @@ func (c *client) remaining(ctx context.Context) time.Duration {
 	return time.Until(deadline)
 }
 
-// wait returns when p has its answer, and gives up when ctx ends before.
+// When the time of a request is over, the peer may still say what it was waiting for.
+const (
+	graceShare = 50 // of the time that the request had
+	mostGrace  = 20 * time.Millisecond
+)
+
+// wait returns when p has its answer, and gives up when ctx ends before. After ctx's
+// deadline it waits for the answer to its cancellation, for p.grace.
 func (c *client) wait(ctx context.Context, p *pending) error {
-	if done := ctx.Done(); done == nil {
+	done := ctx.Done()
+	if done == nil {
 		<-p.done
-	} else {
+		return p.err
+	}
+	select {
+	case <-p.done:
+		return p.err
+	case <-done:
+	}
+	asked := ctx.Err() == context.DeadlineExceeded && p.grace > 0 && c.askWhy(p)
+	if asked {
+		timer := time.NewTimer(p.grace)
+		defer timer.Stop()
 		select {
 		case <-p.done:
-		case <-done:
-			if c.giveUp(p) {
-				return fmt.Errorf("transport: %s: %w", c.label, ctx.Err())
-			}
-			<-p.done // the answer is there, and wins
+			return p.err
+		case <-timer.C:
 		}
 	}
+	if c.giveUp(p, asked) {
+		return fmt.Errorf("transport: %s: %w", c.label, ctx.Err())
+	}
+	<-p.done // the answer is there, and wins
 	return p.err
 }
 
-// giveUp takes p out of the table and tells the peer; it reports false if p
-// has been answered.
-func (c *client) giveUp(p *pending) bool {
+// askWhy tells the peer that p's time is over; it reports false if p has been answered.
+func (c *client) askWhy(p *pending) bool {
+	c.mu.Lock()
+	if c.pending.get(p.number) == nil {
+		c.mu.Unlock()
+		return false
+	}
+	c.emptyLocked(kindCancel, p.number)
+	return true
+}
+
+// giveUp takes p out of the table and tells the peer, unless that is told; it reports
+// false if p has been answered.
+func (c *client) giveUp(p *pending, told bool) bool {
 	c.mu.Lock()
 	if c.pending.remove(p.number) == nil {
 		c.mu.Unlock()
 		return false
 	}
-	c.emptyLocked(kindCancel, p.number)
+	if told {
+		c.mu.Unlock()
+	} else {
+		c.emptyLocked(kindCancel, p.number)
+	}
 	return true
 }
 
