@@ -56,7 +56,8 @@
 // What arrives is what was sent, and the same wherever the session lives:
 //
 //   - A time.Time is the same instant, in UTC. So it is in a state after a move.
-//   - A field with the tag `msgpack:"-"` is zero.
+//   - A field with the tag `msgpack:"-"` is zero; so is one with omitempty that is empty:
+//     an empty slice arrives as nil, and -0 as 0.
 //   - A type with MarshalText, MarshalBinary, MarshalMsgpack or EncodeMsgpack, and the
 //     method that reads it again, travels by these, also within a node.
 //   - What two pointers share is there twice.

@@ -56,8 +56,9 @@ type (
 		Text  string
 		Valid bool
 	}
-	fussy    int // is empty when it is not zero
-	halfText int // writes what it does not read
+	mute     struct{} // writes no bytes at all
+	fussy    int      // is empty when it is not zero
+	halfText int      // writes what it does not read
 )
 
 func (g grade) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "g%d", int(g)), nil }
@@ -70,6 +71,8 @@ func (b *octets) UnmarshalBinary(data []byte) error { copy(b[:], data[1:]); retu
 func (halfText) MarshalText() ([]byte, error)       { return nil, nil }
 func (l lossy) MarshalText() ([]byte, error)        { return []byte(l.Text), nil }
 func (l *lossy) UnmarshalText(b []byte) error       { *l = lossy{string(b), len(b) > 0}; return nil }
+func (mute) MarshalText() ([]byte, error)           { return nil, nil }
+func (*mute) UnmarshalText([]byte) error            { return nil }
 func (f fussy) IsZero() bool                        { return f < 5 }
 
 // leaves are types that are not made of others, with a maker of values.
@@ -106,7 +109,10 @@ var leaves = []struct {
 	leaf(func(t *rapid.T) secretive { return secretive{rapid.Int().Draw(t, ""), []string{"memo"}} }),
 	leaf(func(t *rapid.T) big.Int { return *big.NewInt(rapid.Int64().Draw(t, "")) }),
 	leaf(func(t *rapid.T) big.Rat { return *big.NewRat(rapid.Int64Range(1, 99).Draw(t, ""), 7) }),
-	leaf(func(*rapid.T) url.URL { return url.URL{Scheme: "https", Host: "h", Path: "/p", RawQuery: "a=b"} }),
+	leaf(func(t *rapid.T) url.URL {
+		return rapid.SampledFrom([]url.URL{{}, {Scheme: "https", Host: "h", Path: "/p", RawQuery: "a=b"}}).Draw(t, "")
+	}),
+	leaf(func(*rapid.T) mute { return mute{} }),
 	leaf(func(t *rapid.T) netip.Addr {
 		return rapid.SampledFrom([]netip.Addr{{}, netip.MustParseAddr("::1"), netip.MustParseAddr("1.2.3.4")}).Draw(t, "")
 	}),
@@ -186,7 +192,7 @@ func anyType(t *rapid.T, levels int) reflect.Type {
 
 // anyStruct draws a struct type, with whatever tags.
 func anyStruct(t *rapid.T, levels int) (typ reflect.Type) {
-	tags := []string{"", "", "", "", "a", "F1", ",omitempty", "-", "-,omitempty", ",noinline", ",inline", "b,alias:c",
+	tags := []string{"", "", "", "", "a", "F1", ",omitempty", "-", "-,omitempty", "-,", ",noinline", ",inline", "b,alias:c",
 		",intern", ",as_array"}
 	var fields []reflect.StructField
 	for i := range rapid.IntRange(0, 4).Draw(t, "fields") {

@@ -228,10 +228,7 @@ func (k *kindCore) fault(known error) error {
 			errs = append(errs, fmt.Errorf("%q has no handler", name))
 		}
 	}
-	errs = append(errs, inContext("state", checkState(k.state)))
-	if !codesState(k.state) {
-		errs = append(errs, inContext("state", checkType(k.state)))
-	}
+	errs = append(errs, inContext("state", checkStored(k.state)), checkMigrate(k.cfg.Migrate))
 	errs = append(errs, inContext("argument", checkMessage(k.argument)))
 	for name, b := range k.byName {
 		for _, t := range b.types {

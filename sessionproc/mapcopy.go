@@ -1,6 +1,7 @@
 package sessionproc
 
 import (
+	"encoding"
 	"reflect"
 	"sync"
 
@@ -19,32 +20,45 @@ var types sync.Map // of known, by reflect.Type
 func learn(t reflect.Type) known {
 	k, ok := types.Load(t)
 	if !ok {
-		teachMaps(t, map[reflect.Type]bool{})
+		teach(t, map[reflect.Type]bool{})
 		k, _ = types.LoadOrStore(t, known{nestingOf(t).open, needsAddress(t)})
 	}
 	return k.(known)
 }
 
-// teachMaps has msgpack encode, by way of copies, the maps in a type whose keys or
-// values need an address to be encoded: in a map nothing has one, so that msgpack would
-// fail.
-func teachMaps(t reflect.Type, seen map[reflect.Type]bool) {
-	if seen[t] || codesItself(t) {
+// teach has msgpack encode what it would encode wrongly in a type:
+//
+//   - Maps whose keys or values need an address, by way of copies: in a map nothing has
+//     one, so that msgpack would fail.
+//   - Pointers to what writes itself as text or binary data. If it writes nothing that
+//     is not nil: msgpack would make a nil pointer of it.
+func teach(t reflect.Type, seen map[reflect.Type]bool) {
+	if seen[t] {
 		return
 	}
 	seen[t] = true
+	if t.Kind() == reflect.Pointer {
+		switch c, _ := codingOf(t, writes); c {
+		case codingBinary, codingText:
+			msgpack.Register(reflect.Zero(t).Interface(), encodePointer, nil)
+		}
+	}
+	if codesItself(t) {
+		return
+	}
 	switch t.Kind() {
 	case reflect.Map:
 		if needsAddress(t.Key()) || needsAddress(t.Elem()) {
 			msgpack.Register(reflect.Zero(t).Interface(), encodeByCopies, nil)
 		}
-		teachMaps(t.Elem(), seen)
+		teach(t.Key(), seen)
+		teach(t.Elem(), seen)
 	case reflect.Pointer, reflect.Slice, reflect.Array:
-		teachMaps(t.Elem(), seen)
+		teach(t.Elem(), seen)
 	case reflect.Struct:
 		for f := range t.Fields() {
 			if !dropped(f) {
-				teachMaps(f.Type, seen)
+				teach(f.Type, seen)
 			}
 		}
 	}
@@ -67,6 +81,26 @@ func needsAddress(t reflect.Type) bool {
 		}
 	}
 	return false
+}
+
+// encodePointer encodes a pointer to what writes itself as text or binary data.
+func encodePointer(e *msgpack.Encoder, v reflect.Value) (err error) {
+	if v.IsNil() {
+		return e.EncodeNil()
+	}
+	var data []byte
+	if m, ok := v.Interface().(encoding.BinaryMarshaler); ok { // first, as msgpack does
+		data, err = m.MarshalBinary()
+	} else {
+		data, err = v.Interface().(encoding.TextMarshaler).MarshalText()
+	}
+	if err != nil {
+		return err
+	}
+	if data == nil {
+		data = []byte{}
+	}
+	return e.EncodeBytes(data)
 }
 
 // encodeByCopies encodes a map by copies of its keys and values, which have an address.

@@ -137,34 +137,3 @@ func (t *Table) here() string {
 	}
 	return "node " + t.cfg.Node
 }
-
-// MigrateFrom makes a KindConfig.Migrate of a function between types: Old is
-// what states of the earlier schemas decode into, as msgpack decodes structs:
-// by field name, what is missing being zero. Of all schemas in use at a time
-// Old has the fields; from says which one it is. Fields that Old does not have
-// are lost.
-//
-//	Migrate: sessionproc.MigrateFrom(func(from int, old cartV1) (*Cart, error) {
-//		return &Cart{Items: map[string]int{old.Item: 1}}, nil
-//	}),
-func MigrateFrom[Old, New any](migrate func(from int, old Old) (*New, error)) func(from int, state []byte) ([]byte, error) {
-	return func(from int, state []byte) ([]byte, error) {
-		var old Old
-		decode := func() error { return DecodeValue(state, false, &old) }
-		if own, ok := any(&old).(stateCoder); ok {
-			decode = func() error { return own.UnmarshalState(state) }
-		}
-		if err := decode(); err != nil {
-			return nil, err
-		}
-		now, err := migrate(from, old)
-		if err != nil {
-			return nil, err
-		}
-		b, err := encodeState(now, nil, MaxSnapshot)
-		if err == errEnough {
-			err = errSnapshot
-		}
-		return b, err
-	}
-}

@@ -1,6 +1,8 @@
 package sessionproc
 
 import (
+	"context"
+	"net/url"
 	"reflect"
 	"testing"
 	"time"
@@ -113,4 +115,53 @@ func survives[T any](t *testing.T, v T) {
 	var back T
 	require.NoError(t, c.decode(b[6:], c.raw, &back))
 	require.Equal(t, v, back)
+}
+
+// What a pointer points to may write no bytes at all: it arrives, and not as nil.
+func TestAPointerToWhatWritesNothingArrives(t *testing.T) {
+	type pointers struct {
+		URL  *url.URL
+		Mute *mute
+		Map  map[string]*mute
+		Nil  *url.URL
+	}
+	survives(t, pointers{URL: &url.URL{}, Mute: &mute{}, Map: map[string]*mute{"a": {}, "b": nil}})
+	survives(t, []*url.URL{{}, nil, {Path: "/"}})
+	survives(t, &url.URL{})
+	survives(t, (*url.URL)(nil))
+}
+
+func TestATagThatExcludesByMistakeIsRefused(t *testing.T) {
+	err := checkType(reflect.TypeFor[struct {
+		A int `msgpack:"-,"`
+	}]())
+	require.ErrorContains(t, err, ".A has the tag `msgpack:\"-,\"`")
+	require.ErrorContains(t, err, "write `msgpack:\"-\"` to exclude it")
+}
+
+// halfState has one of the two methods of a state.
+type halfState struct{ N int }
+
+func (*halfState) UnmarshalState([]byte) error { return nil }
+
+// The types that MigrateFrom reads and writes are checked as states are.
+func TestTheTypesOfMigrateFromAreChecked(t *testing.T) {
+	type state struct{ N int }
+	ref := KindOf[None]("migrated")
+	fault := func(migrate func(int, []byte) ([]byte, error)) error {
+		k := NewKind(ref, func(context.Context, None) (*state, error) { return nil, nil }, KindConfig{Schema: 1, Migrate: migrate})
+		return k.check()
+	}
+	require.NoError(t, fault(MigrateFrom(func(int, state) (*state, error) { return nil, nil })))
+	require.NoError(t, fault(func(from int, b []byte) ([]byte, error) { panic("a program's own is not called") }))
+	for what, migrate := range map[string]func(int, []byte) ([]byte, error){
+		"MigrateFrom: sessionproc.hidden.secret is unexported":                        MigrateFrom(func(int, hidden) (*state, error) { return nil, nil }),
+		"Old of its MigrateFrom: sessionproc.halfState has UnmarshalState, but no":    MigrateFrom(func(int, halfState) (*state, error) { return nil, nil }),
+		"Old of its MigrateFrom: struct { V interface {} }.V is a interface":          MigrateFrom(func(int, struct{ V any }) (*state, error) { return nil, nil }),
+		"New of its MigrateFrom: sessionproc.embedsIt.number is unexported and would": MigrateFrom(func(int, state) (*embedsIt, error) { return nil, nil }),
+	} {
+		require.ErrorContains(t, fault(migrate), what)
+		_, err := migrate(0, []byte{0x80})
+		require.ErrorContains(t, err, what, "where a program's own calls it")
+	}
 }

@@ -1,0 +1,77 @@
+package sessionproc
+
+import (
+	"errors"
+	"math"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// MigrateFrom makes a KindConfig.Migrate of a function between types: Old is
+// what states of the earlier schemas decode into, as msgpack decodes structs:
+// by field name, what is missing being zero. Of all schemas in use at a time
+// Old has the fields; from says which one it is. Fields that Old does not have
+// are lost. Old and New are checked as states are, by node.Start; where Migrate
+// calls what MigrateFrom has made, as that is called.
+//
+//	Migrate: sessionproc.MigrateFrom(func(from int, old cartV1) (*Cart, error) {
+//		return &Cart{Items: map[string]int{old.Item: 1}}, nil
+//	}),
+//
+//go:noinline
+func MigrateFrom[Old, New any](migrate func(from int, old Old) (*New, error)) func(from int, state []byte) ([]byte, error) {
+	fault := sync.OnceValue(func() error {
+		return errors.Join(inContext("Old of its MigrateFrom", checkStored(reflect.TypeFor[Old]())),
+			inContext("New of its MigrateFrom", checkStored(reflect.TypeFor[New]())))
+	})
+	return func(from int, state []byte) ([]byte, error) {
+		if err := fault(); err != nil || from == onlyCheck {
+			return nil, err
+		}
+		var old Old
+		decode := func() error { return DecodeValue(state, false, &old) }
+		if own, ok := any(&old).(stateCoder); ok {
+			decode = func() error { return own.UnmarshalState(state) }
+		}
+		if err := decode(); err != nil {
+			return nil, err
+		}
+		now, err := migrate(from, old)
+		if err != nil {
+			return nil, err
+		}
+		b, err := encodeState(now, nil, MaxSnapshot)
+		if err == errEnough {
+			err = errSnapshot
+		}
+		return b, err
+	}
+}
+
+// onlyCheck is no schema: what MigrateFrom has made says what is wrong with its types.
+const onlyCheck = math.MinInt
+
+// checkMigrate says what is wrong with the types of a Migrate that MigrateFrom has made.
+// Nothing is known of others. Those are told by their names, which they have as
+// MigrateFrom is not inlined.
+func checkMigrate(migrate func(from int, state []byte) ([]byte, error)) error {
+	if migrate == nil {
+		return nil
+	}
+	f := runtime.FuncForPC(reflect.ValueOf(migrate).Pointer())
+	if f == nil || !strings.HasPrefix(f.Name(), reflect.TypeFor[KindConfig]().PkgPath()+".MigrateFrom[") {
+		return nil
+	}
+	_, err := migrate(onlyCheck, nil)
+	return err
+}
+
+// checkStored refuses a type of states that would not be read or written as they are.
+func checkStored(t reflect.Type) error {
+	if codesState(t) {
+		return checkState(t)
+	}
+	return errors.Join(checkState(t), checkType(t))
+}
