@@ -194,8 +194,12 @@ func (h *Feeds) settle(f *feed, s *subscription, first []item, at Position) (_ *
 		if other && next == f {
 			next = nil
 		}
-		if f, err = h.joinLocked(f.key, s, next); err != nil || next != nil {
+		joined, err := h.joinLocked(f.key, s, next)
+		if err != nil {
 			return f, false, err
+		}
+		if f = joined; next != nil {
+			return f, false, nil
 		}
 	}
 	if h.closed {
