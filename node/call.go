@@ -18,6 +18,15 @@ func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 	if n == nil {
 		return failed(m, id, errNil, false)
 	}
+	switch m.Op() {
+	case sessionproc.OpStart, sessionproc.OpEnsure, sessionproc.OpRenew, sessionproc.OpSubscribe:
+		return n.deliverPending(ctx, id, m)
+	}
+	return n.deliverSeen(ctx, id, m)
+}
+
+// deliverSeen is deliver, which a trace hears of.
+func (n *Node) deliverSeen(ctx context.Context, id string, m sessionproc.Message) error {
 	if n.trace.RequestDone != nil {
 		return n.deliverTraced(ctx, id, m)
 	}

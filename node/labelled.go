@@ -25,7 +25,8 @@ import (
 //
 // In a handler of such a session, and in what such a handler waits for, the handler's
 // ctx ends; the others end all the same, and that session is counted and not waited for:
-// it ends when its handler returns.
+// it ends when its handler returns. So is a session whose handler is in
+// TerminateLabelled itself, and may wait for this one.
 func (n *Node) TerminateLabelled(ctx context.Context, key, value string) (ended int, err error) {
 	if n == nil {
 		return 0, errNil
@@ -34,6 +35,11 @@ func (n *Node) TerminateLabelled(ctx context.Context, key, value string) (ended 
 		return 0, fmt.Errorf("node: terminate labelled: %w: a label has a key of 1 to %d bytes and a value of 1 to %d",
 			sessionproc.ErrBadRequest, sessionproc.MaxLabelKey, sessionproc.MaxLabelValue)
 	}
+	_, done, err := sessionproc.Pending(ctx, sessionproc.Labelled)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
 	ctx, cancel := n.withQueryTimeout(ctx)
 	defer cancel()
 	if chain, _ := sessionproc.CallChain(ctx, ""); chain != nil && ctx.Err() == nil { // that handler's ctx may end by this

@@ -203,6 +203,9 @@ func (t *Table) enter(ctx context.Context, p *process, b *binding, w *waiting) (
 	} else if from.holdsPlace() {
 		t.starts.overtake(p)
 	}
+	if from != nil {
+		p.awaited(from.chain())
+	}
 	w.arm()
 	return begins, nil
 }

@@ -217,11 +217,20 @@ func (c *handlerCtx) chain() []string {
 	if c == nil {
 		return nil
 	}
+	return append(c.waiters(), c.p.id)
+}
+
+// waiters returns the IDs of the sessions that wait for what is done with c, outermost
+// first.
+func (c *handlerCtx) waiters() []string {
+	if c == nil {
+		return nil
+	}
 	ids := c.from().chain()
 	if c.origin != nil {
 		ids = append(ids, c.origin.chain...)
 	}
-	return append(ids, c.p.id)
+	return ids
 }
 
 func cycleError(chain []string, id string) error {

@@ -162,11 +162,14 @@ func (t *Table) serveCall(part int, in *Inbound) {
 		in.shown.Store(in.bound)
 	}
 	in.opened()
-	placed := in.Placed // in is not ours once it is in the mailbox
+	placed, chain := in.Placed, in.Chain // in is not ours once it is in the mailbox
 	switch err := p.push(&in.envelope); {
-	case err == nil && placed:
-		t.starts.overtake(p)
-	case err != nil:
+	case err == nil:
+		if placed {
+			t.starts.overtake(p)
+		}
+		p.awaited(chain)
+	default:
 		if _, ok := in.abandon(); ok { // else Cancel has answered
 			in.Answer.Fail(err, false, false)
 		}

@@ -57,11 +57,12 @@ func (t *Table) place(s *starter) (o outcome, decided bool) {
 			s.waits = false
 			x := p.extra()
 			x.starts = append(x.starts, s)
-			placed := s.placed // s is not ours once the lock is gone
+			placed, chain := s.placed, s.w.ctx.waiters() // s is not ours once the lock is gone
 			p.mu.Unlock()
 			if placed {
 				t.starts.overtake(p)
 			}
+			p.awaited(chain)
 			return outcome{}, false
 		case away != nil:
 			p.mu.Unlock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -190,22 +189,11 @@ func roughly(d time.Duration) string {
 	return d.Round(100 * time.Millisecond).String()
 }
 
-// isCalledBy reports whether a call of session id waits here, or one that it waits for:
-// for the handler that runs here, and waits for session id.
+// isCalledBy is isCalledByLocked for who does not hold the lock.
 func (p *process) isCalledBy(id string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for e := p.head; e != nil; e = e.next {
-		if e.ctx != nil && slices.Contains(e.ctx.chain(), id) {
-			return true
-		}
-	}
-	for s := p.ext.firstInLine(); s != nil; s = s.next {
-		if s.e.ctx != nil && slices.Contains(s.e.ctx.chain(), id) {
-			return true
-		}
-	}
-	return false
+	return p.isCalledByLocked(id)
 }
 
 func eachOther(err error, a, b string) error {

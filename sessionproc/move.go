@@ -11,10 +11,11 @@ type sealing struct {
 	was    phase // phaseLive or phaseRenewed
 	moved  error // what messages get
 	done   func(snapshot []byte, err error)
-	renews bool // it is to get another ID here, not to move; who waits for that is told at once
-	told   bool // done was called, or is about to be: that is once
-	sent   bool // only the target decides now
-	saved  bool // the snapshot has been made
+	chain  []string // the sessions that wait for that; set once
+	renews bool     // it is to get another ID here, not to move; who waits for that is told at once
+	told   bool     // done was called, or is about to be: that is once
+	sent   bool     // only the target decides now
+	saved  bool     // the snapshot has been made
 }
 
 // ErrUnsealed is what Seal tells of a session that has ended or was resumed before its

@@ -216,11 +216,14 @@ func (p *process) servePoll(in *Inbound) {
 		return
 	}
 	p.mu.Unlock()
+	chain := in.Chain // in is not ours once it is in the mailbox
 	if err := p.push(&in.envelope); err != nil {
 		if _, ok := in.abandon(); ok { // else Cancel has answered
 			in.Answer.Fail(err, false, false)
 		}
+		return
 	}
+	p.awaited(chain)
 }
 
 // descendsLocked reports whether the session has seen all of an earlier

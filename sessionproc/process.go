@@ -103,7 +103,8 @@ type extra struct {
 	watches  map[*watch]struct{}
 	renewed  *renewed // it goes on under another ID; nil: it does not
 	renewals renewals
-	weighed  bool // its state was found large, or not to encode
+	pending  []*pending // what its handler waits for
+	weighed  bool       // its state was found large, or not to encode
 }
 
 func (p *process) extra() *extra {

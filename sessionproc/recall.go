@@ -154,7 +154,7 @@ func (t *Table) EndLabelled(ctx context.Context, key, value string, ago time.Dur
 		if !has {
 			continue
 		}
-		if slices.Contains(waiting, p.id) {
+		if slices.Contains(waiting, p.id) || p.endsLabelled() {
 			if p.end(Terminated, nil) || p.sealed() { // what is sealed ends where it runs on, as it is recalled
 				ended++
 			}

@@ -94,11 +94,12 @@ func (t *Table) renew(part int, r *renewal) (done bool, err error) {
 		t.refuse(OpRenew, p.kind.name, err)
 		return false, err
 	}
-	r.sealing = &sealing{was: phaseLive, moved: t.cfg.moving(), done: r.sealed, renews: true}
+	r.sealing = &sealing{was: phaseLive, moved: t.cfg.moving(), done: r.sealed, renews: true, chain: r.in.Chain}
 	calls, polls, idle := p.sealLocked(r.sealing)
 	p.mu.Unlock()
 	p.drop(calls, handling{}, outcome{err: r.sealing.moved})
 	dropPolls(polls, r.sealing.moved)
+	p.awaited(r.sealing.chain)
 	if idle {
 		t.workers.run(p, nil)
 	}

@@ -1,0 +1,164 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodetest"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// A mutual session does something with another one, that does something with it.
+var (
+	mutuals   = sessionproc.KindOf[deed]("mutual")
+	mutualDo  = sessionproc.MethodOf[deed, sessionproc.None](mutuals, "do")
+	mutualNow = sessionproc.EventOf[int](mutuals, "now")
+	mutualEnd = sessionproc.NoticeOf[sessionproc.Ended](mutuals, "end")
+)
+
+type deed struct {
+	What, To string
+	After    time.Duration
+}
+
+// deeds are the requests of a handler that could wait for the handler of another session;
+// those that say so with an error where that waits for them.
+var deeds = map[string]struct {
+	does  func(ctx context.Context, n *node.Node, id string) error
+	cycle bool
+}{
+	"Call": {func(ctx context.Context, n *node.Node, id string) error {
+		_, err := mutualDo.Call(ctx, n, id, deed{})
+		return err
+	}, false},
+	"Renew": {func(ctx context.Context, n *node.Node, id string) error { _, err := n.Renew(ctx, id); return err }, true},
+	"Subscribe": {func(ctx context.Context, n *node.Node, id string) error {
+		sub, err := mutualNow.Subscribe(ctx, n, id, sessionproc.SubscribeOptions{})
+		if err == nil {
+			sub.Close()
+		}
+		return err
+	}, true},
+	"Terminate": {func(ctx context.Context, n *node.Node, id string) error { return n.Terminate(ctx, id) }, false},
+	"TerminateLabelled": {func(ctx context.Context, n *node.Node, id string) error {
+		_, err := n.TerminateLabelled(ctx, "id", id)
+		return err
+	}, false},
+	"Watch": {func(ctx context.Context, _ *node.Node, id string) error {
+		sessionproc.Watch(ctx, id, mutualEnd)
+		return nil
+	}, false},
+	"Start": {func(ctx context.Context, n *node.Node, id string) error {
+		return mutuals.Start(ctx, n, id, deed{})
+	}, false},
+	"Touch":   {func(ctx context.Context, n *node.Node, id string) error { return n.Touch(ctx, id) }, false},
+	"Started": {func(ctx context.Context, n *node.Node, id string) error { _, err := n.Started(ctx, id); return err }, false},
+	"Inspect": {func(ctx context.Context, n *node.Node, id string) error { _, err := n.Inspect(ctx, id); return err }, false},
+}
+
+// deedsDone are the errors of deeds, by their session.
+type deedsDone struct {
+	mu   sync.Mutex
+	errs map[string]error
+	took map[string]time.Duration
+}
+
+func (d *deedsDone) do(ctx context.Context, m deed) {
+	if m.To == "" {
+		return
+	}
+	s := sessionproc.FromContext(ctx)
+	time.Sleep(m.After)
+	begun := time.Now()
+	err := deeds[m.What].does(ctx, s.Cluster().(*node.Node), m.To)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.errs[s.ID()], d.took[s.ID()] = err, time.Since(begun)
+}
+
+func (d *deedsDone) kind() sessionproc.AnyKind {
+	k := sessionproc.NewKind(mutuals, func(ctx context.Context, m deed) (*struct{}, error) {
+		s := sessionproc.FromContext(ctx)
+		d.do(ctx, m)
+		return &struct{}{}, s.SetLabel("id", s.ID())
+	}, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, mutualDo, func(_ *struct{}, ctx context.Context, m deed) (none sessionproc.None, err error) {
+		d.do(ctx, m)
+		return none, nil
+	})
+	sessionproc.HandleCast(k, mutualEnd, func(*struct{}, context.Context, sessionproc.Ended) {})
+	sessionproc.HandleEvent(k, mutualNow, func(*struct{}) int { return 1 })
+	return k
+}
+
+// Two handlers, each of which asks for something of the other's session, do not wait for
+// each other until their time is over: whoever comes second is told, or tells the first.
+func TestHandlersThatWaitForEachOtherAreToldAtOnce(t *testing.T) {
+	for one := range deeds {
+		for other := range deeds {
+			if one == "Call" && other == "Call" {
+				continue // they are told why when their time is over
+			}
+			for _, later := range []time.Duration{0, 50 * time.Millisecond} {
+				for _, at := range []int{0, 1} {
+					t.Run(fmt.Sprintf("%s and %s, %v later, at %d", one, other, later, at), func(t *testing.T) {
+						synctest.Test(t, func(t *testing.T) { doMutually(t, one, other, later, at) })
+					})
+				}
+			}
+		}
+	}
+}
+
+func doMutually(t *testing.T, one, other string, later time.Duration, at int) {
+	d := &deedsDone{errs: map[string]error{}, took: map[string]time.Duration{}}
+	c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{d.kind}})
+	a, b := ownedBy(c, 0, "a"), ownedBy(c, at, "b")
+	for _, id := range []string{a, b} {
+		require.NoError(t, mutuals.Start(t.Context(), c.Caller(), id, deed{}))
+	}
+	var both sync.WaitGroup
+	both.Go(func() { _, _ = mutualDo.Call(t.Context(), c.Node(0), a, deed{one, b, 50 * time.Millisecond}) })
+	both.Go(func() { _, _ = mutualDo.Call(t.Context(), c.Node(0), b, deed{other, a, 50*time.Millisecond + later}) })
+	both.Wait()
+	time.Sleep(time.Minute) // the handlers of sessions that have ended have returned too
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	require.Len(t, d.took, 2)
+	require.Less(t, d.took[a], time.Second, one)
+	require.Less(t, d.took[b], time.Second, other)
+	if deeds[one].cycle && deeds[other].cycle {
+		require.True(t, errors.Is(d.errs[a], sessionproc.ErrCallCycle) || errors.Is(d.errs[b], sessionproc.ErrCallCycle), "%v, %v", d.errs[a], d.errs[b])
+	}
+	for _, err := range d.errs {
+		if errors.Is(err, sessionproc.ErrCallCycle) {
+			require.False(t, errors.Is(err, context.Canceled))
+		}
+	}
+}
+
+// So do start functions, and start functions and handlers.
+func TestStartsThatWaitForEachOtherAreToldAtOnce(t *testing.T) {
+	for _, at := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			d := &deedsDone{errs: map[string]error{}, took: map[string]time.Duration{}}
+			c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{d.kind}})
+			a, b := ownedBy(c, 0, "a"), ownedBy(c, at, "b")
+			var both sync.WaitGroup
+			both.Go(func() { _ = mutuals.Start(t.Context(), c.Node(0), a, deed{"Start", b, 50 * time.Millisecond}) })
+			both.Go(func() { _ = mutuals.Start(t.Context(), c.Node(0), b, deed{"Start", a, 50 * time.Millisecond}) })
+			both.Wait()
+			require.Less(t, d.took[a], time.Second)
+			require.Less(t, d.took[b], time.Second)
+			require.True(t, errors.Is(d.errs[a], sessionproc.ErrCallCycle) || errors.Is(d.errs[b], sessionproc.ErrCallCycle), "%v", d.errs)
+		})
+	}
+}

@@ -1,0 +1,23 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// deliverPending is Deliver for what is not to wait where its session comes to wait for
+// the handler that asks.
+func (n *Node) deliverPending(ctx context.Context, id string, m sessionproc.Message) error {
+	waiting, done, err := sessionproc.Pending(ctx, id)
+	if err != nil {
+		return failed(m, id, err, false)
+	}
+	defer done()
+	err = n.deliverSeen(waiting, id, m)
+	if cycle := context.Cause(waiting); err != nil && errors.Is(cycle, sessionproc.ErrCallCycle) {
+		return failed(m, id, cycle, sessionproc.MaybeExecuted(err))
+	}
+	return err
+}
