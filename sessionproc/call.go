@@ -270,7 +270,7 @@ func (m *cast[Msg]) deliver(ctx context.Context, t *Table, part int, id string) 
 }
 
 func (m *cast[Msg]) push(ctx context.Context, p *process, b *binding) (err error) {
-	m.op, m.bound, m.noTouch, m.noWait = m, b, m.noTouch || b.cfg.NoTouch, b.cfg.NoWait
+	m.op, m.bound, m.noTouch, m.noWait, m.readOnly = m, b, m.noTouch || b.cfg.NoTouch, b.cfg.NoWait, b.cfg.ReadOnly
 	c := &m.notice.msg
 	if c.asIs(b.cfg.ShareRequest) {
 		c.settle(&m.msg)

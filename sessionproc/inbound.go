@@ -298,7 +298,7 @@ type namedCast struct {
 
 func newNamedCast(b *binding, raw bool, payload []byte) *namedCast {
 	m := &namedCast{bound: b, raw: raw, payload: payload}
-	m.op, m.size, m.noTouch = m, mailSize(len(payload)), b.cfg.NoTouch
+	m.op, m.size, m.noTouch, m.readOnly = m, mailSize(len(payload)), b.cfg.NoTouch, b.cfg.ReadOnly
 	return m
 }
 

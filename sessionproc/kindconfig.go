@@ -197,8 +197,9 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 
 // MethodConfig sets what holds for one method or notice. Its zero value works.
 type MethodConfig struct {
-	// ReadOnly: by agreement the handler changes nothing, so the library may
-	// repeat a call whose outcome is unknown.
+	// ReadOnly: by agreement the handler changes nothing. So the library may repeat a
+	// call whose outcome is unknown, and a call, cast or timer's message is no change of
+	// the session: of two copies of it, and for RestartLastState.
 	ReadOnly bool
 	// NoTouch: the message does not count as use of the session.
 	NoTouch bool

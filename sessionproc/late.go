@@ -101,11 +101,22 @@ func (p *process) whereLocked(w *waiting) (what string, stood bool) {
 	case p.cur == nil:
 		return "while it waited behind " + messages(ahead), false
 	}
-	what = "the handler of " + methodOf(p.cur) + ", which ran for " + p.ranLocked()
+	what = runs(p.cur) + ", which ran for " + p.ranLocked()
 	if ahead > 0 {
 		what = messages(ahead) + " and " + what
 	}
 	return "while it waited behind " + what, false
+}
+
+// runs names what runs in a session.
+func runs(h *handling) string {
+	if name := methodOf(h); name != "" {
+		return "the handler of " + name
+	}
+	if _, weighs := h.e.op.(*weighing); weighs {
+		return "the weighing of its state"
+	}
+	return "a handler" // that has just returned
 }
 
 // lateAt is gaveUp for a start, w, and for what waits for a session and has no message

@@ -210,6 +210,7 @@ func (p *process) servePoll(in *Inbound) {
 	in.ctx = in.newCtx(p)
 	in.size, in.noTouch, in.readOnly, in.noWait = 0, true, true, false
 	in.opened()
+	in.shown.Store(in.bound)
 	if goesOn || !at.IsZero() && p.phase == phaseEnding {
 		o.keepLocked(in)
 		p.mu.Unlock()

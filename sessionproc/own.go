@@ -18,7 +18,7 @@ type timerCast struct {
 
 func newTimerCast(tm *timer) *envelope {
 	m := &timerCast{namedCast{bound: tm.bound, raw: tm.raw, payload: tm.payload}, tm}
-	m.op, m.size, m.noTouch, m.own = m, mailSize(len(tm.payload)), true, true
+	m.op, m.size, m.noTouch, m.own, m.readOnly = m, mailSize(len(tm.payload)), true, true, tm.bound.cfg.ReadOnly
 	return &m.envelope
 }
 

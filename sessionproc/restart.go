@@ -77,6 +77,9 @@ func (p *process) keepState() {
 	})
 	r.savedAt = p.changes
 	if err == nil {
+		if r.saved == nil { // MarshalState may write nothing
+			r.saved = []byte{}
+		}
 		return
 	}
 	r.saved = nil
