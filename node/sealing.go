@@ -38,11 +38,16 @@ func (d *driver) handLocked(part int, wanted bool) {
 	signal(d.kick)
 }
 
-// listLocked puts a partition last among those that a lane's member is to get.
+// listLocked puts a partition last among those that a lane's member is to get, or, if it
+// was assigned to that, behind the one that is being handed over: such ones come back.
 func (d *driver) listLocked(l *lane, part int) {
 	d.parts[part].listed = true
 	d.handing++
-	l.parts = append(l.parts, part)
+	at := len(l.parts)
+	if d.routes != nil && d.routes.lent[part] {
+		at = min(1, at)
+	}
+	l.parts = slices.Insert(l.parts, at, part)
 	d.bulk.recount()
 }
 
@@ -157,8 +162,12 @@ func (d *driver) fill(l *lane) {
 }
 
 // toHandLocked is about how many sessions wait for the bulk to come to them, and how many
-// have moved in the last second.
+// have moved in the last second. In a drain they are all, also those that nobody asks for
+// yet.
 func (d *driver) toHandLocked() (n, lately int) {
+	if d.bulk.drains {
+		return d.n.table.Total(), d.traffic.lastSecond()
+	}
 	for _, l := range d.lanes {
 		for i, part := range l.parts {
 			if i == 0 && len(l.queue) > 0 {

@@ -11,6 +11,7 @@ const (
 	takersPause   = 50 * time.Millisecond  // between two looks at a share
 	takersIdle    = 200 * time.Millisecond // between two looks for one
 	sharePatience = 2 * time.Second        // with a share of which nothing moves
+	shareTurn     = 30 * time.Second       // the same, while it waits for its turn
 	shareTries    = 4                      // of one partition, until it is left as it is
 	shareMost     = 64                     // partitions at a time: requests for all others take no detour
 )
@@ -143,6 +144,9 @@ func (d *driver) stuckIn(part int, owner string, lacking []string) (kinds []stri
 		}
 		if d.members.cannotTake(owner, kind, schema) != "" {
 			kinds = append(kinds, kind)
+			if len(kinds) == len(lacking) {
+				break
+			}
 		}
 	}
 	return kinds
@@ -164,9 +168,21 @@ func (d *driver) awaitShare(s share) (left []int) {
 		if sessions != last {
 			last, since = sessions, time.Now()
 		}
+		patience := sharePatience
+		if d.awaitsTurn(left, s.to.Name()) {
+			patience = shareTurn
+		}
 		serves := slices.ContainsFunc(r.view.Serving(), s.to.Equal)
-		if len(left) == 0 || !serves || time.Since(since) > sharePatience || !pause(d.ctx, takersPause) {
+		if len(left) == 0 || !serves || time.Since(since) > patience || !pause(d.ctx, takersPause) {
 			return left
 		}
 	}
+}
+
+// awaitsTurn reports whether one of some partitions has not been asked for by a member
+// yet, or waits until others have been handed over.
+func (d *driver) awaitsTurn(parts []int, member string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return slices.ContainsFunc(parts, func(part int) bool { return d.parts[part].listed || d.m.PulledBy(part) != member })
 }

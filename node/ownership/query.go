@@ -79,6 +79,15 @@ func (m *Machine) HandingOver(p int) (to string, id uint64, ok bool) {
 	return part.rel.to, part.rel.id, true
 }
 
+// PulledBy returns the member to which a partition is promised that has asked for what is
+// here; "": none has.
+func (m *Machine) PulledBy(p int) string {
+	if rel := &m.parts[p].rel; rel.pulled {
+		return rel.to
+	}
+	return ""
+}
+
 // Stay is a session of a partition that stays at another member.
 type Stay struct {
 	Member string
