@@ -12,6 +12,7 @@ type bulk struct {
 	within time.Duration // in which it is to be done, without a drain
 	drains bool
 	begun  time.Time // of the drain
+	had    int64     // sessions that had moved away before
 	done   time.Time // when it is to be done
 
 	credit float64   // sessions that are due
@@ -127,7 +128,7 @@ func (d *driver) drainUntil(deadline time.Time) {
 	defer d.mu.Unlock()
 	b := &d.bulk
 	if !b.drains {
-		b.begun = now
+		b.begun, b.had = now, d.traffic.moved()
 	}
 	if !b.drains || done.Before(b.done) {
 		b.drains, b.done = true, done

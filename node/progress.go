@@ -76,8 +76,8 @@ const (
 // DrainEstimate says what a Drain that began now would have to do and about how long it
 // would take if it had DrainTimeout; with more time it takes more of it, as it leaves the
 // machine to requests. While the node drains it says the same of what is left, by
-// the deadline of that drain and by what it has done in the last 3 seconds. A handler
-// that takes longer is not foreseen.
+// the deadline of that drain and by what it has done in the last 3 seconds, or if that is
+// nothing, since it began. A handler that takes longer is not foreseen.
 func (n *Node) DrainEstimate() Estimate {
 	e := Estimate{Sessions: n.must().table.Len()}
 	tr := &n.driver.traffic
@@ -118,25 +118,35 @@ func (d *driver) foresee(sessions int) (f forecast) {
 	now := time.Now()
 	d.mu.RLock()
 	plan := d.bulk.plan(now, sessions)
-	begun := d.bulk.begun
+	begun, done, had := d.bulk.begun, d.bulk.done, d.bulk.had
 	d.mu.RUnlock()
+	elapsed := now.Sub(begun)
 	plan = min(plan, d.speed())
 	d.traffic.mu.Lock()
-	if now.Sub(begun) < 2*meterSpan { // what came before the first one says nothing of the speed
+	if elapsed < 2*meterSpan { // what came before the first one says nothing of the speed
 		begun = d.traffic.lately.first(begun, now)
 	}
 	moved, took := d.traffic.lately.since(begun, now)
+	all := d.traffic.away - had
 	last, _ := d.traffic.lately.since(now.Add(-time.Second), now)
 	both, _ := d.traffic.lately.since(now.Add(-2*time.Second), now)
 	d.traffic.mu.Unlock()
 	f.rises = float64(last) > risingBy*float64(both-last)
 	window := took.Seconds()
 	f.young = took < meterSpan
-	if f.seen = float64(moved) / max(window, meterTick.Seconds()); moved == 0 {
-		f.rate = plan
-	} else {
+	f.seen = float64(moved) / max(window, meterTick.Seconds())
+	switch {
+	case moved > 0:
 		trust := max(0, (meterSpan-took).Seconds()/4) // of the plan, as if that had been kept so long
 		f.rate = max((float64(moved)+plan*trust)/max(window+trust, meterTick.Seconds()), 1e-3)
+	case begun.IsZero(): // it begins just now
+		f.rate = plan
+	case all > 0: // it stands still
+		f.rate = float64(all) / elapsed.Seconds()
+	case now.After(done): // nothing has moved yet: it takes as long again as it has taken so far
+		f.rate = float64(sessions) / max(elapsed.Seconds(), 1)
+	default:
+		f.rate = plan
 	}
 	f.takes = timeFor(sessions, f.rate)
 	return f
