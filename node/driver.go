@@ -73,7 +73,8 @@ type driven struct {
 	asked   map[string]time.Time // when this node asked others for a session
 	said    promise
 	draft   draft
-	looked  claimed // whose sessions that stay were kept; see keepLocked
+	polled  time.Time // when members were asked last about sessions that stay there
+	looked  claimed   // whose sessions that stay were kept; see keepLocked
 }
 
 const (

@@ -46,13 +46,26 @@ func (d *driver) retry() {
 	}
 }
 
+// pollFor is how long it takes until the members at which so many sessions of a partition
+// stay are asked about them again. Each of them says what has changed by itself; only
+// when that is lost it has to be asked for.
+func pollFor(sessions int) time.Duration {
+	return min(time.Duration(sessions/pollFew)*lastRetry, longestPoll)
+}
+
+const (
+	pollFew     = 16
+	longestPoll = 5 * time.Second
+)
+
 // sayAgain says again what is waited for: see Machine.Retry. It goes by the partitions
 // that wait for anything, a few under one lock.
 func (d *driver) sayAgain(all bool) (some bool) {
+	now := time.Now()
 	for from := 0; from < len(d.parts); from += turnsAtOnce {
 		d.mu.Lock()
 		for part := from; part < min(from+turnsAtOnce, len(d.parts)) && !d.closed; part++ {
-			if d.m.Idle(part) {
+			if d.m.Idle(part) || !d.mayPollLocked(part, now) {
 				continue
 			}
 			d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect {
@@ -69,4 +82,19 @@ func (d *driver) sayAgain(all bool) (some bool) {
 		return effects
 	})
 	return some
+}
+
+// mayPollLocked: there is something to say of a partition but to ask about the sessions
+// that stay elsewhere, or it is time for that.
+func (d *driver) mayPollLocked(part int, now time.Time) bool {
+	sessions := d.m.Lingers(part)
+	if sessions == 0 {
+		return true
+	}
+	pt := &d.parts[part]
+	if now.Sub(pt.polled) < pollFor(sessions) {
+		return false
+	}
+	pt.polled = now
+	return true
 }

@@ -79,6 +79,20 @@ func (m *Machine) HandingOver(p int) (to string, id uint64, ok bool) {
 	return part.rel.to, part.rel.id, true
 }
 
+// Lingers returns how many sessions of a partition stay at other members if Repeat has
+// nothing to say of it but to ask about them. Whoever is asked answers with the list, so
+// a driver asks the more rarely the longer that is.
+func (m *Machine) Lingers(p int) (sessions int) {
+	t := m.at(p)
+	if t.draining || t.tally.asked+t.tally.promised+t.tally.pulling+t.sealed.len() > 0 || t.offer().to != "" || t.rel.pulled {
+		return 0
+	}
+	for i := range t.peers {
+		sessions += t.peers[i].kept.len()
+	}
+	return sessions
+}
+
 // PulledBy returns the member to which a partition is promised that has asked for what is
 // here; "": none has.
 func (m *Machine) PulledBy(p int) string {

@@ -126,6 +126,8 @@ func TestRefusingManySessionsOfOnePartition(t *testing.T) {
 		passed := time.Since(begin)
 		require.Len(t, a.Stays(0), sessions)
 		require.Equal(t, []string{"b"}, a.Keepers(0))
+		require.Equal(t, sessions, a.Lingers(0), "nothing else is to be said again")
+		require.Zero(t, b.Lingers(0), "it offers them")
 		return passed / time.Duration(sessions)
 	}
 	took(1000) // warm
