@@ -94,9 +94,11 @@ func (s *standing) hasQuorum() bool {
 	return !s.few
 }
 
-// watch finds out what happened while the process stood still, until ctx ends.
+// watch finds out what happened while the process stood still, until ctx ends. Where the
+// machine is busy, each session that begins to work finds the clock a little later; that
+// is one stall all the same: it is told once, and the members are asked once in a while.
 func (s *standing) watch(ctx context.Context) {
-	for {
+	for told := false; ; {
 		select {
 		case <-s.stood:
 		case <-ctx.Done():
@@ -105,7 +107,9 @@ func (s *standing) watch(ctx context.Context) {
 		s.mu.Lock()
 		gap := s.gap
 		s.mu.Unlock()
-		s.n.log.Warn("this process stood still: its sessions wait until the other members have said how it stands", "for", gap)
+		if !told {
+			s.n.log.Warn("this process stood still: its sessions wait until the other members have said how it stands", "for", gap)
+		}
 		begun := time.Now()
 		within, cancel := context.WithTimeout(ctx, standingTime)
 		stands := s.n.stands(within, gap)
@@ -126,8 +130,10 @@ func (s *standing) watch(ctx context.Context) {
 		if !again {
 			s.n.driver.lot.wakeAll()
 		}
+		told = again
 		switch {
 		case again:
+			pause(ctx, standingPause)
 			signal(s.stood)
 		case stands:
 			s.n.log.Info("sessions work on", "after", time.Since(begun))

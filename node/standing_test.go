@@ -110,6 +110,28 @@ func TestAShortStallCostsARoundTrip(t *testing.T) {
 	})
 }
 
+// On a busy machine the clock comes late, and every session that begins to work meanwhile
+// finds out. It is one stall all the same.
+func TestAStallThatManyNoticeIsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logged
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Tune: log.of0(nil),
+			Kinds: []nodetest.KindFunc{func() sessionproc.AnyKind { return newTallies(nil) }}})
+		for i := range 1000 {
+			c.Node(0).StandStill(time.Second + time.Duration(i)*100*time.Microsecond)
+			time.Sleep(100 * time.Microsecond)
+		}
+		time.Sleep(time.Second)
+		require.True(t, c.Node(0).Stands())
+		require.Len(t, log.lines("stood still"), 1)
+		require.Len(t, log.lines("sessions work on"), 1)
+		c.Node(0).StandStill(2 * time.Second)
+		time.Sleep(time.Second)
+		require.Len(t, log.lines("stood still"), 2, "another one")
+		require.True(t, c.Node(0).Stands())
+	})
+}
+
 // A process that stood still for so long that the others have put it out answers
 // when they have handed over what they took meanwhile.
 func TestALongStallServesNothingStale(t *testing.T) {
