@@ -77,8 +77,12 @@ func (r *replica) drain(deadline time.Duration) *drained {
 }
 
 // wrong is the worst factor by which what was foreseen, by f, differs from what happened:
-// from the first second on, and until a second was left.
+// from the first second on, and until a second was left. 0: it is not known, as the drain was
+// not done.
 func (d *drained) wrong(f func(point) time.Duration) (worst float64) {
+	if d.Left > 0 {
+		return 0
+	}
 	for _, p := range d.Course {
 		left := d.Took - p.At
 		if p.At < time.Second || left < time.Second {

@@ -74,6 +74,8 @@ func TestForecastsAreJudged(t *testing.T) {
 		{At: 9500 * time.Millisecond, Progress: time.Hour}, // and too late
 	}}
 	require.InDelta(t, 2.5, d.wrong(func(p point) time.Duration { return p.Progress }), 0.01)
+	d.Left = 1
+	require.Zero(t, d.wrong(func(p point) time.Duration { return p.Progress }), "nobody knows how long it would have taken")
 }
 
 func TestFlags(t *testing.T) {
