@@ -193,15 +193,10 @@ func (a *attempt) once(ctx context.Context) verdict {
 // try.
 func (a *attempt) judge(ctx context.Context, target *transport.Peer, err error) verdict {
 	if peer, ok := errors.AsType[*transport.Error](err); ok {
-		f := decodeError(peer)
-		if !f.late(ctx) {
-			return a.answered(ctx, f)
-		}
-		why := sessionproc.Late(ctx, a.m.Op(), a.id, a.node.slotAt(target.Addr()), f.err(), f.maybe)
-		return verdict{err: why, maybe: f.maybe || a.ran}
+		return a.answered(ctx, decodeError(peer))
 	}
 	if ctx.Err() != nil {
-		why := sessionproc.NoAnswer(ctx, a.m.Op(), a.id, a.node.slotAt(target.Addr()), transport.Sent(err))
+		why := sessionproc.NoAnswer(ctx, a.m.Op(), a.id, a.node.slotAt(target.Addr()), transport.Sent(err), transport.Why(err))
 		return verdict{err: why, maybe: transport.Sent(err) || a.ran}
 	}
 	if bad, ok := errors.AsType[*replyError](err); ok {

@@ -125,8 +125,7 @@
 //   - The same value and the same errors.Is, whether the session lives here or
 //     elsewhere.
 //   - No request waits longer than its ctx, or CallTimeout if that has no
-//     deadline. After that the node of the session is asked what the request was
-//     waiting for, for a fiftieth of the time that it had and at most 20 ms. All
+//     deadline. Its error says what it waited for, also at another node. All
 //     queues are bounded, and say so with ErrOverloaded.
 //
 // # What is not promised yet

@@ -163,11 +163,6 @@ func decodeError(e *transport.Error) failure {
 	return f
 }
 
-// late reports whether it is the end of the time that ctx gave.
-func (f failure) late(ctx context.Context) bool {
-	return (f.code == codeDeadline || f.code == codeCanceled) && ctx.Err() == context.DeadlineExceeded
-}
-
 // err is the failure as an error of this node's caller.
 func (f failure) err() error {
 	switch f.code {

@@ -59,33 +59,28 @@ func newPenPals() sessionproc.AnyKind {
 }
 
 // What a caller is told that gives up on a session of another node: what the session
-// does, if its node says that, else which node has not answered.
+// does, as its node says it, else which node has not answered.
 func TestLateErrorsNameTheNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newPenPals)
 		id := ownedAs(c, 0)
 		far := c.Node(1)
 		require.NoError(t, penPals.Start(t.Context(), far, id, 0))
-		write := func(ctx context.Context) error { _, err := writeTo.Call(ctx, far, id, letter{}); return err }
-		for what, f := range map[string]struct {
-			ask  func(ctx context.Context) error
-			says string
-		}{
-			"call":    {write, "its handler ran"},
-			"untyped": {func(ctx context.Context) error { return far.Call(ctx, id, "write", letter{}, nil) }, "its handler ran"},
-			"start": {func(ctx context.Context) error { return penPals.Start(ctx, far, otherOf(c, 0, id), time.Hour) },
-				"its start function ran"},
+		for what, ask := range map[string]func(ctx context.Context) error{
+			"its handler":        func(ctx context.Context) error { _, err := writeTo.Call(ctx, far, id, letter{}); return err },
+			"its handler ":       func(ctx context.Context) error { return far.Call(ctx, id, "write", letter{}, nil) },
+			"its start function": func(ctx context.Context) error { return penPals.Start(ctx, far, otherOf(c, 0, id), time.Hour) },
 		} {
-			err := f.ask(lasting(t, 3*time.Second))
+			err := ask(lasting(t, 3*time.Second))
 			require.ErrorIs(t, err, context.DeadlineExceeded, what)
-			require.ErrorContains(t, err, "context deadline exceeded while "+f.says, what)
+			require.ErrorContains(t, err, "context deadline exceeded while "+strings.TrimSpace(what)+" ran for 3s", what)
 			require.NotContains(t, err.Error(), id, what)
 			require.True(t, sessionproc.MaybeExecuted(err), what)
 		}
 		failed := penPals.StartMany(lasting(t, 3*time.Second), far, map[string]time.Duration{otherOf(c, 0, id+"x"): time.Hour})
 		for _, err := range failed {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
-			require.ErrorContains(t, err, "its start function ran")
+			require.ErrorContains(t, err, "no answer from node n0")
 		}
 		require.Len(t, failed, 1)
 		c.Cut(0, 1)

@@ -173,7 +173,7 @@ func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*sessionproc.De
 		for _, d := range b.of {
 			why := err
 			if err == ctx.Err() {
-				why = sessionproc.NoAnswer(ctx, d.Message.Op(), d.ID, b.to.Slot, true)
+				why = sessionproc.NoAnswer(ctx, d.Message.Op(), d.ID, b.to.Slot, true, "")
 			}
 			d.Err = failed(d.Message, d.ID, why, true)
 		}
@@ -185,9 +185,6 @@ func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*sessionproc.De
 		case f.code == 0:
 		case !f.maybe && (f.code == codeNotOwner || f.code == codeMoving || f.code == codeNoQuorum):
 			again = append(again, d)
-		case f.late(ctx):
-			why := sessionproc.Late(ctx, d.Message.Op(), d.ID, b.to.Slot, f.err(), f.maybe)
-			d.Err = failed(d.Message, d.ID, why, f.maybe)
 		default:
 			d.Err = failed(d.Message, d.ID, f.err(), f.maybe)
 		}

@@ -64,9 +64,17 @@ func (s *server) inbound(c *transport.Call, id string) *sessionproc.Inbound {
 // Cancel ends the wait of a caller that has gone.
 func (s *server) Cancel(c *transport.Call) {
 	if in, ok := c.Tag.(*inbound); ok {
-		s.n.table.Cancel(s.n.routes.Load().ring.Partition(in.ID), &in.Inbound)
+		in.Inbound.Cancel()
 		in.unpark()
 	}
+}
+
+// Why tells a caller whose time is nearly over what its request waits for.
+func (s *server) Why(c *transport.Call) string {
+	if in, ok := c.Tag.(*inbound); ok {
+		return s.n.table.Why(s.n.routes.Load().ring.Partition(in.ID), &in.Inbound)
+	}
+	return ""
 }
 
 // ServeStream takes sessions that another node sends.

@@ -119,23 +119,10 @@ func (in *Inbound) opened() {
 	}
 }
 
-// lateness is how much earlier or later than its deadline the end of a request's time is
-// heard of.
-const lateness = 20 * time.Millisecond
-
 // Cancel ends the wait for in: its caller has gone. The handler's ctx ends; a
-// request that still waits in a mailbox is not run. A caller whose time is over is told
-// what it has waited for.
-func (t *Table) Cancel(part int, in *Inbound) {
+// request that still waits in a mailbox is not run.
+func (in *Inbound) Cancel() {
 	in.gone.Store(true)
-	if !in.Deadline.IsZero() && time.Until(in.Deadline) < lateness {
-		if ran, ok := in.abandon(); ok {
-			in.ctx.end(endedDeadline)
-			o := in.gaveUp(nil, t, part, outcome{err: context.DeadlineExceeded, maybe: ran})
-			in.Answer.Fail(o.err, o.maybe, true)
-		}
-		return
-	}
 	if in.endWith(outcome{err: context.Canceled}) && !in.end.maybe {
 		in.left()
 	}

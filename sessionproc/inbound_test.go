@@ -45,9 +45,6 @@ func serving(l *local, in *sessionproc.Inbound) answers {
 	return a
 }
 
-// cancelled says that the caller of in has gone.
-func cancelled(l *local, in *sessionproc.Inbound) { l.table.Cancel(part(in.ID), in) }
-
 // serve gives in to its session and waits for the one answer.
 func serve(t testing.TB, l *local, in *sessionproc.Inbound) answer {
 	a := serving(l, in)
@@ -165,26 +162,26 @@ func TestCancelOfAnInbound(t *testing.T) {
 		first := serving(l, running)
 		synctest.Wait()
 		second := serving(l, queued)
-		cancelled(l, queued)
-		cancelled(l, queued)
+		queued.Cancel()
+		queued.Cancel()
 		got := <-second
 		require.ErrorIs(t, got.err, context.Canceled)
 		require.False(t, got.maybe)
 		require.True(t, got.held, "it is still in the mailbox")
-		cancelled(l, running)
+		running.Cancel()
 		got = <-first
 		require.ErrorIs(t, got.err, context.Canceled)
 		require.True(t, got.maybe)
 		require.True(t, got.held)
 		require.ErrorIs(t, <-ended, context.Canceled)
 		synctest.Wait()
-		cancelled(l, running)
+		running.Cancel()
 		require.Empty(t, first, "a late reply reaches nobody")
 		require.Empty(t, second)
 		require.Equal(t, []string{"running"}, ran)
 
 		early := request("early") // its caller goes while it waits to be served
-		cancelled(l, early)
+		early.Cancel()
 		got = serve(t, l, early)
 		require.ErrorIs(t, got.err, context.Canceled)
 		require.False(t, got.maybe)
@@ -194,7 +191,7 @@ func TestCancelOfAnInbound(t *testing.T) {
 		start := &sessionproc.Inbound{Op: sessionproc.OpStart, ID: "b", Kind: "scripted", Payload: encoded(t, "slow")}
 		third := serving(l, start)
 		synctest.Wait()
-		cancelled(l, start)
+		start.Cancel()
 		got = <-third
 		require.ErrorIs(t, got.err, context.Canceled)
 		require.True(t, got.maybe)
@@ -291,7 +288,7 @@ func TestAFullMailboxFailsAnInbound(t *testing.T) {
 		got := serve(t, l, in)
 		require.ErrorIs(t, got.err, sessionproc.ErrOverloaded)
 		require.False(t, got.maybe || got.held)
-		cancelled(l, in) // comes too late, and must not answer again
+		in.Cancel() // comes too late, and must not answer again
 		require.Empty(t, in.Answer.(answers))
 		open()
 		require.NoError(t, <-first)

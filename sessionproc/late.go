@@ -2,7 +2,6 @@ package sessionproc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -122,69 +121,66 @@ func runs(h *handling) string {
 // lateAt is gaveUp for a start, w, and for what waits for a session and has no message
 // there, nil.
 func (t *Table) lateAt(part int, id string, w *waiting, o outcome) outcome {
-	p := t.find(part, id)
-	if p == nil {
-		return o
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	own := w != nil && (p.cur != nil && p.cur.e == &w.envelope || p.head == &w.envelope)
-	switch {
-	case p.phase == phaseStarting && p.cur == nil && own:
-		o.err = waitedFor(o.err, fmt.Sprintf("while it waited for its turn to start (Config.MaxStarting is %d)", t.starts.max))
-	case p.phase == phaseStarting && p.cur == nil:
-		o.err = waitedFor(o.err, "while the session waited for its turn to start")
-	case p.phase == phaseStarting && own:
-		o.err = waitedFor(o.err, "while its start function ran for "+p.ranLocked())
-	case p.phase == phaseStarting:
-		o.err = waitedFor(o.err, "while the session's start function ran for "+p.ranLocked())
-	case p.cur != nil:
-		o.err = waitedFor(o.err, "while a handler of the session ran for "+p.ranLocked())
-	case p.phase == phaseEnding:
-		o.err = waitedFor(o.err, "while the session of that ID ended")
+	if p := t.find(part, id); p != nil {
+		p.mu.Lock()
+		o.err = waitedFor(o.err, p.awaitedLocked(w))
+		p.mu.Unlock()
 	}
 	return o
 }
 
+// awaitedLocked says what a start waits for, w, and what has no message here, nil.
+func (p *process) awaitedLocked(w *waiting) string {
+	own := w != nil && (p.cur != nil && p.cur.e == &w.envelope || p.head == &w.envelope)
+	switch {
+	case p.phase == phaseStarting && p.cur == nil && own:
+		return fmt.Sprintf("while it waited for its turn to start (Config.MaxStarting is %d)", p.table.starts.max)
+	case p.phase == phaseStarting && p.cur == nil:
+		return "while the session waited for its turn to start"
+	case p.phase == phaseStarting && own:
+		return "while its start function ran for " + p.ranLocked()
+	case p.phase == phaseStarting:
+		return "while the session's start function ran for " + p.ranLocked()
+	case p.cur != nil:
+		return "while a handler of the session ran for " + p.ranLocked()
+	case p.phase == phaseEnding:
+		return "while the session of that ID ended"
+	}
+	return ""
+}
+
+// Why says what an unanswered request waits for, as its error will say it; "": that is not
+// known. It serves package node.
+func (t *Table) Why(part int, in *Inbound) (what string) {
+	p := t.find(part, in.ID)
+	if p == nil {
+		return ""
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch in.Op {
+	case OpCall, OpCast, OpSubscribe:
+		what, _ = p.whereLocked(&in.waiting)
+		return what
+	}
+	return p.awaitedLocked(&in.waiting)
+}
+
 // NoAnswer is the error of a request for session id that another node has not answered
-// when ctx has ended. sent: it may have got it. It serves package node.
-func NoAnswer(ctx context.Context, op Op, id, node string, sent bool) error {
+// when ctx has ended. sent: it may have got it. why is what that node has said that the
+// request waited for; "": nothing. It serves package node.
+func NoAnswer(ctx context.Context, op Op, id, node string, sent bool, why string) error {
 	err := ctx.Err()
-	switch cycle := cycleBehind(ctx, op, id); {
-	case cycle != nil:
-		return cycle
+	from := calling(ctx)
+	switch {
+	case from != nil && (op == OpCall || op == OpStart || op == OpEnsure || op == OpTerminate) && from.p.isCalledBy(id):
+		return eachOther(err, from.p.id, id)
+	case why != "":
+		return waitedFor(err, why)
 	case sent:
 		return waitedFor(err, "with no answer from node "+node)
 	}
 	return waitedFor(err, "with no connection to node "+node)
-}
-
-// Late is the error of a request for session id that another node has answered with the
-// end of its time: said, which may tell what it waited for. ran: its handler may have run.
-// It serves package node.
-func Late(ctx context.Context, op Op, id, node string, said error, ran bool) error {
-	cycle := cycleBehind(ctx, op, id)
-	switch {
-	case cycle != nil:
-		return cycle
-	case said != context.DeadlineExceeded && !errors.Is(said, context.Canceled):
-		return said
-	case !ran: // a release that does not tell
-		return waitedFor(ctx.Err(), "with no answer from node "+node)
-	case op == OpStart || op == OpEnsure:
-		return waitedFor(ctx.Err(), "while its start function ran")
-	}
-	return waitedFor(ctx.Err(), "while its handler ran")
-}
-
-// cycleBehind is the error of a request of a handler whose session is waited for by the
-// one that it is for; nil: it is none.
-func cycleBehind(ctx context.Context, op Op, id string) error {
-	from := calling(ctx)
-	if from == nil || op != OpCall && op != OpStart && op != OpEnsure && op != OpTerminate || !from.p.isCalledBy(id) {
-		return nil
-	}
-	return eachOther(ctx.Err(), from.p.id, id)
 }
 
 // ranLocked is for how long the present handler has run.

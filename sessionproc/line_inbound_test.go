@@ -85,12 +85,12 @@ func TestACancelledRequestLeavesTheLine(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l, open, got := crowded(t, script{})
 				gone, goes, stays := remoteTo(t, op, "gone"), remoteTo(t, op, "goes"), remoteTo(t, op, "stays")
-				cancelled(l, gone) // before it is served
+				gone.Cancel() // before it is served
 				a, b, c := serving(l, gone), serving(l, goes), serving(l, stays)
 				failed, answered := a.got(t)
 				require.True(t, answered)
 				require.ErrorIs(t, failed.err, context.Canceled)
-				cancelled(l, goes)
+				goes.Cancel()
 				failed, answered = b.got(t)
 				require.True(t, answered)
 				require.ErrorIs(t, failed.err, context.Canceled)
@@ -102,7 +102,7 @@ func TestACancelledRequestLeavesTheLine(t *testing.T) {
 				require.True(t, answered)
 				require.NoError(t, done.err)
 				require.Equal(t, []string{"block", "1", "2", "stays"}, got())
-				cancelled(l, stays) // too late
+				stays.Cancel() // too late
 				_, answered = c.got(t)
 				require.False(t, answered)
 			})

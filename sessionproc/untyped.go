@@ -103,7 +103,7 @@ func (m *untyped) gaveUp(ctx context.Context, in *Inbound, a *localAnswer, t *Ta
 	}
 	if ran, ok := in.abandon(); ok {
 		in.ctx.end(causeOf(ctx.Err()))
-		return m.failed(in.ID, in.gaveUp(calling(ctx), t, part, ctxOutcome(ctx, ran)))
+		return m.failed(in.ID, in.gaveUp(ctx, t, part, ran))
 	}
 	if o := <-a.done; o.err != nil {
 		return m.failed(in.ID, o)
@@ -111,12 +111,12 @@ func (m *untyped) gaveUp(ctx context.Context, in *Inbound, a *localAnswer, t *Ta
 	return nil
 }
 
-// gaveUp is the outcome of a request for which nobody waits any more. from is the handler
-// of this node that has made it; nil: none has.
-func (in *Inbound) gaveUp(from *handlerCtx, t *Table, part int, o outcome) outcome {
+// gaveUp is the outcome of a request of this node for which nobody waits any more.
+func (in *Inbound) gaveUp(ctx context.Context, t *Table, part int, ran bool) outcome {
+	o := ctxOutcome(ctx, ran)
 	switch in.Op {
 	case OpCall, OpCast, OpSubscribe:
-		return in.ctx.p.gaveUp(from, &in.waiting, o)
+		return in.ctx.p.gaveUp(calling(ctx), &in.waiting, o)
 	}
 	return t.lateAt(part, in.ID, &in.waiting, o)
 }

@@ -45,6 +45,7 @@ func sessionID(i int) string { return fmt.Sprintf("session-%024d", i) }
 
 func (s sessions) Serve(c *transport.Call)       { s.in[string(c.ID)] <- c }
 func (s sessions) Cancel(*transport.Call)        {}
+func (s sessions) Why(*transport.Call) string    { return "" }
 func (s sessions) ServeStream(*transport.Stream) {}
 
 // overLoopback runs do b.N times in all, from so many goroutines, each with a ctx that has a deadline.

@@ -23,6 +23,10 @@ type Handler interface {
 	// must not block; it may race with the answer, and c must not be touched
 	// after Cancel returns by reason of Cancel alone. At most once for each c.
 	Cancel(c *Call)
+	// Why tells what c, which is not answered yet, waits for: its caller's time is
+	// nearly over, and this goes into its error. "" says nothing. Why follows Serve
+	// as Cancel does, and the same rules hold.
+	Why(c *Call) string
 	// ServeStream serves a stream that a peer opened, on a goroutine of its
 	// own. The stream is closed when it returns; it must return soon after
 	// the stream's Done is closed, since Transport.Close waits for it.

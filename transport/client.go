@@ -13,6 +13,9 @@ type client struct {
 	conn
 	link *link
 
+	alarm *time.Timer // guarded by mu: runs ask at askAt
+	askAt time.Time   // guarded by mu; zero: not at all
+
 	next    uint64           // guarded by mu: number of the last request; never reused
 	pending numbers[pending] // guarded by mu: waiting for an answer
 }
@@ -24,8 +27,9 @@ type pending struct {
 	done   chan struct{} // 1; lives as long as the pending, which is pooled
 	number uint64
 	start  uint64 // offset of the frame in the stream of the connection
-	grace  time.Duration
 	uses   atomic.Uint32
+	askAt  time.Time // guarded by the client's mu: when its peer is asked; zero: it is not
+	why    string    // guarded by the client's mu: what the peer says that it waits for
 
 	flags   uint32
 	payload []byte // in buf, or a frame of its own
@@ -72,8 +76,10 @@ func (c *client) send(ctx context.Context, kind byte, r *Request, size int) (*pe
 		remaining = max(1, c.remaining(ctx))
 	}
 	c.next++
-	p.number, p.start, p.grace = c.next, c.taken+uint64(c.out.size()), min(remaining/graceShare, mostGrace)
+	p.number, p.start = c.next, c.taken+uint64(c.out.size())
 	c.pending.put(p.number, p)
+	deadline, _ := ctx.Deadline()
+	c.askLaterLocked(p, deadline, remaining)
 	c.out.buf = r.append(c.out.fit(size), kind, p.number, remaining)
 	c.sendLocked()
 	return p, nil
@@ -100,66 +106,35 @@ func (c *client) remaining(ctx context.Context) time.Duration {
 	return time.Until(deadline)
 }
 
-// When the time of a request is over, the peer may still say what it was waiting for.
-const (
-	graceShare = 50 // of the time that the request had
-	mostGrace  = 20 * time.Millisecond
-)
-
-// wait returns when p has its answer, and gives up when ctx ends before. After ctx's
-// deadline it waits for the answer to its cancellation, for p.grace.
+// wait returns when p has its answer, and gives up when ctx ends before.
 func (c *client) wait(ctx context.Context, p *pending) error {
-	done := ctx.Done()
-	if done == nil {
+	if done := ctx.Done(); done == nil {
 		<-p.done
-		return p.err
-	}
-	select {
-	case <-p.done:
-		return p.err
-	case <-done:
-	}
-	asked := ctx.Err() == context.DeadlineExceeded && p.grace > 0 && c.askWhy(p)
-	if asked {
-		timer := time.NewTimer(p.grace)
-		defer timer.Stop()
+	} else {
 		select {
 		case <-p.done:
-			return p.err
-		case <-timer.C:
+		case <-done:
+			if c.giveUp(p) {
+				if p.why != "" {
+					return &endedError{c.label, ctx.Err(), p.why}
+				}
+				return fmt.Errorf("transport: %s: %w", c.label, ctx.Err())
+			}
+			<-p.done // the answer is there, and wins
 		}
 	}
-	if c.giveUp(p, asked) {
-		return fmt.Errorf("transport: %s: %w", c.label, ctx.Err())
-	}
-	<-p.done // the answer is there, and wins
 	return p.err
 }
 
-// askWhy tells the peer that p's time is over; it reports false if p has been answered.
-func (c *client) askWhy(p *pending) bool {
-	c.mu.Lock()
-	if c.pending.get(p.number) == nil {
-		c.mu.Unlock()
-		return false
-	}
-	c.emptyLocked(kindCancel, p.number)
-	return true
-}
-
-// giveUp takes p out of the table and tells the peer, unless that is told; it reports
-// false if p has been answered.
-func (c *client) giveUp(p *pending, told bool) bool {
+// giveUp takes p out of the table and tells the peer; it reports false if p
+// has been answered.
+func (c *client) giveUp(p *pending) bool {
 	c.mu.Lock()
 	if c.pending.remove(p.number) == nil {
 		c.mu.Unlock()
 		return false
 	}
-	if told {
-		c.mu.Unlock()
-	} else {
-		c.emptyLocked(kindCancel, p.number)
-	}
+	c.emptyLocked(kindCancel, p.number)
 	return true
 }
 
@@ -184,6 +159,8 @@ func (c *client) frame(body []byte, owned bool) error {
 		return c.acked(&f)
 	case f.kind == kindError && c.class == Calls:
 		return c.failure(&f)
+	case f.kind == kindWhy && c.class == Calls:
+		return c.told(&f)
 	}
 	if handled, err := c.pingPong(&f); handled {
 		return err
@@ -275,6 +252,9 @@ func (c *client) failed(err error) {
 	err = c.lost(err)
 	notSent := &unsent{err}
 	c.mu.Lock()
+	if c.alarm != nil {
+		c.alarm.Stop()
+	}
 	waiting, given := c.pending.all(), c.given
 	c.pending = numbers[pending]{}
 	c.mu.Unlock()

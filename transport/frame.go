@@ -29,6 +29,8 @@ const (
 	kindClose  = 15
 
 	firstOptional = 64 // to 127
+	kindAsk       = 64
+	kindWhy       = 65
 )
 
 // MaxTrace is how many bytes a Request's Trace may have.

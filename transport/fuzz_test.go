@@ -88,6 +88,7 @@ func (answerAll) Serve(c *Call) {
 	}
 }
 func (answerAll) Cancel(c *Call)        { c.Fail(99, "cancelled", nil) }
+func (answerAll) Why(*Call) string      { return "it waits" }
 func (answerAll) ServeStream(s *Stream) { <-s.Done() }
 
 // inputConn reads from a slice and writes to nowhere.

@@ -38,6 +38,7 @@ func (h hello) Check(_ net.Conn, _ bool, peer []byte) (string, error) {
 type handler struct {
 	serve  func(c *transport.Call)
 	cancel func(c *transport.Call)
+	why    func(c *transport.Call) string
 	stream func(s *transport.Stream)
 }
 
@@ -56,6 +57,13 @@ func (h handler) Cancel(c *transport.Call) {
 	if h.cancel != nil {
 		h.cancel(c)
 	}
+}
+
+func (h handler) Why(c *transport.Call) string {
+	if h.why != nil {
+		return h.why(c)
+	}
+	return ""
 }
 
 func (h handler) ServeStream(s *transport.Stream) {

@@ -48,10 +48,9 @@ func (p *Peer) Connect(ctx context.Context) (peer string, err error) {
 
 // Call sends r and waits for the answer: the reply, an *Error from the peer,
 // or an error that Sent can tell more about. When ctx ends, Call returns its
-// error (errors.Is) and the peer's handler is told; a reply that comes later is
-// dropped. At ctx's deadline the peer may still answer with an *Error that says
-// why it has not yet: Call waits for that for a fiftieth of the time that it had,
-// at most 20 ms. The time that ctx has left travels with the request.
+// error (errors.Is) at once and the peer's handler is told; a reply that comes
+// later is dropped. If the peer has said what r waited for, Why tells it. The
+// time that ctx has left travels with the request.
 //
 // Requests of one goroutine arrive in the order in which it made them as long
 // as the connection lasts.

@@ -32,8 +32,11 @@ func (s *server) frame(body []byte, owned bool) error {
 	if (f.kind == kindCall || f.kind == kindCast) && s.class == Calls {
 		return s.request(&f, body, owned)
 	}
-	if f.kind == kindCancel {
+	switch {
+	case f.kind == kindCancel:
 		return s.cancel(&f)
+	case f.kind == kindAsk && s.class == Calls:
+		return s.asked(&f)
 	}
 	if handled, err := s.pingPong(&f); handled {
 		return err
