@@ -25,14 +25,6 @@ func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 	return n.deliverSeen(ctx, id, m)
 }
 
-// deliverSeen is deliver, which a trace hears of.
-func (n *Node) deliverSeen(ctx context.Context, id string, m sessionproc.Message) error {
-	if n.trace.RequestDone != nil {
-		return n.deliverTraced(ctx, id, m)
-	}
-	return n.deliver(ctx, id, m, nil)
-}
-
 // deliver is Deliver; it tells in done, if that is not nil, what ways m went.
 func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, done *TraceRequestDone) error {
 	r := n.routes.Load()

@@ -21,3 +21,11 @@ func (n *Node) deliverPending(ctx context.Context, id string, m sessionproc.Mess
 	}
 	return err
 }
+
+// deliverSeen is deliver, which a trace hears of.
+func (n *Node) deliverSeen(ctx context.Context, id string, m sessionproc.Message) error {
+	if n.trace.RequestDone != nil {
+		return n.deliverTraced(ctx, id, m)
+	}
+	return n.deliver(ctx, id, m, nil)
+}

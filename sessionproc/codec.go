@@ -235,14 +235,6 @@ func (c *codec[T]) msgpack(b []byte, v *T, most int) (_ []byte, err error) {
 	return b, enough(err, most)
 }
 
-// enough says of an encoding that was not finished that it does not fit into a message.
-func enough(err error, most int) error {
-	if err != errEnough {
-		return err
-	}
-	return fmt.Errorf("more than %d bytes, the limit (Config.MaxFrame, less what else is in a message)", most)
-}
-
 // encodeRequest is encode in the caller's goroutine. A panic of the type's own
 // encoding becomes an error.
 func (c *codec[T]) encodeRequest(b []byte, v *T, most int) (_ []byte, raw bool, err error) {

@@ -259,3 +259,11 @@ func openSize(v any, most int) (int, error) {
 	guardeds.Put(g)
 	return len(b), nil
 }
+
+// enough says of an encoding that was not finished that it does not fit into a message.
+func enough(err error, most int) error {
+	if err != errEnough {
+		return err
+	}
+	return fmt.Errorf("more than %d bytes, the limit (Config.MaxFrame, less what else is in a message)", most)
+}

@@ -107,14 +107,14 @@ func TestACallWhoseTimeIsOverSaysWhatItWaitedFor(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNetwork()
 				defer n.stop()
-				asked := 0
+				var asked atomic.Int32
 				n.start(t, "b", handler{
 					serve: func(call *transport.Call) {
 						if c.answered > 0 {
 							time.AfterFunc(c.answered, func() { call.Reply(7, nil) })
 						}
 					},
-					why: func(*transport.Call) string { asked++; return c.says },
+					why: func(*transport.Call) string { asked.Add(1); return c.says },
 				}, nil)
 				peer := n.start(t, "a", handler{}, nil).Peer("b")
 				_, err := peer.Connect(t.Context())
@@ -135,7 +135,7 @@ func TestACallWhoseTimeIsOverSaysWhatItWaitedFor(t *testing.T) {
 					require.Equal(t, c.says, transport.Why(err))
 				}
 				time.Sleep(time.Minute)
-				require.Equal(t, 2*c.asked, asked)
+				require.EqualValues(t, 2*c.asked, asked.Load())
 			})
 		})
 	}
