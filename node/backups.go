@@ -16,7 +16,12 @@ func (d *driver) runBackupsLocked(part int) {
 		if !d.m.FullFor(part, session) {
 			continue
 		}
-		if here, runs := d.n.table.Version(part, session); !runs || !here.Includes(b.version) {
+		here, runs := d.n.table.Version(part, session)
+		if end := d.n.table.Former(session); !runs && end != nil && end.Overrules(b.version) {
+			delete(pt.backups, session) // it has ended here since
+			continue
+		}
+		if !runs || !here.Includes(b.version) {
 			r, err := d.n.table.Restore(part, session, b.snapshot)
 			if err != nil {
 				d.hindered("a backup cannot run", d.n.self.Name(), session, err.Error())

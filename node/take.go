@@ -224,6 +224,10 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 	if a.Form == ownership.Ended {
 		return d.acceptEndLocked(m, a, runs)
 	}
+	if !ended && !runs {
+		tomb = d.n.table.Former(a.Session)
+		ended = tomb != nil
+	}
 	ended = ended && tomb.Overrules(a.version)
 	if !ended && runs && a.restored != nil && !here.Includes(a.version) {
 		return d.acceptCopyLocked(m, a)

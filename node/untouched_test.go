@@ -89,3 +89,31 @@ func TestSuccessorIsNotMergedWithItsPredecessorWhenACutHeals(t *testing.T) {
 		}
 	})
 }
+
+// The same when the other members have been gone for so long that the node keeps no
+// tombstones: what was terminated there does not come back, and what was started anew is
+// not merged with it.
+func TestWhatEndedOnOneSideOfACutDoesNotComeBack(t *testing.T) {
+	for _, anew := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c, id := cutAsItArrives(t, bags, putBag)
+			time.Sleep(20 * time.Second)
+			require.NoError(t, c.Node(2).Terminate(t.Context(), id))
+			if anew {
+				require.NoError(t, bags.Start(t.Context(), c.Node(2), id, sessionproc.None{}))
+				_, err := putBag.Call(t.Context(), c.Node(2), id, "second")
+				require.NoError(t, err)
+			}
+			rejoin(t, c, id)
+			for i := range 3 {
+				got, err := putBag.Call(t.Context(), c.Node(i), id, "")
+				if !anew {
+					require.ErrorIs(t, err, sessionproc.ErrNotFound)
+					continue
+				}
+				require.NoError(t, err)
+				require.Equal(t, []string{"second"}, got.Words)
+			}
+		})
+	}
+}

@@ -164,8 +164,8 @@ func (t *Table) newProcess(s *starter) (*process, error) {
 	}
 	t.count.Add(1)
 	p := &process{table: t, kind: k, id: strings.Clone(s.id), part: uint16(s.part), born: t.born.Add(1), changes: 1, running: true, watched: k.cfg.SlowHandler > 0}
-	if end := t.ended.Load(); end != nil && end.id == s.id {
-		p.succeed(end.version)
+	if v := t.predecessor(s.id); v != nil {
+		p.succeed(v)
 	}
 	p.supervise()
 	p.pace()

@@ -91,6 +91,7 @@ type extra struct {
 	past     Version    // of earlier incarnations, and of copies that it has met
 	before   Version    // of past, what belongs to sessions that had ended when it was started
 	others   []*process // copies that it has not met yet
+	copied   bool       // its snapshot was taken: there may be copies of it
 	leaves   bool       // it is about to leave the table, and meets no more copies
 	replaced bool       // phaseGone, and another copy is in its place
 	unknown  []byte     // see unknownFields

@@ -145,6 +145,7 @@ func (p *process) encode() ([]byte, error) {
 	s := snapshot{Kind: p.kind.name, Schema: p.kind.cfg.Schema, Number: i.Number, Boot: i.Boot,
 		Idle: time.Duration(p.table.clock.now.Load() - p.last.Load()), Lifetime: p.lifetimeLeft()}
 	p.mu.Lock()
+	p.ext.copied = true
 	unknown := p.ext.unknown
 	if m := p.ext.renewed; m != nil {
 		defer p.mu.Unlock()

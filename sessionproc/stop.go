@@ -201,9 +201,9 @@ func (p *process) vanish(o outcome) {
 	if heir := p.takeHeir(); heir != nil {
 		p.leaveTo(heir)
 	} else if t.cfg.Gate != nil {
-		t.cfg.Gate.Leave(int(p.part), p.id, p.remove)
+		t.cfg.Gate.Leave(int(p.part), p.id, p.bury)
 	} else {
-		p.remove()
+		p.bury()
 	}
 	p.gone(o)
 }

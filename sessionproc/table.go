@@ -88,6 +88,7 @@ type Table struct {
 	closed            atomic.Bool
 	feeds             *Feeds
 	ends              ends
+	former            former
 	quit              chan struct{} // ends the loop
 	done              chan struct{} // the loop has ended
 
@@ -293,6 +294,7 @@ func (t *Table) loop() {
 		t.scales.step(t)
 		now := t.clock.now.Load()
 		t.ends.expire(now)
+		t.former.expire(now)
 		t.recall.sweep(time.Duration(now))
 		t.expire(now, time.Duration(now-before))
 	}

@@ -16,6 +16,10 @@ func (t *Table) Tombstone(part int, id string) Version {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.tombstoneLocked()
+}
+
+func (p *process) tombstoneLocked() Version {
 	v := p.allVersionLocked()
 	if p.ext != nil && p.ext.reason == Terminated {
 		v = v.terminated()
