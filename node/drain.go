@@ -43,8 +43,10 @@ var (
 // ends, or after DrainTimeout if ctx has no deadline or has ended already, with
 // a *DrainError that says what is left; the sessions go on moving all the same. If
 // nobody else serves it returns that at once, unless nothing is here, and within a
-// second or two if all that is left is of kinds, or schemas, that no other member can
-// have. It may be called again, and concurrently: each call waits by its own ctx. With
+// second or two if all that is left is what no other member can have: of a kind or schema
+// that none has, or refused for good, as its state cannot be encoded or decoded or is
+// larger than MaxState. A member that is full is asked again every few seconds, as soon as
+// it has room. It may be called again, and concurrently: each call waits by its own ctx. With
 // the ctx of a handler it is an ErrCallCycle, and nothing begins, as that handler's
 // session has to move too: call it in a goroutine, with a ctx of its own. See Progress.
 //
@@ -55,8 +57,11 @@ var (
 // go on moving, as fast as they can: Drain may be called again with more time.
 //
 // Of members of two releases those are asked that can have a session: one whose
-// partition falls to a member that was not given its kind, or has a lower schema, goes
-// to another that has, for as long as there is one.
+// partition falls to a member that was not given its kind, or a notice that comes with it
+// (of a timer, a watch or a queued cast), has a lower schema, or has refused it for good,
+// goes to another that can have it, for as long as there is one. That takes members that
+// can all be asked what they were given: while one is there of a release of this library
+// that cannot say, sessions go only to the members that the ring says.
 func (n *Node) Drain(ctx context.Context) error {
 	if n == nil {
 		return errNil
@@ -101,6 +106,7 @@ func (n *Node) drain(ctx context.Context, hasty bool) error {
 	begins := n.draining.CompareAndSwap(nil, &draining{time.Now(), n.driver.traffic.moved()})
 	if begins {
 		n.log.Info("node drains", "sessions", n.table.Len())
+		n.driver.forgetFinals() // they are tried once more
 		n.driver.beginDrain()
 	}
 	if deadline, ok := ctx.Deadline(); ok {

@@ -73,8 +73,10 @@ type driven struct {
 	asked   map[string]time.Time // when this node asked others for a session
 	said    promise
 	draft   draft
-	polled  time.Time // when members were asked last about sessions that stay there
-	looked  claimed   // whose sessions that stay were kept; see keepLocked
+	polled  time.Time           // when members were asked last about sessions that stay there
+	final   map[string]final    // why sessions of this node cannot move
+	refused map[string]declined // sessions of others that stay there, as this node has refused them
+	looked  claimed             // whose sessions that stay were kept; see keepLocked
 }
 
 const (
@@ -267,6 +269,8 @@ func (d *driver) sayLocked(e *ownership.Effect) {
 		if d.asksLastLocked(e.Partition, e.To) {
 			return
 		}
+	case ownership.Refused:
+		d.parts[max(e.Partition, 0)].refused[e.Message.Session].explain(e.To, &e.Message)
 	case ownership.Promise:
 		e.Message.Filter = d.filterLocked(e.Partition, e.To, e.Message.ID)
 	case ownership.Done:
@@ -343,6 +347,7 @@ func (d *driver) Leave(part int, id string, remove func()) {
 	d.turn(part, func(m *ownership.Machine) []ownership.Effect {
 		done = true
 		pt := &d.parts[part]
+		delete(pt.final, id)
 		remember, effects := m.Ended(part, id)
 		if h := pt.sealed[id]; h != nil && !h.sent {
 			d.doneLocked(h)
@@ -356,17 +361,6 @@ func (d *driver) Leave(part int, id string, remove func()) {
 	if !done { // it was closed meanwhile
 		remove()
 	}
-}
-
-// Settled implements sessionproc.Gate.
-func (d *driver) Settled(part int, id string) bool {
-	d.mu.RLock()
-	comes := !d.closed && d.m != nil && d.m.MayCome(part, id)
-	d.mu.RUnlock()
-	if comes {
-		d.want(part, strings.Clone(id))
-	}
-	return !comes
 }
 
 func put[V any](m *map[string]V, key string, v V) {

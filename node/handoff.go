@@ -69,7 +69,10 @@ func (h *handoff) ready() {
 // stays tells the machine that a session could not be encoded.
 func (d *driver) stays(h *handoff) {
 	d.n.log.Error("a session cannot move", "session", sessionproc.LogID(h.session), "err", h.err)
-	d.turn(h.part, func(m *ownership.Machine) []ownership.Effect { return m.SealFailed(h.part, h.session) })
+	d.turn(h.part, func(m *ownership.Machine) []ownership.Effect {
+		d.parts[h.part].rule(h.session, final{why: h.err.Error()})
+		return m.SealFailed(h.part, h.session)
+	})
 }
 
 // transferLocked sends a session again to which its target has not answered.
@@ -171,6 +174,7 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 			d.traceMoveLocked(TraceSessionMoved{Session: h.session, Kind: d.n.table.KindOf(e.Partition, e.Session), Peer: h.to,
 				Size: len(h.snapshot), Duration: time.Since(h.begun)})
 		}
+		delete(pt.final, e.Session)
 		d.later = append(d.later, d.n.table.Forget(e.Partition, e.Session))
 	}
 }

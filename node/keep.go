@@ -33,8 +33,8 @@ func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 	told := map[string]bool{}
 	ids, _ := d.n.table.IDs(part)
 	for _, session := range ids {
-		kind, schema, ok := d.n.table.Travels(part, session)
-		why := d.members.cannotTake(to, kind, schema)
+		n, ok := d.n.table.Travels(part, session)
+		why, kind := d.members.cannotTake(to, n), n.Kind
 		switch {
 		case kind == "":
 		case lent:
@@ -43,6 +43,7 @@ func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 		case why != "" && (drains || d.members.refusal(to, kind) != ""):
 			why = fmt.Sprintf("kind %q: %s", kind, why)
 			keep, lacking = append(keep, session), append(lacking, why)
+			pt.rule(session, final{why: why, by: []string{to}})
 			if !told[kind] {
 				told[kind] = true
 				d.hindered("a session stays here, as the member cannot have it", to, session, why)
@@ -74,11 +75,18 @@ func (d *driver) noteRefusal(member string, msg ownership.Message) {
 		return
 	}
 	kind := d.n.table.KindOf(msg.Partition, msg.Session)
-	if kind == "" || !d.members.noteRefusal(member, kind, msg.Cause) {
+	if kind == "" {
 		return
 	}
+	first := d.members.noteRefusal(member, kind, msg.Cause)
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if slices.Contains(msg.Names, isFinal) {
+		d.parts[msg.Partition].rule(msg.Session, final{why: msg.Cause, by: []string{member}})
+	}
+	if !first {
+		return
+	}
 	for i := range d.parts {
 		if pt := &d.parts[i]; pt.looked.to == member {
 			pt.looked = claimed{} // there may be more of the kind
@@ -90,15 +98,14 @@ func (d *driver) noteRefusal(member string, msg ownership.Message) {
 func (ms *members) lacks(name string, own *release) bool {
 	r := ms.release(name)
 	return r != nil && slices.ContainsFunc(own.Kinds, func(u sessionproc.Understanding) bool {
-		return r.cannotTake(u.Name, u.Schema) != ""
+		return r.cannotTake(sessionproc.Needs{Kind: u.Name, Schema: u.Schema, Notices: u.Notices}) != ""
 	})
 }
 
-// cannotTake says why a member certainly takes no session of a kind with a schema; "":
-// it may.
-func (ms *members) cannotTake(name, kind string, schema int) string {
+// cannotTake says why a member certainly takes no session that needs n; "": it may.
+func (ms *members) cannotTake(name string, n sessionproc.Needs) string {
 	if r := ms.release(name); r != nil {
-		return r.cannotTake(kind, schema)
+		return r.cannotTake(n)
 	}
 	return ""
 }

@@ -18,9 +18,8 @@ import (
 // deadline, but not if ctx has been cancelled.
 // Sessions that cannot move in time, and those of the last node, end with reason
 // Closed after their Terminate methods have run. It does not wait for those that no
-// member can have, as none was given their kind or its schema. The error (a *DrainError
-// in it), and the log for each kind, says what has ended and why; the node is closed all
-// the same.
+// member can have; see Drain. The error (a *DrainError in it), and the log for each kind,
+// says what has ended and why; the node is closed all the same.
 //
 // A second Leave waits for the first, and returns the same, or an error when its ctx
 // ends before: the first goes on. After a Close it waits for that, and returns nil. With

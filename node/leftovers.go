@@ -13,6 +13,7 @@ type leftover struct {
 	kind     string
 	sessions int
 	nobody   bool   // can have them
+	final    int    // of them, those that nobody can have, as is known of each
 	why      string // "": it is not known, or there was no time
 }
 
@@ -20,10 +21,16 @@ type leftover struct {
 func (n *Node) leftovers() (all []leftover) {
 	kinds := n.table.Kinds()
 	others := n.otherServers()
+	final, reasons := n.driver.finals(others)
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		o := leftover{kind: kind, sessions: kinds[kind], nobody: n.driver.nobodyTakes(kind, others)}
-		if o.why = n.driver.whyRefused(kind, others); o.nobody {
+		switch o.final = min(final[kind], o.sessions); {
+		case o.nobody:
 			o.why = n.driver.whyNobody(kind)
+		case o.final > 0:
+			o.why, o.nobody = reasons[kind], o.final == o.sessions
+		default:
+			o.why = n.driver.whyRefused(kind, others)
 		}
 		all = append(all, o)
 	}
@@ -38,6 +45,9 @@ func (d *driver) noTakers() bool {
 		if m.Name() != d.n.self.Name() && m.State != cluster.Draining {
 			others = append(others, m)
 		}
+	}
+	if d.onlyFinal(others) {
+		return true
 	}
 	kinds := d.n.table.Kinds()
 	for kind := range kinds {
@@ -54,11 +64,11 @@ func (d *driver) onlyMarksThatNobodyTakes(members []cluster.Member) (marks bool)
 	for part := range d.parts {
 		ids, _ := d.n.table.IDs(part)
 		for _, session := range ids {
-			kind, _, _ := d.n.table.Travels(part, session)
-			if kind == "" {
+			n, _ := d.n.table.Travels(part, session)
+			if n.Kind == "" {
 				continue
 			}
-			if !d.nobodyTakes(kind, members) {
+			if !d.nobodyTakes(n.Kind, members) {
 				return false
 			}
 			marks = true
@@ -72,7 +82,7 @@ func (d *driver) onlyMarksThatNobodyTakes(members []cluster.Member) (marks bool)
 func (d *driver) whyNobody(kind string) string {
 	names := map[string][]string{}
 	for _, m := range d.n.otherServers() {
-		why := d.members.cannotTake(m.Name(), kind, d.schemaOf(kind))
+		why := d.members.cannotTake(m.Name(), d.needsOf(kind))
 		names[why] = append(names[why], m.Slot)
 	}
 	var all []string

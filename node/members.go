@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -112,19 +113,20 @@ func (d *driver) note(m cluster.Member, err error) {
 // sessions of a kind, as this node has it. Of no members it is not.
 func (d *driver) nobodyTakes(kind string, among []cluster.Member) bool {
 	for _, m := range among {
-		if d.members.cannotTake(m.Name(), kind, d.schemaOf(kind)) == "" {
+		if d.members.cannotTake(m.Name(), d.needsOf(kind)) == "" {
 			return false
 		}
 	}
 	return len(among) > 0
 }
 
-// schemaOf is the schema of a kind of this node.
-func (d *driver) schemaOf(kind string) int {
+// needsOf is what a node needs at least to take sessions of a kind of this node.
+func (d *driver) needsOf(kind string) sessionproc.Needs {
+	n := sessionproc.Needs{Kind: kind}
 	if own := d.n.release.find(kind); own != nil {
-		return own.Schema
+		n.Schema = own.Schema
 	}
-	return 0
+	return n
 }
 
 // kinds are the names of those that this node was given.

@@ -165,6 +165,17 @@ func (d *driver) waits(part int, id string) bool {
 	return !d.closed && (d.m.Who(part, id).Place == ownership.Wait || d.n.table.PausedBy() != nil)
 }
 
+// Settled implements sessionproc.Gate.
+func (d *driver) Settled(part int, id string) bool {
+	d.mu.RLock()
+	comes := !d.closed && d.m != nil && d.m.MayCome(part, id)
+	d.mu.RUnlock()
+	if comes {
+		d.want(part, strings.Clone(id))
+	}
+	return !comes
+}
+
 // want asks the others for a session that somebody waits for.
 func (d *driver) want(part int, id string) {
 	d.mu.RLock()

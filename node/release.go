@@ -178,14 +178,21 @@ func (r *release) equal(o *release) bool {
 		})
 }
 
-// cannotTake says why a member certainly takes no session of a kind that has the given
-// schema here; "": it may.
-func (r *release) cannotTake(kind string, schema int) string {
-	switch c := r.find(kind); {
-	case r.lacks(kind):
+// cannotTake says why a member certainly takes no session that needs n; "": it may.
+func (r *release) cannotTake(n sessionproc.Needs) string {
+	c := r.find(n.Kind)
+	switch {
+	case r.lacks(n.Kind):
 		return "it was not given the kind"
-	case c != nil && !r.onlyNames && c.Schema < schema:
-		return fmt.Sprintf("it has schema %d, this node %d", c.Schema, schema)
+	case c == nil || r.onlyNames:
+		return ""
+	case c.Schema < n.Schema:
+		return fmt.Sprintf("it has schema %d, this node %d", c.Schema, n.Schema)
+	}
+	for _, notice := range n.Notices {
+		if _, has := slices.BinarySearch(c.Notices, notice); !has {
+			return fmt.Sprintf("it has no notice %q, of which a timer, a watch or a cast comes with the session", notice)
+		}
 	}
 	return ""
 }

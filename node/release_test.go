@@ -21,15 +21,15 @@ func TestWhatIsNotKnownOfAReleaseIsNoDifference(t *testing.T) {
 	} {
 		_, differs := own.differs(r)
 		require.False(t, differs, r)
-		require.Empty(t, r.cannotTake("cart", 2), r)
-		require.Empty(t, r.cannotTake("order", 0), r)
+		require.Empty(t, r.cannotTake(sessionproc.Needs{Kind: "cart", Schema: 2}), r)
+		require.Empty(t, r.cannotTake(sessionproc.Needs{Kind: "order", Schema: 0}), r)
 	}
 	d, differs := own.differs(&release{onlyNames: true, Kinds: []sessionproc.Understanding{{Name: "cart"}}})
 	require.True(t, differs)
 	require.Equal(t, Difference{OnlyHere: []string{"kind order"}}, d)
-	require.Contains(t, (&release{Kinds: own.Kinds[1:]}).cannotTake("cart", 2), "not given the kind")
-	require.Contains(t, own.cannotTake("cart", 3), "schema 2")
-	require.Empty(t, own.cannotTake("cart", 1), "it migrates")
+	require.Contains(t, (&release{Kinds: own.Kinds[1:]}).cannotTake(sessionproc.Needs{Kind: "cart", Schema: 2}), "not given the kind")
+	require.Contains(t, own.cannotTake(sessionproc.Needs{Kind: "cart", Schema: 3}), "schema 2")
+	require.Empty(t, own.cannotTake(sessionproc.Needs{Kind: "cart", Schema: 1}), "it migrates")
 }
 
 func TestReleaseOfAnySizeFits(t *testing.T) {
@@ -63,6 +63,6 @@ func FuzzRelease(f *testing.F) {
 		}
 		own.differs(r)
 		r.differs(own)
-		r.cannotTake("cart", 1)
+		r.cannotTake(sessionproc.Needs{Kind: "cart", Schema: 1})
 	})
 }

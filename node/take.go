@@ -167,6 +167,7 @@ func (d *driver) arrive(all []arrival) {
 		case !a.take:
 			return nil
 		case a.err != nil:
+			put(&d.parts[a.part].refused, a.Session, newDeclined(a))
 			return m.Refuse(a.part, a.Incoming, a.err.Error())
 		}
 		return d.acceptLocked(m, a)
@@ -241,6 +242,7 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 		return effects
 	}
 	delete(pt.tombs, a.Session)
+	delete(pt.refused, a.Session)
 	if a.restored != nil && tomb != nil {
 		a.restored.Survive(tomb)
 	}

@@ -1,10 +1,12 @@
 package node
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 const (
@@ -79,18 +81,17 @@ func (d *driver) nextShare(turn int, tries map[int]int) (next share) {
 	if !d.allHeard(r.view) {
 		return next
 	}
-	lacking, most := d.lacking(others), min(shareMost, d.n.cluster.AssignedMost())
+	most := min(shareMost, d.n.cluster.AssignedMost())
 	for part, owner := range r.placed {
 		if len(next.parts) >= most {
 			break
 		}
-		if owner == nil || len(lacking[owner.name]) == 0 || tries[part] >= shareTries || d.n.table.Count(part) == 0 {
+		if owner == nil || tries[part] >= shareTries || d.n.table.Count(part) == 0 {
 			continue
 		}
-		stuck := d.stuckIn(part, owner.name, lacking[owner.name])
+		stuck := d.stuckIn(part, owner.name, others)
 		able := slices.DeleteFunc(slices.Clone(others), func(m cluster.Member) bool {
-			lacks := func(kind string) bool { return slices.Contains(lacking[m.Name()], kind) }
-			return slices.ContainsFunc(stuck, lacks)
+			return slices.ContainsFunc(stuck, func(b burden) bool { return d.hopeless(b.final, b.needs, m.Name()) })
 		})
 		switch {
 		case len(stuck) == 0 || len(able) == 0:
@@ -114,42 +115,37 @@ func (d *driver) allHeard(view *cluster.View) bool {
 	return true
 }
 
-// lacking returns, by member, the kinds that it cannot have and another of them can.
-func (d *driver) lacking(members []cluster.Member) map[string][]string {
-	lacking := map[string][]string{}
-	for _, own := range d.n.release.Kinds { // not only of live sessions: marks of renewed ones move too
-		if d.nobodyTakes(own.Name, members) {
-			continue
-		}
-		for _, m := range members {
-			if d.members.cannotTake(m.Name(), own.Name, own.Schema) != "" {
-				lacking[m.Name()] = append(lacking[m.Name()], own.Name)
-			}
-		}
-	}
-	return lacking
+// burden is what a session needs, and who has refused it for good.
+type burden struct {
+	needs sessionproc.Needs
+	final final
 }
 
-// stuckIn returns of which of some kinds a partition's sessions here are that its owner
-// cannot have.
-func (d *driver) stuckIn(part int, owner string, lacking []string) (kinds []string) {
-	if len(lacking) == 0 {
+// stuckIn returns of a partition's sessions here those that its owner cannot have and
+// another member can: of those that need the same one.
+func (d *driver) stuckIn(part int, owner string, others []cluster.Member) (all []burden) {
+	finals := d.finalIn(part)
+	if len(finals) == 0 && !d.members.lacks(owner, d.n.release) {
 		return nil
 	}
+	known := map[string]bool{}
 	ids, _ := d.n.table.IDs(part)
 	for _, session := range ids {
-		kind, schema, ok := d.n.table.Travels(part, session)
-		if !ok || !slices.Contains(lacking, kind) || slices.Contains(kinds, kind) {
+		n, ok := d.n.table.Travels(part, session)
+		f := finals[session]
+		key := fmt.Sprint(n, f.by)
+		if !ok || known[key] {
 			continue
 		}
-		if d.members.cannotTake(owner, kind, schema) != "" {
-			kinds = append(kinds, kind)
-			if len(kinds) == len(lacking) {
-				break
-			}
+		known[key] = true
+		if !d.hopeless(f, n, owner) {
+			continue
+		}
+		if slices.ContainsFunc(others, func(m cluster.Member) bool { return !d.hopeless(f, n, m.Name()) }) {
+			all = append(all, burden{n, f})
 		}
 	}
-	return kinds
+	return all
 }
 
 // awaitShare waits until the sessions of a share have moved that are to, and returns the
@@ -157,10 +153,10 @@ func (d *driver) stuckIn(part int, owner string, lacking []string) (kinds []stri
 func (d *driver) awaitShare(s share) (left []int) {
 	last, since := -1, time.Now()
 	for {
-		r, sessions, lacking := d.n.routes.Load(), 0, d.lacking(d.n.otherServers())
+		r, sessions, others := d.n.routes.Load(), 0, d.n.otherServers()
 		left = left[:0]
 		for _, part := range s.parts {
-			if owner := r.placed[part]; owner != nil && len(d.stuckIn(part, owner.name, lacking[owner.name])) > 0 {
+			if owner := r.placed[part]; owner != nil && len(d.stuckIn(part, owner.name, others)) > 0 {
 				left = append(left, part)
 				sessions += d.n.table.Count(part)
 			}

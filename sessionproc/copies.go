@@ -87,3 +87,13 @@ func JoinSnapshots(a, b []byte) ([]byte, error) {
 	}
 	return joined, err
 }
+
+// SnapshotKind returns the name of the kind of the session of a snapshot; "": it cannot be
+// read.
+func SnapshotKind(b []byte) string {
+	var s snapshot
+	if s.read(b) != nil {
+		return ""
+	}
+	return s.Kind
+}

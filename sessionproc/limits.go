@@ -203,3 +203,10 @@ func (k *kindCore) maxState() int {
 	}
 	return MaxState
 }
+
+// HasRoom reports whether a session of a kind could come from another node just now. It
+// serves package node.
+func (t *Table) HasRoom(kind string) bool {
+	k := t.kinds[kind]
+	return k != nil && t.OverMemory() == nil && t.full(k) == nil
+}

@@ -102,7 +102,12 @@ func (s *snapshot) read(b []byte) error {
 // carried is a message that moves with its session.
 type carried interface {
 	save() (savedCast, error)
+	name() string // of its notice
 }
+
+func (m *cast[Msg]) name() string { return m.notice.name }
+
+func (m *namedCast) name() string { return m.bound.name }
 
 func (m *cast[Msg]) save() (savedCast, error) {
 	msg, err := m.message()

@@ -1,18 +1,47 @@
 package sessionproc
 
-// Travels says what a node needs to take session id: its kind, with this schema at
-// least; "" of one that is not here. ok is false of a session that would not be sent,
-// as it ends where others move.
-func (t *Table) Travels(part int, id string) (kind string, schema int, ok bool) {
+import "slices"
+
+// Needs is what a node has to have to take a session.
+type Needs struct {
+	Kind    string
+	Schema  int      // at least
+	Notices []string // of the kind, that timers, watches and queued casts are of; sorted
+}
+
+// Travels says what a node needs to take session id; Kind is "" of one that is not here.
+// ok is false of a session that would not be sent, as it ends where others move.
+func (t *Table) Travels(part int, id string) (n Needs, ok bool) {
 	p := t.find(part, id)
 	if p == nil {
-		return "", 0, false
+		return n, false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	k := p.kind
 	if p.ext != nil && p.ext.renewed != nil {
-		return k.name, 0, true // it has no state
+		return Needs{Kind: k.name}, true // it has no state
 	}
-	return k.name, k.cfg.Schema, k.cfg.OnMove != End
+	return Needs{k.name, k.cfg.Schema, p.noticesLocked()}, k.cfg.OnMove != End
+}
+
+// noticesLocked are those that would travel with the session.
+func (p *process) noticesLocked() (all []string) {
+	for e := p.head; e != nil; e = e.next {
+		if c, ok := e.op.(carried); ok {
+			all = append(all, c.name())
+		}
+	}
+	if p.ext != nil {
+		if p.ext.timers != nil {
+			for tm := range p.ext.timers.all {
+				all = append(all, tm.bound.name)
+			}
+		}
+		for w := range p.ext.watches {
+			all = append(all, w.bound.name)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
