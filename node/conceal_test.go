@@ -60,7 +60,7 @@ var exportedStructs = []struct {
 	{sessionproc.Table{}, true}, {sessionproc.TableConfig{}, false}, {sessionproc.TableTrace{}, false}, {sessionproc.TimerInfo{}, true},
 	{sessionproc.TraceMessageHandled{}, false}, {sessionproc.TraceRequestRefused{}, false}, {sessionproc.TraceSessionConflict{}, false},
 	{sessionproc.TraceSessionCrashed{}, false}, {sessionproc.TraceSessionEnded{}, false}, {sessionproc.TraceSessionStarted{}, false},
-	{sessionproc.Large{}, true}, {sessionproc.Understanding{}, false}, {sessionproc.Needs{}, false}, {sessionproc.Update[int]{}, false},
+	{sessionproc.Large{}, true}, {sessionproc.Understanding{}, false}, {sessionproc.Needs{}, false}, {sessionproc.Rival{}, false}, {sessionproc.Update[int]{}, false},
 
 	{sessionhttp.Config{}, false}, {sessionhttp.EventStream[int]{}, false}, {sessionhttp.EventsConfig[int]{}, false}, {sessionhttp.Sessions{}, false},
 

@@ -76,6 +76,8 @@ type driven struct {
 	polled  time.Time           // when members were asked last about sessions that stay there
 	final   map[string]final    // why sessions of this node cannot move
 	refused map[string]declined // sessions of others that stay there, as this node has refused them
+	second  bool                // of those, some are also here, or at another member: they have to come all the same
+	told    claimed             // who has said that of sessions here
 	looked  claimed             // whose sessions that stay were kept; see keepLocked
 }
 
@@ -268,6 +270,9 @@ func (d *driver) sayLocked(e *ownership.Effect) {
 	case ownership.Claim:
 		if d.asksLastLocked(e.Partition, e.To) {
 			return
+		}
+		if e.Partition >= 0 && d.parts[e.Partition].second {
+			e.Message.Cause = comeAll
 		}
 	case ownership.Refused:
 		d.parts[max(e.Partition, 0)].refused[e.Message.Session].explain(e.To, &e.Message)

@@ -1,12 +1,10 @@
 package node
 
 import (
-	"errors"
 	"maps"
 	"slices"
 
 	"github.com/sessionproc/sessionproc/cluster"
-	"github.com/sessionproc/sessionproc/node/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -105,36 +103,4 @@ func (d *driver) finals(members []cluster.Member) (count map[string]int, why map
 		}
 	}
 	return count, why
-}
-
-// declined is why this node has refused a session of another member, under a claim. It is
-// said again as it was.
-type declined struct {
-	from  string
-	id    uint64
-	kind  string // "": it is not known
-	cause string
-	names []string
-}
-
-func newDeclined(a *arrival) declined {
-	r := declined{from: a.From, id: a.ID, kind: sessionproc.SnapshotKind(a.body), cause: a.err.Error()}
-	if !passes(a.err) {
-		r.names = []string{isFinal}
-	}
-	return r
-}
-
-// passes reports whether a cause may have gone a little later.
-func passes(err error) bool {
-	return slices.ContainsFunc([]error{sessionproc.ErrTooManySessions, sessionproc.ErrMemoryMark,
-		sessionproc.ErrOverloaded, sessionproc.ErrClosed},
-		func(passing error) bool { return errors.Is(err, passing) })
-}
-
-// explain gives the cause of a refusal to what tells a member of it.
-func (r declined) explain(to string, msg *ownership.Message) {
-	if r.from == to && r.id == msg.ID && !msg.Flag {
-		msg.Cause, msg.Names = r.cause, r.names
-	}
 }

@@ -21,6 +21,9 @@ var (
 	crows    = sessionproc.KindOf[sessionproc.None]("crow")
 	doves    = sessionproc.KindOf[sessionproc.None]("dove")
 	flocks   = sessionproc.KindOf[sessionproc.None]("flock")
+	crow     = birdsOf(crows)
+	dove     = birdsOf(doves)
+	many     = birdsOf(flocks)
 	fans     = sessionproc.KindOf[string]("fan")
 	fanTold  = sessionproc.NoticeOf[sessionproc.Ended](fans, "told")
 	fanHears = sessionproc.MethodOf[sessionproc.None, []sessionproc.Reason](fans, "hears")
@@ -83,6 +86,13 @@ type listener struct {
 	err      error // guarded by mu
 }
 
+// heard returns the last value, and the error, that the listener got.
+func (l *listener) heard() (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last, l.err
+}
+
 func (b birdKind) listen(t *testing.T, c *nodetest.Cluster, node int, id string) *listener {
 	t.Helper()
 	l := &listener{kind: b.ref.Name(), id: id, node: node}
@@ -102,7 +112,6 @@ func (b birdKind) listen(t *testing.T, c *nodetest.Cluster, node int, id string)
 // to or watches the one that goes on is not disturbed, wherever he is; who knows the one
 // that ends is told of a conflict; and nobody is left who waits.
 func TestFriendsOfCopiesThatMeet(t *testing.T) {
-	crow, dove, many := birdsOf(crows), birdsOf(doves), birdsOf(flocks)
 	for name, c := range map[string]struct {
 		left, right birdKind
 		merges      bool
@@ -182,16 +191,15 @@ func (m *meeting) check() {
 	for i := range m.listeners {
 		goesOn := m.merges || m.leftWins == (i == 0)
 		for _, l := range m.listeners[i] {
-			l.mu.Lock()
+			last, err := l.heard()
 			if goesOn {
-				require.NoError(t, l.err, "a listener at node %d to %s, which goes on", l.node, l.kind)
-				require.Equal(t, 99, l.last)
+				require.NoError(t, err, "a listener at node %d to %s, which goes on", l.node, l.kind)
+				require.Equal(t, 99, last)
 			} else {
 				var end *sessionproc.Ended
-				require.True(t, errors.As(l.err, &end), "a listener at node %d to %s, which has ended, gets %v", l.node, l.kind, l.err)
+				require.True(t, errors.As(err, &end), "a listener at node %d to %s, which has ended, gets %v", l.node, l.kind, err)
 				require.Equal(t, sessionproc.Conflict, end.Reason)
 			}
-			l.mu.Unlock()
 		}
 		for _, f := range m.fans[i] {
 			told, err := fanHears.Call(t.Context(), m.c.Node(0), f, sessionproc.None{})

@@ -17,7 +17,8 @@ import (
 //   - else, of these, those of a kind of which the member has refused one: that one
 //     was tried, so that the logs of both have said why.
 //
-// A claim that has been looked at is not looked at again.
+// Of a partition of which sessions are also elsewhere all are sent, for one of the two
+// copies to end. A claim that has been looked at is not looked at again.
 func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 	pt := &d.parts[part]
 	if asks, under, ok := d.m.HandingOver(part); !ok || asks != to || under != id || pt.looked == (claimed{to, id}) {
@@ -26,7 +27,7 @@ func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 	pt.looked = claimed{to, id}
 	drains := d.n.draining.Load() != nil
 	lent := d.routes != nil && d.routes.lent[part] && !drains
-	if !lent && !d.members.lacks(to, d.n.release) {
+	if !lent && (pt.told == pt.looked || !d.members.lacks(to, d.n.release)) {
 		return nil
 	}
 	var keep, lacking []string

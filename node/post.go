@@ -224,7 +224,14 @@ func (d *driver) listen() {
 func (d *driver) receiveLocked(part int, from string, msg ownership.Message) {
 	last := d.lastLocked(part)
 	waits := last != "" && d.m.AwaitsOthers(part, last)
+	loses := d.losesLocked(from, &msg)
+	if msg.Kind == ownership.Claim && msg.Cause == comeAll && part >= 0 {
+		d.parts[part].told = claimed{from, msg.ID}
+	}
 	d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect { return m.Receive(from, msg) })
+	if loses != nil {
+		d.later = append(d.later, loses)
+	}
 	if waits && !d.m.AwaitsOthers(part, last) {
 		d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect { return m.Claim(part, last) })
 	}

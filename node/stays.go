@@ -12,7 +12,8 @@ import (
 type pace struct {
 	next time.Time
 	wait time.Duration
-	soon bool // it began with soonAsk
+	soon bool      // it began with soonAsk
+	look time.Time // when to look whether it is to be sooner: many take a while
 }
 
 // Why a session was refused may not last: they are asked for again at growing intervals.
@@ -34,18 +35,22 @@ func (d *driver) askAgainLocked() {
 			if len(d.asked) > 0 {
 				delete(d.asked, part)
 			}
-			d.parts[part].refused = nil
+			d.parts[part].refused, d.parts[part].second = nil, false
 			continue
 		}
-		soon, due, longest := d.urgentLocked(part)
 		p, known := d.asked[part]
+		if now.Before(p.look) && now.Before(p.next) {
+			continue
+		}
+		stays := d.m.Stays(part)
+		soon, due, longest := d.urgentLocked(part, stays)
+		p.look = now.Add(soonAsk + time.Duration(len(stays))*time.Millisecond)
 		switch {
 		case soon && !p.soon:
-			p = pace{now.Add(soonAsk), soonAsk, true}
+			p.next, p.wait, p.soon = now.Add(soonAsk), soonAsk, true
 		case !known:
-			p = pace{now.Add(firstAsk), firstAsk, false}
+			p.next, p.wait = now.Add(firstAsk), firstAsk
 		case now.Before(p.next):
-			continue
 		case soon && !due:
 			p.next = now.Add(soonAsk)
 		default:
@@ -61,13 +66,16 @@ func (d *driver) askAgainLocked() {
 
 // urgentLocked says of sessions that stay elsewhere whether some are to be asked for soon,
 // whether now, and at what intervals at most.
-func (d *driver) urgentLocked(part int) (soon, now bool, longest time.Duration) {
-	longest = lastAsk
-	for _, s := range d.m.Stays(part) {
+func (d *driver) urgentLocked(part int, stays []ownership.Stay) (soon, now bool, longest time.Duration) {
+	longest, d.parts[part].second = lastAsk, false
+	at := make(map[string]bool, len(stays)) // the sessions
+	for _, s := range stays {
 		r := d.parts[part].refused[s.Session]
+		two := at[s.Session]
+		at[s.Session] = true
 		switch {
-		case d.n.table.Has(part, s.Session):
-			soon, now = true, true
+		case two, d.n.table.Has(part, s.Session):
+			soon, now, d.parts[part].second = true, true, true
 		case r.from == s.Member && !slices.Contains(r.names, isFinal):
 			soon, longest = true, lateAsk
 			now = now || d.n.table.HasRoom(r.kind)

@@ -167,8 +167,7 @@ func (d *driver) arrive(all []arrival) {
 		case !a.take:
 			return nil
 		case a.err != nil:
-			put(&d.parts[a.part].refused, a.Session, newDeclined(a))
-			return m.Refuse(a.part, a.Incoming, a.err.Error())
+			return d.declineLocked(m, a)
 		}
 		return d.acceptLocked(m, a)
 	})

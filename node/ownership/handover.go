@@ -110,7 +110,7 @@ func (t *turn) arrive(in Incoming) (take bool) {
 		return false // it is on its way from here: it comes again
 	}
 	if k := q.kept.find(in.Session); k != nil && in.Form != Ended && t.on(ruleRefused) {
-		t.refuse(in, k.Backup, "refused before")
+		t.refuse(in, k.Backup, "refused before", nil)
 		return false
 	}
 	return true
@@ -135,9 +135,9 @@ func (t *turn) accept(in Incoming, ended bool) {
 	}
 }
 
-func (t *turn) refuse(in Incoming, backup bool, cause string) {
+func (t *turn) refuse(in Incoming, backup bool, cause string, names []string) {
 	q := t.peer(in.From)
 	q.kept.add(Kept{Session: in.Session, Backup: backup})
 	t.woke = true
-	t.send(in.From, Message{Kind: Refused, ID: in.ID, Session: in.Session, Cause: cause})
+	t.send(in.From, Message{Kind: Refused, ID: in.ID, Session: in.Session, Cause: cause, Names: names})
 }

@@ -14,7 +14,7 @@ const (
 	Done         // the same, and I have none but those in Kept
 	Pull         // holder to promiser: I have the token, send what you have
 	Active       // holder to source: I have Session, whatever became of it here
-	Refused      // holder to source: no. Flag: for the cause in Cause; else the ID is void
+	Refused      // holder to source: no. Flag: the ID is void; else it is for Cause, of which Names say more to the driver
 	Forgot       // source to holder: I have processed your Active
 	Offer        // I have something of the partition and it is yours in my view: ask me. ID: your highest claim that I have promised, Rel: the one I have promised now
 	Find         // holder to source: somebody calls Session, send it next or say that you have none

@@ -23,6 +23,13 @@ func (m *Machine) MayCome(p int, session string) bool {
 	})
 }
 
+// HasCopy reports whether a session stays at a member, or may come from there, as far as is
+// known.
+func (m *Machine) HasCopy(p int, member, session string) bool {
+	q := m.parts[p].peer(member)
+	return q != nil && q.ask != unasked && !q.answered(session)
+}
+
 // Final reports whether a session that has ended here cannot come back even if this
 // node dies now, as no copy of it is left anywhere. (Members that were declared
 // dead and live all the same may still have one.)

@@ -124,14 +124,15 @@ func (m *Machine) Accept(p int, in Incoming, ended bool) (ok bool, effects []Eff
 	return ok, m.out
 }
 
-// Refuse says that this node cannot take a session. It stays where it is, and Who
+// Refuse says that this node cannot take a session, for a cause, of which names say more
+// to the source's driver. It stays where it is, and Who
 // says so. If the machine knows better (it was accepted before, or the claim is
 // void) nothing is refused.
-func (m *Machine) Refuse(p int, in Incoming, cause string) []Effect {
+func (m *Machine) Refuse(p int, in Incoming, cause string, names ...string) []Effect {
 	m.begin()
 	t := m.turn(p)
 	if t.arrive(in) {
-		t.refuse(in, in.Form == Backup, cause)
+		t.refuse(in, in.Form == Backup, cause, names)
 	}
 	m.settle(t)
 	return m.out

@@ -1,0 +1,103 @@
+package sessionproc
+
+import "time"
+
+// Rival is what is known of a copy of a session without its kind: enough to decide which
+// of two goes on. It serves package node, where a node cannot have one of them.
+type Rival struct {
+	version     Version
+	incarnation Incarnation
+	last        int64 // when it was used, since epoch
+	renewed     bool  // it is only the memory of a renewed ID
+}
+
+// SnapshotRival reads a Rival from a snapshot that has just come.
+func SnapshotRival(b []byte) (r Rival, err error) {
+	var s snapshot
+	if err := s.readSession(b); err != nil {
+		return r, err
+	}
+	r.version, err = SnapshotVersion(b)
+	r.incarnation = Incarnation{Number: s.Number, Boot: s.Boot}
+	r.last, r.renewed = int64(time.Since(epoch)-s.Idle), s.Renewed != nil
+	return r, err
+}
+
+// Yields decides between two copies: whether r has to end for the other one to go on, and
+// with which reason the one ends that does not go on. The rule is that of Meet, but for
+// two copies of a kind with a Merge: nobody joins them.
+func (r Rival) Yields(other Rival) (yields bool, reason Reason) {
+	i, j := r.incarnation, other.incarnation
+	switch {
+	case r.renewed != other.renewed:
+		return other.renewed, Renewed
+	case r.version.Covers(other.version):
+		return false, Lost
+	case r.version.Ends(other.version):
+		return false, Terminated
+	case other.version.Ends(r.version):
+		return true, Terminated
+	case other.version.Covers(r.version):
+		return true, Lost
+	case i.Number != j.Number:
+		return i.Number < j.Number, Conflict
+	case r.last != other.last:
+		return r.last < other.last, Conflict
+	}
+	return i.Boot < j.Boot, Conflict
+}
+
+// Contest decides between session id and a copy of it that stays elsewhere, as this node
+// cannot have it. Either the copy has to end, with a reason, or the session, which after
+// sees to; it is to be called in any case, without locks. decided is false if neither ends:
+// the session is not there, or is ending, or on its way.
+func (t *Table) Contest(part int, id string, other Rival) (copyEnds Reason, after func(), decided bool) {
+	p := t.findLocked(part, id)
+	if p == nil {
+		return "", nil, false
+	}
+	defer p.mu.Unlock()
+	renewed := p.ext != nil && p.ext.renewed != nil
+	mine := Rival{p.allVersionLocked(), p.incarnationLocked(), p.last.Load(), renewed}
+	yields, reason := mine.Yields(other)
+	if p.phase == phaseSealed || !p.mayEndLocked(reason) || renewed && yields {
+		return "", nil, false
+	}
+	tell := func() {}
+	if reason == Conflict {
+		tell = func() {
+			t.conflicts.Add(1)
+			p.traceConflict(false)
+			p.logger().Warn("two copies of a session have met, of which one cannot be here", "this_goes_on", !yields)
+		}
+	}
+	if !yields {
+		if reason != Lost && other.incarnation != mine.incarnation { // who knew that one may ask here
+			t.ends.add(&ending{id: id, incarnation: other.incarnation, reason: reason, at: t.clock.now.Load()})
+		}
+		p.surviveLocked(other.version)
+		return reason, tell, true
+	}
+	c := p.claimEndLocked(reason, nil)
+	p.ext.moved, p.ext.gone = true, t.cfg.moving() // who comes now asks again, and is sent to the other one
+	return "", func() {
+		tell()
+		p.goOnEnding(reason, c)
+	}, true
+}
+
+// NoteConflict counts a conflict of two copies of a session of which neither can be here.
+func (t *Table) NoteConflict(id, kind string) {
+	t.conflicts.Add(1)
+	if t.trace != nil && t.trace.SessionConflict != nil {
+		t.trace.SessionConflict(TraceSessionConflict{Session: LogID(id), Kind: kind})
+	}
+	t.cfg.Logger.Warn("two copies of a session have met, of which none can be here", "session", LogID(id), "kind", kind)
+}
+
+// Lose ends session id, as another copy of it goes on elsewhere.
+func (t *Table) Lose(part int, id string, reason Reason) {
+	if p := t.find(part, id); p != nil {
+		p.end(reason, nil)
+	}
+}
