@@ -1,0 +1,121 @@
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodetest"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// A drain to a member that has no more room says so, does not pretend to be about done,
+// and goes on when there is room again.
+func TestDrainToAFullNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters}, Tune: func(i int, cfg *node.Config) {
+			if i == 1 {
+				cfg.MaxSessions = 500
+			}
+		}})
+		startOn(t, c, 0, 2000)
+		n := c.Node(0)
+		within, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		err := n.Drain(within)
+		said, ok := errors.AsType[*node.DrainError](err)
+		require.True(t, ok, err)
+		require.Equal(t, map[string]int{"counter": 1500}, said.Kinds)
+		require.Contains(t, said.Causes["counter"], "Config.MaxSessions is 500")
+		require.Empty(t, said.Untaken)
+		require.True(t, said.Continues)
+		require.Greater(t, n.DrainEstimate().Takes, 20*time.Second, "nothing moves")
+
+		var there []string
+		for info, err := range n.List(t.Context(), node.ListOptions{Node: c.Node(1).Name()}) {
+			require.NoError(t, err)
+			there = append(there, info.ID)
+		}
+		require.Len(t, there, 500)
+		require.Empty(t, n.TerminateMany(t.Context(), there))
+		require.Zero(t, c.Node(1).Sessions())
+		require.Equal(t, 1500, n.Sessions())
+		time.Sleep(2 * time.Minute)
+		require.Equal(t, 500, c.Node(1).Sessions(), "it has asked for them again")
+		require.Equal(t, 1000, n.Sessions())
+	})
+}
+
+// A node that loses its quorum while it drains keeps what it has, and drains on when it
+// has it again.
+func TestDrainWithoutQuorum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters}, Tune: func(_ int, cfg *node.Config) {
+			cfg.HandoffBytesPerSecond = 16 << 10
+		}})
+		ids := startOn(t, c, 0, 2000)
+		n := c.Node(0)
+		done := make(chan error, 1)
+		go func() { done <- n.Drain(lasting(t, 2*time.Minute)) }()
+		time.Sleep(5 * time.Second)
+		n.LoseQuorum(true)
+		time.Sleep(5 * time.Second)
+		n.LoseQuorum(false)
+		require.NoError(t, <-done)
+		require.Equal(t, len(ids), c.Node(1).Sessions())
+		for k, id := range ids {
+			got, err := add.Call(t.Context(), c.Node(1), id, 0)
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, got, k)
+		}
+	})
+}
+
+// Sessions that need many chunks and sessions of which many fit into one drain together.
+func TestDrainOfLargeAndSmallSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := nodetest.NewCluster(t, 2, newCounters, newHeavies)
+		startOn(t, c, 0, 1000)
+		large := map[string]int{}
+		for k := 0; len(large) < 20; k++ {
+			if id := fmt.Sprintf("heavy-%d", k); c.Owner(id) == 0 {
+				large[id] = 1 << (10 + k%12)
+				require.NoError(t, heavies.Start(t.Context(), c.Node(0), id, large[id]))
+			}
+		}
+		begin := time.Now()
+		require.NoError(t, c.Node(0).Drain(lasting(t, 30*time.Second)))
+		require.Less(t, time.Since(begin), 20*time.Second)
+		require.Equal(t, 1020, c.Node(1).Sessions())
+		for id, size := range large {
+			got, err := weightOf.Call(t.Context(), c.Node(1), id, sessionproc.None{})
+			require.NoError(t, err)
+			require.Equal(t, size, got)
+		}
+	})
+}
+
+var (
+	heavies  = sessionproc.KindOf[int]("heavy")
+	weightOf = sessionproc.MethodOf[sessionproc.None, int](heavies, "weight")
+)
+
+type heavy struct{ Load []byte }
+
+// newHeavies makes a kind of sessions of so many bytes.
+func newHeavies() sessionproc.AnyKind {
+	k := sessionproc.NewKind(heavies, func(_ context.Context, size int) (*heavy, error) {
+		return &heavy{bytes.Repeat([]byte{7}, size)}, nil
+	}, sessionproc.KindConfig{WarnState: 64 << 20})
+	sessionproc.HandleCall(k, weightOf, func(h *heavy, _ context.Context, _ sessionproc.None) (int, error) {
+		return bytes.Count(h.Load, []byte{7}), nil
+	})
+	return k
+}
