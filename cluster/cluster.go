@@ -64,6 +64,9 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	}
 	c.wg.Go(c.publish)
 	c.announcer.Go(c.announce)
+	if c.cfg.Hellos != nil {
+		c.wg.Go(c.meetStrangers)
+	}
 	if err := c.join(ctx); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("cluster: start: %w", err)
@@ -93,14 +96,14 @@ func create(cfg Config) (*Cluster, error) {
 		cfg:     cfg,
 		log:     cfg.Logger.With("node", cfg.Self.Slot),
 		gossip:  gossip,
-		table:   newTable(cfg.Self.Name()),
+		table:   newTable(cfg.Self.Name(), cfg.Hellos),
 		seeds:   seeds,
 		news:    make(chan struct{}, 1),
 		bye:     make(chan struct{}),
 		updates: make(chan *View, 1),
 		stop:    func() {},
 		closed:  make(chan struct{}),
-		self:    meta{Member: cfg.Self},
+		self:    meta{Member: cfg.Self, vouches: cfg.Hellos != nil},
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.lines = newLogBridge(c.log, c.planned)

@@ -77,6 +77,21 @@ type Config struct {
 	// It may be called concurrently and has to return when ctx ends.
 	Dial func(ctx context.Context, addr string) error
 
+	// Hellos, if set, makes a member count only once this node has met it, or another
+	// member says that it has met it: gossip has no protection against being repeated,
+	// so what it says of a member may be of one that has left long ago. Until then it is
+	// one of the View's Strangers. Members of releases before this count unmet. nil: all
+	// do. An own one for each node.
+	Hellos *Hellos
+
+	// Meet asks a stranger whether it is the boot of the slot that gossip says; nil: it
+	// is not. Word asks the member of, and returns the names of those that it counts;
+	// of those in anew, which were gone before, the names of those that it meets now: it
+	// may not have heard yet that they are gone. nil: nobody is asked. Both count with
+	// Hellos only, may be called concurrently, and have to return when ctx ends.
+	Meet func(ctx context.Context, m Member) error
+	Word func(ctx context.Context, of Member, anew []Member) (names []string, err error)
+
 	// Resolver looks up names; nil means net.DefaultResolver.
 	Resolver Resolver
 

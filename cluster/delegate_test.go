@@ -16,7 +16,7 @@ func TestWhoDescribesItselfBadlyIsNoMember(t *testing.T) {
 }
 
 func TestWhoIsKnownToHaveLeftIsNotLookedFor(t *testing.T) {
-	d := delegate{cluster: &Cluster{table: newTable("self/1")}}
+	d := delegate{cluster: &Cluster{table: newTable("self/1", nil)}}
 	left, dead := entry("left", 1), entry("dead", 2)
 	for _, r := range []record{left, dead} {
 		d.cluster.table.put(r)

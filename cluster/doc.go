@@ -31,6 +31,14 @@
 //   - Clusters of other names and nodes without one of the gossip keys never mix
 //     with this one.
 //
-// Gossip packets are encrypted and authenticated with the keys, but not protected
-// against replay; whoever has a key is trusted fully.
+// # Strangers
+//
+// Gossip packets are encrypted and authenticated with the keys, but whoever overhears
+// them can send them again, and so raise a member that has left long ago. With
+// [Config.Hellos] whoever gossip names counts only once it was met: this node has had a
+// hello from it lately, it answers when it is asked, or another member counts it and says
+// so. All take that word, so that a cut between two members does not make their views
+// differ. Of a member that was gone before, only the word counts that it answers now. Members of
+// earlier releases, which cannot be asked, count unmet, and so does what is replayed of
+// them: a new key puts an end to that. Whoever has a key is trusted fully.
 package cluster

@@ -40,7 +40,7 @@ func TestLinesOfLeaversAndLongOnes(t *testing.T) {
 
 func TestLeaversAreKnownByNameAndAddressForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tab := newTable("self/0000000000000001")
+		tab := newTable("self/0000000000000001", nil)
 		for i, slot := range []string{"serves", "drains", "leaves"} {
 			m := Member{Slot: slot, Boot: 7, Addr: fmt.Sprintf("10.0.0.%d:1", i), State: Serving}
 			if slot == "drains" {

@@ -22,11 +22,13 @@ import (
 type meta struct {
 	Member
 	leaving bool // says good-bye: it will be gone, but not missing
+	vouches bool // it says whom it has met, which members of earlier releases do not
 }
 
 const (
 	metaFormat  = 1
 	flagLeaving = 1 << 0
+	flagVouches = 1 << 1
 
 	tagAssigned  = 1
 	assignedRoom = 1 + 2 + 8 // bytes of the field beside its numbers
@@ -40,6 +42,9 @@ func (m meta) encode() []byte {
 	var flags byte
 	if m.leaving {
 		flags |= flagLeaving
+	}
+	if m.vouches {
+		flags |= flagVouches
 	}
 	b = append(b, byte(m.State), m.Wire[0], m.Wire[1], flags)
 	for _, s := range []string{m.Slot, m.Addr} {
@@ -75,6 +80,7 @@ func decodeMeta(b []byte) (meta, error) {
 		m.State = State(b[0])
 		m.Wire = [2]uint8{b[1], b[2]}
 		m.leaving = b[3]&flagLeaving != 0
+		m.vouches = b[3]&flagVouches != 0
 	}
 	m.Slot = string(r.bytes(r.length(1)))
 	m.Addr = string(r.bytes(r.length(1)))

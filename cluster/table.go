@@ -22,23 +22,27 @@ const (
 // table is what we know of the members. memberlist tells it under its own lock, so
 // its methods only compute: no logging, no waiting, no call back.
 type table struct {
-	self string // own name
+	self   string  // own name
+	hellos *Hellos // nil: everybody counts unmet
 
 	view    atomic.Pointer[View]
 	changed chan struct{} // holds one token when view is newer than the last look
 	met     chan struct{} // closed when the first other member was seen
 	meeting sync.Once     // closes it
+	strange chan struct{} // holds one token when a stranger has come since the last look
 
 	mu      sync.Mutex // guards what follows
 	present map[string]record
 	missing map[string]lost
-	leavers map[string]lost // that have said good-bye, or were draining, lately
-	frozen  bool            // closed: what lingering timers of memberlist say no longer counts
+	gone    map[string]time.Time // who was removed lately, and when: see strangers
+	leavers map[string]lost      // that have said good-bye, or were draining, lately
+	frozen  bool                 // closed: what lingering timers of memberlist say no longer counts
 }
 
 type record struct {
 	meta
 	gossip string // IP:port of its gossip
+	met    bool   // by us or, on its word, by another member, since it is present
 }
 
 type lost struct {
@@ -46,41 +50,55 @@ type lost struct {
 	since time.Time
 }
 
-func newTable(self string) *table {
+func newTable(self string, hellos *Hellos) *table {
 	t := &table{
 		self:    self,
+		hellos:  hellos,
+		strange: make(chan struct{}, 1),
 		changed: make(chan struct{}, 1),
 		met:     make(chan struct{}),
 		present: map[string]record{},
 		missing: map[string]lost{},
 		leavers: map[string]lost{},
+		gone:    map[string]time.Time{},
 	}
 	t.view.Store(&View{})
+	if hellos != nil {
+		hellos.report(t.meet)
+	}
 	return t
 }
 
 // put records a member that has joined or has changed.
 func (t *table) put(r record) {
-	changed, leavers := t.putAndPublish(r)
+	changed, counts, leavers := t.putAndPublish(r)
 	for _, name := range leavers {
 		time.AfterFunc(farewell, func() { t.remove(name) })
 	}
-	if !changed {
-		return
+	if !counts {
+		wake(t.strange)
 	}
-	if r.Name() != t.self {
+	if changed {
+		t.publish(r.Name(), counts)
+	}
+}
+
+// publish tells of a new view, in which a member has changed. The caller holds no lock.
+func (t *table) publish(name string, counts bool) {
+	if counts && name != t.self {
 		t.meeting.Do(func() { close(t.met) })
 	}
 	wake(t.changed)
 }
 
-func (t *table) putAndPublish(r record) (changed bool, leavers []string) {
+func (t *table) putAndPublish(r record) (changed, counts bool, leavers []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.frozen {
-		return false, nil
+		return false, true, nil
 	}
-	return t.putLocked(r), t.leaversLocked(r)
+	r.met = t.present[r.Name()].met || t.hellos.lately(r.Name())
+	return t.putLocked(r), t.counts(r), t.leaversLocked(r)
 }
 
 // leaversLocked names who has left for sure, now that r is known: who says so, and
@@ -94,11 +112,11 @@ func (t *table) leaversLocked(r record) (names []string) {
 		if other.Addr != r.Addr || other.Boot == r.Boot {
 			continue
 		}
-		former := other
+		former, later := other, r
 		if r.Boot < other.Boot {
-			former, name = r, r.Name()
+			former, later, name = r, other, r.Name()
 		}
-		if former.State == Draining {
+		if former.State == Draining && t.counts(later) {
 			names = append(names, name)
 		}
 	}
@@ -111,11 +129,11 @@ func (t *table) putLocked(r record) bool {
 	old, known := t.present[name]
 	t.present[name] = r
 	for other, l := range t.missing { // its former boots will not come back
-		if l.Slot == r.Slot && l.Boot <= r.Boot {
+		if l.Slot == r.Slot && l.Boot <= r.Boot && t.counts(r) {
 			delete(t.missing, other)
 		}
 	}
-	if known && old.Equal(r.Member) {
+	if known && old.Equal(r.Member) && old.met == r.met {
 		return false
 	}
 	t.publishLocked()
@@ -127,7 +145,7 @@ func (t *table) setSelf(m meta) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r := t.present[t.self]; !t.frozen {
-		t.putLocked(record{meta: m, gossip: r.gossip})
+		t.putLocked(record{meta: m, gossip: r.gossip, met: r.met})
 	}
 }
 
@@ -146,8 +164,9 @@ func (t *table) removeAndPublish(name string) bool {
 		return false
 	}
 	delete(t.present, name)
+	t.rememberGoneLocked(name)
 	t.rememberLeaverLocked(r)
-	if !r.leaving && name != t.self {
+	if !r.leaving && name != t.self && t.counts(r) {
 		t.rememberLocked(r)
 	}
 	t.publishLocked()
@@ -156,7 +175,7 @@ func (t *table) removeAndPublish(name string) bool {
 
 func (t *table) rememberLocked(r record) {
 	for _, other := range t.present {
-		if other.Slot == r.Slot && other.Boot > r.Boot {
+		if other.Slot == r.Slot && other.Boot > r.Boot && t.counts(other) {
 			return // replaced already
 		}
 	}
@@ -184,9 +203,14 @@ func (t *table) freeze() {
 func (t *table) publishLocked() {
 	v := &View{Version: t.view.Load().Version + 1, Members: make([]Member, 0, len(t.present))}
 	for _, r := range t.present {
-		v.Members = append(v.Members, r.Member)
+		if t.counts(r) {
+			v.Members = append(v.Members, r.Member)
+		} else {
+			v.Strangers = append(v.Strangers, r.Member)
+		}
 	}
 	slices.SortFunc(v.Members, compareMembers)
+	slices.SortFunc(v.Strangers, compareMembers)
 	t.view.Store(v)
 }
 
@@ -230,7 +254,9 @@ func (t *table) presentAddrs() map[string]bool {
 	defer t.mu.Unlock()
 	addrs := make(map[string]bool, len(t.present))
 	for _, r := range t.present {
-		addrs[r.gossip] = true
+		if t.counts(r) {
+			addrs[r.gossip] = true
+		}
 	}
 	return addrs
 }

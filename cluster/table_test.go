@@ -18,7 +18,7 @@ func entry(slot string, boot Boot) record {
 
 func TestMissingMembersAreForgottenAfterADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tab := newTable("self/1")
+		tab := newTable("self/1", nil)
 		a, b := entry("a", 1), entry("b", 2)
 		tab.put(a)
 		tab.put(b)
@@ -35,7 +35,7 @@ func TestMissingMembersAreForgottenAfterADay(t *testing.T) {
 
 func TestMissingMembersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tab := newTable("self/1")
+		tab := newTable("self/1", nil)
 		for i := range missingMost + 10 {
 			r := entry(fmt.Sprint("s", i), Boot(i+1))
 			tab.put(r)
@@ -49,7 +49,7 @@ func TestMissingMembersAreBounded(t *testing.T) {
 }
 
 func TestWhoLeftOrWasReplacedIsNotMissing(t *testing.T) {
-	tab := newTable("self/1")
+	tab := newTable("self/1", nil)
 	gone := func(r record) {
 		tab.put(r)
 		tab.remove(r.Name())
@@ -72,7 +72,7 @@ func TestWhoLeftOrWasReplacedIsNotMissing(t *testing.T) {
 }
 
 func TestAViewIsMadeOnlyWhenItDiffers(t *testing.T) {
-	tab := newTable("self/1")
+	tab := newTable("self/1", nil)
 	r := entry("a", 1)
 	tab.put(r)
 	v := tab.view.Load()
@@ -87,7 +87,7 @@ func TestAViewIsMadeOnlyWhenItDiffers(t *testing.T) {
 }
 
 func TestOnlyOthersAreMet(t *testing.T) {
-	tab := newTable(entry("self", 1).Name())
+	tab := newTable(entry("self", 1).Name(), nil)
 	tab.put(entry("self", 1))
 	require.False(t, tab.hasMet())
 	tab.put(entry("a", 1))
@@ -98,7 +98,7 @@ func TestOnlyOthersAreMet(t *testing.T) {
 
 func TestWhoSaidGoodByeIsGoneSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tab := newTable("self/1")
+		tab := newTable("self/1", nil)
 		r := entry("a", 1)
 		tab.put(r)
 		r.leaving = true
@@ -115,7 +115,7 @@ func TestWhoSaidGoodByeIsGoneSoon(t *testing.T) {
 func TestWhoDrainedIsGoneSoonOnceReplaced(t *testing.T) {
 	for _, order := range [][]Boot{{1, 2}, {2, 1}} {
 		synctest.Test(t, func(t *testing.T) {
-			tab := newTable("self/1")
+			tab := newTable("self/1", nil)
 			for _, boot := range order {
 				r := entry("a", boot)
 				r.State = map[Boot]State{1: Draining, 2: Joining}[boot]

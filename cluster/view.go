@@ -4,7 +4,12 @@ package cluster
 // it leaves). It is immutable: read only, for as long as you like.
 type View struct {
 	Members []Member // sorted by slot, then boot
-	Version uint64   // counts this node's views from 1; says nothing to other nodes
+
+	// Strangers are those that gossip names and that nobody is known to have met: see
+	// Config.Hellos. They are no members yet, or none any more.
+	Strangers []Member
+
+	Version uint64 // counts this node's views from 1; says nothing to other nodes
 }
 
 // Boots are the members that have that slot, oldest first; usually one. The slice

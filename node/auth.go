@@ -30,12 +30,13 @@ func mismatchf(format string, a ...any) error { return &mismatchError{fmt.Sprint
 // secret and is the end of this very TLS connection: its code covers the connection's exporter, the role (so a code cannot
 // be sent back), and slot, boot and address. Safe for concurrent use.
 type auth struct {
-	self hello // without a code
+	self hello             // without a code
+	met  func(peer string) // told of each peer
 	keys atomic.Pointer[keys]
 }
 
-func newAuth(self hello, ks keys) *auth {
-	a := &auth{self: self}
+func newAuth(self hello, ks keys, met func(peer string)) *auth {
+	a := &auth{self: self, met: met}
 	a.keys.Store(&ks)
 	return a
 }
@@ -115,7 +116,9 @@ func (a *auth) Check(conn net.Conn, dialer bool, b []byte) (peer string, err err
 	if c, ok := conn.(interface{ authenticated() }); ok {
 		c.authenticated()
 	}
-	return cluster.Member{Slot: h.slot, Boot: h.boot}.Name(), nil
+	peer = cluster.Member{Slot: h.slot, Boot: h.boot}.Name()
+	a.met(peer)
+	return peer, nil
 }
 
 // checkSecret verifies the code of a hello said by the dialling or the accepting side. The key is derived for the cluster that the peer names:

@@ -199,7 +199,7 @@ func TestReflectedHelloIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	client, server := tlsPair(t)
 	self := testHello()
-	a := newAuth(*self, ks)
+	a := newAuth(*self, ks, func(string) {})
 	h, err := a.Hello(client, true)
 	require.NoError(t, err)
 	_, err = a.Check(client, true, h)
@@ -214,7 +214,7 @@ func TestCodeCoversSlotBootAndAddress(t *testing.T) {
 	ks, err := newKeys("shop", NewSecret(), nil)
 	require.NoError(t, err)
 	client, server := tlsPair(t)
-	a := newAuth(*testHello(), ks)
+	a := newAuth(*testHello(), ks, func(string) {})
 	b, err := a.Hello(client, true)
 	require.NoError(t, err)
 	for name, change := range map[string]func(*hello){

@@ -64,7 +64,7 @@ var exportedStructs = []struct {
 
 	{sessionhttp.Config{}, false}, {sessionhttp.EventStream[int]{}, false}, {sessionhttp.EventsConfig[int]{}, false}, {sessionhttp.Sessions{}, false},
 
-	{cluster.Assigned{}, false}, {cluster.Cluster{}, false}, {cluster.Config{}, false}, {cluster.Member{}, false}, {cluster.View{}, false},
+	{cluster.Assigned{}, false}, {cluster.Cluster{}, false}, {cluster.Config{}, false}, {cluster.Hellos{}, false}, {cluster.Member{}, false}, {cluster.View{}, false},
 	{transport.Call{}, true}, {transport.Config{}, false}, {transport.Error{}, false}, {transport.Gate{}, false}, {transport.Peer{}, false},
 	{transport.RefusalLog{}, false}, {transport.RefusedError{}, false}, {transport.Reply{}, false}, {transport.Request{}, true},
 	{transport.Stream{}, false}, {transport.StreamError{}, false}, {transport.Transport{}, false},

@@ -149,6 +149,7 @@
 // encrypts gossip (AES-256-GCM) and secures TCP (TLS 1.3, and a MAC over the
 // TLS exporter that proves possession of the secret) before anything else is
 // read. Node.SetSecrets replaces it without an interruption. A member is trusted
-// fully. Gossip packets are not protected against replay. Session IDs are never
-// logged whole, payloads never.
+// fully. Gossip packets that are replayed raise nobody: a member counts once it
+// was met (package cluster, Strangers). Session IDs are never logged whole,
+// payloads never.
 package node

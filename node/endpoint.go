@@ -50,6 +50,8 @@ type endpointConfig struct {
 	TLS           *tls.Config
 	Insecure      bool
 
+	Met func(peer string) // told of each node whose hello is good; default: nobody is
+
 	DialTimeout      time.Duration // TCP and TLS when dialling; default 3 s
 	HandshakeTimeout time.Duration // from accept until the peer is known; default 5 s
 	Network          Network       // default: the machine's
@@ -66,6 +68,9 @@ func (c endpointConfig) withDefaults() endpointConfig {
 	}
 	c.DialTimeout = cmp.Or(c.DialTimeout, 3*time.Second)
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 5*time.Second)
+	if c.Met == nil {
+		c.Met = func(string) {}
+	}
 	if c.Network == nil {
 		c.Network = new(realNetwork)
 	}
@@ -153,7 +158,7 @@ func (e *endpoint) introduce(ctx context.Context, here surroundings, at bindAddr
 	if err := self.valid(); err != nil {
 		return fmt.Errorf("this node's settings: %w", err)
 	}
-	e.auth = newAuth(self, ks)
+	e.auth = newAuth(self, ks, e.cfg.Met)
 	e.log = e.cfg.Logger.With("node", slot)
 	e.refusals = transport.NewRefusalLog(e.log)
 	return nil

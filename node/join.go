@@ -26,6 +26,7 @@ const (
 	helloStanding = 4 // and for how many milliseconds: I stood still, how do I stand?
 	helloState    = 5 // and the state that I am in now
 	helloRelease  = 6 // what were you given? The answer is a release
+	helloMeet     = 7 // and a list of names: whom do you count, and who of these answers you now?
 )
 
 const (
@@ -46,9 +47,10 @@ func (n *Node) beWelcomed(ctx context.Context) error {
 	begun, serving := time.Now(), false
 	var last error
 	for {
-		hosts, first := n.hosts()
+		hosts, first, alone := n.hosts()
 		switch {
-		case len(hosts) == 0 && (serving || n.alone() || first && time.Since(begun) > firstOf):
+		case len(hosts) == 0 && n.strangersMayCome(begun):
+		case len(hosts) == 0 && (serving || alone || first && time.Since(begun) > firstOf):
 			return n.serveAs(func(m *ownership.Machine) []ownership.Effect { return m.Bootstrap() })
 		case !serving:
 			var evicted []string
@@ -91,10 +93,11 @@ func (n *Node) serveAs(event func(m *ownership.Machine) []ownership.Effect) erro
 }
 
 // hosts are the members that can welcome this one, serving ones first. first:
-// none of those that join too has a smaller name.
-func (n *Node) hosts() (hosts []cluster.Member, first bool) {
+// none of those that join too has a smaller name. alone: there is nobody.
+func (n *Node) hosts() (hosts []cluster.Member, first, alone bool) {
 	first = true
-	for _, m := range n.cluster.View().Members {
+	view := n.cluster.View()
+	for _, m := range view.Members {
 		switch {
 		case m.Name() == n.self.Name():
 		case m.State == cluster.Joining:
@@ -104,16 +107,13 @@ func (n *Node) hosts() (hosts []cluster.Member, first bool) {
 		}
 	}
 	slices.SortStableFunc(hosts, func(a, b cluster.Member) int { return int(a.State) - int(b.State) })
-	return hosts, first
+	return hosts, first, len(view.Members) == 1
 }
 
-func (n *Node) alone() bool {
-	for _, m := range n.cluster.View().Members {
-		if m.Name() != n.self.Name() {
-			return false
-		}
-	}
-	return true
+// strangersMayCome reports whether gossip names somebody who may turn out to be a
+// member: one that is answers long before.
+func (n *Node) strangersMayCome(begun time.Time) bool {
+	return len(n.cluster.View().Strangers) > 0 && time.Since(begun) < helloTimeout
 }
 
 // ask puts a question to hosts until one answers.
@@ -190,6 +190,8 @@ func (d *driver) greet(c *transport.Call) {
 		d.wait.Go(func() { d.reach(c, name) })
 	case question == helloWelcome:
 		d.welcomeLocked(c, name)
+	case question == helloMeet:
+		d.meetFor(c)
 	case question == helloAlive:
 		c.Reply(0, appendNames(nil, d.n.kinds()))
 	case question == helloState && len(c.Payload) == 2 && cluster.State(c.Payload[1]) <= cluster.Draining:

@@ -26,6 +26,7 @@ type Node struct {
 	log       *slog.Logger
 	endpoint  *endpoint
 	transport *transport.Transport
+	hellos    cluster.Hellos
 	cluster   *cluster.Cluster
 	table     *sessionproc.Table
 	overload  overload
@@ -164,7 +165,7 @@ func (n *Node) endpointConfig() endpointConfig {
 		Bind: n.cfg.Bind, Advertise: n.cfg.Advertise, Cluster: n.cfg.Cluster, Slot: n.cfg.Slot, Boot: n.self.Boot,
 		Wire: n.self.Wire, Fingerprint: n.self.Fingerprint, Ring: n.cfg.Ring.Describe(), Kinds: n.kinds(),
 		Secret: n.cfg.Secret, AcceptSecrets: n.cfg.AcceptSecrets, TLS: n.cfg.TLS, Insecure: n.cfg.Insecure, Logger: n.log,
-		Network: n.cfg.Network,
+		Network: n.cfg.Network, Met: n.hellos.Met,
 	}
 }
 
@@ -173,9 +174,14 @@ func (n *Node) join(ctx context.Context) (*cluster.Cluster, error) {
 		Name: n.cfg.Cluster, Self: n.self, Transport: n.endpoint.Gossip(), Keys: n.endpoint.GossipKeys(),
 		Join: n.cfg.Join, JoinTimeout: n.cfg.JoinTimeout, AllowAlone: n.cfg.AllowAlone, Profile: n.cfg.Gossip, Logger: n.cfg.Logger,
 		Dial: func(ctx context.Context, addr string) error {
-			_, err := n.transport.Peer(addr).Connect(ctx)
+			name, err := n.transport.Peer(addr).Connect(ctx)
+			if err == nil {
+				n.hellos.Met(name) // maybe on a connection that was there before
+			}
 			return err
 		},
+		Hellos: &n.hellos,
+		Meet:   n.meetStranger, Word: n.askToMeet,
 	})
 }
 

@@ -1,8 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sessionproc/sessionproc/cluster"
 )
@@ -23,14 +25,21 @@ func (e *newerBoot) Error() string {
 // boot of it is the newer one. A former boot of the same address cannot be
 // alive, as this node has its port.
 func (n *Node) checkSlot() error {
-	boots := n.cluster.View().Boots(n.self.Slot)
+	view := n.cluster.View()
+	boots := slices.Clone(view.Boots(n.self.Slot))
+	for _, m := range view.Strangers { // nobody has met them lately; they may live all the same
+		if m.Slot == n.self.Slot {
+			boots = append(boots, m)
+		}
+	}
 	for _, m := range boots {
 		if m.Boot != n.self.Boot && m.Addr != n.self.Addr && m.State != cluster.Draining {
 			return fmt.Errorf("%w: %q is the node at %s, this one is at %s; give each replica a Config.Slot of its own",
 				ErrSlotInUse, n.self.Slot, m.Addr, n.self.Addr)
 		}
 	}
-	if newest := boots[len(boots)-1]; newest.Boot > n.self.Boot {
+	older := func(a, b cluster.Member) int { return cmp.Compare(a.Boot, b.Boot) }
+	if newest := slices.MaxFunc(boots, older); newest.Boot > n.self.Boot {
 		return &newerBoot{newest.Boot}
 	}
 	return nil

@@ -22,7 +22,9 @@ const (
 	evWant       // a: session
 	evAskAgain   // a: member
 	evAbandon
-	evHear // a: member, b: how often it has said who is to own
+	evHear  // a: member, b: how often it has said who is to own
+	evMeet  // a: member
+	evGhost // a: member, b: level: gossip of it that is out of date
 	// Not at a node:
 	evJoin // via a
 	evLeave
@@ -32,7 +34,7 @@ const (
 )
 
 var eventNames = [...]string{"receives", "refuses", "learns", "bootstraps", "retries", "seals", "commits", "fails to seal", "changes", "starts",
-	"has started", "fails to start", "ends", "wants", "asks again", "abandons", "hears of assignments of", "joins via", "leaves", "crashes", "loses", "welcomes"}
+	"has started", "fails to start", "ends", "wants", "asks again", "abandons", "hears of assignments of", "counts", "hears of the ghost of", "joins via", "leaves", "crashes", "loses", "welcomes"}
 
 // event is one thing that happens at a node. again: the packet stays in the network
 // although it would be used up.
@@ -55,8 +57,13 @@ func (n *node) step(e event, packets []packet) {
 	case evReceive, evRefuse:
 		n.receive(packets[e.a], e.kind == evRefuse)
 	case evLearn:
-		n.view[e.a] = Level(b)
-		n.look()
+		n.learn(x, Level(b))
+	case evMeet:
+		n.met[e.a] = true
+		n.learn(x, n.heard[e.a])
+	case evGhost:
+		n.ghost[e.a] = true
+		n.learn(x, Level(b))
 	case evHear:
 		n.said[e.a] = b
 		n.look()

@@ -34,14 +34,20 @@ type scope struct {
 	bad       [maxNodes]bool // can never take a session
 	assignTo  int            // the slot to which draining members assign the partitions, and take them back (budget assigns)
 	off       rule
-	d2off     bool // a start in progress is no copy when somebody looks for it
-	noRetry   bool // a diverged copy that stays elsewhere is not asked for again
-	stopMerge bool // of two copies the one with more changes wins, wrongly
+	d2off     bool           // a start in progress is no copy when somebody looks for it
+	hellos    bool           // who is heard of counts when it was met, or another member says so
+	apart     [2]int         // these two cannot meet each other; [0, 0]: all can
+	older     [maxNodes]bool // counts everybody unmet and is counted unmet, and nobody hears whom it has met
+	noProof   bool           // all count unmet, wrongly
+	oldWord   bool           // a word is believed of who was heard to be gone, wrongly
+	noWord    bool           // nobody says whom it has met
+	noRetry   bool           // a diverged copy that stays elsewhere is not asked for again
+	stopMerge bool           // of two copies the one with more changes wins, wrongly
 }
 
 // budgets says how often something may happen.
 type budgets struct {
-	falseDeaths, crashes, drains, works, starts, fails, ends, refusals, retries, losses, repeats, deadlines, assigns uint8
+	falseDeaths, crashes, drains, works, starts, fails, ends, refusals, retries, losses, repeats, deadlines, assigns, ghosts uint8
 }
 
 // prefer is the owner table of a priority order, most wanted first.

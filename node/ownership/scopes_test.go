@@ -16,6 +16,7 @@ func scopes3() []scope {
 	refuseFaults3(add)
 	open3(add)
 	assign3(add)
+	strangers3(add)
 	return list
 }
 

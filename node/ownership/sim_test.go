@@ -25,10 +25,11 @@ type record struct {
 // node is a machine with the smallest driver that there can be: one that executes
 // its effects at once.
 type node struct {
-	s       *scope
-	m       *Machine
-	self    int
-	view    view
+	s    *scope
+	m    *Machine
+	self int
+	view view
+	strangers
 	said    said
 	table   [maxSessions]record
 	elected [maxNodes]bool // who was seen when a token was taken (partition 0)
@@ -61,6 +62,7 @@ func (n *node) appendState(b []byte) []byte {
 	b = append(b, byte(n.self))
 	for j := range n.s.nodes {
 		b = appendBools(append(b, byte(n.view[j]), n.said[j]), n.elected[j])
+		b = appendBools(append(b, byte(n.heard[j])), n.met[j], n.gone[j], n.ghost[j])
 	}
 	for x := range n.s.sessions {
 		r := n.table[x]

@@ -157,7 +157,7 @@ func (w *world) hash() uint64 {
 	b := w.left
 	h = mix(h, binary.LittleEndian.Uint64([]byte{b.falseDeaths, b.crashes, b.drains, b.works, b.starts, b.fails, b.ends, b.refusals}))
 	h = mix(h, binary.LittleEndian.Uint64([]byte{b.retries, b.losses, b.repeats, b.deadlines, w.next, w.born, w.lost, w.ended}))
-	h = mix(h, uint64(b.assigns))
+	h = mix(h, uint64(b.assigns)|uint64(b.ghosts)<<8)
 	h = mix(h, uint64(w.all[0])|uint64(w.all[1])<<16|uint64(w.known)<<32|btoi(w.death)<<40|btoi(w.lied)<<41)
 	for _, k := range w.net {
 		h = mix(h, uint64(k)+uint64(len(w.net))<<32)
@@ -199,6 +199,7 @@ func (sp *space) initial() world {
 	for i := range s.joined {
 		w.truth[i] = v[i]
 		n := s.newNode(i, v)
+		n.knows(v)
 		n.m.join.over = true
 		n.m.look(s.view(v, said{}))
 		n.m.mayClaim()

@@ -159,11 +159,15 @@ func (es *edges) joins(i int) {
 		v[i] = Serving
 		d.w.truth[i] = Serving
 		n := sp.s.newNode(i, v)
+		n.joinsVia(seed, &v, sp.nodes[w.node[seed]])
 		n.said = sp.nodes[w.node[seed]].said
 		n.look()
 		d.w.node[i] = sp.keep(n)
 		if !sp.s.seedLater {
 			sp.apply(&d.w, seed, event{kind: evLearn, node: uint8(seed), a: uint32(i), b: uint8(Serving)})
+			if sp.s.hellos && !sp.s.noProof {
+				sp.apply(&d.w, seed, event{kind: evMeet, node: uint8(seed), a: uint32(i)})
+			}
 			sp.welcome(&d.w, seed, i, true)
 		}
 		es.end(d, event{kind: evJoin, node: uint8(i), a: uint32(seed)}, false)
@@ -287,7 +291,13 @@ func (es *edges) views(i int) {
 		if j == i {
 			continue
 		}
-		v, truth := n.view[j], w.truth[j]
+		v, truth := n.gossip(j), w.truth[j]
+		if sp.s.hellos {
+			es.meetings(i, j)
+			if n.ghost[j] && n.gone[j] {
+				continue // it is raised again whenever it is buried
+			}
+		}
 		crashed := w.crashed[j]
 		learn := func(to Level) event { return event{kind: evLearn, a: uint32(j), b: uint8(to)} }
 		if v < Dead {

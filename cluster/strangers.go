@@ -1,0 +1,209 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// MeetMost is how many members Config.Word asks a member to meet at a time.
+const MeetMost = 64
+
+const (
+	meetAtOnce    = MeetMost               // strangers that are asked at a time
+	wordsAtOnce   = 3                      // members that are asked at a time to meet them
+	meetTimeout   = 500 * time.Millisecond // for all of it
+	meetPause     = 50 * time.Millisecond  // doubles up to
+	meetPauseMost = time.Second
+	strangeFor    = 10 * time.Second // after that a stranger is worth a warning
+
+	goneFor  = 10 * time.Minute // far longer than all others need to hear of it
+	goneMost = 4096             // so many are remembered
+)
+
+// counts says whether a record is of a member, and not of a stranger. The caller holds
+// mu, or has the record alone.
+func (t *table) counts(r record) bool {
+	return t.hellos == nil || !r.vouches || r.met || r.Name() == t.self
+}
+
+// meet notes that a member was met; a stranger becomes one. What is not in the gossip is
+// none of ours.
+func (t *table) meet(name string) {
+	if t.meetAndPublish(name) {
+		t.publish(name, true)
+	}
+}
+
+func (t *table) meetAndPublish(name string) (changed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, known := t.present[name]
+	if !known || t.frozen || r.met {
+		return false
+	}
+	r.met = true
+	return t.putLocked(r)
+}
+
+// rememberGoneLocked notes that somebody was removed: whoever comes by that name now has to
+// be met anew. A member that counts it may only not have heard that yet.
+func (t *table) rememberGoneLocked(name string) {
+	if t.hellos == nil {
+		return
+	}
+	t.hellos.forget(name)
+	for other, since := range t.gone {
+		if time.Since(since) > goneFor || len(t.gone) >= goneMost {
+			delete(t.gone, other)
+		}
+	}
+	t.gone[name] = time.Now()
+}
+
+// split tells strangers that were there before from those that were not.
+func (t *table) split(strangers []Member) (fresh, anew []Member) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, m := range strangers {
+		if since, was := t.gone[m.Name()]; was && time.Since(since) <= goneFor {
+			anew = append(anew, m)
+		} else {
+			fresh = append(fresh, m)
+		}
+	}
+	return fresh, anew
+}
+
+// vouchers are some members that may know strangers.
+func (t *table) vouchers(most int) (some []Member) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name, r := range t.present {
+		if name != t.self && r.vouches && t.counts(r) && r.State != Joining {
+			some = append(some, r.Member)
+		}
+	}
+	slices.SortFunc(some, compareMembers)
+	rand.Shuffle(len(some), func(i, j int) { some[i], some[j] = some[j], some[i] })
+	return some[:min(len(some), most)]
+}
+
+// A stranger is one that meetStrangers knows of.
+type stranger struct {
+	since  time.Time
+	tries  int
+	warned bool
+}
+
+// meetStrangers meets those that gossip names, or finds a member that has, for as long
+// as the membership lasts. If members were counted only by their own hellos, a cut
+// between two of them would make their views differ for as long as it lasts.
+func (c *Cluster) meetStrangers() {
+	pause := meetPause
+	again := time.NewTimer(pause)
+	defer again.Stop()
+	known := map[string]*stranger{}
+	for {
+		select {
+		case <-c.table.strange:
+			pause = meetPause
+		case <-again.C:
+		case <-c.life.Done():
+			return
+		}
+		switch met, left := c.meetOnce(known); {
+		case left == 0:
+			again.Stop()
+		case met:
+			pause = meetPause
+			again.Reset(0)
+		default:
+			again.Reset(jitter(pause))
+			pause = min(2*pause, meetPauseMost)
+		}
+	}
+}
+
+// meetOnce tries once with those that were tried least often, of these the last to come,
+// all at a time, and reports whether one was met, and how many are left.
+func (c *Cluster) meetOnce(known map[string]*stranger) (met bool, left int) {
+	all := slices.Clone(c.View().Strangers)
+	c.note(known, all)
+	if len(all) == 0 {
+		return false, 0
+	}
+	slices.SortFunc(all, func(a, b Member) int {
+		x, y := known[a.Name()], known[b.Name()]
+		return cmp.Or(cmp.Compare(x.tries, y.tries), y.since.Compare(x.since))
+	})
+	ctx, cancel := context.WithTimeout(c.life, meetTimeout)
+	defer cancel()
+	var tries sync.WaitGroup
+	some := all[:min(len(all), meetAtOnce)]
+	for _, m := range some {
+		known[m.Name()].tries++
+		if c.cfg.Meet != nil {
+			tries.Go(func() {
+				if c.cfg.Meet(ctx, m) == nil {
+					c.table.meet(m.Name())
+				}
+			})
+		}
+	}
+	if c.cfg.Word != nil {
+		fresh, anew := c.table.split(all)
+		anew = anew[:min(len(anew), MeetMost)]
+		for _, m := range c.table.vouchers(wordsAtOnce) {
+			if len(fresh) > 0 {
+				tries.Go(func() { c.believe(ctx, m, nil, fresh) })
+			}
+			if len(anew) > 0 {
+				tries.Go(func() { c.believe(ctx, m, anew, anew) })
+			}
+		}
+	}
+	tries.Wait()
+	after := c.View().Strangers
+	return len(after) < len(all), len(after)
+}
+
+// note remembers who is strange now, and warns of who has been for long.
+func (c *Cluster) note(known map[string]*stranger, all []Member) {
+	here := make(map[string]bool, len(all))
+	for _, m := range all {
+		here[m.Name()] = true
+		s := known[m.Name()]
+		if s == nil {
+			s = &stranger{since: time.Now()}
+			known[m.Name()] = s
+		}
+		if !s.warned && time.Since(s.since) > strangeFor {
+			s.warned = true
+			c.log.Warn("gossip names a member that nobody can connect to: it does not count", "peer", m.Name(), "addr", m.Addr)
+		}
+	}
+	for name := range known {
+		if !here[name] {
+			delete(known, name)
+		}
+	}
+}
+
+// believe takes a member's word for some strangers: that it counts them, or that they
+// answer it now.
+func (c *Cluster) believe(ctx context.Context, m Member, anew, strangers []Member) {
+	names, err := c.cfg.Word(ctx, m, anew)
+	if err != nil {
+		c.log.Debug("a member does not say whom it has met", "peer", m.Name(), "err", err)
+		return
+	}
+	for _, s := range strangers {
+		if slices.Contains(names, s.Name()) {
+			c.table.meet(s.Name())
+		}
+	}
+}
