@@ -31,6 +31,7 @@ type Cluster struct {
 	updates chan *View             // slot of one; only the publisher sends
 	alone   atomic.Bool            // there were seeds but us, and none answered
 	leaving atomic.Bool            // Leave was called
+	first   first                  // since when the seeds lead to us alone
 
 	life      context.Context // ends with Close
 	end       context.CancelFunc

@@ -31,8 +31,8 @@ type Resolver interface {
 	LookupHost(ctx context.Context, host string) (addrs []string, err error)
 }
 
-// ErrSelf may be returned by Config.Dial: the address is this node's own, so it is
-// no seed.
+// ErrSelf may be returned by Config.Dial: this node itself answers at the address, this
+// time.
 var ErrSelf = errors.New("cluster: the address is this node's own")
 
 // longest is what longer durations of a Config count as, so that no sum overflows.
@@ -73,9 +73,21 @@ type Config struct {
 	// Dial, if set, is asked before an address (always an IP and port) is joined,
 	// and should do the handshake of the nodes' own protocol there. An error that
 	// has a method Refused() bool returning true makes Start fail: that seed does
-	// not want us. ErrSelf: nobody but ourselves is there. Any other: try again.
+	// not want us. ErrSelf: we are there ourselves, this time. Any other: try again.
 	// It may be called concurrently and has to return when ctx ends.
 	Dial func(ctx context.Context, addr string) error
+
+	// Myself, if set, is asked whether this node answers at its own address, before
+	// that is taken for no seed: somebody else may have it, by a mistake in a
+	// configuration or a balancer in front of several. Its errors are as those of
+	// Dial. With it, names that lead to this node alone, or to nobody, are looked up
+	// again until JoinTimeout: see MayBeFirst. nil: the own address is believed.
+	Myself func(ctx context.Context, addr string) error
+
+	// MayBeFirst makes Alone false for a node whose names have led to itself and to
+	// nobody else for JoinTimeout: it is the first one, or the only one. It goes on
+	// to look for others. It counts with Myself only.
+	MayBeFirst bool
 
 	// Hellos, if set, makes a member count only once this node has met it, or another
 	// member says that it has met it: gossip has no protection against being repeated,

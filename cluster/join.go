@@ -26,15 +26,18 @@ func (c *Cluster) join(ctx context.Context) error {
 	defer cancel()
 	cause := errors.New("no answer")
 	for backOff := firstBackOff; trying.Err() == nil; backOff = min(2*backOff, lastBackOff) {
-		others, err := c.attempt(trying)
+		found, err := c.attempt(trying)
 		if refused(err) {
 			return err
 		}
-		if c.Met() || !others {
+		if c.Met() || found == nobodyElse {
 			return nil
 		}
-		if err != nil && trying.Err() == nil { // else it is only the end of the time
-			cause = err
+		if trying.Err() == nil { // else it is only the end of the time
+			c.first.saw(found, time.Now())
+			if err != nil {
+				cause = err
+			}
 		}
 		select {
 		case <-c.table.met:
@@ -46,36 +49,44 @@ func (c *Cluster) join(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("join: %w (before: %w)", context.Cause(ctx), cause)
 	}
+	if c.cfg.MayBeFirst && c.first.onlySelf(c.cfg.JoinTimeout*9/10, time.Now()) {
+		c.log.Info("the seeds lead to this node alone: it is the first one", "seeds", c.cfg.Join)
+		return nil
+	}
 	c.alone.Store(true)
 	c.log.Warn("no seed could be joined, going on alone", "seeds", c.cfg.Join, "err", cause)
 	return nil
 }
 
-// attempt tries all seeds once, at the same time. others says whether there is any
-// seed but us; err is nil if one of them was joined, or a refusal, which counts even
-// if another seed has let us in.
-func (c *Cluster) attempt(ctx context.Context) (others bool, err error) {
+// attempt tries all seeds once, at the same time, and says what they stand for; err
+// is nil if one of them was joined, or a refusal, which counts even if another seed
+// has let us in.
+func (c *Cluster) attempt(ctx context.Context) (found finding, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	addrs, err := c.seeds.addrs(ctx)
-	others = err != nil
-	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
-	addrs = addrs[:min(len(addrs), attemptAddrs)]
+	l, err := c.seeds.look(ctx)
+	others := err != nil
+	rand.Shuffle(len(l.addrs), func(i, j int) { l.addrs[i], l.addrs[j] = l.addrs[j], l.addrs[i] })
+	l.addrs = l.addrs[:min(len(l.addrs), attemptAddrs)]
 
-	results := make(chan error, len(addrs))
-	for _, addr := range addrs {
+	results := make(chan error, len(l.addrs)+1)
+	waiting := len(l.addrs)
+	for _, addr := range l.addrs {
 		c.wg.Go(func() { results <- c.meet(ctx, addr) })
+	}
+	if l.self && c.cfg.Myself != nil {
+		waiting++
+		c.wg.Go(func() { results <- c.meetSelf(ctx) })
 	}
 	met := c.table.met
 	var grace <-chan time.Time
-	for waiting := len(addrs); waiting > 0; {
+	for ; waiting > 0; waiting-- {
 		select {
 		case e := <-results:
-			waiting--
 			if refused(e) {
-				return true, e
+				return somebody, e
 			}
-			if errors.Is(e, ErrSelf) {
+			if l.isSelf(e) {
 				continue
 			}
 			others = true
@@ -84,11 +95,20 @@ func (c *Cluster) attempt(ctx context.Context) (others bool, err error) {
 			}
 		case <-met:
 			met, grace = nil, time.After(attemptGrace)
+			waiting++
 		case <-grace:
-			return true, nil
+			return somebody, nil
 		}
 	}
-	return others, err
+	return l.finding(others, c.cfg.Myself != nil), err
+}
+
+// meetSelf makes sure that this node has its own address: ErrSelf.
+func (c *Cluster) meetSelf(ctx context.Context) error {
+	if err := c.cfg.Myself(ctx, c.seeds.self.String()); err != nil {
+		return fmt.Errorf("the own address is a seed: %w", err)
+	}
+	return ErrSelf
 }
 
 // meet does the handshake with the node at an address and exchanges members with
@@ -97,9 +117,6 @@ func (c *Cluster) attempt(ctx context.Context) (others bool, err error) {
 func (c *Cluster) meet(ctx context.Context, addr string) error {
 	if c.cfg.Dial != nil {
 		if err := c.cfg.Dial(ctx, addr); err != nil {
-			if errors.Is(err, ErrSelf) {
-				c.seeds.addOwn(addr)
-			}
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -24,7 +25,7 @@ func (c *Cluster) rejoin(ctx context.Context) {
 		}
 		for _, err := range c.rejoinSome(ctx) {
 			switch {
-			case err == nil || ctx.Err() != nil:
+			case err == nil || errors.Is(err, ErrSelf) || ctx.Err() != nil:
 			case refused(err) && err.Error() != warned:
 				warned = err.Error()
 				c.log.Warn("refused by a node that was to be joined", "err", err)
@@ -38,23 +39,27 @@ func (c *Cluster) rejoin(ctx context.Context) {
 func (c *Cluster) rejoinSome(ctx context.Context) []error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	addrs := c.absent(ctx)
-	errs := make([]error, len(addrs))
+	l, err := c.seeds.look(ctx)
+	if err != nil {
+		c.log.Debug("rejoin", "err", err)
+	}
+	addrs := c.absent(slices.Clone(l.addrs))
+	errs := make([]error, len(addrs)+1)
 	var tries sync.WaitGroup
 	for i, addr := range addrs {
 		tries.Go(func() { errs[i] = c.meet(ctx, addr) })
 	}
+	if l.self && c.cfg.Myself != nil && len(c.View().Members) == 1 { // somebody else may have come there
+		tries.Go(func() { errs[len(addrs)] = c.meetSelf(ctx) })
+	}
 	tries.Wait()
+	c.lookAgain(l, err, errs)
 	return errs
 }
 
 // absent picks addresses of some who are not here. Half of the places are for seeds
 // and half for missing members, as long as there are enough of both.
-func (c *Cluster) absent(ctx context.Context) []string {
-	addrs, err := c.seeds.addrs(ctx)
-	if err != nil {
-		c.log.Debug("rejoin", "err", err)
-	}
+func (c *Cluster) absent(addrs []string) []string {
 	present := c.table.presentAddrs() // we are among them
 	here := func(addr string) bool { return present[addr] }
 	seeds := slices.DeleteFunc(addrs, here)

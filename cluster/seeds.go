@@ -24,14 +24,24 @@ type seeds struct {
 	entries  []seed
 	resolver Resolver
 
+	self netip.AddrPort // where others reach us; zero if it is none
+
 	mu  sync.Mutex // guards own
 	own map[netip.AddrPort]bool
+}
+
+// A look is what the entries stand for at a moment.
+type look struct {
+	addrs []string // of others
+	self  bool     // our own address was among them
+	vague bool     // there are names, and what they lead to may change
 }
 
 // newSeeds takes Config.Join apart. addr is our own host:port.
 func newSeeds(join []string, addr string, r Resolver) (*seeds, error) {
 	s := &seeds{resolver: r, own: map[netip.AddrPort]bool{}}
 	s.addOwn(addr)
+	s.self, _ = netip.ParseAddrPort(addr)
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
@@ -79,63 +89,71 @@ func (s *seeds) addOwn(addr string) {
 	}
 }
 
-// isOwn says whether that is us. A name that leads to a loopback address (localhost
-// may be 127.0.0.1 and ::1) means us if we are on any loopback with that port.
+// isOwn says whether that is us. Of a name that leads to 127.0.0.1 and ::1, as localhost
+// does, both mean us if we have one of them, with that port.
 func (s *seeds) isOwn(a netip.AddrPort, byName bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.own[a] {
 		return true
 	}
-	if !byName || !a.Addr().IsLoopback() {
+	if !byName {
 		return false
 	}
-	for own := range s.own {
-		if own.Addr().IsLoopback() && own.Port() == a.Port() {
-			return true
-		}
+	switch a.Addr() {
+	case loopback4:
+		return s.own[netip.AddrPortFrom(netip.IPv6Loopback(), a.Port())]
+	case netip.IPv6Loopback():
+		return s.own[netip.AddrPortFrom(loopback4, a.Port())]
 	}
 	return false
 }
 
-// addrs are the addresses of all entries but our own. An error says what could not
-// be looked up; the addresses are good all the same.
-func (s *seeds) addrs(ctx context.Context) ([]string, error) {
-	var (
-		all  []string
-		errs []error
-	)
+var loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// look finds out what the entries stand for. An error says what could not be looked
+// up; the rest is good all the same.
+func (s *seeds) look(ctx context.Context) (l look, err error) {
+	var errs []error
 	for _, e := range s.entries {
-		addrs, err := s.addrsOf(ctx, e)
-		all = append(all, addrs...)
-		if err != nil {
+		if err := s.lookAt(ctx, e, &l); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	slices.Sort(all)
-	return slices.Compact(all), errors.Join(errs...)
+	slices.Sort(l.addrs)
+	l.addrs = slices.Compact(l.addrs)
+	return l, errors.Join(errs...)
 }
 
-func (s *seeds) addrsOf(ctx context.Context, e seed) ([]string, error) {
+// addrs are the addresses of all entries but our own.
+func (s *seeds) addrs(ctx context.Context) ([]string, error) {
+	l, err := s.look(ctx)
+	return l.addrs, err
+}
+
+func (s *seeds) lookAt(ctx context.Context, e seed, l *look) error {
 	if e.host == "" {
-		if s.isOwn(e.addr, false) {
-			return nil, nil
-		}
-		return []string{e.addr.String()}, nil
+		l.add(s, e.addr, false)
+		return nil
 	}
 	hosts, err := s.resolver.LookupHost(ctx, e.host)
 	if err != nil {
-		return nil, fmt.Errorf("look up %s: %w", e.host, err)
+		return fmt.Errorf("look up %s: %w", e.host, err)
 	}
-	var addrs []string
 	for _, h := range hosts {
-		ip, err := netip.ParseAddr(h)
-		if err != nil {
-			continue
-		}
-		if a := netip.AddrPortFrom(ip.Unmap().WithZone(""), e.port); !s.isOwn(a, true) {
-			addrs = append(addrs, a.String())
+		if ip, err := netip.ParseAddr(h); err == nil {
+			l.add(s, netip.AddrPortFrom(ip.Unmap().WithZone(""), e.port), true)
 		}
 	}
-	return addrs, nil
+	l.vague = l.vague || e.host != "localhost" // where nobody else can come to be
+	return nil
+}
+
+func (l *look) add(s *seeds, a netip.AddrPort, byName bool) {
+	switch {
+	case a == s.self:
+		l.self = true
+	case !s.isOwn(a, byName):
+		l.addrs = append(l.addrs, a.String())
+	}
 }

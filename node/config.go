@@ -39,11 +39,14 @@ type Config struct {
 	Cluster string
 
 	// Join lists seeds: host:port or DNS names (all their addresses), resolved
-	// at every attempt. The own address among them is ignored. Empty: this node
-	// begins a cluster.
+	// at every attempt. The own address among them is dialled, and ignored if this
+	// node answers there; if another one does, Start fails. Empty: this node begins
+	// a cluster.
 	Join []string
 	// JoinTimeout is how long Start tries to reach a seed before it warns and
-	// goes on alone (see Ready and AllowAlone). Default 10 s.
+	// goes on alone (see Ready and AllowAlone). Where names of Join lead to this node
+	// and to nobody else for so long, and Quorum is at most 1, it is the first one
+	// and Ready; it goes on to look. Default 10 s.
 	JoinTimeout time.Duration
 	// AllowAlone makes Ready nil although no seed was ever reached.
 	AllowAlone bool

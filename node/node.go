@@ -173,16 +173,34 @@ func (n *Node) join(ctx context.Context) (*cluster.Cluster, error) {
 	return cluster.Start(ctx, cluster.Config{
 		Name: n.cfg.Cluster, Self: n.self, Transport: n.endpoint.Gossip(), Keys: n.endpoint.GossipKeys(),
 		Join: n.cfg.Join, JoinTimeout: n.cfg.JoinTimeout, AllowAlone: n.cfg.AllowAlone, Profile: n.cfg.Gossip, Logger: n.cfg.Logger,
-		Dial: func(ctx context.Context, addr string) error {
-			name, err := n.transport.Peer(addr).Connect(ctx)
-			if err == nil {
-				n.hellos.Met(name) // maybe on a connection that was there before
-			}
-			return err
-		},
-		Hellos: &n.hellos,
-		Meet:   n.meetStranger, Word: n.askToMeet,
+		Dial: n.greetSeed, Myself: n.greetMyself, MayBeFirst: n.cfg.Quorum <= 1,
+		Hellos: &n.hellos, Meet: n.meetStranger, Word: n.askToMeet,
 	})
+}
+
+// greetSeed does the handshake with a seed. It may be this node, by another way; the next
+// time it may be another one, if there is a balancer in front of several.
+func (n *Node) greetSeed(ctx context.Context, addr string) error {
+	name, err := n.transport.Peer(addr).Connect(ctx)
+	if err == nil && name == n.self.Name() {
+		n.transport.Forget(addr)
+		return fmt.Errorf("%s: %w", addr, cluster.ErrSelf)
+	}
+	if err == nil {
+		n.hellos.Met(name) // maybe on a connection that was there before
+	}
+	return err
+}
+
+// greetMyself makes sure that this node is the one at its own address.
+func (n *Node) greetMyself(ctx context.Context, addr string) error {
+	name, err := n.transport.Peer(addr).Connect(ctx)
+	n.transport.Forget(addr)
+	if err == nil && name != n.self.Name() {
+		return mismatchf("%s answers at %s, which the node %s advertises: give each replica an address of its own "+
+			"(Config.Advertise, Config.Bind)", name, addr, n.self.Name())
+	}
+	return err
 }
 
 // Addr returns the advertised address, host:port.
