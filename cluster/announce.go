@@ -66,6 +66,7 @@ func (c *Cluster) SetKeys(keys [][]byte, ids []uint32) error {
 	if err := replaceKeys(c.gossip.Keyring, keys); err != nil {
 		return fmt.Errorf("cluster: set keys: %w", err)
 	}
+	c.secrets.Store(&secrets{cfg.Keys, cfg.Self.KeyIDs})
 	return nil
 }
 

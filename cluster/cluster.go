@@ -25,6 +25,7 @@ type Cluster struct {
 	table  *table
 	seeds  *seeds
 
+	secrets atomic.Pointer[secrets]
 	meta    atomic.Pointer[[]byte] // our own record, encoded
 	news    chan struct{}          // a token for the announcer: meta has changed
 	bye     chan struct{}          // tells the announcer to leave
@@ -109,7 +110,8 @@ func create(cfg Config) (*Cluster, error) {
 	c.life, c.end = context.WithCancel(context.Background())
 	c.lines = newLogBridge(c.log, c.planned)
 	if g, ok := cfg.Transport.(*guard); ok {
-		g.begin(gossip.Keyring, func(from net.Addr, why error) {
+		c.secrets.Store(&secrets{cfg.Keys, cfg.Self.KeyIDs})
+		g.begin(gossip.Keyring, cfg.Name, c.keyFor, func(from net.Addr, why error) {
 			fmt.Fprintf(c.lines, "[WARN] memberlist: refused gossip: %v from=%v", why, from)
 		})
 	}

@@ -51,7 +51,8 @@ type Config struct {
 
 	// Transport carries the gossip. Start takes it over and shuts it down in the
 	// end, even when it returns an error. Its Shutdown should end the dials that
-	// are under way: Close waits for them.
+	// are under way: Close waits for them. If its streams have a method GossipKey()
+	// []byte, that is which of the Keys the other end has proved to have.
 	Transport memberlist.NodeAwareTransport
 
 	// Keys are the gossip keys of 16, 24 or 32 bytes: the first encrypts, all

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,11 +14,13 @@ import (
 
 // guard stands between memberlist and the transport and makes up for three things:
 // memberlist never finds a crash if sending a packet fails with anything but a bare
-// *net.OpError, it leaves its streams open when it is shut down, and it allocates by
-// what others claim (see vet).
+// *net.OpError, it leaves its streams open when it is shut down, it allocates by
+// what others claim (see vet), and it encrypts with one key for all (see reseal).
 type guard struct {
 	memberlist.NodeAwareTransport
 	keyring *memberlist.Keyring // nil: gossip goes in clear
+	label   string
+	keyFor  func(addr string) []byte // to seal packets for an address with; nil: as they are
 	refused func(from net.Addr, why error)
 	packets chan *memberlist.Packet
 	inbound chan net.Conn
@@ -37,14 +40,17 @@ const maxInbound = 16
 func newGuard(t memberlist.NodeAwareTransport) *guard {
 	return &guard{
 		NodeAwareTransport: t, streams: map[*stream]struct{}{}, refused: func(net.Addr, error) {},
+		keyFor:  func(string) []byte { return nil },
 		packets: make(chan *memberlist.Packet), inbound: make(chan net.Conn), places: make(chan struct{}, maxInbound),
 		done: make(chan struct{}),
 	}
 }
 
 // begin starts to pass on what comes; refused is told of what is not.
-func (g *guard) begin(keyring *memberlist.Keyring, refused func(from net.Addr, why error)) {
-	g.keyring, g.refused = keyring, refused
+func (g *guard) begin(
+	keyring *memberlist.Keyring, label string, keyFor func(addr string) []byte, refused func(from net.Addr, why error),
+) {
+	g.keyring, g.label, g.keyFor, g.refused = keyring, label, keyFor, refused
 	g.relays.Go(g.passPackets)
 	g.relays.Go(g.passStreams)
 }
@@ -114,6 +120,11 @@ func (g *guard) WriteTo(b []byte, addr string) (time.Time, error) {
 
 // WriteToAddress implements memberlist.NodeAwareTransport.
 func (g *guard) WriteToAddress(b []byte, addr memberlist.Address) (time.Time, error) {
+	if g.keyring != nil {
+		if key := g.keyFor(addr.Addr); key != nil {
+			b = resealPacket(b, g.keys(), key)
+		}
+	}
 	at, err := g.NodeAwareTransport.WriteToAddress(b, addr)
 	if err != nil {
 		err = &net.OpError{Op: "write", Net: "udp", Err: err}
@@ -220,6 +231,16 @@ func (s *stream) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	return s.Conn.Read(b)
+}
+
+// Write seals a message anew if the other end does not have the key that is used.
+func (s *stream) Write(b []byte) (int, error) {
+	keys := s.guard.keys()
+	key := streamKey(s.Conn)
+	if len(keys) < 2 || key == nil || bytes.Equal(key, keys[0]) {
+		return s.Conn.Write(b)
+	}
+	return s.Conn.Write(resealMessage(b, s.guard.label, keys, key))
 }
 
 func (s *stream) Close() error {

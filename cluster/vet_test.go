@@ -181,7 +181,7 @@ func TestStreamsOfOthersAreFew(t *testing.T) {
 		l := listening{streams: make(chan net.Conn, 100), packets: make(chan *memberlist.Packet)}
 		g := newGuard(l)
 		var refused []error
-		g.begin(nil, func(_ net.Addr, why error) { refused = append(refused, why) })
+		g.begin(nil, "", nil, func(_ net.Addr, why error) { refused = append(refused, why) })
 		for range 3 * maxInbound {
 			ours, _ := net.Pipe()
 			l.streams <- ours

@@ -65,17 +65,43 @@ func (a *auth) outdated(conn net.Conn) bool {
 func (a *auth) Hello(conn net.Conn, dialer bool) ([]byte, error) {
 	h := a.self
 	if ks := a.keys.Load(); !ks.none() {
-		k := ks.list[0]
-		code, err := a.code(k, conn, dialer, &h)
-		if err != nil {
+		if err := a.prove(&h, ks, conn, dialer); err != nil {
 			return nil, err
-		}
-		h.keyed, h.keyID, h.code = true, k.id, code
-		if c, ok := conn.(proven); ok {
-			c.proof().own = k.id
 		}
 	}
 	return h.append(nil), nil
+}
+
+// prove puts the proofs of secrets into a hello. Who dials proves that it has the others
+// too, as the other side may not accept the one in use yet; who accepts proves the one
+// that the dialer has proved.
+func (a *auth) prove(h *hello, ks *keys, conn net.Conn, dialer bool) error {
+	k := ks.list[0]
+	c, counts := conn.(proven)
+	if !dialer && counts {
+		if same, ok := ks.find(c.proof().peer); ok {
+			k = same
+		}
+	}
+	code, err := a.code(k, conn, dialer, h)
+	if err != nil {
+		return err
+	}
+	h.keyed, h.keyID, h.code = true, k.id, code
+	if counts {
+		c.proof().own = k.id
+	}
+	if !dialer {
+		return nil
+	}
+	for _, other := range ks.list[1:min(len(ks.list), 1+maxOtherCodes)] {
+		code, err := a.code(other, conn, dialer, h)
+		if err != nil {
+			return err
+		}
+		h.others = append(h.others, keyCode{other.id, code})
+	}
+	return nil
 }
 
 // code is HMAC-SHA256 over role, exporter, slot, boot and address of the hello h that the dialling or the accepting side says.
@@ -104,14 +130,15 @@ func (a *auth) Check(conn net.Conn, dialer bool, b []byte) (peer string, err err
 	if err != nil {
 		return "", &mismatchError{err.Error()}
 	}
-	if err := a.checkSecret(conn, !dialer, h); err != nil {
+	proved, err := a.checkSecret(conn, !dialer, h)
+	if err != nil {
 		return "", err
 	}
 	if err := a.checkSettings(h); err != nil {
 		return "", err
 	}
 	if c, ok := conn.(proven); ok {
-		c.proof().peer = h.keyID
+		c.proof().peer = proved
 	}
 	if c, ok := conn.(interface{ authenticated() }); ok {
 		c.authenticated()
@@ -123,20 +150,22 @@ func (a *auth) Check(conn net.Conn, dialer bool, b []byte) (peer string, err err
 
 // checkSecret verifies the code of a hello said by the dialling or the accepting side. The key is derived for the cluster that the peer names:
 // a peer with this secret and another cluster's name has proved itself, and is told the names.
-func (a *auth) checkSecret(conn net.Conn, byDialer bool, h *hello) error {
+// It returns the public name of the secret that was proved.
+func (a *auth) checkSecret(conn net.Conn, byDialer bool, h *hello) (proved uint32, err error) {
 	me, it := a.self.addr, printable(h.addr[:min(len(h.addr), 64)])
 	ks := a.keys.Load()
 	switch {
 	case ks.none() && !h.keyed:
-		return nil
+		return 0, nil
 	case ks.none():
-		return mismatchf("the node at %s has a secret, the node at %s has none (Config.Secret)", it, me)
+		return 0, mismatchf("the node at %s has a secret, the node at %s has none (Config.Secret)", it, me)
 	case !h.keyed:
-		return mismatchf("the node at %s has a secret, the node at %s has none (Config.Secret)", me, it)
+		return 0, mismatchf("the node at %s has a secret, the node at %s has none (Config.Secret)", me, it)
 	}
 	known := false
-	for _, k := range ks.list {
-		if k.id != h.keyID {
+	for _, c := range append([]keyCode{{h.keyID, h.code}}, h.others...) {
+		k, ok := ks.find(c.id)
+		if !ok {
 			continue
 		}
 		known = true
@@ -145,17 +174,17 @@ func (a *auth) checkSecret(conn net.Conn, byDialer bool, h *hello) error {
 		}
 		want, err := a.code(k, conn, byDialer, h)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if hmac.Equal(want, h.code) {
-			return nil
+		if hmac.Equal(want, c.code) {
+			return k.id, nil
 		}
 	}
 	if !known {
-		return mismatchf("other secret: the node at %s accepts key %s, the node at %s uses key %s",
+		return 0, mismatchf("other secret: the node at %s accepts key %s, the node at %s uses key %s",
 			me, ks, it, keyIDText(h.keyID))
 	}
-	return mismatchf("the node at %s did not prove that it has the secret of key %s: its code does not belong to this connection",
+	return 0, mismatchf("the node at %s did not prove that it has the secret of key %s: its code does not belong to this connection",
 		it, keyIDText(h.keyID))
 }
 

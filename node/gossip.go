@@ -248,3 +248,16 @@ func (s *gossipStream) Close() error {
 	g.mu.Unlock()
 	return s.Conn.Close()
 }
+
+// GossipKey is the one of the secret that the other end has proved to have; nil: there is
+// none.
+func (s *gossipStream) GossipKey() []byte {
+	c, ok := s.Conn.(proven)
+	if !ok {
+		return nil
+	}
+	if k, ok := s.gossip.endpoint.auth.keys.Load().find(c.proof().peer); ok {
+		return k.gossip
+	}
+	return nil
+}

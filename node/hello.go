@@ -18,7 +18,15 @@ const (
 	maxKindNames = 2 << 10 // bytes of kind names in a hello; what does not fit stays out
 	helloFields  = 12
 	codeSize     = 32 // HMAC-SHA256
+
+	maxOtherCodes = 4 // of secrets that are not in use
 )
+
+// A keyCode is the proof of one secret.
+type keyCode struct {
+	id   uint32
+	code []byte
+}
 
 // A hello is what a node says of itself before anything else is read. On the wire it is one msgpack array; a later release may add
 // elements behind these, and a reader skips what it does not know.
@@ -35,6 +43,7 @@ type hello struct {
 	keyed       bool // it has a secret: keyID and code count
 	keyID       uint32
 	code        []byte
+	others      []keyCode // of other secrets that it has; earlier releases skip them
 }
 
 // valid refuses what no node would say of itself.
@@ -65,7 +74,11 @@ func goodName(s string) bool {
 }
 
 func (h *hello) append(b []byte) []byte {
-	b = wire.AppendArrayLen(b, helloFields)
+	fields := helloFields
+	if len(h.others) > 0 {
+		fields++
+	}
+	b = wire.AppendArrayLen(b, fields)
 	b = wire.AppendUint(b, uint64(h.wire[0]))
 	b = wire.AppendUint(b, uint64(h.wire[1]))
 	b = wire.AppendString(b, h.cluster)
@@ -81,10 +94,18 @@ func (h *hello) append(b []byte) []byte {
 	}
 	b = wire.AppendUint(b, h.features)
 	if !h.keyed {
-		return wire.AppendNil(wire.AppendNil(b))
+		b = wire.AppendNil(wire.AppendNil(b))
+	} else {
+		b = wire.AppendUint(b, uint64(h.keyID))
+		b = wire.AppendBytes(b, h.code)
 	}
-	b = wire.AppendUint(b, uint64(h.keyID))
-	return wire.AppendBytes(b, h.code)
+	if len(h.others) > 0 {
+		b = wire.AppendArrayLen(b, 2*len(h.others))
+		for _, o := range h.others {
+			b = wire.AppendBytes(wire.AppendUint(b, uint64(o.id)), o.code)
+		}
+	}
+	return b
 }
 
 // fittingKinds are the first names that fit into maxKindNames.
@@ -130,7 +151,16 @@ func readHello(b []byte) (*hello, error) {
 	} else {
 		r.Skip()
 	}
-	for ; fields > helloFields && r.Err() == nil; fields-- {
+	if fields > helloFields && !r.Nil() {
+		n := r.ArrayLen()
+		for ; n >= 2 && r.Err() == nil; n -= 2 {
+			h.others = append(h.others, keyCode{r.Uint32(), r.Bytes()})
+		}
+		if n == 1 {
+			r.Skip()
+		}
+	}
+	for ; fields > helloFields+1 && r.Err() == nil; fields-- {
 		r.Skip()
 	}
 	if err := r.Err(); err != nil {

@@ -31,17 +31,33 @@ func TestHelloSurvivesTheWire(t *testing.T) {
 }
 
 func TestHelloOfALaterReleaseIsRead(t *testing.T) {
-	b := wire.AppendArrayLen(nil, helloFields+2)
-	b = append(b, keyedHello().append(nil)[1:]...)
-	b = wire.AppendString(b, "something new")
-	b = wire.AppendMapLen(b, 0)
-	got, err := readHello(b)
-	require.NoError(t, err)
-	require.Equal(t, keyedHello(), got)
+	for _, others := range [][]keyCode{nil, keyedHelloOfMany().others} {
+		h := keyedHello()
+		h.others = others
+		b := wire.AppendArrayLen(nil, helloFields+3)
+		b = append(b, h.append(nil)[1:]...)
+		if others == nil {
+			b = wire.AppendNil(b)
+		}
+		b = wire.AppendString(b, "something new")
+		b = wire.AppendMapLen(b, 0)
+		got, err := readHello(b)
+		require.NoError(t, err)
+		require.Equal(t, h, got)
+	}
+}
+
+// keyedHelloOfMany proves several secrets.
+func keyedHelloOfMany() *hello {
+	h := keyedHello()
+	for i := range maxOtherCodes {
+		h.others = append(h.others, keyCode{uint32(1e9 + i), bytes.Repeat([]byte{byte(i)}, codeSize)})
+	}
+	return h
 }
 
 func TestLargestHelloFits(t *testing.T) {
-	h := keyedHello()
+	h := keyedHelloOfMany()
 	h.cluster, h.slot, h.ring = strings.Repeat("c", maxName), strings.Repeat("s", maxName), strings.Repeat("r", maxRingText)
 	h.addr = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"
 	h.kinds = nil
@@ -100,6 +116,7 @@ func TestMalformedHelloIsRefused(t *testing.T) {
 func FuzzHello(f *testing.F) {
 	f.Add(testHello().append(nil))
 	f.Add(keyedHello().append(nil))
+	f.Add(keyedHelloOfMany().append(nil))
 	f.Add([]byte{0xdd, 0xff, 0xff, 0xff, 0xff})                             // an array of 4 G elements
 	f.Add(bytes.Repeat([]byte{0x91}, maxHello))                             // nested too deep
 	f.Add(append([]byte{0x9c}, bytes.Repeat([]byte{0xc0}, helloFields)...)) // all nil
@@ -115,6 +132,10 @@ func FuzzHello(f *testing.F) {
 		again, err := readHello(h.append(nil))
 		require.NoError(t, err)
 		again.code, h.code = append([]byte{}, again.code...), append([]byte{}, h.code...)
+		for i := range h.others {
+			require.True(t, bytes.Equal(h.others[i].code, again.others[i].code))
+			again.others[i].code = h.others[i].code
+		}
 		require.Equal(t, h, again)
 	})
 }

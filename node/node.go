@@ -123,7 +123,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	if n.cluster, err = n.join(ctx); err != nil {
 		return err
 	}
-	if err := n.checkSlot(); err != nil {
+	if err := n.takeSlot(ctx); err != nil {
 		return err
 	}
 	n.driver.wait.Go(func() { n.standing.watch(n.driver.ctx) })

@@ -141,6 +141,16 @@ func newKeys(cluster, secret string, accept []string) (keys, error) {
 // accepts reports whether the secret of that public name is among them.
 func (ks keys) accepts(id uint32) bool { return slices.Contains(ks.ids(), id) }
 
+// find is the key of that public name.
+func (ks keys) find(id uint32) (k secretKey, ok bool) {
+	for _, k := range ks.list {
+		if k.id == id {
+			return k, true
+		}
+	}
+	return secretKey{}, false
+}
+
 // none reports that the node has no secret.
 func (ks keys) none() bool { return len(ks.list) == 0 }
 
