@@ -158,7 +158,7 @@ func TestManInTheMiddleIsRefused(t *testing.T) {
 			return
 		}
 		defer in.Close()
-		out, err := tls.Dial("tcp", a.Addr(), mode.clientFor(forCalls, a.Addr()))
+		out, err := tls.Dial("tcp", a.Addr(), mode.clientFor(forCalls, a.Addr(), ""))
 		if err != nil {
 			return
 		}
@@ -243,7 +243,7 @@ func tlsPair(t *testing.T) (client, server *tls.Conn) {
 	require.NoError(t, err)
 	c, s := net.Pipe()
 	t.Cleanup(func() { _, _ = c.Close(), s.Close() })
-	client, server = tls.Client(c, mode.clientFor(forCalls, "127.0.0.1:1")), tls.Server(s, mode.server)
+	client, server = tls.Client(c, mode.clientFor(forCalls, "127.0.0.1:1", "")), tls.Server(s, mode.server)
 	done := make(chan error, 1)
 	go func() { done <- server.Handshake() }()
 	require.NoError(t, client.Handshake())

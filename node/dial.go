@@ -46,7 +46,7 @@ func (e *endpoint) dial(ctx context.Context, addr string, p purpose) (net.Conn, 
 }
 
 func (e *endpoint) dialTLS(ctx context.Context, raw *answeredConn, p purpose) (net.Conn, error) {
-	conn := tls.Client(raw, e.tls.clientFor(p, raw.addr))
+	conn := tls.Client(raw, e.tls.clientFor(p, raw.addr, e.auth.knock()))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		err = dialTLSError(raw.addr, err)

@@ -94,6 +94,7 @@ type endpoint struct {
 	tcp       net.Listener
 	strangers *strangers
 	turnstile *turnstile
+	knocks    knocks
 
 	ctx    context.Context // ends in Close
 	cancel context.CancelFunc

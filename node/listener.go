@@ -161,7 +161,8 @@ func (e *endpoint) identify(raw *acceptedConn) (net.Conn, purpose, *unwelcome) {
 }
 
 func (e *endpoint) acceptTLS(raw *acceptedConn, first byte) (net.Conn, purpose, *unwelcome) {
-	turns := &turnedConn{acceptedConn: raw, turnstile: e.turnstile, head: []byte{first}, until: time.Now().Add(e.cfg.HandshakeTimeout)}
+	turns := &turnedConn{acceptedConn: raw, turnstile: e.turnstile, knocks: &e.knocks, keys: e.auth.keys.Load(),
+		head: []byte{first}, until: time.Now().Add(e.cfg.HandshakeTimeout)}
 	conn := tls.Server(turns, e.tls.server)
 	err := conn.HandshakeContext(e.ctx)
 	turns.done()

@@ -44,7 +44,8 @@ func (n *Node) takeSlot(ctx context.Context) error {
 			return fmt.Errorf("%w: %q is the node at %s, this one is at %s; give each replica a Config.Slot of its own",
 				ErrSlotInUse, n.self.Slot, other.Addr, n.self.Addr)
 		case !waited:
-			n.log.Info("a former start of this slot is still seen alive: waiting for its end", "peer", other.Name(), "addr", other.Addr)
+			n.log.Info("a former start of this slot is still seen alive: waiting for its end",
+				"peer", other.Name(), "addr", other.Addr)
 		}
 		if !pause(ctx, slotPause) {
 			return fmt.Errorf("%w: %q is the node at %s, which gossips and does not answer, this one is at %s: %w",

@@ -25,6 +25,7 @@ type strangers struct {
 	queue   []*stranger             // those in places that all share, oldest first
 	crowds  map[netip.Prefix]*crowd // that they come from
 	members map[netip.Prefix]*house // addresses of members
+	trusted int                     // how many of those inside have knocked
 	proved  []netip.Prefix          // addresses at which somebody has proved to be a member, the last one last
 }
 
@@ -47,6 +48,7 @@ type stranger struct {
 	addr   netip.Prefix // one IPv4 address, or one IPv6 /64
 	at     *house       // whose place it has; nil: one that all share
 	crowds [networks]*crowd
+	trusts bool          // it has knocked and needs no place
 	gone   chan struct{} // closed when it had to go
 }
 
@@ -147,6 +149,10 @@ func (s *strangers) removeLocked(st *stranger) {
 		return
 	}
 	delete(s.inside, st)
+	if st.trusts {
+		s.trusted--
+		return
+	}
 	if h := st.at; h != nil {
 		h.taken--
 		s.tidyLocked(st.addr)
@@ -159,6 +165,21 @@ func (s *strangers) removeLocked(st *stranger) {
 			delete(s.crowds, c.network)
 		}
 	}
+}
+
+// trust gives the place of st, which has knocked, to others: it needs none. It reports
+// whether that can be, and st is still here.
+func (s *strangers) trust(st *stranger) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, here := s.inside[st]; !here || s.trusted >= trustedMost {
+		return false
+	}
+	s.removeLocked(st)
+	s.inside[st] = struct{}{}
+	s.trusted++
+	st.at, st.trusts = nil, true
+	return true
 }
 
 // hadToGo reports whether st had to go for another, or as the node closes.

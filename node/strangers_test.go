@@ -141,9 +141,9 @@ func TestTurnstileLetsSmallCrowdsFirst(t *testing.T) {
 	ts := &turnstile{strangers: s}
 	soon := time.Now().Add(time.Minute)
 	_, first, _ := s.come("10.0.0.1")
-	require.True(t, ts.enter(first, soon))
+	require.True(t, ts.enter(first, false, soon))
 	_, member, _ := s.come("10.0.0.9")
-	require.True(t, ts.enter(member, soon))
+	require.True(t, ts.enter(member, false, soon))
 	ts.leave(member)
 
 	type arrival struct {
@@ -155,7 +155,7 @@ func TestTurnstileLetsSmallCrowdsFirst(t *testing.T) {
 		_, st, _ := s.come(from)
 		n := len(ts.waiting)
 		go func() {
-			in := ts.enter(st, until)
+			in := ts.enter(st, false, until)
 			order <- arrival{from, in}
 			if in {
 				ts.leave(st)
@@ -175,7 +175,7 @@ func TestTurnstileLetsSmallCrowdsFirst(t *testing.T) {
 	close(gone.gone)
 	require.Equal(t, arrival{"10.0.0.1", false}, <-order)
 	_, _, _ = s.come("10.0.0.1")
-	go func() { order <- arrival{"late", ts.enter(first, time.Now())} }()
+	go func() { order <- arrival{"late", ts.enter(first, false, time.Now())} }()
 	require.Equal(t, arrival{"late", false}, <-order)
 	ts.leave(first)
 	require.Equal(t, arrival{"10.0.0.2", true}, <-order)
@@ -185,4 +185,68 @@ func TestTurnstileLetsSmallCrowdsFirst(t *testing.T) {
 		defer ts.mu.Unlock()
 		return !ts.taken
 	}, 3*time.Second, time.Millisecond)
+}
+
+// Who knocks gives its place to others and is not crowded out; there are not any number
+// of these.
+func TestWhoKnocksNeedsNoPlace(t *testing.T) {
+	s := newStrangers(2, 1)
+	_, first, _ := s.come("10.0.0.1")
+	require.True(t, s.trust(first))
+	require.True(t, first.passes())
+	require.Empty(t, s.queue)
+	require.Empty(t, s.crowds)
+	for range 3 {
+		s.come("10.0.0.1")
+	}
+	require.False(t, first.hadToGo())
+	s.leave(first)
+	s.leave(first)
+	require.Zero(t, s.trusted)
+	require.False(t, s.trust(first), "it is not here any more")
+	s.expect([]netip.Addr{netip.MustParseAddr("10.0.0.9")})
+	_, member, _ := s.come("10.0.0.9")
+	require.True(t, s.trust(member))
+	require.Zero(t, s.members[member.addr].taken, "its place is free for another")
+	var all []*stranger
+	for range trustedMost {
+		_, st, _ := s.come("10.0.0.1")
+		all = append(all, st)
+		s.trust(st)
+	}
+	require.Equal(t, trustedMost, s.trusted)
+	require.False(t, all[len(all)-1].passes())
+	s.close()
+	require.Zero(t, s.trusted)
+}
+
+// Who has had a turn before is first, whatever crowd it is of.
+func TestTurnstileLetsThoseGoOnThatHaveBegun(t *testing.T) {
+	s := newStrangers(8, 2)
+	ts := &turnstile{strangers: s}
+	soon := time.Now().Add(time.Minute)
+	_, first, _ := s.come("10.0.0.1")
+	require.True(t, ts.enter(first, false, soon))
+	order := make(chan string)
+	for i, w := range []struct {
+		from  string
+		again bool
+	}{{"10.0.0.1", false}, {"10.0.0.1", true}, {"10.0.0.2", false}} {
+		_, st, _ := s.come(w.from)
+		go func() {
+			if ts.enter(st, w.again, soon) {
+				order <- fmt.Sprint(w.from, w.again)
+				ts.leave(st)
+			}
+		}()
+		require.Eventually(t, func() bool {
+			ts.mu.Lock()
+			defer ts.mu.Unlock()
+			return len(ts.waiting) == i+1
+		}, 3*time.Second, time.Millisecond)
+	}
+	ts.leave(first)
+	require.Equal(t, "10.0.0.1true", <-order)
+	require.Equal(t, "10.0.0.2false", <-order)
+	require.Equal(t, "10.0.0.1false", <-order)
 }

@@ -125,14 +125,23 @@ func harden(server, client *tls.Config, certs bool) *tlsMode {
 		c.SessionTicketsDisabled = true
 		c.ClientSessionCache = nil
 	}
+	server.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if c, ok := hello.Conn.(*turnedConn); ok {
+			return nil, c.greet(hello)
+		}
+		return nil, nil
+	}
 	server.NextProtos = []string{alpnNames[forCalls], alpnNames[forBulk], alpnNames[forGossip]}
 	return &tlsMode{server: server, client: client, certs: certs}
 }
 
-// clientFor is the configuration for dialling addr.
-func (m *tlsMode) clientFor(p purpose, addr string) *tls.Config {
+// clientFor is the configuration for dialling addr, where it knocks.
+func (m *tlsMode) clientFor(p purpose, addr, knock string) *tls.Config {
 	c := m.client.Clone()
 	c.NextProtos = []string{alpnNames[p]}
+	if knock != "" {
+		c.NextProtos = append(c.NextProtos, knock)
+	}
 	if c.ServerName == "" {
 		if host, _, err := net.SplitHostPort(addr); err == nil {
 			c.ServerName = host

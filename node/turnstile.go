@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -12,8 +13,9 @@ import (
 // A turnstile bounds the processor time that strangers can make this node spend
 // on TLS: one of them at a time is worked for, and then nobody for restShare
 // times as long. The next one is of the smallest crowd, and of several the last
-// to come, whose peer still waits. Who has a place of a member passes by. Safe
-// for concurrent use.
+// to come, whose peer still waits; who has had a turn before goes first. Who has
+// a place of a member passes by, and so does who has knocked. Safe for concurrent
+// use.
 type turnstile struct {
 	strangers *strangers
 
@@ -30,13 +32,14 @@ const (
 
 type waiter struct {
 	stranger *stranger
+	again    bool          // it has had a turn
 	turn     chan struct{} // closed when it is its turn
 }
 
 // enter waits for st's turn. It reports false if st had to go, or until has
 // come.
-func (t *turnstile) enter(st *stranger, until time.Time) bool {
-	if st.at != nil {
+func (t *turnstile) enter(st *stranger, again bool, until time.Time) bool {
+	if st.passes() {
 		return true
 	}
 	t.mu.Lock()
@@ -45,7 +48,7 @@ func (t *turnstile) enter(st *stranger, until time.Time) bool {
 		t.mu.Unlock()
 		return true
 	}
-	w := &waiter{stranger: st, turn: make(chan struct{})}
+	w := &waiter{stranger: st, again: again, turn: make(chan struct{})}
 	t.waiting = append(t.waiting, w)
 	t.mu.Unlock()
 	patience := time.NewTimer(time.Until(until))
@@ -62,6 +65,9 @@ func (t *turnstile) enter(st *stranger, until time.Time) bool {
 	return false
 }
 
+// passes: st needs no turn. Only its own goroutine asks.
+func (st *stranger) passes() bool { return st.at != nil || st.trusts }
+
 // forget takes w off those that wait, if it still does.
 func (t *turnstile) forget(w *waiter) bool {
 	t.mu.Lock()
@@ -75,7 +81,7 @@ func (t *turnstile) forget(w *waiter) bool {
 
 // leave ends st's turn.
 func (t *turnstile) leave(st *stranger) {
-	if st.at != nil {
+	if st.passes() {
 		return
 	}
 	t.mu.Lock()
@@ -96,7 +102,10 @@ func (t *turnstile) next() {
 		t.taken = false
 		return
 	}
-	i := t.strangers.leastCrowded(t.waiting)
+	i := slices.IndexFunc(t.waiting, func(w *waiter) bool { return w.again })
+	if i < 0 {
+		i = t.strangers.leastCrowded(t.waiting)
+	}
 	w := t.waiting[i]
 	t.waiting = slices.Delete(t.waiting, i, i+1)
 	t.since = time.Now()
@@ -106,13 +115,18 @@ func (t *turnstile) next() {
 var errNoTurn = errors.New("too many others began TLS")
 
 // A turnedConn gives TLS one record at a time, when it is complete and it is the
-// stranger's turn; the turn ends when TLS wants the next one. One goroutine uses
-// it, until done.
+// stranger's turn; the turn ends when TLS wants the next one. What TLS reads until it has
+// the client's hello costs next to nothing and needs no turn. One goroutine uses it, until
+// done.
 type turnedConn struct {
 	*acceptedConn
 	turnstile *turnstile
+	knocks    *knocks
+	keys      *keys
 	until     time.Time // the end of the stranger's time
 	head      []byte    // read already, and not given to TLS yet
+	started   bool      // the first record is complete
+	greeted   bool      // TLS has the client's hello
 	working   bool
 	finished  bool
 }
@@ -123,22 +137,39 @@ const (
 )
 
 func (c *turnedConn) Read(b []byte) (int, error) {
-	if len(c.head) == 0 || !c.working && !c.finished {
-		if c.finished {
-			return c.acceptedConn.Read(b)
-		}
+	if c.finished && len(c.head) == 0 {
+		return c.acceptedConn.Read(b)
+	}
+	if len(c.head) == 0 || !c.started && !c.finished {
+		c.started = true
 		c.pause()
 		if err := c.readRecord(); err != nil {
 			return 0, err
 		}
-		if !c.turnstile.enter(c.stranger, c.until) {
-			return 0, errNoTurn
+		if c.greeted {
+			if !c.turnstile.enter(c.stranger, true, c.until) {
+				return 0, errNoTurn
+			}
+			c.working = true
 		}
-		c.working = true
 	}
 	n := copy(b, c.head)
 	c.head = c.head[n:]
 	return n, nil
+}
+
+// greet is told of the client's hello; what comes of it is work. An error ends the
+// handshake.
+func (c *turnedConn) greet(hello *tls.ClientHelloInfo) error {
+	c.greeted = true
+	if c.knocks.right(hello.SupportedProtos, c.keys, time.Now()) {
+		c.strangers.trust(c.stranger)
+	}
+	if !c.turnstile.enter(c.stranger, false, c.until) {
+		return errNoTurn
+	}
+	c.working = true
+	return nil
 }
 
 // readRecord completes the record of which head is the beginning. What is none

@@ -51,7 +51,13 @@ func TestRefusalsWithEverNewReasonsDoNotFloodTheLog(t *testing.T) {
 		for i := range 100 {
 			l.Log("refused", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, fmt.Errorf("reason %d", i))
 		}
-		assert.Equal(t, 8, strings.Count(log.String(), "\n"))
+		assert.Equal(t, 4, strings.Count(log.String(), "\n"))
+		l.Log("refused", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2)}, errors.New("other secret"))
+		assert.Contains(t, log.String(), "other secret", "a neighbour's is not hidden")
+		for i := range 100 {
+			l.Log("refused", &net.TCPAddr{IP: net.IPv4(192, 0, 2, byte(3+i))}, fmt.Errorf("reason %d", 1000+i))
+		}
+		assert.Equal(t, 8, strings.Count(log.String(), "\n"), "of the network")
 		for i := range 5000 {
 			l.Log("refused", &net.TCPAddr{IP: net.IPv4(10, byte(i>>8), byte(i), 1)}, errors.New("reason"))
 		}
