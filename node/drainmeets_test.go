@@ -119,3 +119,18 @@ func newHeavies() sessionproc.AnyKind {
 	})
 	return k
 }
+
+// A member that has no room when a drain begins, and has it before that ends, takes the
+// sessions then.
+func TestLeaveToANodeThatGetsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters}, Tune: func(_ int, cfg *node.Config) {
+			cfg.MaxSessions = 300
+		}})
+		startOn(t, c, 0, 300)
+		theirs := startOn(t, c, 1, 300)
+		time.AfterFunc(8*time.Second, func() { c.Node(1).TerminateMany(context.Background(), theirs) })
+		require.NoError(t, c.Node(0).Leave(lasting(t, 30*time.Second)))
+		require.Equal(t, 300, c.Node(1).Sessions())
+	})
+}
