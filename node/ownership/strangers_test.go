@@ -64,8 +64,17 @@ func (n *node) counts(j int) bool {
 
 // learn takes in what gossip says of a member.
 func (n *node) learn(j int, l Level) {
+	if n.s.hellos {
+		n.hear(j, l)
+	} else {
+		n.view[j] = l
+	}
+	n.look()
+}
+
+func (n *node) hear(j int, l Level) {
 	switch was := n.view[j]; {
-	case !n.s.hellos || l.present() && n.counts(j):
+	case l.present() && n.counts(j):
 		n.view[j] = l
 	case l.present():
 	case was.present() || was == Dead || was == Gone:
@@ -75,7 +84,6 @@ func (n *node) learn(j int, l Level) {
 	n.heard[j] = l
 	n.gone[j] = n.gone[j] || !l.present()
 	n.ghost[j] = n.ghost[j] && l.present()
-	n.look()
 }
 
 // meetings: how a stranger comes to count, and how a ghost comes up.
