@@ -57,7 +57,6 @@ func TestANodeBelowItsMemoryMarkAgainTakesSessions(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		require.NoError(t, full.Health().Memory)
 		require.NoError(t, counters.Start(t.Context(), c.Node(0), fresh, 0))
-		require.Equal(t, 1, full.Sessions())
 
 		time.Sleep(2 * time.Minute)
 		require.Equal(t, theirs+1, full.Sessions())

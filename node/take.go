@@ -228,7 +228,9 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 		tomb = d.n.table.Former(a.Session)
 		ended = tomb != nil
 	}
-	ended = ended && tomb.Overrules(a.version)
+	if ended = ended && tomb.Overrules(a.version); !ended {
+		tomb = pt.tombs[a.Session] // what has been forgotten but for that is another life
+	}
 	if !ended && runs && a.restored != nil && !here.Includes(a.version) {
 		return d.acceptCopyLocked(m, a)
 	}
