@@ -22,11 +22,13 @@ type pair struct {
 
 func (c *pair) Feeds() *sessionproc.Feeds { return c.at.table.Feeds() }
 
-// Deliver asks again as package node does while a session is on its way.
+// Deliver asks again as package node does while a session is on its way, and where the
+// table that was asked had given it away by then.
 func (c *pair) Deliver(ctx context.Context, id string, m sessionproc.Message) error {
 	for {
-		err := c.home.Load().local.Deliver(ctx, id, m)
-		if op, ok := err.(*sessionproc.OpError); !ok || op.Err != errAway {
+		home := c.home.Load()
+		err := home.local.Deliver(ctx, id, m)
+		if op, ok := err.(*sessionproc.OpError); (!ok || op.Err != errAway) && home == c.home.Load() {
 			return err
 		}
 		select {
