@@ -58,7 +58,7 @@ func TestLivesAreNotMerged(t *testing.T) {
 			case what == "copy" && to > 0 && lives[to] == 0:
 				promote(t, places[to], id, snapshotOf(t, places[from], id))
 				lives[to] = lives[from]
-			case what == "meet" && lives[to] > 0:
+			case what == "meet" && lives[to] > 0 && from > 0: // else a life goes on elsewhere, and the next one begins beside it
 				later := max(lives[from], lives[to])
 				meetWith(t, places[to], id, leave(from))
 				lives[to] = later
