@@ -39,7 +39,7 @@ func TestLivesAreNotMerged(t *testing.T) {
 			lives[i] = 0
 			return b
 		}
-		for range rapid.IntRange(4, 24).Draw(rt, "steps") {
+		for range rapid.IntRange(4, 80).Draw(rt, "steps") {
 			from, to := rapid.IntRange(0, 2).Draw(rt, "from"), rapid.IntRange(0, 2).Draw(rt, "to")
 			what := rapid.SampledFrom([]string{"live", "live", "copy", "meet", "change"}).Draw(rt, "what")
 			switch {
