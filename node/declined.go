@@ -105,7 +105,7 @@ func (d *driver) losesLocked(from string, msg *ownership.Message) (ends func()) 
 		return nil // it is said again, or late
 	}
 	for _, name := range msg.Names {
-		if reason, ends := strings.CutPrefix(name, endsFor); ends {
+		if reason, told := strings.CutPrefix(name, endsFor); told {
 			return func() { d.n.table.Lose(msg.Partition, msg.Session, sessionproc.Reason(reason)) }
 		}
 	}

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// ErrDrainTooLong says that a drain will not be done by its deadline.
+// ErrDrainTooLong says that a drain will not be done by its deadline, unless it becomes
+// much faster: see Drain.
 var ErrDrainTooLong = errors.New("the deadline cannot be met")
 
 // DrainError says what a Drain, or the drain of a Leave, has left. It wraps the reason:
