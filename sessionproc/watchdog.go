@@ -53,7 +53,7 @@ func (w *watchdog) step(t *Table) {
 		p.mu.Lock()
 		cur := p.curLocked()
 		p.mu.Unlock()
-		if cur.e == nil {
+		if _, again := w.seen[p]; again || cur.e == nil {
 			continue
 		}
 		s, ok := before[p]
