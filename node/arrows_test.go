@@ -18,8 +18,8 @@ func TestLeavesImportNoneOfOurs(t *testing.T) {
 		"transport/wire":          {"transport/wire"},
 		"sessionproc":             {"sessionproc", "transport/wire"},
 		"sessionproc/sessionhttp": {"sessionproc", "sessionproc/sessionhttp", "transport/wire"},
-		"node/ownership":          {"node/ownership"},
-		"integration/simnet":      {"integration/simnet"},
+		"node/internal/ownership": {"node/internal/ownership"},
+		"node/nodetest/simnet":    {"node/nodetest/simnet"},
 	} {
 		out, err := exec.Command("go", "list", "-deps", module+leaf).Output()
 		require.NoError(t, err, leaf)

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sessionproc/sessionproc/integration/simnet"
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 )
 
 // nameServer is a real DNS server of one name, and what every look-up of this process

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
-	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )

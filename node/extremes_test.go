@@ -17,9 +17,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sessionproc/sessionproc/integration/simnet"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
+	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/sessionhttp"
@@ -197,7 +197,7 @@ var untried = map[string]string{
 func TestEveryConfigIsTried(t *testing.T) {
 	declared := regexp.MustCompile(`(?m)^type ([A-Z]\w*(?:Config|Options)|Config|Shutdown)(?:\[.*\])? struct`)
 	found := 0
-	for _, dir := range []string{".", "nodetest", "../sessionproc", "../sessionproc/sessionhttp", "../ring", "../cluster", "../transport", "../integration/simnet"} {
+	for _, dir := range []string{".", "nodetest", "../sessionproc", "../sessionproc/sessionhttp", "../ring", "../cluster", "../transport", "../node/nodetest/simnet"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
 		abs, err := filepath.Abs(dir)

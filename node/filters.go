@@ -3,7 +3,7 @@ package node
 import (
 	"slices"
 
-	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
 )
 
 // promise is the filter that went with a promise. While it holds, nothing can come to the

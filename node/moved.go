@@ -3,7 +3,7 @@ package node
 import (
 	"fmt"
 
-	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/transport"
 )
 

@@ -3,7 +3,7 @@ package node
 import (
 	"time"
 
-	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
 )
 
 // retry says again what is waited for, until the driver stops.

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
 )
 
 // pace says when the sessions of a partition that stay elsewhere, as this node

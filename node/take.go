@@ -8,7 +8,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
-	"github.com/sessionproc/sessionproc/node/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
 )
 
 // former is a member that is not in the cluster's view any more.

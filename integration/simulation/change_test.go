@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sessionproc/sessionproc/integration/simnet"
+	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 )
 
 // change begins a step, if it is possible now. Nodes come and go beside whatever

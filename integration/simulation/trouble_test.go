@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sessionproc/sessionproc/integration/simnet"
+	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 )
 
 // trouble is what faults there were, and which of them may still be felt.

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sessionproc/sessionproc/integration/simnet"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
+	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )

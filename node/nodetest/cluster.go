@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sessionproc/sessionproc/integration/simnet"
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 

@@ -3,8 +3,8 @@ package nodetest
 import (
 	"testing"
 
-	"github.com/sessionproc/sessionproc/integration/simnet"
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sessionproc/sessionproc/integration/simnet"
 	"github.com/sessionproc/sessionproc/node/nodetest"
+	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 )
 
 var stories = flag.Int("stories", 2, "how many random stories TestClusterSurvivesAnyStory tells")

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sessionproc/sessionproc/integration/simnet"
+	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 )
 
 // sendPackets sends numbered packets and returns the numbers that arrive, in their order.

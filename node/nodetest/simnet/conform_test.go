@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/sessionproc/sessionproc/integration/simnet"
+	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 )
 
 // conform runs a test of what any net.Conn must do, after the tests of

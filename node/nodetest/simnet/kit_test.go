@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/sessionproc/sessionproc/integration/simnet"
+	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

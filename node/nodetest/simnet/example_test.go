@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/sessionproc/sessionproc/integration/simnet"
+	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 )
 
 func Example() {
