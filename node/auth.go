@@ -49,16 +49,26 @@ func (p *provenance) proof() *provenance { return p }
 
 type proven interface{ proof() *provenance }
 
+// Proved returns the secrets that the two sides of a connection have proved; ok is false
+// if it is none of an endpoint. They are 0 until then.
+func Proved(conn net.Conn) (own, peer uint32, ok bool) {
+	c, ok := conn.(proven)
+	if !ok {
+		return 0, 0, false
+	}
+	return c.proof().own, c.proof().peer, true
+}
+
 // outdated reports whether a connection is to be replaced: its peer has proved a secret
 // that is not accepted any more, or this node, which dialled, one that it does not use.
 func (a *auth) outdated(conn net.Conn) bool {
-	c, ok := conn.(proven)
+	own, peer, ok := Proved(conn)
 	if !ok {
 		return false
 	}
-	ks, p := a.keys.Load(), c.proof()
+	ks := a.keys.Load()
 	_, dialled := conn.(*dialledTLS)
-	return !ks.accepts(p.peer) || dialled && p.own != ks.list[0].id
+	return !ks.accepts(peer) || dialled && own != ks.list[0].id
 }
 
 // Hello is this node's, for one connection.

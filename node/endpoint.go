@@ -183,6 +183,22 @@ func (e *endpoint) GossipKeys() [][]byte { return e.auth.keys.Load().gossipKeys(
 // KeyIDs name the secrets, the used one first; they are public.
 func (e *endpoint) KeyIDs() []uint32 { return e.auth.keys.Load().ids() }
 
+// HasSecret reports whether the node was started with a secret.
+func (e *endpoint) HasSecret() bool { return !e.auth.keys.Load().none() }
+
+// SetKeys replaces the secrets, for connections to come.
+func (e *endpoint) SetKeys(ks keys) { e.auth.keys.Store(&ks) }
+
+// Outdated reports whether a connection is to be replaced: its peer has proved a secret
+// that is not accepted any more, or this node, which dialled, one that it does not use.
+func (e *endpoint) Outdated(conn net.Conn) bool { return e.auth.outdated(conn) }
+
+// LogRefusal warns that something of addr was refused because of err, as seldom as it warns
+// of refused connections.
+func (e *endpoint) LogRefusal(what string, addr net.Addr, err error, attrs ...slog.Attr) {
+	e.refusals.Log(what, addr, err, attrs...)
+}
+
 // Serve starts to accept. accept is given each connection for calls or bulk data, from a goroutine of its own and before any
 // hello was exchanged; the connection is its from then on, and it must close it. Serve returns at once and is called once.
 func (e *endpoint) Serve(accept func(net.Conn, transport.Class)) {

@@ -22,6 +22,6 @@ func (d *driver) refused(what, member, session, cause string, here bool) {
 // 10 s, with one of them.
 func (d *driver) hindered(what, member, session, cause string) {
 	addr, _ := netip.ParseAddrPort(d.addr(member))
-	d.n.endpoint.refusals.Log(what, net.TCPAddrFromAddrPort(addr), errors.New(cause),
+	d.n.endpoint.LogRefusal(what, net.TCPAddrFromAddrPort(addr), errors.New(cause),
 		slog.String("peer", member), slog.String("session", sessionproc.LogID(session)))
 }

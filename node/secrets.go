@@ -42,11 +42,10 @@ func (n *Node) SetSecrets(secret string, accept ...string) error {
 func (n *Node) setSecrets(secret string, accept []string) error {
 	n.secrets.Lock()
 	defer n.secrets.Unlock()
-	a := n.endpoint.auth
 	switch {
 	case n.routes.Load().closed:
 		return sessionproc.ErrClosed
-	case a.keys.Load().none():
+	case !n.endpoint.HasSecret():
 		return errors.New("this node was started without Config.Secret")
 	case secret == "":
 		return errors.New("a cluster that has a secret cannot do without: restart all nodes")
@@ -64,8 +63,8 @@ func (n *Node) setSecrets(secret string, accept []string) error {
 	case err != nil:
 		return err
 	}
-	a.keys.Store(&ks)
-	n.transport.Retire(a.outdated, n.cfg.CallTimeout)
+	n.endpoint.SetKeys(ks)
+	n.transport.Retire(n.endpoint.Outdated, n.cfg.CallTimeout)
 	n.log.Info("the secrets have changed", "keys", ks.String())
 	return nil
 }
@@ -76,7 +75,7 @@ func (n *Node) checkMembers(ks keys) error {
 	for _, m := range n.cluster.View().Members {
 		switch {
 		case m.Name() == n.self.Name():
-		case !slices.Contains(m.KeyIDs, ks.list[0].id):
+		case !slices.Contains(m.KeyIDs, ks.ids()[0]):
 			lack = append(lack, m.Slot)
 		case !ks.accepts(m.KeyIDs[0]):
 			use = append(use, m.Slot)
@@ -85,7 +84,7 @@ func (n *Node) checkMembers(ks keys) error {
 	switch {
 	case len(lack) > 0:
 		return fmt.Errorf("the members %s do not accept the secret of key %s yet: SetSecrets(old, new) there first",
-			strings.Join(lack, ", "), keyIDText(ks.list[0].id))
+			strings.Join(lack, ", "), keyIDText(ks.ids()[0]))
 	case len(use) > 0:
 		return fmt.Errorf("the members %s still use a secret that would not be accepted: SetSecrets(new, old) there first",
 			strings.Join(use, ", "))

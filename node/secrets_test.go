@@ -25,17 +25,17 @@ func TestSetSecretsReplacesConnections(t *testing.T) {
 		var mu sync.Mutex
 		ids := map[uint32]bool{}
 		n.transport.Retire(func(c net.Conn) bool { // it only looks
-			p := c.(proven).proof()
+			own, peer, _ := Proved(c)
 			mu.Lock()
 			defer mu.Unlock()
-			ids[p.own], ids[p.peer] = true, true
+			ids[own], ids[peer] = true, true
 			return false
 		}, 0)
 		mu.Lock()
 		defer mu.Unlock()
 		return maps.Clone(ids)
 	}
-	id := func(n *Node) uint32 { return n.endpoint.auth.keys.Load().list[0].id }
+	id := func(n *Node) uint32 { return n.endpoint.KeyIDs()[0] }
 	old := id(a)
 	for _, n := range nodes {
 		require.Contains(t, proved(n), old)
