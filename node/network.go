@@ -2,9 +2,7 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"net/netip"
 )
 
 // Network is what a node listens and dials with. The real one, which a nil
@@ -26,67 +24,4 @@ type Network interface {
 	ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error)
 	// Dial opens a stream; network is "tcp". It returns when ctx ends.
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
-}
-
-// realNetwork is the machine's.
-type realNetwork struct {
-	net.ListenConfig
-	dialer net.Dialer
-}
-
-func (n *realNetwork) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return n.dialer.DialContext(ctx, network, address)
-}
-
-// portOf is the port of a listener's address.
-func portOf(addr net.Addr) (uint16, error) {
-	if tcp, ok := addr.(*net.TCPAddr); ok {
-		return uint16(tcp.Port), nil
-	}
-	ap, err := netip.ParseAddrPort(addr.String())
-	if err != nil {
-		return 0, fmt.Errorf("Config.Network: it listens at %q, which is no ip:port", addr)
-	}
-	return ap.Port(), nil
-}
-
-// A packetConn is what gossip needs of a socket; *net.UDPConn is one.
-type packetConn interface {
-	ReadFromUDPAddrPort(b []byte) (n int, from netip.AddrPort, err error)
-	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
-	SetReadBuffer(bytes int) error
-	Close() error
-}
-
-func packetConnOf(c net.PacketConn) packetConn {
-	if own, ok := c.(packetConn); ok {
-		return own
-	}
-	return anyPacketConn{c}
-}
-
-// anyPacketConn makes a packetConn of any other.
-type anyPacketConn struct{ net.PacketConn }
-
-func (c anyPacketConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
-	n, from, err := c.ReadFrom(b)
-	if err != nil {
-		return n, netip.AddrPort{}, err
-	}
-	if udp, ok := from.(*net.UDPAddr); ok {
-		return n, udp.AddrPort(), nil
-	}
-	ap, err := netip.ParseAddrPort(from.String())
-	return n, ap, err
-}
-
-func (c anyPacketConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	return c.WriteTo(b, net.UDPAddrFromAddrPort(to))
-}
-
-func (c anyPacketConn) SetReadBuffer(bytes int) error {
-	if own, ok := c.PacketConn.(interface{ SetReadBuffer(int) error }); ok {
-		return own.SetReadBuffer(bytes)
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/endpoint"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
@@ -24,7 +25,7 @@ type Node struct {
 	cfg       Config
 	self      cluster.Member
 	log       *slog.Logger
-	endpoint  *endpoint
+	endpoint  *endpoint.Endpoint
 	transport *transport.Transport
 	hellos    cluster.Hellos
 	cluster   *cluster.Cluster
@@ -86,7 +87,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
-	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), atLeast), Wire: [2]uint8{wireOldest, wireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
+	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), atLeast), Wire: [2]uint8{endpoint.WireOldest, endpoint.WireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
 	if n.rings, err = ring.NewBuilder(n.cfg.Ring); err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.routes.Store(nobody)
 	n.driver = newDriver(n, nobody.ring.Partitions())
 	n.standing.n, n.standing.stood, n.standing.found = n, make(chan struct{}, 1), make(chan struct{}, 1)
-	if n.endpoint, err = newEndpoint(ctx, n.endpointConfig()); err != nil {
+	if n.endpoint, err = endpoint.New(ctx, n.endpointConfig()); err != nil {
 		return err
 	}
 	n.cfg.Secret, n.cfg.AcceptSecrets = "", nil // the endpoint has them; nobody shall print them
@@ -160,8 +161,8 @@ func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 	})
 }
 
-func (n *Node) endpointConfig() endpointConfig {
-	return endpointConfig{
+func (n *Node) endpointConfig() endpoint.Config {
+	return endpoint.Config{
 		Bind: n.cfg.Bind, Advertise: n.cfg.Advertise, Cluster: n.cfg.Cluster, Slot: n.cfg.Slot, Boot: n.self.Boot,
 		Wire: n.self.Wire, Fingerprint: n.self.Fingerprint, Ring: n.cfg.Ring.Describe(), Kinds: n.kinds(),
 		Secret: n.cfg.Secret, AcceptSecrets: n.cfg.AcceptSecrets, TLS: n.cfg.TLS, Insecure: n.cfg.Insecure, Logger: n.log,
@@ -197,7 +198,7 @@ func (n *Node) greetMyself(ctx context.Context, addr string) error {
 	name, err := n.transport.Peer(addr).Connect(ctx)
 	n.transport.Forget(addr)
 	if err == nil && name != n.self.Name() {
-		return mismatchf("%s answers at %s, which the node %s advertises: give each replica an address of its own "+
+		return endpoint.Mismatchf("%s answers at %s, which the node %s advertises: give each replica an address of its own "+
 			"(Config.Advertise, Config.Bind)", name, addr, n.self.Name())
 	}
 	return err

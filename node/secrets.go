@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/endpoint"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -39,6 +40,12 @@ func (n *Node) SetSecrets(secret string, accept ...string) error {
 	return nil
 }
 
+// NewSecret makes a secret for Config.Secret: "sps1_" and 48 characters of base64url that
+// hold 32 bytes from the operating system's random source and a checksum. Every node of a
+// cluster is given the same one. It may be kept wherever passwords are kept; whoever has it
+// can join the cluster and read every session. Safe for concurrent use.
+func NewSecret() string { return endpoint.NewSecret() }
+
 func (n *Node) setSecrets(secret string, accept []string) error {
 	n.secrets.Lock()
 	defer n.secrets.Unlock()
@@ -50,14 +57,14 @@ func (n *Node) setSecrets(secret string, accept []string) error {
 	case secret == "":
 		return errors.New("a cluster that has a secret cannot do without: restart all nodes")
 	}
-	ks, err := newKeys(n.cfg.Cluster, secret, accept)
+	ks, err := endpoint.NewKeys(n.cfg.Cluster, secret, accept)
 	if err != nil {
 		return err
 	}
 	if err := n.checkMembers(ks); err != nil {
 		return err
 	}
-	switch err := n.cluster.SetKeys(ks.gossipKeys(), ks.ids()); {
+	switch err := n.cluster.SetKeys(ks.GossipKeys(), ks.IDs()); {
 	case errors.Is(err, cluster.ErrClosed):
 		return sessionproc.ErrClosed
 	case err != nil:
@@ -70,21 +77,21 @@ func (n *Node) setSecrets(secret string, accept []string) error {
 }
 
 // checkMembers returns an error if members would be cut off.
-func (n *Node) checkMembers(ks keys) error {
+func (n *Node) checkMembers(ks endpoint.Keys) error {
 	var lack, use []string
 	for _, m := range n.cluster.View().Members {
 		switch {
 		case m.Name() == n.self.Name():
-		case !slices.Contains(m.KeyIDs, ks.ids()[0]):
+		case !slices.Contains(m.KeyIDs, ks.IDs()[0]):
 			lack = append(lack, m.Slot)
-		case !ks.accepts(m.KeyIDs[0]):
+		case !ks.Accepts(m.KeyIDs[0]):
 			use = append(use, m.Slot)
 		}
 	}
 	switch {
 	case len(lack) > 0:
 		return fmt.Errorf("the members %s do not accept the secret of key %s yet: SetSecrets(old, new) there first",
-			strings.Join(lack, ", "), keyIDText(ks.ids()[0]))
+			strings.Join(lack, ", "), endpoint.KeyName(ks.IDs()[0]))
 	case len(use) > 0:
 		return fmt.Errorf("the members %s still use a secret that would not be accepted: SetSecrets(new, old) there first",
 			strings.Join(use, ", "))

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/node/internal/endpoint"
 )
 
 // Connections made with a secret that is replaced are made anew, on both sides.
@@ -25,7 +27,7 @@ func TestSetSecretsReplacesConnections(t *testing.T) {
 		var mu sync.Mutex
 		ids := map[uint32]bool{}
 		n.transport.Retire(func(c net.Conn) bool { // it only looks
-			own, peer, _ := Proved(c)
+			own, peer, _ := endpoint.Proved(c)
 			mu.Lock()
 			defer mu.Unlock()
 			ids[own], ids[peer] = true, true

@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"io"
@@ -56,11 +56,11 @@ func startMembers(t *testing.T, ports ...*openPort) []*memberlist.Memberlist {
 func TestMembersGossipOverTheOnePort(t *testing.T) {
 	ca := newAuthority(t)
 	secret := NewSecret()
-	for mode, change := range map[string]func(*endpointConfig){
-		"plain":        func(*endpointConfig) {},
-		"secret":       func(c *endpointConfig) { c.Secret = secret },
-		"rotation":     func(c *endpointConfig) { c.Secret, c.AcceptSecrets = secret, []string{NewSecret()} },
-		"certificates": func(c *endpointConfig) { c.TLS = ca.config(t, "node.shop") },
+	for mode, change := range map[string]func(*Config){
+		"plain":        func(*Config) {},
+		"secret":       func(c *Config) { c.Secret = secret },
+		"rotation":     func(c *Config) { c.Secret, c.AcceptSecrets = secret, []string{NewSecret()} },
+		"certificates": func(c *Config) { c.TLS = ca.config(t, "node.shop") },
 	} {
 		t.Run(mode, func(t *testing.T) {
 			a, b := openEndpoint(t, change), openEndpoint(t, change)
@@ -155,8 +155,8 @@ func countLines(l *portLog) int {
 
 // Streams that memberlist holds end with Shutdown, on both sides, and those that nobody takes are not kept.
 func TestStreamsEndWithShutdown(t *testing.T) {
-	bothModes(t, func(c *endpointConfig) { c.HandshakeTimeout = 300 * time.Millisecond }, func(t *testing.T, a *openPort) {
-		d := openEndpoint(t, func(c *endpointConfig) { c.Secret = a.cfg.Secret })
+	bothModes(t, func(c *Config) { c.HandshakeTimeout = 300 * time.Millisecond }, func(t *testing.T, a *openPort) {
+		d := openEndpoint(t, func(c *Config) { c.Secret = a.cfg.Secret })
 		out, err := d.Gossip().DialTimeout(a.Addr(), 3*time.Second)
 		require.NoError(t, err)
 		in := <-a.Gossip().StreamCh()
@@ -186,7 +186,7 @@ func TestStreamsEndWithShutdown(t *testing.T) {
 }
 
 func TestAdvertisedAddressIsMemberlistsToo(t *testing.T) {
-	a := openEndpoint(t, func(c *endpointConfig) { c.Advertise = "127.0.0.9:1234" })
+	a := openEndpoint(t, func(c *Config) { c.Advertise = "127.0.0.9:1234" })
 	ip, port, err := a.Gossip().FinalAdvertiseAddr("10.0.0.1", 7946)
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.9:1234", (&net.TCPAddr{IP: ip, Port: port}).String())
@@ -195,7 +195,7 @@ func TestAdvertisedAddressIsMemberlistsToo(t *testing.T) {
 
 // Others have a bounded number of streams open; when one ends there is room for the next.
 func TestGossipStreamsAreBounded(t *testing.T) {
-	a := openEndpoint(t, func(c *endpointConfig) { c.HandshakeTimeout = time.Minute }) // nobody takes them
+	a := openEndpoint(t, func(c *Config) { c.HandshakeTimeout = time.Minute }) // nobody takes them
 	d := openEndpoint(t, nil)
 	var conns []net.Conn
 	open := func() error {

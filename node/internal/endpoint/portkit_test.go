@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"bytes"
@@ -58,12 +58,12 @@ func (t portLogText) String() string { return t.l.String() }
 
 // An openPort is an endpoint that serves as transport would: it exchanges hellos, says "hi" and closes.
 type openPort struct {
-	*endpoint
+	*Endpoint
 	log *portLog
 }
 
-func testEndpointConfig() endpointConfig {
-	return endpointConfig{
+func testEndpointConfig() Config {
+	return Config{
 		Cluster: "shop", Slot: "a", Boot: 7, Fingerprint: 0xf1, Ring: "1021 partitions", Kinds: []string{"cart"},
 		HandshakeTimeout: 2 * time.Second,
 	}
@@ -81,7 +81,7 @@ func checkLeaks(t *testing.T) {
 }
 
 // openEndpoint opens one that is closed at the end of the test.
-func openEndpoint(t *testing.T, change func(*endpointConfig)) *openPort {
+func openEndpoint(t *testing.T, change func(*Config)) *openPort {
 	t.Helper()
 	cfg := testEndpointConfig()
 	log := new(portLog)
@@ -90,7 +90,7 @@ func openEndpoint(t *testing.T, change func(*endpointConfig)) *openPort {
 		change(&cfg)
 	}
 	checkLeaks(t)
-	e, err := newEndpoint(t.Context(), cfg)
+	e, err := New(t.Context(), cfg)
 	require.NoError(t, err)
 	p := &openPort{e, log}
 	p.Serve(func(conn net.Conn, _ transport.Class) {

@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"crypto/hmac"
@@ -24,7 +24,7 @@ func (e *mismatchError) Error() string { return e.text }
 // Refused tells that retrying is of no use.
 func (e *mismatchError) Refused() bool { return true }
 
-func mismatchf(format string, a ...any) error { return &mismatchError{fmt.Sprintf(format, a...)} }
+func Mismatchf(format string, a ...any) error { return &mismatchError{fmt.Sprintf(format, a...)} }
 
 // auth makes and checks the hellos of this node; it is transport.Handshake. A hello proves that its sender has the
 // secret and is the end of this very TLS connection: its code covers the connection's exporter, the role (so a code cannot
@@ -32,10 +32,10 @@ func mismatchf(format string, a ...any) error { return &mismatchError{fmt.Sprint
 type auth struct {
 	self hello             // without a code
 	met  func(peer string) // told of each peer
-	keys atomic.Pointer[keys]
+	keys atomic.Pointer[Keys]
 }
 
-func newAuth(self hello, ks keys, met func(peer string)) *auth {
+func newAuth(self hello, ks Keys, met func(peer string)) *auth {
 	a := &auth{self: self, met: met}
 	a.keys.Store(&ks)
 	return a
@@ -68,7 +68,7 @@ func (a *auth) outdated(conn net.Conn) bool {
 	}
 	ks := a.keys.Load()
 	_, dialled := conn.(*dialledTLS)
-	return !ks.accepts(peer) || dialled && own != ks.list[0].id
+	return !ks.Accepts(peer) || dialled && own != ks.list[0].id
 }
 
 // Hello is this node's, for one connection.
@@ -85,7 +85,7 @@ func (a *auth) Hello(conn net.Conn, dialer bool) ([]byte, error) {
 // prove puts the proofs of secrets into a hello. Who dials proves that it has the others
 // too, as the other side may not accept the one in use yet; who accepts proves the one
 // that the dialer has proved.
-func (a *auth) prove(h *hello, ks *keys, conn net.Conn, dialer bool) error {
+func (a *auth) prove(h *hello, ks *Keys, conn net.Conn, dialer bool) error {
 	k := ks.list[0]
 	c, counts := conn.(proven)
 	if !dialer && counts {
@@ -168,9 +168,9 @@ func (a *auth) checkSecret(conn net.Conn, byDialer bool, h *hello) (proved uint3
 	case ks.none() && !h.keyed:
 		return 0, nil
 	case ks.none():
-		return 0, mismatchf("the node at %s has a secret, the node at %s has none (Config.Secret)", it, me)
+		return 0, Mismatchf("the node at %s has a secret, the node at %s has none (Config.Secret)", it, me)
 	case !h.keyed:
-		return 0, mismatchf("the node at %s has a secret, the node at %s has none (Config.Secret)", me, it)
+		return 0, Mismatchf("the node at %s has a secret, the node at %s has none (Config.Secret)", me, it)
 	}
 	known := false
 	for _, c := range append([]keyCode{{h.keyID, h.code}}, h.others...) {
@@ -191,11 +191,11 @@ func (a *auth) checkSecret(conn net.Conn, byDialer bool, h *hello) (proved uint3
 		}
 	}
 	if !known {
-		return 0, mismatchf("other secret: the node at %s accepts key %s, the node at %s uses key %s",
-			me, ks, it, keyIDText(h.keyID))
+		return 0, Mismatchf("other secret: the node at %s accepts key %s, the node at %s uses key %s",
+			me, ks, it, KeyName(h.keyID))
 	}
-	return 0, mismatchf("the node at %s did not prove that it has the secret of key %s: its code does not belong to this connection",
-		it, keyIDText(h.keyID))
+	return 0, Mismatchf("the node at %s did not prove that it has the secret of key %s: its code does not belong to this connection",
+		it, KeyName(h.keyID))
 }
 
 // checkSettings compares what must be equal in a cluster.
@@ -203,17 +203,17 @@ func (a *auth) checkSettings(h *hello) error {
 	me, it := a.self.addr, printable(h.addr[:min(len(h.addr), 64)])
 	switch s := &a.self; {
 	case h.cluster != s.cluster:
-		return mismatchf("other cluster: the node at %s is in %q, the node at %s in %q (Config.Cluster)",
+		return Mismatchf("other cluster: the node at %s is in %q, the node at %s in %q (Config.Cluster)",
 			me, s.cluster, it, printable(h.cluster[:min(len(h.cluster), maxName)]))
 	case h.wire[0] > s.wire[1] || h.wire[1] < s.wire[0]:
-		return mismatchf("other wire version: the node at %s speaks %d to %d, the node at %s %d to %d",
+		return Mismatchf("other wire version: the node at %s speaks %d to %d, the node at %s %d to %d",
 			me, s.wire[0], s.wire[1], it, h.wire[0], h.wire[1])
 	case h.fingerprint != s.fingerprint:
-		return mismatchf("other ring: the node at %s has %s [%016x], the node at %s %s [%016x] (Config.Ring)",
+		return Mismatchf("other ring: the node at %s has %s [%016x], the node at %s %s [%016x] (Config.Ring)",
 			me, s.ring, s.fingerprint, it, printable(h.ring[:min(len(h.ring), maxRingText)]), h.fingerprint)
 	}
 	if err := h.valid(); err != nil {
-		return mismatchf("the node at %s says nonsense of itself: %v", it, err)
+		return Mismatchf("the node at %s says nonsense of itself: %v", it, err)
 	}
 	return nil
 }

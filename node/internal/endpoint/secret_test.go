@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"encoding/hex"
@@ -58,28 +58,28 @@ func swapFirstDifferent(s string) string {
 }
 
 func TestKeysNameTheFieldThatIsWrong(t *testing.T) {
-	_, err := newKeys("shop", "hunter2", nil)
+	_, err := NewKeys("shop", "hunter2", nil)
 	require.ErrorContains(t, err, "Config.Secret: not a secret")
-	_, err = newKeys("shop", NewSecret(), []string{NewSecret(), "hunter2"})
+	_, err = NewKeys("shop", NewSecret(), []string{NewSecret(), "hunter2"})
 	require.ErrorContains(t, err, "Config.AcceptSecrets[1]: not a secret")
-	_, err = newKeys("shop", "", []string{NewSecret()})
+	_, err = NewKeys("shop", "", []string{NewSecret()})
 	require.ErrorContains(t, err, "Config.AcceptSecrets is set and Config.Secret is not")
-	ks, err := newKeys("shop", "", nil)
+	ks, err := NewKeys("shop", "", nil)
 	require.NoError(t, err)
 	require.True(t, ks.none())
-	require.Empty(t, ks.gossipKeys())
+	require.Empty(t, ks.GossipKeys())
 }
 
 func TestFirstSecretIsUsedAndEachCountsOnce(t *testing.T) {
 	a, b := NewSecret(), NewSecret()
-	ks, err := newKeys("shop", a, []string{b, a, b})
+	ks, err := NewKeys("shop", a, []string{b, a, b})
 	require.NoError(t, err)
-	onlyB, err := newKeys("shop", b, nil)
+	onlyB, err := NewKeys("shop", b, nil)
 	require.NoError(t, err)
-	require.Len(t, ks.ids(), 2)
-	require.Equal(t, onlyB.ids()[0], ks.ids()[1])
-	require.Equal(t, onlyB.gossipKeys()[0], ks.gossipKeys()[1])
-	require.Len(t, ks.gossipKeys()[0], 32)
+	require.Len(t, ks.IDs(), 2)
+	require.Equal(t, onlyB.IDs()[0], ks.IDs()[1])
+	require.Equal(t, onlyB.GossipKeys()[0], ks.GossipKeys()[1])
+	require.Len(t, ks.GossipKeys()[0], 32)
 }
 
 // Every use and every cluster has a key of its own, and what is public says nothing of the rest. The values are pinned: a release that
@@ -92,7 +92,7 @@ func TestKeysAreDerivedApart(t *testing.T) {
 	require.NotEqual(t, shop.auth, blog.auth)
 	require.Equal(t, shop.id, blog.id, "the ID names the secret, so that another cluster's name is not taken for another secret")
 	require.NotContains(t, string(shop.gossip)+string(shop.auth), string(secret[:4]))
-	require.Equal(t, "47adb2e6", keyIDText(shop.id))
+	require.Equal(t, "47adb2e6", KeyName(shop.id))
 	require.Equal(t, "b4e3b963573fdf985006f58b2f3e0674b86d475f9551e89b87b0459ff714e5d8", hex.EncodeToString(shop.gossip))
 	require.Equal(t, "d55553e8a3cbd5dfc625ea29159aaaea72726743abb7f4740dbcf9fcf124ca66", hex.EncodeToString(shop.sign([]byte("a"), []byte("bc"))))
 	require.NotEqual(t, shop.sign([]byte("a"), []byte("bc")), shop.sign([]byte("ab"), []byte("c")))

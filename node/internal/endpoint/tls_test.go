@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"crypto/tls"
@@ -26,7 +26,7 @@ func TestUnsafeTLSIsRefusedByField(t *testing.T) {
 	} {
 		c := ca.config(t, "node.shop")
 		change(c)
-		_, err := newEndpoint(t.Context(), endpointConfig{Cluster: "shop", Boot: 1, TLS: c})
+		_, err := New(t.Context(), Config{Cluster: "shop", Boot: 1, TLS: c})
 		require.ErrorContains(t, err, want)
 	}
 }
@@ -36,7 +36,7 @@ func TestUsersTLSConfigIsLeftAlone(t *testing.T) {
 	c := ca.config(t, "node.shop")
 	c.ClientCAs, c.RootCAs = c.RootCAs, nil // one pool serves both directions
 	c.NextProtos = []string{"h2"}
-	a := openEndpoint(t, func(e *endpointConfig) { e.TLS = c })
+	a := openEndpoint(t, func(e *Config) { e.TLS = c })
 	_, _, err := a.meet(a.Addr(), transport.Calls)
 	require.NoError(t, err)
 	require.Nil(t, c.RootCAs)
@@ -54,7 +54,7 @@ func TestUsersOwnVerificationStillCounts(t *testing.T) {
 		asked <- s.PeerCertificates[0].Subject.CommonName
 		return nil
 	}
-	a := openEndpoint(t, func(e *endpointConfig) { e.TLS = c })
+	a := openEndpoint(t, func(e *Config) { e.TLS = c })
 	_, _, err := a.meet(a.Addr(), transport.Calls)
 	require.NoError(t, err)
 	require.Equal(t, "node.shop", <-asked)
@@ -62,7 +62,7 @@ func TestUsersOwnVerificationStillCounts(t *testing.T) {
 }
 
 func TestPortSpeaksTLS13WithOurProtocolsAndNeverResumes(t *testing.T) {
-	a := openEndpoint(t, func(c *endpointConfig) { c.Secret = NewSecret() })
+	a := openEndpoint(t, func(c *Config) { c.Secret = NewSecret() })
 	client := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"sessionproc/1"}, ClientSessionCache: tls.NewLRUClientSessionCache(8)}
 	for range 2 {
 		conn, err := tls.Dial("tcp", a.Addr(), client)

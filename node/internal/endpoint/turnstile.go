@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"crypto/tls"
@@ -122,7 +122,7 @@ type turnedConn struct {
 	*acceptedConn
 	turnstile *turnstile
 	knocks    *knocks
-	keys      *keys
+	keys      *Keys
 	until     time.Time // the end of the stranger's time
 	head      []byte    // read already, and not given to TLS yet
 	started   bool      // the first record is complete

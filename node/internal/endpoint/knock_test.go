@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"strings"
@@ -12,7 +12,7 @@ import (
 
 func testAuth(t *testing.T, secret string, accept ...string) *auth {
 	t.Helper()
-	ks, err := newKeys("shop", secret, accept)
+	ks, err := NewKeys("shop", secret, accept)
 	require.NoError(t, err)
 	return newAuth(hello{}, ks, func(string) {})
 }
@@ -33,13 +33,13 @@ func TestKnocks(t *testing.T) {
 	require.True(t, right(testAuth(t, secret).knock(), now.Add(knockWindow-time.Second)), "clocks differ")
 	require.False(t, right(testAuth(t, secret).knock(), now.Add(knockWindow+time.Minute)))
 	require.False(t, right(testAuth(t, secret).knock(), now.Add(-knockWindow-time.Minute)))
-	elsewhere, err := newKeys("another", secret, nil)
+	elsewhere, err := NewKeys("another", secret, nil)
 	require.NoError(t, err)
 	require.False(t, s.right([]string{testAuth(t, secret).knock()}, &elsewhere, now))
 	for _, bad := range []string{"", knockPrefix, k[:len(k)-1], k + "A", strings.Replace(k, k[30:31], "!", 1), knockPrefix + strings.Repeat("A", 48)} {
 		require.False(t, right(bad, now), bad)
 	}
-	require.Empty(t, newAuth(hello{}, keys{}, nil).knock(), "without a secret")
+	require.Empty(t, newAuth(hello{}, Keys{}, nil).knock(), "without a secret")
 }
 
 // No more knocks are remembered than there is room for, and none is believed that is not.
@@ -63,7 +63,7 @@ func TestKnocksAreBounded(t *testing.T) {
 // A node that knocks comes in although a flood has all places and all turns.
 func TestWhoKnocksComesInThroughAFlood(t *testing.T) {
 	secret := NewSecret()
-	few := func(c *endpointConfig) { c.Secret, c.MaxStrangers, c.ReservedPlaces = secret, 2, 1 }
+	few := func(c *Config) { c.Secret, c.MaxStrangers, c.ReservedPlaces = secret, 2, 1 }
 	a, b := openEndpoint(t, few), openEndpoint(t, few)
 	a.turnstile.mu.Lock()
 	a.turnstile.taken = true // by somebody who never ends

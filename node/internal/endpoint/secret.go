@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"crypto/hkdf"
@@ -24,9 +24,7 @@ const (
 	newSecretCommand = "go run github.com/sessionproc/sessionproc/node/newsecret"
 )
 
-// NewSecret makes a secret for Config.Secret: "sps1_" and 48 characters of base64url that hold 32 bytes from the
-// operating system's random source and a checksum. Every node of a cluster is given the same one. It may be kept wherever
-// passwords are kept; whoever has it can join the cluster and read every session. Safe for concurrent use.
+// NewSecret is node.NewSecret.
 func NewSecret() string {
 	var b [secretBytes]byte
 	_, _ = rand.Read(b[:]) // never fails: it ends the process where there is no randomness
@@ -108,17 +106,17 @@ func (k secretKey) sign(parts ...[]byte) []byte {
 
 // keys are the secrets of a node: the first is used, all are accepted. Empty means that the node has no secret.
 // Immutable.
-type keys struct{ list []secretKey }
+type Keys struct{ list []secretKey }
 
 // newKeys derives the keys of Config.Secret and Config.AcceptSecrets, which may repeat one another.
-func newKeys(cluster, secret string, accept []string) (keys, error) {
+func NewKeys(cluster, secret string, accept []string) (Keys, error) {
 	if secret == "" {
 		if len(accept) > 0 {
-			return keys{}, errors.New("Config.AcceptSecrets is set and Config.Secret is not: put the secret that this node is to use there")
+			return Keys{}, errors.New("Config.AcceptSecrets is set and Config.Secret is not: put the secret that this node is to use there")
 		}
-		return keys{}, nil
+		return Keys{}, nil
 	}
-	var ks keys
+	var ks Keys
 	seen := make(map[[secretBytes]byte]bool)
 	for i, text := range append([]string{secret}, accept...) {
 		b, err := parseSecret(text)
@@ -127,7 +125,7 @@ func newKeys(cluster, secret string, accept []string) (keys, error) {
 			if i > 0 {
 				field = fmt.Sprintf("Config.AcceptSecrets[%d]", i-1)
 			}
-			return keys{}, fmt.Errorf("%s: %w", field, err)
+			return Keys{}, fmt.Errorf("%s: %w", field, err)
 		}
 		if seen[[secretBytes]byte(b)] {
 			continue
@@ -139,10 +137,10 @@ func newKeys(cluster, secret string, accept []string) (keys, error) {
 }
 
 // accepts reports whether the secret of that public name is among them.
-func (ks keys) accepts(id uint32) bool { return slices.Contains(ks.ids(), id) }
+func (ks Keys) Accepts(id uint32) bool { return slices.Contains(ks.IDs(), id) }
 
 // find is the key of that public name.
-func (ks keys) find(id uint32) (k secretKey, ok bool) {
+func (ks Keys) find(id uint32) (k secretKey, ok bool) {
 	for _, k := range ks.list {
 		if k.id == id {
 			return k, true
@@ -152,10 +150,10 @@ func (ks keys) find(id uint32) (k secretKey, ok bool) {
 }
 
 // none reports that the node has no secret.
-func (ks keys) none() bool { return len(ks.list) == 0 }
+func (ks Keys) none() bool { return len(ks.list) == 0 }
 
 // ids are the public names of the secrets, the used one first.
-func (ks keys) ids() []uint32 {
+func (ks Keys) IDs() []uint32 {
 	ids := make([]uint32, len(ks.list))
 	for i, k := range ks.list {
 		ids[i] = k.id
@@ -164,7 +162,7 @@ func (ks keys) ids() []uint32 {
 }
 
 // gossipKeys are memberlist's, the used one first.
-func (ks keys) gossipKeys() [][]byte {
+func (ks Keys) GossipKeys() [][]byte {
 	gossip := make([][]byte, len(ks.list))
 	for i, k := range ks.list {
 		gossip[i] = k.gossip
@@ -173,12 +171,12 @@ func (ks keys) gossipKeys() [][]byte {
 }
 
 // String names the secrets by their public IDs; it is safe to log.
-func (ks keys) String() string {
+func (ks Keys) String() string {
 	names := make([]string, len(ks.list))
 	for i, k := range ks.list {
-		names[i] = keyIDText(k.id)
+		names[i] = KeyName(k.id)
 	}
 	return strings.Join(names, ", ")
 }
 
-func keyIDText(id uint32) string { return fmt.Sprintf("%08x", id) }
+func KeyName(id uint32) string { return fmt.Sprintf("%08x", id) }

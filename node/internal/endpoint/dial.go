@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"bytes"
@@ -16,11 +16,11 @@ import (
 
 // Dial connects to the node at addr for calls or bulk data; the hellos come next and are the caller's. An answer that says that the two nodes
 // do not fit is a *transport.RefusedError, here or from the first Read, and so final. ctx ends it, and so does DialTimeout.
-func (e *endpoint) Dial(ctx context.Context, addr string, class transport.Class) (net.Conn, error) {
+func (e *Endpoint) Dial(ctx context.Context, addr string, class transport.Class) (net.Conn, error) {
 	return e.dial(ctx, addr, purposeOfClass(class))
 }
 
-func (e *endpoint) dial(ctx context.Context, addr string, p purpose) (net.Conn, error) {
+func (e *Endpoint) dial(ctx context.Context, addr string, p purpose) (net.Conn, error) {
 	if e.ctx.Err() != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: net.ErrClosed}
 	}
@@ -45,7 +45,7 @@ func (e *endpoint) dial(ctx context.Context, addr string, p purpose) (net.Conn, 
 	return conn, nil
 }
 
-func (e *endpoint) dialTLS(ctx context.Context, raw *answeredConn, p purpose) (net.Conn, error) {
+func (e *Endpoint) dialTLS(ctx context.Context, raw *answeredConn, p purpose) (net.Conn, error) {
 	conn := tls.Client(raw, e.tls.clientFor(p, raw.addr, e.auth.knock()))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
@@ -86,12 +86,12 @@ func certificateError(addr string, err *tls.CertificateVerificationError) error 
 	var name x509.HostnameError
 	switch {
 	case len(err.UnverifiedCertificates) > 0 && err.UnverifiedCertificates[0].Subject.CommonName == ephemeralName:
-		return mismatchf("the node at %s has a secret and no certificate, this node has certificates (Config.TLS)", addr)
+		return Mismatchf("the node at %s has a secret and no certificate, this node has certificates (Config.TLS)", addr)
 	case errors.As(err, &name):
-		return mismatchf("the certificate of the node at %s is not accepted here: %v "+
+		return Mismatchf("the certificate of the node at %s is not accepted here: %v "+
 			"(set Config.TLS.ServerName to a name that is in every node's certificate)", addr, err.Err)
 	}
-	return mismatchf("the certificate of the node at %s is not accepted here (Config.TLS): %v", addr, err.Err)
+	return Mismatchf("the certificate of the node at %s is not accepted here (Config.TLS): %v", addr, err.Err)
 }
 
 // isAlert reports that err is what the other side's TLS had to say.

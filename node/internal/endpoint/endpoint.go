@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"cmp"
@@ -21,8 +21,8 @@ import (
 
 // wireOldest and wireNewest are the versions of everything that goes over a connection that this release speaks.
 const (
-	wireOldest = 1
-	wireNewest = 1
+	WireOldest = 1
+	WireNewest = 1
 )
 
 // maxStrangers is how many accepted connections may be unauthenticated at a time,
@@ -33,7 +33,7 @@ const (
 )
 
 // endpointConfig is what of Config concerns the port, and what a hello says.
-type endpointConfig struct {
+type Config struct {
 	Bind, Advertise string // as in Config
 	Cluster         string
 	Slot            string // default: host name ":" advertised port
@@ -61,10 +61,10 @@ type endpointConfig struct {
 	Logger *slog.Logger // default: discard
 }
 
-func (c endpointConfig) withDefaults() endpointConfig {
+func (c Config) withDefaults() Config {
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Wire == [2]uint8{} {
-		c.Wire = [2]uint8{wireOldest, wireNewest}
+		c.Wire = [2]uint8{WireOldest, WireNewest}
 	}
 	c.DialTimeout = cmp.Or(c.DialTimeout, 3*time.Second)
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 5*time.Second)
@@ -81,8 +81,8 @@ func (c endpointConfig) withDefaults() endpointConfig {
 
 // An endpoint is the one address of a node: TCP and UDP of one number, who may talk to it, and how it talks to others. It owns both
 // sockets and every connection until its peer is known; from then on the connection belongs to transport or to memberlist.
-type endpoint struct {
-	cfg    endpointConfig
+type Endpoint struct {
+	cfg    Config
 	addr   netip.AddrPort // advertised
 	tls    *tlsMode       // nil: plain
 	auth   *auth
@@ -103,10 +103,10 @@ type endpoint struct {
 
 // newEndpoint checks the settings, takes the port and starts to read gossip packets; connections wait in the kernel until Serve. ctx bounds
 // the look-up of names.
-func newEndpoint(ctx context.Context, cfg endpointConfig) (*endpoint, error) {
+func New(ctx context.Context, cfg Config) (*Endpoint, error) {
 	cfg = cfg.withDefaults()
-	e := &endpoint{cfg: cfg}
-	ks, err := newKeys(cfg.Cluster, cfg.Secret, cfg.AcceptSecrets)
+	e := &Endpoint{cfg: cfg}
+	ks, err := NewKeys(cfg.Cluster, cfg.Secret, cfg.AcceptSecrets)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func newEndpoint(ctx context.Context, cfg endpointConfig) (*endpoint, error) {
 }
 
 // introduce works out what this node says of itself.
-func (e *endpoint) introduce(ctx context.Context, here surroundings, at bindAddr, ks keys) (err error) {
+func (e *Endpoint) introduce(ctx context.Context, here surroundings, at bindAddr, ks Keys) (err error) {
 	if e.addr, err = here.advertise(ctx, e.cfg.Advertise, at); err != nil {
 		return err
 	}
@@ -166,48 +166,48 @@ func (e *endpoint) introduce(ctx context.Context, here surroundings, at bindAddr
 }
 
 // Addr is the advertised address, ip:port.
-func (e *endpoint) Addr() string { return e.auth.self.addr }
+func (e *Endpoint) Addr() string { return e.auth.self.addr }
 
 // Slot is the configured slot or the one that was made up.
-func (e *endpoint) Slot() string { return e.auth.self.slot }
+func (e *Endpoint) Slot() string { return e.auth.self.slot }
 
 // Handshake makes and checks the hellos of every connection.
-func (e *endpoint) Handshake() transport.Handshake { return e.auth }
+func (e *Endpoint) Handshake() transport.Handshake { return e.auth }
 
 // Gossip is what memberlist sends and receives with. Its Shutdown ends gossip only; Close ends it too.
-func (e *endpoint) Gossip() memberlist.NodeAwareTransport { return e.gossip }
+func (e *Endpoint) Gossip() memberlist.NodeAwareTransport { return e.gossip }
 
 // GossipKeys are memberlist's, the first one encrypts; empty without a secret.
-func (e *endpoint) GossipKeys() [][]byte { return e.auth.keys.Load().gossipKeys() }
+func (e *Endpoint) GossipKeys() [][]byte { return e.auth.keys.Load().GossipKeys() }
 
 // KeyIDs name the secrets, the used one first; they are public.
-func (e *endpoint) KeyIDs() []uint32 { return e.auth.keys.Load().ids() }
+func (e *Endpoint) KeyIDs() []uint32 { return e.auth.keys.Load().IDs() }
 
 // HasSecret reports whether the node was started with a secret.
-func (e *endpoint) HasSecret() bool { return !e.auth.keys.Load().none() }
+func (e *Endpoint) HasSecret() bool { return !e.auth.keys.Load().none() }
 
 // SetKeys replaces the secrets, for connections to come.
-func (e *endpoint) SetKeys(ks keys) { e.auth.keys.Store(&ks) }
+func (e *Endpoint) SetKeys(ks Keys) { e.auth.keys.Store(&ks) }
 
 // Outdated reports whether a connection is to be replaced: its peer has proved a secret
 // that is not accepted any more, or this node, which dialled, one that it does not use.
-func (e *endpoint) Outdated(conn net.Conn) bool { return e.auth.outdated(conn) }
+func (e *Endpoint) Outdated(conn net.Conn) bool { return e.auth.outdated(conn) }
 
 // LogRefusal warns that something of addr was refused because of err, as seldom as it warns
 // of refused connections.
-func (e *endpoint) LogRefusal(what string, addr net.Addr, err error, attrs ...slog.Attr) {
+func (e *Endpoint) LogRefusal(what string, addr net.Addr, err error, attrs ...slog.Attr) {
 	e.refusals.Log(what, addr, err, attrs...)
 }
 
 // Serve starts to accept. accept is given each connection for calls or bulk data, from a goroutine of its own and before any
 // hello was exchanged; the connection is its from then on, and it must close it. Serve returns at once and is called once.
-func (e *endpoint) Serve(accept func(net.Conn, transport.Class)) {
+func (e *Endpoint) Serve(accept func(net.Conn, transport.Class)) {
 	e.tasks.Go(func() { e.acceptLoop(accept) })
 }
 
 // Expect gives the addresses of the present members places of their own among
 // the connections whose peer is not known yet.
-func (e *endpoint) Expect(members []cluster.Member) {
+func (e *Endpoint) Expect(members []cluster.Member) {
 	addrs := make([]netip.Addr, 0, len(members))
 	for _, m := range members {
 		if ap, err := netip.ParseAddrPort(m.Addr); err == nil {
@@ -219,7 +219,7 @@ func (e *endpoint) Expect(members []cluster.Member) {
 
 // Close frees the port and ends every connection that was not handed over. It returns when no goroutine of
 // the endpoint is left. Idempotent.
-func (e *endpoint) Close() error {
+func (e *Endpoint) Close() error {
 	e.cancel()
 	_ = e.tcp.Close()
 	e.strangers.close()

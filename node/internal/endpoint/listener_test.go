@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"context"
@@ -23,7 +23,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 	a := openEndpoint(t, nil)
 	cfg := testEndpointConfig()
 	cfg.Bind = a.Addr()
-	_, err := newEndpoint(t.Context(), cfg)
+	_, err := New(t.Context(), cfg)
 	require.ErrorContains(t, err, "Config.Bind: TCP port "+a.Addr()+" is taken")
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 
@@ -31,7 +31,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	defer udp.Close()
 	cfg.Bind = udp.LocalAddr().String()
-	_, err = newEndpoint(t.Context(), cfg)
+	_, err = New(t.Context(), cfg)
 	require.ErrorContains(t, err, "Config.Bind: UDP port "+cfg.Bind+" is taken")
 	again, err := net.Listen("tcp", cfg.Bind)
 	require.NoError(t, err, "the TCP port was given back")
@@ -41,15 +41,15 @@ func TestTakenPortIsNamed(t *testing.T) {
 func TestPortIsFreeAfterClose(t *testing.T) {
 	var addr string
 	t.Run("first", func(t *testing.T) { addr = openEndpoint(t, nil).Addr() })
-	b := openEndpoint(t, func(c *endpointConfig) { c.Bind = addr })
+	b := openEndpoint(t, func(c *Config) { c.Bind = addr })
 	require.Equal(t, addr, b.Addr())
 }
 
 // Bound to every interface a port takes both families; a peer's IPv4 address is never one in IPv6's clothes.
 func TestEveryInterfaceTakesIPv4AndIPv6(t *testing.T) {
 	secret := NewSecret()
-	a := openEndpoint(t, func(c *endpointConfig) { c.Bind, c.Advertise, c.Secret = ":0", "127.0.0.1", secret })
-	d := openEndpoint(t, func(c *endpointConfig) { c.Secret = secret })
+	a := openEndpoint(t, func(c *Config) { c.Bind, c.Advertise, c.Secret = ":0", "127.0.0.1", secret })
+	d := openEndpoint(t, func(c *Config) { c.Secret = secret })
 	_, word, err := d.meet(a.Addr(), transport.Calls)
 	require.NoError(t, err)
 	require.Equal(t, "hi", word)
@@ -66,11 +66,11 @@ func TestEveryInterfaceTakesIPv4AndIPv6(t *testing.T) {
 func TestSlotDefaultsToHostAndAdvertisedPort(t *testing.T) {
 	host, err := os.Hostname()
 	require.NoError(t, err)
-	a := openEndpoint(t, func(c *endpointConfig) { c.Slot, c.Advertise = "", "127.0.0.1:1234" })
+	a := openEndpoint(t, func(c *Config) { c.Slot, c.Advertise = "", "127.0.0.1:1234" })
 	require.Equal(t, host+":1234", a.Slot())
 	cfg := testEndpointConfig()
 	cfg.Slot = "a b"
-	_, err = newEndpoint(t.Context(), cfg)
+	_, err = New(t.Context(), cfg)
 	require.ErrorContains(t, err, `this node's settings: slot "a b": must be 1 to 255 printable bytes, no space and no slash`)
 }
 
@@ -88,7 +88,7 @@ func TestIPv6(t *testing.T) {
 		_ = l.Close()
 	}
 	secret := NewSecret()
-	both := func(c *endpointConfig) { c.Bind, c.Secret = "[::1]:0", secret }
+	both := func(c *Config) { c.Bind, c.Secret = "[::1]:0", secret }
 	a, b := openEndpoint(t, both), openEndpoint(t, both)
 	require.True(t, strings.HasPrefix(a.Addr(), "[::1]:"))
 	_, word, err := a.meet(b.Addr(), transport.Calls)
@@ -99,10 +99,10 @@ func TestIPv6(t *testing.T) {
 }
 
 // bothModes runs a test against a port without TLS and one with.
-func bothModes(t *testing.T, change func(*endpointConfig), test func(t *testing.T, a *openPort)) {
+func bothModes(t *testing.T, change func(*Config), test func(t *testing.T, a *openPort)) {
 	for mode, secret := range map[string]string{"plain": "", "secret": NewSecret()} {
 		t.Run(mode, func(t *testing.T) {
-			test(t, openEndpoint(t, func(c *endpointConfig) {
+			test(t, openEndpoint(t, func(c *Config) {
 				c.Secret = secret
 				if change != nil {
 					change(c)
@@ -145,7 +145,7 @@ func TestForeignProtocolsAreClosedAndNamedOnce(t *testing.T) {
 		a.empty(t)
 	})
 	t.Run("broken ClientHello", func(t *testing.T) {
-		a := openEndpoint(t, func(c *endpointConfig) { c.Secret = NewSecret() })
+		a := openEndpoint(t, func(c *Config) { c.Secret = NewSecret() })
 		say(t, a.Addr(), "\x16\x03\x01\xff\xff"+strings.Repeat("x", 70_000))
 		a.log.says(t, "TLS: ")
 		a.empty(t)
@@ -176,7 +176,7 @@ func TestHealthCheckLeavesNoLine(t *testing.T) {
 func TestSlowStrangerIsClosedInTime(t *testing.T) {
 	for name, head := range map[string]string{"silent": "", "preface": "\x9eSPRC\x0a", "ClientHello": "\x16\x03\x01\x01\x00\x01\x00\x00\xfc\x03"} {
 		t.Run(name, func(t *testing.T) {
-			bothModes(t, func(c *endpointConfig) { c.HandshakeTimeout = 150 * time.Millisecond }, func(t *testing.T, a *openPort) {
+			bothModes(t, func(c *Config) { c.HandshakeTimeout = 150 * time.Millisecond }, func(t *testing.T, a *openPort) {
 				conn, err := net.Dial("tcp", a.Addr())
 				require.NoError(t, err)
 				defer conn.Close()
@@ -200,14 +200,14 @@ func TestSlowStrangerIsClosedInTime(t *testing.T) {
 
 // Peers get in at once while idle connections fill all places: one at another address, and one at theirs; the log says it in a few lines.
 func TestIdleStrangersDoNotKeepPeersOut(t *testing.T) {
-	few := func(c *endpointConfig) { c.MaxStrangers = 64 }
+	few := func(c *Config) { c.MaxStrangers = 64 }
 	bothModes(t, few, func(t *testing.T, a *openPort) {
 		for range 100 {
 			conn, err := net.Dial("tcp", a.Addr())
 			require.NoError(t, err)
 			defer conn.Close()
 		}
-		d := openEndpoint(t, func(c *endpointConfig) { c.Secret = a.cfg.Secret })
+		d := openEndpoint(t, func(c *Config) { c.Secret = a.cfg.Secret })
 		for _, from := range []net.Addr{&net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, nil} {
 			d.cfg.Network.(*realNetwork).dialer.LocalAddr = from
 			_, word, err := d.meet(a.Addr(), transport.Calls)
@@ -224,7 +224,7 @@ func TestIdleStrangersDoNotKeepPeersOut(t *testing.T) {
 // Connections whose peer is known do not count as strangers: more of them than any limit are open at once.
 func TestKnownPeersAreNotCounted(t *testing.T) {
 	bothModes(t, nil, func(t *testing.T, a *openPort) {
-		d := openEndpoint(t, func(c *endpointConfig) { c.Secret = a.cfg.Secret })
+		d := openEndpoint(t, func(c *Config) { c.Secret = a.cfg.Secret })
 		for range 20 {
 			conn, err := d.Gossip().DialTimeout(a.Addr(), 3*time.Second)
 			require.NoError(t, err)
@@ -251,7 +251,7 @@ func TestAcceptGoesOnAfterTemporaryErrors(t *testing.T) {
 	log := new(portLog)
 	cfg := testEndpointConfig()
 	cfg.Logger = log.logger()
-	e, err := newEndpoint(t.Context(), cfg)
+	e, err := New(t.Context(), cfg)
 	require.NoError(t, err)
 	flaky := &flakyListener{Listener: e.tcp}
 	flaky.failures.Store(3)
@@ -281,7 +281,7 @@ func TestDialSaysWhoIsThereInstead(t *testing.T) {
 		{"secret, closed", secret, "", "TLS with 127.0.0.1", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			d := openEndpoint(t, func(c *endpointConfig) { c.Secret = row.secret })
+			d := openEndpoint(t, func(c *Config) { c.Secret = row.secret })
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			defer l.Close()

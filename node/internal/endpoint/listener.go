@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"context"
@@ -66,12 +66,12 @@ func (b *backoff) wait(ctx context.Context) bool {
 var errCrowd = errors.New("too many connections whose peer is not known yet")
 
 // refuse notes a connection that was not taken; the log bounds how often that becomes a line.
-func (e *endpoint) refuse(from net.Addr, why error) {
+func (e *Endpoint) refuse(from net.Addr, why error) {
 	e.refusals.Log("node: connection refused", from, why)
 }
 
 // acceptLoop ends when the listener is closed. Errors of accept are temporary (no file descriptor left, a peer that is gone already).
-func (e *endpoint) acceptLoop(accept func(net.Conn, transport.Class)) {
+func (e *Endpoint) acceptLoop(accept func(net.Conn, transport.Class)) {
 	var pause backoff
 	for {
 		conn, err := e.tcp.Accept()
@@ -102,7 +102,7 @@ func (e *endpoint) acceptLoop(accept func(net.Conn, transport.Class)) {
 }
 
 // receive finds out what an accepted connection is for and gives it there.
-func (e *endpoint) receive(raw *acceptedConn, accept func(net.Conn, transport.Class)) {
+func (e *Endpoint) receive(raw *acceptedConn, accept func(net.Conn, transport.Class)) {
 	_ = raw.SetDeadline(time.Now().Add(e.cfg.HandshakeTimeout))
 	conn, p, unwelcome := e.identify(raw)
 	if unwelcome != nil {
@@ -125,7 +125,7 @@ type unwelcome struct {
 }
 
 // identify reads the preface or shakes TLS's hands. Nothing else is read.
-func (e *endpoint) identify(raw *acceptedConn) (net.Conn, purpose, *unwelcome) {
+func (e *Endpoint) identify(raw *acceptedConn) (net.Conn, purpose, *unwelcome) {
 	var head [prefaceLen]byte
 	if _, err := io.ReadFull(raw, head[:1]); err != nil {
 		late := errors.Is(err, os.ErrDeadlineExceeded)
@@ -160,7 +160,7 @@ func (e *endpoint) identify(raw *acceptedConn) (net.Conn, purpose, *unwelcome) {
 	return raw, p, nil
 }
 
-func (e *endpoint) acceptTLS(raw *acceptedConn, first byte) (net.Conn, purpose, *unwelcome) {
+func (e *Endpoint) acceptTLS(raw *acceptedConn, first byte) (net.Conn, purpose, *unwelcome) {
 	turns := &turnedConn{acceptedConn: raw, turnstile: e.turnstile, knocks: &e.knocks, keys: e.auth.keys.Load(),
 		head: []byte{first}, until: time.Now().Add(e.cfg.HandshakeTimeout)}
 	conn := tls.Server(turns, e.tls.server)
@@ -188,7 +188,7 @@ func handshakeText(err error) string {
 }
 
 // turnAway logs why, tells the dialer if it can understand it, and closes.
-func (e *endpoint) turnAway(raw *acceptedConn, why *unwelcome) {
+func (e *Endpoint) turnAway(raw *acceptedConn, why *unwelcome) {
 	defer func() { _ = raw.Close() }()
 	if why.silent || e.ctx.Err() != nil || raw.stranger.hadToGo() {
 		return

@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"context"
@@ -21,7 +21,7 @@ const (
 // gossip is what memberlist sends and receives with: packets over UDP, streams over the endpoint's TCP port, each behind the
 // same handshake as every other connection. It owns every gossip stream, so that none outlives Shutdown.
 type gossip struct {
-	endpoint *endpoint
+	endpoint *Endpoint
 	udp      packetConn
 	label    string
 	packets  chan *memberlist.Packet
@@ -46,7 +46,7 @@ var errGossipStreams = errors.New("too many gossip streams at a time")
 var _ memberlist.NodeAwareTransport = (*gossip)(nil)
 
 // startGossip starts the goroutine that reads packets; Shutdown ends it and waits for it.
-func startGossip(e *endpoint, udp packetConn) *gossip {
+func startGossip(e *Endpoint, udp packetConn) *gossip {
 	_ = udp.SetReadBuffer(packetBacklog) // as much as the system grants
 	g := &gossip{
 		endpoint: e, udp: udp, label: e.cfg.Cluster,

@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"context"
@@ -124,6 +124,6 @@ func TestOnlyLoopbackIsOpenWithoutASecret(t *testing.T) {
 			require.ErrorContains(t, err, row.want)
 		}
 	}
-	_, err := newEndpoint(t.Context(), endpointConfig{Bind: "0.0.0.0:0", Cluster: "shop", Boot: 1})
+	_, err := New(t.Context(), Config{Bind: "0.0.0.0:0", Cluster: "shop", Boot: 1})
 	require.ErrorContains(t, err, "loopback only", "the endpoint asks before it listens")
 }

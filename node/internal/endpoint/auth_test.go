@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"crypto/tls"
@@ -16,12 +16,12 @@ import (
 func TestNodesOfOneClusterMeet(t *testing.T) {
 	ca := newAuthority(t)
 	secret, older := NewSecret(), NewSecret()
-	for name, both := range map[string]func(*endpointConfig){
-		"plain":                func(*endpointConfig) {},
-		"secret":               func(c *endpointConfig) { c.Secret = secret },
-		"certificates":         func(c *endpointConfig) { c.TLS = ca.config(t, "node.shop") },
-		"certificates, name":   func(c *endpointConfig) { c.TLS = ca.config(t, "node.shop"); c.TLS.ServerName = "node.shop" },
-		"certificates, secret": func(c *endpointConfig) { c.TLS = ca.config(t, "node.shop"); c.Secret = secret },
+	for name, both := range map[string]func(*Config){
+		"plain":                func(*Config) {},
+		"secret":               func(c *Config) { c.Secret = secret },
+		"certificates":         func(c *Config) { c.TLS = ca.config(t, "node.shop") },
+		"certificates, name":   func(c *Config) { c.TLS = ca.config(t, "node.shop"); c.TLS.ServerName = "node.shop" },
+		"certificates, secret": func(c *Config) { c.TLS = ca.config(t, "node.shop"); c.Secret = secret },
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := openEndpoint(t, both), openEndpoint(t, both)
@@ -37,8 +37,8 @@ func TestNodesOfOneClusterMeet(t *testing.T) {
 	t.Run("rotation", func(t *testing.T) {
 		steps := [][]string{{older}, {older, secret}, {secret, older}, {secret}}
 		for i := range len(steps) - 1 { // neighbouring steps are on different nodes at the same time
-			before := openEndpoint(t, func(c *endpointConfig) { c.Secret, c.AcceptSecrets = steps[i][0], steps[i][1:] })
-			after := openEndpoint(t, func(c *endpointConfig) { c.Secret, c.AcceptSecrets = steps[i+1][0], steps[i+1][1:] })
+			before := openEndpoint(t, func(c *Config) { c.Secret, c.AcceptSecrets = steps[i][0], steps[i][1:] })
+			after := openEndpoint(t, func(c *Config) { c.Secret, c.AcceptSecrets = steps[i+1][0], steps[i+1][1:] })
 			_, _, err := before.meet(after.Addr(), transport.Calls)
 			require.NoError(t, err, "step %d", i)
 			_, _, err = after.meet(before.Addr(), transport.Calls)
@@ -50,7 +50,7 @@ func TestNodesOfOneClusterMeet(t *testing.T) {
 // A refusal is one pair of nodes that must not meet: the dialer's error and the acceptor's log say why.
 type refusal struct {
 	name          string
-	dialer, there func(*endpointConfig)
+	dialer, there func(*Config)
 	says          string // A stands for the acceptor's address, D for the dialer's
 	logs          string // default: says
 }
@@ -58,15 +58,15 @@ type refusal struct {
 func refusals(t *testing.T) []refusal {
 	ca, otherCA := newAuthority(t), newAuthority(t)
 	one, two := NewSecret(), NewSecret()
-	none := func(*endpointConfig) {}
-	secret := func(s string) func(*endpointConfig) { return func(c *endpointConfig) { c.Secret = s } }
-	certs := func(ca *authority, secret string) func(*endpointConfig) {
-		return func(c *endpointConfig) { c.TLS, c.Secret = ca.config(t, "node.shop"), secret }
+	none := func(*Config) {}
+	secret := func(s string) func(*Config) { return func(c *Config) { c.Secret = s } }
+	certs := func(ca *authority, secret string) func(*Config) {
+		return func(c *Config) { c.TLS, c.Secret = ca.config(t, "node.shop"), secret }
 	}
-	with := func(first func(*endpointConfig), then func(*endpointConfig)) func(*endpointConfig) {
-		return func(c *endpointConfig) { first(c); then(c) }
+	with := func(first func(*Config), then func(*Config)) func(*Config) {
+		return func(c *Config) { first(c); then(c) }
 	}
-	blue := func(c *endpointConfig) { c.Cluster = "blue" }
+	blue := func(c *Config) { c.Cluster = "blue" }
 	rows := []refusal{
 		{name: "dialer has no secret", dialer: none, there: secret(one),
 			says: "the node at A has a secret, the dialling node has none (Config.Secret)"},
@@ -89,23 +89,23 @@ func refusals(t *testing.T) []refusal {
 		{name: "dialer has a secret, acceptor certificates", dialer: secret(one), there: certs(ca, one),
 			says: "the node at A ended the TLS handshake: tls: certificate required (Config.TLS, Config.Secret)",
 			logs: "TLS: tls: client didn't provide a certificate"},
-		{name: "acceptor's certificate is for another name", there: with(certs(ca, ""), func(c *endpointConfig) { c.TLS = ca.config(t, "other.shop") }),
-			dialer: with(certs(ca, ""), func(c *endpointConfig) { c.TLS.ServerName = "node.shop" }),
+		{name: "acceptor's certificate is for another name", there: with(certs(ca, ""), func(c *Config) { c.TLS = ca.config(t, "other.shop") }),
+			dialer: with(certs(ca, ""), func(c *Config) { c.TLS.ServerName = "node.shop" }),
 			says: "the certificate of the node at A is not accepted here: x509: certificate is valid for other.shop, not node.shop " +
 				"(set Config.TLS.ServerName to a name that is in every node's certificate)",
 			logs: "TLS: remote error: tls: bad certificate"},
-		{name: "dialer's certificate is for another name", dialer: with(certs(ca, ""), func(c *endpointConfig) { c.TLS = ca.config(t, "other.shop") }),
-			there: with(certs(ca, ""), func(c *endpointConfig) { c.TLS.ServerName = "node.shop" }),
+		{name: "dialer's certificate is for another name", dialer: with(certs(ca, ""), func(c *Config) { c.TLS = ca.config(t, "other.shop") }),
+			there: with(certs(ca, ""), func(c *Config) { c.TLS.ServerName = "node.shop" }),
 			says:  "the node at A ended the TLS handshake: tls: bad certificate (Config.TLS, Config.Secret)",
 			logs:  "TLS: x509: certificate is valid for other.shop, not node.shop"},
 	}
-	for name, mode := range map[string]func(*endpointConfig){"plain": none, "secret": secret(one)} {
+	for name, mode := range map[string]func(*Config){"plain": none, "secret": secret(one)} {
 		rows = append(rows,
 			refusal{name: "other cluster, " + name, dialer: with(mode, blue), there: mode,
 				says: `other cluster: the node at A is in "shop", the node at D in "blue" (Config.Cluster)`},
-			refusal{name: "other wire, " + name, dialer: with(mode, func(c *endpointConfig) { c.Wire = [2]uint8{2, 3} }), there: mode,
+			refusal{name: "other wire, " + name, dialer: with(mode, func(c *Config) { c.Wire = [2]uint8{2, 3} }), there: mode,
 				says: "other wire version: the node at A speaks 1 to 1, the node at D 2 to 3"},
-			refusal{name: "other ring, " + name, dialer: with(mode, func(c *endpointConfig) { c.Fingerprint, c.Ring = 0xf2, "13 partitions" }), there: mode,
+			refusal{name: "other ring, " + name, dialer: with(mode, func(c *Config) { c.Fingerprint, c.Ring = 0xf2, "13 partitions" }), there: mode,
 				says: "other ring: the node at A has 1021 partitions [00000000000000f1], the node at D 13 partitions [00000000000000f2] (Config.Ring)"})
 	}
 	return rows
@@ -113,7 +113,7 @@ func refusals(t *testing.T) []refusal {
 
 func testKeyID(t *testing.T, secret string) string {
 	t.Helper()
-	ks, err := newKeys("shop", secret, nil)
+	ks, err := NewKeys("shop", secret, nil)
 	require.NoError(t, err)
 	return ks.String()
 }
@@ -143,8 +143,8 @@ func TestNodesThatDoNotFitRefuseEachOtherAndBothSayWhy(t *testing.T) {
 // A proxy between two nodes that have the secret ends their TLS and speaks its own to each: both codes are for other connections.
 func TestManInTheMiddleIsRefused(t *testing.T) {
 	secret := NewSecret()
-	a := openEndpoint(t, func(c *endpointConfig) { c.Secret = secret })
-	d := openEndpoint(t, func(c *endpointConfig) { c.Secret = secret })
+	a := openEndpoint(t, func(c *Config) { c.Secret = secret })
+	d := openEndpoint(t, func(c *Config) { c.Secret = secret })
 	mode, err := ephemeralTLS()
 	require.NoError(t, err)
 	middle, err := tls.Listen("tcp", "127.0.0.1:0", mode.server)
@@ -195,7 +195,7 @@ func pipeBoth(a, b net.Conn) {
 
 // Whoever sends a node's own hello back on the same connection has the right exporter and the wrong role.
 func TestReflectedHelloIsRefused(t *testing.T) {
-	ks, err := newKeys("shop", NewSecret(), nil)
+	ks, err := NewKeys("shop", NewSecret(), nil)
 	require.NoError(t, err)
 	client, server := tlsPair(t)
 	self := testHello()
@@ -211,7 +211,7 @@ func TestReflectedHelloIsRefused(t *testing.T) {
 
 // Every field that the code covers and none other may change on the way; a change of any other is caught by TLS itself.
 func TestCodeCoversSlotBootAndAddress(t *testing.T) {
-	ks, err := newKeys("shop", NewSecret(), nil)
+	ks, err := NewKeys("shop", NewSecret(), nil)
 	require.NoError(t, err)
 	client, server := tlsPair(t)
 	a := newAuth(*testHello(), ks, func(string) {})

@@ -1,4 +1,4 @@
-package node
+package endpoint
 
 import (
 	"crypto/hmac"
@@ -54,7 +54,7 @@ type knocks struct {
 
 // right reports whether one of the protocols that a client offers is a good knock, which
 // it can be once.
-func (s *knocks) right(offered []string, ks *keys, now time.Time) bool {
+func (s *knocks) right(offered []string, ks *Keys, now time.Time) bool {
 	for _, text := range offered {
 		if text, ok := strings.CutPrefix(text, knockPrefix); ok {
 			return s.isRight(text, ks, now)
@@ -63,7 +63,7 @@ func (s *knocks) right(offered []string, ks *keys, now time.Time) bool {
 	return false
 }
 
-func (s *knocks) isRight(text string, ks *keys, now time.Time) bool {
+func (s *knocks) isRight(text string, ks *Keys, now time.Time) bool {
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(b) != knockTime+knockNonce+knockCode {
 		return false
