@@ -26,7 +26,7 @@ func newBadges() sessionproc.AnyKind {
 		}
 		return &badge{}, sessionproc.FromContext(ctx).SetLabel("user", user)
 	}, sessionproc.KindConfig{})
-	sessionproc.HandleCast(k, ping, func(b *badge, _ context.Context, _ sessionproc.None) { b.Pings++ })
+	sessionproc.HandleCast(k, ping, func(b *badge, _ context.Context, _ sessionproc.None) error { b.Pings++; return nil })
 	sessionproc.HandleCall(k, pings, func(b *badge, _ context.Context, _ sessionproc.None) (int, error) { return b.Pings, nil })
 	sessionproc.HandleCall(k, relabel, func(_ *badge, ctx context.Context, l [2]string) (string, error) {
 		if err := sessionproc.FromContext(ctx).SetLabel(l[0], l[1]); err != nil {
@@ -52,7 +52,7 @@ var (
 
 func newLoungers() sessionproc.AnyKind {
 	k := sessionproc.NewKind(loungers, newEmpty, sessionproc.KindConfig{IdleTimeout: idleTimeout})
-	sessionproc.HandleCast(k, nudge, func(*empty, context.Context, sessionproc.None) {})
+	sessionproc.HandleCast(k, nudge, func(*empty, context.Context, sessionproc.None) error { return nil })
 	return k
 }
 

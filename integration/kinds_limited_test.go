@@ -49,7 +49,7 @@ func (tokens tight) new(cfg sessionproc.KindConfig) sessionproc.AnyKind {
 		<-events.gate(s.ID)
 		return sessionproc.None{}, nil
 	})
-	put := func(s *tightState, _ context.Context, _ []byte) { s.Count++ }
+	put := func(s *tightState, _ context.Context, _ []byte) error { s.Count++; return nil }
 	count := func(s *tightState, _ context.Context, _ sessionproc.None) (int, error) { return s.Count, nil }
 	sessionproc.HandleCast(k, tokens.put, put)
 	sessionproc.HandleCall(k, tokens.count, count)

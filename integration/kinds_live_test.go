@@ -57,7 +57,7 @@ func newBoards() sessionproc.AnyKind {
 		sessionproc.Watch(ctx, id, ended)
 		return none, nil
 	})
-	sessionproc.HandleCast(k, ended, func(b *board, _ context.Context, e sessionproc.Ended) { b.Obits = append(b.Obits, e) })
+	sessionproc.HandleCast(k, ended, func(b *board, _ context.Context, e sessionproc.Ended) error { b.Obits = append(b.Obits, e); return nil })
 	sessionproc.HandleCall(k, obits, func(b *board, _ context.Context, _ sessionproc.None) ([]sessionproc.Ended, error) {
 		return b.Obits, nil
 	}, sessionproc.MethodConfig{ReadOnly: true})

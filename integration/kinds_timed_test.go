@@ -34,7 +34,10 @@ func newMayflies() sessionproc.AnyKind {
 	sessionproc.HandleCall(k, useMayfly, func(*mayfly, context.Context, sessionproc.None) (sessionproc.None, error) {
 		return sessionproc.None{}, nil
 	})
-	sessionproc.HandleCast(k, flutter, func(m *mayfly, _ context.Context, _ sessionproc.None) { events.tell(m.ID, "flutters") })
+	sessionproc.HandleCast(k, flutter, func(m *mayfly, _ context.Context, _ sessionproc.None) error {
+		events.tell(m.ID, "flutters")
+		return nil
+	})
 	return k
 }
 
@@ -68,9 +71,10 @@ func newAlarms() sessionproc.AnyKind {
 		return sessionproc.FromContext(ctx).CancelTimer(name), nil
 	})
 	sessionproc.HandleCall(k, rang, func(a *alarm, _ context.Context, _ sessionproc.None) (map[string]int, error) { return a.Rang, nil })
-	sessionproc.HandleCast(k, goesOff, func(a *alarm, _ context.Context, what string) {
+	sessionproc.HandleCast(k, goesOff, func(a *alarm, _ context.Context, what string) error {
 		a.Rang[what]++
 		events.tell(a.ID, what)
+		return nil
 	})
 	return k
 }

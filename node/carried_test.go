@@ -45,7 +45,7 @@ func newPorters() sessionproc.AnyKind {
 		}
 		return p.Started, nil
 	})
-	sessionproc.HandleCast(k, tip, func(*porter, context.Context, sessionproc.None) {})
+	sessionproc.HandleCast(k, tip, func(*porter, context.Context, sessionproc.None) error { return nil })
 	return k
 }
 

@@ -202,7 +202,10 @@ func heedsItsCtx(_ *struct{}, ctx context.Context, _ sessionproc.None) (time.Dur
 	return time.Since(begin), nil
 }
 
-func ignoresItsCtx(_ *struct{}, _ context.Context, d time.Duration) { time.Sleep(d) }
+func ignoresItsCtx(_ *struct{}, _ context.Context, d time.Duration) error {
+	time.Sleep(d)
+	return nil
+}
 
 // A handler that takes long holds up its own session. Its ctx is cancelled after
 // StopTimeout, and a warning shows where it is.

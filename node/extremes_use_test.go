@@ -31,7 +31,7 @@ func countersWith(kind sessionproc.KindConfig, method sessionproc.MethodConfig, 
 		}
 		return c.N, added.Publish(ctx, c.N)
 	}, method)
-	sessionproc.HandleCast(k, bump, func(c *counter, _ context.Context, _ sessionproc.None) { c.N++ })
+	sessionproc.HandleCast(k, bump, func(c *counter, _ context.Context, _ sessionproc.None) error { c.N++; return nil })
 	return k
 }
 

@@ -43,7 +43,7 @@ func trunksOf(cfg sessionproc.KindConfig, later bool) sessionproc.AnyKind {
 	}, cfg)
 	sessionproc.HandleCall(k, measure, (*trunk).size)
 	if later {
-		sessionproc.HandleCast(k, creak, func(*trunk, context.Context, sessionproc.None) {})
+		sessionproc.HandleCast(k, creak, func(*trunk, context.Context, sessionproc.None) error { return nil })
 	}
 	return k
 }

@@ -68,8 +68,9 @@ func newFans() sessionproc.AnyKind {
 		sessionproc.Watch(ctx, id, fanTold)
 		return new(fan), nil
 	}, sessionproc.KindConfig{})
-	sessionproc.HandleCast(k, fanTold, func(f *fan, _ context.Context, e sessionproc.Ended) {
+	sessionproc.HandleCast(k, fanTold, func(f *fan, _ context.Context, e sessionproc.Ended) error {
 		f.Told = append(f.Told, e.Reason)
+		return nil
 	})
 	sessionproc.HandleCall(k, fanHears, func(f *fan, _ context.Context, _ sessionproc.None) ([]sessionproc.Reason, error) {
 		return f.Told, nil

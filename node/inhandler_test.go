@@ -55,8 +55,8 @@ func (h *inHandler) kind() sessionproc.AnyKind {
 		return sessionproc.None{}, nil
 	})
 	sessionproc.HandleCall(k, listens, func(a *admin, _ context.Context, _ sessionproc.None) ([]string, error) { return a.Told, nil })
-	sessionproc.HandleCast(k, told, func(a *admin, _ context.Context, m string) { a.Told = append(a.Told, m) })
-	sessionproc.HandleCast(k, ended, func(*admin, context.Context, sessionproc.Ended) {})
+	sessionproc.HandleCast(k, told, func(a *admin, _ context.Context, m string) error { a.Told = append(a.Told, m); return nil })
+	sessionproc.HandleCast(k, ended, func(*admin, context.Context, sessionproc.Ended) error { return nil })
 	sessionproc.HandleEvent(k, orders, func(*admin) int { return 1 })
 	return k
 }

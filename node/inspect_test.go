@@ -28,7 +28,7 @@ func newGuests() sessionproc.AnyKind {
 	k := sessionproc.NewKind(guests, func(ctx context.Context, user string) (*guest, error) {
 		return &guest{}, sessionproc.FromContext(ctx).SetLabel("user", user)
 	}, sessionproc.KindConfig{})
-	sessionproc.HandleCast(k, greet, func(*guest, context.Context, sessionproc.None) {})
+	sessionproc.HandleCast(k, greet, func(*guest, context.Context, sessionproc.None) error { return nil })
 	return k
 }
 

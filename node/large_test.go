@@ -41,7 +41,7 @@ func newTomes() sessionproc.AnyKind {
 		s := sha256.Sum256(t.Pages)
 		return s[:], nil
 	})
-	sessionproc.HandleCast(k, mark, func(t *tome, _ context.Context, _ sessionproc.None) { t.Marks++ })
+	sessionproc.HandleCast(k, mark, func(t *tome, _ context.Context, _ sessionproc.None) error { t.Marks++; return nil })
 	sessionproc.HandleCall(k, marks, func(t *tome, _ context.Context, _ sessionproc.None) (int, error) { return t.Marks, nil })
 	sessionproc.HandleCall(k, bind, func(_ *tome, ctx context.Context, after time.Duration) (sessionproc.None, error) {
 		mark.After(ctx, after, sessionproc.None{})

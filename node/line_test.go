@@ -50,7 +50,10 @@ func newQueues() sessionproc.AnyKind {
 		q.do(ctx, e)
 		return slices.Clone(q.Done), nil
 	})
-	cast := func(q *queue, ctx context.Context, e errand) { q.do(ctx, e) }
+	cast := func(q *queue, ctx context.Context, e errand) error {
+		q.do(ctx, e)
+		return nil
+	}
 	sessionproc.HandleCast(k, leaveIt, cast)
 	sessionproc.HandleCast(k, hurryIt, cast, sessionproc.MethodConfig{NoWait: true})
 	sessionproc.HandleCast(k, tellAll, cast)

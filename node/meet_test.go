@@ -80,7 +80,7 @@ func TestWhatDiffersIsNamed(t *testing.T) {
 		sessionproc.HandleCall(k, x, func(*wish, context.Context, int) (int, error) { return 1, nil })
 	}
 	cast := func(k kindOf, ref refOf) {
-		sessionproc.HandleCast(k, sessionproc.NoticeOf[int](ref, "x"), func(*wish, context.Context, int) {})
+		sessionproc.HandleCast(k, sessionproc.NoticeOf[int](ref, "x"), func(*wish, context.Context, int) error { return nil })
 	}
 	synctest.Test(t, func(t *testing.T) {
 		d := deployed(t, func(i int, cfg *node.Config) {

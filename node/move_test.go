@@ -43,7 +43,7 @@ func newTallies(letGo <-chan struct{}) sessionproc.AnyKind {
 		s.N += n
 		return tallied{s.N, sessionproc.FromContext(ctx).Incarnation().String(), s.Notes}, nil
 	})
-	sessionproc.HandleCast(k, note, func(s *tally, _ context.Context, n int) { s.N++; s.Notes = append(s.Notes, n) })
+	sessionproc.HandleCast(k, note, func(s *tally, _ context.Context, n int) error { s.N++; s.Notes = append(s.Notes, n); return nil })
 	sessionproc.HandleCall(k, stall, func(_ *tally, _ context.Context, d time.Duration) (sessionproc.None, error) {
 		time.Sleep(d)
 		return sessionproc.None{}, nil

@@ -94,7 +94,7 @@ func (d *deedsDone) kind() sessionproc.AnyKind {
 		d.do(ctx, m)
 		return none, nil
 	})
-	sessionproc.HandleCast(k, mutualEnd, func(*struct{}, context.Context, sessionproc.Ended) {})
+	sessionproc.HandleCast(k, mutualEnd, func(*struct{}, context.Context, sessionproc.Ended) error { return nil })
 	sessionproc.HandleEvent(k, mutualNow, func(*struct{}) int { return 1 })
 	return k
 }

@@ -36,7 +36,7 @@ func countersThat(start func(n int)) sessionproc.AnyKind {
 		c.N += n
 		return c.N, added.Publish(ctx, c.N)
 	})
-	sessionproc.HandleCast(k, bump, func(c *counter, _ context.Context, _ sessionproc.None) { c.N++ })
+	sessionproc.HandleCast(k, bump, func(c *counter, _ context.Context, _ sessionproc.None) error { c.N++; return nil })
 	return k
 }
 

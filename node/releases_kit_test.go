@@ -59,7 +59,7 @@ func release1() []sessionproc.AnyKind {
 		b.Items = append(b.Items, sku)
 		return len(b.Items), nil
 	})
-	sessionproc.HandleCast(k, jot, func(*basket, context.Context, string) {})
+	sessionproc.HandleCast(k, jot, func(*basket, context.Context, string) error { return nil })
 	sessionproc.HandleEvent(k, moved, func(b *basket) int { return len(b.Items) })
 	return []sessionproc.AnyKind{k}
 }
@@ -93,13 +93,13 @@ func release2Schema() []sessionproc.AnyKind {
 
 // bindMore binds what the second release has more than the first.
 func bindMore[S any](k *sessionproc.Kind[S, sessionproc.None], of func(*S) *string) {
-	sessionproc.HandleCast(k, mark2, func(*S, context.Context, string) {})
+	sessionproc.HandleCast(k, mark2, func(*S, context.Context, string) error { return nil })
 	sessionproc.HandleCall(k, gift, func(s *S, _ context.Context, g string) (string, error) {
 		was := *of(s)
 		*of(s) = g
 		return was, nil
 	}, sessionproc.MethodConfig{StartOnCall: true})
-	sessionproc.HandleCast(k, wrap, func(s *S, _ context.Context, g string) { *of(s) = g },
+	sessionproc.HandleCast(k, wrap, func(s *S, _ context.Context, g string) error { *of(s) = g; return nil },
 		sessionproc.MethodConfig{StartOnCall: true})
 	sessionproc.HandleEvent(k, wrapped, func(s *S) string { return *of(s) })
 	sessionproc.HandleCall(k, remind2, func(_ *S, ctx context.Context, d time.Duration) (sessionproc.None, error) {
@@ -112,7 +112,7 @@ func newWishes() sessionproc.AnyKind {
 	k := sessionproc.NewKind(wishes, startsAs[wish], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, hope, func(w *wish, _ context.Context, _ string) (int, error) { w.N++; return w.N, nil },
 		sessionproc.MethodConfig{StartOnCall: true})
-	sessionproc.HandleCast(k, hint, func(w *wish, _ context.Context, _ string) { w.N++ },
+	sessionproc.HandleCast(k, hint, func(w *wish, _ context.Context, _ string) error { w.N++; return nil },
 		sessionproc.MethodConfig{StartOnCall: true})
 	sessionproc.HandleEvent(k, hoped, func(w *wish) int { return w.N })
 	return k

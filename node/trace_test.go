@@ -49,7 +49,7 @@ func newTraced() sessionproc.AnyKind {
 		}
 		return 0, errBroke
 	})
-	sessionproc.HandleCast(k, tracedNote, func(_ *tracedState, _ context.Context, d time.Duration) { time.Sleep(d) })
+	sessionproc.HandleCast(k, tracedNote, func(_ *tracedState, _ context.Context, d time.Duration) error { time.Sleep(d); return nil })
 	return k
 }
 

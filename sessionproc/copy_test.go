@@ -34,7 +34,7 @@ func isolated[T any](t *testing.T, kind string, first func() T, change func(T), 
 		return sessionproc.None{}, nil
 	}, cfg)
 	sessionproc.HandleCall(k, look, func(s *keeper[T], _ context.Context, _ sessionproc.None) (T, error) { return s.Kept, nil })
-	sessionproc.HandleCast(k, tell, func(s *keeper[T], _ context.Context, v T) { s.Kept = v }, cfg)
+	sessionproc.HandleCast(k, tell, func(s *keeper[T], _ context.Context, v T) error { s.Kept = v; return nil }, cfg)
 	l := newLocal(t, k)
 	require.NoError(t, ref.Start(t.Context(), l, "a", 0))
 	kept := func() T {
@@ -163,7 +163,7 @@ func TestTokensOfAnotherReleaseWork(t *testing.T) {
 	drop := sessionproc.NoticeOf[item](ref, "drop")
 	k := sessionproc.NewKind(ref, func(_ context.Context, arg item) (*counter, error) { return &counter{N: arg.N}, nil }, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, add, func(c *counter, _ context.Context, v item) (item, error) { c.N += v.N; return item{c.N, "new"}, nil })
-	sessionproc.HandleCast(k, drop, func(c *counter, _ context.Context, v item) { c.N -= v.N })
+	sessionproc.HandleCast(k, drop, func(c *counter, _ context.Context, v item) error { c.N -= v.N; return nil })
 	l := newLocal(t, k)
 	oldRef := sessionproc.KindOf[old]("release")
 	oldAdd := sessionproc.MethodOf[old, old](oldRef, "add")

@@ -203,7 +203,7 @@ func TestPanicsOfRequestsAreErrorsOfTheirCallers(t *testing.T) {
 	tell := sessionproc.NoticeOf[fuse](ref, "tell")
 	k := sessionproc.NewKind(ref, func(context.Context, fuse) (*counter, error) { return &counter{}, nil }, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, send, func(*counter, context.Context, bomb) (int, error) { return 0, nil })
-	sessionproc.HandleCast(k, tell, func(*counter, context.Context, fuse) {})
+	sessionproc.HandleCast(k, tell, func(*counter, context.Context, fuse) error { return nil })
 	l := newLocal(t, k)
 	require.NoError(t, l.Deliver(t.Context(), "a", sessionproc.Untyped(sessionproc.OpStart, "careless", "", nil, nil)))
 	untyped := sessionproc.Untyped(sessionproc.OpCast, "", "tell", fuse{[]int{1}}, nil)

@@ -64,7 +64,7 @@ func newPages(cfg sessionproc.KindConfig) sessionproc.AnyKind {
 	})
 	sessionproc.HandleCall(k, getPage, func(_ *book, _ context.Context, n int) (*page, error) { return of(n), nil })
 	sessionproc.HandleCall(k, putPage, func(_ *book, _ context.Context, p *page) (int, error) { return len(p.Down), nil })
-	sessionproc.HandleCast(k, tellOf, func(*book, context.Context, *page) {})
+	sessionproc.HandleCast(k, tellOf, func(*book, context.Context, *page) error { return nil })
 	sessionproc.HandleEvent(k, turned, func(b *book) *page { return b.Top })
 	sessionproc.HandleCall(k, publish, func(_ *book, ctx context.Context, n int) (none, error) {
 		return none{}, turned.Publish(ctx, of(n))

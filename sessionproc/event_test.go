@@ -62,8 +62,9 @@ func newBoards(kind sessionproc.KindConfig, event sessionproc.EventConfig) sessi
 		sessionproc.Watch(ctx, id, heard)
 		return none, nil
 	})
-	sessionproc.HandleCast(k, heard, func(b *board, _ context.Context, e sessionproc.Ended) {
+	sessionproc.HandleCast(k, heard, func(b *board, _ context.Context, e sessionproc.Ended) error {
 		b.Ends = append(b.Ends, e.ID+" "+string(e.Reason))
+		return nil
 	})
 	sessionproc.HandleCall(k, reports, func(b *board, _ context.Context, _ sessionproc.None) ([]string, error) { return b.Ends, nil },
 		sessionproc.MethodConfig{ReadOnly: true, NoTouch: true})

@@ -129,30 +129,18 @@ func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep], h fu
 	k.bind(&m.token, b, h == nil, cfg)
 }
 
-// CastHandler is the type of a handler of casts of Msg to a state S. An error
-// that it returns is logged, at level warn, by the session's node; nobody waits
-// for it.
-type CastHandler[S, Msg any] interface {
-	func(s *S, ctx context.Context, m Msg) error | func(s *S, ctx context.Context, m Msg)
-}
-
-// HandleCast binds the handler of notice n; see HandleCall.
-func HandleCast[S, Msg, Arg any, H CastHandler[S, Msg]](k *Kind[S, Arg], n *Notice[Msg], h H, cfg ...MethodConfig) {
+// HandleCast binds the handler of notice n; see HandleCall. Nobody waits for a cast,
+// so an error of its handler is logged, at level Warn, by the session's node. The
+// session goes on: an error is no crash.
+func HandleCast[S, Msg, Arg any](k *Kind[S, Arg], n *Notice[Msg],
+	h func(s *S, ctx context.Context, m Msg) error, cfg ...MethodConfig,
+) {
 	b := &binding{name: n.name, op: OpCast, types: []reflect.Type{reflect.TypeFor[Msg]()}}
-	var typed func(any, context.Context, Msg) error
-	missing := false
-	switch h := any(h).(type) {
-	case func(*S, context.Context, Msg) error:
-		missing = h == nil
-		typed = func(s any, ctx context.Context, m Msg) error {
-			if err := h(s.(*S), ctx, m); err != nil {
-				return portable(ctx, err)
-			}
-			return nil
+	typed := func(s any, ctx context.Context, m Msg) error {
+		if err := h(s.(*S), ctx, m); err != nil {
+			return portable(ctx, err)
 		}
-	case func(*S, context.Context, Msg):
-		missing = h == nil
-		typed = func(s any, ctx context.Context, m Msg) error { h(s.(*S), ctx, m); return nil }
+		return nil
 	}
 	b.typed = typed
 	b.serve = func(s any, ctx context.Context, payload []byte, raw bool, _ []byte) ([]byte, bool, error) {
@@ -162,7 +150,7 @@ func HandleCast[S, Msg, Arg any, H CastHandler[S, Msg]](k *Kind[S, Arg], n *Noti
 		}
 		return nil, false, typed(s, ctx, msg)
 	}
-	k.bind(&n.token, b, missing, cfg)
+	k.bind(&n.token, b, h == nil, cfg)
 }
 
 // Name returns the kind's name.

@@ -42,8 +42,8 @@ func newKeeping(t *testing.T) *keeping {
 		return sessionproc.None{}, nil
 	})
 	sessionproc.HandleCall(k, show, func(k *hoarder, _ context.Context, _ sessionproc.None) (hoarder, error) { return *k, nil })
-	sessionproc.HandleCast(k, tick, func(k *hoarder, _ context.Context, _ string) { k.Ticks++ })
-	sessionproc.HandleCast(k, heardOf, func(k *hoarder, _ context.Context, _ sessionproc.Ended) { k.Heard++ })
+	sessionproc.HandleCast(k, tick, func(k *hoarder, _ context.Context, _ string) error { k.Ticks++; return nil })
+	sessionproc.HandleCast(k, heardOf, func(k *hoarder, _ context.Context, _ sessionproc.Ended) error { k.Heard++; return nil })
 	sessionproc.HandleEvent(k, told, func(*hoarder) int { return 0 })
 	s.local = newLocalWith(t, func(c *sessionproc.TableConfig) {
 		c.Cluster, c.Moving = s, errAway

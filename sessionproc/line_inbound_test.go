@@ -126,10 +126,10 @@ func TestMessagesOfTheLibraryForAFullMailbox(t *testing.T) {
 			<-gate
 			return n, err
 		})
-		hear := func(_ *counter, _ context.Context, m string) { got = append(got, m) }
+		hear := func(_ *counter, _ context.Context, m string) error { got = append(got, m); return nil }
 		sessionproc.HandleCast(k, fill, hear)
 		sessionproc.HandleCast(k, ring, hear)
-		sessionproc.HandleCast(k, ended, func(_ *counter, _ context.Context, e sessionproc.Ended) { got = append(got, e.ID) })
+		sessionproc.HandleCast(k, ended, func(_ *counter, _ context.Context, e sessionproc.Ended) error { got = append(got, e.ID); return nil })
 		sessionproc.HandleEvent(k, number, func(*counter) int { return 1 })
 		s := &sharing{}
 		s.local = newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Cluster = s }, k)

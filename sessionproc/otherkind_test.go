@@ -60,11 +60,11 @@ func newOrchard(t *testing.T, boot uint64, cfg sessionproc.KindConfig) *orchard 
 		time.Sleep(d)
 		return a.Bites, nil
 	})
-	sessionproc.HandleCast(a, rot, func(a *apple, _ context.Context, n int) { a.Bites -= n })
+	sessionproc.HandleCast(a, rot, func(a *apple, _ context.Context, n int) error { a.Bites -= n; return nil })
 	sessionproc.HandleEvent(a, ripe, func(a *apple) int { return a.Bites })
 	o := sessionproc.NewKind(oranges, func(context.Context, sessionproc.None) (*orange, error) { return &orange{}, nil }, cfg)
 	sessionproc.HandleCall(o, peel, func(o *orange, _ context.Context, s string) (string, error) { o.Peel += s; return o.Peel, nil })
-	sessionproc.HandleCast(o, squash, func(o *orange, _ context.Context, s string) { o.Peel += s })
+	sessionproc.HandleCast(o, squash, func(o *orange, _ context.Context, s string) error { o.Peel += s; return nil })
 	g := &orchard{ends: make(fallen, 10)}
 	g.local = newLocalWith(t, func(c *sessionproc.TableConfig) { c.Boot, c.Cluster, c.Moving = boot, g, errAway }, a, o)
 	return g

@@ -48,7 +48,7 @@ func newPhoenixes(cfg sessionproc.KindConfig, started *atomic.Int32) sessionproc
 		}
 		return p.N, nil
 	}, sessionproc.MethodConfig{ReadOnly: true})
-	sessionproc.HandleCast(k, nudge, func(p *phoenix, _ context.Context, n int) { p.feed(n) })
+	sessionproc.HandleCast(k, nudge, func(p *phoenix, _ context.Context, n int) error { p.feed(n); return nil })
 	sessionproc.HandleCall(k, setAlarm, func(_ *phoenix, ctx context.Context, d time.Duration) (sessionproc.None, error) {
 		nudge.After(ctx, d, 100)
 		return sessionproc.None{}, nil

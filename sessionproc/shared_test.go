@@ -75,7 +75,7 @@ func (s *sharer[T]) kind(large *T, restart sessionproc.RestartPolicy) sessionpro
 	k := sessionproc.NewKind(s.ref, func(context.Context, *T) (*shared[T], error) { return &shared[T]{}, nil },
 		sessionproc.KindConfig{MaxState: mostBytes, WarnState: mostBytes, Restart: restart})
 	sessionproc.HandleCall(k, s.put, func(*shared[T], context.Context, *T) (none sessionproc.None, err error) { return none, nil })
-	sessionproc.HandleCast(k, s.tell, func(*shared[T], context.Context, *T) {})
+	sessionproc.HandleCast(k, s.tell, func(*shared[T], context.Context, *T) error { return nil })
 	sessionproc.HandleEvent(k, s.news, func(st *shared[T]) *T { return st.Value })
 	sessionproc.HandleCall(k, s.get, func(st *shared[T], ctx context.Context, do string) (*T, error) {
 		switch do {

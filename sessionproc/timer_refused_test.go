@@ -47,7 +47,7 @@ func newHasty(refuse *page) sessionproc.AnyKind {
 		}
 		return sessionproc.None{}, nil
 	})
-	sessionproc.HandleCast(k, reminds, func(*struct{ N int }, context.Context, *page) {})
+	sessionproc.HandleCast(k, reminds, func(*struct{ N int }, context.Context, *page) error { return nil })
 	return k
 }
 

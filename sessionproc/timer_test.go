@@ -226,9 +226,10 @@ func TestATimersMessageIsACopy(t *testing.T) {
 			list[0] = 100
 			return 0, nil
 		})
-		sessionproc.HandleCast(k, tick, func(_ *counter, _ context.Context, list []int) {
+		sessionproc.HandleCast(k, tick, func(_ *counter, _ context.Context, list []int) error {
 			sums = append(sums, list[0]+list[1])
 			list[0] = 100
+			return nil
 		})
 		l := newLocal(t, k)
 		require.NoError(t, ref.Start(t.Context(), l, "a", 0))

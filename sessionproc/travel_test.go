@@ -69,7 +69,7 @@ type state[S any] interface {
 func release[S any, P state[S]](first S, cfg sessionproc.KindConfig) sessionproc.AnyKind {
 	k := sessionproc.NewKind(carts, func(context.Context, sessionproc.None) (*S, error) { s := first; return &s, nil }, cfg)
 	sessionproc.HandleCall(k, look, func(s *S, _ context.Context, _ sessionproc.None) (string, error) { return P(s).look(), nil })
-	sessionproc.HandleCast(k, remark, func(s *S, _ context.Context, m string) { P(s).remark(m) })
+	sessionproc.HandleCast(k, remark, func(s *S, _ context.Context, m string) error { P(s).remark(m); return nil })
 	sessionproc.HandleCall(k, reorder, func(_ *S, ctx context.Context, after []time.Duration) (sessionproc.None, error) {
 		for _, d := range after {
 			remark.After(ctx, d, d.String())

@@ -103,7 +103,7 @@ func TestASessionIsWeighedOnceAfterItHasChanged(t *testing.T) {
 			all = append(all, new(heavy))
 			return all[n], nil
 		}, KindConfig{WarnState: 10, IdleTimeout: time.Minute})
-		HandleCast(k, grow, func(h *heavy, _ context.Context, n int) { h.text = strings.Repeat("x", n) }, MethodConfig{NoTouch: true})
+		HandleCast(k, grow, func(h *heavy, _ context.Context, n int) error { h.text = strings.Repeat("x", n); return nil }, MethodConfig{NoTouch: true})
 		HandleCall(k, look, func(_ *heavy, _ context.Context, n int) (int, error) { return n, nil }, MethodConfig{ReadOnly: true})
 		table, err := NewTable(TableConfig{Partitions: 7, Kinds: []AnyKind{k}, CallTimeout: time.Second, StopTimeout: time.Second,
 			MaxStarting: 8, Logger: slog.New(slog.DiscardHandler)})

@@ -26,12 +26,13 @@ type trunk struct {
 func newTrunks(cfg sessionproc.KindConfig) sessionproc.AnyKind {
 	start := func(context.Context, sessionproc.None) (*trunk, error) { return new(trunk), nil }
 	k := sessionproc.NewKind(trunks, start, cfg)
-	sessionproc.HandleCast(k, load, func(s *trunk, _ context.Context, n int) {
+	sessionproc.HandleCast(k, load, func(s *trunk, _ context.Context, n int) error {
 		if n < 0 {
 			s.Self = s
-			return
+			return nil
 		}
 		s.Things = append(s.Things, strings.Repeat("x", n))
+		return nil
 	})
 	return k
 }

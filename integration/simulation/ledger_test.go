@@ -65,9 +65,10 @@ func newLedgers(w *witness, home int) sessionproc.AnyKind {
 		bell.After(ctx, e.After, e.Alarm)
 	}))
 	sessionproc.HandleCall(k, quit, change(func(ctx context.Context, _ entry) { sessionproc.FromContext(ctx).Stop("") }))
-	sessionproc.HandleCast(k, note, func(l *ledger, ctx context.Context, e entry) {
+	sessionproc.HandleCast(k, note, func(l *ledger, ctx context.Context, e entry) error {
 		defer w.enter(ctx, home)()
 		l.enter(w, ctx, e)
+		return nil
 	})
 	sessionproc.HandleCall(k, look, func(l *ledger, ctx context.Context, _ sessionproc.None) (page, error) {
 		defer w.enter(ctx, home)()
@@ -81,14 +82,16 @@ func newLedgers(w *witness, home int) sessionproc.AnyKind {
 		}
 		return none, nil
 	})
-	sessionproc.HandleCast(k, heard, func(_ *ledger, ctx context.Context, e sessionproc.Ended) {
+	sessionproc.HandleCast(k, heard, func(_ *ledger, ctx context.Context, e sessionproc.Ended) error {
 		defer w.enter(ctx, home)()
 		w.hear(watching{sessionproc.FromContext(ctx).ID(), e.ID}, e.Reason)
+		return nil
 	})
 	sessionproc.HandleEvent(k, turned, func(l *ledger) int { return l.N })
-	sessionproc.HandleCast(k, bell, func(_ *ledger, ctx context.Context, alarm uint64) {
+	sessionproc.HandleCast(k, bell, func(_ *ledger, ctx context.Context, alarm uint64) error {
 		defer w.enter(ctx, home)()
 		w.ring(alarm, sessionproc.FromContext(ctx))
+		return nil
 	})
 	return k
 }

@@ -243,7 +243,7 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 		defer n.enter(ctx, p, home, nil)()
 		return new(S), nil
 	}, sessionproc.KindConfig{RenewRate: 1000, RenewBurst: 1000})
-	enter := func(s *S, ctx context.Context, e entered) {
+	enter := func(s *S, ctx context.Context, e entered) error {
 		ws := P(s).words()
 		defer n.enter(ctx, p, home, *ws)()
 		time.Sleep(e.Slow)
@@ -252,12 +252,15 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 		if err := t.grew.Publish(ctx, *ws); err != nil {
 			n.fault("news: %v", err)
 		}
+		return nil
 	}
 	say := func(s *S, ctx context.Context) (seen, error) {
 		return seen{slices.Clone(*P(s).words()), sessionproc.FromContext(ctx).Incarnation().String()}, nil
 	}
 	sessionproc.HandleCall(k, t.put, func(s *S, ctx context.Context, e entered) (seen, error) {
-		enter(s, ctx, e)
+		if err := enter(s, ctx, e); err != nil {
+			return seen{}, err
+		}
 		return say(s, ctx)
 	})
 	sessionproc.HandleCast(k, t.drop, enter)

@@ -48,7 +48,7 @@ func (s safeKind[T]) make() sessionproc.AnyKind {
 	k := sessionproc.NewKind(s.ref, start, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, s.set, (*safe[T]).set, s.cfg)
 	sessionproc.HandleCall(k, s.get, (*safe[T]).get)
-	sessionproc.HandleCast(k, s.put, func(s *safe[T], _ context.Context, v T) { s.V = v }, s.cfg)
+	sessionproc.HandleCast(k, s.put, func(s *safe[T], _ context.Context, v T) error { s.V = v; return nil }, s.cfg)
 	return k
 }
 
