@@ -53,7 +53,7 @@ func (n *Node) Terminate(ctx context.Context, id string) error {
 // StartRate refuse it, as there is no session more by it.
 //
 // It waits for the handler that runs. ErrNotFound if there is no such session; one
-// of a kind with OnMove End cannot be renewed, nor one that cannot move. While two
+// of a kind with EndOnMove cannot be renewed, nor one that cannot move. While two
 // releases work beside each other, the new ID is one whose owner can have the session,
 // if there is any. One that is larger than Config.MaxFrame is fetched by the owner of
 // the new ID, within HandoffBytesPerSecond; if that is of an earlier release it keeps

@@ -44,7 +44,7 @@ func (f *fixture) Terminate(_ context.Context, reason sessionproc.Reason) { f.en
 
 func newFixtures(ended chan<- sessionproc.Reason) sessionproc.AnyKind {
 	k := sessionproc.NewKind(fixtures, func(context.Context, sessionproc.None) (*fixture, error) { return &fixture{ended}, nil },
-		sessionproc.KindConfig{OnMove: sessionproc.End})
+		sessionproc.KindConfig{EndOnMove: true})
 	sessionproc.HandleCall(k, touch, func(*fixture, context.Context, sessionproc.None) (sessionproc.None, error) {
 		return sessionproc.None{}, nil
 	})
@@ -122,7 +122,7 @@ func TestLargeStatesMove(t *testing.T) {
 }
 
 // A session of a kind that cannot move ends, and can be started anew at once.
-func TestOnMoveEndEndsSessions(t *testing.T) {
+func TestEndOnMoveEndsSessions(t *testing.T) {
 	var log buffer
 	ctx := t.Context()
 	ended := make(chan sessionproc.Reason, 10)

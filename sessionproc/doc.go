@@ -135,7 +135,7 @@
 // it ends, with reason Closed, and that node's Leave says so.
 //
 // A session that holds what cannot move, such as a socket, is of a kind with
-// KindConfig.OnMove End: it ends where others move.
+// KindConfig.EndOnMove: it ends where others move.
 //
 // # Releases
 //

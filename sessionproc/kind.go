@@ -87,7 +87,7 @@ func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg 
 		k.fail(err)
 	}
 	most := mostEncoded(k.state)
-	k.grows = k.cfg.OnMove == Move && (most == 0 || most > k.cfg.WarnState || codesState(k.state))
+	k.grows = !k.cfg.EndOnMove && (most == 0 || most > k.cfg.WarnState || codesState(k.state))
 	k.codes = codesState(k.state) || k.cfg.Migrate != nil || runsCode(k.state, map[reflect.Type]bool{})
 	k.starts = newBucket(limitKindStarts, k.cfg.StartRate, k.cfg.StartBurst)
 	if start == nil {

@@ -102,9 +102,12 @@ type KindConfig struct {
 	// at a time. Its error or panic refuses the session, which stays where it is.
 	// nil: states of earlier schemas decode as they are.
 	Migrate func(from int, state []byte) ([]byte, error)
-	// OnMove says what becomes of a session whose partition another node takes.
-	// Default Move.
-	OnMove MovePolicy
+	// EndOnMove is for sessions that cannot move, as they hold a file or a socket: one
+	// whose partition another node takes ends with reason Moved, after its present
+	// handler. Requests that wait in its mailbox get ErrTerminated. Later ones go to the
+	// other node, where the session is not found until it is started anew. It cannot be
+	// renewed either. false: sessions go on at the other node.
+	EndOnMove bool
 }
 
 const (
@@ -114,19 +117,6 @@ const (
 
 	// maxRestartBudget bounds the times of restarts that a session remembers.
 	maxRestartBudget = 1000
-)
-
-// MovePolicy is a value of KindConfig.OnMove.
-type MovePolicy uint8
-
-const (
-	// Move: the session goes on at the other node.
-	Move MovePolicy = iota
-	// End: the session cannot move, as it holds a file or a socket. It ends with
-	// reason Moved after its present handler, and Terminate is called. Requests
-	// that wait in its mailbox get ErrTerminated, later ones go to the other
-	// node: ErrNotFound, until the session is started anew.
-	End
 )
 
 func (c KindConfig) withDefaults() (KindConfig, error) {
@@ -146,9 +136,6 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 		return c, fmt.Errorf("KindConfig.Mailbox is %d, above %d", c.Mailbox, math.MaxInt32)
 	case c.MailboxBytes > math.MaxInt32:
 		return c, fmt.Errorf("KindConfig.MailboxBytes is %d, above %d", c.MailboxBytes, math.MaxInt32)
-	}
-	if c.OnMove > End {
-		return c, fmt.Errorf("KindConfig.OnMove is %d, neither Move nor End", c.OnMove)
 	}
 	for _, d := range []*time.Duration{&c.IdleTimeout, &c.Lifetime, &c.RestartWindow, &c.SlowHandler} {
 		*d = min(*d, ages)

@@ -82,7 +82,7 @@ func (t *Table) Movable(part int) []string {
 // ErrUnsealed if the session ends or is resumed before. It is called once, and must
 // not block. Seal does nothing and returns false if
 // the session is starting, ending or sealed, or if ask, called with the
-// session's lock held, does not agree. A session of a kind with OnMove End is
+// session's lock held, does not agree. A session of a kind with EndOnMove is
 // stopped instead.
 func (t *Table) Seal(part int, id string, moved error, ask func() bool, done func(snapshot []byte, err error)) bool {
 	p := t.find(part, id)
@@ -94,7 +94,7 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 		p.mu.Unlock()
 		return false
 	}
-	if p.kind.cfg.OnMove == End && p.phase == phaseLive {
+	if p.kind.cfg.EndOnMove && p.phase == phaseLive {
 		p.mu.Unlock()
 		(*Session)(p).Stop(Moved)
 		return false

@@ -85,9 +85,9 @@ func (t *Table) renew(part int, r *renewal) (done bool, err error) {
 	case p.stoppingLocked():
 		p.mu.Unlock()
 		return false, ErrTerminated
-	case p.kind.cfg.OnMove == End:
+	case p.kind.cfg.EndOnMove:
 		p.mu.Unlock()
-		return false, fmt.Errorf("a session of kind %q cannot be renewed, as it cannot move (KindConfig.OnMove)", p.kind.name)
+		return false, fmt.Errorf("a session of kind %q cannot be renewed, as it cannot move (KindConfig.EndOnMove)", p.kind.name)
 	}
 	if err := p.payRenewalLocked(); err != nil {
 		p.mu.Unlock()

@@ -108,10 +108,10 @@ func TestOnlyOneOfManyRenewalsWins(t *testing.T) {
 
 func TestRenewRefuses(t *testing.T) {
 	l := newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.MaxMessage = 1 << 10 },
-		newCarts(), script{kind: sessionproc.KindConfig{OnMove: sessionproc.End}}.make())
+		newCarts(), script{kind: sessionproc.KindConfig{EndOnMove: true}}.make())
 	require.ErrorIs(t, l.renew(t.Context(), "missing", "new"), sessionproc.ErrNotFound)
 	l.start(t, "fixed")
-	require.ErrorContains(t, l.renew(t.Context(), "fixed", "new"), "OnMove")
+	require.ErrorContains(t, l.renew(t.Context(), "fixed", "new"), "EndOnMove")
 	require.NoError(t, carts.Start(t.Context(), l, "large", sessionproc.None{}))
 	require.ErrorIs(t, l.renew(t.Context(), "large", "no ID"), sessionproc.ErrInvalidID)
 	for range 10 {

@@ -182,11 +182,9 @@ func TestSchema(t *testing.T) {
 		requireContained(t, land(l, "a", shelve(t, 1)), &log, "the secret")
 	})
 	t.Run("nonsense is refused", func(t *testing.T) {
-		for field, cfg := range map[string]sessionproc.KindConfig{"Schema": {Schema: -1}, "OnMove": {OnMove: 2}} {
-			_, err := sessionproc.Contract(release(cartV1{}, cfg))
-			require.ErrorContains(t, err, `kind "cart"`)
-			require.ErrorContains(t, err, "KindConfig."+field)
-		}
+		_, err := sessionproc.Contract(release(cartV1{}, sessionproc.KindConfig{Schema: -1}))
+		require.ErrorContains(t, err, `kind "cart"`)
+		require.ErrorContains(t, err, "KindConfig.Schema")
 	})
 }
 
@@ -303,10 +301,10 @@ func TestSnapshotOfALaterRelease(t *testing.T) {
 }
 
 // A session that cannot move ends, after its present handler.
-func TestOnMoveEnd(t *testing.T) {
+func TestEndOnMove(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ended := make(chan sessionproc.Reason, 1)
-		l := newScripted(t, script{kind: sessionproc.KindConfig{OnMove: sessionproc.End},
+		l := newScripted(t, script{kind: sessionproc.KindConfig{EndOnMove: true},
 			do:  func(_ context.Context, r string) (string, error) { time.Sleep(time.Second); return r, nil },
 			end: func(_ context.Context, reason sessionproc.Reason) { ended <- reason }})
 		l.start(t, "a", "b")

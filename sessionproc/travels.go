@@ -22,7 +22,7 @@ func (t *Table) Travels(part int, id string) (n Needs, ok bool) {
 	if p.ext != nil && p.ext.renewed != nil {
 		return Needs{Kind: k.name}, true // it has no state
 	}
-	return Needs{k.name, k.cfg.Schema, p.noticesLocked()}, k.cfg.OnMove != End
+	return Needs{k.name, k.cfg.Schema, p.noticesLocked()}, !k.cfg.EndOnMove
 }
 
 // noticesLocked are those that would travel with the session.

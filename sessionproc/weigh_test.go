@@ -37,7 +37,7 @@ func TestOnlyStatesThatCanBeLargeAreWeighed(t *testing.T) {
 	require.False(t, NewKind(ref, func(context.Context, None) (*fixed, error) { return nil, nil }, KindConfig{}).grows)
 	require.True(t, NewKind(ref, func(context.Context, None) (*fixed, error) { return nil, nil }, KindConfig{WarnState: 100}).grows)
 	require.True(t, NewKind(ref, func(context.Context, None) (*parent, error) { return nil, nil }, KindConfig{}).grows)
-	require.False(t, NewKind(ref, func(context.Context, None) (*parent, error) { return nil, nil }, KindConfig{OnMove: End}).grows)
+	require.False(t, NewKind(ref, func(context.Context, None) (*parent, error) { return nil, nil }, KindConfig{EndOnMove: true}).grows)
 }
 
 // The size of what is large costs no more than what is asked about.
