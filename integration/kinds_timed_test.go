@@ -63,8 +63,8 @@ func newAlarms() sessionproc.AnyKind {
 		goesOff.After(ctx, d, "once")
 		goesOff.EveryNamed(ctx, "often", d, "often")
 		goesOff.AfterNamed(ctx, "never", time.Hour, "never")
-		cancel, err := goesOff.After(ctx, d, "cancelled")
-		cancel()
+		err := goesOff.AfterNamed(ctx, "cancelled", d, "cancelled")
+		sessionproc.FromContext(ctx).CancelTimer("cancelled")
 		return sessionproc.None{}, err
 	})
 	sessionproc.HandleCall(k, calmAlarm, func(_ *alarm, ctx context.Context, name string) (bool, error) {

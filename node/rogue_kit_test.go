@@ -151,7 +151,7 @@ func newRogues() sessionproc.AnyKind {
 		case "reply is decoded":
 			return missive{act{"decode", m.Act.What}}, nil
 		case "timer":
-			_, err := rogueCast.After(ctx, 1, missive{act{"cast", m.Act.What}})
+			err := rogueCast.AfterNamed(ctx, "timer", 1, missive{act{"cast", m.Act.What}})
 			return missive{}, err
 		case "publish":
 			return missive{}, rogueNews.Publish(ctx, missive{act{"encode", m.Act.What}})

@@ -70,8 +70,8 @@ func newPages(cfg sessionproc.KindConfig) sessionproc.AnyKind {
 		return none{}, turned.Publish(ctx, of(n))
 	})
 	sessionproc.HandleCall(k, later, func(_ *book, ctx context.Context, n int) (none, error) {
-		_, err := tellOf.After(ctx, time.Hour, of(n))
-		return none{}, err
+		tellOf.After(ctx, time.Hour, of(n)) // logged
+		return none{}, tellOf.AfterNamed(ctx, "later", time.Hour, of(n))
 	})
 	return k
 }

@@ -97,24 +97,20 @@ func (d *Detached) Timers() []DetachedTimer {
 	return slices.Clip(all)
 }
 
-func (d *Detached) note(t *DetachedTimer, most int) (cancel func(), err error) {
+func (d *Detached) note(t *DetachedTimer, most int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if was := d.named[t.Name]; was != nil {
 		d.cancelLocked(was)
 	} else if most > 0 && d.live >= most {
-		return func() {}, &LimitError{Limit: limitTimers, Max: int64(most)}
+		return &LimitError{Limit: limitTimers, Max: int64(most)}
 	}
 	d.timers = append(d.timers, t)
 	d.live++
 	if t.Name != "" {
 		put(&d.named, t.Name, t)
 	}
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.cancelLocked(t)
-	}, nil
+	return nil
 }
 
 // cancelTimer notes that the timer of that name was cancelled.
@@ -140,7 +136,7 @@ func (d *Detached) cancelLocked(t *DetachedTimer) {
 }
 
 // noteTimer records a timer in place of setting it.
-func noteTimer[Msg any](d *Detached, n *Notice[Msg], name string, delay time.Duration, again bool, payload []byte) (cancel func(), err error) {
+func noteTimer[Msg any](d *Detached, n *Notice[Msg], name string, delay time.Duration, again bool, payload []byte) error {
 	var msg Msg
 	if err := n.msg.decode(payload, n.msg.raw, &msg); err != nil {
 		panic("sessionproc: the message of a timer does not decode: " + err.Error())

@@ -59,10 +59,10 @@ var keptUses = map[string]func(ctx context.Context) error{
 	"Every":      func(ctx context.Context) error { tick.Every(ctx, time.Second, "x"); return nil },
 	"AfterNamed": func(ctx context.Context) error { tick.AfterNamed(ctx, "after", time.Second, "x"); return nil },
 	"EveryNamed": func(ctx context.Context) error { tick.EveryNamed(ctx, "every", time.Second, "x"); return nil },
-	"After, and cancelled": func(ctx context.Context) error {
-		cancel, _ := tick.After(ctx, time.Second, "x")
-		cancel()
-		return nil
+	"AfterNamed, and cancelled": func(ctx context.Context) error {
+		err := tick.AfterNamed(ctx, "x", time.Second, "x")
+		sessionproc.FromContext(ctx).CancelTimer("x")
+		return err
 	},
 	"CancelTimer": func(ctx context.Context) error {
 		sessionproc.FromContext(ctx).CancelTimer("own")

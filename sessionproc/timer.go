@@ -93,7 +93,7 @@ func (tm *timer) stop() {
 	}
 }
 
-func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.Duration, again bool, msg Msg) (cancel func(), err error) {
+func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.Duration, again bool, msg Msg) error {
 	p := (*process)(FromContext(ctx))
 	b, detached := p.kind.byName[n.name], p.table.detached
 	if mine := n.kind == p.kind.name && b != nil && b.op == OpCast; !mine && (detached == nil || !detached.anyKind) {
@@ -103,31 +103,31 @@ func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.
 	if err != nil {
 		err = fmt.Errorf("sessionproc: the message of a timer for notice %q: %w", n.name, badRequest{err})
 		p.timerRefused(n.name, err)
-		return func() {}, err
+		return err
 	}
 	if detached != nil {
-		cancel, err := noteTimer(detached, n, name, d, again, payload)
+		err := noteTimer(detached, n, name, d, again, payload)
 		p.timerRefused(n.name, err)
-		return cancel, err
+		return err
 	}
 	tm := &timer{name: name, bound: b, payload: payload, raw: n.msg.raw}
 	if again {
 		tm.every = d
 	}
-	switch err := p.setTimer(tm, d); {
-	case err == errLeft:
+	err = p.setTimer(tm, d)
+	if err == errLeft {
 		p.leftover("a timer")
-		return func() {}, nil
-	case err != nil:
+		return nil
+	}
+	if err != nil {
 		p.table.refuse(OpCast, p.kind.name, err)
 		p.timerRefused(n.name, err)
-		return func() {}, err
 	}
-	return func() { p.dropTimer(tm) }, nil
+	return err
 }
 
-// timerRefused warns of a timer that is not set because of err; nil: it is set. Code
-// that does not look at the error would wait for its message in vain.
+// timerRefused warns of a timer that is not set because of err; nil: it is set. After
+// and Every report it nowhere else.
 func (p *process) timerRefused(notice string, err error) {
 	if err != nil && p.kind.timerWarns.Allow() {
 		p.logger().Warn("a timer is not set", "method", notice, "err", err)
@@ -246,15 +246,6 @@ func (p *process) tickTakenLocked(tm *timer) {
 	now := time.Now()
 	tm.passLocked(now)
 	p.armLocked(tm, tm.due.Sub(now))
-}
-
-func (p *process) dropTimer(tm *timer) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ext != nil && p.ext.timers.has(tm) {
-		p.ext.timers.remove(tm)
-	}
-	tm.stop()
 }
 
 // CancelTimer cancels the timer of that name, wherever the session was when it was

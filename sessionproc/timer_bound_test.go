@@ -23,8 +23,8 @@ func TestASlowTickLeavesRoom(t *testing.T) {
 		l := newScripted(t, script{
 			kind: sessionproc.KindConfig{Mailbox: 4},
 			start: func(ctx context.Context, _ string) error {
-				_, err := note.Every(ctx, 5*time.Millisecond, "tick")
-				return err
+				note.Every(ctx, 5*time.Millisecond, "tick")
+				return nil
 			},
 			note: func(_ context.Context, m string) error {
 				if m == "tick" {
@@ -60,7 +60,7 @@ func TestMissedTicksAreMadeUpForByOne(t *testing.T) {
 					if r == "block" {
 						time.Sleep(blocks)
 					} else {
-						_, _ = note.Every(ctx, tenth, "tick")
+						note.Every(ctx, tenth, "tick")
 					}
 				})
 				_, err := do.Call(t.Context(), l, "a", "")
@@ -129,7 +129,6 @@ func blockedBy(t *testing.T, cfg sessionproc.KindConfig, first func(ctx context.
 
 func TestMaxTimers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var cancels []func()
 		limited := func(t *testing.T, err error) {
 			require.ErrorIs(t, err, sessionproc.ErrTooManyTimers)
 			var limit *sessionproc.LimitError
@@ -141,30 +140,25 @@ func TestMaxTimers(t *testing.T) {
 			switch r {
 			case "fill":
 				for i := range 10 {
-					cancel, err := note.Every(ctx, time.Hour, "")
+					require.NoError(t, note.EveryNamed(ctx, strconv.Itoa(i), time.Hour, ""))
 					if i >= 5 {
-						cancel()
-						err = note.AfterNamed(ctx, strconv.Itoa(i), time.Hour, "")
+						require.True(t, sessionproc.FromContext(ctx).CancelTimer(strconv.Itoa(i)))
+						require.NoError(t, note.AfterNamed(ctx, strconv.Itoa(i), time.Hour, ""))
 					}
-					require.NoError(t, err)
-					cancels = append(cancels, cancel)
 				}
 			case "one more":
-				cancel, err := note.After(ctx, time.Hour, "")
+				note.After(ctx, 0, "refused")
+				note.Every(ctx, tenth, "refused")
+				err := note.AfterNamed(ctx, "newer", time.Hour, "")
 				limited(t, err)
-				cancel()
-				_, err = note.Every(ctx, time.Hour, "")
-				limited(t, err)
-				limited(t, note.AfterNamed(ctx, "newer", time.Hour, ""))
 				limited(t, note.EveryNamed(ctx, "newer", time.Hour, ""))
 				require.NoError(t, note.EveryNamed(ctx, "7", time.Hour, ""), "in place of another one")
 				return "", err
 			case "cancelled":
-				cancels[0]()
+				require.True(t, sessionproc.FromContext(ctx).CancelTimer("0"))
 				require.NoError(t, note.EveryNamed(ctx, "new", time.Hour, ""))
 				require.True(t, sessionproc.FromContext(ctx).CancelTimer("new"))
-				_, err := note.After(ctx, 0, "")
-				require.NoError(t, err)
+				note.After(ctx, 0, "")
 				time.Sleep(tenth) // its message waits now
 				limited(t, note.EveryNamed(ctx, "new", time.Hour, ""))
 			case "handled":
@@ -191,7 +185,7 @@ func TestMaxTimersIs1000ByDefault(t *testing.T) {
 		set := 0
 		l, _ := alarms(t, sessionproc.KindConfig{}, func(ctx context.Context, _ string) {
 			for ; set < 2000; set++ {
-				if _, err := note.After(ctx, time.Hour, ""); err != nil {
+				if err := note.AfterNamed(ctx, strconv.Itoa(set), time.Hour, ""); err != nil {
 					require.ErrorIs(t, err, sessionproc.ErrTooManyTimers)
 					break
 				}
@@ -235,11 +229,9 @@ func TestTimersAreHeldDuringAPause(t *testing.T) {
 		l, came := alarms(t, sessionproc.KindConfig{Mailbox: 2}, func(ctx context.Context, _ string) {
 			for i := range 10 {
 				require.NoError(t, note.EveryNamed(ctx, strconv.Itoa(i), tenth, "every"))
-				_, err := note.After(ctx, tenth, "after")
-				require.NoError(t, err)
+				note.After(ctx, tenth, "after")
 			}
-			_, err := note.After(ctx, time.Hour, "later")
-			require.NoError(t, err)
+			note.After(ctx, time.Hour, "later")
 		})
 		_, err := do.Call(t.Context(), l, "a", "")
 		require.NoError(t, err)
@@ -264,8 +256,8 @@ func TestHeldTimersMove(t *testing.T) {
 		t.Run(fmt.Sprint(stays), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l, came := alarms(t, sessionproc.KindConfig{}, func(ctx context.Context, _ string) {
-					_, _ = note.After(ctx, tenth, "after")
-					_, _ = note.Every(ctx, tenth, "every")
+					note.After(ctx, tenth, "after")
+					note.Every(ctx, tenth, "every")
 				})
 				there, cameThere := alarms(t, sessionproc.KindConfig{}, nil)
 				require.NoError(t, there.terminate(t.Context(), "a"))
@@ -301,8 +293,8 @@ func TestATickThatWaitsMovesWithItsTimer(t *testing.T) {
 		t.Run(shut.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l, _ := alarms(t, sessionproc.KindConfig{Mailbox: 2}, func(ctx context.Context, _ string) {
-					_, _ = note.Every(ctx, tenth, "every")
-					_, _ = note.After(ctx, tenth, "after")
+					note.Every(ctx, tenth, "every")
+					note.After(ctx, tenth, "after")
 					time.Sleep(tenth + tenth/2)
 				})
 				there, came := alarms(t, sessionproc.KindConfig{Mailbox: 2}, nil)

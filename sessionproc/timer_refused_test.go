@@ -21,8 +21,8 @@ var (
 // start function, another one in a handler.
 func newHasty(refuse *page) sessionproc.AnyKind {
 	ways := func(ctx context.Context, m *page) {
-		_, _ = reminds.After(ctx, time.Hour, m)
-		_, _ = reminds.Every(ctx, time.Hour, m)
+		reminds.After(ctx, time.Hour, m)
+		reminds.Every(ctx, time.Hour, m)
 		_ = reminds.AfterNamed(ctx, "a", time.Hour, m)
 		_ = reminds.EveryNamed(ctx, "b", time.Hour, m)
 	}
@@ -31,7 +31,7 @@ func newHasty(refuse *page) sessionproc.AnyKind {
 			ways(ctx, nil) // four, which are all
 		}
 		for range 10 {
-			_, _ = reminds.After(ctx, time.Hour, refuse)
+			reminds.After(ctx, time.Hour, refuse)
 		}
 	}
 	k := sessionproc.NewKind(hasty, func(ctx context.Context, now bool) (*struct{ N int }, error) {

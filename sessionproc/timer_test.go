@@ -66,18 +66,16 @@ func TestAfterFiresOnceAndEveryRepeats(t *testing.T) {
 
 func TestATimerCanBeCancelled(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var cancels []func()
 		l, came := alarms(t, sessionproc.KindConfig{}, func(ctx context.Context, r string) {
 			if r == "cancel" {
-				for _, cancel := range cancels {
-					cancel()
-					cancel()
+				for range 2 {
+					sessionproc.FromContext(ctx).CancelTimer("after")
+					sessionproc.FromContext(ctx).CancelTimer("every")
 				}
 				return
 			}
-			after, _ := note.After(ctx, tenth, "after")
-			every, _ := note.Every(ctx, tenth, "every")
-			cancels = append(cancels, after, every)
+			require.NoError(t, note.AfterNamed(ctx, "after", tenth, "after"))
+			require.NoError(t, note.EveryNamed(ctx, "every", tenth, "every"))
 		})
 		_, err := do.Call(t.Context(), l, "a", "cancel")
 		require.NoError(t, err)
@@ -97,20 +95,16 @@ func TestATimerCanBeCancelled(t *testing.T) {
 func TestTimersOfStartFunctionsAndNoticeHandlers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var n atomic.Int64
-		var stop func()
 		l := newScripted(t, script{
-			start: func(ctx context.Context, _ string) (err error) {
-				if stop, err = note.Every(ctx, tenth, "every"); err != nil {
-					return err
-				}
-				_, err = note.After(ctx, 10*tenth, "again")
-				return err
+			start: func(ctx context.Context, _ string) error {
+				note.After(ctx, 10*tenth, "again")
+				return note.EveryNamed(ctx, "every", tenth, "every")
 			},
 			note: func(ctx context.Context, m string) error {
 				if n := n.Add(1); m == "again" {
 					note.After(ctx, tenth, "again")
 				} else if n == 3 {
-					stop()
+					sessionproc.FromContext(ctx).CancelTimer("every")
 				}
 				return nil
 			},
@@ -180,9 +174,8 @@ func TestTimersOfASessionThatHasEnded(t *testing.T) {
 		_, err := do.Call(t.Context(), l, "a", "")
 		require.NoError(t, err)
 		require.NoError(t, l.terminate(t.Context(), "a"))
-		cancel, err := note.Every(kept, tenth, "after the end")
-		require.NoError(t, err)
-		cancel()
+		note.Every(kept, tenth, "after the end")
+		require.NoError(t, note.EveryNamed(kept, "named", tenth, "after the end"))
 		note.After(kept, tenth, "after the end")
 		before := runtime.NumGoroutine()
 		time.Sleep(10 * tenth)

@@ -116,35 +116,37 @@ func (n *Notice[Msg]) Cast(ctx context.Context, c Caller, id string, msg Msg) er
 // cast however full that is. The timer moves with the session, with the time that
 // is left, and ends with it; one that is due while the session moves, while the
 // process stands still, or while its node has no quorum, fires right afterwards.
-// ErrTooManyTimers if the session has KindConfig.MaxTimers already, ErrBadRequest if msg
-// does not encode: then nothing is set, nor is it by a goroutine that a handler has left
-// behind when the session does not run here any more. What is refused is warned of in
-// the log as well, for each kind at most ten times in a minute. The returned function,
-// which is never nil, cancels the timer, on this node only: one that is to be cancelled
-// after a move needs a name.
-func (n *Notice[Msg]) After(ctx context.Context, d time.Duration, msg Msg) (cancel func(), err error) {
-	return setTimer(ctx, n, "", d, false, msg)
+//
+// The timer is not set if the session has KindConfig.MaxTimers already or msg does not
+// encode. The log warns of that, for each kind at most ten times in a minute. Nor is it
+// set by a goroutine that a handler has left behind when the session does not run here
+// any more. A handler that has to know, or that may want to cancel the timer, uses
+// AfterNamed.
+func (n *Notice[Msg]) After(ctx context.Context, d time.Duration, msg Msg) {
+	_ = setTimer(ctx, n, "", d, false, msg) // logged
 }
 
-// Every is After again and again, every d, until it is cancelled or the
-// session ends. At most one of its messages waits in the mailbox at any time: when a
+// Every is After again and again, every d, until the session ends. At most one of its
+// messages waits in the mailbox at any time: when a
 // handler, a pause or a move takes longer than d, the times that are missed are made
 // up for by that one, and the later ones come at whole intervals after the first. It
-// panics if d is not positive.
-func (n *Notice[Msg]) Every(ctx context.Context, d time.Duration, msg Msg) (cancel func(), err error) {
+// panics if d is not positive. To cancel it later, use EveryNamed.
+func (n *Notice[Msg]) Every(ctx context.Context, d time.Duration, msg Msg) {
 	if d <= 0 {
 		panic("sessionproc: Every needs a positive interval")
 	}
-	return setTimer(ctx, n, "", d, true, msg)
+	_ = setTimer(ctx, n, "", d, true, msg) // logged
 }
 
-// AfterNamed is After for a timer that Session.CancelTimer finds by its name, after
-// moves too. It takes the place of the session's timer of that name, of whatever
-// notice. It panics if the name has not 1 to 64 bytes.
+// AfterNamed is After for a timer that has a name, 1 to 64 bytes, by which
+// Session.CancelTimer finds it, after moves too. It takes the place of the session's
+// timer of that name, of whatever notice, so that setting it again puts it off. What
+// After only logs is returned as well: ErrTooManyTimers if the session has
+// KindConfig.MaxTimers, ErrBadRequest if msg does not encode; then nothing is set and a
+// timer of that name goes on. It panics if the name is too short or too long.
 func (n *Notice[Msg]) AfterNamed(ctx context.Context, name string, d time.Duration, msg Msg) error {
 	checkTimerName(name)
-	_, err := setTimer(ctx, n, name, d, false, msg)
-	return err
+	return setTimer(ctx, n, name, d, false, msg)
 }
 
 // EveryNamed is Every for a timer with a name; see AfterNamed.
@@ -153,8 +155,7 @@ func (n *Notice[Msg]) EveryNamed(ctx context.Context, name string, d time.Durati
 	if d <= 0 {
 		panic("sessionproc: EveryNamed needs a positive interval")
 	}
-	_, err := setTimer(ctx, n, name, d, true, msg)
-	return err
+	return setTimer(ctx, n, name, d, true, msg)
 }
 
 // token is what methods and notices have in common: their place in a kind.

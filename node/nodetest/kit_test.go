@@ -37,7 +37,6 @@ type (
 		Items     map[string]int
 		Since     time.Time
 		Reminders int
-		calm      func() `msgpack:"-"`
 	}
 )
 
@@ -55,18 +54,12 @@ func newCart(ctx context.Context, owner string) (*cart, error) {
 		return nil, errors.New("a cart needs an owner")
 	}
 	c := &cart{Owner: owner, Items: map[string]int{}, Since: time.Now()}
-	var err error
-	c.calm, err = remind.After(ctx, time.Hour, reminder{[]string{"still there?"}})
-	return c, err
+	return c, remind.AfterNamed(ctx, "remind", time.Hour, reminder{[]string{"still there?"}})
 }
 
 func (c *cart) add(ctx context.Context, r item) (view, error) {
 	c.Items[r.SKU] += r.Qty
-	if c.calm != nil { // it does not move along
-		c.calm()
-	}
-	var err error
-	if c.calm, err = remind.Every(ctx, time.Minute, reminder{[]string{r.SKU}}); err != nil {
+	if err := remind.EveryNamed(ctx, "remind", time.Minute, reminder{[]string{r.SKU}}); err != nil {
 		return view{}, err
 	}
 	return c.look(ctx, sessionproc.None{})

@@ -16,12 +16,12 @@ func TestContextRecordsTimers(t *testing.T) {
 	ctx, s := nodetest.Context(t, nodetest.SessionConfig{Kind: newCarts()})
 	c, err := newCart(ctx, "ann")
 	require.NoError(t, err)
-	require.Equal(t, []nodetest.Timer{{Notice: "remind", Delay: time.Hour, Message: reminder{[]string{"still there?"}}}}, s.Timers())
+	require.Equal(t, []nodetest.Timer{{Name: "remind", Notice: "remind", Delay: time.Hour, Message: reminder{[]string{"still there?"}}}}, s.Timers())
 	_, err = c.add(ctx, item{"tea", 1})
 	require.NoError(t, err)
 	require.Equal(t, []nodetest.Timer{
-		{Notice: "remind", Delay: time.Hour, Message: reminder{[]string{"still there?"}}, Cancelled: true},
-		{Notice: "remind", Delay: time.Minute, Every: true, Message: reminder{[]string{"tea"}}},
+		{Name: "remind", Notice: "remind", Delay: time.Hour, Message: reminder{[]string{"still there?"}}, Cancelled: true},
+		{Name: "remind", Notice: "remind", Delay: time.Minute, Every: true, Message: reminder{[]string{"tea"}}},
 	}, s.Timers())
 }
 
@@ -38,9 +38,9 @@ func TestContextBoundsTimers(t *testing.T) {
 	for i := range 1000 {
 		require.NoError(t, remind.AfterNamed(ctx, strconv.Itoa(i), time.Second, reminder{}))
 	}
-	cancel, err := remind.Every(ctx, time.Second, reminder{})
-	require.ErrorIs(t, err, sessionproc.ErrTooManyTimers)
-	cancel()
+	remind.Every(ctx, time.Second, reminder{})
+	require.ErrorIs(t, remind.EveryNamed(ctx, "more", time.Second, reminder{}), sessionproc.ErrTooManyTimers)
+	require.Len(t, s.Timers(), 1000)
 	require.NoError(t, remind.AfterNamed(ctx, "0", time.Second, reminder{}), "in place of another one")
 	require.True(t, sessionproc.FromContext(ctx).CancelTimer("0"))
 	require.NoError(t, remind.EveryNamed(ctx, "new", time.Second, reminder{}))
