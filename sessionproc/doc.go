@@ -143,7 +143,7 @@
 // either may own a session. What a request names is looked up where the session
 // lives, or would live. What the release of that node lacks is ErrUnknownKind, or
 // ErrUnknownMethod of a method, notice or event, whatever the caller's own node has;
-// a StartOnCall starts nothing there, and a subscription ends. Members that differ
+// StartOnCall starts nothing there, and a subscription ends. Members that differ
 // say so in their logs once, when one joins, and in node.Health. So what is new takes
 // two deploys:
 //

@@ -63,11 +63,12 @@ type maker interface {
 
 // binding is the handler of one token. Of an event, serve makes the present value.
 type binding struct {
-	name  string
-	op    Op
-	cfg   MethodConfig
-	event EventConfig // of an event
-	typed any         // func(any, context.Context, *Req, *Rep) error; of casts func(any, context.Context, Msg) error
+	name   string
+	op     Op
+	cfg    MethodConfig
+	event  EventConfig // of an event
+	starts bool        // a call or cast starts a missing session
+	typed  any         // func(any, context.Context, *Req, *Rep) error; of casts func(any, context.Context, Msg) error
 	// serve decodes the request, runs the handler and appends its encoded
 	// reply to dst.
 	serve func(state any, ctx context.Context, payload []byte, raw bool, dst []byte) (reply []byte, rawReply bool, err error)
@@ -85,6 +86,10 @@ func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg 
 	var err error
 	if k.cfg, err = cfg.withDefaults(); err != nil {
 		k.fail(err)
+	}
+	if cfg.StartOnCall && k.argument != reflect.TypeFor[None]() {
+		k.fail(fmt.Errorf("KindConfig.StartOnCall needs a kind that starts without an argument; this one takes %v: "+
+			"make its argument sessionproc.None, or set MethodConfig.StartOnCall where the zero value will do", k.argument))
 	}
 	most := mostEncoded(k.state)
 	k.grows = !k.cfg.EndOnMove && (most == 0 || most > k.cfg.WarnState || codesState(k.state))
@@ -189,6 +194,10 @@ func (k *kindCore) bind(t *token, b *binding, missing bool, cfg []MethodConfig) 
 		k.fail(fmt.Errorf("MethodConfig.Timeout of %q is negative (%v)", t.name, b.cfg.Timeout))
 	}
 	b.cfg.Timeout = min(b.cfg.Timeout, ages)
+	if b.cfg.StartOnCall && b.cfg.NoStart {
+		k.fail(fmt.Errorf("MethodConfig of %q has both StartOnCall and NoStart", t.name))
+	}
+	b.starts = b.op != OpSubscribe && !b.cfg.NoStart && (b.cfg.StartOnCall || k.cfg.StartOnCall)
 	for len(k.bindings) <= t.index {
 		k.bindings = append(k.bindings, nil)
 	}

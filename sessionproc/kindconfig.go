@@ -10,6 +10,11 @@ import (
 // Negative values are refused by node.Start with an error that names the field;
 // durations beyond 100 years count as 100 years.
 type KindConfig struct {
+	// StartOnCall is MethodConfig.StartOnCall for all methods and notices of the kind
+	// but those with MethodConfig.NoStart. It is for kinds whose sessions begin with
+	// nothing: the kind's argument must be None. A page's polls get NoStart, so that they
+	// see ErrNotFound when the session has ended and do not bring up an empty one.
+	StartOnCall bool
 	// IdleTimeout ends a session, with reason Expired, when it has had no call,
 	// cast, Ensure or Touch for that long, wherever it was meanwhile. A message is
 	// use until its handler returns, and the start until the start function does.
@@ -191,8 +196,14 @@ type MethodConfig struct {
 	// NoTouch: the message does not count as use of the session.
 	NoTouch bool
 	// StartOnCall: a call or cast to a missing session starts it with the zero
-	// argument. Untyped requests start one of the node's DefaultKind.
+	// argument, within the limits of any start. Untyped requests start one of the node's
+	// DefaultKind. The release of the session's owner decides. A session that is being
+	// restarted, or goes on under another ID (ErrRenewed), is not missing; one that has
+	// expired, or was lost with its node, is: see sessionhttp.IsNew.
 	StartOnCall bool
+	// NoStart: the kind's StartOnCall does not hold for this method or notice. A missing
+	// session stays missing, and the error is ErrNotFound.
+	NoStart bool
 	// NoWait: a call or cast that finds the mailbox full does not wait for a place,
 	// but fails with ErrOverloaded at once. The session's node decides.
 	NoWait bool

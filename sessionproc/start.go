@@ -148,13 +148,13 @@ func Ensured(err error) (started bool, _ error) { return ensured(err) }
 // errGivenUp is why a session did not start whose starter went first.
 var errGivenUp = errors.New("it was given up before it ran")
 
-// startOnCall starts a missing session for a message whose method says so. by is what
+// startOnCall starts a missing session for a message whose method or kind says so. by is what
 // waits for the message, nil if nothing does, as for a cast: the start function is part
 // of its chain of calls.
 func (t *Table) startOnCall(part int, id, kind, method string, op Op, by *origin) (*process, error) {
 	k := t.kinds[t.kindName(kind)]
 	b := t.binding(k, method)
-	if b == nil || b.op != op || !b.cfg.StartOnCall {
+	if b == nil || b.op != op || !b.starts {
 		p, err := t.look(part, id)
 		if err == ErrNotFound {
 			err = t.missing(kind, method, op)

@@ -37,8 +37,8 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	kind := sessionproc.NewKind(Counters, start, sessionproc.KindConfig{})
-	sessionproc.HandleCall(kind, Add, (*counter).add, sessionproc.MethodConfig{StartOnCall: true})
+	kind := sessionproc.NewKind(Counters, start, sessionproc.KindConfig{StartOnCall: true})
+	sessionproc.HandleCall(kind, Add, (*counter).add)
 	n, err := node.Start(ctx, node.Config{Bind: *bind, Join: strings.Fields(*join), Kinds: []sessionproc.AnyKind{kind}})
 	if err != nil {
 		log.Fatal(err)

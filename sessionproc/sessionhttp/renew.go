@@ -54,7 +54,7 @@ func (s *Sessions) Renew(w http.ResponseWriter, r *http.Request, n Renewer) (*ht
 	}
 	s.unset(w.Header())
 	s.set(w, newID)
-	return r.WithContext(context.WithValue(r.Context(), contextKey{}, identity{by: s, id: newID})), err
+	return r.WithContext(context.WithValue(r.Context(), contextKey{}, identity{by: s, id: newID, isNew: who.isNew})), err
 }
 
 // keepCookie takes back a cookie of an ID that has been renewed: a signature that

@@ -36,8 +36,9 @@ func New(cfg Config) (*Sessions, error) {
 
 // identity is what the middleware leaves in a request's context.
 type identity struct {
-	by *Sessions
-	id string
+	by    *Sessions
+	id    string
+	isNew bool // the browser brought no ID that we signed
 }
 
 type contextKey struct{}
@@ -48,6 +49,24 @@ type contextKey struct{}
 func ID(ctx context.Context) (string, bool) {
 	who, ok := ctx.Value(contextKey{}).(identity)
 	return who.id, ok
+}
+
+// IsNew reports whether the session ID of the request that ctx belongs to was made for
+// this request, because the browser brought none that we signed. So nobody can have
+// started a session under it before, and a page that starts one on each first visit can
+// tell a new visitor from one whose session is gone:
+//
+//	view, err := cart.Look.Call(ctx, n, id, none) // with MethodConfig.NoStart
+//	if errors.Is(err, sessionproc.ErrNotFound) && !sessionhttp.IsNew(ctx) {
+//		// Lost with its node, or expired: say so before an empty cart begins.
+//	}
+//
+// A site that starts no session on the first visit sees the same on the second one,
+// although nothing was lost. After [Sessions.Renew] it says what it said before. It is
+// false if the middleware has not run.
+func IsNew(ctx context.Context) bool {
+	who, _ := ctx.Value(contextKey{}).(identity)
+	return who.isNew
 }
 
 // Middleware returns a handler that gives each request a session ID, see [ID],
@@ -78,7 +97,7 @@ func (s *Sessions) Middleware(next http.Handler) http.Handler {
 		if h.Get("Cache-Control") == "" {
 			h.Set("Cache-Control", "private")
 		}
-		ctx := context.WithValue(r.Context(), contextKey{}, identity{by: s, id: id})
+		ctx := context.WithValue(r.Context(), contextKey{}, identity{by: s, id: id, isNew: !ok})
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
