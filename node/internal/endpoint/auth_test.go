@@ -71,17 +71,20 @@ func refusals(t *testing.T) []refusal {
 		{name: "dialer has no secret", dialer: none, there: secret(one),
 			says: "the node at A has a secret, the dialling node has none (Config.Secret)"},
 		{name: "acceptor has no secret", dialer: secret(one), there: none,
-			says: "the dialling node speaks TLS, the node at A has neither a secret nor certificates (Config.Secret, Config.TLS)"},
+			says: "the dialling node speaks TLS, the node at A has neither a secret nor certificates " +
+				"(Config.Secret, Config.TLS)"},
 		{name: "dialer has no certificates", dialer: none, there: certs(ca, ""),
 			says: "the node at A speaks TLS with certificates, the dialling node does not (Config.TLS)"},
 		{name: "other secret", dialer: secret(one), there: secret(two),
-			says: "other secret: the node at A accepts key " + testKeyID(t, two) + ", the node at D uses key " + testKeyID(t, one)},
+			says: "other secret: the node at A accepts key " + testKeyID(t, two) +
+				", the node at D uses key " + testKeyID(t, one)},
 		{name: "certificates, dialer has no secret", dialer: certs(ca, ""), there: certs(ca, one),
 			says: "the node at A has a secret, the node at D has none (Config.Secret)"},
 		{name: "certificates, acceptor has no secret", dialer: certs(ca, one), there: certs(ca, ""),
 			says: "the node at D has a secret, the node at A has none (Config.Secret)"},
 		{name: "certificates of another authority", dialer: certs(otherCA, ""), there: certs(ca, ""),
-			says: "the certificate of the node at A is not accepted here (Config.TLS): x509: certificate signed by unknown authority",
+			says: "the certificate of the node at A is not accepted here (Config.TLS): x509: certificate signed by " +
+				"unknown authority",
 			logs: "TLS: remote error: tls: bad certificate"},
 		{name: "acceptor has a secret, dialer certificates", dialer: certs(ca, one), there: secret(one),
 			says: "the node at A has a secret and no certificate, this node has certificates (Config.TLS)",
@@ -89,15 +92,17 @@ func refusals(t *testing.T) []refusal {
 		{name: "dialer has a secret, acceptor certificates", dialer: secret(one), there: certs(ca, one),
 			says: "the node at A ended the TLS handshake: tls: certificate required (Config.TLS, Config.Secret)",
 			logs: "TLS: tls: client didn't provide a certificate"},
-		{name: "acceptor's certificate is for another name", there: with(certs(ca, ""), func(c *Config) { c.TLS = ca.config(t, "other.shop") }),
+		{name: "acceptor's certificate is for another name",
+			there:  with(certs(ca, ""), func(c *Config) { c.TLS = ca.config(t, "other.shop") }),
 			dialer: with(certs(ca, ""), func(c *Config) { c.TLS.ServerName = "node.shop" }),
-			says: "the certificate of the node at A is not accepted here: x509: certificate is valid for other.shop, not node.shop " +
-				"(set Config.TLS.ServerName to a name that is in every node's certificate)",
+			says: "the certificate of the node at A is not accepted here: x509: certificate is valid for other.shop, " +
+				"not node.shop (set Config.TLS.ServerName to a name that is in every node's certificate)",
 			logs: "TLS: remote error: tls: bad certificate"},
-		{name: "dialer's certificate is for another name", dialer: with(certs(ca, ""), func(c *Config) { c.TLS = ca.config(t, "other.shop") }),
-			there: with(certs(ca, ""), func(c *Config) { c.TLS.ServerName = "node.shop" }),
-			says:  "the node at A ended the TLS handshake: tls: bad certificate (Config.TLS, Config.Secret)",
-			logs:  "TLS: x509: certificate is valid for other.shop, not node.shop"},
+		{name: "dialer's certificate is for another name",
+			dialer: with(certs(ca, ""), func(c *Config) { c.TLS = ca.config(t, "other.shop") }),
+			there:  with(certs(ca, ""), func(c *Config) { c.TLS.ServerName = "node.shop" }),
+			says:   "the node at A ended the TLS handshake: tls: bad certificate (Config.TLS, Config.Secret)",
+			logs:   "TLS: x509: certificate is valid for other.shop, not node.shop"},
 	}
 	for name, mode := range map[string]func(*Config){"plain": none, "secret": secret(one)} {
 		rows = append(rows,
@@ -105,8 +110,10 @@ func refusals(t *testing.T) []refusal {
 				says: `other cluster: the node at A is in "shop", the node at D in "blue" (Config.Cluster)`},
 			refusal{name: "other wire, " + name, dialer: with(mode, func(c *Config) { c.Wire = [2]uint8{2, 3} }), there: mode,
 				says: "other wire version: the node at A speaks 1 to 1, the node at D 2 to 3"},
-			refusal{name: "other ring, " + name, dialer: with(mode, func(c *Config) { c.Fingerprint, c.Ring = 0xf2, "13 partitions" }), there: mode,
-				says: "other ring: the node at A has 1021 partitions [00000000000000f1], the node at D 13 partitions [00000000000000f2] (Config.Ring)"})
+			refusal{name: "other ring, " + name,
+				dialer: with(mode, func(c *Config) { c.Fingerprint, c.Ring = 0xf2, "13 partitions" }), there: mode,
+				says: "other ring: the node at A has 1021 partitions [00000000000000f1], the node at D 13 partitions " +
+					"[00000000000000f2] (Config.Ring)"})
 	}
 	return rows
 }
@@ -140,7 +147,8 @@ func TestNodesThatDoNotFitRefuseEachOtherAndBothSayWhy(t *testing.T) {
 	}
 }
 
-// A proxy between two nodes that have the secret ends their TLS and speaks its own to each: both codes are for other connections.
+// A proxy between two nodes that have the secret ends their TLS and speaks its own to each:
+// both codes are for other connections.
 func TestManInTheMiddleIsRefused(t *testing.T) {
 	secret := NewSecret()
 	a := openEndpoint(t, func(c *Config) { c.Secret = secret })
@@ -193,7 +201,8 @@ func pipeBoth(a, b net.Conn) {
 	<-end
 }
 
-// Whoever sends a node's own hello back on the same connection has the right exporter and the wrong role.
+// A stranger that sends a node's own hello back on the same connection has the right exporter
+// and the wrong role.
 func TestReflectedHelloIsRefused(t *testing.T) {
 	ks, err := NewKeys("shop", NewSecret(), nil)
 	require.NoError(t, err)

@@ -14,8 +14,14 @@ import (
 	"github.com/sessionproc/sessionproc/transport"
 )
 
-// Dial connects to the node at addr for calls or bulk data; the hellos come next and are the caller's. An answer that says that the two nodes
-// do not fit is a *transport.RefusedError, here or from the first Read, and so final. ctx ends it, and so does DialTimeout.
+// Dial connects to the node at addr for calls or bulk data. The caller
+// exchanges the hellos (see Handshake). ctx and Config.DialTimeout bound the
+// connection and the TLS handshake.
+//
+// If the other node answers that the two nodes do not fit, the error is a
+// *transport.RefusedError, which is final. Dial returns it, or the first Read
+// does: in TLS 1.3 a server judges the client's certificate after the client's
+// handshake is complete.
 func (e *Endpoint) Dial(ctx context.Context, addr string, class transport.Class) (net.Conn, error) {
 	return e.dial(ctx, addr, purposeOfClass(class))
 }
@@ -45,25 +51,31 @@ func (e *Endpoint) dial(ctx context.Context, addr string, p purpose) (net.Conn, 
 	return conn, nil
 }
 
+// dialTLS performs the TLS handshake over raw and closes raw if that fails.
 func (e *Endpoint) dialTLS(ctx context.Context, raw *answeredConn, p purpose) (net.Conn, error) {
 	conn := tls.Client(raw, e.tls.clientFor(p, raw.addr, e.auth.knock()))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		err = dialTLSError(raw.addr, err)
 		var final interface{ Refused() bool }
-		if errors.As(err, &final) { // the other node's log has a line too; a refusal of a hello is logged by who exchanges them
+		if errors.As(err, &final) {
+			// Log it here: this refusal precedes the hellos, and transport
+			// logs only refusals of hellos.
 			e.refusals.Log("node: connection not established", raw.RemoteAddr(), err)
 		}
 		return nil, err
 	}
 	if conn.ConnectionState().NegotiatedProtocol != alpnNames[p] {
 		_ = raw.Close()
-		return nil, fmt.Errorf("%s speaks TLS and is no sessionproc node: it did not agree on %s", raw.addr, alpnNames[p])
+		return nil, fmt.Errorf("%s speaks TLS and is no sessionproc node: it did not agree on %s",
+			raw.addr, alpnNames[p])
 	}
 	return &dialledTLS{Conn: conn, addr: raw.addr}, nil
 }
 
-// dialTLSError tells refusals, which are final, from accidents.
+// dialTLSError turns the error of a TLS handshake with addr into one that a
+// user can act on. A refusal is final: the two configurations do not fit.
+// Anything else is an accident of the network, and transport retries.
 func dialTLSError(addr string, err error) error {
 	var refused *transport.RefusedError
 	var cert *tls.CertificateVerificationError
@@ -81,12 +93,14 @@ func dialTLSError(addr string, err error) error {
 	return fmt.Errorf("TLS with %s: %w", addr, err)
 }
 
-// certificateError is this node's own refusal, and says what to change.
+// certificateError returns the refusal for a certificate that this node does
+// not accept. The text says which setting to change.
 func certificateError(addr string, err *tls.CertificateVerificationError) error {
 	var name x509.HostnameError
 	switch {
 	case len(err.UnverifiedCertificates) > 0 && err.UnverifiedCertificates[0].Subject.CommonName == ephemeralName:
-		return Mismatchf("the node at %s has a secret and no certificate, this node has certificates (Config.TLS)", addr)
+		return Mismatchf("the node at %s has a secret and no certificate, this node has certificates (Config.TLS)",
+			addr)
 	case errors.As(err, &name):
 		return Mismatchf("the certificate of the node at %s is not accepted here: %v "+
 			"(set Config.TLS.ServerName to a name that is in every node's certificate)", addr, err.Err)
@@ -94,24 +108,30 @@ func certificateError(addr string, err *tls.CertificateVerificationError) error 
 	return Mismatchf("the certificate of the node at %s is not accepted here (Config.TLS): %v", addr, err.Err)
 }
 
-// isAlert reports that err is what the other side's TLS had to say.
+// isAlert reports whether err is an alert that the other side's TLS sent.
 func isAlert(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "remote error"
 }
 
+// alertError returns the refusal for err, which is an alert of the node at
+// addr.
 func alertError(addr string, err error) error {
 	var op *net.OpError
 	errors.As(err, &op)
-	return &transport.RefusedError{Reason: fmt.Sprintf("the node at %s ended the TLS handshake: %s (Config.TLS, Config.Secret)", addr, printable(op.Err.Error()))}
+	return &transport.RefusedError{Reason: fmt.Sprintf("the node at %s ended the TLS handshake: %s "+
+		"(Config.TLS, Config.Secret)", addr, printable(op.Err.Error()))}
 }
 
-// A dialledTLS knows that the verdict on a client's certificate comes, in TLS 1.3, in place of the first answer.
+// A dialledTLS is the dialer's end of a TLS connection. In TLS 1.3 the server
+// verifies the client's certificate after the client considers the handshake
+// complete, so an alert may arrive in place of the first answer. Read reports
+// such an alert as a refusal.
 type dialledTLS struct {
 	*tls.Conn
 	provenance
 	addr  string
-	heard bool // only Read's
+	heard bool // data has arrived; used by Read only
 }
 
 func (c *dialledTLS) Read(b []byte) (int, error) {
@@ -125,13 +145,17 @@ func (c *dialledTLS) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// An answeredConn looks at the first byte that a dialled node answers with: a refusal, or TLS where plain text was expected, becomes the error that says so.
-// A hello and a TLS record start with other bytes.
+// An answeredConn inspects the first byte that a dialled node sends. The byte
+// tells four answers apart: a refusal starts with prefaceMagic, TLS with a
+// record type, a hello with the 0 of its length (which is below 64 KiB), and
+// anything else is no node at all. Read turns the first two, where they are
+// unexpected, and the last one into errors that say what is wrong. A connection
+// that reaches a web server would otherwise look like a broken hello.
 type answeredConn struct {
 	net.Conn
 	addr  string
 	plain bool
-	heard bool // only Read's
+	heard bool // data has arrived; used by Read only
 }
 
 func (c *answeredConn) Read(b []byte) (int, error) {
@@ -144,12 +168,12 @@ func (c *answeredConn) Read(b []byte) (int, error) {
 	case first == prefaceMagic[0]:
 		reason, err := readRefusal(io.MultiReader(bytes.NewReader(b[:n:n]), c.Conn))
 		if err != nil {
-			return 0, fmt.Errorf("%s began a refusal and did not end it: %w", c.addr, err)
+			return 0, fmt.Errorf("truncated refusal from %s: %w", c.addr, err)
 		}
 		return 0, &transport.RefusedError{Reason: reason}
 	case c.plain && (first == tlsAlert || first == tlsHandshake):
-		return 0, &transport.RefusedError{Reason: fmt.Sprintf("the node at %s speaks TLS: it has a secret or certificates and this node has none "+
-			"(Config.Secret, Config.TLS)", c.addr)}
+		return 0, &transport.RefusedError{Reason: fmt.Sprintf("the node at %s speaks TLS: "+
+			"it has a secret or certificates and this node has none (Config.Secret, Config.TLS)", c.addr)}
 	case c.plain && first != 0: // the length of a hello is below 64 KiB
 		return 0, fmt.Errorf("%s is no sessionproc node: its answer starts with % x", c.addr, b[:min(n, 8)])
 	}

@@ -1,19 +1,32 @@
-// Package endpoint is the one port of a node: TCP and UDP of the same number, who may talk
-// to it, and how it dials others. Package node gives its connections to package transport
-// and its gossip to package cluster.
+// Package endpoint is the port of a node: TCP and UDP of the same number. It decides which
+// peers may talk to the node, and it dials other nodes. Package node gives the endpoint's
+// connections to package transport and its gossip transport to package cluster.
+//
+// # Threats
+//
+// Anybody who can reach the port can open connections. Such a stranger must not be able to
+// read or change a session, to join, to keep members from connecting, or to spend more than a
+// bounded share of the processor. The first two are the task of TLS and of the hellos, the
+// others the task of strangers, turnstile and knock:
+//
+//   - strangers bounds the connections whose peer is not authenticated, and chooses the one to
+//     close when there are too many;
+//   - turnstile bounds the processor time for their TLS handshakes, and chooses the next one;
+//   - knock lets a member pass both, with one HMAC, during a flood from everywhere.
 //
 // # A connection, file by file
 //
 //	listener.go    accept; the first byte says what the connection is for
-//	strangers.go   a bounded number of connections whose peer is not known yet
-//	turnstile.go   in which order those get a place
-//	knock.go       a member's first record, which gives it a place during a flood
+//	strangers.go   a bounded number of unauthenticated connections
+//	turnstile.go   the order in which their TLS handshakes proceed
+//	knock.go       a proof in a member's first record, which lets it pass a flood
 //	tls.go         TLS, of Config.TLS or of a secret
-//	preface.go     what the connection is for: calls, bulk data, gossip; and refusals
-//	hello.go       what each side says of itself
-//	auth.go        whether the hellos fit, and the proof that both have the secret
-//	dial.go        the same from the other side
+//	preface.go     the purpose of a connection without TLS; refusals
+//	hello.go       what each side says about itself
+//	auth.go        whether two hellos fit, and the proof that both sides have the secret
+//	dial.go        the dialer's side of all this
 //
-// gossip.go gives memberlist its packets and streams. address.go works out what to bind and
-// what to advertise, sockets.go is the network below, secret.go the keys of a secret.
+// gossip.go gives memberlist its packets and streams. address.go works out the addresses to
+// bind and to advertise. sockets.go is the network below, and secret.go derives the keys of a
+// secret.
 package endpoint

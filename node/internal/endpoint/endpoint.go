@@ -19,27 +19,30 @@ import (
 	"github.com/sessionproc/sessionproc/transport"
 )
 
-// wireOldest and wireNewest are the versions of everything that goes over a connection that this release speaks.
+// WireOldest and WireNewest are the lowest and the highest version of the wire protocol
+// that this release speaks. The version covers everything that goes over a connection.
 const (
 	WireOldest = 1
 	WireNewest = 1
 )
 
-// maxStrangers is how many accepted connections may be unauthenticated at a time,
-// and reservedPlaces how many more from each address of a member.
+// maxStrangers bounds the accepted connections whose peer is not authenticated yet.
+// Beyond it each address of a member has reservedPlaces of its own. A place costs a file
+// descriptor and a goroutine, for at most HandshakeTimeout.
 const (
 	maxStrangers   = 512
 	reservedPlaces = 16
 )
 
-// endpointConfig is what of Config concerns the port, and what a hello says.
+// Config is the part of node.Config that concerns the port, and what a hello
+// says. New fills in the defaults.
 type Config struct {
-	Bind, Advertise string // as in Config
+	Bind, Advertise string // as in node.Config
 	Cluster         string
-	Slot            string // default: host name ":" advertised port
+	Slot            string // default: host name, ":", advertised port
 	Boot            cluster.Boot
 
-	Wire        [2]uint8 // default wireOldest, wireNewest
+	Wire        [2]uint8 // default WireOldest, WireNewest
 	Fingerprint uint64   // of the ring
 	Ring        string   // the ring in words
 	Kinds       []string
@@ -50,13 +53,13 @@ type Config struct {
 	TLS           *tls.Config
 	Insecure      bool
 
-	Met func(peer string) // told of each node whose hello is good; default: nobody is
+	Met func(peer string) // called with each peer whose hello is good; default: nothing is called
 
 	DialTimeout      time.Duration // TCP and TLS when dialling; default 3 s
-	HandshakeTimeout time.Duration // from accept until the peer is known; default 5 s
+	HandshakeTimeout time.Duration // from accept until the peer is authenticated; default 5 s
 	Network          Network       // default: the machine's
-	MaxStrangers     int           // connections whose peer is not known yet; default maxStrangers
-	ReservedPlaces   int           // and more from each member's address; default reservedPlaces
+	MaxStrangers     int           // unauthenticated connections at a time; default maxStrangers
+	ReservedPlaces   int           // further ones from each address of a member; default reservedPlaces
 
 	Logger *slog.Logger // default: discard
 }
@@ -79,12 +82,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// An endpoint is the one address of a node: TCP and UDP of one number, who may talk to it, and how it talks to others. It owns both
-// sockets and every connection until its peer is known; from then on the connection belongs to transport or to memberlist.
+// An Endpoint is the port of a node: TCP and UDP of one number. It decides
+// which peers may talk to the node, and it dials other nodes. It owns both
+// sockets and each connection whose peer is not authenticated. From then on
+// package transport or memberlist owns the connection.
 type Endpoint struct {
 	cfg    Config
 	addr   netip.AddrPort // advertised
-	tls    *tlsMode       // nil: plain
+	tls    *tlsMode       // nil without a secret and certificates
 	auth   *auth
 	gossip *gossip
 
@@ -101,8 +106,8 @@ type Endpoint struct {
 	tasks  sync.WaitGroup // the accept loop and one goroutine for each stranger
 }
 
-// newEndpoint checks the settings, takes the port and starts to read gossip packets; connections wait in the kernel until Serve. ctx bounds
-// the look-up of names.
+// New checks the settings, opens the port and starts to read gossip packets. Connections
+// wait in the kernel's backlog until Serve. ctx bounds the resolution of host names only.
 func New(ctx context.Context, cfg Config) (*Endpoint, error) {
 	cfg = cfg.withDefaults()
 	e := &Endpoint{cfg: cfg}
@@ -139,7 +144,8 @@ func New(ctx context.Context, cfg Config) (*Endpoint, error) {
 	return e, nil
 }
 
-// introduce works out what this node says of itself.
+// introduce builds the hello of this node. It runs after the port is open,
+// because the advertised address and the default slot contain the port.
 func (e *Endpoint) introduce(ctx context.Context, here surroundings, at bindAddr, ks Keys) (err error) {
 	if e.addr, err = here.advertise(ctx, e.cfg.Advertise, at); err != nil {
 		return err
@@ -148,7 +154,7 @@ func (e *Endpoint) introduce(ctx context.Context, here surroundings, at bindAddr
 	if slot == "" {
 		host, err := os.Hostname()
 		if err != nil {
-			return fmt.Errorf("Config.Slot: it is not set, and this machine has no host name: %w", err)
+			return fmt.Errorf("Config.Slot is not set, and this machine has no host name: %w", err)
 		}
 		slot = host + ":" + strconv.Itoa(int(e.addr.Port()))
 	}
@@ -165,48 +171,57 @@ func (e *Endpoint) introduce(ctx context.Context, here surroundings, at bindAddr
 	return nil
 }
 
-// Addr is the advertised address, ip:port.
+// Addr returns the advertised address, "ip:port".
 func (e *Endpoint) Addr() string { return e.auth.self.addr }
 
-// Slot is the configured slot or the one that was made up.
+// Slot returns the configured slot or its default.
 func (e *Endpoint) Slot() string { return e.auth.self.slot }
 
-// Handshake makes and checks the hellos of every connection.
+// Handshake returns the object that makes and checks the hellos of connections.
 func (e *Endpoint) Handshake() transport.Handshake { return e.auth }
 
-// Gossip is what memberlist sends and receives with. Its Shutdown ends gossip only; Close ends it too.
+// Gossip returns the transport that memberlist sends and receives with. Its
+// Shutdown ends gossip alone; Close ends gossip too.
 func (e *Endpoint) Gossip() memberlist.NodeAwareTransport { return e.gossip }
 
-// GossipKeys are memberlist's, the first one encrypts; empty without a secret.
+// GossipKeys returns the keys for memberlist, the one to encrypt with first. It
+// returns none without a secret.
 func (e *Endpoint) GossipKeys() [][]byte { return e.auth.keys.Load().GossipKeys() }
 
-// KeyIDs name the secrets, the used one first; they are public.
+// KeyIDs returns the public names of the secrets, the one in use first.
 func (e *Endpoint) KeyIDs() []uint32 { return e.auth.keys.Load().IDs() }
 
 // HasSecret reports whether the node was started with a secret.
 func (e *Endpoint) HasSecret() bool { return !e.auth.keys.Load().none() }
 
-// SetKeys replaces the secrets, for connections to come.
+// SetKeys replaces the secrets. Open connections keep what they have proved;
+// see Outdated.
 func (e *Endpoint) SetKeys(ks Keys) { e.auth.keys.Store(&ks) }
 
-// Outdated reports whether a connection is to be replaced: its peer has proved a secret
-// that is not accepted any more, or this node, which dialled, one that it does not use.
+// Outdated reports whether conn must be replaced after SetKeys: its peer proved
+// a secret that is no longer accepted, or this node dialled it with a secret
+// that it no longer uses.
 func (e *Endpoint) Outdated(conn net.Conn) bool { return e.auth.outdated(conn) }
 
-// LogRefusal warns that something of addr was refused because of err, as seldom as it warns
-// of refused connections.
+// LogRefusal logs a warning that a message from addr was refused because of
+// err. It shares the rate limit of the warnings about refused connections.
 func (e *Endpoint) LogRefusal(what string, addr net.Addr, err error, attrs ...slog.Attr) {
 	e.refusals.Log(what, addr, err, attrs...)
 }
 
-// Serve starts to accept. accept is given each connection for calls or bulk data, from a goroutine of its own and before any
-// hello was exchanged; the connection is its from then on, and it must close it. Serve returns at once and is called once.
+// Serve starts to accept connections and returns at once. It must be called at
+// most once.
+//
+// Serve calls accept with each connection for calls or bulk data, in a
+// goroutine of the connection's own and before the hellos are exchanged. accept
+// owns the connection and must close it.
 func (e *Endpoint) Serve(accept func(net.Conn, transport.Class)) {
 	e.tasks.Go(func() { e.acceptLoop(accept) })
 }
 
-// Expect gives the addresses of the present members places of their own among
-// the connections whose peer is not known yet.
+// Expect reserves places for the addresses of the present members, so that a
+// flood from elsewhere cannot keep a member from connecting. Each call replaces
+// the previous one.
 func (e *Endpoint) Expect(members []cluster.Member) {
 	addrs := make([]netip.Addr, 0, len(members))
 	for _, m := range members {
@@ -217,8 +232,8 @@ func (e *Endpoint) Expect(members []cluster.Member) {
 	e.strangers.expect(addrs)
 }
 
-// Close frees the port and ends every connection that was not handed over. It returns when no goroutine of
-// the endpoint is left. Idempotent.
+// Close frees the port and ends each connection that was not handed over. It
+// returns when the goroutines of the endpoint have ended. Close is idempotent.
 func (e *Endpoint) Close() error {
 	e.cancel()
 	_ = e.tcp.Close()

@@ -14,12 +14,18 @@ import (
 )
 
 const (
-	maxPacket     = 64 << 10 // bytes, UDP's own limit
-	packetBacklog = 2 << 20  // bytes the kernel keeps while memberlist is busy; a join of many nodes comes in a burst
+	maxPacket = 64 << 10 // bytes, the limit of UDP itself
+
+	// packetBacklog is the size in bytes of the kernel's receive buffer. Packets wait
+	// there while memberlist is busy. Many nodes that join at once send a burst, and a
+	// dropped packet delays the view by a gossip interval.
+	packetBacklog = 2 << 20
 )
 
-// gossip is what memberlist sends and receives with: packets over UDP, streams over the endpoint's TCP port, each behind the
-// same handshake as every other connection. It owns every gossip stream, so that none outlives Shutdown.
+// gossip is memberlist's transport. Packets travel over UDP and streams over
+// the endpoint's TCP port, each stream behind the same handshake as every other
+// connection. gossip tracks each open stream and closes them all in Shutdown,
+// since memberlist does not wait for its streams.
 type gossip struct {
 	endpoint *Endpoint
 	udp      packetConn
@@ -34,20 +40,22 @@ type gossip struct {
 	mu     sync.Mutex // guards what follows
 	closed bool
 	open   map[*gossipStream]struct{}
-	came   int // of those open: others have opened them
+	came   int // how many streams in open were opened by other nodes
 }
 
-// maxGossipStreams is how many streams others may have open at a time. memberlist
-// takes a few of them at once, each for milliseconds.
+// maxGossipStreams bounds the open streams that other nodes have opened.
+// memberlist serves a few of them at a time, each for milliseconds, so a
+// healthy cluster stays far below.
 const maxGossipStreams = 64
 
-var errGossipStreams = errors.New("too many gossip streams at a time")
+var errGossipStreams = errors.New("too many gossip streams")
 
 var _ memberlist.NodeAwareTransport = (*gossip)(nil)
 
-// startGossip starts the goroutine that reads packets; Shutdown ends it and waits for it.
+// startGossip returns a gossip and starts the goroutine that reads packets.
+// Shutdown ends that goroutine and waits for it.
 func startGossip(e *Endpoint, udp packetConn) *gossip {
-	_ = udp.SetReadBuffer(packetBacklog) // as much as the system grants
+	_ = udp.SetReadBuffer(packetBacklog) // the system may grant less
 	g := &gossip{
 		endpoint: e, udp: udp, label: e.cfg.Cluster,
 		packets: make(chan *memberlist.Packet), streams: make(chan net.Conn),
@@ -58,7 +66,9 @@ func startGossip(e *Endpoint, udp packetConn) *gossip {
 	return g
 }
 
-// readPackets hands each packet to memberlist; while that is busy the kernel keeps some and drops the rest.
+// readPackets hands each packet to memberlist. While memberlist is busy the
+// kernel buffers packets up to packetBacklog and drops the rest; gossip repeats
+// itself.
 func (g *gossip) readPackets() {
 	var pause backoff
 	buf := make([]byte, maxPacket)
@@ -70,7 +80,7 @@ func (g *gossip) readPackets() {
 				return
 			}
 			if pause.last == 0 {
-				g.endpoint.log.Error("node: cannot read gossip packets, will try again", "err", err)
+				g.endpoint.log.Error("node: cannot read gossip packets; retrying", "err", err)
 			}
 			if !pause.wait(g.ctx) {
 				return
@@ -79,7 +89,7 @@ func (g *gossip) readPackets() {
 		}
 		pause.last = 0
 		sender := net.UDPAddrFromAddrPort(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
-		if err := g.strange(buf[:n]); err != nil {
+		if err := g.checkLabel(buf[:n]); err != nil {
 			g.endpoint.refusals.Log("node: packet refused", sender, err)
 			continue
 		}
@@ -93,12 +103,14 @@ func (g *gossip) readPackets() {
 }
 
 var (
-	errNoGossip      = errors.New("it is no gossip of sessionproc")
-	errForeignGossip = errors.New("it is gossip of another cluster")
+	errNoGossip      = errors.New("not a gossip packet of sessionproc")
+	errForeignGossip = errors.New("gossip packet of another cluster")
 )
 
-// strange says why a packet is not of this cluster: memberlist would write a line for each.
-func (g *gossip) strange(packet []byte) error {
+// checkLabel returns an error if the label of packet is not this cluster's. memberlist
+// checks the label too, but it logs a line for each packet, and strangers would choose how
+// many lines that are.
+func (g *gossip) checkLabel(packet []byte) error {
 	_, label, err := memberlist.RemoveLabelHeaderFromPacket(packet)
 	switch {
 	case err != nil || label == "":
@@ -109,7 +121,8 @@ func (g *gossip) strange(packet []byte) error {
 	return nil
 }
 
-// FinalAdvertiseAddr is the endpoint's, whatever memberlist's own settings say.
+// FinalAdvertiseAddr returns the address of the endpoint and ignores
+// memberlist's own settings.
 func (g *gossip) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 	return g.endpoint.addr.Addr().AsSlice(), int(g.endpoint.addr.Port()), nil
 }
@@ -119,14 +132,16 @@ func (g *gossip) WriteTo(b []byte, addr string) (time.Time, error) {
 	return g.WriteToAddress(b, memberlist.Address{Addr: addr})
 }
 
-// WriteToAddress sends one packet. Its errors are bare *net.OpError of a UDP write: memberlist takes only such a one for a sign that the other
-// side has failed, and after any other it never finds out that a node is gone.
+// WriteToAddress sends one packet. Each error is a bare *net.OpError of a
+// write, never a wrapped one: memberlist asserts this type to decide that the
+// other side has failed. With an error of any other type it goes on probing,
+// and the failed node stays in the view.
 func (g *gossip) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
 	to, err := netip.ParseAddrPort(a.Addr)
 	if err != nil {
 		return time.Time{}, &net.OpError{Op: "write", Net: "udp", Err: err}
 	}
-	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port()) // an IPv4 socket takes no mapped address
+	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port()) // an IPv4 socket refuses a mapped address
 	_, err = g.udp.WriteToUDPAddrPort(b, to)
 	at := time.Now()
 	if err == nil {
@@ -138,10 +153,11 @@ func (g *gossip) WriteToAddress(b []byte, a memberlist.Address) (time.Time, erro
 	return at, &net.OpError{Op: "write", Net: "udp", Addr: net.UDPAddrFromAddrPort(to), Err: err}
 }
 
-// PacketCh is never closed.
+// PacketCh returns the channel of received packets. It is never closed.
 func (g *gossip) PacketCh() <-chan *memberlist.Packet { return g.packets }
 
-// StreamCh is never closed.
+// StreamCh returns the channel of streams that other nodes opened. It is never
+// closed.
 func (g *gossip) StreamCh() <-chan net.Conn { return g.streams }
 
 // DialTimeout opens a stream.
@@ -149,7 +165,8 @@ func (g *gossip) DialTimeout(addr string, timeout time.Duration) (net.Conn, erro
 	return g.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
 }
 
-// DialAddressTimeout opens a stream; both sides have verified each other when it returns, all within timeout.
+// DialAddressTimeout opens a stream. timeout covers the connection, TLS and the
+// hellos, so both sides have verified each other when it returns.
 func (g *gossip) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
 	deadline := time.Now().Add(timeout)
 	ctx, cancel := context.WithDeadline(g.ctx, deadline)
@@ -161,7 +178,8 @@ func (g *gossip) DialAddressTimeout(a memberlist.Address, timeout time.Duration)
 	return g.shake(conn, true, time.Until(deadline))
 }
 
-// receive takes an accepted connection over. It returns when memberlist has it, or it is closed.
+// receive takes over an accepted connection. It returns when memberlist has the
+// stream, or when the connection is closed.
 func (g *gossip) receive(conn net.Conn) {
 	s, err := g.shake(conn, false, g.endpoint.cfg.HandshakeTimeout)
 	if err != nil {
@@ -170,7 +188,8 @@ func (g *gossip) receive(conn net.Conn) {
 		}
 		return
 	}
-	patience := time.NewTimer(g.endpoint.cfg.HandshakeTimeout) // memberlist may not run yet
+	// memberlist reads StreamCh only once it runs, and between two streams it may be busy.
+	patience := time.NewTimer(g.endpoint.cfg.HandshakeTimeout)
 	defer patience.Stop()
 	select {
 	case g.streams <- s:
@@ -181,14 +200,15 @@ func (g *gossip) receive(conn net.Conn) {
 	}
 }
 
-// shake exchanges hellos; it closes conn if that fails.
+// shake exchanges the hellos over conn. It closes conn if that fails.
 func (g *gossip) shake(conn net.Conn, dialer bool, timeout time.Duration) (net.Conn, error) {
 	s := &gossipStream{Conn: conn, gossip: g, came: !dialer}
 	if err := g.track(s); err != nil {
 		_ = conn.Close()
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: conn.RemoteAddr(), Err: err}
 	}
-	if _, err := transport.Shake(conn, g.endpoint.auth, dialer, min(timeout, g.endpoint.cfg.HandshakeTimeout)); err != nil {
+	if _, err := transport.Shake(conn, g.endpoint.auth, dialer, min(timeout,
+		g.endpoint.cfg.HandshakeTimeout)); err != nil {
 		_ = s.Close()
 		return nil, err
 	}
@@ -196,6 +216,8 @@ func (g *gossip) shake(conn net.Conn, dialer bool, timeout time.Duration) (net.C
 	return s, nil
 }
 
+// track records an open stream. It fails after Shutdown, and if other nodes
+// have too many streams open.
 func (g *gossip) track(s *gossipStream) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -212,8 +234,9 @@ func (g *gossip) track(s *gossipStream) error {
 	return nil
 }
 
-// Shutdown ends gossip: no packet and no stream comes or goes any more, and open streams end. memberlist calls it, and so does
-// the endpoint's Close. Idempotent.
+// Shutdown ends gossip: it closes the UDP socket and each open stream, and it
+// waits for the reader. memberlist calls it, and so does Endpoint.Close.
+// Shutdown is idempotent.
 func (g *gossip) Shutdown() error {
 	g.cancel()
 	_ = g.udp.Close()
@@ -231,11 +254,11 @@ func (g *gossip) Shutdown() error {
 	return nil
 }
 
-// A gossipStream is a connection that gossip knows as open until it is closed.
+// A gossipStream is a connection that its gossip tracks until it is closed.
 type gossipStream struct {
 	net.Conn
 	gossip *gossip
-	came   bool // another node has opened it
+	came   bool // another node opened the stream
 }
 
 func (s *gossipStream) Close() error {
@@ -249,8 +272,10 @@ func (s *gossipStream) Close() error {
 	return s.Conn.Close()
 }
 
-// GossipKey is the one of the secret that the other end has proved to have; nil: there is
-// none.
+// GossipKey returns the gossip key of the secret that the other end has proved,
+// or nil if there is none. memberlist encrypts the stream with it, because
+// during a rotation of secrets the other end may not accept the key that this
+// node uses for packets yet.
 func (s *gossipStream) GossipKey() []byte {
 	c, ok := s.Conn.(proven)
 	if !ok {

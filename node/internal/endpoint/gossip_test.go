@@ -138,8 +138,8 @@ func TestForeignPacketsDoNotReachMemberlist(t *testing.T) {
 	case <-time.After(3 * time.Second):
 		require.Fail(t, "the cluster's own packet did not come")
 	}
-	a.log.says(t, "it is no gossip of sessionproc")
-	a.log.says(t, "it is gossip of another cluster")
+	a.log.says(t, "not a gossip packet of sessionproc")
+	a.log.says(t, "gossip packet of another cluster")
 	require.LessOrEqual(t, countLines(a.log), 2)
 }
 

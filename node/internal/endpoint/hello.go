@@ -12,41 +12,45 @@ import (
 )
 
 const (
-	maxHello     = 4 << 10 // bytes; transport's limit is a little less
-	maxName      = 255     // bytes of a cluster's name (memberlist's limit for its label) and of a slot
+	maxHello     = 4 << 10 // bytes; the limit of transport is a little lower
+	maxName      = 255     // bytes of a slot, and of a cluster's name: memberlist's limit for a label
 	maxRingText  = 512     // bytes of the description of a ring
-	maxKindNames = 2 << 10 // bytes of kind names in a hello; what does not fit stays out
-	helloFields  = 12
-	codeSize     = 32 // HMAC-SHA256
+	maxKindNames = 2 << 10 // bytes of kind names in a hello; further names are left out
+	helloFields  = 12      // elements that every release sends
+	codeSize     = 32      // HMAC-SHA256
 
-	maxOtherCodes = 4 // of secrets that are not in use
+	maxOtherCodes = 4 // proofs of secrets beside the one in use
 )
 
-// A keyCode is the proof of one secret.
+// A keyCode is the proof of one secret, which it names by its public ID.
 type keyCode struct {
 	id   uint32
 	code []byte
 }
 
-// A hello is what a node says of itself before anything else is read. On the wire it is one msgpack array; a later release may add
-// elements behind these, and a reader skips what it does not know.
+// A hello is what a node says about itself before anything else is exchanged on
+// a connection. On the wire it is one msgpack array. A later release may append
+// elements, and a reader skips elements that it does not know; so the meaning
+// of the first helloFields elements never changes.
 type hello struct {
-	wire        [2]uint8 // lowest and highest version of the wire it speaks
+	wire        [2]uint8 // lowest and highest wire version that the node speaks
 	cluster     string
 	slot        string
 	boot        cluster.Boot
 	addr        string // advertised, ip:port
-	fingerprint uint64
-	ring        string // in words, for errors
+	fingerprint uint64 // of the ring; equal in all members
+	ring        string // the ring in words, for errors
 	kinds       []string
 	features    uint64
-	keyed       bool // it has a secret: keyID and code count
+	keyed       bool // the node has a secret, and keyID and code are set
 	keyID       uint32
 	code        []byte
-	others      []keyCode // of other secrets that it has; earlier releases skip them
+	others      []keyCode // proofs of its other secrets; earlier releases skip this element
 }
 
-// valid refuses what no node would say of itself.
+// valid returns an error if h holds values that no node sends. A node also
+// checks its own hello, so that a bad setting fails at the start and not at the
+// first connection.
 func (h *hello) valid() error {
 	switch {
 	case !goodName(h.cluster):
@@ -69,10 +73,14 @@ func (h *hello) valid() error {
 	return nil
 }
 
+// goodName reports whether s can name a cluster or a slot.
 func goodName(s string) bool {
 	return s != "" && len(s) <= maxName && s == printable(s)
 }
 
+// append appends the wire form of h to b. The last element is absent if there
+// are no other proofs: the hello of a node with one secret is byte for byte
+// that of earlier releases.
 func (h *hello) append(b []byte) []byte {
 	fields := helloFields
 	if len(h.others) > 0 {
@@ -108,7 +116,7 @@ func (h *hello) append(b []byte) []byte {
 	return b
 }
 
-// fittingKinds are the first names that fit into maxKindNames.
+// fittingKinds returns as many of the first names as fit into maxKindNames.
 func fittingKinds(kinds []string) []string {
 	size := 0
 	for i, k := range kinds {
@@ -119,8 +127,10 @@ func fittingKinds(kinds []string) []string {
 	return kinds
 }
 
-// readHello decodes a hello. Every length is checked against what is there, so it allocates at most some dozen times the input,
-// which is at most maxHello. code stays a view of b.
+// readHello decodes a hello of a stranger. Each length is checked against the
+// bytes that are there, so the decoded form is at most some dozen times as
+// large as b, which is at most maxHello. The codes of the result share memory
+// with b.
 func readHello(b []byte) (*hello, error) {
 	if len(b) > maxHello {
 		return nil, fmt.Errorf("hello of %d bytes: at most %d", len(b), maxHello)
@@ -169,5 +179,6 @@ func readHello(b []byte) (*hello, error) {
 	return &h, nil
 }
 
-// smallUint reads a version; a number beyond a byte is no version that we will ever speak, so the highest stands for it.
+// smallUint reads a wire version. A number above 255 is no version that this
+// project will ever use, so 255 stands for it.
 func smallUint(r *wire.Reader) uint8 { return uint8(min(r.Uint(), 255)) }

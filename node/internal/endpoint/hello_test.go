@@ -58,7 +58,8 @@ func keyedHelloOfMany() *hello {
 
 func TestLargestHelloFits(t *testing.T) {
 	h := keyedHelloOfMany()
-	h.cluster, h.slot, h.ring = strings.Repeat("c", maxName), strings.Repeat("s", maxName), strings.Repeat("r", maxRingText)
+	h.cluster, h.slot = strings.Repeat("c", maxName), strings.Repeat("s", maxName)
+	h.ring = strings.Repeat("r", maxRingText)
 	h.addr = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"
 	h.kinds = nil
 	for range 200 {
@@ -112,7 +113,8 @@ func TestMalformedHelloIsRefused(t *testing.T) {
 	}
 }
 
-// What was read must come out the same when it is written again; nothing may panic, and what is valid must be of bounded size.
+// What was read must come out the same when it is written again; nothing may panic, and
+// what is valid must be of bounded size.
 func FuzzHello(f *testing.F) {
 	f.Add(testHello().append(nil))
 	f.Add(keyedHello().append(nil))

@@ -11,31 +11,45 @@ import (
 	"time"
 )
 
-// A knock is what a node that has a secret says in the first record of TLS, among the
-// protocols that it offers: a time, a number that is used once, and a code over both. Who
-// knocks rightly waits for no turn and cannot be crowded out: without it a node at an
-// address from which a flood comes is told from the flood only when it is too late. It
-// opens nothing: whoever has come in that way has everything to prove that others have.
-// Earlier releases ignore it.
+// A knock identifies a likely member in the first record of TLS, before the server spends
+// any time on cryptography. A node that has a secret offers it as one more ALPN protocol:
+// the time, a nonce, and an HMAC over both.
+//
+// A flood from many addresses can fill all places and the turnstile's queue. A member whose
+// address is among those of the flood looks like the flood until the handshake is complete,
+// and the handshake is what the flood prevents. A connection with a valid knock waits for
+// no turn and cannot be crowded out.
+//
+// A knock opens nothing else: the hello must still prove the secret. So a replayed knock
+// gains an attacker only a place in the handshake, and the nonce and the time limit how
+// often. Earlier releases ignore the unknown protocol.
 const (
 	knockPrefix = "sessionproc-knock/"
-	knockWindow = 2 * time.Minute // that far two clocks may be apart; beyond it a knock is no help
-	knocksMost  = 8 << 10         // so many are remembered; beyond it likewise
-	trustedMost = 128             // that knocked and are not known yet, at a time
+
+	// knockWindow is how far the clocks of two nodes may differ. A node with a worse clock
+	// connects without the help of a knock.
+	knockWindow = 2 * time.Minute
+	// knocksMost bounds the remembered nonces. While that many are remembered, new knocks
+	// do not help.
+	knocksMost = 8 << 10
+	// trustedMost bounds the unauthenticated connections that have knocked. It limits what
+	// recorded knocks, replayed at other nodes, can do.
+	trustedMost = 128
 
 	knockTime, knockNonce, knockCode = 8, 12, 16 // bytes
 )
 
 type nonce [knockNonce]byte
 
-// appendKnock is one that says the given time.
+// appendKnock returns the binary form of a knock at the given time.
 func (k secretKey) appendKnock(now time.Time, n nonce) []byte {
 	b := binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli()))
 	b = append(b, n[:]...)
 	return append(b, k.sign([]byte("knock"), b)[:knockCode]...)
 }
 
-// knock is for one connection; "" without a secret.
+// knock returns the ALPN protocol to offer on one connection, or "" without a
+// secret.
 func (a *auth) knock() string {
 	ks := a.keys.Load()
 	if ks.none() {
@@ -46,14 +60,16 @@ func (a *auth) knock() string {
 	return knockPrefix + base64.RawURLEncoding.EncodeToString(ks.list[0].appendKnock(time.Now(), n))
 }
 
-// knocks remembers which were used. Safe for concurrent use.
+// knocks remembers the nonces of the knocks that were used, so that each helps
+// once. It is safe for concurrent use.
 type knocks struct {
 	mu   sync.Mutex // guards used
 	used map[nonce]time.Time
 }
 
-// right reports whether one of the protocols that a client offers is a good knock, which
-// it can be once.
+// right reports whether one of the protocols that a client offers is a valid
+// knock that was not used before. Only the first knock in the list counts, so
+// that one record costs at most one check per key.
 func (s *knocks) right(offered []string, ks *Keys, now time.Time) bool {
 	for _, text := range offered {
 		if text, ok := strings.CutPrefix(text, knockPrefix); ok {
@@ -81,7 +97,10 @@ func (s *knocks) isRight(text string, ks *Keys, now time.Time) bool {
 	return false
 }
 
-// use reports whether a knock was not used before, and can be remembered.
+// use records nonce n. It reports false if n was used before or cannot be
+// remembered: a nonce that is not remembered could be used again. A nonce may
+// be forgotten after twice knockWindow, because by then isRight refuses the
+// knock for its age.
 func (s *knocks) use(n nonce, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

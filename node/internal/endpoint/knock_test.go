@@ -17,7 +17,7 @@ func testAuth(t *testing.T, secret string, accept ...string) *auth {
 	return newAuth(hello{}, ks, func(string) {})
 }
 
-// A knock is good once, for who has a secret that is accepted, and for a short time.
+// A knock is valid once, for a short time, and with any of the accepted secrets.
 func TestKnocks(t *testing.T) {
 	secret, other := NewSecret(), NewSecret()
 	var s knocks
@@ -36,7 +36,8 @@ func TestKnocks(t *testing.T) {
 	elsewhere, err := NewKeys("another", secret, nil)
 	require.NoError(t, err)
 	require.False(t, s.right([]string{testAuth(t, secret).knock()}, &elsewhere, now))
-	for _, bad := range []string{"", knockPrefix, k[:len(k)-1], k + "A", strings.Replace(k, k[30:31], "!", 1), knockPrefix + strings.Repeat("A", 48)} {
+	for _, bad := range []string{"", knockPrefix, k[:len(k)-1], k + "A", strings.Replace(k, k[30:31], "!", 1),
+		knockPrefix + strings.Repeat("A", 48)} {
 		require.False(t, right(bad, now), bad)
 	}
 	require.Empty(t, newAuth(hello{}, Keys{}, nil).knock(), "without a secret")
@@ -66,7 +67,7 @@ func TestWhoKnocksComesInThroughAFlood(t *testing.T) {
 	few := func(c *Config) { c.Secret, c.MaxStrangers, c.ReservedPlaces = secret, 2, 1 }
 	a, b := openEndpoint(t, few), openEndpoint(t, few)
 	a.turnstile.mu.Lock()
-	a.turnstile.taken = true // by somebody who never ends
+	a.turnstile.taken = true // a turn that never ends
 	a.turnstile.mu.Unlock()
 	stop := make(chan struct{})
 	flooded := make(chan struct{})

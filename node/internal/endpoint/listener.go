@@ -15,7 +15,9 @@ import (
 	"github.com/sessionproc/sessionproc/transport"
 )
 
-// listenBoth takes the same port for TCP and UDP. For port 0 the system chooses by TCP; if UDP has that one taken, it chooses again.
+// listenBoth opens the same port for TCP and UDP. For port 0 the system chooses
+// a free TCP port. The UDP port of that number may be taken, so listenBoth
+// tries again some times.
 func listenBoth(ctx context.Context, on Network, at bindAddr) (net.Listener, packetConn, uint16, error) {
 	const tries = 10
 	for try := 1; ; try++ {
@@ -47,10 +49,11 @@ func listenError(network, addr string, err error) error {
 	return fmt.Errorf("Config.Bind: cannot listen on %s %s: %w", network, addr, err)
 }
 
-// A backoff doubles from 5 ms to 1 s.
-type backoff struct{ last time.Duration }
+// A backoff is a pause that doubles from 5 ms to 1 s with each failure in a
+// row.
+type backoff struct{ last time.Duration } // 0 after a success
 
-// wait sleeps; it reports false when ctx has ended.
+// wait sleeps for the next pause. It reports false if ctx ends first.
 func (b *backoff) wait(ctx context.Context) bool {
 	b.last = min(max(2*b.last, 5*time.Millisecond), time.Second)
 	t := time.NewTimer(b.last)
@@ -63,14 +66,18 @@ func (b *backoff) wait(ctx context.Context) bool {
 	}
 }
 
-var errCrowd = errors.New("too many connections whose peer is not known yet")
+var errCrowd = errors.New("too many unauthenticated connections")
 
-// refuse notes a connection that was not taken; the log bounds how often that becomes a line.
+// refuse logs that a connection was refused. The log bounds the rate of its
+// lines, since strangers choose how often this happens.
 func (e *Endpoint) refuse(from net.Addr, why error) {
 	e.refusals.Log("node: connection refused", from, why)
 }
 
-// acceptLoop ends when the listener is closed. Errors of accept are temporary (no file descriptor left, a peer that is gone already).
+// acceptLoop accepts connections until the listener is closed. Other errors of
+// Accept are temporary (no file descriptor is left, or a peer closed its
+// connection early), so the loop retries after a pause and logs only the first
+// of several in a row.
 func (e *Endpoint) acceptLoop(accept func(net.Conn, transport.Class)) {
 	var pause backoff
 	for {
@@ -80,7 +87,7 @@ func (e *Endpoint) acceptLoop(accept func(net.Conn, transport.Class)) {
 				return
 			}
 			if pause.last == 0 {
-				e.log.Error("node: cannot accept connections, will try again", "err", err)
+				e.log.Error("node: cannot accept connections; retrying", "err", err)
 			}
 			if !pause.wait(e.ctx) {
 				return
@@ -101,12 +108,13 @@ func (e *Endpoint) acceptLoop(accept func(net.Conn, transport.Class)) {
 	}
 }
 
-// receive finds out what an accepted connection is for and gives it there.
+// receive identifies an accepted connection and hands it to gossip or to
+// accept.
 func (e *Endpoint) receive(raw *acceptedConn, accept func(net.Conn, transport.Class)) {
 	_ = raw.SetDeadline(time.Now().Add(e.cfg.HandshakeTimeout))
-	conn, p, unwelcome := e.identify(raw)
-	if unwelcome != nil {
-		e.turnAway(raw, unwelcome)
+	conn, p, rejected := e.identify(raw)
+	if rejected != nil {
+		e.turnAway(raw, rejected)
 		return
 	}
 	if p == forGossip {
@@ -117,49 +125,53 @@ func (e *Endpoint) receive(raw *acceptedConn, accept func(net.Conn, transport.Cl
 	accept(conn, p.class())
 }
 
-// An unwelcome connection is none of ours.
+// An unwelcome says why a connection is turned away.
 type unwelcome struct {
 	reason string
-	answer bool // the dialer is a node, or may be one: it is told the reason
-	silent bool // it said nothing and went: a health check or a port scan, not worth a line
+	answer bool // send the reason: the dialer is a node, or may be one
+	silent bool // log nothing: the peer sent no byte, as health checks and port scans do
 }
 
-// identify reads the preface or shakes TLS's hands. Nothing else is read.
+// identify reads the preface, or performs the TLS handshake, and returns the
+// connection and its purpose. It reads nothing beyond that.
 func (e *Endpoint) identify(raw *acceptedConn) (net.Conn, purpose, *unwelcome) {
 	var head [prefaceLen]byte
 	if _, err := io.ReadFull(raw, head[:1]); err != nil {
 		late := errors.Is(err, os.ErrDeadlineExceeded)
-		return nil, 0, &unwelcome{reason: "it said nothing in time", silent: !late}
+		return nil, 0, &unwelcome{reason: "no data in time", silent: !late}
 	}
 	switch {
 	case head[0] == tlsHandshake && e.tls != nil:
 		return e.acceptTLS(raw, head[0])
 	case head[0] == tlsHandshake:
-		return nil, 0, &unwelcome{reason: fmt.Sprintf("the dialling node speaks TLS, the node at %s has neither a secret nor certificates "+
-			"(Config.Secret, Config.TLS)", e.Addr()), answer: true}
+		return nil, 0, &unwelcome{reason: fmt.Sprintf("the dialling node speaks TLS, "+
+			"the node at %s has neither a secret nor certificates (Config.Secret, Config.TLS)", e.Addr()), answer: true}
 	case head[0] != prefaceMagic[0]:
-		n, _ := raw.Read(head[1:]) // to name it; it may have no more to say
+		n, _ := raw.Read(head[1:]) // the next bytes name the protocol, if they are there already
 		return nil, 0, &unwelcome{reason: strangerText(head[:1+n])}
 	}
 	if _, err := io.ReadFull(raw, head[1:]); err != nil {
-		return nil, 0, &unwelcome{reason: "its preface ended early"}
+		return nil, 0, &unwelcome{reason: "truncated preface"}
 	}
 	p, err := readPurpose(head[:])
 	switch {
 	case err != nil:
 		return nil, 0, &unwelcome{reason: err.Error(), answer: true}
 	case p == forRefusal:
-		return nil, 0, &unwelcome{reason: "it began with a refusal"}
+		return nil, 0, &unwelcome{reason: "the connection began with a refusal"}
 	case e.tls != nil && e.tls.certs:
-		return nil, 0, &unwelcome{reason: fmt.Sprintf("the node at %s speaks TLS with certificates, the dialling node does not (Config.TLS)",
-			e.Addr()), answer: true}
+		return nil, 0, &unwelcome{reason: fmt.Sprintf("the node at %s speaks TLS with certificates, "+
+			"the dialling node does not (Config.TLS)", e.Addr()), answer: true}
 	case e.tls != nil:
-		return nil, 0, &unwelcome{reason: fmt.Sprintf("the node at %s has a secret, the dialling node has none (Config.Secret)",
+		return nil, 0, &unwelcome{reason: fmt.Sprintf("the node at %s has a secret, the dialling node has none "+
+			"(Config.Secret)",
 			e.Addr()), answer: true}
 	}
 	return raw, p, nil
 }
 
+// acceptTLS performs the TLS handshake, whose first byte has been read. The
+// turnstile paces the handshake, and Config.HandshakeTimeout bounds it.
 func (e *Endpoint) acceptTLS(raw *acceptedConn, first byte) (net.Conn, purpose, *unwelcome) {
 	turns := &turnedConn{acceptedConn: raw, turnstile: e.turnstile, knocks: &e.knocks, keys: e.auth.keys.Load(),
 		head: []byte{first}, until: time.Now().Add(e.cfg.HandshakeTimeout)}
@@ -171,12 +183,13 @@ func (e *Endpoint) acceptTLS(raw *acceptedConn, first byte) (net.Conn, purpose, 
 	}
 	p, ok := purposeOfALPN(conn.ConnectionState().NegotiatedProtocol)
 	if !ok {
-		return nil, 0, &unwelcome{reason: "TLS: it did not ask for a protocol of sessionproc"}
+		return nil, 0, &unwelcome{reason: "TLS: the client offered no protocol of sessionproc"}
 	}
 	return &acceptedTLS{Conn: conn, raw: raw}, p, nil
 }
 
-// handshakeText is the reason of a failed handshake.
+// handshakeText describes the error of a failed handshake. Accidents of the
+// network have the same text each, so that the log can count them.
 func handshakeText(err error) string {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -187,10 +200,12 @@ func handshakeText(err error) string {
 	return printable(err.Error())
 }
 
-// turnAway logs why, tells the dialer if it can understand it, and closes.
+// turnAway logs why, sends the reason if the dialer can understand it, and
+// closes the connection. It does not log connections that were closed to make
+// room: admit's caller has logged those.
 func (e *Endpoint) turnAway(raw *acceptedConn, why *unwelcome) {
 	defer func() { _ = raw.Close() }()
-	if why.silent || e.ctx.Err() != nil || raw.stranger.hadToGo() {
+	if why.silent || e.ctx.Err() != nil || raw.stranger.isEvicted() {
 		return
 	}
 	e.refuse(raw.RemoteAddr(), errors.New(why.reason))
@@ -200,8 +215,10 @@ func (e *Endpoint) turnAway(raw *acceptedConn, why *unwelcome) {
 	linger(raw.Conn)
 }
 
-// linger lets what was written arrive: closing with unread bytes in the socket would reset the connection and lose it.
-// It ends when the other side closes, after half a second or 64 KiB.
+// linger waits until the peer has read what was written. If a socket is closed
+// while it holds unread bytes, the kernel resets the connection and the answer
+// is lost. linger ends when the peer closes, after half a second, or after 64
+// KiB.
 func linger(conn net.Conn) {
 	if c, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
@@ -210,7 +227,8 @@ func linger(conn net.Conn) {
 	_, _ = io.CopyN(io.Discard, conn, 64<<10)
 }
 
-// An acceptedConn is counted among the strangers until its peer is known or it is closed.
+// An acceptedConn counts among the strangers until its peer is authenticated or
+// it is closed.
 type acceptedConn struct {
 	net.Conn
 	strangers *strangers
@@ -219,8 +237,8 @@ type acceptedConn struct {
 
 func (c *acceptedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if err != nil && c.stranger.hadToGo() {
-		err = errCrowd // one reason for all of them in the log
+	if err != nil && c.stranger.isEvicted() {
+		err = errCrowd // the log counts all of them under one reason
 	}
 	return n, err
 }
@@ -230,17 +248,20 @@ func (c *acceptedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// authenticated tells that auth takes the peer for a member. Without TLS that
-// proves nothing.
+// authenticated removes c from the strangers. auth calls it when a hello has
+// passed. Without TLS the hello proves nothing, so the peer's address earns no
+// places.
 func (c *acceptedConn) authenticated() { c.strangers.leave(c.stranger) }
 
-// An acceptedTLS is the same under TLS; closing it closes raw.
+// An acceptedTLS is an accepted connection with TLS. Closing it closes raw.
 type acceptedTLS struct {
 	*tls.Conn
 	provenance
 	raw *acceptedConn
 }
 
+// authenticated removes the connection from the strangers and reserves places
+// for the address of its peer, which has proved that a member is there.
 func (c *acceptedTLS) authenticated() {
 	c.raw.strangers.prove(c.raw.stranger)
 	c.raw.authenticated()

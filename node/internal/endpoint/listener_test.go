@@ -71,7 +71,8 @@ func TestSlotDefaultsToHostAndAdvertisedPort(t *testing.T) {
 	cfg := testEndpointConfig()
 	cfg.Slot = "a b"
 	_, err = New(t.Context(), cfg)
-	require.ErrorContains(t, err, `this node's settings: slot "a b": must be 1 to 255 printable bytes, no space and no slash`)
+	require.ErrorContains(t, err,
+		`this node's settings: slot "a b": must be 1 to 255 printable bytes, no space and no slash`)
 }
 
 func TestClosedEndpointDialsNobody(t *testing.T) {
@@ -95,7 +96,8 @@ func TestIPv6(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "hi", word)
 	ab := startMembers(t, a, b)
-	require.Eventually(t, func() bool { return ab[0].NumMembers() == 2 && ab[1].NumMembers() == 2 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return ab[0].NumMembers() == 2 && ab[1].NumMembers() == 2 }, 5*time.Second,
+		10*time.Millisecond)
 }
 
 // bothModes runs a test against a port without TLS and one with.
@@ -174,7 +176,8 @@ func TestHealthCheckLeavesNoLine(t *testing.T) {
 }
 
 func TestSlowStrangerIsClosedInTime(t *testing.T) {
-	for name, head := range map[string]string{"silent": "", "preface": "\x9eSPRC\x0a", "ClientHello": "\x16\x03\x01\x01\x00\x01\x00\x00\xfc\x03"} {
+	for name, head := range map[string]string{"silent": "", "preface": "\x9eSPRC\x0a",
+		"ClientHello": "\x16\x03\x01\x01\x00\x01\x00\x00\xfc\x03"} {
 		t.Run(name, func(t *testing.T) {
 			bothModes(t, func(c *Config) { c.HandshakeTimeout = 150 * time.Millisecond }, func(t *testing.T, a *openPort) {
 				conn, err := net.Dial("tcp", a.Addr())
@@ -198,7 +201,8 @@ func TestSlowStrangerIsClosedInTime(t *testing.T) {
 	}
 }
 
-// Peers get in at once while idle connections fill all places: one at another address, and one at theirs; the log says it in a few lines.
+// Peers get in at once while idle connections fill all places: one at another address, and
+// one at theirs; the log says it in a few lines.
 func TestIdleStrangersDoNotKeepPeersOut(t *testing.T) {
 	few := func(c *Config) { c.MaxStrangers = 64 }
 	bothModes(t, few, func(t *testing.T, a *openPort) {
@@ -272,10 +276,13 @@ func TestDialSaysWhoIsThereInstead(t *testing.T) {
 		name, secret, answer, want string
 		final                      bool
 	}{
-		{"plain, TLS alert", "", "\x15\x03\x03\x00\x02\x02\x46", "speaks TLS: it has a secret or certificates and this node has none (Config.Secret, Config.TLS)", true},
-		{"plain, HTTP", "", "HTTP/1.1 400 Bad Request\r\n\r\n", "is no sessionproc node: its answer starts with 48 54 54 50", false},
-		{"secret, HTTP", secret, "HTTP/1.1 400 Bad Request\r\n\r\n", "is no sessionproc node with a secret or certificates: it does not answer in TLS", false},
-		{"plain, half a refusal", "", "\x9eSPRC\x0a\x01\xff\x00\x05no", "began a refusal and did not end it", false},
+		{"plain, TLS alert", "", "\x15\x03\x03\x00\x02\x02\x46",
+			"speaks TLS: it has a secret or certificates and this node has none (Config.Secret, Config.TLS)", true},
+		{"plain, HTTP", "", "HTTP/1.1 400 Bad Request\r\n\r\n", "is no sessionproc node: its answer starts with 48 54 54 50",
+			false},
+		{"secret, HTTP", secret, "HTTP/1.1 400 Bad Request\r\n\r\n",
+			"is no sessionproc node with a secret or certificates: it does not answer in TLS", false},
+		{"plain, half a refusal", "", "\x9eSPRC\x0a\x01\xff\x00\x05no", "truncated refusal", false},
 		{"secret, refusal", secret, string(appendRefusal(nil, "go away")), "go away", true},
 		{"secret, alert", secret, "\x15\x03\x03\x00\x02\x02\x28", "ended the TLS handshake: tls: handshake failure", true},
 		{"secret, closed", secret, "", "TLS with 127.0.0.1", false},

@@ -71,7 +71,8 @@ func testEndpointConfig() Config {
 
 var checkedForLeaks sync.Map // testing.TB to nothing
 
-// checkLeaks looks for goroutines when everything else that the test has opened is closed: call it before opening anything.
+// checkLeaks looks for goroutines when everything else that the test has opened is closed:
+// call it before opening anything.
 func checkLeaks(t *testing.T) {
 	if _, again := checkedForLeaks.LoadOrStore(t, nil); again {
 		return
@@ -157,8 +158,10 @@ func (a *authority) config(t *testing.T, name string) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name},
+		DNSNames:    []string{name},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:    time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
 	require.NoError(t, err)

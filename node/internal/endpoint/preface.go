@@ -12,17 +12,22 @@ import (
 	"github.com/sessionproc/sessionproc/transport"
 )
 
-// A purpose is what a connection is for. The numbers are on the wire of a node without TLS.
+// A purpose says what a connection is for. Nodes without TLS send the number in
+// the preface, nodes with TLS the ALPN name.
 type purpose uint8
 
 const (
 	forCalls   purpose = 1
 	forBulk    purpose = 2
 	forGossip  purpose = 3
-	forRefusal purpose = 0xff // an answer: this node does not talk to the dialer, and why
+	forRefusal purpose = 0xff // an answer: this node does not talk to the dialer, and the reason follows
 )
 
-var alpnNames = map[purpose]string{forCalls: "sessionproc/1", forBulk: "sessionproc-bulk/1", forGossip: "sessionproc-gossip/1"}
+var alpnNames = map[purpose]string{
+	forCalls:  "sessionproc/1",
+	forBulk:   "sessionproc-bulk/1",
+	forGossip: "sessionproc-gossip/1",
+}
 
 func purposeOfALPN(name string) (purpose, bool) {
 	for p, n := range alpnNames {
@@ -47,8 +52,10 @@ func (p purpose) class() transport.Class {
 	return transport.Calls
 }
 
-// The preface is the first 8 bytes of a connection without TLS: a byte that no text and no TLS record starts with, the
-// name, a line end that shows a text-mode proxy in between, the version, and the purpose.
+// The preface is the first 8 bytes of a connection without TLS: a byte that starts no text
+// and no TLS record, the name, a line end, the version, and the purpose. A proxy that
+// rewrites text changes the line end, so the preface does not match and the fault is seen
+// at once (as with the signature of PNG files).
 const (
 	prefaceMagic   = "\x9eSPRC\x0a"
 	prefaceVersion = 1
@@ -60,7 +67,7 @@ func appendPreface(b []byte, p purpose) []byte {
 	return append(append(b, prefaceMagic...), prefaceVersion, byte(p))
 }
 
-// readPurpose reads the preface behind its first byte.
+// readPurpose decodes a preface. The caller has checked its first byte.
 func readPurpose(head []byte) (purpose, error) {
 	if string(head[:len(prefaceMagic)]) != prefaceMagic {
 		return 0, fmt.Errorf("not a sessionproc preface (it starts with % x)", head)
@@ -75,8 +82,10 @@ func readPurpose(head []byte) (purpose, error) {
 	return p, nil
 }
 
-// appendRefusal is the answer that every node understands before it has understood anything else of the other: a
-// preface, a length of 2 bytes and the reason. A dialer tells it by its first byte from a TLS record and from a hello.
+// appendRefusal appends a refusal to b: a preface, a length of 2 bytes, and the
+// reason. A refusal must be understood by every node before the two nodes have
+// agreed on anything. A dialer tells it from a TLS record and from a hello by
+// its first byte.
 func appendRefusal(b []byte, reason string) []byte {
 	reason = reason[:min(len(reason), maxRefusal)]
 	b = appendPreface(b, forRefusal)
@@ -84,7 +93,8 @@ func appendRefusal(b []byte, reason string) []byte {
 	return append(b, reason...)
 }
 
-// readRefusal reads what appendRefusal wrote. The reason is a stranger's text: it comes back printable and bounded.
+// readRefusal reads what appendRefusal wrote. The reason is a stranger's text,
+// so the result is bounded and printable.
 func readRefusal(r io.Reader) (string, error) {
 	var head [prefaceLen + 2]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -102,7 +112,8 @@ func readRefusal(r io.Reader) (string, error) {
 	return printable(string(reason)), nil
 }
 
-// printable replaces what could confuse a terminal or a log in a stranger's text.
+// printable replaces characters in a stranger's text that could confuse a
+// terminal or a log.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) || r == utf8.RuneError {
@@ -113,19 +124,23 @@ func printable(s string) string {
 }
 
 const (
-	tlsAlert     = 0x15 // first byte of a TLS record that says what is wrong
+	tlsAlert     = 0x15 // first byte of a TLS alert record
 	tlsHandshake = 0x16 // first byte of a ClientHello
 )
 
+// knownHeads are the first bytes of protocols that reach the port by mistake.
 var knownHeads = []struct{ head, what string }{
-	{"GET ", "an HTTP request"}, {"HEAD ", "an HTTP request"}, {"POST ", "an HTTP request"}, {"PUT ", "an HTTP request"},
-	{"DELETE ", "an HTTP request"}, {"OPTIONS ", "an HTTP request"}, {"PATCH ", "an HTTP request"}, {"CONNECT ", "an HTTP request"},
+	{"GET ", "an HTTP request"}, {"HEAD ", "an HTTP request"}, {"POST ", "an HTTP request"},
+	{"PUT ", "an HTTP request"}, {"DELETE ", "an HTTP request"}, {"OPTIONS ", "an HTTP request"},
+	{"PATCH ", "an HTTP request"}, {"CONNECT ", "an HTTP request"},
 	{"TRACE ", "an HTTP request"}, {"PRI * ", "an HTTP/2 request"}, {"SSH-", "an SSH client"},
 	{"PROXY ", "a PROXY protocol header, which this port does not take,"},
 	{"\r\n\r\n\x00\r\nQ", "a PROXY protocol header, which this port does not take,"},
 }
 
-// strangerText names what talks to the port by its first bytes; the texts are few, so that the log can count them.
+// strangerText names the protocol of a stranger by its first bytes. It returns
+// one of few texts, so that the log can count them and a stranger cannot choose
+// what the log says.
 func strangerText(head []byte) string {
 	for _, k := range knownHeads {
 		if bytes.HasPrefix(head, []byte(k.head)) {

@@ -15,23 +15,25 @@ import (
 )
 
 const (
-	secretPrefix   = "sps1_" // names the format, so that a later one can be told apart
+	secretPrefix   = "sps1_" // the version of the format
 	secretBytes    = 32      // random bytes of a secret
-	secretChecksum = 4       // bytes of checksum behind them
+	secretChecksum = 4       // bytes of the checksum that follows
 	secretLen      = len(secretPrefix) + (secretBytes+secretChecksum)*4/3
 
 	// newSecretCommand prints a secret; every error about a secret ends with it.
 	newSecretCommand = "go run github.com/sessionproc/sessionproc/node/newsecret"
 )
 
-// NewSecret is node.NewSecret.
+// NewSecret implements node.NewSecret.
 func NewSecret() string {
 	var b [secretBytes]byte
-	_, _ = rand.Read(b[:]) // never fails: it ends the process where there is no randomness
+	_, _ = rand.Read(b[:]) // never returns an error: a system without randomness ends the process
 	sum := checksumOf(b[:])
 	return secretPrefix + base64.RawURLEncoding.EncodeToString(append(b[:], sum[:]...))
 }
 
+// checksumOf returns the checksum of a secret. It detects a slip in copying; it
+// is not a means of security.
 func checksumOf(secret []byte) [secretChecksum]byte {
 	h := sha256.New()
 	h.Write([]byte("sessionproc secret checksum"))
@@ -39,13 +41,16 @@ func checksumOf(secret []byte) [secretChecksum]byte {
 	return [secretChecksum]byte(h.Sum(nil))
 }
 
-// parseSecret gives the 32 bytes of a secret that NewSecret made; white space around it is ignored, as files and environment
-// variables often end in a new line. Its errors never contain any of the text.
+// parseSecret returns the 32 bytes of a secret that NewSecret made. It ignores
+// white space around the text, since files and environment variables often end
+// in a newline. Its errors never contain any part of the text: errors are
+// logged.
 func parseSecret(text string) ([]byte, error) {
 	text = strings.TrimSpace(text)
 	body, ok := strings.CutPrefix(text, secretPrefix)
 	if !ok {
-		return nil, errors.New("not a secret that NewSecret made, and a pass phrase could be guessed from one recorded packet; " +
+		return nil, errors.New("not a secret that NewSecret made, and a pass phrase could be guessed from one recorded " +
+			"packet; " +
 			"make a real one with: " + newSecretCommand)
 	}
 	if len(text) != secretLen {
@@ -64,12 +69,14 @@ func parseSecret(text string) ([]byte, error) {
 	return b[:secretBytes], nil
 }
 
-// A secretKey is everything that is derived from one secret for one cluster.
+// A secretKey holds the keys that are derived from one secret for one cluster.
+// Each use has a key of its own, so that what one protocol reveals does not
+// weaken another.
 type secretKey struct {
-	id     uint32 // public: names the secret in hellos, gossip meta and errors
-	gossip []byte // AES-256-GCM, memberlist's
-	auth   []byte // HMAC-SHA256, the hello's
-	secret []byte // to tell another cluster's name from another secret
+	id     uint32 // public name of the secret in hellos, gossip meta and errors
+	gossip []byte // AES-256-GCM, for memberlist
+	auth   []byte // HMAC-SHA256, for hellos and knocks
+	secret []byte // to derive the key for another cluster's name; see checkSecret
 }
 
 func newSecretKey(secret []byte, cluster string) secretKey {
@@ -81,18 +88,19 @@ func newSecretKey(secret []byte, cluster string) secretKey {
 	}
 }
 
-// deriveKey is HKDF-SHA256 with one label a use. No label holds a zero byte, so no two pairs of label and cluster
-// give the same info.
+// deriveKey derives a key by HKDF-SHA256. Each use has its own label. No label
+// holds a zero byte, so two different pairs of label and cluster never have the
+// same info.
 func deriveKey(secret []byte, label, cluster string, size int) []byte {
 	k, err := hkdf.Key(sha256.New, secret, nil, "sessionproc/1 "+label+"\x00"+cluster, size)
 	if err != nil {
-		panic("node: HKDF of " + label + ": " + err.Error()) // only for sizes beyond 8160 bytes
+		panic("node: HKDF of " + label + ": " + err.Error()) // cannot happen: sizes up to 8160 bytes are valid
 	}
 	return k
 }
 
-// sign is the code of a hello: HMAC-SHA256 over the parts, each behind its length, so that no two lists of parts are
-// the same bytes.
+// sign returns the HMAC-SHA256 over parts. The length precedes each part, so
+// that two different lists of parts never sign the same bytes.
 func (k secretKey) sign(parts ...[]byte) []byte {
 	h := hmac.New(sha256.New, k.auth)
 	var n [4]byte
@@ -104,15 +112,17 @@ func (k secretKey) sign(parts ...[]byte) []byte {
 	return h.Sum(nil)
 }
 
-// keys are the secrets of a node: the first is used, all are accepted. Empty means that the node has no secret.
-// Immutable.
+// Keys are the secrets of a node. The node uses the first one and accepts all of them. The
+// zero Keys means that the node has no secret. Keys are immutable.
 type Keys struct{ list []secretKey }
 
-// newKeys derives the keys of Config.Secret and Config.AcceptSecrets, which may repeat one another.
+// NewKeys derives the keys of Config.Secret and Config.AcceptSecrets. A secret may occur in
+// both, and more than once.
 func NewKeys(cluster, secret string, accept []string) (Keys, error) {
 	if secret == "" {
 		if len(accept) > 0 {
-			return Keys{}, errors.New("Config.AcceptSecrets is set and Config.Secret is not: put the secret that this node is to use there")
+			return Keys{}, errors.New("Config.AcceptSecrets is set and Config.Secret is not: " +
+				"set Config.Secret to the secret that this node should use")
 		}
 		return Keys{}, nil
 	}
@@ -136,10 +146,10 @@ func NewKeys(cluster, secret string, accept []string) (Keys, error) {
 	return ks, nil
 }
 
-// accepts reports whether the secret of that public name is among them.
+// Accepts reports whether ks contains the secret with public name id.
 func (ks Keys) Accepts(id uint32) bool { return slices.Contains(ks.IDs(), id) }
 
-// find is the key of that public name.
+// find returns the keys of the secret with public name id.
 func (ks Keys) find(id uint32) (k secretKey, ok bool) {
 	for _, k := range ks.list {
 		if k.id == id {
@@ -149,10 +159,10 @@ func (ks Keys) find(id uint32) (k secretKey, ok bool) {
 	return secretKey{}, false
 }
 
-// none reports that the node has no secret.
+// none reports whether the node has no secret.
 func (ks Keys) none() bool { return len(ks.list) == 0 }
 
-// ids are the public names of the secrets, the used one first.
+// IDs returns the public names of the secrets, the one in use first.
 func (ks Keys) IDs() []uint32 {
 	ids := make([]uint32, len(ks.list))
 	for i, k := range ks.list {
@@ -161,7 +171,7 @@ func (ks Keys) IDs() []uint32 {
 	return ids
 }
 
-// gossipKeys are memberlist's, the used one first.
+// GossipKeys returns the keys for memberlist, the one in use first.
 func (ks Keys) GossipKeys() [][]byte {
 	gossip := make([][]byte, len(ks.list))
 	for i, k := range ks.list {
@@ -170,7 +180,7 @@ func (ks Keys) GossipKeys() [][]byte {
 	return gossip
 }
 
-// String names the secrets by their public IDs; it is safe to log.
+// String returns the public names of the secrets. The result is safe to log.
 func (ks Keys) String() string {
 	names := make([]string, len(ks.list))
 	for i, k := range ks.list {
@@ -179,4 +189,5 @@ func (ks Keys) String() string {
 	return strings.Join(names, ", ")
 }
 
+// KeyName formats the public name of a secret.
 func KeyName(id uint32) string { return fmt.Sprintf("%08x", id) }

@@ -82,18 +82,20 @@ func TestFirstSecretIsUsedAndEachCountsOnce(t *testing.T) {
 	require.Len(t, ks.GossipKeys()[0], 32)
 }
 
-// Every use and every cluster has a key of its own, and what is public says nothing of the rest. The values are pinned: a release that
-// derives others could not talk to this one.
+// Every use and every cluster has a key of its own, and what is public says nothing of the
+// rest. The values are pinned: a release that derives others could not talk to this one.
 func TestKeysAreDerivedApart(t *testing.T) {
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	shop, blog := newSecretKey(secret, "shop"), newSecretKey(secret, "blog")
 	require.NotEqual(t, shop.gossip, shop.auth)
 	require.NotEqual(t, shop.gossip, blog.gossip)
 	require.NotEqual(t, shop.auth, blog.auth)
-	require.Equal(t, shop.id, blog.id, "the ID names the secret, so that another cluster's name is not taken for another secret")
+	require.Equal(t, shop.id, blog.id,
+		"the ID names the secret, so that another cluster's name is not taken for another secret")
 	require.NotContains(t, string(shop.gossip)+string(shop.auth), string(secret[:4]))
 	require.Equal(t, "47adb2e6", KeyName(shop.id))
 	require.Equal(t, "b4e3b963573fdf985006f58b2f3e0674b86d475f9551e89b87b0459ff714e5d8", hex.EncodeToString(shop.gossip))
-	require.Equal(t, "d55553e8a3cbd5dfc625ea29159aaaea72726743abb7f4740dbcf9fcf124ca66", hex.EncodeToString(shop.sign([]byte("a"), []byte("bc"))))
+	require.Equal(t, "d55553e8a3cbd5dfc625ea29159aaaea72726743abb7f4740dbcf9fcf124ca66",
+		hex.EncodeToString(shop.sign([]byte("a"), []byte("bc"))))
 	require.NotEqual(t, shop.sign([]byte("a"), []byte("bc")), shop.sign([]byte("ab"), []byte("c")))
 }

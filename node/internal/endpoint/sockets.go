@@ -7,14 +7,14 @@ import (
 	"net/netip"
 )
 
-// Network is node.Network.
+// Network has the methods of node.Network.
 type Network interface {
 	Listen(ctx context.Context, network, address string) (net.Listener, error)
 	ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error)
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// realNetwork is the machine's.
+// realNetwork is the network of this machine.
 type realNetwork struct {
 	net.ListenConfig
 	dialer net.Dialer
@@ -24,19 +24,20 @@ func (n *realNetwork) Dial(ctx context.Context, network, address string) (net.Co
 	return n.dialer.DialContext(ctx, network, address)
 }
 
-// portOf is the port of a listener's address.
+// portOf returns the port of a listener's address.
 func portOf(addr net.Addr) (uint16, error) {
 	if tcp, ok := addr.(*net.TCPAddr); ok {
 		return uint16(tcp.Port), nil
 	}
 	ap, err := netip.ParseAddrPort(addr.String())
 	if err != nil {
-		return 0, fmt.Errorf("Config.Network: it listens at %q, which is no ip:port", addr)
+		return 0, fmt.Errorf("Config.Network: the listener's address %q is not ip:port", addr)
 	}
 	return ap.Port(), nil
 }
 
-// A packetConn is what gossip needs of a socket; *net.UDPConn is one.
+// A packetConn has the methods of a UDP socket that gossip needs. *net.UDPConn
+// implements it.
 type packetConn interface {
 	ReadFromUDPAddrPort(b []byte) (n int, from netip.AddrPort, err error)
 	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
@@ -44,6 +45,7 @@ type packetConn interface {
 	Close() error
 }
 
+// packetConnOf returns c itself if it is a packetConn, else an adapter.
 func packetConnOf(c net.PacketConn) packetConn {
 	if own, ok := c.(packetConn); ok {
 		return own
@@ -51,7 +53,7 @@ func packetConnOf(c net.PacketConn) packetConn {
 	return anyPacketConn{c}
 }
 
-// anyPacketConn makes a packetConn of any other.
+// anyPacketConn adapts a net.PacketConn, such as one of a simulated network.
 type anyPacketConn struct{ net.PacketConn }
 
 func (c anyPacketConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {

@@ -7,59 +7,74 @@ import (
 	"sync"
 )
 
-// strangers counts the accepted connections whose peer has not proved yet that
-// it may be one. Each address of a member has places of its own, which nobody
-// else can take. All others share the rest: a newcomer always gets in, and when
-// all places are taken the network that holds the most of them loses its oldest
-// one, within it the smaller network, and the address. So who comes from
-// elsewhere than a crowd does not notice it, and who comes from its midst stays
-// for as long as the crowd needs to fill all places anew, which is longer than
-// an honest handshake. Safe for concurrent use.
+// strangers bounds the accepted connections whose peer is not authenticated yet. It is safe
+// for concurrent use.
+//
+// A plain limit would let an attacker lock out every member by holding all places. So there
+// are three sorts of places:
+//
+//   - Each address of a member has places of its own (see expect and prove). A stranger at
+//     another address cannot take them.
+//   - A connection that has knocked needs no place (see trust).
+//   - All others share max places. A newcomer always gets one. If that is one too many, the
+//     largest crowd loses its oldest connection. Crowds are compared by the largest network
+//     first (an IPv4 /16), then by the next smaller one, then by address.
+//
+// So a crowd competes with itself: a connection from anywhere else is never the one to close.
+// A connection from the midst of the crowd stays for as long as the crowd takes to fill all
+// places anew, which is longer than an honest handshake takes.
 type strangers struct {
-	max      int // places that all share
-	reserved int // places of each address of a member
+	max      int // shared places
+	reserved int // places of each member's address
 
 	mu      sync.Mutex // guards what follows
 	closed  bool
-	inside  map[*stranger]struct{}
-	queue   []*stranger             // those in places that all share, oldest first
-	crowds  map[netip.Prefix]*crowd // that they come from
+	inside  map[*stranger]struct{}  // all strangers
+	queue   []*stranger             // the strangers in shared places, oldest first
+	crowds  map[netip.Prefix]*crowd // the networks of those in queue
 	members map[netip.Prefix]*house // addresses of members
-	trusted int                     // how many of those inside have knocked
-	proved  []netip.Prefix          // addresses at which somebody has proved to be a member, the last one last
+	trusted int                     // how many strangers in inside have knocked
+	proved  []netip.Prefix          // addresses that proved to be a member's, most recent last
 }
 
-// A crowd is the strangers of one network.
+// A crowd is the strangers in shared places that come from one network.
 type crowd struct {
 	network netip.Prefix
 	count   int
 }
 
-// A house is one address of members. Its places are its own for as long as one
-// of them is seen there, or its address is among those proved.
+// A house is one address of members. It keeps its places for as long as a
+// member advertises the address, or the address is in strangers.proved, or a
+// place is taken.
 type house struct {
-	seen, proved bool
-	taken        int
+	seen   bool // a present member advertises the address
+	proved bool // the address is in strangers.proved
+	taken  int  // places in use
 }
 
-// A stranger is one such connection.
+// A stranger is an accepted connection whose peer is not authenticated. It is
+// in exactly one of three states: at is set, it is in strangers.queue, or
+// trusts is set. Its own goroutine changes at and trusts, in admit and trust.
 type stranger struct {
 	conn   net.Conn
-	addr   netip.Prefix // one IPv4 address, or one IPv6 /64
-	at     *house       // whose place it has; nil: one that all share
+	addr   netip.Prefix // an IPv4 address or an IPv6 /64
+	at     *house       // the house whose place it has, or nil
 	crowds [networks]*crowd
 	trusts bool          // it has knocked and needs no place
-	gone   chan struct{} // closed when it had to go
+	gone   chan struct{} // closed when it is evicted
 }
 
-// networks is how many networks, one in the other, an address is in.
+// networks is the number of nested networks that an address belongs to.
 const networks = 3
 
-// networkBits are their lengths for IPv4 and IPv6, the largest network first.
+// networkBits holds the prefix lengths of these networks for IPv4 and IPv6, the
+// largest network first. The last one is what a single attacker can be expected
+// to own: one IPv4 address, but a whole IPv6 /64.
 var networkBits = [2][networks]int{{16, 24, 32}, {32, 48, 64}}
 
-// maxProved is how many addresses are remembered at which a member proved
-// itself that does not advertise them: it may have several, or be behind a NAT.
+// maxProved bounds the remembered addresses from which members connected that
+// advertise another one. A member may have several addresses or be behind a
+// NAT.
 const maxProved = 256
 
 func newStrangers(limit, reserved int) *strangers {
@@ -69,9 +84,9 @@ func newStrangers(limit, reserved int) *strangers {
 	}
 }
 
-// admit counts conn. It returns nil if no stranger is admitted any more: the
-// caller closes conn. out is who had to go for it, or nil; its connection is
-// closed.
+// admit adds conn. If another connection must make room, admit closes and
+// returns it as out. After close, admit returns a nil st, and the caller closes
+// conn.
 func (s *strangers) admit(conn net.Conn) (st, out *stranger) {
 	ip := ipOf(conn.RemoteAddr())
 	st = &stranger{conn: conn, addr: networkOf(ip, networks-1), gone: make(chan struct{})}
@@ -94,11 +109,12 @@ func (s *strangers) admit(conn net.Conn) (st, out *stranger) {
 	s.mu.Unlock()
 	if out != nil {
 		close(out.gone)
-		_ = out.conn.Close() // its goroutine's read fails and ends it
+		_ = out.conn.Close() // the read of its goroutine fails, and the goroutine ends
 	}
 	return st, out
 }
 
+// queueLocked gives st a shared place and counts it in its crowds.
 func (s *strangers) queueLocked(st *stranger, ip netip.Addr) {
 	s.queue = append(s.queue, st)
 	for i := range st.crowds {
@@ -113,8 +129,8 @@ func (s *strangers) queueLocked(st *stranger, ip netip.Addr) {
 	}
 }
 
-// fullestLocked is the oldest stranger of the fullest network, if there is one
-// too many.
+// fullestLocked returns the stranger to evict: the oldest one of the largest
+// crowd. It returns nil if there is room.
 func (s *strangers) fullestLocked() (out *stranger) {
 	if len(s.queue) <= s.max {
 		return nil
@@ -137,7 +153,8 @@ func (st *stranger) crowdedMore(other *stranger) bool {
 	return false
 }
 
-// leave ends the counting of st: it is a peer now, or closed. Idempotent.
+// leave removes st, whose peer is authenticated or whose connection is closed.
+// It is idempotent.
 func (s *strangers) leave(st *stranger) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,8 +184,9 @@ func (s *strangers) removeLocked(st *stranger) {
 	}
 }
 
-// trust gives the place of st, which has knocked, to others: it needs none. It reports
-// whether that can be, and st is still here.
+// trust frees the place of st, which has knocked. It reports false if st was
+// evicted or too many strangers have knocked; st then keeps its place, if it
+// has one.
 func (s *strangers) trust(st *stranger) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,8 +200,8 @@ func (s *strangers) trust(st *stranger) bool {
 	return true
 }
 
-// hadToGo reports whether st had to go for another, or as the node closes.
-func (st *stranger) hadToGo() bool {
+// isEvicted reports whether st was closed to make room or because the endpoint closes.
+func (st *stranger) isEvicted() bool {
 	select {
 	case <-st.gone:
 		return true
@@ -192,8 +210,8 @@ func (st *stranger) hadToGo() bool {
 	}
 }
 
-// leastCrowded is the index of the waiter of the smallest crowd, of several the
-// last one.
+// leastCrowded returns the index of the waiter from the smallest crowd, the
+// last one of several.
 func (s *strangers) leastCrowded(waiting []*waiter) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,8 +224,9 @@ func (s *strangers) leastCrowded(waiting []*waiter) int {
 	return least
 }
 
-// expect gives the addresses of the present members, and no others but those
-// proved, places of their own.
+// expect reserves places for addrs, the addresses of the present members. The
+// addresses of an earlier call lose their places unless they are among those
+// proved.
 func (s *strangers) expect(addrs []netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,7 +241,9 @@ func (s *strangers) expect(addrs []netip.Addr) {
 	}
 }
 
-// prove notes that st's peer has proved that it is a member.
+// prove reserves places for the address of st, whose peer has proved that it is
+// a member. Beyond maxProved the address with the oldest proof loses its
+// places.
 func (s *strangers) prove(st *stranger) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,6 +261,7 @@ func (s *strangers) prove(st *stranger) {
 	}
 }
 
+// houseLocked returns the house at p, which it creates if there is none.
 func (s *strangers) houseLocked(p netip.Prefix) *house {
 	h := s.members[p]
 	if h == nil {
@@ -249,14 +271,15 @@ func (s *strangers) houseLocked(p netip.Prefix) *house {
 	return h
 }
 
-// tidyLocked forgets a house without members once its last place is free.
+// tidyLocked removes the house at p if no member is there and none of its
+// places is taken.
 func (s *strangers) tidyLocked(p netip.Prefix) {
 	if h := s.members[p]; h != nil && !h.seen && !h.proved && h.taken == 0 {
 		delete(s.members, p)
 	}
 }
 
-// close puts all of them out and admits nobody any more.
+// close evicts all strangers and admits no more.
 func (s *strangers) close() {
 	s.mu.Lock()
 	s.closed = true
@@ -272,7 +295,7 @@ func (s *strangers) close() {
 	}
 }
 
-// ipOf is the zero Addr for what is no TCP address.
+// ipOf returns the IP address of a, or the zero Addr if a is no TCP address.
 func ipOf(a net.Addr) netip.Addr {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok {
@@ -281,8 +304,7 @@ func ipOf(a net.Addr) netip.Addr {
 	return tcp.AddrPort().Addr().Unmap().WithZone("")
 }
 
-// networkOf is the i-th network that ip is in, the largest first; the last one is
-// what one stranger can easily have all of.
+// networkOf returns the i-th network of ip, as in networkBits.
 func networkOf(ip netip.Addr, i int) netip.Prefix {
 	bits := networkBits[0][i]
 	if ip.Is6() {

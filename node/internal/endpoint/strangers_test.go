@@ -31,8 +31,8 @@ func (s *strangers) come(from string) (c *fakeStranger, st, out *stranger) {
 	return c, st, out
 }
 
-// The fullest network gives way, its oldest connection first; whoever comes from
-// elsewhere gets in and stays.
+// The fullest network loses its oldest connection first. A connection from elsewhere gets in
+// and stays.
 func TestStrangersOfTheFullestNetworkGiveWay(t *testing.T) {
 	for _, row := range []struct {
 		name  string
@@ -58,7 +58,7 @@ func TestStrangersOfTheFullestNetworkGiveWay(t *testing.T) {
 			loner, st, out := s.come(row.loner)
 			require.Same(t, oldest, out)
 			require.True(t, out.conn.(*fakeStranger).closed)
-			require.True(t, out.hadToGo())
+			require.True(t, out.isEvicted())
 			for i := range 1000 {
 				c, _, out := s.come(row.crowd(i))
 				require.NotNil(t, out)
@@ -133,8 +133,8 @@ func TestMembersHavePlacesOfTheirOwn(t *testing.T) {
 	require.Len(t, s.proved, maxProved)
 }
 
-// One stranger at a time is worked for; members pass by; of those that wait the
-// last one of the smallest crowd is next, and who has to go is not waited for.
+// One stranger at a time has the turn, and members pass without one. The next turn goes to the
+// last waiter of the smallest crowd. An evicted stranger stops waiting.
 func TestTurnstileLetsSmallCrowdsFirst(t *testing.T) {
 	s := newStrangers(8, 2)
 	s.expect([]netip.Addr{netip.MustParseAddr("10.0.0.9")})
@@ -199,7 +199,7 @@ func TestWhoKnocksNeedsNoPlace(t *testing.T) {
 	for range 3 {
 		s.come("10.0.0.1")
 	}
-	require.False(t, first.hadToGo())
+	require.False(t, first.isEvicted())
 	s.leave(first)
 	s.leave(first)
 	require.Zero(t, s.trusted)

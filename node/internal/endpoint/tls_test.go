@@ -16,7 +16,9 @@ func TestUnsafeTLSIsRefusedByField(t *testing.T) {
 		"Config.TLS.GetConfigForClient is set": func(c *tls.Config) {
 			c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, nil }
 		},
-		"Config.TLS.MaxVersion is below TLS 1.3":                               func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 },
+		"Config.TLS.MaxVersion is below TLS 1.3": func(c *tls.Config) {
+			c.MaxVersion = tls.VersionTLS12
+		},
 		"Config.TLS.Certificates is empty and GetCertificate is not set":       func(c *tls.Config) { c.Certificates = nil },
 		"Config.TLS.RootCAs is not set: a certificate of any public authority": func(c *tls.Config) { c.RootCAs = nil },
 		"Config.TLS.Certificates is empty and GetClientCertificate is not set: a n": func(c *tls.Config) {
@@ -63,7 +65,8 @@ func TestUsersOwnVerificationStillCounts(t *testing.T) {
 
 func TestPortSpeaksTLS13WithOurProtocolsAndNeverResumes(t *testing.T) {
 	a := openEndpoint(t, func(c *Config) { c.Secret = NewSecret() })
-	client := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"sessionproc/1"}, ClientSessionCache: tls.NewLRUClientSessionCache(8)}
+	client := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"sessionproc/1"},
+		ClientSessionCache: tls.NewLRUClientSessionCache(8)}
 	for range 2 {
 		conn, err := tls.Dial("tcp", a.Addr(), client)
 		require.NoError(t, err)
@@ -88,5 +91,5 @@ func TestPortSpeaksTLS13WithOurProtocolsAndNeverResumes(t *testing.T) {
 	defer conn.Close()
 	_, err = conn.Read(make([]byte, 1))
 	require.Error(t, err)
-	a.log.says(t, "it did not ask for a protocol of sessionproc")
+	a.log.says(t, "the client offered no protocol of sessionproc")
 }

@@ -11,33 +11,40 @@ import (
 )
 
 // A turnstile bounds the processor time that strangers can make this node spend
-// on TLS: one of them at a time is worked for, and then nobody for restShare
-// times as long. The next one is of the smallest crowd, and of several the last
-// to come, whose peer still waits; who has had a turn before goes first. Who has
-// a place of a member passes by, and so does who has knocked. Safe for concurrent
-// use.
+// on TLS handshakes. It is safe for concurrent use.
+//
+// One stranger at a time has the turn. When its turn ends, the turnstile rests
+// for restShare times as long as the turn took, so strangers get at most a
+// quarter of one processor. The next turn goes to a stranger that already had
+// one, so that a handshake that has begun can end. Otherwise it goes to the
+// smallest crowd (see strangers), and of several to the last that came: its
+// peer is the one most likely to wait still. Strangers that have a member's
+// place or have knocked pass without a turn.
 type turnstile struct {
 	strangers *strangers
 
 	mu      sync.Mutex // guards what follows
-	taken   bool
-	since   time.Time
-	waiting []*waiter // in the order of their coming
+	taken   bool       // a stranger has the turn, or the turnstile rests
+	since   time.Time  // the beginning of the present turn
+	waiting []*waiter  // in the order in which they came
 }
 
 const (
 	restShare = 3
-	restMost  = 10 * time.Millisecond // a machine that is busy otherwise is not made busier
+	// restMost bounds the rest. On a busy machine a turn takes long because the goroutine
+	// does not run, and a rest in proportion would hold up everybody for nothing.
+	restMost = 10 * time.Millisecond
 )
 
+// A waiter is a stranger that waits for its turn.
 type waiter struct {
 	stranger *stranger
-	again    bool          // it has had a turn
+	again    bool          // the stranger has had a turn
 	turn     chan struct{} // closed when it is its turn
 }
 
-// enter waits for st's turn. It reports false if st had to go, or until has
-// come.
+// enter waits for the turn of st. It reports false if st was evicted, or if
+// until has passed.
 func (t *turnstile) enter(st *stranger, again bool, until time.Time) bool {
 	if st.passes() {
 		return true
@@ -59,16 +66,17 @@ func (t *turnstile) enter(st *stranger, again bool, until time.Time) bool {
 	case <-st.gone:
 	case <-patience.C:
 	}
-	if !t.forget(w) { // its turn came just now
+	if !t.forget(w) { // next has given st the turn in the meantime
 		t.leave(st)
 	}
 	return false
 }
 
-// passes: st needs no turn. Only its own goroutine asks.
+// passes reports whether st needs no turn. Only the goroutine of st may call
+// it.
 func (st *stranger) passes() bool { return st.at != nil || st.trusts }
 
-// forget takes w off those that wait, if it still does.
+// forget removes w from the waiters. It reports false if w no longer waits.
 func (t *turnstile) forget(w *waiter) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,7 +87,7 @@ func (t *turnstile) forget(w *waiter) bool {
 	return i >= 0
 }
 
-// leave ends st's turn.
+// leave ends the turn of st. The next turn begins after the rest.
 func (t *turnstile) leave(st *stranger) {
 	if st.passes() {
 		return
@@ -94,7 +102,7 @@ func (t *turnstile) leave(st *stranger) {
 	t.next()
 }
 
-// next gives the turn to the next one.
+// next gives the turn to a waiter, or marks the turnstile free.
 func (t *turnstile) next() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -112,30 +120,35 @@ func (t *turnstile) next() {
 	close(w.turn)
 }
 
-var errNoTurn = errors.New("too many others began TLS")
+var errNoTurn = errors.New("too many other TLS handshakes")
 
-// A turnedConn gives TLS one record at a time, when it is complete and it is the
-// stranger's turn; the turn ends when TLS wants the next one. What TLS reads until it has
-// the client's hello costs next to nothing and needs no turn. One goroutine uses it, until
-// done.
+// A turnedConn is the connection below TLS during an accepted handshake. One
+// goroutine uses it, until done.
+//
+// It hands a record to TLS when the record is complete and the stranger has the
+// turn. The turn ends when TLS wants the next record. So a stranger that sends
+// slowly, or stops in the middle of a record, never holds the turn while it is
+// silent. What TLS does before it has the client's hello costs next to nothing
+// and needs no turn.
 type turnedConn struct {
 	*acceptedConn
 	turnstile *turnstile
 	knocks    *knocks
 	keys      *Keys
-	until     time.Time // the end of the stranger's time
-	head      []byte    // read already, and not given to TLS yet
-	started   bool      // the first record is complete
+	until     time.Time // the deadline of the handshake
+	head      []byte    // bytes that are read but not handed to TLS yet
+	started   bool      // readRecord has been called for the first record
 	greeted   bool      // TLS has the client's hello
-	working   bool
-	finished  bool
+	working   bool      // the stranger has the turn
+	finished  bool      // the handshake has ended; Read passes through
 }
 
 const (
-	recordHead = 5            // bytes in front of a record: type, version and length
-	maxRecord  = 16<<10 + 256 // bytes of one, encrypted
+	recordHead = 5            // bytes of the header of a record: type, version and length
+	maxRecord  = 16<<10 + 256 // bytes of an encrypted record
 )
 
+// Read implements io.Reader for TLS.
 func (c *turnedConn) Read(b []byte) (int, error) {
 	if c.finished && len(c.head) == 0 {
 		return c.acceptedConn.Read(b)
@@ -158,7 +171,8 @@ func (c *turnedConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// greet is told of the client's hello; what comes of it is work. An error ends the
+// greet is called by TLS with the client's hello, before the costly part of the
+// handshake. It checks the knock and waits for the turn. An error ends the
 // handshake.
 func (c *turnedConn) greet(hello *tls.ClientHelloInfo) error {
 	c.greeted = true
@@ -172,8 +186,8 @@ func (c *turnedConn) greet(hello *tls.ClientHelloInfo) error {
 	return nil
 }
 
-// readRecord completes the record of which head is the beginning. What is none
-// it leaves to TLS to refuse.
+// readRecord reads until head holds a complete record. If head holds no valid
+// record, readRecord stops early, and TLS refuses it.
 func (c *turnedConn) readRecord() error {
 	if err := c.fill(recordHead); err != nil {
 		return err
@@ -185,7 +199,8 @@ func (c *turnedConn) readRecord() error {
 	return c.fill(recordHead + size)
 }
 
-// fill reads until head has n bytes. Memory is taken as they come.
+// fill reads until head has n bytes. It grows head as the bytes come, so that a
+// stranger cannot reserve memory by announcing a large record.
 func (c *turnedConn) fill(n int) error {
 	for len(c.head) < n {
 		c.head = slices.Grow(c.head, min(n-len(c.head), 1<<10))
@@ -198,6 +213,7 @@ func (c *turnedConn) fill(n int) error {
 	return nil
 }
 
+// pause ends the turn, if the stranger has it.
 func (c *turnedConn) pause() {
 	if c.working {
 		c.working = false
@@ -205,7 +221,7 @@ func (c *turnedConn) pause() {
 	}
 }
 
-// done tells that the handshake has ended.
+// done is called when the handshake has ended.
 func (c *turnedConn) done() {
 	c.pause()
 	c.finished = true
