@@ -13,7 +13,7 @@ import (
 )
 
 // sessions hands each request to a goroutine that is parked for its ID, as
-// whoever answers is hardly ever the connection's reader.
+// the goroutine that answers is hardly ever the connection's reader.
 type sessions struct {
 	in map[string]chan *transport.Call
 }

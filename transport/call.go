@@ -8,55 +8,62 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// callCost is what a request counts against MaxInflight beside its frame's bytes.
+// callCost is what a request counts against MaxInflight beside the bytes of its
+// frame.
 const callCost = 512
 
-// Handler serves what peers ask for.
+// A Handler serves the requests and streams of peers.
 type Handler interface {
 	// Serve takes a request. It runs on the connection's reader, in the order
-	// of arrival, and must not block: everything behind it waits. c is the
-	// handler's until it answers with exactly one of Reply, Fail and Ack.
+	// of arrival, and must not block: all later frames of the connection wait
+	// for it. The handler owns c until it answers with exactly one of Reply,
+	// Fail and Ack.
 	Serve(c *Call)
-	// Cancel tells that the caller of c has given up or that its connection
-	// has ended, when c is not answered yet. The answer is still required, and
-	// dropped by the caller. Cancel follows Serve on the same goroutine and
-	// must not block; it may race with the answer, and c must not be touched
-	// after Cancel returns by reason of Cancel alone. At most once for each c.
+	// Cancel is called at most once for each c that is not answered, when the
+	// caller has given up or its connection has ended. The handler must answer
+	// c all the same; the caller drops the answer. Cancel follows Serve on the
+	// same goroutine and must not block. It may run concurrently with the
+	// answer. Cancel must not keep c: once it returns, an answered c may be
+	// used for another request.
 	Cancel(c *Call)
-	// Why tells what c, which is not answered yet, waits for: its caller's time is
-	// nearly over, and this goes into its error. "" says nothing. Why follows Serve
-	// as Cancel does, and the same rules hold.
+	// Why returns what c waits for, or "". It is called when c is not answered
+	// and its caller's time is nearly over. The text goes into the caller's
+	// error. The rules for Cancel hold for Why too.
 	Why(c *Call) string
-	// ServeStream serves a stream that a peer opened, on a goroutine of its
-	// own. The stream is closed when it returns; it must return soon after
-	// the stream's Done is closed, since Transport.Close waits for it.
+	// ServeStream serves a stream that a peer opened, on a goroutine of the
+	// stream's own. The stream is closed when ServeStream returns. ServeStream
+	// must return soon after the stream's Done is closed, since
+	// Transport.Close waits for it.
 	ServeStream(s *Stream)
 }
 
-// Call is a request from a peer. ID, Kind, Method, Key, Trace and Payload are
-// views into its frame: they are valid until the answer, or for good if Detach
-// was called before. The payload has not been checked in any way.
+// A Call is a request from a peer. ID, Kind, Method, Key, Trace and Payload
+// share memory with its frame. They are valid until the answer, or for good if
+// Detach was called before the answer. The payload has not been checked in any
+// way.
 type Call struct {
 	Flags                 uint32
-	Cast                  bool // the caller waits only for Ack
+	Cast                  bool // the caller waits for Ack only
 	ID, Kind, Method, Key []byte
 	Trace, Payload        []byte
-	Deadline              time.Time // arrival + what remained of the caller's time; zero if it waits for ever
-	Peer                  string    // the name that Handshake.Check gave the peer
-	Tag                   any       // the handler's own; it stays when the call is used for another request
+	Deadline              time.Time // arrival plus the caller's remaining time; zero for no limit
+	Peer                  string    // the name that Handshake.Check returned for the peer
+	Tag                   any       // for the handler; kept when the Call is reused for another request
 
 	s      *server
 	number uint64
-	chain  []byte // array of strings
-	buf    []byte // the frame; reused
-	cost   int64
-	refs   atomic.Int32 // handler, Cancel in progress; the call is reused at 0
+	chain  []byte       // the encoded array of strings
+	buf    []byte       // the frame; reused
+	cost   int64        // counted against MaxInflight
+	refs   atomic.Int32 // references of the handler and of Cancel or Why; see server
 
-	detached        bool // not to be used again
-	open, cancelled bool // guarded by s.mu: not answered; Cancel was called
+	detached  bool // Detach was called: not reused
+	open      bool // guarded by s.mu: not answered
+	cancelled bool // guarded by s.mu: Cancel was called
 }
 
-// parse reads the rest of a request's frame, whose bytes the call owns.
+// parse decodes the elements of a request. f reads from c.buf, so the fields
+// share its memory.
 func (c *Call) parse(f *frame) (critical bool, err error) {
 	r := &f.r
 	c.Flags = r.Uint32()
@@ -79,7 +86,8 @@ func (c *Call) parse(f *frame) (critical bool, err error) {
 	return f.end(requestElements)
 }
 
-// Chain returns the request's call chain, nil if it has none. The strings are copies.
+// Chain returns a copy of the request's call chain, or nil if the request has
+// none.
 func (c *Call) Chain() []string {
 	r := wire.NewReader(c.chain)
 	n := r.ArrayLen()
@@ -93,9 +101,9 @@ func (c *Call) Chain() []string {
 	return chain
 }
 
-// Reply answers the call. It copies payload, which may be a view of the call,
-// and never waits for the socket; if the connection has ended it does nothing.
-// A payload that exceeds MaxFrame becomes an error with CodeTooLarge.
+// Reply answers the call. It copies payload, which may share memory with c. It
+// never waits for the socket, and does nothing if the connection has ended. A
+// payload that exceeds MaxFrame becomes an error with CodeTooLarge.
 func (c *Call) Reply(flags uint32, payload []byte) {
 	s := c.s
 	if most := s.t.cfg.MaxFrame; len(payload)+headerRoom > most {
@@ -109,9 +117,9 @@ func (c *Call) Reply(flags uint32, payload []byte) {
 	s.answeredLocked(c)
 }
 
-// Fail answers the call with an Error: a code of 16 or above, a text of which
-// the first 4 KiB are sent, and detail, which is copied, and left out if it
-// exceeds MaxFrame. It never waits for the socket.
+// Fail answers the call with an Error. code is 16 or above, the first 4 KiB of
+// text are sent, and detail is copied. Fail leaves detail out if it exceeds
+// MaxFrame. Fail never waits for the socket.
 func (c *Call) Fail(code uint32, text string, detail []byte) {
 	s := c.s
 	if len(detail)+maxText+headerRoom > s.t.cfg.MaxFrame {
@@ -125,9 +133,9 @@ func (c *Call) Fail(code uint32, text string, detail []byte) {
 	s.answeredLocked(c)
 }
 
-// Ack answers a cast: it was accepted. A caller that waits for a reply gets an
-// empty one. Acks are sent together with the next write. It never waits for
-// the socket.
+// Ack answers a cast: the cast was accepted. A caller that waits for a reply
+// gets an empty one. Acks are sent together with the next write. Ack never
+// waits for the socket.
 func (c *Call) Ack() {
 	s := c.s
 	s.mu.Lock()
@@ -137,12 +145,12 @@ func (c *Call) Ack() {
 	s.answeredLocked(c)
 }
 
-// Detach leaves the call, its views and its Tag to whoever still reads them:
-// they stay as they are, and the call is used for no other request. It must be
-// called before the answer, by who answers.
+// Detach keeps c, its fields and its Tag valid after the answer: c is not
+// reused for another request. The goroutine that answers must call Detach
+// before the answer.
 func (c *Call) Detach() { c.detached = true }
 
-// release lets go of the reference that cancel has taken.
+// release drops the reference that cancel or asked has taken.
 func (c *Call) release() {
 	if c.refs.Add(-1) == 0 {
 		c.s.mu.Lock()

@@ -7,38 +7,41 @@ import (
 	"time"
 )
 
-// client is the side of a connection that dialled: it makes requests and opens
+// A client is the dialler's side of a connection. It makes requests and opens
 // streams, and serves none.
 type client struct {
 	conn
 	link *link
 
-	alarm *time.Timer // guarded by mu: runs ask at askAt
-	askAt time.Time   // guarded by mu; zero: not at all
+	alarm *time.Timer // guarded by mu: calls ask at askAt; see why.go
+	askAt time.Time   // guarded by mu: zero if the alarm is not set
 
-	next    uint64           // guarded by mu: number of the last request; never reused
-	pending numbers[pending] // guarded by mu: waiting for an answer
+	next    uint64           // guarded by mu: the number of the last request; never reused
+	pending numbers[pending] // guarded by mu: requests without an answer
 }
 
-// pending is where a caller waits for its answer. Exactly one goroutine owns it:
-// the caller, but from the moment the reader has taken it out of the table until
-// it signals done.
+// A pending is a request whose caller waits for the answer. Exactly one
+// goroutine owns it. That is the caller, except between the moment at which
+// another goroutine (the reader, or failed) removes the pending from
+// client.pending and the moment at which it signals done. Removal under conn.mu
+// decides the race between an answer and the end of the caller's ctx: the
+// goroutine that removed the pending may write its fields.
 type pending struct {
-	done   chan struct{} // 1; lives as long as the pending, which is pooled
+	done   chan struct{} // capacity 1; reused with the pending
 	number uint64
-	start  uint64 // offset of the frame in the stream of the connection
-	uses   atomic.Uint32
-	askAt  time.Time // guarded by the client's mu: when its peer is asked; zero: it is not
-	why    string    // guarded by the client's mu: what the peer says that it waits for
+	start  uint64        // offset of the frame in all bytes of the connection; see failed
+	uses   atomic.Uint32 // counts the releases, so that an old Reply cannot release a new use
+	askAt  time.Time     // guarded by the client's mu: when to ask the peer; zero for never
+	why    string        // guarded by the client's mu: what the request waits for, as the peer says
 
 	flags   uint32
-	payload []byte // in buf, or a frame of its own
-	buf     []byte
+	payload []byte // in buf, or in a frame of its own
+	buf     []byte // reused with the pending
 	err     error
 }
 
-// Reply is the answer to a Call. Payload is the peer's, unchecked, and valid
-// until Release.
+// A Reply is the answer to a Call. Payload is the peer's data, unchecked, and
+// valid until Release.
 type Reply struct {
 	Flags   uint32
 	Payload []byte
@@ -48,8 +51,9 @@ type Reply struct {
 	uses uint32
 }
 
-// Release gives the payload's memory back for other replies. It may be called
-// once or more, or never, which only costs the memory's reuse. It must not race with itself.
+// Release allows the payload's memory to be used for other replies. Further
+// calls do nothing. Without a call the memory is only not reused. Calls must
+// not be concurrent with each other.
 func (r Reply) Release() {
 	if r.p != nil && r.p.uses.CompareAndSwap(r.uses, r.uses+1) {
 		r.t.putPending(r.p)
@@ -60,7 +64,11 @@ func newClient(l *link) *client {
 	return &client{link: l}
 }
 
-// send registers a request and appends its frame.
+// send registers a request and appends its frame to the output.
+//
+// The pending is registered before its frame is visible to the flusher, under
+// the same lock, so the answer always finds it. remaining is computed again if
+// reserve waited, since ctx has less time left by then.
 func (c *client) send(ctx context.Context, kind byte, r *Request, size int) (*pending, error) {
 	remaining, err := timeLeft(ctx)
 	if err != nil {
@@ -85,7 +93,8 @@ func (c *client) send(ctx context.Context, kind byte, r *Request, size int) (*pe
 	return p, nil
 }
 
-// timeLeft returns how long ctx lasts, 0 if for ever, or ctx's error.
+// timeLeft returns how long ctx lasts, or ctx's error. It returns 0 if ctx has
+// no deadline.
 func timeLeft(ctx context.Context) (time.Duration, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -101,12 +110,15 @@ func timeLeft(ctx context.Context) (time.Duration, error) {
 	return left, nil
 }
 
+// remaining returns the time until the deadline of ctx, which has one.
 func (c *client) remaining(ctx context.Context) time.Duration {
 	deadline, _ := ctx.Deadline()
 	return time.Until(deadline)
 }
 
-// wait returns when p has its answer, and gives up when ctx ends before.
+// wait waits for the answer to p, and gives up when ctx ends. If the answer has
+// arrived at the moment at which ctx ends, the answer wins: the request has had
+// its effect.
 func (c *client) wait(ctx context.Context, p *pending) error {
 	if done := ctx.Done(); done == nil {
 		<-p.done
@@ -120,14 +132,14 @@ func (c *client) wait(ctx context.Context, p *pending) error {
 				}
 				return fmt.Errorf("transport: %s: %w", c.label, ctx.Err())
 			}
-			<-p.done // the answer is there, and wins
+			<-p.done // the answer is being handed over
 		}
 	}
 	return p.err
 }
 
-// giveUp takes p out of the table and tells the peer; it reports false if p
-// has been answered.
+// giveUp removes p from the table and sends a cancel to the peer. It reports
+// false if another goroutine has removed p, and so is about to signal done.
 func (c *client) giveUp(p *pending) bool {
 	c.mu.Lock()
 	if c.pending.remove(p.number) == nil {
@@ -138,8 +150,8 @@ func (c *client) giveUp(p *pending) bool {
 	return true
 }
 
-// take takes the pending request of a number out of the table; nil if its
-// caller has given up.
+// take removes and returns the pending request with the given number. It
+// returns nil if the caller has given up.
 func (c *client) take(number uint64) *pending {
 	c.mu.Lock()
 	p := c.pending.remove(number)
@@ -147,6 +159,7 @@ func (c *client) take(number uint64) *pending {
 	return p
 }
 
+// frame handles one frame; see role.
 func (c *client) frame(body []byte, owned bool) error {
 	var f frame
 	if err := f.parse(body); err != nil {
@@ -171,8 +184,14 @@ func (c *client) frame(body []byte, owned bool) error {
 	return unexpected(f.kind)
 }
 
-var errCriticalReply = &Error{Code: CodeUnsupported, Text: "the answer has a critical element that this node does not know"}
+var errCriticalReply = &Error{
+	Code: CodeUnsupported,
+	Text: "the answer has a critical element that this node does not know",
+}
 
+// reply hands a reply to its caller. The payload is copied into the pending's
+// own buffer unless the frame is owned, because the read buffer is used again
+// for the next frame.
 func (c *client) reply(f *frame, owned bool) error {
 	flags := f.r.Uint32()
 	payload := f.r.Bytes()
@@ -182,7 +201,7 @@ func (c *client) reply(f *frame, owned bool) error {
 	}
 	p := c.take(f.number)
 	if p == nil {
-		return nil // too late
+		return nil // the caller gave up
 	}
 	switch {
 	case critical:
@@ -197,6 +216,7 @@ func (c *client) reply(f *frame, owned bool) error {
 	return nil
 }
 
+// failure hands an error of the peer to its caller.
 func (c *client) failure(f *frame) error {
 	code, text, detail := f.r.Uint32(), f.r.Str(), f.r.Bytes()
 	critical, err := f.end(3)
@@ -216,6 +236,7 @@ func (c *client) failure(f *frame) error {
 	return nil
 }
 
+// acked ends the casts that a frame acknowledges.
 func (c *client) acked(f *frame) error {
 	for range f.r.ArrayLen() {
 		number := f.r.Uint()
@@ -230,7 +251,8 @@ func (c *client) acked(f *frame) error {
 	return f.endPlain(1)
 }
 
-// admit lets big answers in when somebody waits for them.
+// admit admits a large answer only if a caller waits for it. Otherwise the
+// frame is skipped without being allocated.
 func (c *client) admit(kind, number uint64, size int) (bool, error) {
 	switch {
 	case kind >= firstOptional:
@@ -245,8 +267,13 @@ func (c *client) admit(kind, number uint64, size int) (bool, error) {
 	return false, unexpected(kind)
 }
 
-// failed ends every pending request. Its error says whether the request's
-// frame had begun to be written.
+// failed ends every pending request after the connection has ended.
+//
+// A request is marked unsent, and so may be repeated, if no byte of its frame
+// was passed to nc.Write. That is known without a mark per request: start is
+// the offset of its frame in the bytes of the connection, and c.given counts
+// the bytes passed to Write. fail has set c.err before it calls failed, and
+// writeLocked never increases c.given after that.
 func (c *client) failed(err error) {
 	c.link.drop(c)
 	err = c.lost(err)

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// Class says what a connection is for, so that bulk data never stands in front
-// of a call.
+// A Class says what a connection is for. Bulk data has connections of its own,
+// so that a call never waits behind it.
 type Class uint8
 
 const (
-	// Calls carries requests from the side that dialled, and their answers.
+	// Calls carries requests of the side that dialled, and their answers.
 	Calls Class = iota
 	// Bulk carries streams, opened by the side that dialled.
 	Bulk
@@ -27,32 +27,32 @@ func (c Class) String() string {
 	return "calls"
 }
 
-// Config sets up a Transport. Dial, Handshake and Handler must be given; every
-// other field's zero value is its default, and negative values are refused.
-// Durations beyond 100 years count as 100 years.
+// Config configures a Transport. Dial, Handshake and Handler are required. The
+// zero value of every other field means its default, and negative values are
+// refused. A duration beyond 100 years counts as 100 years.
 type Config struct {
-	// Dial opens a connection to addr, with everything that comes before the
-	// handshake (TLS, a preface). It must respect ctx.
+	// Dial opens a connection to addr, including everything that precedes the
+	// hellos (TLS, a preface). It must respect ctx.
 	Dial func(ctx context.Context, addr string, class Class) (net.Conn, error)
 	// Handshake makes and checks hellos. It must be safe for concurrent use.
 	Handshake Handshake
 	// Handler serves the requests and streams of peers.
 	Handler Handler
 
-	// MaxFrame is the length in bytes that one frame may have, sent or received. Default 4 MiB.
+	// MaxFrame is the largest length of a frame in bytes, sent or received. Default 4 MiB.
 	MaxFrame int
 	// MaxOutput is how many bytes may wait to be written on one connection.
-	// Requests wait for room. Answers that find none close the connection if
-	// its peer does not read (a write takes longer than 250 ms), and beyond 8
-	// times MaxOutput in any case. Default 8 MiB; at least MaxFrame + 1 MiB.
+	// Requests wait for room. Answers do not wait: beyond MaxOutput they close the
+	// connection if its peer does not read (a write takes longer than 250 ms), and
+	// beyond 8 times MaxOutput in any case. Default 8 MiB; at least MaxFrame + 1 MiB.
 	MaxOutput int
 	// MaxInflight bounds the bytes of unanswered requests from all peers
 	// together; further ones fail with CodeOverloaded. Default 256 MiB.
 	MaxInflight int64
 	// MaxStreams is how many streams may be open on one connection. Default 64.
 	MaxStreams int
-	// MaxHandshakes is how many accepted connections may be unauthenticated at
-	// a time; further ones are closed at once. Default 64.
+	// MaxHandshakes is how many accepted connections may be unauthenticated at a
+	// time. Further ones are closed at once. Default 64.
 	MaxHandshakes int
 	// MaxHandshakesPerAddr is the same for each IP address. Default 8.
 	MaxHandshakesPerAddr int
@@ -61,25 +61,28 @@ type Config struct {
 	// ended within it (up to a quarter more). Default 5 s.
 	WriteTimeout time.Duration
 	// PingInterval is the time between two pings on each connection, in both
-	// directions; one that has been silent for 3 intervals is closed. Default 5 s.
+	// directions. A connection that is silent for 3 intervals is closed. Default 5 s.
 	PingInterval time.Duration
 	// DialTimeout bounds Dial. Default 3 s.
 	DialTimeout time.Duration
-	// HandshakeTimeout bounds the handshake, whoever dialled. Default 5 s.
+	// HandshakeTimeout bounds the handshake on both sides. Default 5 s.
 	HandshakeTimeout time.Duration
 
-	// Logger gets what goes wrong with connections, never a payload or an ID. nil discards.
+	// Logger receives the failures of connections, never a payload or a session ID.
+	// nil discards them.
 	Logger *slog.Logger
 }
 
-// longest is what longer durations of a Config count as, so that no sum overflows.
+// longest is the longest duration of a Config and of a request. It keeps sums
+// of durations from overflowing.
 const longest = 100 * 365 * 24 * time.Hour
 
-// outputSlack is the part of MaxOutput that requests leave free for cancels and pings.
+// outputSlack is the part of MaxOutput that requests leave free, so that
+// cancels and pings find room while requests wait.
 const outputSlack = 1 << 20
 
-// withDefaults returns cfg with every zero field set, or an error that names
-// the field that makes no sense.
+// withDefaults returns cfg with every zero field set. Its error names the field
+// that is invalid.
 func (cfg Config) withDefaults() (Config, error) {
 	switch {
 	case cfg.Dial == nil:
@@ -137,6 +140,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
+// setInt sets a zero field to value and checks its bounds.
 func setInt(name string, field *int, value, low, high int) error {
 	if *field == 0 {
 		*field = value

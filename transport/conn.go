@@ -15,58 +15,69 @@ var (
 	errSlowReader = errors.New("peer does not read: MaxOutput exceeded")
 )
 
-// conn is one authenticated connection. Two goroutines belong to it: the
-// reader, and the flusher, the only one that writes to the socket. Everybody
-// else appends to out. Whatever goes wrong first ends it, by fail.
+// A conn is one authenticated connection. It has two goroutines: the reader,
+// and the flusher, which alone writes to the socket. All others append to out.
+// The first failure ends the connection, through fail.
+//
+// The flusher is parked on wake or awake. Under mu, awake says which: the
+// goroutine that changes it from false to true must send on wake after it has
+// unlocked mu, and no other may. So at most one token is in wake, the send
+// never blocks, and a caller that finds awake set knows that the flusher will
+// look at out again before it parks.
 type conn struct {
 	t     *Transport
 	nc    net.Conn
-	peer  string // the name that the handshake gave it
-	label string // what errors call it: the address that was dialled, or the name
+	peer  string // the name that the handshake returned for the peer
+	label string // names the peer in errors: the dialled address, or peer
 	class Class
 	role  role
 
-	br  *bufio.Reader // reader's
-	now time.Time     // reader's: when the present batch was read, zero until asked for
+	// Owned by the reader.
+	br  *bufio.Reader
+	now time.Time // when the present batch was read; zero until batchTime is called
 
-	heard  atomic.Bool // something was read since the last tick
-	silent int         // keeper's: ticks without anything read
+	heard  atomic.Bool // bytes were read since the last tick
+	silent int         // ticks in a row without bytes; owned by Transport.keep
 
-	wake chan struct{} // to the flusher; 1, sent only by who sets awake
+	wake chan struct{} // capacity 1; see above
 
-	mu         sync.Mutex // guards the rest, and the tables of the role
-	awake      bool       // the flusher is not parked, or about to be woken
-	closing    bool       // no new requests; ends when out is written
-	err        error      // why the connection ended; nil while it lives
-	out        output
+	mu         sync.Mutex    // guards the rest, and the tables of the role
+	awake      bool          // the flusher runs, or a token is on its way
+	closing    bool          // no new requests; the connection ends when out is written
+	err        error         // why the connection ended, or nil; set once, by fail
+	out        output        // frames that wait to be written
 	acks       []uint64      // casts to acknowledge with the next write
-	taken      uint64        // bytes that were taken from out
-	given      uint64        // bytes that were given to nc.Write
-	inWrite    int           // taken bytes whose write has not ended
+	taken      uint64        // bytes taken from out since the beginning
+	given      uint64        // bytes passed to nc.Write since the beginning; given <= taken
+	inWrite    int           // taken bytes that are not written yet
 	writeSince time.Time     // when the present write began
-	room       chan struct{} // closed when inWrite has shrunk; nil if nobody waits
-	pings      uint64
+	room       chan struct{} // closed when inWrite shrinks; nil if no goroutine waits
+	pings      uint64        // pings sent
 	streams    streamTable
 }
 
-// role is what a connection does beside moving frames: client or server.
+// A role is what a connection does apart from moving frames. client and server
+// implement it.
 type role interface {
 	// frame handles one frame, on the reader's goroutine. body is valid only
-	// during the call unless owned. An error ends the connection.
+	// during the call, unless owned is set. An error ends the connection.
 	frame(body []byte, owned bool) error
-	// admit says whether a frame that exceeds the read buffer is to be read; an error ends the connection.
+	// admit reports whether to read a frame that exceeds the read buffer, before
+	// memory is allocated for it. The frame is skipped otherwise. An error ends
+	// the connection.
 	admit(kind, number uint64, size int) (bool, error)
-	// failed is called once with the reason, from any goroutine.
+	// failed is called once, from any goroutine, after the connection has ended
+	// because of err.
 	failed(err error)
-	// trimLocked is called once per ping interval, under conn.mu, to give memory back.
+	// trimLocked is called once per ping interval, under conn.mu, to free memory.
 	trimLocked()
-	// retire takes the connection out of use, as far as this role decides that.
+	// retire takes the connection out of use; see Transport.Retire.
 	retire()
 	// ended is called once on the reader's goroutine, after the last frame.
 	ended()
 }
 
-// init sets the connection up over an authenticated nc; run starts it.
+// init sets up the connection over nc, which is authenticated. start starts it.
 func (c *conn) init(t *Transport, nc net.Conn, peer string, class Class, r role) {
 	c.t, c.nc, c.peer, c.label, c.class, c.role = t, nc, peer, peer, class, r
 	c.wake = make(chan struct{}, 1)
@@ -75,17 +86,25 @@ func (c *conn) init(t *Transport, nc net.Conn, peer string, class Class, r role)
 	c.streams.open = map[uint64]*Stream{}
 }
 
-// start gives the connection to its goroutines, or closes it if the transport is closed.
+// start starts the goroutines of the connection. If the transport is closed,
+// start closes the connection instead.
 func (c *conn) start() {
 	if !c.t.add(c) {
 		c.fail(ErrClosed)
-		<-c.wake
+		<-c.wake // fail has sent to the flusher, which does not run
 		_ = c.nc.Close()
 	}
 }
 
-// fail ends the connection: no byte is given to the socket any more, and
-// whoever waits for it gets err. Only the first call counts.
+// fail ends the connection because of err. From then on no byte is passed to
+// the socket, and all that wait for the connection get err. Calls after the
+// first do nothing.
+//
+// awake is set for ever, so no other goroutine wakes the flusher after fail. If
+// the flusher is parked, it gets a last token and closes the socket itself,
+// because closing a TLS connection writes an alert and may block, and the
+// caller of fail may be a reader or a timer. If the flusher is awake it may be
+// blocked in Write, and only closing the socket from here ends that.
 func (c *conn) fail(err error) {
 	c.mu.Lock()
 	if c.err != nil {
@@ -94,16 +113,16 @@ func (c *conn) fail(err error) {
 	}
 	c.err = err
 	parked := !c.awake
-	c.awake = true // for ever: nobody wakes the flusher after this
+	c.awake = true
 	room := c.room
 	c.room, c.acks = nil, nil
 	c.out.drop()
 	c.mu.Unlock()
 
 	if parked {
-		c.wake <- struct{}{} // the flusher closes the socket: under TLS that may take a while
+		c.wake <- struct{}{}
 	} else {
-		_ = c.nc.Close() // perhaps it is in Write
+		_ = c.nc.Close()
 	}
 	if room != nil {
 		close(room)
@@ -113,14 +132,14 @@ func (c *conn) fail(err error) {
 	c.t.logEnd(c, err)
 }
 
-// shutdown ends the connection as soon as what waits to be written is written.
-// Requests are refused from now on, answers still accepted.
+// shutdown ends the connection once the output is written. New requests are
+// refused from now on, and answers are still accepted.
 func (c *conn) shutdown() {
 	c.mu.Lock()
 	c.shutdownLocked()
 }
 
-// shutdownLocked is shutdown, and unlocks.
+// shutdownLocked is shutdown for a caller that holds c.mu. It unlocks c.mu.
 func (c *conn) shutdownLocked() {
 	c.closing = true
 	wake := c.wakeLocked()
@@ -130,7 +149,8 @@ func (c *conn) shutdownLocked() {
 	}
 }
 
-// tick runs once per ping interval.
+// tick runs once per ping interval. It ends a silent connection, frees memory
+// that an idle connection does not need, and sends a ping.
 func (c *conn) tick() {
 	if c.heard.Swap(false) {
 		c.silent = 0
@@ -148,7 +168,8 @@ func (c *conn) tick() {
 	c.emptyLocked(kindPing, c.pings)
 }
 
-// emptyLocked sends a frame of a number only, and unlocks.
+// emptyLocked sends a frame that has no elements beside its number. It unlocks
+// c.mu.
 func (c *conn) emptyLocked(kind byte, number uint64) {
 	if c.err != nil {
 		c.mu.Unlock()
@@ -158,7 +179,8 @@ func (c *conn) emptyLocked(kind byte, number uint64) {
 	c.sendLocked()
 }
 
-// pingPong handles the frames that both roles know alike; handled is false if f is another.
+// pingPong handles the frames that are the same for both roles. handled is
+// false if f is another one.
 func (c *conn) pingPong(f *frame) (handled bool, err error) {
 	switch {
 	case f.kind == kindPing:
@@ -176,7 +198,7 @@ func (c *conn) pingPong(f *frame) (handled bool, err error) {
 	return false, nil
 }
 
-// lost wraps the reason why the connection ended for those who waited for it.
+// lost wraps the reason why the connection ended, for those that waited for it.
 func (c *conn) lost(err error) error {
 	if errors.Is(err, ErrClosed) {
 		return err
@@ -184,4 +206,5 @@ func (c *conn) lost(err error) error {
 	return fmt.Errorf("transport: %s: connection lost: %w", c.label, err)
 }
 
+// unexpected is the error for a frame that a role does not accept.
 func unexpected(kind uint64) error { return fmt.Errorf("frame of kind %d is not expected here", kind) }

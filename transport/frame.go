@@ -8,9 +8,9 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// Kinds of frames. They are on the wire: permanent, append only. A receiver
-// that does not know a kind ends the connection, or skips the frame if the
-// kind is one of the optional ones.
+// Kinds of frames. They are on the wire: permanent and append-only. A receiver
+// skips an optional frame (64 to 127) of a kind that it does not know. Any other
+// unknown kind ends the connection.
 const (
 	kindHello  = 1
 	kindRefuse = 2
@@ -33,14 +33,14 @@ const (
 	kindWhy       = 65
 )
 
-// MaxTrace is how many bytes a Request's Trace may have.
+// MaxTrace is the largest length of Request.Trace in bytes.
 const MaxTrace = 1 << 10
 
 const (
 	maxText    = 4 << 10       // bytes of an error's text
 	maxHead    = 4 + 3 + 2 + 9 // bytes: length, array of 16 bits, kind, number
 	maxAcks    = 1024          // numbers in one frame
-	headerRoom = 64            // at least what a request's frame has beside its fields' bytes
+	headerRoom = 64            // bounds what a frame has beside the bytes of its fields
 )
 
 var (
@@ -49,8 +49,8 @@ var (
 	errExtension = errors.New("extension is not [critical, tag, value]")
 )
 
-// frame is one being decoded: r stands behind its number, and elements are
-// still to be read.
+// A frame is a frame being decoded. r stands behind the number, and elements
+// counts the elements that follow.
 type frame struct {
 	kind     uint64
 	number   uint64
@@ -58,7 +58,7 @@ type frame struct {
 	r        wire.Reader
 }
 
-// parse reads kind and number of a frame without its length.
+// parse reads the kind and the number. body is the frame without its length.
 func (f *frame) parse(body []byte) error {
 	f.r = wire.NewReader(body)
 	f.elements = f.r.ArrayLen() - 2
@@ -70,9 +70,10 @@ func (f *frame) parse(body []byte) error {
 	return f.r.Err()
 }
 
-// peekFrame is parse for the first bytes of a frame that has not been read yet.
+// peekFrame reads the kind and the number from the first bytes of a frame that
+// has not been read yet.
 func peekFrame(start []byte) (kind, number uint64, err error) {
-	if len(start) > 0 { // as if it had no elements beside kind and number
+	if len(start) > 0 { // skip the array header: the reader would check that all elements are there
 		switch {
 		case start[0]&0xf0 == 0x90:
 			start = start[1:]
@@ -85,8 +86,8 @@ func peekFrame(start []byte) (kind, number uint64, err error) {
 	return kind, number, r.Err()
 }
 
-// end reads what follows the known elements and reports whether there was a
-// critical extension; all of them are unknown to this version.
+// end reads the extensions behind the known elements and reports whether one of
+// them was critical. This version knows no extensions.
 func (f *frame) end(known int) (critical bool, err error) {
 	if f.elements != known {
 		if critical, err = f.extensions(known); err != nil {
@@ -102,6 +103,7 @@ func (f *frame) end(known int) (critical bool, err error) {
 	return critical, nil
 }
 
+// extensions reads the elements behind the known ones.
 func (f *frame) extensions(known int) (critical bool, err error) {
 	if f.elements < known {
 		return false, errTooShort
@@ -117,7 +119,8 @@ func (f *frame) extensions(known int) (critical bool, err error) {
 	return critical, nil
 }
 
-// endPlain is end for frames in which nothing critical can be refused.
+// endPlain is like end, for frames of which nothing can be refused alone: a
+// critical extension is an error.
 func (f *frame) endPlain(known int) error {
 	critical, err := f.end(known)
 	if err == nil && critical {
@@ -126,8 +129,8 @@ func (f *frame) endPlain(known int) error {
 	return err
 }
 
-// beginFrame appends room for the length, and the head of a frame with so many
-// elements behind kind and number (at most 13).
+// beginFrame appends room for the length and the head of a frame. elements is
+// how many elements follow kind and number, at most 13.
 func beginFrame(b []byte, kind byte, number uint64, elements byte) []byte {
 	return wire.AppendUint(append(b, 0, 0, 0, 0, 0x90|(elements+2), kind), number)
 }

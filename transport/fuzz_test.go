@@ -104,7 +104,8 @@ func (inputConn) SetReadDeadline(time.Time) error    { return nil }
 func (inputConn) SetWriteDeadline(t time.Time) error { return nil }
 
 func TestFramesSurviveTheirRoundTrip(t *testing.T) {
-	r := Request{Flags: 5, ID: "id", Kind: "k", Method: "m", Key: "key", Chain: []string{"a", "b"}, Trace: []byte("t"), Payload: bytes.Repeat([]byte("p"), 300)}
+	r := Request{Flags: 5, ID: "id", Kind: "k", Method: "m", Key: "key", Chain: []string{"a", "b"}, Trace: []byte("t"),
+		Payload: bytes.Repeat([]byte("p"), 300)}
 	b := r.append(nil, kindCall, 1<<40, 1500*time.Nanosecond)
 	require.LessOrEqual(t, len(b)-4, r.size())
 	require.EqualValues(t, len(b)-4, binary.BigEndian.Uint32(b))

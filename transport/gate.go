@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Gate counts connections of strangers: those that have not authenticated yet.
-// It is safe for concurrent use.
+// A Gate bounds the connections whose peer has not authenticated yet. It is
+// safe for concurrent use.
 type Gate struct {
 	total, perAddr int
 
@@ -16,13 +16,15 @@ type Gate struct {
 	byAddr map[netip.Addr]int
 }
 
-// NewGate returns a Gate that lets in total connections, and perAddr of each IP address.
+// NewGate returns a Gate that admits total connections, and perAddr of each IP
+// address.
 func NewGate(total, perAddr int) *Gate {
 	return &Gate{total: total, perAddr: perAddr, byAddr: map[netip.Addr]int{}}
 }
 
-// Enter counts a connection from addr and reports whether it may stay. If it
-// may, Leave must be called once with the same address.
+// Enter counts a connection from addr. It reports false, without counting, if a
+// limit is reached. After true, the caller must call Leave once with the same
+// address.
 func (g *Gate) Enter(addr net.Addr) bool {
 	ip := addrIP(addr)
 	g.mu.Lock()
@@ -35,7 +37,7 @@ func (g *Gate) Enter(addr net.Addr) bool {
 	return true
 }
 
-// Leave takes a connection that entered off the count.
+// Leave uncounts a connection that Enter has counted.
 func (g *Gate) Leave(addr net.Addr) {
 	ip := addrIP(addr)
 	g.mu.Lock()
@@ -46,7 +48,7 @@ func (g *Gate) Leave(addr net.Addr) {
 	}
 }
 
-// addrIP returns the IP of a "host:port" address, the zero Addr if it has none.
+// addrIP returns the IP address of a "host:port" address, or the zero Addr.
 func addrIP(addr net.Addr) netip.Addr {
 	if addr == nil {
 		return netip.Addr{}

@@ -11,20 +11,23 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// maxHello is how many bytes a peer may send before it is accepted, in each
-// frame of the handshake, with its length.
+// maxHello is the largest frame of the handshake in bytes, including its
+// length: a peer that is not accepted can make this side allocate no more.
 const maxHello = 4 << 10
 
-// maxReason is how many bytes of a reason for refusal are sent and kept.
+// maxReason bounds the bytes of a reason for refusal, sent and received.
 const maxReason = 512
 
-// Handshake makes and checks hellos; the transport only carries them. The
-// dialling side speaks first: its hello, then the accepting side's, then its
-// word that it accepts that one. Nothing else is read or written before both
-// are verified. Both methods run on the connection's own goroutine, and the
-// connection's deadline bounds what they do with conn.
+// A Handshake makes and checks hellos. The transport only carries them. The
+// dialling side sends its hello, then the accepting side its own, and then the
+// dialling side a ready frame, which says that it accepts the other's hello.
+// Nothing else is read or written before both hellos are verified.
+//
+// Both methods run on the connection's own goroutine, and the connection's
+// deadline bounds what they do with conn.
 type Handshake interface {
-	// Hello returns this side's hello, at most 4,000 bytes. dialer says which side this is.
+	// Hello returns this side's hello, at most 4,000 bytes. dialer says whether
+	// this side dialled.
 	Hello(conn net.Conn, dialer bool) ([]byte, error)
 	// Check verifies the other side's hello and returns an opaque name for it.
 	// The text of an error goes to the other side as the reason of refusal.
@@ -33,9 +36,10 @@ type Handshake interface {
 }
 
 // Shake exchanges hellos over conn within timeout and returns the peer's name.
-// It reads no byte beyond the handshake, so conn may carry anything
-// afterwards. A refusal by the peer comes back as *RefusedError, this side's
-// own as an error with Refused() == true that wraps Check's; Shake never closes conn.
+// It reads no byte beyond the handshake, so conn may carry any protocol
+// afterwards. A refusal by the peer is a *RefusedError. A refusal by this side
+// is an error whose method Refused returns true and that wraps the error of
+// Check. Shake never closes conn.
 func Shake(conn net.Conn, h Handshake, dialer bool, timeout time.Duration) (peer string, err error) {
 	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return "", fmt.Errorf("transport: handshake: %w", err)
@@ -54,6 +58,7 @@ func Shake(conn net.Conn, h Handshake, dialer bool, timeout time.Duration) (peer
 	return peer, nil
 }
 
+// shakeFirst is the dialler's side.
 func shakeFirst(conn net.Conn, h Handshake) (peer string, err error) {
 	if err := sendHello(conn, h, true); err != nil {
 		return "", err
@@ -64,6 +69,8 @@ func shakeFirst(conn net.Conn, h Handshake) (peer string, err error) {
 	return peer, sendShake(conn, appendEmpty(nil, kindReady, 0))
 }
 
+// shakeSecond is the acceptor's side. It waits for ready, so that a connection does not count
+// as authenticated before the dialler has accepted it too.
 func shakeSecond(conn net.Conn, h Handshake) (peer string, err error) {
 	if peer, err = checkHello(conn, h, false); err != nil {
 		return "", err
@@ -87,7 +94,8 @@ func sendHello(conn net.Conn, h Handshake, dialer bool) error {
 	return sendShake(conn, b)
 }
 
-// checkHello reads the other side's hello and, if it is not accepted, tells so.
+// checkHello reads and checks the other side's hello. If the hello is not
+// accepted, checkHello sends the reason.
 func checkHello(conn net.Conn, h Handshake, dialer bool) (peer string, err error) {
 	hello, err := readShake(conn, kindHello)
 	if err != nil {
@@ -112,8 +120,8 @@ func sendShake(conn net.Conn, b []byte) error {
 	return nil
 }
 
-// readShake reads one frame of the handshake, which must be of kind want, and
-// returns a hello's data. A refusal becomes a *RefusedError.
+// readShake reads one frame of the handshake, which must be of kind want. It
+// returns the data of a hello. A refusal becomes a *RefusedError.
 func readShake(conn net.Conn, want uint64) (hello []byte, err error) {
 	var head [4]byte
 	if _, err := io.ReadFull(conn, head[:]); err != nil {
@@ -122,7 +130,7 @@ func readShake(conn net.Conn, want uint64) (hello []byte, err error) {
 	size := binary.BigEndian.Uint32(head[:])
 	most := uint32(maxHello - 4)
 	if want == kindReady {
-		most = maxReason + headerRoom // or the reason why not
+		most = maxReason + headerRoom // or a refusal with its reason
 	}
 	if size > most {
 		return nil, errors.New("transport: handshake: not this protocol, or a hello beyond 4 KiB")

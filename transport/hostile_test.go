@@ -39,7 +39,8 @@ func TestStrangersAreRefused(t *testing.T) {
 				n := newNetwork()
 				defer n.stop()
 				var log logs
-				tr := n.start(t, "b", handler{serve: func(*transport.Call) { t.Error("served") }}, func(c *transport.Config) { c.Logger = log.logger() })
+				tr := n.start(t, "b", handler{serve: func(*transport.Call) { t.Error("served") }},
+					func(c *transport.Config) { c.Logger = log.logger() })
 				p := strange(t, tr, transport.Calls)
 				p.send(b)
 				p.requireEnded()
@@ -110,23 +111,24 @@ func TestUnauthenticatedConnectionsAreLimited(t *testing.T) {
 
 func TestPeerThatBreaksTheProtocolIsDisconnected(t *testing.T) {
 	for name, frames := range map[string][][]byte{
-		"4 GB":                    {{0xff, 0xff, 0xff, 0xff}},
-		"more than MaxFrame":      {{0, 0x40, 0, 1, 0x9b}},
-		"an empty frame":          {{0, 0, 0, 0}},
-		"no array":                {{0, 0, 0, 1, 0xc0}},
-		"a bomb":                  {{0, 0, 0, 5, 0xdd, 0xff, 0xff, 0xff, 0xff}},
-		"unknown kind":            {rawFrame(2, num(63), num(0))},
-		"big, unknown kind":       {append([]byte{0, 2, 0, 0, 0x92, 63, 0}, make([]byte, 1<<17)...)},
-		"hello again":             {rawFrame(3, num(1), num(0), []byte{0xc4, 0})},
-		"a reply":                 {rawFrame(4, num(6), num(1), num(0), []byte{0xc4, 0})},
-		"a stream":                {rawFrame(3, num(12), num(1), []byte{0xc4, 0})},
-		"call with too little":    {rawFrame(3, num(4), num(1), num(0))},
-		"bytes behind a call":     {append([]byte{0, 0, 0, 16}, append(rawCall(1, nil)[4:], 0xc0, 0xc0)...)},
-		"number used twice":       {rawCall(1, []byte("keep")), rawCall(1, []byte("keep"))},
-		"bad extension":           {rawCall(1, nil, []byte{0xc0})},
-		"ping with a critical":    {rawFrame(3, num(10), num(1), extension(true))},
-		"trace beyond 1 KiB":      {longTrace()},
-		"chain that is no string": {rawFrame(11, num(4), num(1), []byte{0, 0, 0xa0, 0xa0, 0xa0, 0xa0, 0x91, 1, 0xc4, 0, 0xc4, 0})},
+		"4 GB":                 {{0xff, 0xff, 0xff, 0xff}},
+		"more than MaxFrame":   {{0, 0x40, 0, 1, 0x9b}},
+		"an empty frame":       {{0, 0, 0, 0}},
+		"no array":             {{0, 0, 0, 1, 0xc0}},
+		"a bomb":               {{0, 0, 0, 5, 0xdd, 0xff, 0xff, 0xff, 0xff}},
+		"unknown kind":         {rawFrame(2, num(63), num(0))},
+		"big, unknown kind":    {append([]byte{0, 2, 0, 0, 0x92, 63, 0}, make([]byte, 1<<17)...)},
+		"hello again":          {rawFrame(3, num(1), num(0), []byte{0xc4, 0})},
+		"a reply":              {rawFrame(4, num(6), num(1), num(0), []byte{0xc4, 0})},
+		"a stream":             {rawFrame(3, num(12), num(1), []byte{0xc4, 0})},
+		"call with too little": {rawFrame(3, num(4), num(1), num(0))},
+		"bytes behind a call":  {append([]byte{0, 0, 0, 16}, append(rawCall(1, nil)[4:], 0xc0, 0xc0)...)},
+		"number used twice":    {rawCall(1, []byte("keep")), rawCall(1, []byte("keep"))},
+		"bad extension":        {rawCall(1, nil, []byte{0xc0})},
+		"ping with a critical": {rawFrame(3, num(10), num(1), extension(true))},
+		"trace beyond 1 KiB":   {longTrace()},
+		"chain that is no string": {rawFrame(11, num(4), num(1),
+			[]byte{0, 0, 0xa0, 0xa0, 0xa0, 0xa0, 0x91, 1, 0xc4, 0, 0xc4, 0})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -165,7 +167,8 @@ func TestUnknownElementsAndKinds(t *testing.T) {
 		p := known(t, tr, transport.Calls)
 		p.send(rawFrame(2, num(64), num(0)))
 		p.send(append([]byte{0, 2, 0, 0, 0x92, 100, 0}, make([]byte, 1<<17-3)...)) // optional and big
-		p.send(rawCall(1, []byte("x"), extension(false), extension(false), extension(false), extension(false), extension(false), extension(false)))
+		p.send(rawCall(1, []byte("x"), extension(false), extension(false), extension(false), extension(false),
+			extension(false), extension(false)))
 		kind, number, _, _ := p.read()
 		assert.Equal(t, [2]uint64{6, 1}, [2]uint64{kind, number}, "optional ones are skipped, beyond 15 elements too")
 		p.send(rawCall(2, []byte("x"), extension(false), extension(true)))

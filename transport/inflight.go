@@ -5,8 +5,9 @@ import "sync/atomic"
 // inflight counts the bytes of unanswered requests.
 type inflight struct{ atomic.Int64 }
 
-// reserve counts cost, unless that would be more than most. What is refused is not
-// counted even for a moment, in which others could be refused that have room.
+// reserve adds cost unless the sum would exceed most. It does not add first and
+// subtract again on failure: for that moment other requests that have room
+// would be refused.
 func (f *inflight) reserve(cost, most int64) bool {
 	for {
 		n := f.Load()

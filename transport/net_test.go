@@ -118,7 +118,9 @@ func (n *network) dialed() int {
 }
 
 // start adds a node; tune may change its Config.
-func (n *network) start(t *testing.T, name string, h transport.Handler, tune func(*transport.Config)) *transport.Transport {
+func (n *network) start(
+	t *testing.T, name string, h transport.Handler, tune func(*transport.Config),
+) *transport.Transport {
 	t.Helper()
 	cfg := transport.Config{Dial: n.dial, Handshake: hello{name: name}, Handler: h}
 	if tune != nil {

@@ -3,26 +3,27 @@ package transport
 import "sync"
 
 const (
-	chunkSize  = 64 << 10 // bytes of a chunk of output under load
-	smallChunk = 4 << 10  // bytes of an idle connection's
+	chunkSize  = 64 << 10 // bytes of a chunk under load
+	smallChunk = 4 << 10  // bytes of the only chunk of an idle connection
 )
 
-// output is what waits to be written on one connection: a queue of chunks, so
-// that no buffer grows with the load, and what was written is used again by
-// whichever connection needs it next. A frame is never split between chunks.
+// An output is the queue of bytes that wait to be written on one connection. It
+// consists of chunks of one size: no buffer grows with the load, and a written
+// chunk is used again by whichever connection needs one next. A frame is never
+// split between chunks. conn.mu guards it.
 type output struct {
 	pool   *sync.Pool // of *[chunkSize]byte
 	buf    []byte     // the last chunk; frames are appended here
-	full   [][]byte   // those before it
+	full   [][]byte   // the chunks before buf, oldest first
 	sealed int        // bytes in full
-	spare  []byte     // written, for use as buf
+	spare  []byte     // a written chunk, empty, to use as buf next
 }
 
-// size returns how many bytes wait.
+// size returns the bytes that wait.
 func (o *output) size() int { return o.sealed + len(o.buf) }
 
-// fit returns buf with room for n more bytes; the caller appends a frame of at
-// most that and sets buf.
+// fit returns buf with room for n more bytes. The caller appends a frame of at
+// most that length to the result and assigns it to buf.
 func (o *output) fit(n int) []byte {
 	if len(o.buf)+n > cap(o.buf) {
 		o.grow(n)
@@ -30,6 +31,8 @@ func (o *output) fit(n int) []byte {
 	return o.buf
 }
 
+// grow makes room for n bytes in buf: by a larger chunk while all of it fits into one, else
+// by a new chunk. A frame larger than a chunk gets a buffer of its own, which is not pooled.
 func (o *output) grow(n int) {
 	old := o.buf
 	switch {
@@ -52,6 +55,7 @@ func (o *output) grow(n int) {
 	o.release(old)
 }
 
+// chunk returns an empty chunk.
 func (o *output) chunk() []byte {
 	if c, ok := o.pool.Get().(*[chunkSize]byte); ok {
 		return c[:0]
@@ -59,14 +63,15 @@ func (o *output) chunk() []byte {
 	return make([]byte, 0, chunkSize)
 }
 
+// release puts b into the pool if it is a full-sized chunk.
 func (o *output) release(b []byte) {
 	if cap(b) == chunkSize {
 		o.pool.Put((*[chunkSize]byte)(b[:chunkSize]))
 	}
 }
 
-// take removes the oldest chunk, or returns an empty one if nothing waits.
-// The caller gives it back with written.
+// take removes and returns the oldest chunk, or an empty one if nothing waits.
+// The caller returns it with written.
 func (o *output) take() []byte {
 	if len(o.full) == 0 {
 		b := o.buf
@@ -82,7 +87,7 @@ func (o *output) take() []byte {
 	return b
 }
 
-// written takes back a chunk that is not needed any more.
+// written takes back a chunk after its bytes are written.
 func (o *output) written(b []byte) {
 	if o.spare == nil && cap(b) <= chunkSize {
 		o.spare = b[:0]
@@ -91,7 +96,8 @@ func (o *output) written(b []byte) {
 	}
 }
 
-// trim gives memory back that an idle connection does not need; nothing waits.
+// trim frees memory that an idle connection does not need. The output must be
+// empty.
 func (o *output) trim() {
 	for _, b := range []*[]byte{&o.buf, &o.spare} {
 		if cap(*b) > smallChunk {
@@ -101,5 +107,5 @@ func (o *output) trim() {
 	}
 }
 
-// drop forgets all that waits.
+// drop discards the bytes that wait.
 func (o *output) drop() { *o = output{pool: o.pool} }

@@ -9,14 +9,17 @@ import (
 	"time"
 )
 
+// After a failed dial the next one waits, for between half and one and a half times the
+// backoff. The backoff doubles with each failure in a row.
 const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = time.Second
 )
 
-// Peer is the way to the node at one address. It has at most one connection
-// of each Class, dialled on first use and again on the next use after it has
-// ended or was retired. All methods may be called concurrently.
+// A Peer is the way to the node at one address. It has at most one connection
+// of each Class. A connection is dialled on first use, and again on the next
+// use after it has ended or was retired. All methods may be called
+// concurrently.
 type Peer struct {
 	t     *Transport
 	addr  string
@@ -34,10 +37,11 @@ func newPeer(t *Transport, addr string) *Peer {
 // Addr returns the address.
 func (p *Peer) Addr() string { return p.addr }
 
-// Connect dials and shakes hands now, unless the peer is connected, and
-// returns the name that Handshake.Check gave it. It does not wait for a
-// back-off. A refusal by the peer is a *RefusedError (errors.As); a refusal by
-// this side has Refused() == true as well.
+// Connect dials and exchanges hellos now, unless the peer is connected. It
+// returns the name that Handshake.Check returned for the peer. Connect ignores
+// the back-off after a failed dial. If the peer refuses, the error is a
+// *RefusedError (errors.As). An error by which this side refuses the peer also
+// has a method Refused that returns true.
 func (p *Peer) Connect(ctx context.Context) (peer string, err error) {
 	c, err := p.calls.get(ctx, true)
 	if err != nil {
@@ -46,13 +50,13 @@ func (p *Peer) Connect(ctx context.Context) (peer string, err error) {
 	return c.peer, nil
 }
 
-// Call sends r and waits for the answer: the reply, an *Error from the peer,
-// or an error that Sent can tell more about. When ctx ends, Call returns its
-// error (errors.Is) at once and the peer's handler is told; a reply that comes
-// later is dropped. If the peer has said what r waited for, Why tells it. The
-// time that ctx has left travels with the request.
+// Call sends r and waits for the answer. It returns the reply, an *Error from
+// the peer, or an error for which Sent reports whether r may have left. When
+// ctx ends, Call returns its error (errors.Is) at once and the peer's handler
+// is notified; a later reply is dropped. If the peer has said what r waited
+// for, Why returns that. The time that ctx has left travels with the request.
 //
-// Requests of one goroutine arrive in the order in which it made them as long
+// Requests of one goroutine arrive in the order in which it made them, as long
 // as the connection lasts.
 func (p *Peer) Call(ctx context.Context, r *Request) (Reply, error) {
 	w, err := p.do(ctx, kindCall, r)
@@ -62,8 +66,8 @@ func (p *Peer) Call(ctx context.Context, r *Request) (Reply, error) {
 	return Reply{Flags: w.flags, Payload: w.payload, t: p.t, p: w, uses: w.uses.Load()}, nil
 }
 
-// Cast sends r and returns nil when the peer's handler has called Ack. For
-// the rest it is as Call.
+// Cast sends r and returns nil once the peer's handler has called Ack. In all
+// other respects Cast is like Call.
 func (p *Peer) Cast(ctx context.Context, r *Request) error {
 	w, err := p.do(ctx, kindCast, r)
 	if err != nil {
@@ -73,6 +77,8 @@ func (p *Peer) Cast(ctx context.Context, r *Request) error {
 	return nil
 }
 
+// do sends r and waits for its answer. A connection may end between get and
+// send; then nothing was sent, and do tries once more on a new connection.
 func (p *Peer) do(ctx context.Context, kind byte, r *Request) (*pending, error) {
 	size := r.size()
 	if err := r.validate(size, p.t.cfg.MaxFrame); err != nil {
@@ -87,7 +93,7 @@ func (p *Peer) do(ctx context.Context, kind byte, r *Request) (*pending, error) 
 		if err != nil {
 			p.calls.dropIfEnded(c)
 			if !retried && ctx.Err() == nil {
-				continue // it ended just before the request was made
+				continue // the connection ended before the request was made
 			}
 			return nil, &unsent{err}
 		}
@@ -99,9 +105,9 @@ func (p *Peer) do(ctx context.Context, kind byte, r *Request) (*pending, error) 
 	}
 }
 
-// Open opens a stream on the bulk connection. header, at most MaxChunk bytes,
-// reaches the peer's ServeStream with it. Open does not wait for the peer: if
-// that refuses, Send and Recv say so.
+// Open opens a stream on the bulk connection. header has at most MaxChunk bytes
+// and reaches the peer's ServeStream with the stream. Open does not wait for
+// the peer. If the peer refuses the stream, Send and Recv return the error.
 func (p *Peer) Open(ctx context.Context, header []byte) (*Stream, error) {
 	c, err := p.bulk.get(ctx, false)
 	if err != nil {
@@ -116,28 +122,30 @@ func (p *Peer) forget() {
 	p.bulk.forget()
 }
 
-// link is a connection of one class that comes into being when it is asked for.
+// A link is the connection of one class to a peer, dialled when it is needed.
+// All callers share one attempt to dial.
 type link struct {
 	peer  *Peer
 	class Class
-	live  atomic.Pointer[client]
+	live  atomic.Pointer[client] // read without mu, since every request reads it
 
-	mu      sync.Mutex // guards the rest
-	dialing *dialing   // nil if none is in progress
-	gone    bool
+	mu      sync.Mutex    // guards the rest
+	dialing *dialing      // the attempt in progress, or nil
+	gone    bool          // the peer was forgotten
 	backoff time.Duration // the last one; 0 after a success
-	until   time.Time
-	err     error // of the last dial, told until then
+	until   time.Time     // no dial before this time, unless Connect asks for it
+	err     error         // the error of the last dial, returned until then
 }
 
-// dialing is an attempt that its callers share; c and err are set before done is closed.
+// A dialing is one attempt to dial. c and err are set before done is closed.
 type dialing struct {
 	done chan struct{}
 	c    *client
 	err  error
 }
 
-// get returns the connection, dialling if there is none. Its errors are unsent.
+// get returns the connection. It dials if there is none. now skips the
+// back-off. All errors are unsent.
 func (l *link) get(ctx context.Context, now bool) (*client, error) {
 	if c := l.live.Load(); c != nil {
 		return c, nil
@@ -154,8 +162,8 @@ func (l *link) get(ctx context.Context, now bool) (*client, error) {
 	}
 }
 
-// attempt returns the attempt in progress, or begins one, unless the last one
-// has just failed.
+// attempt returns the attempt in progress, or starts one. It returns the last
+// error if the back-off is not over.
 func (l *link) attempt(now bool) (*dialing, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -172,7 +180,7 @@ func (l *link) attempt(now bool) (*dialing, error) {
 		return nil, l.err
 	}
 	d := &dialing{done: make(chan struct{})}
-	if c := l.live.Load(); c != nil { // since the caller looked
+	if c := l.live.Load(); c != nil { // another attempt ended after get loaded live
 		d.c = c
 		close(d.done)
 		return d, nil
@@ -184,7 +192,12 @@ func (l *link) attempt(now bool) (*dialing, error) {
 	return d, nil
 }
 
-// dial is the goroutine of an attempt; the transport waits for it.
+// dial is the goroutine of an attempt. The transport waits for it.
+//
+// live is stored under l.mu, and forget sets gone under l.mu, so forget either
+// finds the client in live or dial finds gone set. c.start comes after the
+// unlock and before done is closed: a caller may append to the output of a
+// client that is not started.
 func (l *link) dial(d *dialing) {
 	c, err := l.connect()
 	l.mu.Lock()
@@ -215,6 +228,7 @@ func (l *link) dial(d *dialing) {
 	close(d.done)
 }
 
+// connect dials and exchanges the hellos.
 func (l *link) connect() (*client, error) {
 	t, addr := l.peer.t, l.peer.addr
 	ctx, cancel := context.WithTimeout(t.ctx, t.cfg.DialTimeout)
@@ -235,9 +249,11 @@ func (l *link) connect() (*client, error) {
 	return c, nil
 }
 
-// drop makes the next use dial again.
+// drop removes c from the link, so that the next use dials again.
 func (l *link) drop(c *client) { l.live.CompareAndSwap(c, nil) }
 
+// dropIfEnded drops c if it has ended. A client that is only closing was
+// dropped by retire, or the transport is closed.
 func (l *link) dropIfEnded(c *client) {
 	c.mu.Lock()
 	ended := c.err != nil

@@ -197,7 +197,8 @@ func TestCloseDuringTraffic(t *testing.T) {
 							return
 						default:
 						}
-						if r, err := client.Peer(addr).Call(context.Background(), &transport.Request{Payload: make([]byte, 1000)}); err == nil {
+						if r, err := client.Peer(addr).Call(context.Background(),
+							&transport.Request{Payload: make([]byte, 1000)}); err == nil {
 							calls.Add(1)
 							r.Release()
 						} else if errors.Is(err, transport.ErrClosed) {

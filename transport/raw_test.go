@@ -61,7 +61,7 @@ func rawCall(number uint64, payload []byte, more ...[]byte) []byte {
 	return rawFrame(11+len(more), append([][]byte{b}, more...)...)
 }
 
-// extension is one that nobody knows.
+// extension returns one that no release knows.
 func extension(critical bool) []byte {
 	b := wire.AppendBool(wire.AppendArrayLen(nil, 3), critical)
 	return wire.AppendString(wire.AppendUint(b, 99), "value")

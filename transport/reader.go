@@ -10,10 +10,11 @@ import (
 
 const (
 	readBuffer = 64 << 10  // bytes
-	readStep   = 128 << 10 // bytes of a frame believed before they have come
+	readStep   = 128 << 10 // bytes allocated for a frame before any of them has come
 )
 
-// heardReader reads from the socket and notes that the peer lives.
+// A heardReader reads from the socket and records that the peer is alive. It
+// works on bytes, not on frames: during a long frame no ping can arrive.
 type heardReader struct{ c *conn }
 
 func (h heardReader) Read(b []byte) (int, error) {
@@ -24,13 +25,16 @@ func (h heardReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// read is the reader's goroutine. It ends with the connection.
+// read is the reader. It ends with the connection. ended comes last, so
+// Handler.Cancel never precedes Serve of the same call.
 func (c *conn) read() {
 	err := c.readFrames()
 	c.fail(err)
 	c.role.ended()
 }
 
+// readFrames reads and handles frames until an error. It resets c.now whenever the next
+// bytes must come from the socket, so that all frames of one read share a time.
 func (c *conn) readFrames() error {
 	for {
 		if c.br.Buffered() < 4 {
@@ -42,7 +46,8 @@ func (c *conn) readFrames() error {
 		}
 		claimed := binary.BigEndian.Uint32(head)
 		if uint64(claimed) > uint64(c.t.cfg.MaxFrame) {
-			return protocolError(fmt.Errorf("frame of %d bytes exceeds Config.MaxFrame, %d bytes", claimed, c.t.cfg.MaxFrame))
+			return protocolError(fmt.Errorf("frame of %d bytes exceeds Config.MaxFrame, %d bytes",
+				claimed, c.t.cfg.MaxFrame))
 		}
 		size := int(claimed)
 		if size+4 > readBuffer {
@@ -56,7 +61,8 @@ func (c *conn) readFrames() error {
 	}
 }
 
-// readSmall handles a frame that fits the read buffer, in place.
+// readSmall handles a frame that fits into the read buffer. The role parses it
+// in place.
 func (c *conn) readSmall(size int) error {
 	if c.br.Buffered() < size+4 {
 		c.now = time.Time{}
@@ -72,8 +78,9 @@ func (c *conn) readSmall(size int) error {
 	return err
 }
 
-// readBig handles a frame that exceeds the read buffer. It allocates no more
-// than twice what has come, or readStep.
+// readBig handles a frame that exceeds the read buffer. It asks the role before
+// it allocates, and it never holds more than twice the bytes that have come, or
+// readStep: a peer cannot make this side allocate by announcing a length.
 func (c *conn) readBig(size int) error {
 	start, err := c.br.Peek(maxHead)
 	if err != nil {
@@ -111,12 +118,14 @@ func (c *conn) readBig(size int) error {
 	return nil
 }
 
-// errProtocol marks what only a peer with a fault, or none of ours, would send.
+// errProtocol marks errors that only a faulty or foreign peer causes.
 var errProtocol = errors.New("protocol error")
 
 func protocolError(err error) error { return fmt.Errorf("%w: %w", errProtocol, err) }
 
-// batchTime is when the frame being handled was read.
+// batchTime returns when the present frame was read. Only the reader may call
+// it. Frames of one batch share the time, which spares a busy connection most
+// clock readings.
 func (c *conn) batchTime() time.Time {
 	if c.now.IsZero() {
 		c.now = time.Now()

@@ -11,29 +11,32 @@ import (
 
 const (
 	refusalInterval = 10 * time.Second
-	maxRefusals     = 1024 // remembered in one interval, over all networks
-	maxReasons      = 8    // of one network in one interval: reasons may quote what the stranger sent
-	maxReasonsOfOne = 4    // of one address: it hides none of its neighbours'
+	maxRefusals     = 1024 // lines per interval, over all networks
+	maxReasons      = 8    // lines per interval and network; a reason may quote what the stranger sent
+	maxReasonsOfOne = 4    // lines per interval and address, so that one address hides no other
 )
 
-// RefusalLog logs refused connections without letting strangers flood the log:
-// once per reason and network (/24, IPv6 /64) in 10 s. If the same comes again
-// in the next interval, that line says how many were suppressed; what is left
-// over is summed up in one line. A network has at most 8 reasons, of which one
-// address takes at most 4, and the log at most 1,024 lines per interval. It is safe
-// for concurrent use.
+// A RefusalLog logs refused connections in such a way that strangers cannot
+// flood the log. It is safe for concurrent use.
+//
+// It logs one line per reason and network (IPv4 /24, IPv6 /64) in 10 s. If the
+// same refusal occurs in the next interval too, that line says how many were
+// suppressed. All others that were suppressed are summed up in one line. A
+// network gets at most 8 lines per interval, one address at most 4 of these,
+// and the log as a whole at most 1,024.
 type RefusalLog struct {
 	logger *slog.Logger
 
-	mu       sync.Mutex // guards the rest
-	since    time.Time  // when the present interval began
-	seen     map[refusalKey]int
-	reasons  map[netip.Prefix]int
-	ofOne    map[netip.Addr]int
-	previous map[refusalKey]int // suppressed in the interval before
-	dropped  int                // suppressed, and of no key that is remembered
+	mu       sync.Mutex           // guards the rest
+	since    time.Time            // when the present interval began
+	seen     map[refusalKey]int   // logged in this interval, and how often suppressed since
+	reasons  map[netip.Prefix]int // lines of each network in this interval
+	ofOne    map[netip.Addr]int   // lines of each address in this interval
+	previous map[refusalKey]int   // suppressed in the previous interval
+	dropped  int                  // suppressed without a key in seen
 }
 
+// A refusalKey identifies refusals that count as the same.
 type refusalKey struct {
 	network netip.Prefix
 	reason  string
@@ -44,8 +47,8 @@ func NewRefusalLog(logger *slog.Logger) *RefusalLog {
 	return &RefusalLog{logger: logger}
 }
 
-// Log notes that a connection from or to addr was refused because of err, and
-// logs msg as a warning with both unless that was done within the interval.
+// Log records that a connection from or to addr was refused because of err. It
+// logs msg as a warning with both, unless the same was logged in this interval.
 func (l *RefusalLog) Log(msg string, addr net.Addr, err error, attrs ...slog.Attr) {
 	ip := addrIP(addr)
 	key := refusalKey{network: network(ip), reason: msg + ": " + err.Error()}
@@ -67,8 +70,9 @@ func (l *RefusalLog) Log(msg string, addr net.Addr, err error, attrs ...slog.Att
 	l.logger.LogAttrs(context.Background(), slog.LevelWarn, msg, attrs...)
 }
 
-// note counts key and reports whether it is to be logged, how often it was
-// suppressed in the interval before, and how many others nobody will tell.
+// note counts key. ok reports whether to log it. suppressed is how often key
+// was suppressed in the previous interval. leftover is how many other refusals
+// no line will mention.
 func (l *RefusalLog) note(key refusalKey, ip netip.Addr, now time.Time) (suppressed, leftover int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -97,13 +101,14 @@ func (l *RefusalLog) note(key refusalKey, ip netip.Addr, now time.Time) (suppres
 	return suppressed, leftover, true
 }
 
+// network returns the network of ip: IPv4 /24 or IPv6 /64.
 func network(ip netip.Addr) netip.Prefix {
 	bits := 64
 	if ip.Is4() {
 		bits = 24
 	}
 	p, err := ip.Prefix(bits)
-	if err != nil { // no IP at all: one network for all of these
+	if err != nil { // addresses without an IP share one network
 		return netip.Prefix{}
 	}
 	return p

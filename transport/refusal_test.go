@@ -40,7 +40,9 @@ func TestRefusalsAreLoggedOncePerReasonAndNetwork(t *testing.T) {
 		assert.Contains(t, log.String(), "addr=192.0.2.7:1 err=\"bad secret\" suppressed=199")
 		time.Sleep(10 * time.Second)
 		refuse("192.0.2.7:1", "bad secret")
-		assert.Contains(t, log.String(), "suppressed=199\ntime=2000-01-01T00:00:20.000Z level=WARN msg=\"transport: more refusals were not logged\" suppressed=199\n", "those of the IPv6 network")
+		assert.Contains(t, log.String(),
+			"suppressed=199\ntime=2000-01-01T00:00:20.000Z level=WARN msg=\"transport: more refusals were not logged\" "+
+				"suppressed=199\n", "those of the IPv6 network")
 	})
 }
 

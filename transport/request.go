@@ -7,9 +7,9 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// Request is what a caller sends. The transport moves the fields and gives
-// none of them a meaning; it reads them only until Call or Cast returns, and
-// the caller may use them again then.
+// A Request is what a caller sends. The transport moves the fields and gives
+// none of them a meaning. It reads them only until Call or Cast returns; then
+// the caller may use them again.
 type Request struct {
 	Flags   uint32
 	ID      string
@@ -21,10 +21,11 @@ type Request struct {
 	Payload []byte
 }
 
-// requestElements are those of a call or cast behind kind and number.
+// requestElements is the number of elements behind kind and number in a call or
+// cast.
 const requestElements = 9
 
-// size is at least what the request's frame takes.
+// size returns an upper bound of the length of the request's frame.
 func (r *Request) size() int {
 	n := headerRoom + len(r.ID) + len(r.Kind) + len(r.Method) + len(r.Key) + len(r.Trace) + len(r.Payload)
 	for _, s := range r.Chain {
@@ -33,19 +34,20 @@ func (r *Request) size() int {
 	return n
 }
 
-// validate refuses what no peer would take.
+// validate returns an error if a peer would refuse the request.
 func (r *Request) validate(size, maxFrame int) error {
 	if size > maxFrame {
 		return fmt.Errorf("%w: a frame of %d bytes exceeds Config.MaxFrame, %d bytes", ErrRequest, size, maxFrame)
 	}
 	if len(r.Trace) > MaxTrace {
-		return fmt.Errorf("%w: its Trace of %d bytes exceeds %d", ErrRequest, len(r.Trace), MaxTrace)
+		return fmt.Errorf("%w: Trace of %d bytes exceeds %d", ErrRequest, len(r.Trace), MaxTrace)
 	}
 	return nil
 }
 
-// append appends the request's frame. remaining is the time its caller still
-// waits, 0 for ever.
+// append appends the request's frame. remaining is how long the caller still
+// waits, or 0 for no limit. It is rounded up to a microsecond, since 0 means no
+// limit.
 func (r *Request) append(b []byte, kind byte, number uint64, remaining time.Duration) []byte {
 	at := len(b)
 	b = beginFrame(b, kind, number, requestElements)

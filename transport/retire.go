@@ -6,16 +6,19 @@ import (
 	"time"
 )
 
-// retireCheck is how often connections that are out of use are looked at.
+// retireCheck is how often Retire looks for connections that have become idle.
 const retireCheck = 50 * time.Millisecond
 
-var errRetired = errors.New("it is out of use, and so is what was under way on it")
+var errRetired = errors.New("connection retired before its requests were answered")
 
-// Retire takes the connections out of use for which outdated says so. On one that this
-// side dialled no new request or stream begins: the next one dials anew; it ends when
-// what is under way on it is over. What is left of either side after grace ends then.
-// Retire returns at once; outdated is asked again and again until grace is over, also
-// about connections that were being made meanwhile, and must not block.
+// Retire takes the connections out of use for which outdated reports true. On
+// such a connection that this side dialled, no new request or stream begins:
+// the next one dials again. The connection ends when its requests and streams
+// have ended. After grace, each outdated connection of either side ends.
+//
+// Retire returns at once. It calls outdated again and again until grace is
+// over, also for connections that were being made in the meantime. outdated
+// must not block.
 func (t *Transport) Retire(outdated func(net.Conn) bool, grace time.Duration) {
 	t.retire(outdated)
 	t.spawn(func() {
@@ -45,7 +48,8 @@ func (t *Transport) retire(outdated func(net.Conn) bool) {
 	}
 }
 
-// which are the connections of which f says yes.
+// which returns the connections for which f reports true. It calls f under
+// t.mu.
 func (t *Transport) which(f func(net.Conn) bool) (conns []*conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -57,8 +61,8 @@ func (t *Transport) which(f func(net.Conn) bool) (conns []*conn) {
 	return conns
 }
 
-// retire has the next request dial anew, and ends the connection if nothing is under
-// way on it.
+// retire makes the next request dial again. It ends the connection if no
+// request or stream is in progress on it.
 func (c *client) retire() {
 	c.link.drop(c)
 	c.mu.Lock()
@@ -69,5 +73,5 @@ func (c *client) retire() {
 	c.shutdownLocked()
 }
 
-// retire leaves it to the side that makes the requests.
+// retire does nothing: the dialling side decides when its requests have ended.
 func (s *server) retire() {}

@@ -83,7 +83,7 @@ func TestARetiredConnectionEnds(t *testing.T) {
 		begin := time.Now()
 		r.retire()
 		err := <-done
-		require.ErrorContains(t, err, "it is out of use")
+		require.ErrorContains(t, err, "connection retired")
 		require.True(t, transport.Sent(err))
 		require.Equal(t, 10*time.Second, time.Since(begin))
 		synctest.Wait()

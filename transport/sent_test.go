@@ -40,7 +40,7 @@ func fiveCalls(t *testing.T, cut func(dialer, acceptor *memConn)) (errs [5]error
 			}
 		}
 		release()
-		synctest.Wait() // no time passes: whoever is not answered has failed at once
+		synctest.Wait() // no time passes: a call without an answer has failed at once
 		require.Equal(t, [5]bool{true, true, true, true, true}, ended)
 		given = dialer.givenBytes()
 	})
@@ -62,7 +62,8 @@ func TestSentIsExactWhereverTheRequestsAreCut(t *testing.T) {
 				continue
 			}
 			require.ErrorContains(t, err, "connection lost")
-			require.Equal(t, i*frame < given, transport.Sent(err), "cut after %d of %d bytes: call %d, %d bytes given", n, all, i, given)
+			require.Equal(t, i*frame < given, transport.Sent(err),
+				"cut after %d of %d bytes: call %d, %d bytes given", n, all, i, given)
 		}
 		if n < frame {
 			require.Equal(t, frame, given, "nothing is given to a connection that has failed")

@@ -8,22 +8,28 @@ import (
 )
 
 const (
-	maxFree = 1024    // calls kept for reuse by one connection
-	keepBuf = 8 << 10 // bytes of a frame's buffer kept with them
+	maxFree = 1024    // calls that one connection keeps for reuse
+	keepBuf = 8 << 10 // bytes of the frame buffer that a kept call may have
 )
 
-// server is the side of a connection that was accepted: it serves requests
-// and streams, and makes none.
+// A server is the acceptor's side of a connection. It serves requests and
+// streams, and makes none.
+//
+// A Call is reused for a later request when its reference count drops to 0. The
+// handler holds one reference until its answer, and Cancel or Why in progress
+// another. Answering and recycling both happen under mu.
 type server struct {
 	conn
 
-	spare    *Call // reader's: for the next request
-	reserved int64 // reader's: counted for a big frame that is being read
+	// Owned by the reader.
+	spare    *Call // for the next request; spares the reader a lock
+	reserved int64 // counted in Transport.inflight for a big frame that is being read
 
-	calls numbers[Call] // guarded by mu: not answered yet
-	free  []*Call       // guarded by mu: for reuse
+	calls numbers[Call] // guarded by mu: calls without an answer
+	free  []*Call       // guarded by mu: calls for reuse
 }
 
+// frame handles one frame; see role.
 func (s *server) frame(body []byte, owned bool) error {
 	var f frame
 	if err := f.parse(body); err != nil {
@@ -47,7 +53,8 @@ func (s *server) frame(body []byte, owned bool) error {
 	return unexpected(f.kind)
 }
 
-// admit reserves room for a big request before it is read, and lets chunks of streams in.
+// admit reserves room for a big request before the request is read. It admits
+// chunks of streams, which their credit bounds.
 func (s *server) admit(kind, number uint64, size int) (bool, error) {
 	switch {
 	case kind >= firstOptional:
@@ -65,7 +72,8 @@ func (s *server) admit(kind, number uint64, size int) (bool, error) {
 	return false, unexpected(kind)
 }
 
-// reserveInflight counts cost against MaxInflight, or refuses the request.
+// reserveInflight counts cost against MaxInflight. If there is no room, it
+// refuses the request and reports false.
 func (s *server) reserveInflight(number uint64, cost int64) bool {
 	if s.t.inflight.reserve(cost, s.t.cfg.MaxInflight) {
 		return true
@@ -74,7 +82,7 @@ func (s *server) reserveInflight(number uint64, cost int64) bool {
 	return false
 }
 
-// refuse answers a request that the handler does not see.
+// refuse answers a request that the handler does not get.
 func (s *server) refuse(number uint64, code uint32, text string) {
 	s.mu.Lock()
 	if s.err != nil {
@@ -85,6 +93,12 @@ func (s *server) refuse(number uint64, code uint32, text string) {
 	s.sendLocked()
 }
 
+// request parses a request and hands it to the handler.
+//
+// The call enters s.calls before Serve, under the same lock as the check of closing. So an
+// answer, which may come from another goroutine while Serve still runs, always finds it,
+// and a cancel that follows in the stream finds it too. After Serve the reader must not
+// touch the call: it may be answered and reused.
 func (s *server) request(f *frame, body []byte, owned bool) error {
 	cost := int64(len(body)) + callCost
 	if s.reserved != 0 {
@@ -100,7 +114,7 @@ func (s *server) request(f *frame, body []byte, owned bool) error {
 	} else {
 		c.buf = append(c.buf[:0], body...)
 	}
-	f.r = wire.NewReader(c.buf[len(body)-f.r.Len():]) // go on in the call's own bytes
+	f.r = wire.NewReader(c.buf[len(body)-f.r.Len():]) // continue in the call's own copy of the frame
 	critical, err := c.parse(f)
 	if err != nil {
 		return s.abandon(c, err)
@@ -125,6 +139,7 @@ func (s *server) request(f *frame, body []byte, owned bool) error {
 	return nil
 }
 
+// nextCall returns a Call for the next request. Only the reader uses it.
 func (s *server) nextCall() *Call {
 	c := s.spare
 	if c == nil {
@@ -135,6 +150,7 @@ func (s *server) nextCall() *Call {
 	return c
 }
 
+// popLocked removes and returns a call from free, or returns nil.
 func (s *server) popLocked() *Call {
 	last := len(s.free) - 1
 	if last < 0 {
@@ -146,7 +162,8 @@ func (s *server) popLocked() *Call {
 	return c
 }
 
-// abandon gives back what a request that is not served had taken.
+// abandon releases what a request has reserved that is not served, and returns
+// err.
 func (s *server) abandon(c *Call, err error) error {
 	s.t.inflight.Add(-c.cost)
 	c.clear()
@@ -154,8 +171,9 @@ func (s *server) abandon(c *Call, err error) error {
 	return err
 }
 
-// answerLocked takes c off the calls that wait for an answer, and reports
-// whether an answer can be sent.
+// answerLocked removes c from the calls without an answer. It reports whether
+// the connection still accepts the answer. It panics, with s.mu unlocked, if c
+// was answered before.
 func (s *server) answerLocked(c *Call) bool {
 	if !c.open {
 		s.mu.Unlock()
@@ -166,8 +184,8 @@ func (s *server) answerLocked(c *Call) bool {
 	return s.err == nil
 }
 
-// answeredLocked sends the answer that was appended, and unlocks. The call is
-// not the handler's any more.
+// answeredLocked sends the answer that was appended, and unlocks s.mu. The
+// handler must not touch c from now on.
 func (s *server) answeredLocked(c *Call) {
 	cost := int64(0)
 	if c.refs.Add(-1) == 0 {
@@ -183,8 +201,8 @@ func (s *server) answeredLocked(c *Call) {
 	}
 }
 
-// recycleLocked keeps c for another request; nobody refers to it. It returns
-// what c counted against MaxInflight.
+// recycleLocked keeps c for another request and returns what c counted against
+// MaxInflight. Nothing may refer to c any more. A detached call is not kept.
 func (s *server) recycleLocked(c *Call) int64 {
 	cost := c.cost
 	if s.err == nil && len(s.free) < maxFree && !c.detached {
@@ -194,6 +212,7 @@ func (s *server) recycleLocked(c *Call) int64 {
 	return cost
 }
 
+// clear resets c for another request. Tag stays; see Call.
 func (c *Call) clear() {
 	buf := c.buf
 	if cap(buf) > keepBuf {
@@ -205,7 +224,8 @@ func (c *Call) clear() {
 	c.buf = buf
 }
 
-// cancel tells the handler that a caller has given up, unless it has its answer.
+// cancel tells the handler that the caller has given up, unless the call is
+// answered.
 func (s *server) cancel(f *frame) error {
 	if err := f.endPlain(0); err != nil {
 		return err
@@ -217,7 +237,7 @@ func (s *server) cancel(f *frame) error {
 	}
 	if c != nil {
 		c.cancelled = true
-		c.refs.Add(1) // so that it is not reused while Cancel looks at it
+		c.refs.Add(1) // c must not be reused while Cancel runs
 	}
 	s.mu.Unlock()
 	if c != nil {
@@ -229,7 +249,7 @@ func (s *server) cancel(f *frame) error {
 
 func (s *server) failed(error) {}
 
-// trimLocked lets go of half the calls that are kept.
+// trimLocked frees half of the calls that are kept for reuse.
 func (s *server) trimLocked() {
 	s.calls.trim()
 	n := len(s.free) / 2
@@ -237,7 +257,7 @@ func (s *server) trimLocked() {
 	s.free = s.free[:n]
 }
 
-// ended tells the handler that nobody waits for the running calls any more.
+// ended tells the handler that the callers of the running calls are gone.
 func (s *server) ended() {
 	s.t.inflight.Add(-s.reserved)
 	s.mu.Lock()

@@ -163,7 +163,8 @@ func TestRequestsWaitForRoomInTheOutput(t *testing.T) {
 		var ok atomic.Int32
 		for range 30 { // 15 MB through an output of 2
 			go func() {
-				if _, err := a.Peer("b").Call(context.Background(), &transport.Request{Payload: make([]byte, 500<<10)}); assert.NoError(t, err) {
+				if _, err := a.Peer("b").Call(context.Background(),
+					&transport.Request{Payload: make([]byte, 500<<10)}); assert.NoError(t, err) {
 					ok.Add(1)
 				}
 			}()
@@ -227,7 +228,8 @@ func TestReplyBeyondMaxFrameIsAnErrorThatSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		defer n.stop()
-		n.start(t, "b", handler{serve: func(c *transport.Call) { c.Reply(0, make([]byte, 5000)) }}, func(c *transport.Config) { c.MaxFrame = 4 << 10 })
+		n.start(t, "b", handler{serve: func(c *transport.Call) { c.Reply(0, make([]byte, 5000)) }},
+			func(c *transport.Config) { c.MaxFrame = 4 << 10 })
 		a := n.start(t, "a", handler{}, nil)
 		_, err := a.Peer("b").Call(t.Context(), &transport.Request{})
 		var e *transport.Error

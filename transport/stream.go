@@ -8,45 +8,51 @@ import (
 )
 
 const (
-	// MaxChunk is the most bytes of one Send, and of a stream's header.
+	// MaxChunk is the largest number of bytes in one Send, and in a stream's header.
 	MaxChunk = 64 << 10
 
-	streamWindow = 1 << 20 // what a stream may send before the receiver has taken anything
-	chunkCost    = 64      // what a chunk takes of the window beside its bytes
+	streamWindow = 1 << 20 // bytes of credit that a stream begins with
+	// chunkCost is what a chunk costs beside its bytes. It stands for the memory of a
+	// queued chunk, so that a million empty chunks do not fit into the window.
+	chunkCost = 64
 )
 
 var errStreamClosed = errors.New("transport: stream was closed here")
 
-// StreamError says that the peer closed a stream early, and the text it gave.
+// A StreamError says that the peer closed a stream early. Text is the reason
+// that the peer gave.
 type StreamError struct{ Text string }
 
-// Error tells that the peer closed the stream, and its text.
+// Error returns the peer's text.
 func (e *StreamError) Error() string { return "transport: stream closed by the peer: " + e.Text }
 
-// Stream carries chunks in both directions, each as it was sent and in order.
-// A sender may be at most 1 MiB ahead of what the receiver has taken with Recv
-// (every chunk counts 64 bytes more than it has), so one that does not read
-// bounds the other side and holds no more than that. Send, Recv and Close may
-// be called concurrently with each other, Send and Recv each by one goroutine
-// at a time. A stream that was opened must be ended: by CloseSend on both
-// sides, or by Close on either.
+// A Stream carries chunks in both directions, each as it was sent and in order.
+//
+// A sender may be at most 1 MiB ahead of what the receiver has taken with Recv;
+// each chunk counts its length and 64 bytes more. So a receiver that does not
+// read stops the sender and holds no more than that in memory. The receiver
+// returns credit when it has taken half a window.
+//
+// Send, Recv and Close may be called concurrently with each other, Send and
+// Recv by one goroutine each at a time. A stream that was opened must be ended,
+// by CloseSend on both sides or by Close on either.
 type Stream struct {
 	c        *conn
 	number   uint64
 	header   []byte
 	done     chan struct{}
-	readable chan struct{} // 1
-	writable chan struct{} // 1
+	readable chan struct{} // capacity 1: queue, gotEnd or err may have changed
+	writable chan struct{} // capacity 1: credit may have grown
 
 	// All below is guarded by c.mu.
-	queue   [][]byte
-	window  int // what the peer may still send
-	owed    int // taken by Recv and not yet given back to the peer
-	credit  int // what this side may still send
-	sentEnd bool
-	gotEnd  bool
-	ended   bool // no frame of the stream is sent or expected any more
-	err     error
+	queue   [][]byte // received chunks
+	window  int      // credit that the peer has left
+	owed    int      // credit that Recv has freed and the peer has not got back
+	credit  int      // credit that this side has left
+	sentEnd bool     // CloseSend was called
+	gotEnd  bool     // the peer called CloseSend
+	ended   bool     // the stream is off its connection: no frame is sent or expected
+	err     error    // why the stream ended early
 }
 
 func newStream(c *conn, number uint64, header []byte) *Stream {
@@ -57,19 +63,22 @@ func newStream(c *conn, number uint64, header []byte) *Stream {
 	}
 }
 
-// Header returns what the opener gave to Open. It must not be changed.
+// Header returns the header that the opener gave to Open. The caller must not
+// change it.
 func (s *Stream) Header() []byte { return s.header }
 
-// Peer returns the name that Handshake.Check gave the peer.
+// Peer returns the name that Handshake.Check returned for the peer.
 func (s *Stream) Peer() string { return s.c.peer }
 
-// Done is closed when the stream has ended, for whatever reason. What had
-// come before can still be received, unless this side called Close.
+// Done returns a channel that is closed when the stream has ended for any
+// reason. Chunks that have arrived can still be received, unless this side
+// called Close.
 func (s *Stream) Done() <-chan struct{} { return s.done }
 
-// Err returns why the stream ended early: a *StreamError if the peer closed
-// it, the connection's error, or that it was closed here. It is nil while the
-// stream lives and after both sides have called CloseSend.
+// Err returns why the stream ended early: a *StreamError if the peer closed it,
+// the error of the connection, or an error that says that this side closed it.
+// Err returns nil while the stream is open and after both sides have called
+// CloseSend.
 func (s *Stream) Err() error {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
@@ -77,8 +86,9 @@ func (s *Stream) Err() error {
 }
 
 // Send sends one chunk of at most MaxChunk bytes, which it copies. It waits
-// while the receiver is a window behind or the connection is busy, and returns
-// an error when ctx or the stream ends. nil means that it is queued.
+// while the receiver is a window behind or the connection is busy. It returns
+// an error when ctx or the stream ends. A nil error means that the chunk is
+// queued.
 func (s *Stream) Send(ctx context.Context, chunk []byte) error {
 	if len(chunk) > MaxChunk {
 		return fmt.Errorf("transport: chunk of %d bytes exceeds MaxChunk, %d bytes", len(chunk), MaxChunk)
@@ -115,8 +125,9 @@ func (s *Stream) Send(ctx context.Context, chunk []byte) error {
 	}
 }
 
-// Recv returns the next chunk, which the caller owns. After the last one it
-// returns io.EOF if the peer has called CloseSend, else why the stream ended.
+// Recv returns the next chunk, which the caller owns. After the last chunk it
+// returns io.EOF if the peer has called CloseSend, and otherwise the reason why
+// the stream ended.
 func (s *Stream) Recv(ctx context.Context) ([]byte, error) {
 	c := s.c
 	for {
@@ -145,8 +156,9 @@ func (s *Stream) Recv(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// creditLocked notes that so much was taken, tells the peer about it when it
-// is half a window, and unlocks.
+// creditLocked records that the receiver has taken chunks worth taken bytes of
+// credit. It returns the credit to the peer once half a window is owed, so that
+// one small frame serves many chunks. It unlocks c.mu.
 func (s *Stream) creditLocked(taken int) {
 	c := s.c
 	s.owed += taken
@@ -160,8 +172,8 @@ func (s *Stream) creditLocked(taken int) {
 	c.sendLocked()
 }
 
-// CloseSend tells the peer that no more chunks come. It returns the stream's
-// error if that has ended early.
+// CloseSend tells the peer that no more chunks follow. It returns the stream's
+// error if the stream has ended early.
 func (s *Stream) CloseSend() error {
 	c := s.c
 	c.mu.Lock()
@@ -179,10 +191,10 @@ func (s *Stream) CloseSend() error {
 	return nil
 }
 
-// Close ends the stream at once, in both directions, and drops what has not
-// been received. The peer's Send and Recv return a *StreamError with the
-// first 4 KiB of text, the latter after what it had received. It does nothing
-// to a stream that has ended.
+// Close ends the stream at once, in both directions, and drops the chunks that
+// were not received. On the peer Send and Recv return a *StreamError with the
+// first 4 KiB of text, Recv after the chunks that had arrived. Close does
+// nothing to a stream that has ended.
 func (s *Stream) Close(text string) {
 	c := s.c
 	c.mu.Lock()
@@ -197,8 +209,8 @@ func (s *Stream) Close(text string) {
 	close(s.done)
 }
 
-// endLocked takes the stream off its connection. It reports true once: the
-// caller must close done after unlocking.
+// endLocked removes the stream from its connection. It reports true once; the
+// caller must then close done after it has unlocked c.mu.
 func (s *Stream) endLocked(err error) bool {
 	if s.ended {
 		return false
@@ -208,6 +220,8 @@ func (s *Stream) endLocked(err error) bool {
 	return true
 }
 
+// chunk handles a data frame. Data beyond the credit is a fault of the peer and ends the
+// connection: the credit is what bounds the memory of a stream.
 func (s *Stream) chunk(f *frame, owned bool) error {
 	chunk := f.r.Bytes()
 	if err := f.endPlain(1); err != nil {
@@ -232,6 +246,7 @@ func (s *Stream) chunk(f *frame, owned bool) error {
 	return nil
 }
 
+// credited handles a credit frame.
 func (s *Stream) credited(f *frame) error {
 	n := f.r.Uint()
 	if err := f.endPlain(1); err != nil {
@@ -248,6 +263,7 @@ func (s *Stream) credited(f *frame) error {
 	return nil
 }
 
+// closed handles a close frame.
 func (s *Stream) closed(f *frame) error {
 	abort, text := f.r.Bool(), f.r.Str()
 	if err := f.endPlain(2); err != nil {
@@ -272,7 +288,7 @@ func (s *Stream) closed(f *frame) error {
 	return nil
 }
 
-// signal wakes the one goroutine that may wait on ch, now or when it comes.
+// signal wakes the one goroutine that waits on ch, or the next one that does.
 func signal(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:

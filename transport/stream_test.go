@@ -80,7 +80,9 @@ func TestStreamCarriesChunksInOrderBothWays(t *testing.T) {
 }
 
 // pair opens a stream and returns both ends; the far end's handler waits for the end of the test.
-func pair(t *testing.T, n *network, tune func(*transport.Config)) (a *transport.Transport, near, far *transport.Stream) {
+func pair(
+	t *testing.T, n *network, tune func(*transport.Config),
+) (a *transport.Transport, near, far *transport.Stream) {
 	opened := make(chan *transport.Stream, 1)
 	n.start(t, "b", handler{stream: func(s *transport.Stream) { opened <- s; <-n.over }}, tune)
 	a = n.start(t, "a", handler{}, tune)
@@ -294,7 +296,8 @@ func TestPeerThatBreaksAStreamsRulesIsDisconnected(t *testing.T) {
 				n := newNetwork()
 				defer n.stop()
 				var log logs
-				tr := n.start(t, "b", handler{stream: func(s *transport.Stream) { <-s.Done() }}, func(c *transport.Config) { c.Logger = log.logger() })
+				tr := n.start(t, "b", handler{stream: func(s *transport.Stream) { <-s.Done() }},
+					func(c *transport.Config) { c.Logger = log.logger() })
 				p := known(t, tr, transport.Bulk)
 				for _, f := range frames {
 					_, _ = p.Write(f)

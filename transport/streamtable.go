@@ -6,18 +6,19 @@ import (
 	"fmt"
 )
 
-// streamTable holds the streams of one bulk connection; all of it is guarded
-// by the connection's mutex.
+// A streamTable holds the streams of one bulk connection. The connection's
+// mutex guards it.
 type streamTable struct {
 	open    map[uint64]*Stream
-	last    uint64 // number of the last stream opened, by whichever side dialled
-	serving int    // ServeStream in progress
+	last    uint64 // number of the last stream; only the dialling side opens streams
+	serving int    // calls of ServeStream in progress
 }
 
 // start opens a stream to the peer.
 func (t *streamTable) start(ctx context.Context, c *conn, header []byte) (*Stream, error) {
 	if len(header) > MaxChunk {
-		return nil, &unsent{fmt.Errorf("transport: stream header of %d bytes exceeds MaxChunk, %d bytes", len(header), MaxChunk)}
+		return nil, &unsent{fmt.Errorf("transport: stream header of %d bytes exceeds MaxChunk, %d bytes",
+			len(header), MaxChunk)}
 	}
 	if _, err := c.reserve(ctx, len(header)+headerRoom); err != nil {
 		return nil, &unsent{err}
@@ -49,7 +50,7 @@ func (t *streamTable) frame(c *conn, f *frame, owned bool) error {
 	case f.number > last:
 		return fmt.Errorf("stream %d was never opened", f.number)
 	case s == nil:
-		return nil // it has ended here, and the peer does not know yet
+		return nil // the stream has ended here, and the frame crossed its close
 	case f.kind == kindData:
 		return s.chunk(f, owned)
 	case f.kind == kindCredit:
@@ -58,7 +59,10 @@ func (t *streamTable) frame(c *conn, f *frame, owned bool) error {
 	return s.closed(f)
 }
 
-// opened begins to serve a stream that the peer opens.
+// opened starts to serve a stream that the peer opens. A stream that is refused
+// is opened and closed at once, so that its number counts as used. serving
+// bounds the handlers separately from open: a stream may have ended while its
+// handler still runs.
 func (t *streamTable) opened(c *conn, f *frame) error {
 	header := f.r.Bytes()
 	critical, err := f.end(1)
@@ -95,7 +99,8 @@ func (t *streamTable) opened(c *conn, f *frame) error {
 	return nil
 }
 
-// serve is the goroutine of a stream that the peer opened; the transport waits for it.
+// serve is the goroutine of a stream that the peer opened. The transport waits
+// for it.
 func (t *streamTable) serve(s *Stream) {
 	s.c.t.cfg.Handler.ServeStream(s)
 	s.Close("the handler returned before the end")
@@ -108,7 +113,7 @@ func (t *streamTable) served(c *conn) {
 	c.mu.Unlock()
 }
 
-// admit lets in frames that exceed the read buffer: full chunks.
+// admit admits frames that exceed the read buffer: full chunks and headers.
 func (t *streamTable) admit(kind uint64, size int) (bool, error) {
 	if (kind == kindData || kind == kindOpen) && size <= MaxChunk+headerRoom {
 		return true, nil
@@ -116,7 +121,7 @@ func (t *streamTable) admit(kind uint64, size int) (bool, error) {
 	return false, errors.New("stream frame too large")
 }
 
-// fail ends all streams because the connection has ended.
+// fail ends all streams after the connection has ended.
 func (t *streamTable) fail(c *conn, err error) {
 	err = c.lost(err)
 	c.mu.Lock()

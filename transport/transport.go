@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// closeGrace is how long Close lets connections write what was answered before.
+// closeGrace is how long Close waits for connections to write the answers that
+// were given before it.
 const closeGrace = time.Second
 
 // Transport carries requests and streams to and from peers. All methods may be
@@ -21,21 +22,23 @@ type Transport struct {
 	cancel   context.CancelFunc
 	gate     *Gate
 	refusals *RefusalLog
-	inflight inflight  // bytes of unanswered requests
-	slots    sync.Pool // of *pending; its channels belong to this transport's bubble under synctest
-	chunks   sync.Pool // of *[chunkSize]byte
-	wg       sync.WaitGroup
+	inflight inflight // bytes of unanswered requests from all peers
+	// slots holds *pending. Each transport has a pool of its own, because a pending
+	// contains a channel: under synctest a channel belongs to one bubble.
+	slots  sync.Pool
+	chunks sync.Pool // of *[chunkSize]byte
+	wg     sync.WaitGroup
 
 	peers sync.Map // addr -> *Peer
 
-	mu      sync.Mutex // guards the rest
-	closed  bool
-	conns   map[*conn]struct{}
-	shaking map[io.Closer]struct{}
+	mu      sync.Mutex             // guards the rest
+	closed  bool                   // no goroutine is started any more; see spawn
+	conns   map[*conn]struct{}     // whose goroutines run
+	shaking map[io.Closer]struct{} // in their handshake, for Close to interrupt
 }
 
-// New returns a Transport that has no connections yet, or an error that names
-// the field of cfg that makes no sense. It must be closed.
+// New returns a Transport without connections, or an error that names the field
+// of cfg that is invalid. The caller must close the Transport.
 func New(cfg Config) (*Transport, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -54,10 +57,10 @@ func New(cfg Config) (*Transport, error) {
 	return t, nil
 }
 
-// Accept takes over an accepted connection: it shakes hands and then serves
-// requests (Calls) or streams (Bulk), all on goroutines of its own. A
-// connection beyond the limits for unauthenticated ones is closed at once, and
-// any connection after Close.
+// Accept takes over an accepted connection. It exchanges the hellos and then
+// serves requests (Calls) or streams (Bulk), all on goroutines of its own.
+// Accept closes nc at once if too many connections are unauthenticated, or if
+// the transport is closed.
 func (t *Transport) Accept(nc net.Conn, class Class) {
 	addr := nc.RemoteAddr()
 	if !t.gate.Enter(addr) {
@@ -85,7 +88,7 @@ func (t *Transport) accept(nc net.Conn, class Class) {
 	s.start()
 }
 
-// shake is Shake that Close interrupts.
+// shake calls Shake in a way that Close can interrupt.
 func (t *Transport) shake(nc net.Conn, dialer bool) (peer string, err error) {
 	t.mu.Lock()
 	if t.closed {
@@ -104,7 +107,8 @@ func (t *Transport) shake(nc net.Conn, dialer bool) (peer string, err error) {
 	return peer, err
 }
 
-// Peer returns the Peer of addr, "host:port": always the same until Forget.
+// Peer returns the Peer for addr, "host:port". It returns the same one until
+// Forget.
 func (t *Transport) Peer(addr string) *Peer {
 	if p, ok := t.peers.Load(addr); ok {
 		return p.(*Peer)
@@ -113,20 +117,22 @@ func (t *Transport) Peer(addr string) *Peer {
 	return p.(*Peer)
 }
 
-// Forget ends the connections to addr. Requests in progress on them, and all
-// later ones on that *Peer, fail with ErrClosed; Peer makes a new one.
+// Forget ends the connections to addr. Requests in progress on them fail with
+// ErrClosed, as do all later ones on that *Peer. After Forget the method Peer
+// makes a new *Peer.
 func (t *Transport) Forget(addr string) {
 	if p, ok := t.peers.LoadAndDelete(addr); ok {
 		p.(*Peer).forget()
 	}
 }
 
-// Close ends every connection and returns when all goroutines of the
-// transport have ended, its handler's ServeStream included. Answers given
-// before are still written, for a second at most; requests that arrive
-// meanwhile are refused with CodeClosing. Pending requests fail with
-// ErrClosed. It is idempotent, always returns nil, and must not be called from
-// a method of the handler, for which it would wait.
+// Close ends every connection. It returns when all goroutines of the transport
+// have ended, including the handler's ServeStream. Answers given before Close
+// are still written, for a second at most. Requests that arrive in the meantime
+// are refused with CodeClosing. Pending requests fail with ErrClosed.
+//
+// Close is idempotent and always returns nil. A method of the handler must not
+// call it: Close would wait for that method.
 func (t *Transport) Close() error {
 	t.mu.Lock()
 	first := !t.closed
@@ -161,7 +167,9 @@ func (t *Transport) Close() error {
 	return nil
 }
 
-// spawn runs f on a goroutine that Close waits for, unless the transport is closed.
+// spawn runs f on a goroutine that Close waits for. It reports false, without
+// running f, if the transport is closed. The check and wg.Go happen under one
+// lock, so that Close never waits on a group that still grows.
 func (t *Transport) spawn(f func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -172,7 +180,7 @@ func (t *Transport) spawn(f func()) bool {
 	return true
 }
 
-// add starts the goroutines of c, unless the transport is closed.
+// add starts the goroutines of c. It reports false if the transport is closed.
 func (t *Transport) add(c *conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -190,7 +198,9 @@ func (t *Transport) add(c *conn) bool {
 	return true
 }
 
-// keep is the goroutine that pings on every connection and ends silent ones.
+// keep is the goroutine that sends pings on every connection and ends silent
+// ones. It calls tick without t.mu, since tick takes conn.mu and may end the
+// connection.
 func (t *Transport) keep() {
 	ticker := time.NewTicker(t.cfg.PingInterval)
 	defer ticker.Stop()
@@ -214,14 +224,16 @@ func (t *Transport) keep() {
 	}
 }
 
-// logRefusal tells why a handshake failed, unless Close was the reason.
+// logRefusal logs why a handshake failed, unless Close interrupted it.
 func (t *Transport) logRefusal(msg string, addr net.Addr, err error) {
 	if !errors.Is(err, ErrClosed) {
 		t.refusals.Log(msg, addr, err)
 	}
 }
 
-// logEnd tells why a connection ended.
+// logEnd logs why a connection ended. Faults of the peer are warnings, at a
+// bounded rate. Everything else is for debugging: connections end whenever a
+// node stops.
 func (t *Transport) logEnd(c *conn, err error) {
 	switch {
 	case errors.Is(err, errProtocol), errors.Is(err, errSilent), errors.Is(err, errSlowReader):
@@ -232,9 +244,12 @@ func (t *Transport) logEnd(c *conn, err error) {
 	}
 }
 
+// getPending returns a pending from the pool.
 func (t *Transport) getPending() *pending { return t.slots.Get().(*pending) }
 
-// putPending keeps p for another request; nobody refers to it, and its channel is empty.
+// putPending returns p to the pool. No other goroutine may refer to p, and its
+// channel must be empty: a signal left in it would answer the next request at
+// once.
 func (t *Transport) putPending(p *pending) {
 	p.payload, p.err, p.flags = nil, nil, 0
 	if cap(p.buf) > keepBuf {

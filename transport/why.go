@@ -8,20 +8,22 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// What a request waits for is known where it waits. Shortly before its time is over the
-// caller's side asks for it, with an optional frame, and is told with another one, which
-// goes into the error if no answer comes after all. Neither ends anything.
+// A caller whose ctx ends wants to know what its request was waiting for, and only the peer
+// knows. Shortly before the time is over, the caller's side sends an ask frame, and the peer
+// answers with a why frame, whose text goes into the error if no answer arrives in time.
+// Both frames are optional: earlier releases skip them, and they end nothing.
 
 const (
-	// askShare is the part of a request's time that is left when its peer is asked;
-	// askAhead bounds it.
+	// The ask frame leaves when 1/askShare of the request's time is left, but at most
+	// askAhead before its end.
 	askShare = 50
 	askAhead = 20 * time.Millisecond
-	// askLeast is how much time a request must have to be asked for.
+	// askLeast is the shortest time of a request for which an ask frame is sent.
 	askLeast = 50 * time.Millisecond
 )
 
-// endedError is the end of the ctx of a request whose peer has said what it waits for.
+// An endedError is the error of a request whose ctx has ended and whose peer
+// has said what it waited for.
 type endedError struct {
 	label string
 	err   error // ctx's
@@ -33,8 +35,9 @@ func (e *endedError) Error() string {
 }
 func (e *endedError) Unwrap() error { return e.err }
 
-// Why returns what a peer has said that the request of err was waiting for when its ctx
-// ended, see Handler; "" if it has said nothing. It is the peer's text, of at most 4 KiB.
+// Why returns what the peer has said that the request of err was waiting for
+// when its ctx ended; see Handler. It returns "" if the peer has said nothing.
+// The text is the peer's, of at most 4 KiB.
 func Why(err error) string {
 	if e, ok := errors.AsType[*endedError](err); ok {
 		return e.why
@@ -42,7 +45,10 @@ func Why(err error) string {
 	return ""
 }
 
-// askLaterLocked has the peer be asked shortly before deadline, until which p has remaining.
+// askLaterLocked schedules the ask frame for p, shortly before deadline, which
+// is remaining from now. One timer serves all requests of the connection. Its
+// time is not moved back when a request is answered: ask then finds nothing to
+// do, which costs less than a timer change for each request.
 func (c *client) askLaterLocked(p *pending, deadline time.Time, remaining time.Duration) {
 	p.why, p.askAt = "", time.Time{}
 	if remaining < askLeast {
@@ -54,6 +60,7 @@ func (c *client) askLaterLocked(p *pending, deadline time.Time, remaining time.D
 	}
 }
 
+// alarmLocked sets the alarm.
 func (c *client) alarmLocked(at time.Time) {
 	c.askAt = at
 	if c.alarm == nil {
@@ -63,8 +70,8 @@ func (c *client) alarmLocked(at time.Time) {
 	}
 }
 
-// ask asks for the requests whose time is nearly over. It runs once for many requests, as
-// most have their answers by then.
+// ask sends the ask frames that are due. Most requests have their answers by
+// then.
 func (c *client) ask() {
 	c.mu.Lock()
 	if c.err != nil {
@@ -93,7 +100,7 @@ func (c *client) ask() {
 	}
 }
 
-// told reads what a request waits for.
+// told handles a why frame.
 func (c *client) told(f *frame) error {
 	text := f.r.Str()
 	if err := f.endPlain(1); err != nil {
@@ -107,7 +114,7 @@ func (c *client) told(f *frame) error {
 	return nil
 }
 
-// asked tells what an unanswered request waits for.
+// asked handles an ask frame: it answers with what the request waits for.
 func (s *server) asked(f *frame) error {
 	if err := f.endPlain(0); err != nil {
 		return err
@@ -118,7 +125,7 @@ func (s *server) asked(f *frame) error {
 		s.mu.Unlock()
 		return nil
 	}
-	c.refs.Add(1) // so that it is not reused while Why looks at it
+	c.refs.Add(1) // c must not be reused while Why runs
 	s.mu.Unlock()
 	why := s.t.cfg.Handler.Why(c)
 	s.mu.Lock()

@@ -8,26 +8,34 @@ import (
 )
 
 const (
-	maxWrite = 256 << 10 // bytes in one Write, so that WriteTimeout measures progress
-	ackBytes = 9         // at most, for one number
+	// maxWrite bounds the bytes of one Write, so that WriteTimeout measures progress:
+	// a slow peer that reads 256 KiB within the timeout is alive.
+	maxWrite = 256 << 10
+	ackBytes = 9 // the most that one number takes in a frame of acks
 )
 
-// wakeLocked reports whether the caller must wake the flusher after unlocking.
+// wakeLocked marks the flusher as awake. If it reports true, the caller must
+// send on c.wake after it has unlocked c.mu.
 func (c *conn) wakeLocked() bool {
 	idle := !c.awake
 	c.awake = true
 	return idle
 }
 
-// What may wait beyond MaxOutput while the peer reads: a burst of large answers
-// to a healthy peer is no reason to end its connection.
+// Answers do not wait for room, so the output may exceed MaxOutput. A burst of large answers
+// to a healthy peer is no reason to end its connection. A peer counts as healthy while each
+// write of at most maxWrite bytes takes less than slowWrite. Memory stays bounded all the
+// same, by burst.
 const (
-	burst     = 8                      // times MaxOutput
-	slowWrite = 250 * time.Millisecond // one write (maxWrite bytes) that takes longer is to a peer that does not read
+	burst     = 8 // times MaxOutput
+	slowWrite = 250 * time.Millisecond
 )
 
-// sendLocked sees to it that what was appended gets written, unlocks, and ends
-// the connection if the peer leaves too much unread. It never waits for the socket.
+// sendLocked makes the flusher write what was appended, and unlocks c.mu. It
+// ends the connection if the peer leaves too much unread. It never waits for
+// the socket: its caller is often the reader of this connection or of another
+// one, and two nodes whose readers wait for each other's sockets would
+// deadlock.
 func (c *conn) sendLocked() {
 	over := false
 	if n, most := c.unwrittenLocked(), c.t.cfg.MaxOutput; n > most {
@@ -43,13 +51,19 @@ func (c *conn) sendLocked() {
 	}
 }
 
+// unwrittenLocked returns the bytes that are not written yet.
 func (c *conn) unwrittenLocked() int {
 	return c.inWrite + c.out.size() + ackBytes*len(c.acks)
 }
 
-// reserve locks c.mu when there is room for size bytes of a request or chunk,
-// which the caller appends before it unlocks. It waits while the output is
-// full, and returns an error, with c.mu unlocked, when ctx or the connection ends.
+// reserve waits until the output has room for size bytes of a request or a
+// chunk. It returns with c.mu locked; the caller appends and unlocks, so that
+// no other goroutine takes the room in between. On an error, because ctx or the
+// connection ended, c.mu is unlocked. waited reports whether reserve had to
+// wait.
+//
+// A frame larger than MaxOutput allows is admitted when nothing else waits (n
+// == 0), since it would wait for ever otherwise.
 func (c *conn) reserve(ctx context.Context, size int) (waited bool, err error) {
 	c.mu.Lock()
 	for {
@@ -73,7 +87,7 @@ func (c *conn) reserve(ctx context.Context, size int) (waited bool, err error) {
 	}
 }
 
-// aliveLocked returns why no new request can be made on the connection.
+// aliveLocked returns an error if the connection accepts no new requests.
 func (c *conn) aliveLocked() error {
 	if c.err != nil {
 		return c.lost(c.err)
@@ -84,6 +98,7 @@ func (c *conn) aliveLocked() error {
 	return nil
 }
 
+// roomLocked returns the channel that is closed when the output shrinks.
 func (c *conn) roomLocked() chan struct{} {
 	if c.room == nil {
 		c.room = make(chan struct{})
@@ -91,10 +106,25 @@ func (c *conn) roomLocked() chan struct{} {
 	return c.room
 }
 
-// flush is the flusher's goroutine. It yields once after each wake, so that
-// everybody who is ready to append can do so before the first write: that
-// makes one write of many frames (1.4 times the calls of 64 callers, measured),
-// and costs a lone caller nothing.
+// flush is the flusher: it writes the output until the connection ends.
+//
+// It yields the processor once after each wake, before the first write. A write
+// costs a system call whatever its size, so the goal is one write for many
+// frames. When the flusher is woken, other goroutines are often about to
+// append: the reader has just handed a batch of requests to their processes, or
+// a batch of replies to their callers, and all of them are runnable. Without
+// the yield the flusher would write the first frame alone, and the others would
+// follow in writes of their own. With the yield every runnable goroutine
+// appends first. For 64 concurrent callers this makes 1.4 times as many calls
+// per second. A lone caller loses nothing: with no other goroutine runnable,
+// Gosched returns at once.
+//
+// The yield is not repeated within the loop. While a write is in progress other
+// goroutines append to out, so batches form by themselves then.
+//
+// The flusher parks only when out and acks are empty, under the lock under
+// which others append: a frame that is appended later finds awake unset, and
+// wakes the flusher.
 func (c *conn) flush() {
 	var deadline time.Time
 	for range c.wake {
@@ -121,7 +151,8 @@ func (c *conn) flush() {
 	}
 }
 
-// acksLocked appends the acknowledgements that are due.
+// acksLocked appends the acknowledgements that are due. Acks wait in a list of
+// numbers until the flusher runs, so that many of them share a frame.
 func (c *conn) acksLocked() {
 	for acks := c.acks; len(acks) > 0; {
 		n := min(len(acks), maxAcks)
@@ -131,8 +162,12 @@ func (c *conn) acksLocked() {
 	c.acks = c.acks[:0]
 }
 
-// writeLocked writes a chunk, with the mutex released meanwhile. c.given grows
-// before each Write, and never after c.err is set: see Sent.
+// writeLocked writes one chunk of the output. It unlocks c.mu during each
+// Write.
+//
+// c.given is increased before the Write, and never after c.err is set. So a
+// frame that begins at or after c.given has certainly not reached the peer; see
+// client.failed and Sent.
 func (c *conn) writeLocked(deadline *time.Time) {
 	b := c.out.take()
 	c.taken += uint64(len(b))
@@ -162,8 +197,9 @@ func (c *conn) writeLocked(deadline *time.Time) {
 	}
 }
 
-// write gives b to the socket. The deadline is moved on only when less than
-// WriteTimeout is left of it, which spares most writes a system timer.
+// write passes b to the socket. It moves the deadline only when less than
+// WriteTimeout is left of it, and then sets a quarter more. That spares most
+// writes a change of a system timer.
 func (c *conn) write(b []byte, now time.Time, deadline *time.Time) error {
 	timeout := c.t.cfg.WriteTimeout
 	if deadline.Sub(now) < timeout {
