@@ -38,6 +38,9 @@ func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, do
 			return err
 		}
 	}
+	if m.Op() == sessionproc.OpCall {
+		return n.routePending(ctx, id, part, m, done)
+	}
 	return n.route(ctx, id, part, m, done)
 }
 

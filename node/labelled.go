@@ -35,7 +35,7 @@ func (n *Node) TerminateLabelled(ctx context.Context, key, value string) (ended 
 		return 0, fmt.Errorf("node: terminate labelled: %w: a label has a key of 1 to %d bytes and a value of 1 to %d",
 			sessionproc.ErrBadRequest, sessionproc.MaxLabelKey, sessionproc.MaxLabelValue)
 	}
-	_, done, err := sessionproc.Pending(ctx, sessionproc.Labelled)
+	_, done, err := sessionproc.Pending(ctx, 0, sessionproc.Labelled)
 	if err != nil {
 		return 0, err
 	}

@@ -169,19 +169,27 @@ func isBadRequest(err error) bool {
 // exchange puts w into the mailbox of p and waits for its outcome. ok means
 // that the handler's result is in the message.
 func (t *Table) exchange(ctx context.Context, p *process, b *binding, w *waiting) (o outcome, ok bool) {
-	begins, err := t.enter(ctx, p, b, w)
-	if err != nil {
+	from := calling(ctx)
+	begins, err := t.enter(ctx, from, p, b, w)
+	switch {
+	case err != nil:
 		return outcome{err: err}, false
+	case from != nil:
+		o, ok = from.awaitNested(ctx, p, w, begins)
+	default:
+		o, ok = w.await(ctx, begins)
 	}
-	if o, ok = w.await(ctx, begins); !ok {
-		o = p.gaveUp(calling(ctx), w, o)
+	if !ok {
+		o = p.gaveUp(from, w, o)
 	}
 	return o, ok
 }
 
-// enter puts w into the mailbox of p; begins: see await.
-func (t *Table) enter(ctx context.Context, p *process, b *binding, w *waiting) (begins bool, err error) {
-	from := calling(ctx)
+// enter puts w into the mailbox of p for who waits with ctx, in handler from or, nil, in
+// none; begins: see await.
+func (t *Table) enter(
+	ctx context.Context, from *handlerCtx, p *process, b *binding, w *waiting,
+) (begins bool, err error) {
 	if from != nil {
 		if err := from.checkChain(p.id); err != nil {
 			return false, err

@@ -54,7 +54,8 @@ var (
 	// ErrRenewed: the session goes on under another ID. Nothing can be started
 	// under this one for 60 s.
 	ErrRenewed = errors.New("session renewed")
-	// ErrCallCycle: the call would wait for itself; the error names the cycle.
+	// ErrCallCycle: the call would wait for itself; the error names the cycle. Also: it
+	// waited for a session whose handler has come to wait for the caller's.
 	ErrCallCycle = errors.New("call cycle")
 	// ErrInvalidID: see ValidID.
 	ErrInvalidID = errors.New("invalid session ID")

@@ -83,7 +83,7 @@ func (p *process) whereLocked(w *waiting) (what string, stood bool) {
 		return fmt.Sprintf("while it waited behind %s for a place in the mailbox", messages(p.aheadLocked(s))), true
 	}
 	if p.cur != nil && p.cur.e == &w.envelope {
-		return "while its handler ran for " + p.ranLocked(), false
+		return "while its handler ran for " + p.busyLocked(), false
 	}
 	ahead := 0
 	for e := p.head; e != &w.envelope; e = e.next {
@@ -96,15 +96,24 @@ func (p *process) whereLocked(w *waiting) (what string, stood bool) {
 	case p.phase == phaseStarting && p.cur == nil:
 		return "while the session waited for its turn to start", false
 	case p.phase == phaseStarting:
-		return "while the session's start function ran for " + p.ranLocked(), false
+		return "while the session's start function ran for " + p.busyLocked(), false
 	case p.cur == nil:
 		return "while it waited behind " + messages(ahead), false
 	}
-	what = runs(p.cur) + ", which ran for " + p.ranLocked()
+	what = runs(p.cur) + ", which ran for " + p.busyLocked()
 	if ahead > 0 {
 		what = messages(ahead) + " and " + what
 	}
 	return "while it waited behind " + what, false
+}
+
+// busyLocked says for how long the present handler has run, and which session it waits
+// for if that is known.
+func (p *process) busyLocked() string {
+	if all := p.waitsLocked(); len(all) > 0 {
+		return p.ranLocked() + " and waited for session " + LogID(all[0].id)
+	}
+	return p.ranLocked()
 }
 
 // runs names what runs in a session.
@@ -138,11 +147,11 @@ func (p *process) awaitedLocked(w *waiting) string {
 	case p.phase == phaseStarting && p.cur == nil:
 		return "while the session waited for its turn to start"
 	case p.phase == phaseStarting && own:
-		return "while its start function ran for " + p.ranLocked()
+		return "while its start function ran for " + p.busyLocked()
 	case p.phase == phaseStarting:
-		return "while the session's start function ran for " + p.ranLocked()
+		return "while the session's start function ran for " + p.busyLocked()
 	case p.cur != nil:
-		return "while a handler of the session ran for " + p.ranLocked()
+		return "while a handler of the session ran for " + p.busyLocked()
 	case p.phase == phaseEnding:
 		return "while the session of that ID ended"
 	}

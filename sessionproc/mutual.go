@@ -2,20 +2,25 @@ package sessionproc
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
+	"time"
 )
 
 // Two handlers that wait for each other's sessions are no cycle in a chain of calls, as
-// neither has begun for the other. A handler that waits for a start, a renewal or a
-// subscription is known to its session, so that whichever comes second is told, or tells
-// the first one. Calls are not: theirs would be the price of each call of a handler, and
-// their error says in the end what they waited for.
+// neither has begun for the other. What a handler waits for is known to its session, so
+// that whichever comes second is told, or tells the first one. A call that is answered
+// before its caller has to wait costs nothing for it.
 
 // pending is what a handler waits for.
 type pending struct {
-	id     string // the session
-	cancel context.CancelCauseFunc
+	by         *handlerCtx
+	part       int
+	id         string // the session
+	cancel     context.CancelCauseFunc
+	w          *waiting    // a call of this node, in place of cancel
+	generation uint64      // of w
+	again      *time.Timer // guarded by the handler's session's mu; see suspect
 }
 
 // Labelled stands in Pending for all sessions with a label, which are ended.
@@ -29,36 +34,84 @@ func (p *process) endsLabelled() bool {
 	return p.ext != nil && slices.ContainsFunc(p.ext.pending, func(w *pending) bool { return w.id == Labelled })
 }
 
-// Pending is called before the handler that ctx belongs to waits for session id, and done
-// when it does not any more. The ctx that it returns is cancelled, with an ErrCallCycle as
-// its cause, when that session comes to wait for the handler; the error is that if it
-// does already. Where ctx is no handler's it does nothing. It serves package node.
-func Pending(ctx context.Context, id string) (waiting context.Context, done func(), err error) {
+// Pending is called before the handler that ctx belongs to waits for session id of a
+// partition, and done when it does not any more. The ctx that it returns is cancelled,
+// with an ErrCallCycle as its cause, when that session comes to wait for the handler; the
+// error is that if it does already. Where ctx is no handler's it does nothing. It serves
+// package node.
+func Pending(ctx context.Context, part int, id string) (waiting context.Context, done func(), err error) {
 	from := calling(ctx)
 	if from == nil {
 		return ctx, func() {}, nil
 	}
-	p := from.p
-	waiting, cancel := context.WithCancelCause(ctx)
-	w := &pending{id, cancel}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.id != id && p.isCalledByLocked(id) {
-		cancel(nil)
-		return ctx, func() {}, mutualWait(p.id, id)
+	if from.p.id != id && from.p.isCalledBy(id) {
+		return ctx, func() {}, circleError(from.p.id, []*pending{{id: id}})
 	}
-	x := p.extra()
-	x.pending = append(x.pending, w)
-	return waiting, func() {
-		p.mu.Lock()
-		x.pending = slices.DeleteFunc(x.pending, func(o *pending) bool { return o == w })
-		p.mu.Unlock()
-		cancel(nil)
-	}, nil
+	waiting, cancel := context.WithCancelCause(ctx)
+	over := from.waits(&pending{part: part, id: id, cancel: cancel})
+	return waiting, func() { over(); cancel(nil) }, nil
 }
 
-func mutualWait(a, b string) error {
-	return fmt.Errorf("%w: sessions %s and %s wait for each other", ErrCallCycle, LogID(a), LogID(b))
+// EndedByCycle returns the ErrCallCycle that has ended a ctx of Pending, and with it what
+// has come to err; nil: none has. It serves package node.
+func EndedByCycle(waiting context.Context, err error) error {
+	if cycle := context.Cause(waiting); err != nil && errors.Is(cycle, ErrCallCycle) {
+		return cycle
+	}
+	return nil
+}
+
+// waits notes that the handler waits, until over is called.
+func (c *handlerCtx) waits(w *pending) (over func()) {
+	w.by = c
+	p := c.p
+	p.mu.Lock()
+	x := p.extra()
+	x.pending = append(x.pending, w)
+	p.mu.Unlock()
+	w.suspect()
+	return func() {
+		p.mu.Lock()
+		x.pending = slices.DeleteFunc(x.pending, func(o *pending) bool { return o == w })
+		if w.again != nil {
+			w.again.Stop()
+		}
+		p.mu.Unlock()
+	}
+}
+
+// awaitNested is await for a handler's call to session p.
+func (c *handlerCtx) awaitNested(ctx context.Context, p *process, w *waiting, begins bool) (o outcome, ok bool) {
+	if begins {
+		<-w.done
+	}
+	if w.expect() {
+		defer c.waits(&pending{part: int(p.part), id: p.id, w: w, generation: w.generation()})()
+	}
+	return w.await(ctx, false)
+}
+
+// lastsLocked reports whether the handler still waits. A goroutine that the handler of a
+// cast has left behind is none.
+func (w *pending) lastsLocked() bool {
+	if p := w.by.p; p.cur == nil && p.act == w.by {
+		return false
+	}
+	if w.w == nil {
+		return true
+	}
+	word := w.w.word.Load()
+	state := word & stateMask
+	return word>>stateBits == w.generation && (state == stateQueued || state == stateRunning)
+}
+
+// end ends the wait, unless the answer is there.
+func (w *pending) end(err error) {
+	if w.w == nil {
+		w.cancel(err)
+		return
+	}
+	w.w.endExchange(w.generation, outcome{err: err})
 }
 
 // awaited is told that the sessions of a chain have come to wait for this one.
@@ -66,41 +119,60 @@ func (p *process) awaited(chain []string) {
 	if len(chain) == 0 {
 		return
 	}
-	var told []*pending
 	p.mu.Lock()
-	if p.ext != nil {
-		for _, w := range p.ext.pending {
-			if slices.Contains(chain, w.id) {
-				told = append(told, w)
-			}
+	all := p.waitsLocked()
+	p.mu.Unlock()
+	for _, w := range all {
+		switch {
+		// An answer that is there wins here. One from another node may still be on its way.
+		case slices.Contains(chain, w.id) && w.at() != nil:
+			w.end(circleError(p.id, []*pending{w}))
+		case w.leadsTo(chain):
+			w.suspect()
 		}
 	}
-	p.mu.Unlock()
-	for _, w := range told {
-		w.cancel(mutualWait(p.id, w.id))
+}
+
+// callersLocked calls yield with each request that waits for the handler which runs here: with
+// the IDs of the sessions that wait for it, and their handler if it is on this node.
+// It stops when yield returns false.
+func (p *process) callersLocked(yield func(ids []string, from *handlerCtx) bool) {
+	of := func(w *envelope) bool {
+		c := w.ctx
+		if c == nil || c.origin == nil || w.word.Load()&stateMask != stateQueued {
+			return true
+		}
+		return yield(c.waiters(), c.from())
+	}
+	for e := p.head; e != nil; e = e.next {
+		if !of(e) {
+			return
+		}
+	}
+	for s := p.ext.firstInLine(); s != nil; s = s.next {
+		if !of(s.e) {
+			return
+		}
+	}
+	if p.ext == nil {
+		return
+	}
+	for _, s := range p.ext.starts {
+		if !of(&s.w.envelope) {
+			return
+		}
+	}
+	if p.ext.sealing != nil {
+		yield(p.ext.sealing.chain, nil)
 	}
 }
 
 // isCalledByLocked reports whether a request of session id waits here, or of one that it
 // waits for: for the handler that runs here, and waits for session id.
-func (p *process) isCalledByLocked(id string) bool {
-	for e := p.head; e != nil; e = e.next {
-		if slices.Contains(e.ctx.waiters(), id) {
-			return true
-		}
-	}
-	for s := p.ext.firstInLine(); s != nil; s = s.next {
-		if slices.Contains(s.e.ctx.waiters(), id) {
-			return true
-		}
-	}
-	if p.ext == nil {
-		return false
-	}
-	for _, s := range p.ext.starts {
-		if slices.Contains(s.w.ctx.waiters(), id) {
-			return true
-		}
-	}
-	return p.ext.sealing != nil && slices.Contains(p.ext.sealing.chain, id)
+func (p *process) isCalledByLocked(id string) (called bool) {
+	p.callersLocked(func(ids []string, _ *handlerCtx) bool {
+		called = slices.Contains(ids, id)
+		return !called
+	})
+	return called
 }

@@ -56,6 +56,22 @@ func (m *untyped) ReadReply(payload []byte, raw bool) error {
 
 // deliver takes the way of a request from another node.
 func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) error {
+	if m.op != OpCall {
+		return m.exchange(ctx, t, part, id)
+	}
+	waiting, over, err := Pending(ctx, part, id)
+	if err != nil {
+		return m.failed(id, outcome{err: err})
+	}
+	defer over()
+	err = m.exchange(waiting, t, part, id)
+	if cycle := EndedByCycle(waiting, err); cycle != nil {
+		return m.failed(id, outcome{err: cycle, maybe: MaybeExecuted(err)})
+	}
+	return err
+}
+
+func (m *untyped) exchange(ctx context.Context, t *Table, part int, id string) error {
 	_, patient := ctx.Deadline()
 	if !patient {
 		var cancel context.CancelFunc
