@@ -33,6 +33,8 @@ type (
 
 var (
 	rogues     = sessionproc.KindOf[missive]("rogue")
+	toughs     = sessionproc.KindOf[missive]("tough rogue") // goes on after a crash
+	lastCall   = sessionproc.MethodOf[missive, missive](toughs, "call")
 	rogueCall  = sessionproc.MethodOf[missive, missive](rogues, "call")
 	rogueBegin = sessionproc.MethodOf[sessionproc.None, string](rogues, "begin") // starts it
 	rogueCast  = sessionproc.NoticeOf[missive](rogues, "cast")
@@ -124,6 +126,15 @@ func (r *rogue) UnmarshalState(b []byte) error {
 	return r.Act.at("unmarshal")
 }
 
+func (r *rogue) Terminate(context.Context, sessionproc.Reason) { _ = r.Act.at("terminate") }
+
+func (r *rogue) Merge(_ context.Context, other *rogue) error {
+	if err := other.Act.at("merge"); err != nil {
+		return err
+	}
+	return r.Act.at("merge")
+}
+
 // ofID is the act that the ID of a session names, for a start without argument.
 func ofID(id string) act {
 	for i, what := range acts {
@@ -136,15 +147,10 @@ func ofID(id string) act {
 
 func newRogues() sessionproc.AnyKind {
 	type none = sessionproc.None
-	k := sessionproc.NewKind(rogues, func(ctx context.Context, m missive) (*rogue, error) {
-		if m.Act.Where == "" {
-			m.Act = ofID(sessionproc.FromContext(ctx).ID())
-		}
-		return &rogue{}, m.Act.at("start")
-	}, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(rogues, startRogue, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, rogueCall, func(r *rogue, ctx context.Context, m missive) (missive, error) {
 		switch m.Act.Where {
-		case "marshal", "unmarshal", "present":
+		case "marshal", "unmarshal", "present", "terminate", "merge":
 			r.Act = m.Act
 		case "reply":
 			return missive{act{"encode", m.Act.What}}, nil
@@ -162,5 +168,24 @@ func newRogues() sessionproc.AnyKind {
 		sessionproc.MethodConfig{StartOnCall: true})
 	sessionproc.HandleCast(k, rogueCast, func(_ *rogue, _ context.Context, m missive) error { return m.Act.at("cast") })
 	sessionproc.HandleEvent(k, rogueNews, func(r *rogue) missive { _ = r.Act.at("present"); return missive{} })
+	return k
+}
+
+func startRogue(ctx context.Context, m missive) (*rogue, error) {
+	if m.Act.Where == "" {
+		m.Act = ofID(sessionproc.FromContext(ctx).ID())
+	}
+	return &rogue{}, m.Act.at("start")
+}
+
+func newToughRogues() sessionproc.AnyKind {
+	k := sessionproc.NewKind(toughs, startRogue, sessionproc.KindConfig{Restart: sessionproc.RestartLastState})
+	sessionproc.HandleCall(k, lastCall, func(r *rogue, _ context.Context, m missive) (missive, error) {
+		switch m.Act.Where {
+		case "marshal", "unmarshal", "terminate":
+			r.Act = m.Act
+		}
+		return missive{}, m.Act.at("call")
+	})
 	return k
 }

@@ -95,6 +95,16 @@ var ways = map[string]func(ctx context.Context, n *node.Node, id, what string) e
 		}
 		return err
 	},
+	"terminate": func(ctx context.Context, n *node.Node, id, what string) error {
+		if err := rogueCalls("terminate")(ctx, n, id, what); err != nil {
+			return err
+		}
+		return n.Terminate(ctx, id)
+	},
+	"last, call":       rogueRestarts("call"),
+	"last, marshal":    rogueRestarts("marshal"),
+	"last, unmarshal":  rogueRestarts("unmarshal"),
+	"last, terminate":  rogueRestarts("terminate"),
 	"renew, marshal":   rogueRenews("marshal"),
 	"renew, unmarshal": rogueRenews("unmarshal"),
 }
@@ -112,6 +122,24 @@ func rogueRenews(where string) func(context.Context, *node.Node, string, string)
 			return err
 		}
 		_, err := n.Renew(ctx, id)
+		return err
+	}
+}
+
+// rogueRestarts has a session that goes on after crashes do something in its code, crash,
+// be asked, and end. It returns all that came of it.
+func rogueRestarts(where string) func(context.Context, *node.Node, string, string) error {
+	return func(ctx context.Context, n *node.Node, id, what string) error {
+		id = "l" + id
+		err := toughs.Start(ctx, n, id, missive{})
+		for _, m := range []missive{{act{where, what}}, {}, {act{"call", "panics"}}, {}, {}} {
+			if _, told := lastCall.Call(ctx, n, id, m); told != nil {
+				err = fmt.Errorf("%w, %s", told, outcomeOf(err))
+			}
+		}
+		if told := n.Terminate(ctx, id); told != nil {
+			err = fmt.Errorf("%w, %s", told, outcomeOf(err))
+		}
 		return err
 	}
 }
@@ -135,7 +163,7 @@ next:
 // other sessions go on.
 func TestWhateverAProgramsCodeDoesEverybodyIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newRogues}, Tune: func(_ int, cfg *node.Config) {
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newRogues, newToughRogues}, Tune: func(_ int, cfg *node.Config) {
 			cfg.Logger = slog.New(slog.DiscardHandler)
 		}})
 		here, there := c.Node(0), c.Node(1)
@@ -143,7 +171,7 @@ func TestWhateverAProgramsCodeDoesEverybodyIsAnswered(t *testing.T) {
 		require.NoError(t, rogues.Start(t.Context(), here, bystander, missive{}))
 		for i, what := range acts {
 			for way, do := range ways {
-				one, other := ownedBy(c, 0, fmt.Sprint("a", i, way[:2], "-"), "s", "e"), ownedBy(c, 0, fmt.Sprint("b", i, way[:2], "-"), "s", "e")
+				one, other := ownedBy(c, 0, fmt.Sprint("a", i, way[:2], "-"), "s", "e", "l"), ownedBy(c, 0, fmt.Sprint("b", i, way[:2], "-"), "s", "e", "l")
 				require.NoError(t, rogues.Start(t.Context(), here, one, missive{}))
 				require.NoError(t, rogues.Start(t.Context(), here, other, missive{}))
 				name := way + " that " + what
