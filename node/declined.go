@@ -101,12 +101,13 @@ func (d *driver) losesLocked(from string, msg *ownership.Message) (ends func()) 
 		return nil
 	}
 	h := d.parts[msg.Partition].sealed[msg.Session]
-	if h == nil || !h.sent || h.to != from || h.id != msg.ID || h.form != ownership.Running {
+	if h == nil || !h.sent || h.lane.to != from || h.id != msg.ID || h.form != ownership.Running {
 		return nil // it is said again, or late
 	}
 	for _, name := range msg.Names {
 		if reason, told := strings.CutPrefix(name, endsFor); told {
-			return func() { d.n.table.Lose(msg.Partition, msg.Session, sessionproc.Reason(reason)) }
+			part, session := msg.Partition, msg.Session // the message's memory is used again
+			return func() { d.n.table.Lose(part, session, sessionproc.Reason(reason)) }
 		}
 	}
 	return nil

@@ -44,6 +44,7 @@ type driver struct {
 	first     []int // partitions that have sessions for which somebody waits
 	handing   int   // partitions in the lists of lanes
 	unready   []*handoff
+	spare     map[string]*handoff // empty; of the partition that has handed over last
 	bulk      bulk
 	todo      []ownership.Effect // see doLocked
 	lanes     map[string]*lane

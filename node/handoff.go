@@ -13,27 +13,36 @@ import (
 // for its handler, then its lane has it (busy) until the target has dealt with it; the
 // target's answer, or its end, takes it out of driven.sealed.
 type handoff struct {
-	part    int
 	session string
-	to      string
+	lane    *lane // to the member that is to have it
 	id      uint64
-	form    ownership.Form
-	lane    *lane
-	wanted  bool // somebody waits for it
-	state   atomic.Uint32
-	soon    atomic.Bool // counted in lane.soon
 
 	snapshot []byte // once it is made
 	err      error
 
+	// Since epoch; guarded by driver.mu.
+	begun  time.Duration // when it was sealed
+	looked time.Duration // when it was looked at last
+	seen   time.Duration // when the target had dealt with it; 0: it did not
+
+	part   int
+	state  atomic.Uint32
+	soon   atomic.Bool // counted in lane.soon
+	form   ownership.Form
+	wanted bool // somebody waits for it
+
 	// All below is guarded by driver.mu.
-	sent   bool      // committed: only the target decides
-	busy   bool      // its lane has it
-	slow   bool      // its handler holds it up; others have its place in the lane
-	begun  time.Time // when it was sealed
-	looked time.Time // when it was looked at last
-	seen   time.Time // when the target had dealt with it, if it did
+	sent bool // committed: only the target decides
+	busy bool // its lane has it
+	slow bool // its handler holds it up; others have its place in the lane
 }
+
+// epoch is the zero of times kept as a number; only differences count.
+var epoch = time.Now().Add(-time.Hour)
+
+// answered reports whether the target has dealt with it just now: see answerTime. The
+// caller holds driver.mu.
+func (h *handoff) answered() bool { return h.seen != 0 && time.Since(epoch)-h.seen < answerTime }
 
 // The states of a handoff.
 const (
@@ -82,7 +91,7 @@ func (d *driver) transferLocked(e *ownership.Effect) {
 		return
 	}
 	h := d.parts[e.Partition].sealed[e.Session]
-	if h == nil || h.busy || time.Since(h.seen) < answerTime {
+	if h == nil || h.busy || h.answered() {
 		return
 	}
 	h.busy = true
@@ -93,11 +102,11 @@ func (d *driver) transferLocked(e *ownership.Effect) {
 func (d *driver) transferTombLocked(e *ownership.Effect) {
 	pt := &d.parts[e.Partition]
 	h := pt.buried[e.Session]
-	if h != nil && h.to == e.To && h.id == e.ID && (h.busy || time.Since(h.seen) < answerTime) {
+	if h != nil && h.lane.to == e.To && h.id == e.ID && (h.busy || h.answered()) {
 		return
 	}
 	l := d.laneLocked(e.To)
-	h = &handoff{part: e.Partition, session: e.Session, to: e.To, id: e.ID, form: ownership.Ended, sent: true, busy: true, lane: l}
+	h = &handoff{part: e.Partition, session: e.Session, id: e.ID, form: ownership.Ended, sent: true, busy: true, lane: l}
 	h.state.Store(isMade)
 	h.snapshot = pt.tombs[e.Session].Append(nil)
 	put(&pt.buried, e.Session, h)
@@ -134,6 +143,9 @@ func (d *driver) doneLocked(h *handoff) {
 		return
 	}
 	delete(pt.sealed, h.session)
+	if len(pt.sealed) == 0 && !pt.listed { // the next partition can have its memory
+		d.spare, pt.sealed = pt.sealed, nil
+	}
 	if h.form == ownership.Running {
 		pt.away--
 	}
@@ -171,8 +183,8 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 	if h.form == ownership.Running {
 		if e.Do == ownership.Drop {
 			d.traffic.leave()
-			d.traceMoveLocked(TraceSessionMoved{Session: h.session, Kind: d.n.table.KindOf(e.Partition, e.Session), Peer: h.to,
-				Size: len(h.snapshot), Duration: time.Since(h.begun)})
+			d.traceMoveLocked(TraceSessionMoved{Session: h.session, Kind: d.n.table.KindOf(e.Partition, e.Session), Peer: h.lane.to,
+				Size: len(h.snapshot), Duration: time.Since(epoch) - h.begun})
 		}
 		delete(pt.final, e.Session)
 		d.later = append(d.later, d.n.table.Forget(e.Partition, e.Session))

@@ -363,7 +363,7 @@ func (l *lane) heed(st *transport.Stream) {
 		l.d.mu.Lock()
 		l.mu.Lock()
 		if st.Err() == nil && n <= uint64(len(l.flight)) {
-			now := time.Now()
+			now := time.Since(epoch)
 			for i, h := range l.flight[:n] {
 				h.busy, h.seen = false, now
 				l.flight[i] = nil

@@ -15,7 +15,7 @@ import (
 // and what is said again meanwhile is said once.
 type letter struct {
 	from string
-	body []byte
+	body *[]byte
 	call *transport.Call
 }
 
@@ -23,7 +23,7 @@ type letter struct {
 // that come together travel together; what does not arrive is said again.
 type postbox struct {
 	spare sync.Pool // of *[]ownership.Message
-	ink   sync.Pool // of *[]byte, for letters
+	ink   sync.Pool // of *[]byte, for letters that are written, and that have come
 
 	mu  sync.Mutex
 	out map[string]*post // guarded by mu; an entry: it is being delivered
@@ -103,10 +103,7 @@ func (d *driver) sendLocked(to string, msg ownership.Message) {
 // deliver sends what there is for a member.
 func (d *driver) deliver(to string) {
 	b := &d.post
-	buf, _ := b.ink.Get().(*[]byte)
-	if buf == nil {
-		buf = new([]byte)
-	}
+	buf := b.page()
 	defer b.ink.Put(buf)
 	for {
 		b.mu.Lock()
@@ -140,6 +137,14 @@ func (d *driver) deliver(to string) {
 		}
 		b.reuse(said)
 	}
+}
+
+// page is memory for a letter.
+func (b *postbox) page() *[]byte {
+	if buf, _ := b.ink.Get().(*[]byte); buf != nil {
+		return buf
+	}
+	return new([]byte)
 }
 
 // sheet is an empty list of messages to be filled.
@@ -198,9 +203,12 @@ func (d *driver) hear(c *transport.Call) {
 		c.Ack()
 		return
 	}
+	body := d.post.page()
+	*body = append((*body)[:0], c.Payload...)
 	select {
-	case d.inbox <- letter{c.Peer, append([]byte(nil), c.Payload...), c}:
+	case d.inbox <- letter{c.Peer, body, c}:
 	default: // it comes again
+		d.post.ink.Put(body)
 		c.Ack()
 	}
 }
@@ -212,6 +220,7 @@ func (d *driver) listen() {
 		select {
 		case l := <-d.inbox:
 			messages = d.read(l, messages)
+			d.post.ink.Put(l.body)
 			l.call.Ack()
 		case <-d.ctx.Done():
 			return
@@ -221,14 +230,14 @@ func (d *driver) listen() {
 
 // receiveLocked gives a message to the machine. Who is to be asked last is asked
 // when the last of the others has answered.
-func (d *driver) receiveLocked(part int, from string, msg ownership.Message) {
+func (d *driver) receiveLocked(part int, from string, msg *ownership.Message) {
 	last := d.lastLocked(part)
 	waits := last != "" && d.m.AwaitsOthers(part, last)
-	loses := d.losesLocked(from, &msg)
+	loses := d.losesLocked(from, msg)
 	if msg.Kind == ownership.Claim && msg.Cause == comeAll && part >= 0 {
 		d.parts[part].told = claimed{from, msg.ID}
 	}
-	d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect { return m.Receive(from, msg) })
+	d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect { return m.Receive(from, *msg) })
 	if loses != nil {
 		d.later = append(d.later, loses)
 	}
@@ -255,7 +264,7 @@ func (d *driver) lastLocked(part int) string {
 // read gives the messages of a letter to the machine. It reads them into memory that is
 // not used any more, and returns what is not used then.
 func (d *driver) read(l letter, memory []ownership.Message) []ownership.Message {
-	messages, err := ownership.ParseInto(memory, l.body)
+	messages, err := ownership.ParseInto(memory, *l.body)
 	if err != nil {
 		d.n.log.Warn("a member's messages are malformed", "peer", l.from, "err", err)
 		return nil
@@ -269,7 +278,8 @@ func (d *driver) read(l letter, memory []ownership.Message) []ownership.Message 
 	for some := range slices.Chunk(messages, turnsAtOnce) {
 		d.draft(l.from, some)
 		d.mu.Lock()
-		for _, msg := range some {
+		for i := range some {
+			msg := &some[i]
 			switch part := msg.Partition; {
 			case d.closed || part >= len(d.parts):
 			case part < 0:

@@ -25,7 +25,7 @@ func TestHandoffMemoryIsGivenBack(t *testing.T) {
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = n.Close() })
 			d := n.driver
-			h := &handoff{part: 1, session: "s", to: "x/1", begun: time.Now(), busy: true}
+			h := &handoff{part: 1, session: "s", busy: true}
 			d.mu.Lock()
 			h.lane = d.laneLocked("x/1")
 			h.lane.open++

@@ -193,17 +193,17 @@ func (d *driver) sealSomeLocked(part int, from *[]string, bulk *lane, limit int)
 	if l == nil {
 		l, room = d.laneLocked(to), d.n.cfg.HandoffConcurrency/4
 	}
-	now := time.Now()
+	now := time.Since(epoch)
 	for len(*from) > 0 && sealed < limit && l.open < l.window+room && d.bytes.Load() < d.n.cfg.HandoffMemory {
 		session := (*from)[0]
 		(*from)[0] = ""
 		*from = (*from)[1:]
-		h := &handoff{part: part, session: session, to: to, id: id, lane: l, begun: now, looked: now, busy: true, wanted: bulk == nil}
+		h := &handoff{part: part, session: session, id: id, lane: l, begun: now, looked: now, busy: true, wanted: bulk == nil}
 		h.soon.Store(true)
 		if l.soon.Add(1); !d.sealOneLocked(h) {
 			h.ready()
 		} else {
-			put(&d.parts[part].sealed, session, h)
+			d.noteSealedLocked(part, h)
 			if h.form == ownership.Running {
 				d.parts[part].away++
 			}
@@ -212,6 +212,14 @@ func (d *driver) sealSomeLocked(part int, from *[]string, bulk *lane, limit int)
 		}
 	}
 	return sealed
+}
+
+func (d *driver) noteSealedLocked(part int, h *handoff) {
+	pt := &d.parts[part]
+	if pt.sealed == nil {
+		pt.sealed, d.spare = d.spare, nil
+	}
+	put(&pt.sealed, h.session, h)
 }
 
 func (d *driver) sealOneLocked(h *handoff) bool {
@@ -245,18 +253,18 @@ func (d *driver) sealOneLocked(h *handoff) bool {
 // to wait for its turn to be encoded, which is no reason to seal more.) next: it is to be
 // called again then.
 func (d *driver) lookAfterSealedLocked() (next time.Duration) {
-	now := time.Now()
+	now := time.Since(epoch)
 	for ; len(d.unready) > 0; d.unready = d.unready[1:] {
 		h := d.unready[0]
 		if h.state.Load() != isSealed {
 			d.unready[0] = nil
 			continue
 		}
-		if age := now.Sub(h.looked); age < patience {
+		if age := now - h.looked; age < patience {
 			return patience - age
 		}
 		d.unready[0] = nil
-		if now.Sub(h.begun) < encodePatience && !d.n.table.Handles(h.part, h.session) {
+		if now-h.begun < encodePatience && !d.n.table.Handles(h.part, h.session) {
 			h.looked = now
 			d.unready = append(d.unready, h)
 			continue

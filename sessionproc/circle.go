@@ -94,7 +94,7 @@ func (p *process) waitsLocked() (all []*pending) {
 	if p.ext == nil {
 		return nil
 	}
-	for _, w := range p.ext.pending {
+	for _, w := range p.ext.rarely().pending {
 		if w.id != Labelled && w.lastsLocked() {
 			all = append(all, w)
 		}
@@ -112,7 +112,7 @@ func (p *process) waitsToo() bool {
 func (p *process) uncalled() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.head == nil && !p.lined && (p.ext == nil || len(p.ext.starts) == 0 && p.ext.sealing == nil)
+	return p.head == nil && !p.lined && (p.ext == nil || len(p.ext.rarely().starts) == 0 && p.ext.sealing == nil)
 }
 
 // isAwaitedBy reports whether a session of another node waits for what is done with c,
@@ -149,7 +149,7 @@ func (w *pending) suspect() {
 	p := w.by.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if w.again != nil || !slices.Contains(p.ext.pending, w) {
+	if w.again != nil || !slices.Contains(p.ext.rarely().pending, w) {
 		return
 	}
 	w.again = time.AfterFunc(w.patience(circle), func() {

@@ -56,7 +56,7 @@ func (t *Table) place(s *starter) (o outcome, decided bool) {
 		case p.phase == phaseStarting || p.phase == phaseEnding || p.stoppingLocked():
 			s.waits = false
 			x := p.extra()
-			x.starts = append(x.starts, s)
+			x.rarities().starts = append(x.rarities().starts, s)
 			placed, chain := s.placed, s.w.ctx.waiters() // s is not ours once the lock is gone
 			p.mu.Unlock()
 			if placed {

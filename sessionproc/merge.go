@@ -210,7 +210,8 @@ func (p *process) undo(b []byte) error {
 	return p.table.coded(p.id, p.kind, "its decoding", func() error {
 		state, unknown, err := p.kind.decodeState(p.kind.cfg.Schema, b)
 		if err == nil {
-			p.state, p.ext.unknown = state, unknown
+			p.state = state
+			p.ext.setUnknown(unknown)
 		}
 		return err
 	})
@@ -231,7 +232,7 @@ func (k *Kind[S, Arg]) merge(ctx context.Context, state, other any) error {
 
 func (p *process) stateBytes() (b []byte, err error) {
 	err = p.table.coded(p.id, p.kind, "its encoding", func() error {
-		if b, err = encodeState(p.state, p.ext.unknown, MaxSnapshot); err == errEnough {
+		if b, err = encodeState(p.state, p.ext.rarely().unknown, MaxSnapshot); err == errEnough {
 			err = errSnapshot
 		}
 		return err
@@ -271,8 +272,10 @@ func (p *process) become(o *process, seen Version) {
 	p.ext.watches = o.ext.watches
 	p.born, p.changes = o.born, o.changes
 	p.bornLocked(o.incarnationLocked().Boot)
-	p.ext.unknown, p.ext.timers = o.ext.unknown, o.ext.timers
-	p.ext.past, p.ext.before = seen, o.ext.before
+	p.ext.timers = o.ext.timers
+	p.ext.setUnknown(o.ext.rarely().unknown)
+	p.ext.past = seen
+	p.ext.setBefore(o.ext.rarely().before)
 	if p.ext.restart != nil {
 		*p.ext.restart = *o.ext.restart
 	}
@@ -303,7 +306,8 @@ func (p *process) keep(o *process, seen Version, changed bool) {
 		p.warnOfLabels(lost)
 		dropPolls(polls, errMet)
 	}()
-	p.ext.past, p.ext.before = seen, p.ext.before.Join(o.ext.before)
+	p.ext.past = seen
+	p.ext.setBefore(p.ext.rarely().before.Join(o.ext.rarely().before))
 	if changed {
 		p.changes++
 		p.skipLocked()

@@ -58,15 +58,11 @@ func (t *Table) Movable(part int) []string {
 	}
 	pt := &t.parts[part]
 	pt.mu.RLock()
-	here := make([]*process, 0, len(pt.m))
+	all := make([]used, 0, len(pt.m))
 	for _, p := range pt.m {
-		here = append(here, p)
+		all = append(all, used{p.id, p.last.Load()})
 	}
 	pt.mu.RUnlock()
-	all := make([]used, len(here))
-	for i, p := range here {
-		all[i] = used{p.id, p.last.Load()}
-	}
 	slices.SortFunc(all, func(a, b used) int { return cmp.Compare(b.last, a.last) })
 	ids := make([]string, len(all))
 	for i, u := range all {

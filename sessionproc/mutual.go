@@ -31,7 +31,7 @@ const Labelled = ""
 func (p *process) endsLabelled() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ext != nil && slices.ContainsFunc(p.ext.pending, func(w *pending) bool { return w.id == Labelled })
+	return slices.ContainsFunc(p.ext.rarely().pending, func(w *pending) bool { return w.id == Labelled })
 }
 
 // Pending is called before the handler that ctx belongs to waits for session id of a
@@ -66,7 +66,7 @@ func (c *handlerCtx) waits(w *pending) (over func()) {
 	w.by = c
 	p := c.p
 	p.mu.Lock()
-	x := p.extra()
+	x := p.extra().rarities()
 	x.pending = append(x.pending, w)
 	p.mu.Unlock()
 	w.suspect()
@@ -157,7 +157,7 @@ func (p *process) callersLocked(yield func(ids []string, from *handlerCtx) bool)
 	if p.ext == nil {
 		return
 	}
-	for _, s := range p.ext.starts {
+	for _, s := range p.ext.rarely().starts {
 		if !of(&s.w.envelope) {
 			return
 		}

@@ -234,7 +234,7 @@ func (p *process) descendsLocked(i Incarnation) bool {
 		return false
 	}
 	_, seen := p.ext.past.find(i)
-	_, ended := p.ext.before.find(i)
+	_, ended := p.ext.rarely().before.find(i)
 	return seen && !ended
 }
 

@@ -1,6 +1,7 @@
 package sessionproc
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sessionproc/sessionproc/transport/wire"
@@ -19,6 +20,9 @@ func (s *snapshot) plain() bool {
 
 // plainRoom is more than what a plain snapshot takes beside its kind, version and state.
 const plainRoom = 160
+
+// smallSnapshot is the room for a snapshot that is made aside.
+const smallSnapshot = 512
 
 // appendPlain appends a plain snapshot as encode does; ok: it is one.
 func (s *snapshot) appendPlain(b []byte) (_ []byte, ok bool) {
@@ -53,7 +57,13 @@ func (s *snapshot) appendPlain(b []byte) (_ []byte, ok bool) {
 // bytes encodes a snapshot.
 func (s *snapshot) bytes() ([]byte, error) {
 	if s.plain() {
-		if b, ok := s.appendPlain(make([]byte, 0, plainRoom+len(s.Kind)+len(s.Version)+len(s.State))); ok {
+		var small [smallSnapshot]byte // on the stack: what is kept has the size that it needs
+		room := plainRoom + len(s.Kind) + len(s.Version) + len(s.State)
+		if room <= len(small) {
+			if b, ok := s.appendPlain(small[:0]); ok {
+				return slices.Clone(b), nil
+			}
+		} else if b, ok := s.appendPlain(make([]byte, 0, room)); ok {
 			return b, nil
 		}
 	}

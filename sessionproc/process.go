@@ -74,27 +74,19 @@ type handling struct {
 	noTouch    bool
 }
 
-// extra is what only few sessions need.
+// extra is what only few sessions need, or all for the moment in which they move: a node
+// that drains makes one for each of its sessions.
 type extra struct {
-	reason   Reason     // why it ends, from the moment that is known
-	ended    bool       // end was called; otherwise Stop only
-	starts   []*starter // that came while this one started or ended
-	onGone   []func()   // called once it has gone
+	reason   Reason // why it ends, from the moment that is known
 	timers   *timerSet
 	own      own        // what of the mailbox the library has made
-	line     *line      // for a place in the mailbox; nil: there was none yet
 	left     int32      // callers that have gone while their message waited, since sweepLocked
+	line     *line      // for a place in the mailbox; nil: there was none yet
 	gone     error      // what messages get that come too late; nil: ErrNotFound
 	sealing  *sealing   // in phaseSealed
-	moved    bool       // it is at another node now, or another copy goes on in its place
 	boot     uint64     // of the node where it was started; 0: this one
 	past     Version    // of earlier incarnations, and of copies that it has met
-	before   Version    // of past, what belongs to sessions that had ended when it was started
 	others   []*process // copies that it has not met yet
-	copied   bool       // its snapshot was taken: there may be copies of it
-	leaves   bool       // it is about to leave the table, and meets no more copies
-	replaced bool       // phaseGone, and another copy is in its place
-	unknown  []byte     // see unknownFields
 	restart  *restart   // set once; nil: its kind does not restart
 	messages *bucket    // set once; nil: no limit
 	labels   map[string]string
@@ -103,9 +95,55 @@ type extra struct {
 	ending   *ending // what is told of its end; nothing is published any more
 	watches  map[*watch]struct{}
 	renewed  *renewed // it goes on under another ID; nil: it does not
-	renewals renewals
+	rare     *rarities
+
+	ended    bool // end was called; otherwise Stop only
+	moved    bool // it is at another node now, or another copy goes on in its place
+	copied   bool // its snapshot was taken: there may be copies of it
+	leaves   bool // it is about to leave the table, and meets no more copies
+	replaced bool // phaseGone, and another copy is in its place
+	weighed  bool // its state was found large, or not to encode
+}
+
+// rarities are what few sessions need that have an extra.
+type rarities struct {
+	starts   []*starter // that came while this one started or ended
+	onGone   []func()   // called once it has gone
 	pending  []*pending // what its handler waits for
-	weighed  bool       // its state was found large, or not to encode
+	before   Version    // of past, what belongs to sessions that had ended when it was started
+	unknown  []byte     // see unknownFields
+	renewals renewals
+}
+
+// noRarities is what a session has that has none. Nobody changes it.
+var noRarities rarities
+
+// rarely returns the rarities, to be read.
+func (x *extra) rarely() *rarities {
+	if x == nil || x.rare == nil {
+		return &noRarities
+	}
+	return x.rare
+}
+
+// rarities returns them to be changed.
+func (x *extra) rarities() *rarities {
+	if x.rare == nil {
+		x.rare = new(rarities)
+	}
+	return x.rare
+}
+
+func (x *extra) setUnknown(fields []byte) {
+	if fields != nil || x.rare != nil {
+		x.rarities().unknown = fields
+	}
+}
+
+func (x *extra) setBefore(v Version) {
+	if v != nil || x.rare != nil {
+		x.rarities().before = v
+	}
 }
 
 func (p *process) extra() *extra {

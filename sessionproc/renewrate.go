@@ -32,7 +32,7 @@ func (r *renewals) left(now time.Duration) time.Duration { return max(0, r.owed-
 // payRenewalLocked counts a renewal that is about to begin. The error is a *LimitError;
 // what it refuses is not counted.
 func (p *process) payRenewalLocked() error {
-	cfg, r, now := &p.kind.cfg, &p.extra().renewals, time.Since(epoch)
+	cfg, r, now := &p.kind.cfg, &p.extra().rarities().renewals, time.Since(epoch)
 	owed := r.left(now)
 	if wait := owed - cfg.renewDebt(); wait > 0 {
 		return &LimitError{limitRenewals, int64(cfg.RenewRate), wait}
@@ -42,13 +42,13 @@ func (p *process) payRenewalLocked() error {
 }
 
 // owesLocked is what the session owes for renewals, as it travels.
-func (p *process) owesLocked() time.Duration { return p.ext.renewals.left(time.Since(epoch)) }
+func (p *process) owesLocked() time.Duration { return p.ext.rarely().renewals.left(time.Since(epoch)) }
 
 // oweLocked has the session owe at least so much, if its kind here lets it.
 func (p *process) oweLocked(owed time.Duration) {
 	cfg, now := &p.kind.cfg, time.Since(epoch)
 	owed = min(owed, cfg.renewDebt()+cfg.renewEvery())
-	if owed > p.ext.renewals.left(now) {
-		p.ext.renewals = renewals{owed, now}
+	if owed > p.ext.rarely().renewals.left(now) {
+		p.ext.rarities().renewals = renewals{owed, now}
 	}
 }

@@ -72,7 +72,7 @@ func (p *process) keepState() {
 		return
 	}
 	err := p.table.coded(p.id, p.kind, "its encoding", func() (err error) {
-		r.saved, err = p.encodeState(p.ext.unknown)
+		r.saved, err = p.encodeState(p.ext.rarely().unknown)
 		return err
 	})
 	r.savedAt = p.changes
@@ -183,7 +183,7 @@ func (p *process) wakeAfterCrash() {
 // false: it has failed, and is dealt with.
 func (p *process) restart() bool {
 	r := p.ext.restart
-	state, unknown, err := p.state, p.ext.unknown, error(nil)
+	state, unknown, err := p.state, p.ext.rarely().unknown, error(nil)
 	switch {
 	case p.kind.cfg.Restart == RestartFresh:
 		unknown = nil
@@ -206,7 +206,8 @@ func (p *process) restart() bool {
 		p.mu.Unlock()
 		dropPolls(polls, errAnew) // they are answered with the present value
 	}()
-	r.pending, p.ext.unknown = false, unknown
+	r.pending = false
+	p.ext.setUnknown(unknown)
 	p.renewLocked()
 	if p.kind.cfg.Restart == RestartFresh {
 		p.changes++ // else it has the state that it had

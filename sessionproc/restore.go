@@ -70,7 +70,9 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) 
 	p.ext.weighed = len(s.State) > k.cfg.WarnState // the node that it was at has warned
 	p.ext.came, p.ext.labels = int64(time.Since(epoch)), s.Labels
 	err := t.coded(id, k, "its decoding", func() (err error) {
-		p.state, p.ext.unknown, err = k.decodeState(s.Schema, s.State)
+		state, unknown, err := k.decodeState(s.Schema, s.State)
+		p.state = state
+		p.ext.setUnknown(unknown)
 		return err
 	})
 	if err != nil {
@@ -128,9 +130,11 @@ func (p *process) restoreVersion(s *snapshot) error {
 		p.ext.past = v.bounded()
 	}
 	if s.Before != nil {
-		p.ext.before, err = ParseVersion(s.Before)
+		before, err := ParseVersion(s.Before)
+		p.ext.setBefore(before)
+		return err
 	}
-	return err
+	return nil
 }
 
 // restoreMessages gives a session that does not run yet its casts and timers.
@@ -208,7 +212,7 @@ func (p *process) renewLocked() {
 // snapshot, so its last incarnation stands for all that it has seen before.
 func (p *process) adoptedLocked() {
 	p.ext.past = Version{{p.incarnationLocked(), max(p.changes, 1)}}
-	p.ext.before = nil
+	p.ext.setBefore(nil)
 	p.numberLocked()
 }
 

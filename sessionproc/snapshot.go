@@ -135,14 +135,32 @@ func (m *timerCast) save() (savedCast, error) {
 // save encodes a sealed session, in its goroutine: nothing of it changes
 // meanwhile, unless it ends.
 func (p *process) save() (b []byte, err error) {
-	err = p.table.coded(p.id, p.kind, "its encoding", func() error {
-		b, err = p.encode()
-		return err
-	})
+	if p.kind.codes {
+		b, err = p.encodeByItself()
+	} else { // as most: without a closure
+		b, err = p.encodePlainly()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("kind %q: %w", p.kind.name, err)
 	}
 	return b, nil
+}
+
+const itsEncoding = "its encoding"
+
+// encodeByItself is encode for a kind that has code of its own for that.
+func (p *process) encodeByItself() (b []byte, err error) {
+	err = p.table.contained(p.id, p.kind, itsEncoding, func() (err error) {
+		b, err = p.encode()
+		return err
+	})
+	return b, err
+}
+
+// encodePlainly is encode for a kind that has none.
+func (p *process) encodePlainly() (b []byte, err error) {
+	defer p.table.recovered(p.id, p.kind, itsEncoding, &err)
+	return p.encode()
 }
 
 func (p *process) encode() ([]byte, error) {
@@ -151,7 +169,7 @@ func (p *process) encode() ([]byte, error) {
 		Idle: time.Duration(p.table.clock.now.Load() - p.last.Load()), Lifetime: p.lifetimeLeft()}
 	p.mu.Lock()
 	p.ext.copied = true
-	unknown := p.ext.unknown
+	unknown := p.ext.rarely().unknown
 	if m := p.ext.renewed; m != nil {
 		defer p.mu.Unlock()
 		s.Critical, s.Version = []string{"Renewed"}, p.versionLocked().Append(nil)
@@ -190,8 +208,8 @@ func (p *process) encode() ([]byte, error) {
 	}
 	s.Subscriptions, s.Watches = p.savedOutletLocked(), p.savedWatchesLocked()
 	s.Renewals = p.owesLocked()
-	if p.ext.before != nil {
-		s.Before = p.ext.before.Append(nil)
+	if before := p.ext.rarely().before; before != nil {
+		s.Before = before.Append(nil)
 	}
 	if p.ext.sealing != nil {
 		p.ext.sealing.saved = true

@@ -218,11 +218,10 @@ func (p *process) started(w *waiting, state any, err error, into *error, give fu
 }
 
 func (p *process) takeStartsLocked() []*starter {
-	if p.ext == nil {
-		return nil
+	starts := p.ext.rarely().starts
+	if starts != nil {
+		p.ext.rare.starts = nil
 	}
-	starts := p.ext.starts
-	p.ext.starts = nil
 	return starts
 }
 

@@ -115,12 +115,15 @@ func (t *Table) coded(id string, k *kindCore, what string, f func() error) (err 
 	if k.codes {
 		return t.contained(id, k, what, f)
 	}
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = t.faultOf(id, k, what, FaultOf(cause))
-		}
-	}()
+	defer t.recovered(id, k, what, &err)
 	return f()
+}
+
+// recovered, deferred, makes an error of a panic.
+func (t *Table) recovered(id string, k *kindCore, what string, err *error) {
+	if cause := recover(); cause != nil {
+		*err = t.faultOf(id, k, what, FaultOf(cause))
+	}
 }
 
 func (t *Table) faultOf(id string, k *kindCore, what string, fault *Fault) error {

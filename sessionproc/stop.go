@@ -103,7 +103,7 @@ func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, c
 		x.reason = reason
 	}
 	if done != nil {
-		x.onGone = append(x.onGone, done)
+		x.rarities().onGone = append(x.rarities().onGone, done)
 	}
 	cur = p.curLocked()
 	if p.phase == phaseStarting && cur.e == nil {
@@ -230,8 +230,12 @@ func (p *process) gone(o outcome) {
 	}
 	queue, cur, act := p.takeAllLocked(), p.curLocked(), p.act
 	p.cur = nil
-	starts, onGone, timers := x.starts, x.onGone, x.timers
-	x.starts, x.onGone, x.timers = nil, nil, nil
+	starts, timers := p.takeStartsLocked(), x.timers
+	var onGone []func()
+	if x.rare != nil {
+		onGone, x.rare.onGone = x.rare.onGone, nil
+	}
+	x.timers = nil
 	polls, end, watches, mark, others := p.takePollsLocked(), x.ending, x.watches, x.renewed, x.others
 	x.watches, x.others = nil, nil
 	tell := x.sealing.overLocked(o.err)

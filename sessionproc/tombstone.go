@@ -46,8 +46,8 @@ func (t *Table) covered(p *process) bool {
 // had: copies of that are not merged with it. It gets a higher number than they have.
 func (p *process) succeed(v Version) {
 	x := p.extra()
-	x.before = v.bounded()
-	x.past = x.before
+	x.past = v.bounded()
+	x.setBefore(x.past)
 	if len(v) > 0 {
 		p.numberLocked()
 	}

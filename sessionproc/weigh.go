@@ -131,10 +131,7 @@ type weighing struct {
 func (w *weighing) run(p *process) error {
 	p.mu.Lock()
 	p.handled--
-	unknown := 0
-	if p.ext != nil {
-		unknown = len(p.ext.unknown)
-	}
+	unknown := len(p.ext.rarely().unknown)
 	p.mu.Unlock()
 	begun := time.Now()
 	size, err := 0, error(nil)

@@ -59,7 +59,7 @@ type settings struct {
 type answer struct {
 	Err   string
 	Addr  string
-	Count int   // fill: the numbers that were tried; verify: the sessions that are here
+	Count int   // fill: the numbers that were tried, of which all that belong here have a session; verify: the sessions that are here
 	Sum   int64 // verify: of all they have counted
 	Own   int64 // fill: bytes that the sessions take
 	Bare  int64 // fill, load: bytes of the process without sessions
@@ -184,28 +184,34 @@ func (r *replica) serve(s settings) (err error) {
 // fill starts count sessions that belong to this node.
 func (r *replica) fill(count, size int) (a answer, err error) {
 	a.Bare = settledMemory()
-	var next, here atomic.Int64
+	ids := make(chan string, 64)
 	var failed atomic.Pointer[error]
 	var wait sync.WaitGroup
 	for range 2 * runtime.NumCPU() {
 		wait.Go(func() {
-			for failed.Load() == nil && here.Load() < int64(count) {
-				id := sessionID(int(next.Add(1) - 1))
-				at, err := r.n.Where(id)
-				if err == nil && at.Local && here.Add(1) <= int64(count) {
-					err = ballasts.Start(context.Background(), r.n, id, size)
-				}
-				if err != nil {
-					failed.Store(&err)
+			for id := range ids {
+				if err := ballasts.Start(context.Background(), r.n, id, size); err != nil {
+					failed.CompareAndSwap(nil, &err)
 				}
 			}
 		})
 	}
+	for here := 0; here < count && failed.Load() == nil; a.Count++ {
+		id := sessionID(a.Count)
+		at, err := r.n.Where(id)
+		if err != nil {
+			failed.CompareAndSwap(nil, &err)
+		} else if at.Local {
+			ids <- id
+			here++
+		}
+	}
+	close(ids)
 	wait.Wait()
 	if err := failed.Load(); err != nil {
 		return a, *err
 	}
-	a.Count, a.Own = int(next.Load()), settledMemory()-a.Bare
+	a.Own = settledMemory() - a.Bare
 	r.bare = a.Bare
 	return a, nil
 }

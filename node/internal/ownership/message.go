@@ -1,5 +1,7 @@
 package ownership
 
+import "sync"
+
 // Kind says what a Message means. The numbers travel between nodes: they are
 // permanent, and new ones are added at the end.
 type Kind uint8
@@ -45,6 +47,8 @@ type Kept struct {
 }
 
 func (k Kept) of() string { return k.Session }
+
+func (k Kept) spare() *sync.Pool { return &spareKept }
 
 // Message goes from one machine to another. Fields that its Kind does not name are
 // zero. Slices are shared between messages: read only.

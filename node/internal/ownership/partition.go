@@ -3,6 +3,7 @@ package ownership
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // token is whether this node holds a partition.
@@ -48,6 +49,8 @@ type sealed struct {
 }
 
 func (s sealed) of() string { return s.session }
+
+func (s sealed) spare() *sync.Pool { return &spareSealed }
 
 // tally counts the peers, so that questions need not. It is made anew at the end of
 // every turn that may have changed one.
@@ -107,6 +110,8 @@ type accepted struct {
 }
 
 func (a accepted) of() string { return a.session }
+
+func (a accepted) spare() *sync.Pool { return &spareAccepted }
 
 func (p *partition) peer(name string) *peer {
 	i, ok := slices.BinarySearchFunc(p.peers, name, func(q peer, n string) int { return strings.Compare(q.name, n) })

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // roll is a list sorted by session. It stays fast when it is long: a partition of a
@@ -15,10 +16,42 @@ type roll[T item] struct {
 }
 
 // item is what a roll lists, each session once.
-type item interface{ of() string }
+type item interface {
+	of() string
+	spare() *sync.Pool // of blocks of such items; see take
+}
 
-// rollBlock bounds a block: adding to it moves half of it on average.
-const rollBlock = 128
+const (
+	// rollBlock bounds a block: adding to it moves half of it on average.
+	rollBlock = 128
+
+	// smallBlock is from what size on a block has room for all that may come: a node that
+	// drains fills one roll after another, and empties it again.
+	smallBlock = 32
+)
+
+// Large blocks that are not used any more, by what they list: *[]T.
+var spareSealed, spareAccepted, spareKept sync.Pool
+
+// takeBlock returns an empty block with room for all that a block may have, and one more.
+func takeBlock[T item]() []T {
+	var x T
+	if b, _ := x.spare().Get().(*[]T); b != nil {
+		return *b
+	}
+	return make([]T, 0, rollBlock+1)
+}
+
+// giveBlock keeps the memory of a block that has been emptied, if it is a large one.
+func giveBlock[T item](b []T) {
+	if cap(b) <= rollBlock {
+		return
+	}
+	var x T
+	clear(b[:cap(b)])
+	b = b[:0]
+	x.spare().Put(&b)
+}
 
 func (r *roll[T]) len() int { return r.count }
 
@@ -62,13 +95,16 @@ func (r *roll[T]) put(x T) {
 		return
 	}
 	r.count++
+	if len(block) == cap(block) && len(block) >= smallBlock {
+		block = append(takeBlock[T](), block...)
+	}
 	block = slices.Insert(block, i, x)
 	if len(block) <= rollBlock {
 		r.blocks[at] = block
 		return
 	}
 	half := len(block) / 2
-	rest := slices.Clone(block[half:])
+	rest := append(takeBlock[T](), block[half:]...)
 	clear(block[half:])
 	r.blocks[at] = block[:half]
 	r.blocks = slices.Insert(r.blocks, at+1, rest)
@@ -93,11 +129,12 @@ func (r *roll[T]) drop(session string) {
 	}
 	r.count--
 	r.blocks[at] = slices.Delete(r.blocks[at], i, i+1)
-	switch {
-	case r.count == 0:
+	if len(r.blocks[at]) > 0 {
+		return
+	}
+	giveBlock(r.blocks[at])
+	if r.blocks = slices.Delete(r.blocks, at, at+1); r.count == 0 {
 		r.blocks = nil
-	case len(r.blocks[at]) == 0:
-		r.blocks = slices.Delete(r.blocks, at, at+1)
 	}
 }
 
