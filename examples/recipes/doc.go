@@ -12,4 +12,5 @@
 //   - timezones: times in states, messages and timers
 //   - memory: how many sessions fit on a node
 //   - regions: one cluster in each region, and none across regions
+//   - releases: kinds, methods, fields and replies over releases
 package recipes
