@@ -13,4 +13,5 @@
 //   - memory: how many sessions fit on a node
 //   - regions: one cluster in each region, and none across regions
 //   - releases: kinds, methods, fields and replies over releases
+//   - comingfrom: an application that used alexedwards/scs or gorilla/sessions
 package recipes
