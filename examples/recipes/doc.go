@@ -14,4 +14,5 @@
 //   - regions: one cluster in each region, and none across regions
 //   - releases: kinds, methods, fields and replies over releases
 //   - comingfrom: an application that used alexedwards/scs or gorilla/sessions
+//   - tests: a kind and its tests, to copy
 package recipes
