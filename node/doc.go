@@ -16,45 +16,30 @@
 // ends any session by its ID alone; a request for a session that lives elsewhere
 // is forwarded over TCP. A load balancer in front needs no stickiness.
 //
-// # How a call flows
+// # Calls
 //
-//	call.go    Deliver: which partition, which owner?      one atomic load, one array index
-//	  here  -> sessionproc: table -> process -> handler -> reply
-//	  there -> transport.Peer.Call
-//	             == TCP ==> serve.go: is it mine? -> sessionproc: table -> process
+// A request goes to the node that owns the session's partition, by this node's view of the
+// cluster. On this node it is a look-up and a message. Another node gets it over one TCP
+// connection for each pair of nodes. A node that is asked for a session of another answers
+// with the owner that it knows, and the caller's node asks there, again and again with
+// back-off until the ctx ends. Nodes never forward a request of another node.
 //
-// A node that is asked for a session of another answers with the owner it knows,
-// and the caller's node goes there, again and again with back-off until ctx
-// ends. Nodes never forward a request for another node.
+// # Sessions move
 //
-// # How a session moves
+// When a member joins, leaves or dies, the ring gives some partitions to other members. A
+// session moves when its handler has returned: its node takes a snapshot, the new owner
+// starts it from that, and the old copy is dropped once the new one runs. Requests wait at
+// the new owner meanwhile, for some milliseconds. A partition is never served by two nodes
+// while members come and go in good order: a node takes it when all members that it sees
+// have promised not to.
 //
-//	routes.go   a new view: the ring says who should have each partition
-//	driver.go   feeds the machine of package ownership, which says who does, and
-//	            is asked by the table whether a session may be started or denied
-//	post.go     the machines' messages between members
-//	handoff.go  seal -> snapshot -> lane.go == stream ==> take.go -> restore; then
-//	            the old copy is dropped
-//	park.go     requests wait where their session comes to
-//	join.go     a node serves when all members see it, one reaches it and has answered
-//	news.go     it tells all of them, so that their views change together
-//	meet.go     members tell each other what they were given (release.go)
-//	drain.go    a node that drains has its sessions move away
-//	takers.go   what the owners cannot have, as they are of another release, goes to
-//	            members that can: these own its partitions for a while (assign.go,
-//	            keep.go)
-//	leave.go    it leaves when nothing is left, or time is over
+// # Look inside
 //
-// # What goes on in a cluster
-//
-//	query.go      a question to all members at once; who does not answer is named
-//	list.go       List: all sessions, page by page
-//	stats.go      Stats: what each node does
-//	inspect.go    Inspect: all there is to know of one session
-//	many.go       StartMany, TerminateMany: few requests for many sessions
-//	broadcast.go  Notice.Broadcast: a cast to all sessions of a kind
-//	labelled.go   TerminateLabelled: "log out everywhere", sessions in flight too
-//	trace.go      Trace: told of all that happens, and the names of metrics
+// List shows the sessions of the whole cluster, page by page, Stats what each node does, and
+// Inspect all there is to know of one session. They ask all members at once and name those
+// that did not answer. StartMany, TerminateMany, TerminateLabelled and Notice.Broadcast
+// change many sessions with few requests. Config.Trace is told of every request, handler,
+// start, end, crash and move.
 //
 // # Leaving
 //
@@ -98,10 +83,6 @@
 // them one release later: see "Releases" in package sessionproc.
 //
 // # Faults
-//
-//	view.go      who is there, who has left, who has died
-//	standing.go  may this node answer? A process that stood still; quorum.go, too few members
-//	stays.go     sessions that this node has refused are asked for again
 //
 // A node that dies takes its sessions with it; the others take its partitions over
 // once they know, a second later. When the two sides of a partition see each other
