@@ -160,7 +160,7 @@ func TestNetworkOfOtherAddressesIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	host := network.Host(netip.MustParseAddr("127.0.0.1"))
 	_, err = node.Start(t.Context(), node.Config{Network: oddNetwork{host}})
-	require.ErrorContains(t, err, `Config.Network: it listens at "/run/odd"`)
+	require.ErrorContains(t, err, `Config.Network: the listener's address "/run/odd"`)
 	l, err := host.Listen(t.Context(), "tcp", "127.0.0.1:49152")
 	require.NoError(t, err, "the port is free again")
 	require.NoError(t, l.Close())
