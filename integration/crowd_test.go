@@ -39,8 +39,8 @@ const (
 	measurable = 50_000 // sessions: with fewer the memory of other tests is louder
 )
 
-// Terminate notes how late it is.
-func (b *bystander) Terminate(_ context.Context, reason sessionproc.Reason) {
+// ended notes how late it is.
+func (b *bystander) ended(_ context.Context, reason sessionproc.Reason) {
 	if reason != sessionproc.Expired {
 		return
 	}
@@ -50,9 +50,11 @@ func (b *bystander) Terminate(_ context.Context, reason sessionproc.Reason) {
 }
 
 func newBystanders(ref *sessionproc.KindRef[sessionproc.None], idle time.Duration) sessionproc.AnyKind {
-	return sessionproc.NewKind(ref, func(context.Context, sessionproc.None) (*bystander, error) {
+	k := sessionproc.NewKind(ref, func(context.Context, sessionproc.None) (*bystander, error) {
 		return &bystander{time.Now()}, nil
 	}, sessionproc.KindConfig{IdleTimeout: idle})
+	k.OnEnd((*bystander).ended)
+	return k
 }
 
 // settled is what the process holds after a collection.

@@ -38,7 +38,7 @@ func newFragile() sessionproc.AnyKind {
 	return k
 }
 
-// A session with last words panics in Terminate, and in a timer if asked to.
+// A session with last words panics in OnEnd, and in a timer if asked to.
 var (
 	lastWords = sessionproc.KindOf[sessionproc.None]("last_words")
 	armBomb   = sessionproc.MethodOf[sessionproc.None, sessionproc.None](lastWords, "arm_bomb")
@@ -47,12 +47,13 @@ var (
 
 type lastWordsState struct{ ID string }
 
-func (s *lastWordsState) Terminate(context.Context, sessionproc.Reason) { panic("no last words") }
+func (s *lastWordsState) ended(context.Context, sessionproc.Reason) { panic("no last words") }
 
 func newLastWords() sessionproc.AnyKind {
 	k := sessionproc.NewKind(lastWords, func(ctx context.Context, _ sessionproc.None) (*lastWordsState, error) {
 		return &lastWordsState{ID: sessionproc.FromContext(ctx).ID()}, nil
 	}, sessionproc.KindConfig{})
+	k.OnEnd((*lastWordsState).ended)
 	sessionproc.HandleCall(k, armBomb, func(_ *lastWordsState, ctx context.Context, _ sessionproc.None) (sessionproc.None, error) {
 		bomb.After(ctx, 10*time.Millisecond, "the bomb went off")
 		return sessionproc.None{}, nil

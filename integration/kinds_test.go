@@ -18,7 +18,7 @@ func allKinds() []sessionproc.AnyKind {
 		newPairs(), newIdlers(), newVolunteers(), newHoards(), newMayflies(), newAlarms(), newPhoenixes(), newHasties(),
 		newBadges(), newLoungers(), snug.new(sessionproc.KindConfig{Mailbox: 2}),
 		newBoards(), newFlickers(),
-		newBulletins(),
+		newBulletins(), newClerks(),
 	}
 }
 
@@ -81,8 +81,8 @@ type probe struct {
 	Marks []int
 }
 
-// Terminate tells the test why the session has ended.
-func (p *probe) Terminate(_ context.Context, reason sessionproc.Reason) {
+// ended tells the test why the session has ended.
+func (p *probe) ended(_ context.Context, reason sessionproc.Reason) {
 	events.tell(p.Start.StartID, "ended "+string(reason))
 }
 
@@ -104,6 +104,7 @@ func newProbes() sessionproc.AnyKind {
 	sessionproc.HandleCall(k, crash, (*probe).crash)
 	sessionproc.HandleCall(k, pass, (*probe).pass)
 	sessionproc.HandleCall(k, quit, (*probe).quit)
+	k.OnEnd((*probe).ended)
 	return k
 }
 

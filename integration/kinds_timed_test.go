@@ -22,7 +22,7 @@ const (
 
 type mayfly struct{ ID string }
 
-func (m *mayfly) Terminate(_ context.Context, reason sessionproc.Reason) {
+func (m *mayfly) ended(_ context.Context, reason sessionproc.Reason) {
 	events.tell(m.ID, "ended "+string(reason))
 }
 
@@ -31,6 +31,7 @@ func newMayflies() sessionproc.AnyKind {
 		flutter.Every(ctx, 100*time.Millisecond, sessionproc.None{})
 		return &mayfly{sessionproc.FromContext(ctx).ID()}, nil
 	}, sessionproc.KindConfig{IdleTimeout: mayflyIdle, Lifetime: mayflyLife})
+	k.OnEnd((*mayfly).ended)
 	sessionproc.HandleCall(k, useMayfly, func(*mayfly, context.Context, sessionproc.None) (sessionproc.None, error) {
 		return sessionproc.None{}, nil
 	})

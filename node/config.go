@@ -83,7 +83,7 @@ type Config struct {
 	// Default 15 s.
 	CallTimeout time.Duration
 	// StopTimeout is how long a running handler may go on after its session
-	// was ended, and a Terminate method may take, before the end is reported
+	// was ended, and OnEnd may take, before the end is reported
 	// without them; and how long a handler may hold up the move of its session
 	// before its ctx is cancelled. Default 5 s.
 	StopTimeout time.Duration

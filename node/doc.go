@@ -88,7 +88,7 @@
 // once they know, a second later. When the two sides of a partition see each other
 // again each gives what is not its own to the owner. Every session has a version:
 // how many changes of each of its incarnations it has seen. Of two copies one goes
-// on that has seen all that the other has; if both have changed the kind's Merge
+// on that has seen all that the other has; if both have changed the kind's OnMerge
 // joins them, or one ends with the reason Conflict.
 //
 // # What is promised

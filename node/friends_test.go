@@ -33,7 +33,7 @@ type bird struct{ Said []int }
 
 type flock struct{ bird }
 
-func (f *flock) Merge(_ context.Context, other *flock) error {
+func (f *flock) merge(_ context.Context, other *flock) error {
 	f.Said = append(f.Said, other.Said...)
 	return nil
 }
@@ -50,7 +50,7 @@ func birdsOf(ref *sessionproc.KindRef[sessionproc.None]) birdKind {
 	return birdKind{ref, sessionproc.MethodOf[int, int](ref, "shout"), sessionproc.EventOf[int](ref, "cries")}
 }
 
-func newBirds[S any](b birdKind, of func(*S) *bird) nodetest.KindFunc {
+func newBirds[S any](b birdKind, of func(*S) *bird, merge func(*S, context.Context, *S) error) nodetest.KindFunc {
 	return func() sessionproc.AnyKind {
 		start := func(context.Context, sessionproc.None) (*S, error) { return new(S), nil }
 		k := sessionproc.NewKind(b.ref, start, sessionproc.KindConfig{})
@@ -59,6 +59,9 @@ func newBirds[S any](b birdKind, of func(*S) *bird) nodetest.KindFunc {
 			return len(of(s).Said), b.cries.Publish(ctx, n)
 		})
 		sessionproc.HandleEvent(k, b.cries, func(s *S) int { return -len(of(s).Said) })
+		if merge != nil {
+			k.OnMerge(merge)
+		}
 		return k
 	}
 }
@@ -125,8 +128,8 @@ func TestFriendsOfCopiesThatMeet(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, %d", name, later), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					itself := func(b *bird) *bird { return b }
-					cluster := nodetest.NewCluster(t, 4, newBirds(crow, itself), newBirds(dove, itself),
-						newBirds(many, func(f *flock) *bird { return &f.bird }), newFans)
+					cluster := nodetest.NewCluster(t, 4, newBirds(crow, itself, nil), newBirds(dove, itself, nil),
+						newBirds(many, func(f *flock) *bird { return &f.bird }, (*flock).merge), newFans)
 					time.Sleep(2 * time.Second)
 					m := &meeting{t: t, c: cluster, left: c.left, right: c.right, merges: c.merges}
 					m.leftWins = later == 0

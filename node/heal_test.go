@@ -37,11 +37,11 @@ func (l *list) put(ctx context.Context, w string) (bagged, error) {
 	return bagged{l.Words, sessionproc.FromContext(ctx).Incarnation()}, nil
 }
 
-func (l *list) Terminate(_ context.Context, r sessionproc.Reason) { lostList <- r }
+func (l *list) ended(_ context.Context, r sessionproc.Reason) { lostList <- r }
 
 type bag struct{ list }
 
-func (b *bag) Merge(_ context.Context, other *bag) error {
+func (b *bag) merge(_ context.Context, other *bag) error {
 	for _, w := range other.Words {
 		if !slices.Contains(b.Words, w) {
 			b.Words = append(b.Words, w)
@@ -51,17 +51,17 @@ func (b *bag) Merge(_ context.Context, other *bag) error {
 	return nil
 }
 
-func (b *bag) Terminate(context.Context, sessionproc.Reason) {}
-
 func newBags() sessionproc.AnyKind {
 	k := sessionproc.NewKind(bags, func(context.Context, sessionproc.None) (*bag, error) { return new(bag), nil }, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, putBag, func(b *bag, ctx context.Context, w string) (bagged, error) { return b.put(ctx, w) })
+	k.OnMerge((*bag).merge)
 	return k
 }
 
 func newLists() sessionproc.AnyKind {
 	k := sessionproc.NewKind(lists, func(context.Context, sessionproc.None) (*list, error) { return new(list), nil }, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, putList, (*list).put)
+	k.OnEnd((*list).ended)
 	return k
 }
 

@@ -17,7 +17,7 @@ import (
 // sessions still move then, that goes on for up to Config.LeaveGrace, beyond the
 // deadline, but not if ctx has been cancelled.
 // Sessions that cannot move in time, and those of the last node, end with reason
-// Closed after their Terminate methods have run. It does not wait for those that no
+// Closed after OnEnd has run for them. It does not wait for those that no
 // member can have; see Drain. The error (a *DrainError in it), and the log for each kind,
 // says what has ended and why; the node is closed all the same.
 //
@@ -184,7 +184,7 @@ func (d *driver) abandon() int {
 }
 
 // Close ends the node abruptly: callers get sessionproc.ErrClosed, sessions
-// vanish without their Terminate methods, and the other members find out by
+// vanish without OnEnd, and the other members find out by
 // themselves. It waits for running handlers, whose ctxs are cancelled, up to
 // StopTimeout; in a handler that is its own one, so call it in a goroutine there. A
 // second Close waits for the first.

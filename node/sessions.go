@@ -34,7 +34,7 @@ func (n *Node) Touch(ctx context.Context, id string) error {
 
 // Terminate ends session id: its callers, running and queued, get
 // ErrTerminated at once, its running handler's ctx is cancelled, and its
-// Terminate method is called. It returns when the session has gone; for a
+// kind's OnEnd is called. It returns when the session has gone; for a
 // handler that goes on all the same, after StopTimeout. ErrNotFound if there is
 // no such session.
 func (n *Node) Terminate(ctx context.Context, id string) error {

@@ -30,7 +30,7 @@ type NodeStats struct {
 
 	Starts    int64                        // sessions started here
 	Ends      map[sessionproc.Reason]int64 // sessions that ended here, by reason: 64 different ones, then sessionproc.OtherReason
-	Crashes   int64                        // panics of handlers, start functions and Terminate methods
+	Crashes   int64                        // panics of handlers, start functions and OnEnd, and OnArrives that fail
 	Restarts  int64                        // of sessions that had crashed (KindConfig.Restart)
 	Slow      int64                        // handlers that took longer than KindConfig.SlowHandler
 	Large     int64                        // sessions whose state was found larger than KindConfig.WarnState

@@ -83,7 +83,7 @@ type Trace struct {
 	SessionStarted func(TraceSessionStarted)
 	// SessionEnded: a session has ended on this node, also by expiry.
 	SessionEnded func(TraceSessionEnded)
-	// SessionCrashed: a handler, start function or Terminate method has panicked.
+	// SessionCrashed: a handler, start function or OnEnd has panicked, or OnArrive has failed.
 	SessionCrashed func(TraceSessionCrashed)
 	// SessionConflict: two copies of a session have met that had both changed.
 	SessionConflict func(TraceSessionConflict)

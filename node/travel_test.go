@@ -40,7 +40,7 @@ type fixture struct {
 	ended chan<- sessionproc.Reason `msgpack:"-"`
 }
 
-func (f *fixture) Terminate(_ context.Context, reason sessionproc.Reason) { f.ended <- reason }
+func (f *fixture) tell(_ context.Context, reason sessionproc.Reason) { f.ended <- reason }
 
 func newFixtures(ended chan<- sessionproc.Reason) sessionproc.AnyKind {
 	k := sessionproc.NewKind(fixtures, func(context.Context, sessionproc.None) (*fixture, error) { return &fixture{ended}, nil },
@@ -48,6 +48,7 @@ func newFixtures(ended chan<- sessionproc.Reason) sessionproc.AnyKind {
 	sessionproc.HandleCall(k, touch, func(*fixture, context.Context, sessionproc.None) (sessionproc.None, error) {
 		return sessionproc.None{}, nil
 	})
+	k.OnEnd((*fixture).tell)
 	return k
 }
 

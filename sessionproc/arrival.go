@@ -75,16 +75,25 @@ func (p *process) arrivalLocked() arrival {
 // settleLocked spares a session that has come the memory of extra, if nothing else is
 // there.
 func (p *process) settleLocked() {
+	if x := p.ext; p.settledLocked() {
+		*x = extra{}
+		p.table.arrivals.spare.Put(x) // nobody but p has had it
+	}
+}
+
+// settledLocked is settleLocked for a session whose extra others may have had, so that
+// it is not used again. false: it needs it.
+func (p *process) settledLocked() bool {
 	x := *p.ext
 	x.boot, x.came = 0, 0
 	if *(*[unsafe.Sizeof(x)]byte)(unsafe.Pointer(&x)) != [unsafe.Sizeof(x)]byte{} {
-		return
+		return false
 	}
-	if n := p.table.arrivals.number(p.ext.boot, p.ext.came); n != 0 {
-		*p.ext = extra{}
-		p.table.arrivals.spare.Put(p.ext) // nobody but p has had it
+	n := p.table.arrivals.number(p.ext.boot, p.ext.came)
+	if n != 0 {
 		p.arrival, p.ext = n, nil
 	}
+	return n != 0
 }
 
 // extraOfArrival is the extra of a session that is about to come, and may not need it in

@@ -108,7 +108,6 @@ func requireKept(t require.TestingT, k *kindCore, coded []byte) {
 type blanks struct{ t reflect.Type }
 
 func (b blanks) startEncoded(context.Context, []byte, bool, bool) (any, error) { return nil, nil }
-func (b blanks) merge(context.Context, any, any) error                         { return errNoMerge }
 func (b blanks) blank() any                                                    { return reflect.New(b.t).Interface() }
 func (b blanks) tokens() []string                                              { return nil }
 

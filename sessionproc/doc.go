@@ -17,6 +17,13 @@
 // node.Config; whatever is wrong with one, such as a token without a handler or
 // a field that cannot travel, is an error of node.Start that names it.
 //
+//	k := sessionproc.NewKind(Carts, newCart, sessionproc.KindConfig{IdleTimeout: 30 * time.Minute})
+//	sessionproc.HandleCall(k, Add, (*Cart).add)
+//	sessionproc.HandleCast(k, Clear, (*Cart).clear)
+//	k.OnEnd((*Cart).ended)       // it ends, for whatever reason
+//	k.OnArrive((*Cart).arrived)  // it has come from another node, has restarted, or has a new ID
+//	k.OnMerge((*Cart).merge)     // two copies of it meet after a partition
+//
 //	view, err := Add.Call(ctx, n, id, AddItem{"tea", 1}) // wherever it lives
 //
 // # What a session is
@@ -116,7 +123,8 @@
 // So a state is plain data, at most MaxState bytes of it (64 MiB) when it is
 // encoded. It travels as msgpack, a struct as a map by field name, and node.Start
 // refuses what would not arrive, as it does for messages. A field with the tag
-// `msgpack:"-"` is zero after a move. A state may code itself instead:
+// `msgpack:"-"` is zero after a move; Kind.OnArrive sets it again, before anything else
+// sees the state. A state may code itself instead:
 //
 //	MarshalState() ([]byte, error)
 //	UnmarshalState([]byte) error

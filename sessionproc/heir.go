@@ -46,7 +46,7 @@ func (p *process) loses(reason Reason) {
 	if p.queued > 0 {
 		p.logger().Warn("casts are lost that came with a copy of a session which does not go on", "count", p.queued)
 	}
-	p.tellLoser(p.kind, p.state, reason)
+	p.tellLoser(stateOf(p), reason)
 	p.ended(reason)
 }
 

@@ -12,8 +12,9 @@ import (
 )
 
 // Kind is the implementation of a kind of session, which a node is given: how
-// its state S starts, and the handlers of its tokens. Bind all handlers before
-// node.Start; the same Kind value may be given to one node only.
+// its state S starts, the handlers of its tokens, and its hooks OnEnd, OnMerge and
+// OnArrive. Bind all of them before node.Start; the same Kind value may be given to one
+// node only.
 type Kind[S, Arg any] struct {
 	kindCore
 	start func(context.Context, Arg) (*S, error)
@@ -42,6 +43,7 @@ type kindCore struct {
 	state    reflect.Type
 	argument reflect.Type
 	maker    maker
+	hooks    hooks
 	grows    bool // its states move, and can be larger than WarnState
 	codes    bool // code of the kind's own runs when a state is encoded or decoded
 
@@ -53,8 +55,6 @@ type maker interface {
 	// startEncoded runs the start function on an encoded argument; none means
 	// the zero argument.
 	startEncoded(ctx context.Context, payload []byte, raw, none bool) (state any, err error)
-	// merge has the state take in another copy; errNoMerge if it cannot.
-	merge(ctx context.Context, state, other any) error
 	// blank returns a pointer to a zero state.
 	blank() any
 	// tokens returns the names of all methods and notices of the kind.
@@ -226,7 +226,7 @@ func (k *kindCore) fault(known error) error {
 		}
 	}
 	errs = append(errs, inContext("state", checkStored(k.state)), checkMigrate(k.cfg.Migrate))
-	errs = append(errs, inContext("argument", checkMessage(k.argument)))
+	errs = append(errs, k.checkHooks(), inContext("argument", checkMessage(k.argument)))
 	for name, b := range k.byName {
 		for _, t := range b.types {
 			errs = append(errs, inContext(b.op.String()+" "+name, checkMessage(t)))

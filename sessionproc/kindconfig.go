@@ -109,7 +109,7 @@ type KindConfig struct {
 	Migrate func(from int, state []byte) ([]byte, error)
 	// EndOnMove is for sessions that cannot move, as they hold a file or a socket: one
 	// whose partition another node takes ends with reason Moved, after its present
-	// handler. Requests that wait in its mailbox get ErrTerminated. Later ones go to the
+	// handler, and OnEnd is called. Requests that wait in its mailbox get ErrTerminated. Later ones go to the
 	// other node, where the session is not found until it is started anew. It cannot be
 	// renewed either. false: sessions go on at the other node.
 	EndOnMove bool

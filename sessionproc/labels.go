@@ -20,7 +20,7 @@ const (
 //
 // Call it in a handler or start function. A goroutine that a handler has left behind
 // gets ErrNotFound once the session has ended, is at another node or on its way there,
-// or goes on under another ID.
+// or goes on under another ID. Kind.OnArrive can set no label.
 func (s *Session) SetLabel(key, value string) error {
 	switch {
 	case key == "" || len(key) > MaxLabelKey:
@@ -32,6 +32,9 @@ func (s *Session) SetLabel(key, value string) error {
 	defer s.mu.Unlock()
 	if (*process)(s).leftLocked() {
 		return fmt.Errorf("sessionproc: label %q: %w", key, errLeft)
+	}
+	if err := (*process)(s).refusesLocked(); err != nil {
+		return fmt.Errorf("sessionproc: label %q: %w", key, err)
 	}
 	x := (*process)(s).extra()
 	if value == "" {

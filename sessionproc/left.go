@@ -16,6 +16,15 @@ func (p *process) leftLocked() bool {
 	return p.phase == phaseGone || x != nil && (x.renewed != nil || p.phase == phaseSealed && x.sealing.saved)
 }
 
+// silentLocked is why the session publishes nothing: it has left, its end has been told,
+// or it has just come.
+func (p *process) silentLocked() error {
+	if p.leftLocked() || p.ext != nil && p.ext.ending != nil {
+		return errLeft
+	}
+	return p.refusesLocked()
+}
+
 // leftover logs what was to be done to a session that has left.
 func (p *process) leftover(what string) {
 	p.logger().Debug("a goroutine that a handler has left behind does nothing to a session that has gone on elsewhere", "what", what)

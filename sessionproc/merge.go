@@ -2,7 +2,6 @@ package sessionproc
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"reflect"
 	"time"
@@ -11,7 +10,7 @@ import (
 // Copies counts what became of second copies of sessions, which come about when
 // a node that lives was taken for dead.
 type Copies struct {
-	Merged    int64 // both had changed, and the kind's Merge joined them
+	Merged    int64 // both had changed, and the kind's OnMerge joined them
 	Conflicts int64 // both had changed, and one was dropped
 }
 
@@ -25,12 +24,12 @@ func (t *Table) Copies() Copies { return Copies{t.merged.Load(), t.conflicts.Loa
 //   - If one has seen all changes of the other, it is that one; also if it has seen the
 //     termination of the session that the other is a copy of.
 //   - If both encode to equal states, they are equal.
-//   - If the state has a method Merge, it takes in the other's.
+//   - If the kind has an OnMerge, that has one take in the other.
 //   - Else one of them ends with reason Conflict: the one of the lower incarnation
 //     number, of the earlier use, of the lower boot.
 //
 // The timers, the watches and the published values are those of the copy that goes on.
-// Copies of different kinds have neither equal states nor a Merge; what waits for the one
+// Copies of different kinds have neither equal states nor an OnMerge; what waits for the one
 // that ends, ends with it.
 //
 // If the session ends before they meet, the copy goes on in its place, unless it has
@@ -108,19 +107,19 @@ func (p *process) meetOne(o *process) {
 	case mine.Overrules(theirs):
 		p.sees(mine.Join(theirs))
 		if !mine.Covers(theirs) {
-			p.tellLoser(p.kind, o.state, Terminated)
+			p.tellLoser(stateOf(o), Terminated)
 		}
 		return
 	case theirs.Overrules(mine):
-		loser := p.state
+		loser := stateOf(p)
 		p.become(o, mine.Join(theirs))
 		if !theirs.Covers(mine) {
-			p.tellLoser(p.kind, loser, Terminated)
+			p.tellLoser(loser, Terminated)
 		}
 		return
 	}
 	what, err := p.compare(o)
-	loser, lost := o.state, theirLife
+	loser, lost := stateOf(o), theirLife
 	switch {
 	case err == nil && what == copyMerged:
 		p.table.merged.Add(1)
@@ -130,7 +129,7 @@ func (p *process) meetOne(o *process) {
 		p.table.conflicts.Add(1)
 		p.traceConflict(false)
 		if what == copyThereWins {
-			loser, lost = p.state, myLife
+			loser, lost = stateOf(p), myLife
 		}
 		if myLife != theirLife {
 			p.table.ends.add(&ending{id: p.id, incarnation: lost, reason: Conflict, at: p.table.clock.now.Load()})
@@ -143,7 +142,7 @@ func (p *process) meetOne(o *process) {
 		p.keep(o, mine.Join(theirs), what == copyMerged)
 	}
 	if err != nil {
-		p.tellLoser(p.kind, loser, Conflict)
+		p.tellLoser(loser, Conflict)
 	}
 }
 
@@ -155,12 +154,18 @@ func (p *process) sees(v Version) {
 
 // tellLoser tells a copy that it does not go on. A panic of it, which is logged, is
 // not one of the session that does.
-func (p *process) tellLoser(kind *kindCore, state any, reason Reason) {
-	if t, ok := state.(terminator); ok {
-		_ = p.table.contained(p.id, kind, "its Terminate", func() error {
-			p.tell(t, reason)
-			return nil
-		})
+func (p *process) tellLoser(c copyState, reason Reason) {
+	if c.arrives != nil {
+		c.arrives = &Arrival{ArrivalMerged}
+	}
+	failed := false
+	err := p.table.contained(p.id, c.kind, "its OnEnd", func() (err error) {
+		err = p.tell(c, reason)
+		failed = err != nil
+		return err
+	})
+	if failed {
+		p.logger().Error("a copy of a session is not told of its end", "reason", reason, "err", err)
 	}
 }
 
@@ -176,7 +181,7 @@ func (p *process) compare(o *process) (what int, err error) {
 	}
 	if err == nil {
 		h := &handlerCtx{p: p, deadline: int64(time.Since(epoch) + p.table.cfg.StopTimeout)}
-		err = p.table.contained(p.id, p.kind, "its Merge", func() error { return p.kind.maker.merge(h, p.state, o.state) })
+		err = p.table.contained(p.id, p.kind, "its OnMerge", func() error { return p.join(h, o) })
 		h.end(endedCanceled)
 		if err == nil {
 			return copyMerged, nil
@@ -196,6 +201,26 @@ func (p *process) compare(o *process) (what int, err error) {
 	return copyThereWins, err
 }
 
+// join has OnMerge take in another copy. Both states have arrived before that; one that
+// is sealed may not have.
+func (p *process) join(h *handlerCtx, o *process) error {
+	if p.kind.hooks.merge == nil {
+		return errNoMerge
+	}
+	for _, one := range []*process{p, o} {
+		if one.ext.rarely().arrives == nil {
+			continue
+		}
+		if err := p.welcome(h, p.kind, one.state, Arrival{ArrivalMerged}); err != nil {
+			return err
+		}
+		one.mu.Lock()
+		one.ext.setArrives(nil)
+		one.mu.Unlock()
+	}
+	return p.kind.hooks.merge(p.state, h, o.state)
+}
+
 // wins decides between two copies that cannot be joined.
 func (p *process) wins(o *process) bool {
 	p.mu.Lock()
@@ -210,25 +235,18 @@ func (p *process) undo(b []byte) error {
 	return p.table.coded(p.id, p.kind, "its decoding", func() error {
 		state, unknown, err := p.kind.decodeState(p.kind.cfg.Schema, b)
 		if err == nil {
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			p.state = state
 			p.ext.setUnknown(unknown)
+			p.comes(ArrivalMerged)
 		}
 		return err
 	})
 }
 
-// errNoMerge: the state has no method Merge.
-var errNoMerge = errors.New("its state has no method Merge(context.Context, *State) error")
-
-func (k *Kind[S, Arg]) merge(ctx context.Context, state, other any) error {
-	m, ok := state.(interface {
-		Merge(ctx context.Context, other *S) error
-	})
-	if !ok {
-		return errNoMerge
-	}
-	return userError(m.Merge(ctx, other.(*S)))
-}
+// errNoMerge is why copies of a kind without OnMerge are not joined.
+var errNoMerge = errors.New("its kind has no OnMerge")
 
 func (p *process) stateBytes() (b []byte, err error) {
 	err = p.table.coded(p.id, p.kind, "its encoding", func() error {
@@ -274,6 +292,8 @@ func (p *process) become(o *process, seen Version) {
 	p.bornLocked(o.incarnationLocked().Boot)
 	p.ext.timers = o.ext.timers
 	p.ext.setUnknown(o.ext.rarely().unknown)
+	o.comesAs(ArrivalMerged)
+	p.ext.setArrives(o.ext.rarely().arrives)
 	p.ext.past = seen
 	p.ext.setBefore(o.ext.rarely().before)
 	if p.ext.restart != nil {

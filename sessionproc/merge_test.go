@@ -21,8 +21,8 @@ var (
 
 type diary struct{ Lines []string }
 
-// Merge leaves traces in both, and may fail then.
-func (l *diary) Merge(_ context.Context, other *diary) error {
+// merge leaves traces in both, and may fail then.
+func (l *diary) merge(_ context.Context, other *diary) error {
 	l.Lines, other.Lines = append(l.Lines, other.Lines...), nil
 	switch {
 	case slices.Contains(l.Lines, "merge panics"):
@@ -33,7 +33,7 @@ func (l *diary) Merge(_ context.Context, other *diary) error {
 	return nil
 }
 
-func (l *diary) Terminate(_ context.Context, reason sessionproc.Reason) {
+func (l *diary) ended(_ context.Context, reason sessionproc.Reason) {
 	if reason == sessionproc.Conflict && slices.Contains(l.Lines, "terminate panics") {
 		panic(panicText)
 	}
@@ -61,6 +61,8 @@ func newDiaries() sessionproc.AnyKind {
 	sessionproc.HandleCall(k, read, func(l *diary, _ context.Context, _ sessionproc.None) ([]string, error) { return l.Lines, nil },
 		sessionproc.MethodConfig{ReadOnly: true})
 	sessionproc.HandleEvent(k, written, func(l *diary) []string { return l.Lines })
+	k.OnMerge((*diary).merge)
+	k.OnEnd((*diary).ended)
 	sessionproc.HandleCall(k, alter, func(*diary, context.Context, sessionproc.None) (sessionproc.None, error) {
 		return sessionproc.None{}, nil
 	})

@@ -32,8 +32,8 @@ type (
 // fallen is told of every end of an apple or orange: its kind and why.
 type fallen chan string
 
-func (a *apple) Terminate(ctx context.Context, r sessionproc.Reason)  { tellFallen(ctx, r) }
-func (o *orange) Terminate(ctx context.Context, r sessionproc.Reason) { tellFallen(ctx, r) }
+func (a *apple) ended(ctx context.Context, r sessionproc.Reason)  { tellFallen(ctx, r) }
+func (o *orange) ended(ctx context.Context, r sessionproc.Reason) { tellFallen(ctx, r) }
 
 func tellFallen(ctx context.Context, r sessionproc.Reason) {
 	s := sessionproc.FromContext(ctx)
@@ -62,9 +62,11 @@ func newOrchard(t *testing.T, boot uint64, cfg sessionproc.KindConfig) *orchard 
 	})
 	sessionproc.HandleCast(a, rot, func(a *apple, _ context.Context, n int) error { a.Bites -= n; return nil })
 	sessionproc.HandleEvent(a, ripe, func(a *apple) int { return a.Bites })
+	a.OnEnd((*apple).ended)
 	o := sessionproc.NewKind(oranges, func(context.Context, sessionproc.None) (*orange, error) { return &orange{}, nil }, cfg)
 	sessionproc.HandleCall(o, peel, func(o *orange, _ context.Context, s string) (string, error) { o.Peel += s; return o.Peel, nil })
 	sessionproc.HandleCast(o, squash, func(o *orange, _ context.Context, s string) error { o.Peel += s; return nil })
+	o.OnEnd((*orange).ended)
 	g := &orchard{ends: make(fallen, 10)}
 	g.local = newLocalWith(t, func(c *sessionproc.TableConfig) { c.Boot, c.Cluster, c.Moving = boot, g, errAway }, a, o)
 	return g

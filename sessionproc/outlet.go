@@ -75,10 +75,9 @@ func (o *outlet) historyOf(event string) *history {
 // publish keeps a value and answers the polls that wait for it.
 func (p *process) publish(b *binding, v published) error {
 	p.mu.Lock()
-	x := p.extra()
-	if p.leftLocked() || x.ending != nil {
+	if err := p.silentLocked(); err != nil {
 		p.mu.Unlock()
-		return errLeft
+		return err
 	}
 	o := p.outletLocked()
 	o.historyOf(b.name).add(v, b.event)

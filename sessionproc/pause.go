@@ -46,7 +46,8 @@ func (t *Table) Unpause() {
 	}
 	for p := range held {
 		p.mu.Lock()
-		start := !p.running && p.head != nil && p.phase != phaseGone
+		arrives := p.ext != nil && (p.ext.rarely().arrives != nil || p.ext.others != nil)
+		start := !p.running && (p.head != nil || arrives) && p.phase < phaseSealed
 		if start {
 			p.running = true
 		}

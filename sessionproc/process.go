@@ -58,7 +58,7 @@ const (
 	phaseLive
 	phaseRenewed // goes on under another ID: no more messages
 	phaseSealed  // on its way to another node: no more messages
-	phaseEnding  // no more messages; its last handler or Terminate runs
+	phaseEnding  // no more messages; its last handler or OnEnd runs
 	phaseGone    // not in the table any more
 )
 
@@ -103,6 +103,7 @@ type extra struct {
 	leaves   bool // it is about to leave the table, and meets no more copies
 	replaced bool // phaseGone, and another copy is in its place
 	weighed  bool // its state was found large, or not to encode
+	arriving bool // OnArrive runs
 }
 
 // rarities are what few sessions need that have an extra.
@@ -113,6 +114,7 @@ type rarities struct {
 	before   Version    // of past, what belongs to sessions that had ended when it was started
 	unknown  []byte     // see unknownFields
 	renewals renewals
+	arrives  *Arrival // its state has come, and OnArrive is to run; nil: it has run, or there is none
 }
 
 // noRarities is what a session has that has none. Nobody changes it.
@@ -137,6 +139,12 @@ func (x *extra) rarities() *rarities {
 func (x *extra) setUnknown(fields []byte) {
 	if fields != nil || x.rare != nil {
 		x.rarities().unknown = fields
+	}
+}
+
+func (x *extra) setArrives(a *Arrival) {
+	if a != nil || x.rare != nil {
+		x.rarities().arrives = a
 	}
 }
 
@@ -268,8 +276,8 @@ func (p *process) next(cur *handling) (e *envelope, end bool) {
 		p.handlerEndsLocked(now)
 	}
 	switch {
-	case p.ext != nil && (p.meetsLocked() || p.restartsLocked()):
-		held := p.phase == phaseLive && p.restartsLocked() && p.holdLocked()
+	case p.ext != nil && (p.meetsLocked() || p.restartsLocked() || p.arrivesLocked()):
+		held := p.phase == phaseLive && (p.restartsLocked() || p.arrivesLocked()) && p.holdLocked()
 		p.mu.Unlock()
 		return nil, !held
 	case p.phase >= phaseSealed && p.phase != phaseGone || p.stoppingLocked():

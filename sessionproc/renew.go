@@ -322,6 +322,7 @@ func (a *adoption) Begin() bool {
 	}
 	p.mu.Lock()
 	p.adoptedLocked()
+	p.comesAs(ArrivalRenewed)
 	p.mu.Unlock()
 	if t.covered(p) { // it was adopted before, and has ended since
 		a.r.Discard()

@@ -57,6 +57,7 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	last := remains{p.takeAllLocked(), p.takePollsLocked(), p.act}
 	x.timers, x.watches, x.outlet, x.sealing, x.reason = nil, nil, nil, nil, ""
 	x.setUnknown(nil)
+	x.setArrives(nil)
 	x.restart, x.labels, p.keeps = nil, nil, false
 	x.messages, p.paced, x.ending = nil, false, nil // what it published last Table.ends has
 	if p.expiry != nil {
@@ -119,11 +120,11 @@ func (p *process) releaseID() {
 func (p *process) meetRenewed(o *process) {
 	p.mu.Lock()
 	mine, theirs := p.versionLocked(), o.versionLocked()
-	loser, kind := o.state, o.kind
+	loser := stateOf(o)
 	was := p.ext.renewed
 	var last remains
 	if was == nil {
-		loser, kind = p.state, p.kind
+		loser = stateOf(p)
 		sealed := p.ext.sealing
 		last = p.markLocked(o.ext.renewed.newID, o.ext.renewed.until)
 		if p.phase == phaseSealed {
@@ -138,7 +139,7 @@ func (p *process) meetRenewed(o *process) {
 	if was == nil {
 		p.leaveLife(last)
 	}
-	if loser == nil {
+	if loser.state == nil {
 		return
 	}
 	lost := !theirs.Covers(mine)
@@ -150,7 +151,7 @@ func (p *process) meetRenewed(o *process) {
 	}
 	p.table.conflicts.Add(1)
 	p.logger().Warn("a copy of a session has met that it has been renewed; its changes are lost")
-	p.tellLoser(kind, loser, Conflict)
+	p.tellLoser(loser, Conflict)
 }
 
 // servePoll answers a poll of the old ID: to those who knew the session it has

@@ -211,6 +211,9 @@ func (p *process) restart() bool {
 	p.renewLocked()
 	if p.kind.cfg.Restart == RestartFresh {
 		p.changes++ // else it has the state that it had
+		p.ext.setArrives(nil)
+	} else {
+		p.comes(ArrivalRestarted)
 	}
 	r.savedAt = p.changes // of the new incarnation
 	p.table.supervision.restarts.Add(1)

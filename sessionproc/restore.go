@@ -81,6 +81,7 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) 
 	if err := p.restoreMessages(s); err != nil {
 		return nil, fmt.Errorf("%s, kind %q: %w", t.here(), k.name, err)
 	}
+	p.comes(ArrivalMoved)
 	if t.closed.Load() {
 		return nil, ErrClosed
 	}
@@ -200,6 +201,7 @@ func (r *Restored) Renew() {
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
 	r.p.renewLocked()
+	r.p.comesAs(ArrivalPromoted)
 }
 
 func (p *process) renewLocked() {
@@ -277,7 +279,7 @@ func (p *process) arriveLocked() (start bool) {
 		p.recallLocked()
 		p.watchAllLocked()
 	}
-	p.running = p.head != nil || p.ext.others != nil || p.ext.reason != "" || p.phase == phaseSealed
+	p.running = p.head != nil || p.ext.others != nil || p.ext.reason != "" || p.phase == phaseSealed || p.ext.rarely().arrives != nil
 	p.settleLocked()
 	return p.running
 }

@@ -25,7 +25,7 @@ func SnapshotRival(b []byte) (r Rival, err error) {
 
 // Yields decides between two copies: whether r has to end for the other one to go on, and
 // with which reason the one ends that does not go on. The rule is that of Meet, but for
-// two copies of a kind with a Merge: nobody joins them.
+// two copies of a kind with an OnMerge: nobody joins them.
 func (r Rival) Yields(other Rival) (yields bool, reason Reason) {
 	i, j := r.incarnation, other.incarnation
 	switch {

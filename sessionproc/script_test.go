@@ -33,48 +33,35 @@ type script struct {
 	notice sessionproc.MethodConfig // of note
 }
 
-// scriptedState has no Terminate; endingState has.
 type scriptedState struct{ script script }
-
-type endingState struct{ script script }
-
-func (s *endingState) Terminate(ctx context.Context, reason sessionproc.Reason) {
-	s.script.end(ctx, reason)
-}
 
 func (s *scriptedState) MarshalState() ([]byte, error) { return nil, nil }
 func (s *scriptedState) UnmarshalState([]byte) error   { return nil }
-func (s *endingState) MarshalState() ([]byte, error)   { return nil, nil }
-func (s *endingState) UnmarshalState([]byte) error     { return nil }
 
 func (s script) make() sessionproc.AnyKind {
-	if s.end != nil {
-		return scriptKind(s, func() *endingState { return &endingState{s} })
-	}
-	return scriptKind(s, func() *scriptedState { return &scriptedState{s} })
-}
-
-func scriptKind[S any](s script, state func() *S) sessionproc.AnyKind {
-	k := sessionproc.NewKind(scripted, func(ctx context.Context, arg string) (*S, error) {
+	k := sessionproc.NewKind(scripted, func(ctx context.Context, arg string) (*scriptedState, error) {
 		if s.start != nil {
 			if err := s.start(ctx, arg); err != nil {
 				return nil, err
 			}
 		}
-		return state(), nil
+		return &scriptedState{s}, nil
 	}, s.kind)
-	sessionproc.HandleCall(k, do, func(_ *S, ctx context.Context, r string) (string, error) {
+	sessionproc.HandleCall(k, do, func(_ *scriptedState, ctx context.Context, r string) (string, error) {
 		if s.do == nil {
 			return r, nil
 		}
 		return s.do(ctx, r)
 	}, s.method)
-	sessionproc.HandleCast(k, note, func(_ *S, ctx context.Context, m string) error {
+	sessionproc.HandleCast(k, note, func(_ *scriptedState, ctx context.Context, m string) error {
 		if s.note == nil {
 			return nil
 		}
 		return s.note(ctx, m)
 	}, s.notice)
+	if s.end != nil {
+		k.OnEnd(func(_ *scriptedState, ctx context.Context, reason sessionproc.Reason) { s.end(ctx, reason) })
+	}
 	return k
 }
 

@@ -14,8 +14,8 @@ import (
 // error.
 type Session process
 
-// FromContext returns the session whose handler, start function or Terminate
-// method ctx was given to. It panics with any other ctx: to test a handler by
+// FromContext returns the session whose handler, start function, OnEnd, OnMerge or
+// OnArrive ctx was given to. It panics with any other ctx: to test a handler by
 // itself, give it a ctx made by nodetest.Context.
 func FromContext(ctx context.Context) *Session {
 	c := calling(ctx)
@@ -57,8 +57,8 @@ func (p *process) incarnationLocked() Incarnation {
 }
 
 // Stop ends the session when the present handler has returned and its reply has
-// been given: queued requests get ErrTerminated, and the state's Terminate
-// method is called with reason, which is Stopped if it is empty. A session that is on
+// been given: queued requests get ErrTerminated, and the kind's OnEnd is called with
+// reason, which is Stopped if it is empty. A session that is on
 // its way to another node just then ends if it comes back.
 func (s *Session) Stop(reason Reason) {
 	if reason == "" {

@@ -1,16 +1,15 @@
 package sessionproc
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
 )
 
-// Optional methods are found by their names and signatures. One whose signature is
-// another would not be called, and nobody would notice.
+// Methods that code a value are found by their names and signatures. One whose signature
+// is another would not be called, and nobody would notice.
 
-// checkState refuses a state whose optional methods would not be called.
+// checkState refuses a state whose methods of coding would not be called.
 func checkState(t reflect.Type) error {
 	p := reflect.PointerTo(t)
 	marshal, has := p.MethodByName("MarshalState")
@@ -32,40 +31,7 @@ func checkState(t reflect.Type) error {
 	case hasOther && !has:
 		errs = append(errs, fmt.Errorf("%v has UnmarshalState, but no MarshalState; add that, or rename the method", t))
 	}
-	return errors.Join(append(errs, checkTerminate(p), checkMerge(p))...)
-}
-
-// checkTerminate refuses a Terminate that is given a Reason, or a ctx alone, and would
-// not be called. Any other may be a handler.
-func checkTerminate(p reflect.Type) error {
-	m, ok := p.MethodByName("Terminate")
-	if !ok || p.Implements(reflect.TypeFor[terminator]()) {
-		return nil
-	}
-	meant := m.Type.NumIn() <= 2
-	for in := range m.Type.Ins() {
-		meant = meant || in == reflect.TypeFor[Reason]()
-	}
-	if !meant {
-		return nil
-	}
-	return signature(p.Elem(), m, reflect.TypeFor[func(context.Context, Reason)]())
-}
-
-// checkMerge refuses a Merge that is given another state and would not be called. Any
-// other may be a handler.
-func checkMerge(p reflect.Type) error {
-	m, ok := p.MethodByName("Merge")
-	if !ok {
-		return nil
-	}
-	for i := 1; i < m.Type.NumIn(); i++ {
-		if in := m.Type.In(i); in == p || in == p.Elem() {
-			return signature(p.Elem(), m, reflect.FuncOf([]reflect.Type{reflect.TypeFor[context.Context](), p},
-				[]reflect.Type{reflect.TypeFor[error]()}, false))
-		}
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // checkClone refuses a message type whose Clone would not be called.

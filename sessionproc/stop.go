@@ -1,7 +1,6 @@
 package sessionproc
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"runtime/debug"
@@ -23,18 +22,12 @@ const (
 	Renewed    Reason = "renewed"    // it goes on under another ID: for those who knew it under this one
 	Conflict   Reason = "conflict"   // another copy of it goes on, and changes of this one are lost
 
-	abrupt Reason = "abrupt" // its node was closed: there is no time for Terminate
+	abrupt Reason = "abrupt" // its node was closed: there is no time for OnEnd
 )
-
-// terminator is the optional method of a state that is told of its end, in the
-// session's goroutine, after the last handler. ctx ends after StopTimeout.
-type terminator interface {
-	Terminate(ctx context.Context, reason Reason)
-}
 
 // end begins the end of a session: waiting and running requests get
 // ErrTerminated at once, the running handler's ctx is cancelled, and when that
-// handler has returned Terminate is called. false: it is ending already. done,
+// handler has returned OnEnd is called. false: it is ending already. done,
 // if not nil, is called when the session has gone.
 func (p *process) end(reason Reason, done func()) bool {
 	p.mu.Lock()
@@ -86,9 +79,9 @@ func (p *process) goOnEnding(reason Reason, c endClaim) {
 }
 
 // endIdle ends a session that is running in name only: the caller has claimed
-// it. It takes no goroutine unless there is a Terminate to call.
+// it. It takes no goroutine unless there is an OnEnd to call.
 func (p *process) endIdle(reason Reason) {
-	if _, told := p.state.(terminator); told && reason != abrupt {
+	if p.state != nil && p.kind.hooks.end != nil && reason != abrupt {
 		p.table.workers.run(p, nil)
 	} else {
 		p.ended(reason)
@@ -164,6 +157,10 @@ func (p *process) finish() (goesOn bool) {
 		p.mu.Unlock()
 		return p.restart()
 	}
+	if p.arrivesLocked() {
+		p.mu.Unlock()
+		return p.arrive()
+	}
 	if p.meetsLocked() {
 		p.mu.Unlock()
 		p.meet()
@@ -174,23 +171,49 @@ func (p *process) finish() (goesOn bool) {
 		p.mu.Unlock()
 		return p.takeDown(s)
 	}
-	reason := p.ext.reason
+	reason, last := p.ext.reason, stateOf(p)
 	queue := p.takeAllLocked()
 	p.mu.Unlock()
 	p.drop(queue, handling{}, outcome{err: reason.err()})
 	p.unseal(reason.err())
-	if t, ok := p.state.(terminator); ok && reason != abrupt {
-		p.tell(t, reason)
+	if reason != abrupt {
+		if err := p.tell(last, reason); err != nil {
+			p.fell(err, nil)
+			return false
+		}
 	}
 	p.ended(reason)
 	p.vanish(outcome{err: ErrNotFound})
 	return false
 }
 
-func (p *process) tell(t terminator, reason Reason) {
+// copyState is the state of a session, or of a copy that it meets.
+type copyState struct {
+	kind    *kindCore
+	state   any      // nil: it has none
+	arrives *Arrival // nil: it has arrived
+}
+
+// stateOf is called in the goroutine of a session, or for a copy that is in no table.
+func stateOf(p *process) copyState {
+	return copyState{kind: p.kind, state: p.state, arrives: p.ext.rarely().arrives}
+}
+
+// tell has a state that does not go on hear of that, if its kind has an OnEnd. The error
+// is that of its OnArrive: then it is told nothing.
+func (p *process) tell(c copyState, reason Reason) error {
+	if c.state == nil || c.kind.hooks.end == nil {
+		return nil
+	}
 	h := &handlerCtx{p: p, deadline: int64(time.Since(epoch) + p.table.cfg.StopTimeout)}
 	defer h.end(endedCanceled)
-	t.Terminate(h, reason)
+	if c.arrives != nil {
+		if err := p.welcome(h, c.kind, c.state, *c.arrives); err != nil {
+			return err
+		}
+	}
+	c.kind.hooks.end(c.state, h, reason)
+	return nil
 }
 
 // vanish takes a session out of the table and answers whatever still waits for

@@ -39,7 +39,7 @@ type mortal struct {
 	N      int
 }
 
-func (m *mortal) Terminate(context.Context, sessionproc.Reason) { m.ledger.dead.Add(1) }
+func (m *mortal) ended(context.Context, sessionproc.Reason) { m.ledger.dead.Add(1) }
 
 func (m *mortal) handle(ctx context.Context, n int) (int, error) {
 	if !m.busy.CompareAndSwap(0, 1) {
@@ -90,6 +90,7 @@ func newMortals(l *ledger) sessionproc.AnyKind {
 		_, err := m.handle(ctx, n)
 		return err
 	})
+	k.OnEnd((*mortal).ended)
 	return k
 }
 

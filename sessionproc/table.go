@@ -301,7 +301,7 @@ func (t *Table) loop() {
 }
 
 // Close ends every session at once: waiting callers get ErrClosed, running
-// handlers' ctxs are cancelled, Terminate methods are not called. It waits for
+// handlers' ctxs are cancelled, OnEnd is not called. It waits for
 // running handlers until ctx ends; the error tells how many still run.
 func (t *Table) Close(ctx context.Context) error {
 	if t.closed.Swap(true) {
@@ -361,7 +361,7 @@ func (t *Table) awaitNone(ctx context.Context) error {
 }
 
 // EndPartition ends all sessions of a partition without waiting for them, and
-// returns how many. Their Terminate methods are called.
+// returns how many. OnEnd is called for each.
 func (t *Table) EndPartition(part int, reason Reason) int {
 	pt := &t.parts[part]
 	pt.mu.RLock()
@@ -379,7 +379,7 @@ func (t *Table) EndPartition(part int, reason Reason) int {
 	return n
 }
 
-// Shutdown ends all sessions with the given reason, Terminate methods called,
+// Shutdown ends all sessions with the given reason, OnEnd called for each,
 // and waits for them until ctx ends; the error tells how many are left.
 func (t *Table) Shutdown(ctx context.Context, reason Reason) error {
 	t.starts.refuse()

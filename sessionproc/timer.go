@@ -99,6 +99,9 @@ func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.
 	if mine := n.kind == p.kind.name && b != nil && b.op == OpCast; !mine && (detached == nil || !detached.anyKind) {
 		panic(fmt.Sprintf("sessionproc: a timer for notice %q of kind %q in a session of kind %q", n.name, n.kind, p.kind.name))
 	}
+	if err := p.refuses("a timer for notice " + n.name); err != nil {
+		return fmt.Errorf("sessionproc: a timer for notice %q: %w", n.name, err)
+	}
 	payload, err := n.msg.encodeLocal(nil, msg, p.table.cfg.MaxMessage) // a copy of its own, as it may be sent many times
 	if err != nil {
 		err = fmt.Errorf("sessionproc: the message of a timer for notice %q: %w", n.name, badRequest{err})
@@ -254,6 +257,9 @@ func (p *process) tickTakenLocked(tm *timer) {
 // once the session has left this node it does nothing and returns false.
 func (s *Session) CancelTimer(name string) bool {
 	checkTimerName(name)
+	if (*process)(s).refuses("CancelTimer of "+name) != nil {
+		return false
+	}
 	if d := s.table.detached; d != nil {
 		return d.cancelTimer(name)
 	}

@@ -33,7 +33,7 @@ type TraceSessionEnded struct {
 	Lived   time.Duration // since its start, on whatever node, within 20 ms
 }
 
-// TraceSessionCrashed is a panic in a session, on the owner. If it does not restart
+// TraceSessionCrashed is a panic in a session, or an OnArrive that has failed, on the owner. If it does not restart
 // its end follows, with the reason Crashed, unless it was in its start function.
 type TraceSessionCrashed struct {
 	Session   string // LogID
@@ -48,7 +48,7 @@ type TraceSessionCrashed struct {
 type TraceSessionConflict struct {
 	Session string // LogID
 	Kind    string
-	Merged  bool // the kind's Merge joined them; false: the changes of one are lost
+	Merged  bool // the kind's OnMerge joined them; false: the changes of one are lost
 }
 
 // TraceMessageHandled is the return of a handler, on the owner. A cast by a timer is

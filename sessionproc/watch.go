@@ -35,6 +35,9 @@ func Watch(ctx context.Context, id string, n *Notice[Ended]) (cancel func()) {
 	if detached != nil {
 		return func() {}
 	}
+	if p.refuses("a watch") != nil {
+		return func() {}
+	}
 	w := &watch{id: id, bound: b, stop: func() {}}
 	p.mu.Lock()
 	if p.leftLocked() {

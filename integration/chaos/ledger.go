@@ -53,8 +53,8 @@ func (l *ledger) UnmarshalState(b []byte) error {
 	return nil
 }
 
-// Merge takes in the entries of another copy.
-func (l *ledger) Merge(_ context.Context, other *ledger) error {
+// merge takes in the entries of another copy.
+func (l *ledger) merge(_ context.Context, other *ledger) error {
 	l.Entries.merge(other.Entries)
 	l.Twice = max(l.Twice, other.Twice)
 	return nil
@@ -69,6 +69,7 @@ func newLedgers(node int, m *marks) sessionproc.AnyKind {
 		m.arrive(b.Mark)
 		return &ledger{Mark: b.Mark}, nil
 	}, sessionproc.KindConfig{})
+	k.OnMerge((*ledger).merge)
 	sessionproc.HandleCall(k, post, func(l *ledger, _ context.Context, en entry) (page, error) {
 		leave := m.enter(l.Mark, l.Entries.size())
 		if !l.Entries.add(en) {

@@ -26,7 +26,7 @@
 //     no goroutine is left.
 //
 // Under faults clients put words that are never used twice into sessions of two
-// kinds: of two bags every word is kept (Merge), of two lists one goes on. What
+// kinds: of two bags every word is kept (OnMerge), of two lists one goes on. What
 // crashes, cuts, stalls, losses and resets do not excuse is a violation:
 //
 //   - A request ends within its deadline. It fails only if its node or that of the

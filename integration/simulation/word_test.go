@@ -67,12 +67,16 @@ func (ws *words) DecodeMsgpack(d *msgpack.Decoder) error {
 	return d.Decode((*[]uint64)(ws))
 }
 
-type list struct{ Words words }
+// A list or a bag knows the home that it has been started at, or has arrived at.
+type list struct {
+	Words words
+	Home  int `msgpack:"-"`
+}
 
-type bag struct{ Words words }
+type bag list
 
-// Merge takes in every word of another bag.
-func (b *bag) Merge(_ context.Context, other *bag) error {
+// merge takes in every word of another bag.
+func (b *bag) merge(_ context.Context, other *bag) error {
 	for _, w := range other.Words {
 		if !slices.Contains(b.Words, w) {
 			b.Words = append(b.Words, w)
@@ -225,27 +229,27 @@ func ended(reason sessionproc.Reason, merges bool, ws words) {
 	}
 }
 
-func (l *list) Terminate(_ context.Context, r sessionproc.Reason) { ended(r, false, l.Words) }
-func (b *bag) Terminate(_ context.Context, r sessionproc.Reason)  { ended(r, true, b.Words) }
-
 // wordState is a list or a bag.
 type wordState[S any] interface {
 	*S
-	words() *words
+	list() *list
 }
 
-func (l *list) words() *words { return &l.Words }
-func (b *bag) words() *words  { return &b.Words }
+func (l *list) list() *list { return l }
+func (b *bag) list() *list  { return (*list)(b) }
 
 // newWords makes one of the kinds for the node of a place.
-func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int) sessionproc.AnyKind {
+func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int) *sessionproc.Kind[S, sessionproc.None] {
 	k := sessionproc.NewKind(t.kind, func(ctx context.Context, _ sessionproc.None) (*S, error) {
 		defer n.enter(ctx, p, home, nil)()
-		return new(S), nil
+		s := new(S)
+		P(s).list().Home = home
+		return s, nil
 	}, sessionproc.KindConfig{RenewRate: 1000, RenewBurst: 1000})
 	enter := func(s *S, ctx context.Context, e entered) error {
-		ws := P(s).words()
+		ws := &P(s).list().Words
 		defer n.enter(ctx, p, home, *ws)()
+		n.arrived(P(s).list(), home)
 		time.Sleep(e.Slow)
 		*ws = append(*ws, e.Word)
 		n.handled(ctx, e.Word, home, *ws)
@@ -255,7 +259,7 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 		return nil
 	}
 	say := func(s *S, ctx context.Context) (seen, error) {
-		return seen{slices.Clone(*P(s).words()), sessionproc.FromContext(ctx).Incarnation().String()}, nil
+		return seen{slices.Clone(P(s).list().Words), sessionproc.FromContext(ctx).Incarnation().String()}, nil
 	}
 	sessionproc.HandleCall(k, t.put, func(s *S, ctx context.Context, e entered) (seen, error) {
 		if err := enter(s, ctx, e); err != nil {
@@ -264,10 +268,27 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 		return say(s, ctx)
 	})
 	sessionproc.HandleCast(k, t.drop, enter)
-	sessionproc.HandleEvent(k, t.grew, func(s *S) []uint64 { return *P(s).words() })
+	sessionproc.HandleEvent(k, t.grew, func(s *S) []uint64 { n.arrived(P(s).list(), home); return P(s).list().Words })
 	sessionproc.HandleCall(k, t.look, func(s *S, ctx context.Context, _ sessionproc.None) (seen, error) {
-		defer n.enter(ctx, p, home, *P(s).words())()
+		defer n.enter(ctx, p, home, P(s).list().Words)()
+		n.arrived(P(s).list(), home)
 		return say(s, ctx)
 	}, sessionproc.MethodConfig{ReadOnly: true})
+	k.OnArrive(func(s *S, _ context.Context, _ sessionproc.Arrival) error {
+		P(s).list().Home = home
+		return nil
+	})
+	k.OnEnd(func(s *S, _ context.Context, r sessionproc.Reason) {
+		n.arrived(P(s).list(), home)
+		_, merges := any(s).(*bag)
+		ended(r, merges, P(s).list().Words)
+	})
 	return k
+}
+
+// arrived wants a state that something sees at a home to have arrived there.
+func (n *notary) arrived(l *list, home int) {
+	if l.Home != home {
+		n.fault("arrival: a state is seen at home %d that has arrived at %d", home, l.Home)
+	}
 }

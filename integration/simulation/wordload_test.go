@@ -44,7 +44,9 @@ func newWordLoad(w *world) load {
 func (l *wordLoad) kinds(p *place) []sessionproc.AnyKind {
 	home := l.newHome()
 	p.home.Store(int64(home))
-	return []sessionproc.AnyKind{newWords[bag](l.notary, bags, p, home), newWords[list](l.notary, lists, p, home)}
+	b, list := newWords[bag](l.notary, bags, p, home), newWords[list](l.notary, lists, p, home)
+	b.OnMerge((*bag).merge)
+	return []sessionproc.AnyKind{b, list}
 }
 
 // lost notes in all histories that what was at a home, whose process is killed, may

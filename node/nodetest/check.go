@@ -52,6 +52,10 @@ func updating() bool {
 // The files of states name the KindConfig.Schema that is not 0, as in
 // state.schema-2-001.golden: those of earlier schemas must pass Migrate.
 //
+// An OnArrive must leave the fields of a state that travel as they are. CheckKind calls it
+// with each sample of the state, once and outside of a cluster. An error that it returns is
+// in the log of the test; a panic or a change fails the test.
+//
 // The kind is not used up: it may still be given to a node.
 func CheckKind(t testing.TB, kind sessionproc.AnyKind, samples []any, goldenDir string) {
 	t.Helper()
@@ -72,7 +76,7 @@ func CheckKind(t testing.TB, kind sessionproc.AnyKind, samples []any, goldenDir 
 			continue
 		}
 		sampled[v.Type()] = true
-		checkSample(t, v, parts, files)
+		checkSample(t, kind, v, parts, files)
 	}
 	if missing := unsampled(parts, sampled); len(missing) > 0 {
 		t.Errorf("nodetest: kind %q: there is no sample of %s", kind.Name(), strings.Join(missing, ", "))
@@ -83,7 +87,7 @@ func CheckKind(t testing.TB, kind sessionproc.AnyKind, samples []any, goldenDir 
 }
 
 // checkSample checks one sample in every part that it can be.
-func checkSample(t testing.TB, v reflect.Value, parts []sessionproc.ContractPart, files *goldens) {
+func checkSample(t testing.TB, kind sessionproc.AnyKind, v reflect.Value, parts []sessionproc.ContractPart, files *goldens) {
 	t.Helper()
 	found := false
 	for _, p := range parts {
@@ -92,6 +96,9 @@ func checkSample(t testing.TB, v reflect.Value, parts []sessionproc.ContractPart
 		}
 		found = true
 		coded, err := roundTrip(p, v)
+		if err == nil && p.Name == "state" {
+			err = checkArrival(t, kind, p, coded)
+		}
 		if err == nil {
 			err = files.hold(p, coded, updating())
 		}

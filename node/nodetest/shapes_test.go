@@ -215,17 +215,17 @@ func TestAMethodThatWouldNotBeCalledIsRefused(t *testing.T) {
 	refused(t, deepClone{}, "Clone that is func(bool)")
 }
 
-// The optional methods of a state.
+// The methods that code a state, and those that were meant for hooks.
 type (
 	halfState    struct{ N int }
 	otherHalf    struct{ N int }
 	valueState   struct{ N int }
 	wrongState   struct{ N int }
-	endsWrong    struct{ N int }
-	endsToo      struct{ N int }
+	ends         struct{ N int }
 	endsAsCall   struct{ N int }
-	mergesWrong  struct{ N int }
+	merges       struct{ N int }
 	mergesAsCall struct{ N int }
+	both         struct{ ends }
 )
 
 func (halfState) MarshalState() ([]byte, error)                  { return nil, nil }
@@ -234,17 +234,20 @@ func (valueState) MarshalState() ([]byte, error)                 { return nil, n
 func (valueState) UnmarshalState([]byte) error                   { return nil }
 func (*wrongState) MarshalState() []byte                         { return nil }
 func (*wrongState) UnmarshalState(string) error                  { return nil }
-func (*endsWrong) Terminate(sessionproc.Reason)                  {}
-func (*endsToo) Terminate(context.Context)                       {}
+func (ends) Terminate(context.Context, sessionproc.Reason)       {}
 func (*endsAsCall) Terminate(context.Context, int) (int, error)  { return 0, nil }
-func (*mergesWrong) Merge(*mergesWrong) error                    { return nil }
+func (*merges) Merge(context.Context, *merges) error             { return nil }
 func (*mergesAsCall) Merge(context.Context, string) (int, error) { return 0, nil }
 
-func stateOf[S any](t *testing.T) error {
+func stateOf[S any](t *testing.T, bind ...func(k *sessionproc.Kind[S, int])) error {
 	t.Helper()
 	ref := sessionproc.KindOf[int]("state")
 	start := func(context.Context, int) (*S, error) { return new(S), nil }
-	_, err := sessionproc.Contract(sessionproc.NewKind(ref, start, sessionproc.KindConfig{}))
+	k := sessionproc.NewKind(ref, start, sessionproc.KindConfig{})
+	for _, b := range bind {
+		b(k)
+	}
+	_, err := sessionproc.Contract(k)
 	return err
 }
 
@@ -255,11 +258,12 @@ func TestAStateWhoseMethodsWouldNotBeCalledIsRefused(t *testing.T) {
 	require.ErrorContains(t, stateOf[wrongState](t), "MarshalState that is func() []uint8, which is not called")
 	require.ErrorContains(t, stateOf[wrongState](t), "make it func() ([]uint8, error)")
 	require.ErrorContains(t, stateOf[wrongState](t), "UnmarshalState that is func(string) error")
-	require.ErrorContains(t, stateOf[endsWrong](t), "Terminate that is func(sessionproc.Reason), which is not called")
-	require.ErrorContains(t, stateOf[endsWrong](t), "make it func(context.Context, sessionproc.Reason)")
-	require.ErrorContains(t, stateOf[endsToo](t), "Terminate that is func(context.Context)")
-	require.ErrorContains(t, stateOf[mergesWrong](t), "Merge that is func(*nodetest_test.mergesWrong) error")
-	require.ErrorContains(t, stateOf[mergesWrong](t), "make it func(context.Context, *nodetest_test.mergesWrong) error")
+	require.ErrorContains(t, stateOf[ends](t), "has a method Terminate, and nothing calls it: "+
+		"bind it with k.OnEnd((*nodetest_test.ends).Terminate), or rename it")
+	require.ErrorContains(t, stateOf[both](t), "bind it with k.OnEnd((*nodetest_test.both).Terminate)")
+	require.ErrorContains(t, stateOf[merges](t), "bind it with k.OnMerge((*nodetest_test.merges).Merge)")
 	require.NoError(t, stateOf[endsAsCall](t), "it may be a handler")
 	require.NoError(t, stateOf[mergesAsCall](t), "it may be a handler")
+	require.NoError(t, stateOf(t, func(k *sessionproc.Kind[ends, int]) { k.OnEnd((*ends).Terminate) }))
+	require.NoError(t, stateOf(t, func(k *sessionproc.Kind[merges, int]) { k.OnMerge((*merges).Merge) }))
 }
