@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
+	"unicode/utf8"
 )
 
 // portable is err, of a handler or a start function, as it arrives at any caller, here
-// or on another node: the code of a NewError in it, and its text. A handler that gives
+// or on another node: the code of a NewError in it, and 4 KiB of its text. A handler that gives
 // up because its caller's time is over says so as the library does. A method of err
 // that panics is a crash of the session, unless err is a nil pointer.
 func portable(ctx context.Context, err error) error {
@@ -41,11 +43,28 @@ func userError(err error) (safe error) {
 	return flatten(err)
 }
 
+// maxErrorText is how many bytes of an error's text there are at a caller: what travels.
+const maxErrorText = 4 << 10
+
+// clip returns text, or what of it are whole characters of at most so many bytes.
+func clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return strings.Clone(text[:most])
+}
+
 func flatten(err error) error {
 	if e, ok := err.(*Error); ok && e != nil {
+		if len(e.Text) > maxErrorText {
+			return &Error{Code: e.Code, Text: clip(e.Text, maxErrorText)}
+		}
 		return e
 	}
-	text := err.Error()
+	text := clip(err.Error(), maxErrorText)
 	var named *Error
 	walk(err, func(err error) bool {
 		e, ok := err.(*Error)
