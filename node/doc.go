@@ -91,6 +91,11 @@
 // on that has seen all that the other has; if both have changed the kind's OnMerge
 // joins them, or one ends with the reason Conflict.
 //
+// What was ended on one side of a cut, while a copy of it ran on the other side, does not
+// come back where the node that has ended it owns the session when the cut heals: it
+// remembers up to 65,536 such ends for an hour. Where a member that holds the old copy is
+// the owner then, that copy goes on: end it again, or let it expire.
+//
 // # What is promised
 //
 //   - While members join and leave in good order (Start, Leave), each session has
