@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
 )
 
 // Lost is the reason of an end that nobody can tell more about: the node that could
@@ -18,6 +20,34 @@ const Lost Reason = "lost"
 type Ended struct {
 	ID     string // whole; Error prints only LogID(ID)
 	Reason Reason
+	// NewID is the ID under which a session with the reason Renewed goes on. Only the
+	// handler of a Watch gets it, so that references between sessions outlive a login;
+	// it is empty if an earlier release could not tell it. Whoever knew the old ID from
+	// outside must not learn the new one: so NewID is in no subscription, is neither
+	// printed nor logged, and is left out where an Ended is encoded, in messages, states
+	// and JSON. To keep it, copy it into a field of your own.
+	NewID string
+}
+
+// endedMessage is the message of a watch on its way to its handler. It is what an Ended
+// decodes from; an Ended encodes without the new ID.
+type endedMessage struct {
+	ID     string
+	Reason Reason
+	NewID  string `msgpack:",omitempty"`
+}
+
+// EncodeMsgpack implements msgpack.CustomEncoder. It leaves out NewID.
+func (e Ended) EncodeMsgpack(enc *msgpack.Encoder) error {
+	return enc.Encode(&endedMessage{ID: e.ID, Reason: e.Reason})
+}
+
+// DecodeMsgpack implements msgpack.CustomDecoder.
+func (e *Ended) DecodeMsgpack(dec *msgpack.Decoder) error {
+	var m endedMessage
+	err := dec.Decode(&m)
+	*e = Ended(m)
+	return err
 }
 
 // Error names the session by its LogID, and the reason.
@@ -30,16 +60,21 @@ type ending struct {
 	id          string
 	incarnation Incarnation
 	reason      Reason
+	newID       string // of a session that was renewed
 	outlet      outlet
 	bytes       int
 	at          int64 // since epoch
 }
 
-// news is what a poll gets that has come too late.
-func (e *ending) news(event string, at Position) []byte {
-	n := e.outlet.newsLocked(e.incarnation, event, at)
+// news is what a poll gets that has come too late. Only a watch, which asks about no
+// event, is told the new ID.
+func (e *ending) news(event string, q poll) []byte {
+	n := e.outlet.newsLocked(e.incarnation, event, q.at)
 	if last := e.outlet.history(event).offset; n.at.Offset >= last {
 		n.reason = e.reason
+		if q.renewal && event == "" {
+			n.newID = e.newID
+		}
 	}
 	return n.append(nil)
 }
@@ -125,6 +160,9 @@ func (p *process) rememberLocked(o outcome) {
 	}
 	p.ext.ending = &ending{id: p.id, incarnation: p.incarnationLocked(), reason: reason,
 		outlet: outlet{events: p.ext.outlet.events}, at: p.table.clock.now.Load()}
+	if m := p.ext.renewed; m != nil && reason == Renewed { // a Stop may have had that reason
+		p.ext.ending.newID = m.newID
+	}
 	p.table.ends.add(p.ext.ending)
 }
 
@@ -139,7 +177,7 @@ func tellEnd(polls []*Inbound, end *ending, o outcome) {
 		return
 	}
 	for _, in := range polls {
-		in.tell(end.news(in.Method, in.ask.at))
+		in.tell(end.news(in.Method, in.ask))
 	}
 }
 
@@ -154,7 +192,7 @@ func (t *Table) End(part int, id, event string, payload []byte) (news []byte, li
 		return nil, false
 	}
 	if end := t.ends.find(id, q.at.Incarnation); end != nil {
-		return end.news(event, q.at), false
+		return end.news(event, q), false
 	}
 	return nil, t.lives(part, id, q.at.Incarnation)
 }
@@ -183,7 +221,7 @@ func (p *process) goesOnLocked(i Incarnation) bool {
 // pollEnded answers a poll for a session that is not there.
 func (t *Table) pollEnded(in *Inbound, err error) {
 	if end := t.ends.find(in.ID, in.ask.at.Incarnation); end != nil {
-		in.Answer.Reply(end.news(in.Method, in.ask.at), true)
+		in.Answer.Reply(end.news(in.Method, in.ask), true)
 		return
 	}
 	in.Answer.Fail(err, false, false)
@@ -195,5 +233,5 @@ func (p *process) otherLife(in *Inbound) {
 	if end == nil {
 		end = &ending{incarnation: in.ask.at.Incarnation, reason: Lost}
 	}
-	in.Answer.Reply(end.news(in.Method, in.ask.at), true)
+	in.Answer.Reply(end.news(in.Method, in.ask), true)
 }

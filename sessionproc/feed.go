@@ -86,6 +86,7 @@ func (h *Feeds) close() {
 // about, as it has come to own it since, all nodes are asked: one may know its end, or
 // have it still, on its way to an owner that has another copy of the session.
 func (h *Feeds) ask(ctx context.Context, key feedKey, q poll) (news, error) {
+	q.renewal = key.event == ""
 	n, err := h.askOwner(ctx, key, q)
 	if !unknown(n, err) || q.at.IsZero() || h.findEnd == nil {
 		return n, err
@@ -237,7 +238,7 @@ func (f *feed) run() {
 		case err == nil:
 			pause = pollFirst
 			if f.deliver(n); n.reason != "" {
-				f.finish(&Ended{ID: f.key.id, Reason: n.reason})
+				f.finish(&Ended{ID: f.key.id, Reason: n.reason, NewID: n.newID})
 				return
 			}
 		case late:
@@ -357,7 +358,7 @@ func (h *Feeds) subscribe(ctx context.Context, key feedKey, s *subscription, at 
 		}
 		first = append(first, n.items...)
 		if n.reason != "" {
-			end := &Ended{ID: key.id, Reason: n.reason}
+			end := &Ended{ID: key.id, Reason: n.reason, NewID: n.newID}
 			if anew {
 				anew, ended, at = false, end, Position{}
 				continue

@@ -38,13 +38,15 @@ import (
 
 // poll is the payload of an OpSubscribe.
 type poll struct {
-	wait bool     // for news; else the answer comes at once
-	at   Position // zero: none
+	wait    bool     // for news; else the answer comes at once
+	at      Position // zero: none
+	renewal bool     // a watch asks: the answer names the new ID of a session that was renewed
 }
 
 const (
 	pollWaits = 1 // flag
 	pollKnows = 2 // flag: a position follows
+	pollNewID = 4 // flag: poll.renewal; a release without it does not see it
 
 	// pollRoom is how many bytes of an answer are not values, if it has one.
 	pollRoom = 128
@@ -59,6 +61,9 @@ func (q poll) append(b []byte) []byte {
 	}
 	if !q.at.IsZero() {
 		flags |= pollKnows
+	}
+	if q.renewal {
+		flags |= pollNewID
 	}
 	b = wire.AppendArrayLen(b, 4)
 	b = wire.AppendUint(b, flags)
@@ -90,7 +95,8 @@ func parsePoll(b []byte) (q poll, err error) {
 	case n < 4:
 		return q, errors.New("a poll that this release does not know")
 	}
-	if q.wait = flags&pollWaits != 0; flags&pollKnows != 0 {
+	q.wait, q.renewal = flags&pollWaits != 0, flags&pollNewID != 0
+	if flags&pollKnows != 0 {
 		q.at = at
 	}
 	return q, nil
@@ -115,10 +121,15 @@ type news struct {
 	at     Position // up to which the asker has everything now
 	reason Reason   // why the session has ended; "": it has not
 	items  []item
+	newID  string // under which the session goes on; "": it does not, or the asker is not told
 }
 
 func (n *news) append(b []byte) []byte {
-	b = wire.AppendArrayLen(b, 5)
+	size := 5
+	if n.newID != "" {
+		size++
+	}
+	b = wire.AppendArrayLen(b, size)
 	b = appendPosition(b, n.at)
 	b = wire.AppendString(b, n.reason)
 	b = wire.AppendArrayLen(b, len(n.items))
@@ -138,6 +149,9 @@ func (n *news) append(b []byte) []byte {
 		b = wire.AppendUint(b, it.at.Offset)
 		b = wire.AppendUint(b, flags)
 		b = wire.AppendBytes(b, it.payload)
+	}
+	if n.newID != "" {
+		b = wire.AppendString(b, n.newID)
 	}
 	return b
 }
@@ -159,11 +173,16 @@ func parseNews(b []byte) (n news, err error) {
 			return n, errors.New("values in a form that this release does not know")
 		}
 	}
+	if size > 5 {
+		n.newID = string(r.Str())
+	}
 	switch {
 	case r.Err() != nil:
 		return n, r.Err()
 	case size < 5:
 		return n, fmt.Errorf("an answer of %d elements", size)
+	case n.newID != "" && ValidID(n.newID) != nil:
+		return n, errors.New("an answer with an ID that is none")
 	}
 	return n, nil
 }

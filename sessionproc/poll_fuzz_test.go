@@ -12,6 +12,7 @@ var somewhere = Position{Incarnation{3, 7}, 12}
 func FuzzPoll(f *testing.F) {
 	f.Add(poll{}.append(nil))
 	f.Add(poll{wait: true, at: somewhere}.append(nil))
+	f.Add(poll{renewal: true}.append(nil))
 	f.Add([]byte{0x94, 3, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		q, err := parsePoll(b)
@@ -26,6 +27,8 @@ func FuzzPoll(f *testing.F) {
 
 func FuzzNews(f *testing.F) {
 	f.Add((&news{at: somewhere, reason: Terminated}).append(nil))
+	f.Add((&news{at: somewhere, reason: Renewed, newID: "new"}).append(nil))
+	f.Add([]byte{0x96, 1, 1, 1, 0xa0, 0x90, 0xa1, '/'})
 	f.Add((&news{at: somewhere, items: []item{
 		{published: published{[]byte{1}, true}, at: somewhere, gap: true}, {published: published{[]byte{2}, false}, at: somewhere, present: true},
 	}}).append(nil))

@@ -52,7 +52,7 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	for w := range x.watches {
 		w.stop()
 	}
-	x.reason = Renewed
+	x.reason, x.renewed = Renewed, &renewed{newID: newID, until: until}
 	p.rememberLocked(outcome{})
 	last := remains{p.takeAllLocked(), p.takePollsLocked(), p.act}
 	x.timers, x.watches, x.outlet, x.sealing, x.reason = nil, nil, nil, nil, ""
@@ -63,7 +63,6 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	if p.expiry != nil {
 		p.table.wheel.remove(p.expiry)
 	}
-	x.renewed = &renewed{newID: newID, until: until}
 	p.state, p.act = nil, nil
 	p.changes++
 	return last
@@ -155,18 +154,19 @@ func (p *process) meetRenewed(o *process) {
 }
 
 // servePoll answers a poll of the old ID: to those who knew the session it has
-// ended, and they get what it published last.
+// ended, and they get what it published last. A watch that has just begun is told the
+// same.
 func (m *renewed) servePoll(p *process, in *Inbound) {
 	at := in.ask.at
-	if at.IsZero() {
+	if watch := in.ask.renewal && in.Method == ""; at.IsZero() && !watch {
 		in.Answer.Fail(ErrRenewed, false, false)
 		return
 	}
 	end := p.table.ends.find(p.id, at.Incarnation)
 	if end == nil {
-		end = &ending{incarnation: at.Incarnation, reason: Renewed}
+		end = &ending{incarnation: at.Incarnation, reason: Renewed, newID: m.newID}
 	}
-	in.Answer.Reply(end.news(in.Method, at), true)
+	in.Answer.Reply(end.news(in.Method, in.ask), true)
 }
 
 // renewedOr is ErrRenewed if that is what the session's ID gets, else err.

@@ -18,7 +18,8 @@ type watch struct {
 // Watch has the session whose handler or start function ctx belongs to hear of the
 // end of session id, wherever that lives: as a cast of n, which is a notice of
 // its own kind. If there is no session id, the cast comes soon, with reason Lost.
-// The cast comes once; it is not bounded by the mailbox.
+// The cast comes once; it is not bounded by the mailbox. If the session was renewed,
+// Ended.NewID is the ID under which it goes on; to follow it, watch that.
 //
 // Watch returns when the watch has begun, which takes a round trip to another node,
 // or when ctx ends or after CallTimeout, and at once for the session itself and for those
@@ -109,9 +110,9 @@ func (p *process) watchLocked(w *watch) <-chan struct{} {
 				w.at = at
 				p.mu.Unlock()
 			},
-			func(reason Reason) {
+			func(e Ended) {
 				stop()
-				p.watchEnded(w, reason)
+				p.watchEnded(w, e)
 			})
 	})
 	if !started {
@@ -130,17 +131,17 @@ func (h *Feeds) start(f func()) bool {
 	return !h.closed
 }
 
-// watch has known told which life of session id is watched, and ended when and
-// why that has ended, unless ctx ends before. It returns when that is under way.
-func (h *Feeds) watch(ctx context.Context, id string, at Position, known func(Position), ended func(Reason)) {
+// watch has known told which life of session id is watched, and ended called when that
+// has ended, unless ctx ends before. It returns when that is under way.
+func (h *Feeds) watch(ctx context.Context, id string, at Position, known func(Position), ended func(Ended)) {
 	if ValidID(id) != nil {
-		ended(Lost)
+		ended(Ended{ID: id, Reason: Lost})
 		return
 	}
 	s := newSubscription(1)
 	s.onEnd = func(err error) {
 		if e, ok := errors.AsType[*Ended](err); ok {
-			ended(e.Reason)
+			ended(*e)
 		} else if ctx.Err() == nil {
 			from := s.position()
 			h.start(func() { h.watch(ctx, id, from, known, ended) })
@@ -156,10 +157,10 @@ func (h *Feeds) watch(ctx context.Context, id string, at Position, known func(Po
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, ErrNotFound):
-			ended(Lost)
+			ended(Ended{ID: id, Reason: Lost})
 			return
 		case errors.Is(err, ErrRenewed):
-			ended(Renewed)
+			ended(Ended{ID: id, Reason: Renewed})
 			return
 		}
 		pause = h.rest(ctx, pause)
@@ -174,8 +175,8 @@ func (s *subscription) position() Position {
 
 // watchEnded gives the watching session its message. While it is sealed it is not
 // touched: it watches anew where it runs on.
-func (p *process) watchEnded(w *watch, reason Reason) {
-	payload, err := encode(nil, &Ended{ID: w.id, Reason: reason}, 0)
+func (p *process) watchEnded(w *watch, e Ended) {
+	payload, err := encode(nil, (*endedMessage)(&e), 0)
 	if err != nil {
 		p.logger().Error("the end of a session cannot be told", "err", err)
 		return
