@@ -7,24 +7,25 @@ import (
 	"slices"
 )
 
-// ErrMalformed is returned for bytes that AppendMessages has not made.
+// ErrMalformed is returned for bytes that AppendMessages did not write.
 var ErrMalformed = errors.New("ownership: malformed messages")
 
-// The optional parts of an encoded message, by bit.
+// The optional parts of an encoded message, one bit each. The bits are on the
+// wire.
 const (
 	hasID = 1 << iota
 	hasRel
 	hasSession
 	hasFlag
-	hasText  // the cause, or the filter
-	hasNames // a list follows
-	sameNames
+	hasText   // a cause or a filter
+	hasNames  // a list follows
+	sameNames // the names are those of the last message that had some
 	hasKept
 )
 
-// AppendMessages appends messages for one member to b. What a run of messages has
-// in common, as the claims for all partitions of a pair have their names, is written
-// once: 1,021 claims take about 8 KB.
+// AppendMessages appends messages for one member to b. It writes a list of
+// names once for a run of messages that share it, as the claims for many
+// partitions do. 1,021 claims take about 8 KB.
 func AppendMessages(b []byte, messages []Message) []byte {
 	b = binary.AppendUvarint(b, uint64(len(messages)))
 	var last []string
@@ -65,8 +66,9 @@ func AppendMessages(b []byte, messages []Message) []byte {
 	return b
 }
 
-// text is the filter of a promise, which earlier releases take for a cause that means
-// nothing, and the cause of all else.
+// text returns the filter of a Promise, and the cause of every other message.
+// Both travel in the same place. Earlier releases read the filter as a cause,
+// which they ignore in a Promise.
 func (m *Message) text() string {
 	if m.Kind == Promise {
 		return string(m.Filter)
@@ -107,12 +109,13 @@ func appendKept(b []byte, kept []Kept) []byte {
 	return b
 }
 
-// ParseMessages reads what AppendMessages wrote. It keeps nothing of b. Kinds that
-// it does not know, which a later release may send, are left out. The error is
-// ErrMalformed.
+// ParseMessages decodes what AppendMessages wrote. The result shares no memory
+// with b. ParseMessages leaves out messages of kinds that it does not know,
+// which a later release may send. Its error is ErrMalformed.
 func ParseMessages(b []byte) ([]Message, error) { return ParseInto(nil, b) }
 
-// ParseInto is ParseMessages into the memory of messages that are not needed any more.
+// ParseInto is like ParseMessages, and uses the memory of messages that are no
+// longer needed.
 func ParseInto(memory []Message, b []byte) ([]Message, error) {
 	r := reader{b: b}
 	count := r.count(4)
@@ -162,12 +165,13 @@ func ParseInto(memory []Message, b []byte) ([]Message, error) {
 	return messages, nil
 }
 
-// maxAtOnce is for how many messages there is room before they are read: a message takes
-// thirty times as much memory as its shortest encoding.
+// maxAtOnce bounds the messages for which memory is allocated before they are
+// read. A message takes thirty times as much memory as its shortest encoding,
+// so the count alone must not decide.
 const maxAtOnce = 1 << 10
 
-// reader takes values off b. After the first that is not there, bad is set and
-// everything is zero.
+// A reader takes values off b. After the first value that is missing or
+// invalid, bad is set and all further values are zero.
 type reader struct {
 	b   []byte
 	bad bool
@@ -183,7 +187,7 @@ func (r *reader) byte() byte {
 	return c
 }
 
-// number is at most limit, if that is not 0.
+// number reads an integer of at most limit, or of any size if limit is 0.
 func (r *reader) number(limit uint64) uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 || limit != 0 && v > limit {
@@ -194,7 +198,8 @@ func (r *reader) number(limit uint64) uint64 {
 	return v
 }
 
-// count is the length of a list whose items take size bytes or more each.
+// count reads the length of a list whose items take at least size bytes each.
+// It accepts no length for which b is too short.
 func (r *reader) count(size int) int {
 	return int(r.number(uint64(len(r.b)/size) + 1))
 }
@@ -210,7 +215,8 @@ func (r *reader) text() string {
 	return s
 }
 
-// names are sorted and unique: what is not was not sent by a machine.
+// names reads a list of names. It accepts only sorted lists without duplicates,
+// as every machine sends them: binary searches rely on the order.
 func (r *reader) names() []string {
 	names := make([]string, r.count(1))
 	for i := range names {
@@ -220,6 +226,7 @@ func (r *reader) names() []string {
 	return names
 }
 
+// kept reads a list of kept sessions, sorted and without duplicates.
 func (r *reader) kept() []Kept {
 	kept := make([]Kept, r.count(2))
 	for i := range kept {

@@ -30,7 +30,8 @@ const crowdParts = 1021
 func newCrowd(t *testing.T, members int) *crowd {
 	rings, err := ring.NewBuilder(ring.Config{})
 	require.NoError(t, err)
-	c := &crowd{t: t, rings: rings, machines: map[string]*Machine{}, levels: map[string]Level{}, post: map[[2]string][]Message{}}
+	c := &crowd{t: t, rings: rings, machines: map[string]*Machine{}, levels: map[string]Level{},
+		post: map[[2]string][]Message{}}
 	for i := range members {
 		name := memberOf(i)
 		c.machines[name], c.levels[name] = New(name, crowdParts), Serving
@@ -146,7 +147,8 @@ func TestViewChangesInACrowd(t *testing.T) {
 		all = append(all, name)
 	}
 	say := func(what string, letters, bytes int, mean, most time.Duration) {
-		t.Logf("%-12s %6d letters, %8d bytes; of a node %6d bytes, %v, at most %v; names of their own for each claim: %d bytes",
+		t.Logf("%-12s %6d letters, %8d bytes; of a node %6d bytes, %v, at most %v; "+
+			"names of their own for each claim: %d bytes",
 			what, letters, bytes, bytes/members, mean.Round(time.Microsecond), most.Round(time.Microsecond), c.claims)
 	}
 	letters, bytes, mean, most := c.change(all...)

@@ -1,34 +1,34 @@
 package ownership
 
-// Do says what an Effect asks the driver to do.
+// A Do says what an Effect asks the driver to do.
 type Do uint8
 
 const (
 	_ Do = iota
 
-	// Send Message to the member To. It may be lost: it is asked for again for as
-	// long as it is needed. All messages for one member that come of one event, or
-	// of some events in a row, can travel in one (AppendMessages).
+	// Send: send Message to the member To. It may be lost: Retry emits it again for
+	// as long as it is needed. The messages of several events for one member can
+	// travel together (AppendMessages).
 	Send
 
-	// Transfer: send the sealed copy of Session to To, wholly, under ID. Asked for
-	// again at every Retry until To has answered; a driver that knows a transfer to
-	// be under way on a connection that is up skips it.
+	// Transfer: send the whole sealed copy of Session to To, under ID. Each Retry
+	// emits it again until To has answered. A driver skips it while a transfer of the
+	// copy is in progress on a live connection.
 	Transfer
 
 	// HandOver: from now on seal the partition's copies for To under ID, a few at a
 	// time: see Machine.Seal.
 	HandOver
 
-	// Resume: Session, sealed, is what its Form says again: it runs on, or is a
-	// backup again. If Kept, it stays here and is not offered to Seal under ID again.
+	// Resume: unseal Session. By its Form it runs on, or is a backup again. If Kept
+	// is set, the session stays here, and the driver does not Seal it under ID again.
 	Resume
 
-	// Drop: To has Session and runs it. Forget it.
+	// Drop: forget Session, which To has and runs.
 	Drop
 
-	// Shelve: the member to which Session was sent has gone. The sealed copy, as it
-	// was sealed, is a backup now.
+	// Shelve: keep the sealed copy of Session, as it was sealed, as a backup. The
+	// member that it was sent to is gone.
 	Shelve
 
 	// RunBackups: this node may run the partition's backups. Each that has no
@@ -36,22 +36,23 @@ const (
 	// new incarnation; each that a running copy dominates is dropped.
 	RunBackups
 
-	// Seek: Machine.Absent if no copy of Session, in any state, is here (a session
-	// whose start function still runs is a copy); else Seal it next.
+	// Seek: call Machine.Absent if no copy of Session in any state is here; else Seal
+	// Session next. A session whose start function still runs is a copy.
 	Seek
 
-	// Wake: what Machine.Who answers for the partition's sessions may have changed.
+	// Wake: the answers of Machine.Who for the partition's sessions may have changed.
 	Wake
 
-	// Bury: the tombstone of Session is not needed any more.
+	// Bury: forget the tombstone of Session.
 	Bury
 
-	// End: the deadline has come. Every copy of the partition that is here and not
-	// sent to another member goes to the store, or ends.
+	// End: the deadline has passed. Store or end each copy of the partition that is
+	// here and was not sent to another member.
 	End
 )
 
-// Effect is what a machine asks its driver to do, in the order given.
+// An Effect is one thing that a machine asks its driver to do. The driver
+// executes effects in the order given.
 type Effect struct {
 	Do        Do
 	Partition int

@@ -33,8 +33,10 @@ const (
 	evWelcome // to a
 )
 
-var eventNames = [...]string{"receives", "refuses", "learns", "bootstraps", "retries", "seals", "commits", "fails to seal", "changes", "starts",
-	"has started", "fails to start", "ends", "wants", "asks again", "abandons", "hears of assignments of", "counts", "hears of the ghost of", "joins via", "leaves", "crashes", "loses", "welcomes"}
+var eventNames = [...]string{"receives", "refuses", "learns", "bootstraps", "retries", "seals", "commits",
+	"fails to seal", "changes", "starts", "has started", "fails to start", "ends", "wants",
+	"asks again", "abandons", "hears of assignments of", "counts", "hears of the ghost of",
+	"joins via", "leaves", "crashes", "loses", "welcomes"}
 
 // event is one thing that happens at a node. again: the packet stays in the network
 // although it would be used up.

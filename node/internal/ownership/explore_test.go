@@ -184,7 +184,8 @@ func (sp *space) describe(e event) string {
 	case evReceive, evRefuse, evLose:
 		return fmt.Sprintf("%d %s %s", e.node, eventNames[e.kind], sp.packets[e.a])
 	case evLearn:
-		return fmt.Sprintf("%d learns that %d is %s", e.node, e.a, [...]string{"unknown", "serving", "draining", "left", "dead", "gone"}[e.b])
+		return fmt.Sprintf("%d learns that %d is %s", e.node, e.a,
+			[...]string{"unknown", "serving", "draining", "left", "dead", "gone"}[e.b])
 	}
 	return e.String()
 }
@@ -198,12 +199,14 @@ func (k packet) String() string {
 	}
 	var parts []string
 	for _, m := range k.messages {
-		parts = append(parts, fmt.Sprintf("%s p%d id %d rel %d %s%v%v flag %v", kindNames[m.Kind], m.Partition, m.ID, m.Rel, m.Session, m.Names, m.Kept, m.Flag))
+		parts = append(parts, fmt.Sprintf("%s p%d id %d rel %d %s%v%v flag %v", kindNames[m.Kind], m.Partition, m.ID, m.Rel,
+			m.Session, m.Names, m.Kept, m.Flag))
 	}
 	return fmt.Sprintf("%s from %d", strings.Join(parts, " + "), k.from)
 }
 
-var kindNames = [...]string{"", "Claim", "NotYet", "Promise", "Done", "Pull", "Active", "Refused", "Forgot", "Offer", "Find", "Absent", "Here", "Bye", "Known"}
+var kindNames = [...]string{"", "Claim", "NotYet", "Promise", "Done", "Pull", "Active", "Refused", "Forgot", "Offer",
+	"Find", "Absent", "Here", "Bye", "Known"}
 
 // checkEnd is I4 and I5: from every world a good one can be reached by fair steps.
 func (x *explorer) checkEnd() {

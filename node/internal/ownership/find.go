@@ -2,7 +2,8 @@ package ownership
 
 import "slices"
 
-// want asks the members that still send for one session.
+// want asks each member that still sends, and that may have session, to send it
+// next.
 func (t *turn) want(session string) {
 	if t.tok != held {
 		return
@@ -15,7 +16,8 @@ func (t *turn) want(session string) {
 	}
 }
 
-// mayDeny: this node can make no copy under a claim of from.
+// mayDeny reports whether this node can make no copy under the given claim of
+// from any more, so that Absent stays true once sent.
 func (t *turn) mayDeny(from string, id uint64) bool {
 	if t.tok != none {
 		return false
@@ -24,6 +26,7 @@ func (t *turn) mayDeny(from string, id uint64) bool {
 	return t.rel.to == from && t.rel.id == id || q != nil && q.seen == id
 }
 
+// onFind answers a Find if the machine knows the answer, and otherwise asks the driver.
 func (t *turn) onFind(from string, m Message) {
 	if k := t.kept.find(m.Session); k != nil && t.rel.to == from && t.rel.id == m.ID {
 		form := Running
@@ -39,19 +42,22 @@ func (t *turn) onFind(from string, m Message) {
 	t.out = append(t.out, Effect{Do: Seek, Partition: t.number, To: from, ID: m.ID, Session: m.Session})
 }
 
-// has: a copy that the machine knows by name is here.
+// has reports whether a copy is here that the machine knows by name. Running
+// copies it knows only as a number.
 func (t *turn) has(session string) bool {
 	sealed := t.sealed.find(session) != nil
 	_, tomb := slices.BinarySearch(t.tombs, session)
 	return sealed || tomb || t.kept.find(session) != nil
 }
 
+// deny answers Absent, if that is true.
 func (t *turn) deny(to string, id uint64, session string) {
 	if !t.has(session) && t.mayDeny(to, id) {
 		t.send(to, Message{Kind: Absent, ID: id, Session: session})
 	}
 }
 
+// onFound handles the answer to a Find.
 func (t *turn) onFound(from string, m Message) {
 	q := t.entry(from, m.ID)
 	if q == nil || q.ask != pulling {
@@ -63,41 +69,53 @@ func (t *turn) onFound(from string, m Message) {
 		return
 	}
 	if len(q.absent) >= maxAbsent {
-		q.absent = nil // what is forgotten is asked again
+		q.absent = nil // the driver asks again for forgotten ones
 	}
 	q.absent = addName(q.absent, m.Session)
 }
 
-// maxAbsent is how many sessions are remembered that a member does not have while it
-// sends a partition's. Its filter knows most of them, so that nobody asks.
+// maxAbsent bounds the sessions of which a peer has answered that it has none.
+// The filter of the peer covers most sessions, so few are ever asked for.
 const maxAbsent = 1024
 
-// Place says what a node does with a request for a session that does not run on it.
+// A Place says what a node does with a request for a session that does not run
+// on it.
 type Place uint8
 
 const (
-	// Nowhere: the session does not exist: start it, or say that it is not found. If
-	// a backup of it is here, run that.
+	// Nowhere: no copy of the session runs. If a backup of it is here, run that.
+	// Otherwise the session does not exist: start it, or answer that it is not found.
 	Nowhere Place = iota
-	// Moved: surely not run; the session is at To, or will be.
+	// Moved: the request has not run here. The session is at To, or will be.
 	Moved
-	// NotOwner: surely not run; To should know, if it is not "".
+	// NotOwner: the request has not run here. To owns the partition, unless it is "".
 	NotOwner
-	// Wait: the partition, or this session, is on its way. Machine.Want, and ask
-	// again when Wake comes.
+	// Wait: the partition or this session is on its way. Call Machine.Want, and ask
+	// again after the effect Wake.
 	Wait
 	// Unavailable: only a backup exists, and the member To, which has it, cannot hand
-	// it over. Neither start the session nor deny it.
+	// it over. The session must be neither started nor denied.
 	Unavailable
 )
 
-// Answer is what Machine.Who says.
+// An Answer is the result of Machine.Who.
 type Answer struct {
 	Place Place
 	To    string // a member
 }
 
-// who is the table "who serves" for a session that does not run here.
+// who decides where a request goes for a session that does not run here:
+//
+//	token     condition                            answer
+//	any       session is sealed                    Moved to its target
+//	held      session stays at a member            Moved there
+//	held      only a backup stays at a member      Unavailable
+//	held      no other copy can exist (fullFor)    Nowhere
+//	held      otherwise                            Wait
+//	claiming                                       Wait
+//	none      partition is promised                Moved to the claimer
+//	none      this node is the owner               Wait, until it may claim
+//	none      otherwise                            NotOwner
 func (t *turn) who(session string) Answer {
 	if s := t.sealed.find(session); s != nil && s.form != Ended {
 		return Answer{Moved, s.to}

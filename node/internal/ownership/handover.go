@@ -1,16 +1,18 @@
 package ownership
 
-// mayBeSealed: the partition is promised and asked for, and session does not stay.
+// mayBeSealed reports whether session may be sealed: the partition is promised,
+// its holder has asked for the copies, and session neither stays nor is sealed.
 func (t *turn) mayBeSealed(session string) bool {
 	return t.rel.pulled && t.tok == none && t.kept.find(session) == nil && t.sealed.find(session) == nil
 }
 
-// beginSeal is R7: one copy less runs here.
+// beginSeal records that session is sealed. One copy less runs here.
 func (t *turn) beginSeal(session string, form Form) {
 	t.sealed.put(sealed{session: session, to: t.rel.to, id: t.rel.id, form: form})
 	t.count(form, -1)
 }
 
+// count changes the number of copies of a form.
 func (t *turn) count(form Form, by int) {
 	switch form {
 	case Running:
@@ -20,7 +22,7 @@ func (t *turn) count(form Form, by int) {
 	}
 }
 
-// resume makes a sealed copy what it was.
+// resume makes a sealed copy what it was before. stays says that it stays here.
 func (t *turn) resume(s sealed, stays bool) {
 	t.sealed.drop(s.session)
 	t.count(s.form, +1)
@@ -31,10 +33,14 @@ func (t *turn) resume(s sealed, stays bool) {
 	if stays {
 		t.kept.add(Kept{Session: s.session, Backup: s.form == Backup})
 	}
-	t.out = append(t.out, Effect{Do: Resume, Partition: t.number, To: s.to, ID: s.id, Session: s.session, Form: s.form, Kept: stays})
+	t.out = append(t.out, Effect{
+		Do: Resume, Partition: t.number, To: s.to, ID: s.id, Session: s.session, Form: s.form, Kept: stays,
+	})
 }
 
-// shelve makes a sealed copy a backup; one that was never sent runs on.
+// shelve makes a sealed copy a backup, because its target is gone. A copy that
+// was not sent runs on instead. A copy that was sent must not: the target may
+// have taken it, run it, and passed it on before it went.
 func (t *turn) shelve(s sealed) {
 	if !s.sent || s.form == Ended || !t.on(ruleShelve) {
 		t.resume(s, false)
@@ -46,6 +52,7 @@ func (t *turn) shelve(s sealed) {
 }
 
 // isSent returns the copy of session that was sent to a member under an id.
+// Answers under another id concern an earlier transfer.
 func (t *turn) isSent(session, to string, id uint64) (s sealed, ok bool) {
 	if p := t.sealed.find(session); p != nil {
 		s = *p
@@ -53,6 +60,8 @@ func (t *turn) isSent(session, to string, id uint64) (s sealed, ok bool) {
 	return s, s.sent && s.to == to && s.id == id
 }
 
+// onActive drops the copy that the target runs now. It answers Forgot in any case, even if no
+// copy is here: the target waits for that answer before it leaves.
 func (t *turn) onActive(from string, m Message) {
 	if s, ok := t.isSent(m.Session, from, m.ID); ok {
 		t.sealed.drop(s.session)
@@ -67,6 +76,8 @@ func (t *turn) onActive(from string, m Message) {
 	}
 }
 
+// onRefused takes a copy back that the target did not take. With Flag the claim is void, and
+// with it the promise. Without, the target had a cause to refuse, and the session stays here.
 func (t *turn) onRefused(from string, m Message) {
 	s, ok := t.isSent(m.Session, from, m.ID)
 	if !ok {
@@ -79,6 +90,8 @@ func (t *turn) onRefused(from string, m Message) {
 	}
 }
 
+// onForgot records that the source knows that this node took a session. While more sessions of
+// the same claim may come, the record is kept: a delayed Transfer must not be taken again.
 func (t *turn) onForgot(from string, m Message) {
 	q := t.peer(from)
 	if q == nil {
@@ -86,14 +99,22 @@ func (t *turn) onForgot(from string, m Message) {
 	}
 	switch a := q.accepted(m.Session); {
 	case a == nil || a.id != m.ID:
-	case q.ask == pulling && q.id == a.id: // the same may come again
+	case q.ask == pulling && q.id == a.id:
 		a.confirmed = true
 	default:
 		q.acc.drop(m.Session)
 	}
 }
 
-// arrive is R6 Transfer up to the point where the session's content matters.
+// arrive decides whether to take a session that has arrived completely. The
+// cases:
+//
+// - It was accepted before under this id: the source has missed Active, which is sent again.
+// - The claim is void: Refused with Flag.
+// - A sealed copy is on its way from here: no answer. The source sends again, and by then
+// this node knows the outcome.
+// - It was refused before under this id: refused again, or the source would run a copy that
+// this node has taken after all.
 func (t *turn) arrive(in Incoming) (take bool) {
 	q := t.peer(in.From)
 	if q != nil && t.on(ruleAccepted) {
@@ -107,7 +128,7 @@ func (t *turn) arrive(in Incoming) (take bool) {
 		return false
 	}
 	if t.sealed.find(in.Session) != nil {
-		return false // it is on its way from here: it comes again
+		return false
 	}
 	if k := q.kept.find(in.Session); k != nil && in.Form != Ended && t.on(ruleRefused) {
 		t.refuse(in, k.Backup, "refused before", nil)
@@ -116,12 +137,13 @@ func (t *turn) arrive(in Incoming) (take bool) {
 	return true
 }
 
-// endsWhatStays: the end of a session that stays at a peer may come when all else is
-// done.
+// endsWhatStays reports whether in is the end of a session that stays at q. It
+// may come when q is done.
 func (q *peer) endsWhatStays(in Incoming) bool {
 	return q.ask == done && in.Form == Ended && q.kept.find(in.Session) != nil
 }
 
+// accept records that in was taken, and tells the source.
 func (t *turn) accept(in Incoming, ended bool) {
 	q := t.peer(in.From)
 	q.acc.put(accepted{session: in.Session, id: in.ID})
@@ -135,6 +157,7 @@ func (t *turn) accept(in Incoming, ended bool) {
 	}
 }
 
+// refuse records that in stays at its source, and tells the source.
 func (t *turn) refuse(in Incoming, backup bool, cause string, names []string) {
 	q := t.peer(in.From)
 	q.kept.add(Kept{Session: in.Session, Backup: backup})

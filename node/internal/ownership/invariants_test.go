@@ -45,7 +45,8 @@ func (sp *space) survives(w *world, x int) bool {
 		for _, k := range w.net {
 			c := &sp.packets[k]
 			for _, m := range c.messages {
-				told = told || c.to == i && m.Kind == Active && m.Session == name && sp.nodes[w.node[i]].sends(p, c.from, m.ID, name)
+				told = told || c.to == i && m.Kind == Active && m.Session == name &&
+					sp.nodes[w.node[i]].sends(p, c.from, m.ID, name)
 			}
 		}
 		if !told {
@@ -58,11 +59,13 @@ func (sp *space) survives(w *world, x int) bool {
 // checkElection is I1.
 func (sp *space) checkElection(before, w *world) string {
 	for i := range sp.s.nodes {
-		if w.node[i] == before.node[i] || w.node[i] == 0 || !sp.facts[w.node[i]].holds[0] || before.node[i] != 0 && sp.facts[before.node[i]].holds[0] {
+		if w.node[i] == before.node[i] || w.node[i] == 0 || !sp.facts[w.node[i]].holds[0] ||
+			before.node[i] != 0 && sp.facts[before.node[i]].holds[0] {
 			continue
 		}
 		for j := range sp.s.nodes {
-			if j != i && w.node[j] != 0 && sp.facts[w.node[j]].holds[0] && sp.nodes[w.node[i]].elected[j] && sp.nodes[w.node[j]].elected[i] {
+			if j != i && w.node[j] != 0 && sp.facts[w.node[j]].holds[0] && sp.nodes[w.node[i]].elected[j] &&
+				sp.nodes[w.node[j]].elected[i] {
 				return fmt.Sprintf("I1: %d becomes holder while %d holds, and each saw the other when it was elected", i, j)
 			}
 		}
@@ -191,7 +194,7 @@ func (sp *space) agreed(w *world, p int) (owner int, ok bool) {
 func (sp *space) goodOther(w *world, p, i int, o *node) bool {
 	n := sp.nodes[w.node[i]]
 	part := &n.m.parts[p]
-	if part.tok != none || !part.settled() {
+	if part.tok != none || !part.cleared() {
 		return false
 	}
 	var there []Kept

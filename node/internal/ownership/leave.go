@@ -2,16 +2,19 @@ package ownership
 
 import "slices"
 
-// farewell is R8: the members that stay are asked whether they know one another.
+// A farewell records which of the members that stay have confirmed that they
+// know all others. A draining node waits for that: each of two members that
+// have never heard of each other could take its partitions.
 type farewell struct {
-	number    uint64
-	names     []string // who was present when asked
-	known     []string // who knows them all
-	abandoned bool     // the deadline has come
+	number    uint64   // of the question; answers to an earlier one do not count
+	names     []string // the members that the question is about
+	known     []string // the members that know all of names
+	abandoned bool     // the deadline has passed
 }
 
-// sayBye asks the members that have not said yet that they know the others. When
-// one has gone they are asked anew: who has never heard of it could not say so.
+// sayBye asks each present member that has not confirmed yet whether it knows
+// the others. When the members change, all are asked anew: a member could never
+// confirm one that it has not heard of and that is gone.
 func (m *Machine) sayBye() {
 	if !m.draining {
 		return
@@ -41,9 +44,10 @@ func (m *Machine) onKnown(from string, msg Message) {
 	}
 }
 
-// MayLeave reports whether this node, draining, can leave without harm: nothing is
-// here, every source knows what was taken from it, and the members that stay know
-// one another. After Abandon only the last counts.
+// MayLeave reports whether this draining node can leave without harm. No copy
+// is here, every source knows which sessions were taken from it, and the
+// members that stay know one another. After Abandon only the last condition
+// counts.
 func (m *Machine) MayLeave() bool {
 	if !m.draining {
 		return false
@@ -65,6 +69,7 @@ func (m *Machine) MayLeave() bool {
 	return true
 }
 
+// mayLeave is the part of MayLeave that concerns one partition.
 func (p *partition) mayLeave() bool {
 	if p.copies() {
 		return false
@@ -79,21 +84,20 @@ func (p *partition) mayLeave() bool {
 	return true
 }
 
-// Abandon is the deadline of a leave: what is here and has not been sent ends (the
-// End effects, one for each partition that has something), and no partition is held
-// any more. The node goes on answering; it should still wait, for a short time,
-// until MayLeave: leaving members behind that do not know one another is how a
-// session comes to run twice. Copies that were sent and not answered stay until
-// then: their target decides.
+// Abandon is called at the deadline of a leave, on a draining node only. Each
+// copy that is here and was not sent ends (one End effect for each partition
+// that has such copies), and this node holds no partition any more. Copies that
+// were sent and not answered stay, since their target decides.
 //
-// Only a draining node may do this.
+// The node goes on answering. It should still wait a short time for MayLeave:
+// members that do not know one another may run a session twice.
 func (m *Machine) Abandon() []Effect {
 	m.begin()
 	m.bye.abandoned = true
 	for i := range m.parts {
 		t := m.turn(i)
 		t.abandon()
-		m.settle(t)
+		m.finishTurn(t)
 	}
 	m.sayBye()
 	return m.out

@@ -5,45 +5,55 @@ import (
 	"slices"
 )
 
-// Machine is the ownership of all partitions at one node. Its methods must not be
-// called at the same time, but for questions about a partition, which may be asked
-// while events of other partitions are taken in. Every method that returns effects
-// reuses the slice: it is valid until the next call. See the package documentation
-// for what a driver has to do before and after a call.
+// A Machine is the ownership of all partitions at one node. Its methods must
+// not be called concurrently, with one exception: questions about a partition
+// may run while the machine handles events of other partitions. Each method
+// that returns effects reuses the slice, which is valid until the next call.
+// The package documentation says what a driver must do before and after a call.
 type Machine struct {
 	shared
 	parts   []partition
 	join    joining
-	quorate bool
-	bye     farewell
-	now     turn
-	out     []Effect
+	quorate bool     // the node sees enough members to claim
+	bye     farewell // the questions of a draining node
+	now     turn     // reused by every turn, so that none is allocated
+	out     []Effect // reused by every call
 }
 
-// maxKeptEffects is the longest slice of effects that is used again: a first view of
-// a big cluster brings tens of thousands, hardly anything else more than a few.
+// maxKeptEffects is the longest slice of effects that is kept for the next
+// call. The first view of a big cluster yields tens of thousands of effects,
+// and hardly any other call more than a few.
 const maxKeptEffects = 1 << 12
 
-// joining is R9.
+// joining is the state of a node that joins. A joiner claims nothing until a
+// member has told it which members exist, and it has heard of all of these
+// itself. Otherwise it could claim a partition without asking the member that
+// holds it.
 type joining struct {
-	over    bool
-	welcome []string // what the member that answered sees
-	waits   bool     // welcome is not covered yet
+	over    bool     // the node may claim
+	welcome []string // the members that the answering member sees
+	waits   bool     // welcome has come, and this node has not heard of all its members
 }
 
-// New returns the machine of a node that has just started: the first boot of that
-// name. It claims nothing before Bootstrap, or Welcome and a View that covers it.
+// New returns the machine of a node that has just started. self must be new: a
+// name includes the boot. The machine claims nothing before Bootstrap, or
+// before Welcome and a View that covers it.
 func New(self string, partitions int) *Machine {
 	if self == "" || partitions <= 0 {
 		panic(fmt.Sprintf("ownership: a machine of %q with %d partitions", self, partitions))
 	}
-	m := &Machine{shared: shared{self: self, asks: []string{self}}, parts: make([]partition, partitions), quorate: true}
+	m := &Machine{
+		shared:  shared{self: self, asks: []string{self}},
+		parts:   make([]partition, partitions),
+		quorate: true,
+	}
 	for i := range m.parts {
 		m.parts[i].number = i
 	}
 	return m
 }
 
+// begin prepares the slice of effects for a call.
 func (m *Machine) begin() {
 	m.out = m.out[:0]
 	if cap(m.out) > maxKeptEffects {
@@ -51,7 +61,8 @@ func (m *Machine) begin() {
 	}
 }
 
-// turn opens a turn at a partition.
+// turn opens a turn at partition p; finishTurn closes it. There is one turn at
+// a time.
 func (m *Machine) turn(p int) *turn {
 	t := &m.now
 	*t = turn{shared: &m.shared, partition: &m.parts[p], out: m.out}
@@ -59,21 +70,23 @@ func (m *Machine) turn(p int) *turn {
 	return t
 }
 
-// settle closes a turn.
-func (m *Machine) settle(t *turn) {
-	t.settle()
+// finishTurn draws the consequences of the event that t has handled, and emits
+// the effects for all that has changed since the turn was opened.
+func (m *Machine) finishTurn(t *turn) {
+	t.applyRules()
 	t.close()
 	m.out = t.out
 }
 
-// View takes in what the node sees now.
+// View handles a new view of the cluster. It visits every partition, since
+// owners and levels may have changed in any of them.
 func (m *Machine) View(v View) []Effect {
 	if len(v.Owners) != len(m.parts) {
 		panic(fmt.Sprintf("ownership: a view of %d partitions, there are %d", len(v.Owners), len(m.parts)))
 	}
 	m.begin()
 	drained := !m.draining
-	m.look(v)
+	m.setView(v)
 	drained = drained && m.draining
 	m.quorate = !v.NoQuorum
 	m.mayClaim()
@@ -82,22 +95,25 @@ func (m *Machine) View(v View) []Effect {
 		t.again = true
 		t.owner = v.Owners[i]
 		if drained && t.kept.len() > 0 {
-			t.promise(release{}) // its next offer has it tried once more
+			// The sessions that stay here must be tried once more before this
+			// node leaves. Without a promise the next offer makes the owner ask.
+			t.promise(release{})
 		}
-		m.settle(t)
+		m.finishTurn(t)
 	}
 	m.sayBye()
 	return m.out
 }
 
-// Bootstrap ends joining without an answer: nobody is there to give one.
+// Bootstrap ends joining without an answer: the node is the first of its
+// cluster.
 func (m *Machine) Bootstrap() []Effect {
 	m.join = joining{over: true}
 	return m.joined()
 }
 
-// Welcome is the answer of a member that sees this node: the members that it sees.
-// Claims begin when this node has heard of all of them.
+// Welcome handles the answer of a member that sees this node. names are the
+// members that it sees. Claims begin once this node has heard of all of them.
 func (m *Machine) Welcome(names []string) []Effect {
 	if !m.join.over {
 		m.join = joining{welcome: slices.Clone(names), waits: true}
@@ -105,15 +121,17 @@ func (m *Machine) Welcome(names []string) []Effect {
 	return m.joined()
 }
 
+// joined starts the claims, if the node may claim now.
 func (m *Machine) joined() []Effect {
 	m.begin()
 	m.mayClaim()
 	for i := range m.parts {
-		m.settle(m.turn(i))
+		m.finishTurn(m.turn(i))
 	}
 	return m.out
 }
 
+// mayClaim works out whether this node may claim partitions.
 func (m *Machine) mayClaim() {
 	if m.join.waits && m.covers(m.join.welcome) {
 		m.join = joining{over: true}
@@ -121,7 +139,7 @@ func (m *Machine) mayClaim() {
 	m.claims = m.quorate && (m.join.over || !m.on(ruleJoin))
 }
 
-// Receive takes in a message of another member.
+// Receive handles a message of another member.
 func (m *Machine) Receive(from string, msg Message) []Effect {
 	m.begin()
 	switch msg.Kind {
@@ -137,11 +155,11 @@ func (m *Machine) Receive(from string, msg Message) []Effect {
 	}
 	t := m.turn(msg.Partition)
 	t.receive(from, msg)
-	m.settle(t)
+	m.finishTurn(t)
 	return m.out
 }
 
-// Claim says the claim of a partition to a member again, if that has not answered.
+// Claim repeats the claim of partition p to a member that has not answered it.
 func (m *Machine) Claim(p int, member string) []Effect {
 	m.begin()
 	t := m.turn(p)
@@ -152,11 +170,12 @@ func (m *Machine) Claim(p int, member string) []Effect {
 	return m.out
 }
 
-// Retry says again what is waited for: the claims, whose answers depend on what
-// others see by now; all of it, and asks about sessions that stay elsewhere, what
-// else only a message that was lost can hold up. A driver calls it at growing
-// intervals from 20 to 500 ms after something has changed; with all no more often
-// than every 250 ms.
+// Retry repeats the messages whose answers this node waits for. Without all it
+// repeats only the claims, whose answers depend on what other members see by
+// now. With all it repeats everything: the rest is delayed only by a lost
+// message, or asks about sessions that stay elsewhere. A driver calls Retry at
+// growing intervals, from 20 to 500 ms, after a change, and with all at most
+// every 250 ms.
 func (m *Machine) Retry(all bool) []Effect {
 	m.begin()
 	for i := range m.parts {
@@ -166,20 +185,23 @@ func (m *Machine) Retry(all bool) []Effect {
 	return m.out
 }
 
-// Repeat is Retry for one partition; of those that are Idle there is nothing to say.
+// Repeat is Retry for one partition. It does nothing for a partition that is
+// Idle.
 func (m *Machine) Repeat(p int, all bool) []Effect {
 	m.begin()
 	m.repeat(p, all)
 	return m.out
 }
 
-// Farewell is the part of Retry that concerns no partition.
+// Farewell is the part of Retry that concerns no partition: the questions
+// before a leave.
 func (m *Machine) Farewell() []Effect {
 	m.begin()
 	m.sayBye()
 	return m.out
 }
 
+// repeat repeats messages of one partition. Nothing changes, so no rules are applied.
 func (m *Machine) repeat(p int, all bool) {
 	t := &m.now
 	*t = turn{shared: &m.shared, partition: &m.parts[p], out: m.out}

@@ -327,8 +327,10 @@ func TestByeNamesThoseOnlyWhoStay(t *testing.T) {
 		return names
 	}
 	require.Equal(t, []string{"b", "c"}, bye(view(Seen{"a", Draining}, Seen{"b", Draining}, Seen{"c", Serving})))
-	require.Equal(t, []string{"b", "c", "d"}, bye(view(Seen{"a", Draining}, Seen{"b", Draining}, Seen{"c", Serving}, Seen{"d", Serving})))
-	require.Equal(t, []string{"c", "d"}, bye(view(Seen{"a", Draining}, Seen{"b", Left}, Seen{"c", Serving}, Seen{"d", Serving})))
+	require.Equal(t, []string{"b", "c", "d"},
+		bye(view(Seen{"a", Draining}, Seen{"b", Draining}, Seen{"c", Serving}, Seen{"d", Serving})))
+	require.Equal(t, []string{"c", "d"},
+		bye(view(Seen{"a", Draining}, Seen{"b", Left}, Seen{"c", Serving}, Seen{"d", Serving})))
 }
 
 // What was found of the names in a claim holds for the view in which it was found.

@@ -11,7 +11,8 @@ import (
 )
 
 var (
-	exploreFull  = flag.Bool("explore.full", false, "explore every scope with every owner table, to the end or to -explore.states")
+	exploreFull = flag.Bool("explore.full", false,
+		"explore every scope with every owner table, to the end or to -explore.states")
 	exploreMax   = flag.Int("explore.states", 6_000_000, "with -explore.full: where an exploration is given up")
 	exploreOnly  = flag.String("explore.only", "", "explore only scopes whose name contains this")
 	exploreTable = flag.String("explore.table", "", "with -explore.full: only the owner table of this name")
@@ -30,7 +31,8 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	e := &explored
 	if e.runs > 0 || e.walks > 0 {
-		fmt.Printf("explored %d states in %d runs (%d of them complete), %.0f s in all; %d random walks of %d steps; -explore.full=%v\n",
+		fmt.Printf("explored %d states in %d runs (%d of them complete), %.0f s in all; %d random walks of %d steps; "+
+			"-explore.full=%v\n",
 			e.states, e.runs, e.complete, e.took.Seconds(), e.walks, e.steps, *exploreFull)
 	}
 	os.Exit(code)

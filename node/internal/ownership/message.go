@@ -2,35 +2,58 @@ package ownership
 
 import "sync"
 
-// Kind says what a Message means. The numbers travel between nodes: they are
+// A Kind says what a Message means. The numbers travel between nodes. They are
 // permanent, and new ones are added at the end.
 type Kind uint8
 
-// The messages of a partition, and last the two of a node that leaves. Each is
-// idempotent: it may be lost, come twice, or come late and out of order.
+// The kinds of messages. All but the last two concern a partition. A claimer wants the token, a
+// holder has it, and a source has copies that move. Every message is idempotent: it may be lost,
+// come twice, come late, and come out of order. ID is that of the claim, and \"I\" the sender.
 const (
-	_       Kind = iota
-	Claim        // claimer to each member it sees: I want the partition. ID, Names: everybody the claimer sees, itself included
-	NotYet       // no. Flag: that ID is used up, take a fresh one
-	Promise      // it is yours in my view too, I take no part in it any more, and I have copies. Filter: of them
-	Done         // the same, and I have none but those in Kept
-	Pull         // holder to promiser: I have the token, send what you have
-	Active       // holder to source: I have Session, whatever became of it here
-	Refused      // holder to source: no. Flag: the ID is void; else it is for Cause, of which Names say more to the driver
-	Forgot       // source to holder: I have processed your Active
-	Offer        // I have something of the partition and it is yours in my view: ask me. ID: your highest claim that I have promised, Rel: the one I have promised now
-	Find         // holder to source: somebody calls Session, send it next or say that you have none
-	Absent       // I have no copy of Session in any state and can make none under your ID
-	Here         // Session stays here, it was refused under this ID. Form
-	Bye          // I want to leave: do you know all of Names? ID counts the questions; no partition
-	Known        // I do; no partition
+	_ Kind = iota
+
+	// Claim: claimer to each member that it sees. I want the partition. Names are all
+	// members that I see, and I.
+	Claim
+	// NotYet: answer to Claim. I do not promise. Flag: ID is used up, take a fresh one.
+	NotYet
+	// Promise: answer to Claim. The partition is yours in my view too, I take no part in
+	// it any more, and I have copies. Filter is made of them.
+	Promise
+	// Done: like Promise, but I have no copies except those in Kept, which stay here.
+	Done
+	// Pull: holder to source. I have the token, send your copies.
+	Pull
+	// Active: holder to source. I have taken Session.
+	Active
+	// Refused: holder to source. I have not taken Session. Flag: ID is void. Otherwise
+	// Cause says why, and Names are details for the source's driver.
+	Refused
+	// Forgot: source to holder. I have processed your Active.
+	Forgot
+	// Offer: I have copies of the partition, and it is yours in my view, so claim it from
+	// me. ID is your highest claim that I have promised, Rel the one that I promise now.
+	Offer
+	// Find: holder to source. Session is called; send it next, or answer that you have none.
+	Find
+	// Absent: answer to Find. I have no copy of Session in any state, and can make none
+	// under your ID.
+	Absent
+	// Here: answer to Find. Session stays here, as it was refused under this ID. Form says
+	// what it is.
+	Here
+	// Bye: I want to leave. Do you know all of Names? ID counts the questions.
+	Bye
+	// Known: answer to Bye. I know them.
+	Known
+
 	numKinds
 )
 
 // NoPartition is the Partition of messages and effects that concern the node.
 const NoPartition = -1
 
-// Form is what a copy of a session is. The numbers travel between nodes.
+// A Form says what a copy of a session is. The numbers travel between nodes.
 type Form uint8
 
 const (
@@ -39,19 +62,20 @@ const (
 	Ended               // a tombstone: the session has ended, and no older copy may come back
 )
 
-// Kept is a session that stays where it is, because the holder refused it for
-// cause or it could not be encoded.
+// A Kept is a session that stays where it is, because the holder refused it for
+// a cause or because it could not be encoded.
 type Kept struct {
 	Session string
-	Backup  bool // does not run there either
+	Backup  bool // the copy is a backup, so the session runs nowhere
 }
 
-func (k Kept) of() string { return k.Session }
+func (k Kept) sessionID() string { return k.Session }
 
 func (k Kept) spare() *sync.Pool { return &spareKept }
 
-// Message goes from one machine to another. Fields that its Kind does not name are
-// zero. Slices are shared between messages: read only.
+// A Message goes from one machine to another. Fields that the description of
+// its Kind does not mention are zero. Messages share slices, which must not be
+// changed.
 type Message struct {
 	Kind      Kind
 	Partition int

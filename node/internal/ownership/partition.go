@@ -6,61 +6,64 @@ import (
 	"sync"
 )
 
-// token is whether this node holds a partition.
+// A token says whether this node holds a partition.
 type token uint8
 
 const (
-	none token = iota
-	claiming
+	none     token = iota
+	claiming       // the node has asked for the token
 	held
 )
 
-// partition is one partition at one node: everything but what all partitions
-// share. Slices are sorted, so equal states have equal contents.
+// A partition is the state of one partition at one node, without what all
+// partitions share. Its slices are sorted, so that equal states have equal
+// contents. The explorer of the tests relies on that, and so do binary
+// searches.
 type partition struct {
 	number  int
-	owner   string // by the present view
-	tok     token
-	last    uint64 // the last claim id
-	rel     release
-	peers   []peer
-	running int          // copies that run or start, sealed ones not counted
-	backups int          // sealed ones not counted
-	kept    roll[Kept]   // of those: they stay here, under rel
-	sealed  roll[sealed] // copies on their way
-	tombs   []string     // sessions that ended while an older copy may be about
+	owner   string       // in the present view
+	tok     token        // not none excludes a promise: rel.to is "" then
+	last    uint64       // the last claim id; a boot never uses one twice in a partition
+	rel     release      // the member that the partition is promised to
+	peers   []peer       // members that this node has claimed from or promised to, by name
+	running int          // copies that run or start, without sealed ones
+	backups int          // backups, without sealed ones
+	kept    roll[Kept]   // the copies among running and backups that stay here, under rel
+	sealed  roll[sealed] // copies on their way to rel.to or an earlier claimer
+	tombs   []string     // sessions that ended while an older copy may exist
 	tally   tally
 }
 
-// release is whom the partition is promised to.
+// A release is a promise that this node has given.
 type release struct {
-	to     string // "" = nobody
-	id     uint64
-	pulled bool
+	to     string // the claimer, "" if nothing is promised
+	id     uint64 // of the claim
+	pulled bool   // the claimer holds the token and has asked for the copies
 }
 
-// sealed is a copy that does not run any more.
+// A sealed is a copy that has stopped running in order to move.
 type sealed struct {
 	session string
 	to      string
 	id      uint64
 	form    Form
-	sent    bool // the last chunk may have left: from here on only the target decides
+	sent    bool // the last chunk may have left, and only the target decides from now on
 }
 
-func (s sealed) of() string { return s.session }
+func (s sealed) sessionID() string { return s.session }
 
 func (s sealed) spare() *sync.Pool { return &spareSealed }
 
-// tally counts the peers, so that questions need not. It is made anew at the end of
-// every turn that may have changed one.
+// A tally counts peers by state, so that questions need not loop over them.
+// applyRules counts anew in each turn.
 type tally struct {
 	asked    int
 	promised int
 	pulling  int
-	loose    int // from whom something was taken, or where something stays
+	loose    int // peers from which something was taken, or where something stays
 }
 
+// countPeers sets the tally.
 func (p *partition) countPeers() {
 	p.tally = tally{}
 	for i := range p.peers {
@@ -79,40 +82,48 @@ func (p *partition) countPeers() {
 	}
 }
 
-// state is how far a member is asked.
+// A state says how far the claim to a member has got. The usual way is from
+// asked over promised and pulling to done. askAgain goes back to asked, under a
+// new id.
 type state uint8
 
 const (
 	unasked  state = iota
 	asked          // a claim is out
-	promised       // it takes no part any more
-	pulling        // it sends what it has
-	done           // it has nothing, or what it has stays there
+	promised       // the member takes no part any more
+	pulling        // the member sends its copies
+	done           // the member has no copies except those that stay there
 )
 
-// peer is another member, seen from one partition.
+// A peer is another member as one partition knows it. It combines two roles:
+// the member that this node claims from (ask, id, filter, absent, kept, acc)
+// and the member that claims from this node (seen).
 type peer struct {
 	name   string
 	ask    state
-	id     uint64     // of ask
-	filter Filter     // of the sessions that it had when it promised, under id
-	absent []string   // sessions that it does not have, under id
-	kept   roll[Kept] // sessions that stay there, under id
-	seen   uint64     // highest of its claims that was promised here
-	acc    roll[accepted]
+	id     uint64         // of the claim in ask
+	filter Filter         // the sessions that the peer had when it promised, under id
+	absent []string       // sessions that the peer does not have, under id
+	kept   roll[Kept]     // sessions that stay at the peer, under id
+	seen   uint64         // the highest claim of the peer that was promised here
+	acc    roll[accepted] // sessions taken from the peer
 }
 
-// accepted is a session that this node took from a peer.
+// An accepted is a session that this node took from a peer. It is remembered
+// until the peer has confirmed Active, so that a repeated Transfer is not taken
+// twice.
 type accepted struct {
 	session   string
 	id        uint64
-	confirmed bool // the peer knows
+	confirmed bool // the peer has answered Forgot
 }
 
-func (a accepted) of() string { return a.session }
+func (a accepted) sessionID() string { return a.session }
 
 func (a accepted) spare() *sync.Pool { return &spareAccepted }
 
+// peer returns the peer with that name, or nil. The pointer is valid until the
+// next call of meet.
 func (p *partition) peer(name string) *peer {
 	i, ok := slices.BinarySearchFunc(p.peers, name, func(q peer, n string) int { return strings.Compare(q.name, n) })
 	if !ok {
@@ -121,7 +132,8 @@ func (p *partition) peer(name string) *peer {
 	return &p.peers[i]
 }
 
-// meet is peer, made if need be. Earlier pointers to peers are void.
+// meet returns the peer with that name, and adds it if there is none. Earlier
+// pointers to peers become invalid.
 func (p *partition) meet(name string) *peer {
 	i, ok := slices.BinarySearchFunc(p.peers, name, func(q peer, n string) int { return strings.Compare(q.name, n) })
 	if !ok {
@@ -130,7 +142,8 @@ func (p *partition) meet(name string) *peer {
 	return &p.peers[i]
 }
 
-// entry is the peer if it is asked under id.
+// entry returns the peer if this node asks it under id. Answers to older claims
+// get nil.
 func (p *partition) entry(name string, id uint64) *peer {
 	if q := p.peer(name); q != nil && q.ask != unasked && q.id == id {
 		return q
@@ -138,17 +151,22 @@ func (p *partition) entry(name string, id uint64) *peer {
 	return nil
 }
 
-// set begins to ask the peer, or ends that. What the peer knows to be here need not be
-// remembered then: under another id it would not be believed if it sent it again.
+// set begins to ask the peer under id, or stops asking it. All that the peer
+// has answered under the old id is void. Confirmed sessions are forgotten:
+// under another id this node refuses a repeated Transfer anyway.
 func (q *peer) set(to state, id uint64) {
 	q.ask, q.id, q.filter, q.absent, q.kept = to, id, "", nil, roll[Kept]{}
 	q.acc.dropThose(func(a *accepted) bool { return a.confirmed })
 }
 
+// accepted returns the record of a session that was taken from the peer, or nil.
 func (q *peer) accepted(session string) *accepted { return q.acc.find(session) }
 
-// answered: under its claim this peer can send no copy of session any more, and
-// none stays there.
+// answered reports whether the peer can send no copy of session any more under
+// its claim, and none stays there. While the peer is pulling, four facts prove
+// that: its filter lacks the session, it has answered Absent, the session was
+// taken from it under this very id, or it is done. In state promised nothing
+// counts yet: this node does not hold the token.
 func (q *peer) answered(session string) bool {
 	if q.kept.find(session) != nil {
 		return false
@@ -163,14 +181,14 @@ func (q *peer) answered(session string) bool {
 	return a != nil && a.id == q.id
 }
 
-// full: the token is here, and so is everything that was elsewhere, but for what
-// stays there.
+// full reports whether the token is here, and so is every copy that was
+// elsewhere, except those that stay there.
 func (p *partition) full() bool {
 	return p.tok == held && p.tally.asked+p.tally.promised+p.tally.pulling == 0
 }
 
-// fullFor: no copy of session that may run is anywhere but here. What is not here
-// does not exist.
+// fullFor reports whether every copy of session that may run is here. If so, a
+// session that is not here does not exist, and may be started or denied.
 func (t *turn) fullFor(session string) bool {
 	if t.tok != held {
 		return false
@@ -191,7 +209,8 @@ func (t *turn) fullFor(session string) bool {
 	return true
 }
 
-// final: full for session, and nobody has a sealed copy of it either.
+// final reports whether fullFor holds and no member has a sealed copy of
+// session either.
 func (t *turn) final(session string) bool {
 	for i := range t.peers {
 		if a := t.peers[i].accepted(session); a != nil && !a.confirmed {
@@ -201,13 +220,13 @@ func (t *turn) final(session string) bool {
 	return t.fullFor(session)
 }
 
-// copies: something of the partition is here.
+// copies reports whether a copy or a tombstone of the partition is here.
 func (p *partition) copies() bool {
 	return p.running+p.backups+p.sealed.len()+len(p.tombs) > 0
 }
 
-// settled: nothing is here but what stays here.
-func (p *partition) settled() bool {
+// cleared reports whether nothing is here except copies that stay here.
+func (p *partition) cleared() bool {
 	return p.running+p.backups == p.kept.len() && p.sealed.len()+len(p.tombs) == 0
 }
 

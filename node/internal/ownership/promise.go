@@ -2,12 +2,14 @@ package ownership
 
 import "slices"
 
-// receive is R6 for all messages of partitions.
+// receive handles a message that concerns a partition.
 func (t *turn) receive(from string, m Message) {
 	switch m.Kind {
 	case Claim:
 		t.onClaim(from, m)
 	case NotYet:
+		// Without Flag the claim stands and is repeated: the member may see by then
+		// what it does not see now.
 		if q := t.entry(from, m.ID); q != nil && q.ask == asked && m.Flag {
 			t.askAgain(from)
 		}
@@ -35,6 +37,19 @@ func (t *turn) receive(from string, m Message) {
 	}
 }
 
+// onClaim promises the partition to the claimer, or answers NotYet. A promise has three
+// conditions, which together rule out two holders while no live member is declared dead:
+//
+//   - The ID is new. An ID that was let go is never honoured again. Its claimer may have taken
+//     sessions under it that have changed here since, and would take a new Transfer under the
+//     same ID for a repetition.
+//   - The claimer is the owner in this node's view too. So two claimers do not both get the
+//     promise of this node, unless its view has changed between them.
+//   - The claimer asks every member that this node sees. Otherwise the claimer could become
+//     holder without the promise of a member that it has not heard of, and which may hold
+//     the partition itself.
+//
+// The promise voids this node's own token or claim (letGo).
 func (t *turn) onClaim(from string, m Message) {
 	q := t.peer(from)
 	if q != nil && m.ID <= q.seen && (t.on(ruleSpent) || m.ID < q.seen) {
@@ -55,15 +70,20 @@ func (t *turn) onClaim(from string, m Message) {
 	t.answer()
 }
 
-// answer tells the claimer that it has the promise.
+// answer sends the promise: Promise while copies are here that the claimer has
+// to pull, else Done with the list of those that stay.
 func (t *turn) answer() {
 	m := Message{Kind: Promise, ID: t.rel.id}
-	if t.settled() {
+	if t.cleared() {
 		m.Kind, m.Kept = Done, t.kept.list()
 	}
 	t.send(t.rel.to, m)
 }
 
+// onDone records that a member has nothing more to send under a claim, and which sessions stay
+// there. A second Done may come after more sessions stayed or ended, or may be a late copy of
+// an earlier one. So its list can only shrink the known one, and a session about which the
+// member has answered Absent in the meantime does not come back.
 func (t *turn) onDone(from string, m Message) {
 	q := t.entry(from, m.ID)
 	if q == nil {
@@ -85,10 +105,12 @@ func (t *turn) onDone(from string, m Message) {
 	q.ask, q.filter, q.absent, q.acc = done, "", nil, roll[accepted]{}
 }
 
+// onPull starts the hand-over to the new holder. A Pull of an earlier promise gets Done if
+// nothing is here: the holder waits for that answer, and the promise is forgotten here.
 func (t *turn) onPull(from string, m Message) {
 	if t.rel.to == from && t.rel.id == m.ID {
 		t.rel.pulled = true
-		if t.settled() {
+		if t.cleared() {
 			t.answer()
 		}
 		return
@@ -98,8 +120,11 @@ func (t *turn) onPull(from string, m Message) {
 	}
 }
 
-// onOffer: a member has something of a partition that is this node's. It is asked,
-// unless it is being asked already and the answer will tell.
+// onOffer handles the offer of a member that has copies of a partition that
+// this node owns. It claims from that member, unless a claim is out whose
+// answer will tell. m.Rel is the claim of this node that the member had
+// promised when it sent the offer. An offer that is older than the present
+// claim says nothing new.
 func (t *turn) onOffer(from string, m Message) {
 	if t.owner != t.self || !t.level(from).present() || t.tok == none {
 		return

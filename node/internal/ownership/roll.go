@@ -7,33 +7,34 @@ import (
 	"sync"
 )
 
-// roll is a list sorted by session. It stays fast when it is long: a partition of a
-// big cluster has a hundred thousand sessions, and may have accepted all of them from
-// one member. The zero value is empty.
+// A roll is a list of items that is sorted by session. It stays fast when it is
+// long: a partition of a big cluster has a hundred thousand sessions, and a
+// node may have accepted all of them from one member. The zero value is an
+// empty list.
 type roll[T item] struct {
-	blocks [][]T // none is empty
+	blocks [][]T // sorted, and never empty
 	count  int
 }
 
-// item is what a roll lists, each session once.
+// An item is an element of a roll. A roll has at most one item of each session.
 type item interface {
-	of() string
-	spare() *sync.Pool // of blocks of such items; see take
+	sessionID() string
+	spare() *sync.Pool // unused blocks of such items; see takeBlock
 }
 
 const (
-	// rollBlock bounds a block: adding to it moves half of it on average.
+	// rollBlock bounds the length of a block. An insertion moves half a block on average.
 	rollBlock = 128
 
-	// smallBlock is from what size on a block has room for all that may come: a node that
-	// drains fills one roll after another, and empties it again.
+	// smallBlock is the length from which on a block has its full capacity: a draining node
+	// fills one roll after another, and empties it again.
 	smallBlock = 32
 )
 
-// Large blocks that are not used any more, by what they list: *[]T.
+// Large blocks that are not in use, as *[]T, one pool for each type of item.
 var spareSealed, spareAccepted, spareKept sync.Pool
 
-// takeBlock returns an empty block with room for all that a block may have, and one more.
+// takeBlock returns an empty block with room for rollBlock items and one more.
 func takeBlock[T item]() []T {
 	var x T
 	if b, _ := x.spare().Get().(*[]T); b != nil {
@@ -42,7 +43,7 @@ func takeBlock[T item]() []T {
 	return make([]T, 0, rollBlock+1)
 }
 
-// giveBlock keeps the memory of a block that has been emptied, if it is a large one.
+// giveBlock keeps the memory of an emptied block for takeBlock, if the block is a large one.
 func giveBlock[T item](b []T) {
 	if cap(b) <= rollBlock {
 		return
@@ -55,21 +56,25 @@ func giveBlock[T item](b []T) {
 
 func (r *roll[T]) len() int { return r.count }
 
-// block is the index of the block that session is in, or would be.
+// block returns the index of the block that contains session, or would contain
+// it.
 func (r *roll[T]) block(session string) int {
-	i, ok := slices.BinarySearchFunc(r.blocks, session, func(b []T, s string) int { return strings.Compare(b[0].of(), s) })
+	i, ok := slices.BinarySearchFunc(r.blocks, session, func(b []T, s string) int {
+		return strings.Compare(b[0].sessionID(), s)
+	})
 	if !ok {
 		i = max(i-1, 0)
 	}
 	return i
 }
 
+// within returns the index of session in a block.
 func within[T item](block []T, session string) (int, bool) {
-	return slices.BinarySearchFunc(block, session, func(x T, s string) int { return strings.Compare(x.of(), s) })
+	return slices.BinarySearchFunc(block, session, func(x T, s string) int { return strings.Compare(x.sessionID(), s) })
 }
 
-// find returns the item of a session, or nil. The pointer is good until the roll
-// changes.
+// find returns the item of a session, or nil. The pointer is valid until the
+// roll changes.
 func (r *roll[T]) find(session string) *T {
 	if r.count == 0 {
 		return nil
@@ -81,15 +86,15 @@ func (r *roll[T]) find(session string) *T {
 	return nil
 }
 
-// put adds an item, in place of the one of that session if there is one.
+// put adds an item. It replaces the item of the same session.
 func (r *roll[T]) put(x T) {
 	if r.count == 0 {
 		r.blocks, r.count = [][]T{{x}}, 1
 		return
 	}
-	at := r.block(x.of())
+	at := r.block(x.sessionID())
 	block := r.blocks[at]
-	i, ok := within(block, x.of())
+	i, ok := within(block, x.sessionID())
 	if ok {
 		block[i] = x
 		return
@@ -110,14 +115,14 @@ func (r *roll[T]) put(x T) {
 	r.blocks = slices.Insert(r.blocks, at+1, rest)
 }
 
-// add is put for a session that has none.
+// add adds an item unless the session has one.
 func (r *roll[T]) add(x T) {
-	if r.find(x.of()) == nil {
+	if r.find(x.sessionID()) == nil {
 		r.put(x)
 	}
 }
 
-// drop takes the item of a session out.
+// drop removes the item of a session.
 func (r *roll[T]) drop(session string) {
 	if r.count == 0 {
 		return
@@ -138,7 +143,7 @@ func (r *roll[T]) drop(session string) {
 	}
 }
 
-// all yields the items in order. The roll must not change meanwhile.
+// all yields the items in order. The roll must not change during the iteration.
 func (r *roll[T]) all() iter.Seq[*T] {
 	return func(yield func(*T) bool) {
 		for _, block := range r.blocks {
@@ -151,7 +156,7 @@ func (r *roll[T]) all() iter.Seq[*T] {
 	}
 }
 
-// list returns the items in order, as a copy.
+// list returns a copy of the items in order.
 func (r *roll[T]) list() []T {
 	if r.count == 0 {
 		return nil
@@ -159,7 +164,7 @@ func (r *roll[T]) list() []T {
 	return slices.Concat(r.blocks...)
 }
 
-// those returns the items of which test says so, as a copy.
+// those returns copies of the items for which test reports true.
 func (r *roll[T]) those(test func(*T) bool) (some []T) {
 	for x := range r.all() {
 		if test(x) {
@@ -169,10 +174,10 @@ func (r *roll[T]) those(test func(*T) bool) (some []T) {
 	return some
 }
 
-// dropThose drops the items of which test says so.
+// dropThose removes the items for which test reports true.
 func (r *roll[T]) dropThose(test func(*T) bool) {
 	for _, x := range r.those(test) {
-		r.drop(x.of())
+		r.drop(x.sessionID())
 	}
 }
 

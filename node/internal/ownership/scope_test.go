@@ -32,7 +32,9 @@ type scope struct {
 	unlisted  bool           // promises have no filter, as those of earlier releases
 	blind     bool           // filters leave out what is sealed, wrongly
 	bad       [maxNodes]bool // can never take a session
-	assignTo  int            // the slot to which draining members assign the partitions, and take them back (budget assigns)
+	// the slot to which draining members assign the partitions, and take them back (budget
+	// assigns)
+	assignTo  int
 	off       rule
 	d2off     bool           // a start in progress is no copy when somebody looks for it
 	hellos    bool           // who is heard of counts when it was met, or another member says so
@@ -47,7 +49,8 @@ type scope struct {
 
 // budgets says how often something may happen.
 type budgets struct {
-	falseDeaths, crashes, drains, works, starts, fails, ends, refusals, retries, losses, repeats, deadlines, assigns, ghosts uint8
+	falseDeaths, crashes, drains, works, starts, fails, ends, refusals uint8
+	retries, losses, repeats, deadlines, assigns, ghosts               uint8
 }
 
 // prefer is the owner table of a priority order, most wanted first.
@@ -82,7 +85,8 @@ func tables3() []namedTable {
 
 func tables4() []namedTable {
 	return []namedTable{
-		{"3210", prefer(3, 2, 1, 0)}, {"0123", prefer(0, 1, 2, 3)}, {"1302", prefer(1, 3, 0, 2)}, {"2031", prefer(2, 0, 3, 1)},
+		{"3210", prefer(3, 2, 1, 0)}, {"0123", prefer(0, 1, 2, 3)}, {"1302", prefer(1, 3, 0, 2)},
+		{"2031", prefer(2, 0, 3, 1)},
 	}
 }
 

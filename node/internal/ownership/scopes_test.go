@@ -41,24 +41,48 @@ func plain3(add adder) {
 		s.noJoin = true
 		s.budget = budgets{falseDeaths: 5, starts: 2, works: 2}
 	})
-	add("2 false deaths, start, change", func(s *scope) { s.joined = 3; s.budget = budgets{falseDeaths: 2, starts: 1, works: 1} })
-	add("3 false deaths, start, change", func(s *scope) { s.joined = 3; s.budget = budgets{falseDeaths: 3, starts: 1, works: 1} })
-	add("4 false deaths, drain", func(s *scope) { s.joined = 3; s.safety = true; s.budget = budgets{falseDeaths: 4, drains: 1} })
-	add("join, 3 false deaths", func(s *scope) { s.joined = 2; s.safety = true; s.budget = budgets{falseDeaths: 3, works: 1} })
+	add("2 false deaths, start, change",
+		func(s *scope) { s.joined = 3; s.budget = budgets{falseDeaths: 2, starts: 1, works: 1} })
+	add("3 false deaths, start, change",
+		func(s *scope) { s.joined = 3; s.budget = budgets{falseDeaths: 3, starts: 1, works: 1} })
+	add("4 false deaths, drain", func(s *scope) {
+		s.joined = 3
+		s.safety = true
+		s.budget = budgets{falseDeaths: 4, drains: 1}
+	})
+	add("join, 3 false deaths", func(s *scope) {
+		s.joined = 2
+		s.safety = true
+		s.budget = budgets{falseDeaths: 3, works: 1}
+	})
 	add("2 joins, 2 false deaths", func(s *scope) { s.joined = 1; s.safety = true; s.budget = budgets{falseDeaths: 2} })
-	add("false death, join, change", func(s *scope) { s.joined = 1; s.nodes = 2; s.budget = budgets{falseDeaths: 1, works: 1} })
-	add("crash, drain, leave", func(s *scope) { s.joined = 3; s.leave = true; s.budget = budgets{crashes: 1, drains: 1, works: 1} })
+	add("false death, join, change",
+		func(s *scope) { s.joined = 1; s.nodes = 2; s.budget = budgets{falseDeaths: 1, works: 1} })
+	add("crash, drain, leave", func(s *scope) {
+		s.joined = 3
+		s.leave = true
+		s.budget = budgets{crashes: 1, drains: 1, works: 1}
+	})
 	add("crash, join", func(s *scope) { s.joined = 2; s.budget = budgets{crashes: 1, works: 1, starts: 1} })
-	add("crash, 2 drains, leaves", func(s *scope) { s.joined = 3; s.leave = true; s.budget = budgets{crashes: 1, drains: 2} })
+	add("crash, 2 drains, leaves", func(s *scope) {
+		s.joined = 3
+		s.leave = true
+		s.budget = budgets{crashes: 1, drains: 2}
+	})
 	add("crash, false death", func(s *scope) { s.joined = 3; s.budget = budgets{crashes: 1, falseDeaths: 1} })
-	add("restart in place, crash", func(s *scope) { s.joined = 2; s.slots = []int{0, 1, 1}; s.budget = budgets{crashes: 1, starts: 1} })
+	add("restart in place, crash", func(s *scope) {
+		s.joined = 2
+		s.slots = []int{0, 1, 1}
+		s.budget = budgets{crashes: 1, starts: 1}
+	})
 	add("restart in place, drain, leave", func(s *scope) {
 		s.joined = 2
 		s.slots = []int{0, 1, 1}
 		s.leave = true
 		s.budget = budgets{drains: 1, works: 1}
 	})
-	add("removing network, 2 joins", func(s *scope) { s.joined = 1; s.sticky = false; s.budget = budgets{losses: 2, repeats: 1} })
+	add("removing network, 2 joins",
+		func(s *scope) { s.joined = 1; s.sticky = false; s.budget = budgets{losses: 2, repeats: 1} })
 	add("removing network, drain, leave", func(s *scope) {
 		s.joined = 3
 		s.sticky = false
@@ -72,7 +96,8 @@ func plain3(add adder) {
 		s.maxID = 8
 		s.budget = budgets{losses: 2, repeats: 1, falseDeaths: 2}
 	})
-	add("2 joins whose seed learns later", func(s *scope) { s.joined = 1; s.seedLater = true; s.leave = true; s.budget = budgets{drains: 1} })
+	add("2 joins whose seed learns later",
+		func(s *scope) { s.joined = 1; s.seedLater = true; s.leave = true; s.budget = budgets{drains: 1} })
 }
 
 // find3: sessions are called while they move. Session 1 does not exist at first.
@@ -97,23 +122,40 @@ func find3(add adder) {
 		s.noJoin = true
 		s.budget = budgets{falseDeaths: 2, starts: 2, works: 1}
 	})
-	add("find: false death", func(s *scope) { s.sessions = 2; s.joined = 3; s.budget = budgets{falseDeaths: 1, starts: 2} })
+	add("find: false death", func(s *scope) {
+		s.sessions = 2
+		s.joined = 3
+		s.budget = budgets{falseDeaths: 1, starts: 2}
+	})
 	add("find: crash, drain, leave", func(s *scope) {
 		s.sessions = 2
 		s.joined = 3
 		s.leave = true
 		s.budget = budgets{crashes: 1, drains: 1, starts: 1}
 	})
-	add("find: crash, join", func(s *scope) { s.sessions = 2; s.joined = 2; s.budget = budgets{crashes: 1, starts: 1, works: 1} })
-	add("find: false death, drain", func(s *scope) { s.sessions = 2; s.joined = 3; s.budget = budgets{falseDeaths: 1, drains: 1, starts: 1} })
-	add("find: false death, join", func(s *scope) { s.sessions = 2; s.joined = 2; s.budget = budgets{falseDeaths: 1, starts: 1} })
+	add("find: crash, join", func(s *scope) {
+		s.sessions = 2
+		s.joined = 2
+		s.budget = budgets{crashes: 1, starts: 1, works: 1}
+	})
+	add("find: false death, drain", func(s *scope) {
+		s.sessions = 2
+		s.joined = 3
+		s.budget = budgets{falseDeaths: 1, drains: 1, starts: 1}
+	})
+	add("find: false death, join", func(s *scope) {
+		s.sessions = 2
+		s.joined = 2
+		s.budget = budgets{falseDeaths: 1, starts: 1}
+	})
 	add("find: removing network, join", func(s *scope) {
 		s.sessions = 2
 		s.joined = 2
 		s.sticky = false
 		s.budget = budgets{losses: 1, repeats: 1, starts: 1}
 	})
-	add("find: 2 joins, earlier release", func(s *scope) { s.sessions = 2; s.joined = 1; s.unlisted = true; s.budget = budgets{starts: 1} })
+	add("find: 2 joins, earlier release",
+		func(s *scope) { s.sessions = 2; s.joined = 1; s.unlisted = true; s.budget = budgets{starts: 1} })
 	add("find: crash, join, earlier release", func(s *scope) {
 		s.sessions = 2
 		s.joined = 2
@@ -138,7 +180,8 @@ func refuse3(add adder) {
 		s.leave = true
 		s.budget = budgets{refusals: 2, drains: 2, deadlines: 1, starts: 1, works: 1}
 	})
-	add("refuse: 2 joins, drain, leave", func(s *scope) { s.joined = 1; s.leave = true; s.budget = budgets{refusals: 2, drains: 1} })
+	add("refuse: 2 joins, drain, leave",
+		func(s *scope) { s.joined = 1; s.leave = true; s.budget = budgets{refusals: 2, drains: 1} })
 	add("refuse: join, end, retry, drain", func(s *scope) {
 		s.joined = 2
 		s.leave = true
@@ -171,8 +214,12 @@ func refuseFaults3(add adder) {
 		s.noJoin = true
 		s.budget = budgets{refusals: 1, falseDeaths: 2, starts: 1, works: 1}
 	})
-	add("refuse: false death, drain", func(s *scope) { s.joined = 3; s.budget = budgets{refusals: 1, falseDeaths: 1, starts: 1, drains: 1} })
-	add("refuse: 2 false deaths", func(s *scope) { s.joined = 3; s.budget = budgets{refusals: 1, falseDeaths: 2, starts: 1} })
+	add("refuse: false death, drain",
+		func(s *scope) { s.joined = 3; s.budget = budgets{refusals: 1, falseDeaths: 1, starts: 1, drains: 1} })
+	add("refuse: 2 false deaths", func(s *scope) {
+		s.joined = 3
+		s.budget = budgets{refusals: 1, falseDeaths: 2, starts: 1}
+	})
 	add("refuse: crash, 2 drains", func(s *scope) {
 		s.joined = 3
 		s.leave = true
@@ -183,8 +230,12 @@ func refuseFaults3(add adder) {
 		s.leave = true
 		s.budget = budgets{refusals: 2, crashes: 1, drains: 1, ends: 1}
 	})
-	add("refuse: crash, 2 joins, end", func(s *scope) { s.joined = 1; s.budget = budgets{refusals: 1, crashes: 1, ends: 1} })
-	add("refuse: join, crash", func(s *scope) { s.joined = 2; s.budget = budgets{refusals: 1, crashes: 1, starts: 1, works: 1} })
+	add("refuse: crash, 2 joins, end",
+		func(s *scope) { s.joined = 1; s.budget = budgets{refusals: 1, crashes: 1, ends: 1} })
+	add("refuse: join, crash", func(s *scope) {
+		s.joined = 2
+		s.budget = budgets{refusals: 1, crashes: 1, starts: 1, works: 1}
+	})
 	add("refuse: removing network, drain, end", func(s *scope) {
 		s.joined = 2
 		s.noJoin = true
@@ -248,7 +299,8 @@ func open3(add adder) {
 		s.chunks = true
 		s.budget = budgets{falseDeaths: 2, refusals: 1, works: 2}
 	})
-	add("chunks: false death, join", func(s *scope) { s.joined = 2; s.chunks = true; s.budget = budgets{falseDeaths: 1, works: 1} })
+	add("chunks: false death, join",
+		func(s *scope) { s.joined = 2; s.chunks = true; s.budget = budgets{falseDeaths: 1, works: 1} })
 	add("batch: 2 partitions, 2 joins", func(s *scope) {
 		s.exist = 2
 		s.sessions = 2
@@ -270,18 +322,27 @@ func open3(add adder) {
 		s.leave = true
 		s.budget = budgets{drains: 1, deadlines: 1, starts: 1, works: 1}
 	})
-	add("deadline: 2 joins, drain, leave", func(s *scope) { s.joined = 1; s.leave = true; s.budget = budgets{drains: 1, deadlines: 1} })
-	add("deadline: 2 drains, leaves, join", func(s *scope) { s.joined = 2; s.leave = true; s.budget = budgets{drains: 2, deadlines: 2} })
-	add("bye: join, 2 drains", func(s *scope) { s.joined = 2; s.leave = true; s.talkBye = true; s.budget = budgets{drains: 2} })
+	add("deadline: 2 joins, drain, leave",
+		func(s *scope) { s.joined = 1; s.leave = true; s.budget = budgets{drains: 1, deadlines: 1} })
+	add("deadline: 2 drains, leaves, join",
+		func(s *scope) { s.joined = 2; s.leave = true; s.budget = budgets{drains: 2, deadlines: 2} })
+	add("bye: join, 2 drains", func(s *scope) {
+		s.joined = 2
+		s.leave = true
+		s.talkBye = true
+		s.budget = budgets{drains: 2}
+	})
 	add("tomb: crash, drain, end", func(s *scope) {
 		s.joined = 3
 		s.leave = true
 		s.budget = budgets{crashes: 1, drains: 1, ends: 1, starts: 1}
 	})
-	add("tomb: crash, 2 drains, end", func(s *scope) { s.joined = 3; s.leave = true; s.budget = budgets{crashes: 1, drains: 2, ends: 1} })
+	add("tomb: crash, 2 drains, end",
+		func(s *scope) { s.joined = 3; s.leave = true; s.budget = budgets{crashes: 1, drains: 2, ends: 1} })
 	add("tomb: crash, 2 joins, end", func(s *scope) { s.joined = 1; s.budget = budgets{crashes: 1, ends: 1} })
 	add("tomb: crash, join, end", func(s *scope) { s.joined = 2; s.budget = budgets{crashes: 1, ends: 1, starts: 1} })
-	add("tomb: 2 joins, drain, end", func(s *scope) { s.joined = 1; s.leave = true; s.budget = budgets{drains: 1, ends: 1} })
+	add("tomb: 2 joins, drain, end",
+		func(s *scope) { s.joined = 1; s.leave = true; s.budget = budgets{drains: 1, ends: 1} })
 	add("tomb: removing network, crash, drain, end", func(s *scope) {
 		s.joined = 3
 		s.sticky = false

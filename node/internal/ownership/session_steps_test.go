@@ -22,7 +22,8 @@ func (es *edges) session(i, x int) {
 		}
 	case running, backup:
 		if w.left.works > 0 && r.at == running {
-			es.at(i, event{kind: evWork, a: a, b: w.next}, false, func(w *world) { w.left.works--; w.all[x] |= 1 << w.next; w.next++ })
+			es.at(i, event{kind: evWork, a: a, b: w.next}, false,
+				func(w *world) { w.left.works--; w.all[x] |= 1 << w.next; w.next++ })
 		}
 		if w.left.ends > 0 && r.at == running {
 			es.ends(i, x)

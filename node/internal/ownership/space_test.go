@@ -41,7 +41,8 @@ type facts struct {
 
 func newSpace(s *scope) *space {
 	// Index 0 is nothing.
-	return &space{s: s, nodes: make([]*node, 1), facts: make([]facts, 1), byState: map[string]int32{}, packets: make([]packet, 1), byBytes: map[string]uint32{}, steps: map[stepKey]stepResult{}}
+	return &space{s: s, nodes: make([]*node, 1), facts: make([]facts, 1), byState: map[string]int32{},
+		packets: make([]packet, 1), byBytes: map[string]uint32{}, steps: map[stepKey]stepResult{}}
 }
 
 func (sp *space) keep(n *node) int32 {
@@ -155,8 +156,10 @@ func (w *world) hash() uint64 {
 		h = mix(h, uint64(w.said[i])<<48|uint64(w.node[i])<<8|uint64(w.truth[i])<<1|btoi(w.crashed[i]))
 	}
 	b := w.left
-	h = mix(h, binary.LittleEndian.Uint64([]byte{b.falseDeaths, b.crashes, b.drains, b.works, b.starts, b.fails, b.ends, b.refusals}))
-	h = mix(h, binary.LittleEndian.Uint64([]byte{b.retries, b.losses, b.repeats, b.deadlines, w.next, w.born, w.lost, w.ended}))
+	h = mix(h, binary.LittleEndian.Uint64([]byte{b.falseDeaths, b.crashes, b.drains, b.works, b.starts, b.fails, b.ends,
+		b.refusals}))
+	h = mix(h, binary.LittleEndian.Uint64([]byte{b.retries, b.losses, b.repeats, b.deadlines, w.next, w.born, w.lost,
+		w.ended}))
 	h = mix(h, uint64(b.assigns)|uint64(b.ghosts)<<8)
 	h = mix(h, uint64(w.all[0])|uint64(w.all[1])<<16|uint64(w.known)<<32|btoi(w.death)<<40|btoi(w.lied)<<41)
 	for _, k := range w.net {
@@ -173,7 +176,8 @@ func btoi(b bool) uint64 {
 }
 
 func (w *world) equal(o *world) bool {
-	return w.node == o.node && w.truth == o.truth && w.said == o.said && w.crashed == o.crashed && w.left == o.left && w.next == o.next && w.all == o.all && w.born == o.born && w.lost == o.lost &&
+	return w.node == o.node && w.truth == o.truth && w.said == o.said && w.crashed == o.crashed && w.left == o.left &&
+		w.next == o.next && w.all == o.all && w.born == o.born && w.lost == o.lost &&
 		w.ended == o.ended && w.known == o.known && w.death == o.death && w.lied == o.lied && slices.Equal(w.net, o.net)
 }
 
@@ -201,7 +205,7 @@ func (sp *space) initial() world {
 		n := s.newNode(i, v)
 		n.knows(v)
 		n.m.join.over = true
-		n.m.look(s.view(v, said{}))
+		n.m.setView(s.view(v, said{}))
 		n.m.mayClaim()
 		for p := range n.m.parts {
 			o := s.owner(v, said{}, p)

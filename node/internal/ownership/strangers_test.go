@@ -157,7 +157,8 @@ func strangers3(add adder) {
 	add("ghosts: 2 drains, leaves, start", met(func(s *scope) {
 		s.leave, s.budget.drains, s.budget.ghosts, s.budget.starts = true, 2, 3, 1
 	}))
-	add("ghosts: drain, leave, join", met(func(s *scope) { s.joined, s.leave, s.budget.drains, s.budget.ghosts = 2, true, 1, 2 }))
+	add("ghosts: drain, leave, join",
+		met(func(s *scope) { s.joined, s.leave, s.budget.drains, s.budget.ghosts = 2, true, 1, 2 }))
 	add("ghosts: crash, drain, leave", met(func(s *scope) {
 		s.leave, s.budget.crashes, s.budget.drains, s.budget.ghosts = true, 1, 1, 2
 	}))

@@ -232,7 +232,8 @@ func (es *edges) lose(d *edge, x int) {
 func (es *edges) partings(i int) {
 	sp, w := es.sp, es.from
 	if w.truth[i] == Serving && w.left.drains > 0 {
-		es.at(i, event{kind: evLearn, a: uint32(i), b: uint8(Draining)}, false, func(w *world) { w.left.drains--; w.truth[i] = Draining })
+		es.at(i, event{kind: evLearn, a: uint32(i), b: uint8(Draining)}, false,
+			func(w *world) { w.left.drains--; w.truth[i] = Draining })
 	}
 	if w.truth[i] == Draining && w.left.assigns > 0 {
 		next := w.said[i] + 1
@@ -266,7 +267,8 @@ func (es *edges) vanish(d *edge, i int) {
 		if !d.w.crashed[i] && n.copyHere(x) {
 			es.lose(d, x)
 		}
-		if n.table[x].at == tomb || n.table[x].at == sealing && n.table[x].form == Ended || d.w.ended&bit != 0 && n.knowsEnd(x) {
+		if n.table[x].at == tomb || n.table[x].at == sealing && n.table[x].form == Ended || d.w.ended&bit != 0 &&
+			n.knowsEnd(x) {
 			d.w.known |= bit
 		}
 	}

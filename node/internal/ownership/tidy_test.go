@@ -118,7 +118,7 @@ func usefulPull(to, from *node, k *packet, m Message, seen uint64) bool {
 	case ask != pulling && ask != done:
 		return false
 	case mine:
-		return part.settled()
+		return part.cleared()
 	}
 	return m.ID == seen && !part.copies()
 }

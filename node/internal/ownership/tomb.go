@@ -2,13 +2,13 @@ package ownership
 
 import "slices"
 
-// end: a session has ended here. Unless it is certain that no copy of it is
-// anywhere, a tombstone is left, which moves as a backup does.
+// end handles the end of a session here. It leaves a tombstone unless no other
+// copy can exist.
 func (t *turn) end(session string) {
 	if s := t.sealed.find(session); s == nil {
 		t.running = max(t.running-1, 0)
 	} else if !s.sent {
-		t.sealed.drop(session) // it ended before it was sent
+		t.sealed.drop(session) // the session ended before it was sent
 	}
 	t.kept.drop(session)
 	if t.on(ruleTomb) && !t.final(session) {
@@ -16,8 +16,9 @@ func (t *turn) end(session string) {
 	}
 }
 
-// begun: a session is started anew. Its tombstone, here or on its way from here, has
-// done its duty; it must not come back beside the session.
+// begun handles the start of a session. It removes the tombstone of an earlier
+// session with this name, here or on its way from here: the tombstone must not
+// meet the new session.
 func (t *turn) begun(session string) {
 	t.tombs = dropName(t.tombs, session)
 	if s := t.sealed.find(session); s != nil && s.form == Ended {
@@ -25,7 +26,8 @@ func (t *turn) begun(session string) {
 	}
 }
 
-// tendTombs sends tombstones on, and buries those that nothing can come back from.
+// tendTombs hands tombstones over, and buries those whose session no copy can
+// bring back.
 func (t *turn) tendTombs() {
 	for i := 0; i < len(t.tombs); {
 		session := t.tombs[i]
@@ -46,7 +48,8 @@ func (t *turn) tendTombs() {
 	}
 }
 
-// entombed: a tombstone is here, or on its way from here.
+// entombed reports whether a tombstone of session is here, or on its way from
+// here.
 func (t *turn) entombed(session string) bool {
 	s := t.sealed.find(session)
 	_, here := slices.BinarySearch(t.tombs, session)

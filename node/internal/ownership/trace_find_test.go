@@ -171,7 +171,8 @@ func TestEndOfWhatStaysIsToldToTheHolder(t *testing.T) {
 // F12: x is on its way from S to T when U comes. S promises p to U, and does not count x
 // among the copies that it has; T has promised already, and has it not yet.
 func TestF12WhatIsSealedIsInTheFilter(t *testing.T) {
-	s := small("F12", prefer(2, 1, 0), func(s *scope) { s.joined = 1; s.exist = 2; s.sessions = 2; s.budget = budgets{starts: 1} })
+	s := small("F12", prefer(2, 1, 0),
+		func(s *scope) { s.joined = 1; s.exist = 2; s.sessions = 2; s.budget = budgets{starts: 1} })
 	careless := *s
 	careless.blind = true
 	mustFind(t, s, &careless, "I3f", 20_000)

@@ -46,13 +46,18 @@ func TestV4SealedCopyOfAGoneTargetDoesNotRun(t *testing.T) {
 // V5: T took x, Active is lost, T promised U; S sends x again, T does not know it any
 // more and refuses, S runs x.
 func TestV5TargetRemembersWhatItTook(t *testing.T) {
-	prevented(t, small("V5", prefer(2, 1, 0), func(s *scope) { s.joined = 1 }), ruleAccepted, "I2: two running copies", 5_000)
+	prevented(t, small("V5", prefer(2, 1, 0), func(s *scope) { s.joined = 1 }), ruleAccepted, "I2: two running copies",
+		5_000)
 }
 
 // V6: S lost sight of T and changed x meanwhile; T's old claim is honoured again, and
 // x sent under an id for which T says that it has it.
 func TestV6UsedIDIsSpent(t *testing.T) {
-	s := small("V6", prefer(1, 0), func(s *scope) { s.nodes = 2; s.joined = 1; s.budget = budgets{falseDeaths: 1, works: 1} })
+	s := small("V6", prefer(1, 0), func(s *scope) {
+		s.nodes = 2
+		s.joined = 1
+		s.budget = budgets{falseDeaths: 1, works: 1}
+	})
 	prevented(t, s, ruleSpent, "I5", 5_000)
 }
 

@@ -2,46 +2,54 @@ package ownership
 
 import "slices"
 
-// turn is one event at one partition: the handler changes the state, then settle
-// draws the consequences, and close says what has become new by it.
+// A turn is one event at one partition. The handler of the event changes the
+// state, then applyRules draws the consequences, and close emits effects for
+// what is new. So handlers need not know which messages their change causes.
 type turn struct {
 	*shared
 	*partition
 	out    []Effect
-	again  bool // say everything that is waited for, not only what is new
-	woke   bool // what who answers may have changed, though nothing in before tells
+	again  bool // emit every message that is waited for, not only new ones
+	woke   bool // the answers of who may have changed in a way that outline does not show
 	before outline
 }
 
-// outline is what others may notice of a partition. What differs from the start of
-// a turn to its end is told.
+// An outline is the part of a partition's state that others may notice. close
+// compares the outlines of the beginning and the end of a turn.
 type outline struct {
 	tok     token
 	full    bool
 	owner   string
 	rel     release
-	kept    int
-	settled bool
-	sealing int // copies that may be sealed
+	kept    int  // how many copies stay here
+	cleared bool // see partition.cleared
+	sealing int  // how many copies may be sealed
 	offer   offer
 }
 
+// An offer says which message of kind Offer is due.
 type offer struct {
-	to        string
-	seen, rel uint64
+	to   string // "" if none is due
+	seen uint64 // the highest claim of to that this node has promised
+	rel  uint64 // the claim of to that is promised now, or 0
 }
 
 func (t *turn) outline() outline {
-	o := outline{tok: t.tok, full: t.full(), owner: t.owner, rel: t.rel, kept: t.kept.len(), settled: t.settled(), offer: t.offer()}
+	o := outline{
+		tok: t.tok, full: t.full(), owner: t.owner, rel: t.rel,
+		kept: t.kept.len(), cleared: t.cleared(), offer: t.offer(),
+	}
 	if t.rel.pulled {
 		o.sealing = t.running + t.backups - t.kept.len()
 	}
 	return o
 }
 
-// settle is R1 to R4.
-func (t *turn) settle() {
-	if t.again { // the levels of members change in views only
+// applyRules draws the consequences of an event. The order matters: members
+// that are away must be forgotten before the claims are counted, and counted
+// before the election.
+func (t *turn) applyRules() {
+	if t.again { // levels of members change in views only
 		t.partWithAway()
 	}
 	t.wantToken()
@@ -53,9 +61,10 @@ func (t *turn) settle() {
 	}
 }
 
-// partWithAway is R1: members that are away are not waited for, and what was sent
-// to them is a backup. It forgets their claim, so that a late Active cannot delete
-// it.
+// partWithAway forgets the claims from and to members that are away, so that
+// nothing waits for them. A session that was sent to such a member becomes a
+// backup. Sessions accepted from one are forgotten, so that a late Active of an
+// earlier claim deletes nothing.
 func (t *turn) partWithAway() {
 	for i := range t.peers {
 		q := &t.peers[i]
@@ -79,7 +88,9 @@ func (t *turn) partWithAway() {
 	}
 }
 
-// wantToken is R2.
+// wantToken claims the partition if this node owns it, and gives a claim up if
+// it no longer does. A claim asks the present members, and the dead ones that
+// may return. A member that joins in the meantime is asked too.
 func (t *turn) wantToken() {
 	if t.tok == claiming && t.owner != t.self {
 		t.letGo()
@@ -105,7 +116,10 @@ func (t *turn) wantToken() {
 	}
 }
 
-// elect is R3.
+// elect makes this node the holder when no member that it asks is without an
+// answer. Only a holder pulls sessions: while this node is a mere claimer,
+// another one may still become the holder, and it would not find the sessions
+// that had moved here.
 func (t *turn) elect() {
 	if t.tok == claiming {
 		missing := t.tally.asked
@@ -132,7 +146,7 @@ func (t *turn) elect() {
 	}
 }
 
-// letGo voids the claim or the token.
+// letGo voids the claim or the token of this node.
 func (t *turn) letGo() {
 	t.tok = none
 	for i := range t.peers {
@@ -140,8 +154,8 @@ func (t *turn) letGo() {
 	}
 }
 
-// promise binds the partition to a claim, or to none. Copies that were being
-// sealed for another claim, and have not been sent, run on.
+// promise binds the partition to a claim, or to none. Copies that are sealed
+// for another claim and not sent run on: no other node has them.
 func (t *turn) promise(to release) {
 	t.rel, t.kept = to, roll[Kept]{}
 	for _, s := range t.sealed.those(func(s *sealed) bool { return !s.sent }) {
@@ -149,7 +163,7 @@ func (t *turn) promise(to release) {
 	}
 }
 
-// ask starts asking a member under a fresh id.
+// ask claims the partition from a member, under a fresh id.
 func (t *turn) ask(name string, id uint64) {
 	q := t.meet(name)
 	q.set(asked, id)
@@ -157,13 +171,14 @@ func (t *turn) ask(name string, id uint64) {
 	t.tell(name, Message{Kind: Claim, ID: id, Names: t.asks})
 }
 
-// askAgain asks a member that was asked before.
+// askAgain claims from a member that was asked before. The answer to the
+// earlier claim does not count any more.
 func (t *turn) askAgain(name string) {
 	t.last++
 	t.ask(name, t.last)
 }
 
-// close tells what has become new in this turn.
+// close emits the effects for what has changed in this turn.
 func (t *turn) close() {
 	now := t.outline()
 	if t.again {
@@ -176,16 +191,18 @@ func (t *turn) close() {
 			t.handOver()
 		}
 	}
-	if now.settled && now.rel.to != "" && now.rel == t.before.rel && (!t.before.settled || now.kept != t.before.kept) {
+	if now.cleared && now.rel.to != "" && now.rel == t.before.rel &&
+		(!t.before.cleared || now.kept != t.before.kept) {
 		t.answer()
 	}
-	if t.woke || now.tok != t.before.tok || now.full != t.before.full || now.owner != t.before.owner || now.rel.to != t.before.rel.to {
+	if t.woke || now.tok != t.before.tok || now.full != t.before.full ||
+		now.owner != t.before.owner || now.rel.to != t.before.rel.to {
 		t.do(Wake, "")
 	}
 }
 
-// repeatClaims is the part of repeat that depends on the others' views, and on what
-// becomes of the sessions here.
+// repeatClaims repeats the messages whose success depends on other nodes' views
+// or on the sessions here, and not only on the network.
 func (t *turn) repeatClaims() {
 	for i := range t.peers {
 		if q := &t.peers[i]; q.ask == asked {
@@ -197,8 +214,9 @@ func (t *turn) repeatClaims() {
 	}
 }
 
-// repeat is R5: it says everything that is waited for. Polls of what stays
-// elsewhere, or has ended there, only if slow.
+// repeat repeats every message whose answer is missing. If slow is set, it also
+// asks members about sessions that stay with them: such a session may have
+// ended or be free to move now, and no message says so by itself.
 func (t *turn) repeat(slow bool) {
 	t.repeatClaims()
 	for i := range t.peers {
@@ -220,7 +238,9 @@ func (t *turn) repeat(slow bool) {
 	t.sendOffer(t.offer())
 }
 
-// offer is what is to be offered, and to whom.
+// offer returns the offer that is due. A node offers a partition to its owner
+// if it has the token or a copy and is not the owner. It does not repeat the
+// offer if all that is left stays here and the owner knows that.
 func (t *turn) offer() offer {
 	if !t.on(ruleOffer) || t.owner == "" || t.owner == t.self || t.tok != held && !t.copies() {
 		return offer{}
@@ -231,7 +251,7 @@ func (t *turn) offer() offer {
 	}
 	if t.rel.to == t.owner {
 		o.rel = t.rel.id
-		if !t.on(ruleOfferKept) && t.kept.len() > 0 && t.settled() {
+		if !t.on(ruleOfferKept) && t.kept.len() > 0 && t.cleared() {
 			return offer{}
 		}
 	}
@@ -252,7 +272,7 @@ func (t *turn) transfer(s sealed) {
 	t.out = append(t.out, Effect{Do: Transfer, Partition: t.number, To: s.to, ID: s.id, Session: s.session, Form: s.form})
 }
 
-// tell is send, left to repeat if that comes anyway.
+// tell sends m, unless this turn ends in repeat, which sends it anyway.
 func (t *turn) tell(to string, m Message) {
 	if !t.again {
 		t.send(to, m)

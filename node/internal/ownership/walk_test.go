@@ -22,7 +22,8 @@ func walks() []scope {
 	add("crash, drains, leaves, refusals, ends", func(s *scope) {
 		s.joined = 3
 		s.leave = true
-		s.budget = budgets{crashes: 1, drains: 2, starts: 2, works: 2, losses: 4, repeats: 4, refusals: 2, retries: 1, ends: 1}
+		s.budget = budgets{crashes: 1, drains: 2, starts: 2, works: 2, losses: 4, repeats: 4, refusals: 2, retries: 1,
+			ends: 1}
 	})
 	add("joins, drains, leaves, ends, chunks", func(s *scope) {
 		s.joined = 1
@@ -56,7 +57,8 @@ func walks() []scope {
 		s.leave = true
 		s.assignTo = 2
 		s.bad = [maxNodes]bool{true}
-		s.budget = budgets{assigns: 6, crashes: 1, drains: 2, starts: 2, works: 1, ends: 1, losses: 4, repeats: 4, refusals: 2}
+		s.budget = budgets{assigns: 6, crashes: 1, drains: 2, starts: 2, works: 1, ends: 1, losses: 4, repeats: 4,
+			refusals: 2}
 	})
 	add("4 nodes: join, false deaths, drain, refusals", func(s *scope) {
 		s.nodes = 4
@@ -92,7 +94,8 @@ func TestRandomWalks(t *testing.T) {
 				w.es.sp = w.sp
 				for w.steps < steps/len(tables) {
 					if violation := w.walk(); violation != "" {
-						t.Fatalf("%s, table %s, walk %d: %s\n%s", s.name, tables[j].name, w.walks, violation, strings.Join(w.sp.describeAll(w.events), "\n"))
+						t.Fatalf("%s, table %s, walk %d: %s\n%s", s.name, tables[j].name, w.walks, violation,
+							strings.Join(w.sp.describeAll(w.events), "\n"))
 					}
 				}
 				explored.mu.Lock()
