@@ -9,9 +9,9 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// SetState changes what this node says of itself. The own view has it when SetState
-// returns; the others see it within about a second. It does not wait for them. After
-// Leave or Close it returns ErrClosed.
+// SetState changes the state of this node. This node's own view has the change
+// when SetState returns, and the other views have it within about a second.
+// SetState does not wait for them. After Leave or Close it returns ErrClosed.
 func (c *Cluster) SetState(s State) error {
 	if s > Draining {
 		return fmt.Errorf("cluster: set state: %v is unknown", s)
@@ -23,8 +23,9 @@ func (c *Cluster) SetState(s State) error {
 	return nil
 }
 
-// SetAssigned changes which shares this node wants another member to have; none: of a
-// zero Assigned. There may be AssignedMost of them. For the rest it is as SetState.
+// SetAssigned changes the shares that this node wants another member to take;
+// the zero Assigned means none. There may be AssignedMost of them. Otherwise
+// SetAssigned is like SetState.
 func (c *Cluster) SetAssigned(a Assigned) error {
 	if most := c.AssignedMost(); len(a.Numbers) > most {
 		return fmt.Errorf("cluster: set assigned: %d shares, at most %d fit into the gossip", len(a.Numbers), most)
@@ -36,7 +37,7 @@ func (c *Cluster) SetAssigned(a Assigned) error {
 	return nil
 }
 
-// AssignedMost is how many shares fit into an Assigned.
+// AssignedMost returns how many shares fit into an Assigned.
 func (c *Cluster) AssignedMost() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,13 +46,14 @@ func (c *Cluster) AssignedMost() int {
 	return max(0, memberlist.MetaMaxSize-len(without.encode())-assignedRoom) / 2
 }
 
-// SetKeys replaces Config.Keys and Self.KeyIDs: the first key encrypts from now on, and
-// what other keys than these have encrypted is dropped. It is for a node that was started
-// with keys. The others see the IDs within about a second. After Leave or Close it
-// returns ErrClosed.
+// SetKeys replaces Config.Keys and Self.KeyIDs. The first key encrypts from now
+// on, and this node drops messages that are encrypted with a key that is not
+// among keys. The node must have been started with keys. The other members see
+// the IDs within about a second. After Leave or Close SetKeys returns
+// ErrClosed.
 func (c *Cluster) SetKeys(keys [][]byte, ids []uint32) error {
 	if c.gossip.Keyring == nil || len(keys) == 0 {
-		return errors.New("cluster: set keys: there are none, or the node was started without")
+		return errors.New("cluster: set keys: no keys are given, or the node was started without keys")
 	}
 	cfg := c.cfg
 	cfg.Keys, cfg.Self.KeyIDs = keys, slices.Clone(ids)
@@ -70,8 +72,11 @@ func (c *Cluster) SetKeys(keys [][]byte, ids []uint32) error {
 	return nil
 }
 
-// replaceKeys makes keys the ring's. RemoveKey shifts the list that memberlist's readers
-// have in their hands, unless it removes the last key; so those that go come last before.
+// replaceKeys makes keys the keys of ring. memberlist's readers use the slice
+// that GetKeys returns without a lock, and RemoveKey shifts the elements of
+// that slice unless it removes the last one. So replaceKeys moves the keys that
+// it removes to the end first. UseKey moves a key to the front of a new slice,
+// hence the reverse order.
 func replaceKeys(ring *memberlist.Keyring, keys [][]byte) error {
 	for _, key := range keys {
 		if err := ring.AddKey(key); err != nil {
@@ -80,7 +85,7 @@ func replaceKeys(ring *memberlist.Keyring, keys [][]byte) error {
 	}
 	first := keys
 	if len(ring.GetKeys()) == len(keys) {
-		first = keys[:1] // none goes
+		first = keys[:1] // no key is removed
 	}
 	for _, key := range slices.Backward(first) {
 		if err := ring.UseKey(key); err != nil {
@@ -96,14 +101,15 @@ func replaceKeys(ring *memberlist.Keyring, keys [][]byte) error {
 	return nil
 }
 
-// sayLeaving marks our record, so that the others tell a leave from a death, and
-// makes it the last change. False if it was, or the cluster is closed.
+// sayLeaving marks this node's record as leaving, so that the others can tell a
+// leave from a death. No further change is possible. It reports false if the
+// record was marked before, or the cluster is closed.
 func (c *Cluster) sayLeaving() bool {
 	return c.change(func(m *meta) { m.leaving = true })
 }
 
-// change changes our own record, in our own view at once, and has it announced.
-// Nobody may change it after it has said leaving, or after Close.
+// change changes this node's record, first in its own view, and then has it
+// announced. It reports false after sayLeaving and after Close.
 func (c *Cluster) change(f func(*meta)) bool {
 	c.mu.Lock()
 	if c.done {
@@ -127,17 +133,18 @@ func (c *Cluster) change(f func(*meta)) bool {
 	return true
 }
 
-// repeats is how often a change of our record is gossiped anew.
+// repeats is how often a change of this node's record is gossiped again.
 const repeats = 2
 
-// announce owns what this node tells the others: it gossips our record whenever it
-// has changed, and in the end the good-bye. Both only queue: memberlist's waiting for
-// the queue knows no ctx, so it is given no time (its only error then), and Leave
-// waits by itself.
+// announce is the goroutine that tells the other members about this node: it
+// gossips the record whenever that has changed, and finally the leave.
+// memberlist's functions wait for the queue and take no ctx. So they get no
+// time to wait, which is their only error then, and Leave itself waits.
 //
-// memberlist's queue may lose a message to another of the same length that comes
-// before the next round of gossip (hashicorp/memberlist#263), as when several nodes
-// drain at once. So each change is queued again in the next rounds.
+// memberlist's queue may lose a message to another one of the same length that
+// arrives before the next round of gossip (hashicorp/memberlist#263), for
+// example when several nodes drain at once. So each change is queued again in
+// the next rounds.
 func (c *Cluster) announce() {
 	again := time.NewTimer(0)
 	defer again.Stop()
@@ -160,7 +167,8 @@ func (c *Cluster) announce() {
 	}
 }
 
-// wake leaves a token in a channel of one for its only reader.
+// wake puts a token into a channel of capacity 1 for its only reader. A token
+// that is already there suffices.
 func wake(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -2,7 +2,8 @@ package cluster
 
 import "slices"
 
-// logChanges logs what differs between two views, this node itself left out.
+// logChanges logs the differences between two views, except those of this node
+// itself.
 func (c *Cluster) logChanges(old, new *View) {
 	self := c.cfg.Self.Name()
 	for _, m := range new.Members {
@@ -27,6 +28,7 @@ func (c *Cluster) logChanges(old, new *View) {
 	}
 }
 
+// find returns the member of v that has the name of m.
 func find(v *View, m Member) (Member, bool) {
 	i, ok := slices.BinarySearchFunc(v.Members, m, compareMembers)
 	if !ok {

@@ -12,33 +12,35 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// ErrClosed is returned by SetState once the node has begun to leave or was closed.
+// ErrClosed is returned by methods that change this node's record after Leave
+// or Close.
 var ErrClosed = errors.New("cluster: closed")
 
-// Cluster is a node's membership. Its methods may be called concurrently.
+// A Cluster is the membership of this node. Its methods may be called
+// concurrently.
 type Cluster struct {
 	cfg    Config
 	log    *slog.Logger
-	gossip *memberlist.Config // what memberlist runs with; read only
+	gossip *memberlist.Config // memberlist's configuration; read only
 	list   *memberlist.Memberlist
 	lines  *logBridge
 	table  *table
 	seeds  *seeds
 
 	secrets atomic.Pointer[secrets]
-	meta    atomic.Pointer[[]byte] // our own record, encoded
+	meta    atomic.Pointer[[]byte] // this node's record, encoded
 	news    chan struct{}          // a token for the announcer: meta has changed
 	bye     chan struct{}          // tells the announcer to leave
-	updates chan *View             // slot of one; only the publisher sends
-	alone   atomic.Bool            // there were seeds but us, and none answered
+	updates chan *View             // capacity 1; only the publisher sends
+	alone   atomic.Bool            // there are seeds besides this node, and none answered
 	leaving atomic.Bool            // Leave was called
-	first   first                  // since when the seeds lead to us alone
+	first   first                  // since when the seeds lead to this node alone
 
 	life      context.Context // ends with Close
 	end       context.CancelFunc
 	stop      context.CancelFunc // ends the rejoin loop
 	announcer sync.WaitGroup     // the only user of UpdateNode and Leave
-	wg        sync.WaitGroup     // publisher, rejoin loop, joins under way
+	wg        sync.WaitGroup     // publisher, rejoin loop, joins in progress
 	closed    chan struct{}      // closed when Close is done
 
 	keys sync.Mutex // held by SetKeys
@@ -49,10 +51,11 @@ type Cluster struct {
 	closing bool // Close was called
 }
 
-// Start makes this node a member. It tries to reach the seeds, if there are any but
-// itself, until it has met a member or JoinTimeout is over; then it warns and goes
-// on (see Alone). A seed that answers and refuses makes it fail at once with that
-// seed's error. ctx bounds the start only; when it ends, Start fails.
+// Start makes this node a member. If there are seeds besides this node, Start
+// tries them until it has met a member or JoinTimeout has passed. Then it logs
+// a warning and goes on (see Alone). If a seed refuses this node, Start returns
+// the seed's error at once. ctx bounds the start only; when ctx ends, Start
+// fails.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if cfg.Transport != nil {
 		cfg.Transport = newGuard(cfg.Transport)
@@ -81,6 +84,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	return c, nil
 }
 
+// create makes a Cluster whose goroutines are not started.
 func create(cfg Config) (*Cluster, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -127,36 +131,40 @@ func create(cfg Config) (*Cluster, error) {
 		c.end()
 		return nil, err
 	}
-	for addr := range c.table.presentAddrs() { // so far that is us
+	for addr := range c.table.presentAddrs() { // this node only, so far
 		c.seeds.addOwn(addr)
 	}
 	return c, nil
 }
 
-// View is what this node sees now; never nil. After Close it is what it saw last.
+// View returns what this node sees now. The result is never nil. After Close it
+// is the last view.
 func (c *Cluster) View() *View { return c.table.view.Load() }
 
-// Updates is a slot that holds the newest view not received yet, the first one
-// included. It is for one reader, who also has to wait for the end of its own work:
-// the channel is never closed.
+// Updates returns a channel that holds the newest view that was not received
+// yet, including the first one. It is for one reader. The channel is never
+// closed, so the reader must also wait for the end of its own work.
 func (c *Cluster) Updates() <-chan *View { return c.updates }
 
-// Lost says whether a member that is not in the view any more has vanished without a
-// good-bye: it has died, or seems to, or the good-bye got lost.
+// Lost reports whether a member that is no longer in the view vanished without
+// saying so. It has died or seems to have died, or its message about leaving
+// was lost.
 func (c *Cluster) Lost(name string) bool { return c.table.isMissing(name) }
 
-// Met says whether this node has ever seen another member.
+// Met reports whether this node has ever seen another member.
 func (c *Cluster) Met() bool { return c.table.hasMet() }
 
-// Alone says that this node might be an island: seeds were given, no other member
-// was ever met, and AllowAlone is not set. It ends with the first meeting.
+// Alone reports whether this node might be an island: seeds were given, this
+// node never met another member, and AllowAlone is not set. It reports false
+// after the first meeting.
 func (c *Cluster) Alone() bool {
 	return c.alone.Load() && !c.cfg.AllowAlone && !c.Met()
 }
 
-// Close ends the membership without a word, as a crash would: the others find out
-// by themselves. It waits for everything that Start began and shuts the transport
-// down. Concurrent and repeated calls wait for the first; all return nil.
+// Close ends the membership as a crash would: it tells no member, and they find
+// out by themselves. Close waits for everything that Start began and shuts the
+// transport down. Concurrent and repeated calls wait for the first one. All
+// return nil.
 func (c *Cluster) Close() error {
 	c.mu.Lock()
 	first := !c.closing
@@ -167,16 +175,18 @@ func (c *Cluster) Close() error {
 		return nil
 	}
 	c.end()
-	c.announcer.Wait() // memberlist must not be asked to leave after its shutdown
+	c.announcer.Wait() // memberlist panics if Leave is called after Shutdown
 	c.lines.closed.Store(true)
 	c.table.freeze()
-	_ = c.list.Shutdown() // always nil; what the transport said it has logged
+	_ = c.list.Shutdown() // always nil; it logs the errors of the transport
 	c.wg.Wait()
 	close(c.closed)
 	return nil
 }
 
-// publish moves the newest view into the slot and logs who came and went.
+// publish is the goroutine that puts the newest view into the updates channel
+// and logs the changes. It removes a view that was not received first, and it
+// alone sends, so the send never blocks.
 func (c *Cluster) publish() {
 	last := &View{}
 	for {
@@ -189,7 +199,7 @@ func (c *Cluster) publish() {
 		if v.Version == last.Version {
 			continue
 		}
-		select { // take out what nobody has read; only we put in
+		select {
 		case <-c.updates:
 		default:
 		}

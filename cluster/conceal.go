@@ -8,7 +8,8 @@ import (
 
 // Format implements fmt.Formatter: no verb prints a key.
 func (c Config) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "cluster.Config{Name: %q, Self: %s at %s, Join: %q, Keys: %d not shown}", c.Name, c.Self.Name(), c.Self.Addr, c.Join, len(c.Keys))
+	fmt.Fprintf(f, "cluster.Config{Name: %q, Self: %s at %s, Join: %q, Keys: %d not shown}",
+		c.Name, c.Self.Name(), c.Self.Addr, c.Join, len(c.Keys))
 }
 
 // MarshalJSON implements json.Marshaler, without the keys.

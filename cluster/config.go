@@ -12,57 +12,57 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// Profile is how eagerly members watch one another.
+// A Profile says how eagerly members watch one another.
 type Profile uint8
 
 const (
-	// Fast finds a crash in 2.4 to 3.9 s (up to 20 members, all of them know). A
-	// crash that only one member is left to notice, within half a minute of
-	// another's end, takes up to 5 s, since nobody can confirm it.
+	// Fast detects a crash in 2.4 to 3.9 s, at all of up to 20 members. If only one
+	// member is left to notice the crash, within half a minute of the end of another
+	// one, detection takes up to 5 s, since no member can confirm it.
 	Fast Profile = iota
-	// LAN takes memberlist's own figures for local networks: 6 to 9 s (and up to
-	// 26 s), half the traffic of Fast, and stalls of a node of 3 to 4 s are mostly
-	// forgiven.
+	// LAN uses memberlist's own settings for local networks. It detects a crash in 6
+	// to 9 s (at most 26 s), causes half the traffic of Fast, and mostly tolerates
+	// that a node stalls for 3 to 4 s.
 	LAN
 )
 
-// Resolver looks up the addresses of a host; *net.Resolver is one.
+// A Resolver looks up the addresses of a host. *net.Resolver implements it.
 type Resolver interface {
 	LookupHost(ctx context.Context, host string) (addrs []string, err error)
 }
 
-// ErrSelf may be returned by Config.Dial: this node itself answers at the address, this
-// time.
+// ErrSelf may be returned by Config.Dial: this time, this node itself answered
+// at the address.
 var ErrSelf = errors.New("cluster: the address is this node's own")
 
-// longest is what longer durations of a Config count as, so that no sum overflows.
+// longest is the longest duration of a Config. It keeps sums of durations from
+// overflowing.
 const longest = 100 * 365 * 24 * time.Hour
 
-// Config is what Start needs. Name, Self and Transport have no default. Durations
-// beyond 100 years count as 100 years.
+// Config is the configuration for Start. Name, Self and Transport are required.
+// A duration beyond 100 years counts as 100 years.
 type Config struct {
-	// Name is the cluster's name, at most 255 bytes. It is on every packet, and
-	// nodes of other names are ignored.
+	// Name is the cluster's name, at most 255 bytes. Each packet carries it, and
+	// nodes with other names are ignored.
 	Name string
 
-	// Self describes this node; State is what it starts with. All of it has to fit
+	// Self describes this node. State is its first state. Its encoding must fit into
 	// 512 bytes, of which up to 26 and 4 per key ID are not text.
 	Self Member
 
-	// Transport carries the gossip. Start takes it over and shuts it down in the
-	// end, even when it returns an error. Its Shutdown should end the dials that
-	// are under way: Close waits for them. If its streams have a method GossipKey()
-	// []byte, that is which of the Keys the other end has proved to have.
+	// Transport carries the gossip. Start takes it over, and shuts it down even when
+	// it returns an error. Its Shutdown should end the dials in progress, since Close
+	// waits for them. If its streams have a method GossipKey() []byte, the result
+	// tells which of the Keys the other end has proved.
 	Transport memberlist.NodeAwareTransport
 
-	// Keys are the gossip keys of 16, 24 or 32 bytes: the first encrypts, all
-	// decrypt. None: gossip goes in clear.
+	// Keys are the gossip keys, of 16, 24 or 32 bytes. The first one encrypts, all
+	// decrypt. Without keys gossip is not encrypted.
 	Keys [][]byte
 
-	// Join are the seeds: any members, as host or host:port, where host is an
-	// address or a DNS name of which all A and AAAA records are used, looked up
-	// again at each attempt. Without a port it is the one of Self.Addr. This
-	// node's own address among them does no harm.
+	// Join are the seeds: any members, as host or host:port. host is an address, or a
+	// DNS name of which each attempt looks up and uses all A and AAAA records. The
+	// default port is that of Self.Addr. This node's own address may be among them.
 	Join []string
 
 	// JoinTimeout is how long Start tries to reach a seed; 0 means 10 s.
@@ -71,57 +71,61 @@ type Config struct {
 	// Profile is Fast or LAN; the zero value is Fast.
 	Profile Profile
 
-	// Dial, if set, is asked before an address (always an IP and port) is joined,
-	// and should do the handshake of the nodes' own protocol there. An error that
-	// has a method Refused() bool returning true makes Start fail: that seed does
-	// not want us. ErrSelf: we are there ourselves, this time. Any other: try again.
-	// It may be called concurrently and has to return when ctx ends.
+	// Dial, if set, is called before this node joins an address (an IP and a port).
+	// It should perform the handshake of the nodes' own protocol there. An error with
+	// a method Refused() bool that returns true makes Start fail, because the seed
+	// refuses this node. ErrSelf says that this node itself answered this time. After
+	// any other error the address is tried again. Dial may be called concurrently and
+	// must return when ctx ends.
 	Dial func(ctx context.Context, addr string) error
 
-	// Myself, if set, is asked whether this node answers at its own address, before
-	// that is taken for no seed: somebody else may have it, by a mistake in a
-	// configuration or a balancer in front of several. Its errors are as those of
-	// Dial. With it, names that lead to this node alone, or to nobody, are looked up
-	// again until JoinTimeout: see MayBeFirst. nil: the own address is believed.
+	// Myself, if set, finds out whether this node answers at its own address. Only
+	// then the address does not count as a seed: another node may have it, because of
+	// a wrong configuration or a balancer in front of several nodes. Its errors mean
+	// the same as those of Dial. With Myself, names that lead to this node alone, or
+	// to no node, are looked up again until JoinTimeout; see MayBeFirst. Without it,
+	// the own address never counts as a seed.
 	Myself func(ctx context.Context, addr string) error
 
-	// MayBeFirst makes Alone false for a node whose names have led to itself and to
-	// nobody else for JoinTimeout: it is the first one, or the only one. It goes on
-	// to look for others. It counts with Myself only.
+	// MayBeFirst makes Alone false for a node whose names have led to itself alone
+	// for JoinTimeout, since it is the first node or the only one. The node goes on
+	// to look for others. MayBeFirst needs Myself.
 	MayBeFirst bool
 
-	// Hellos, if set, makes a member count only once this node has met it, or another
-	// member says that it has met it: gossip has no protection against being repeated,
-	// so what it says of a member may be of one that has left long ago. Until then it is
-	// one of the View's Strangers. Members of releases before this count unmet. nil: all
-	// do. An own one for each node.
+	// Hellos, if set, makes a member count only after this node has met it, or after
+	// another member says that it has met it. Gossip is not protected against replay,
+	// so a message about a member may be about one that left long ago. Until then the
+	// member is one of the View's Strangers. Members of earlier releases count unmet.
+	// Without Hellos all members count. Each node needs a Hellos of its own.
 	Hellos *Hellos
 
-	// Meet asks a stranger whether it is the boot of the slot that gossip says; nil: it
-	// is not. Word asks the member of, and returns the names of those that it counts;
-	// of those in anew, which were gone before, the names of those that it meets now: it
-	// may not have heard yet that they are gone. nil: nobody is asked. Both count with
-	// Hellos only, may be called concurrently, and have to return when ctx ends.
+	// Meet connects to a stranger and returns nil if it is the boot of the slot that
+	// gossip says. Word asks member of and returns the names of the members that it
+	// counts. The members in anew were gone before, and member of may not have heard
+	// of that. So of these Word returns the names of those that member of meets now.
+	// Both functions are optional and need Hellos. They may be called concurrently and
+	// must return when ctx ends.
 	Meet func(ctx context.Context, m Member) error
 	Word func(ctx context.Context, of Member, anew []Member) (names []string, err error)
 
 	// Resolver looks up names; nil means net.DefaultResolver.
 	Resolver Resolver
 
-	// AllowAlone makes Alone false for a node that none of its seeds answered.
+	// AllowAlone makes Alone false for a node whose seeds have not answered.
 	AllowAlone bool
 
-	// RejoinInterval is the mean time between two attempts to find members that
-	// are missing, each ± 50 %; 0 means 10 s, negative never (then a partition of
-	// more than a few seconds is for ever).
+	// RejoinInterval is the mean time between two attempts to find missing members.
+	// Each interval varies by ± 50 %. 0 means 10 s. A negative value means never; then
+	// a partition of more than a few seconds does not heal.
 	RejoinInterval time.Duration
 
-	// Logger gets members coming and going (Info), members lost (Warn), and what
-	// memberlist has to say at its own levels, but for what a planned leave makes it
-	// complain about (Debug). nil discards.
+	// Logger receives joins and leaves of members (Info), losses (Warn), and the
+	// messages of memberlist at its own levels. The complaints of memberlist about a
+	// planned leave are for Debug. nil discards everything.
 	Logger *slog.Logger
 }
 
+// withDefaults returns c with its defaults, and an error if a field is invalid.
 func (c Config) withDefaults() (Config, error) {
 	if c.JoinTimeout == 0 {
 		c.JoinTimeout = 10 * time.Second
@@ -167,21 +171,26 @@ func (c Config) check() error {
 		return fmt.Errorf("Config.Self: %w", err)
 	}
 	if n := len(meta{Member: c.Self}.encode()); n > memberlist.MetaMaxSize {
-		return fmt.Errorf("Config.Self: takes %d bytes in the gossip, at most %d are possible: Slot has %d, Addr %d, KeyIDs %d",
+		return fmt.Errorf("Config.Self: takes %d bytes in the gossip, at most %d are possible: Slot has %d, Addr %d, "+
+			"KeyIDs %d",
 			n, memberlist.MetaMaxSize, len(c.Self.Slot), len(c.Self.Addr), 4*len(c.Self.KeyIDs))
 	}
 	return nil
 }
 
-// gossip is what memberlist runs with.
+// gossip returns memberlist's configuration.
 func (c Config) gossip() (*memberlist.Config, error) {
 	m := memberlist.DefaultLANConfig()
 	if c.Profile == Fast {
 		m.ProbeInterval = 500 * time.Millisecond
 		m.ProbeTimeout = 200 * time.Millisecond
 		m.SuspicionMult = 3
-		m.SuspicionMaxTimeoutMult = 2 // 6 makes a lone observer wait 9 s for a confirmation that cannot come
-		m.AwarenessMaxMultiplier = 2  // of 8, which has a node that reaches nobody probe every 4 s: it would serve on for half a minute
+		// With the default of 6, a lone observer waits 9 s for a confirmation that
+		// cannot come.
+		m.SuspicionMaxTimeoutMult = 2
+		// With the default of 8, a node that reaches no other probes only every 4 s. It
+		// would go on to serve its sessions for half a minute.
+		m.AwarenessMaxMultiplier = 2
 		m.RetransmitMult = 6
 		m.GossipInterval = 100 * time.Millisecond
 		m.PushPullInterval = 5 * time.Second
@@ -189,8 +198,8 @@ func (c Config) gossip() (*memberlist.Config, error) {
 	}
 	m.Name = c.Self.Name()
 	m.Label = c.Name
-	m.AdvertisePort = 0         // the transport knows
-	m.EnableCompression = false // LZW, even where it makes streams longer
+	m.AdvertisePort = 0         // the transport decides
+	m.EnableCompression = false // it uses LZW even where that makes streams longer
 	if len(c.Keys) > 0 {
 		keyring, err := memberlist.NewKeyring(c.Keys, c.Keys[0])
 		if err != nil {

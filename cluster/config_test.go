@@ -20,12 +20,14 @@ func validConfig() Config {
 
 func TestConfigRefusesNonsenseAndNamesTheField(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		"Config.Name: is empty":                         func(c *Config) { c.Name = "" },
-		"Config.Name: has 256 bytes":                    func(c *Config) { c.Name = strings.Repeat("n", 256) },
-		"Config.Transport: is nil":                      func(c *Config) { c.Transport = nil },
-		"Config.JoinTimeout: -1s is negative":           func(c *Config) { c.JoinTimeout = -time.Second },
-		"Config.Profile: 2 is neither":                  func(c *Config) { c.Profile = 2 },
-		"Config.Keys[1]: has 3 bytes":                   func(c *Config) { c.Keys = [][]byte{make([]byte, 32), make([]byte, 3)} },
+		"Config.Name: is empty":               func(c *Config) { c.Name = "" },
+		"Config.Name: has 256 bytes":          func(c *Config) { c.Name = strings.Repeat("n", 256) },
+		"Config.Transport: is nil":            func(c *Config) { c.Transport = nil },
+		"Config.JoinTimeout: -1s is negative": func(c *Config) { c.JoinTimeout = -time.Second },
+		"Config.Profile: 2 is neither":        func(c *Config) { c.Profile = 2 },
+		"Config.Keys[1]: has 3 bytes": func(c *Config) {
+			c.Keys = [][]byte{make([]byte, 32), make([]byte, 3)}
+		},
 		"Config.Self.State: state(3)":                   func(c *Config) { c.Self.State = 3 },
 		"Config.Self: Member.Slot: is empty":            func(c *Config) { c.Self.Slot = "" },
 		"Config.Self: takes 537 bytes in the gossip":    func(c *Config) { c.Self.Slot = strings.Repeat("s", 499) },

@@ -6,33 +6,34 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// delegate is what memberlist calls. Most calls come while it holds its lock over
-// all members: nothing here may wait or call it back, and nothing may keep a
-// *memberlist.Node, which it goes on changing.
+// A delegate has the methods that memberlist calls. memberlist holds the lock
+// over all members during most calls. So a method must not wait and must not
+// call memberlist, and it must not keep a *memberlist.Node, which memberlist
+// goes on changing.
 type delegate struct {
 	cluster *Cluster
 }
 
-// NodeMeta implements memberlist.Delegate. The limit was checked by Start, and no
-// state makes it longer.
+// NodeMeta implements memberlist.Delegate. Start has checked the limit, and no
+// state makes the record longer.
 func (d delegate) NodeMeta(int) []byte { return *d.cluster.meta.Load() }
 
-// NotifyAlive implements memberlist.AliveDelegate: a member that does not describe
-// itself in a way we understand is none to us.
+// NotifyAlive implements memberlist.AliveDelegate. It refuses a member whose
+// record is invalid.
 func (d delegate) NotifyAlive(n *memberlist.Node) error {
 	m, err := decodeMeta(n.Meta)
 	if err != nil {
-		return fmt.Errorf("it describes itself badly: %w", err)
+		return fmt.Errorf("invalid record: %w", err)
 	}
 	if m.Name() != n.Name {
-		return fmt.Errorf("it describes itself as %q", m.Name())
+		return fmt.Errorf("the record is of %q", m.Name())
 	}
 	return nil
 }
 
-// NotifyMerge implements memberlist.MergeDelegate. It hears of each member of the
-// side that we join, in particular of those that have left while we were apart.
-// It refuses nobody: NotifyAlive does that one by one.
+// NotifyMerge implements memberlist.MergeDelegate. It learns of each member of
+// the side that this node joins, in particular of those that left while the
+// sides were apart. It refuses none, since NotifyAlive decides about each.
 func (d delegate) NotifyMerge(peers []*memberlist.Node) error {
 	for _, n := range peers {
 		if n.State == memberlist.StateLeft {
@@ -47,25 +48,25 @@ func (d delegate) NotifyJoin(n *memberlist.Node) { d.put(n) }
 
 // NotifyUpdate implements memberlist.EventDelegate.
 func (d delegate) NotifyUpdate(n *memberlist.Node) {
-	if n.Name != d.cluster.table.self { // of ourselves we know more than what was gossiped last
+	if n.Name != d.cluster.table.self { // this node's own record is newer here
 		d.put(n)
 	}
 }
 
-// NotifyLeave implements memberlist.EventDelegate. Nothing in the node says whether
-// it left or died: what it said of itself before does.
+// NotifyLeave implements memberlist.EventDelegate. n does not tell whether the
+// member left or died. The last record of the member tells.
 func (d delegate) NotifyLeave(n *memberlist.Node) { d.cluster.table.remove(n.Name) }
 
 func (d delegate) put(n *memberlist.Node) {
 	m, err := decodeMeta(n.Meta)
 	if err != nil {
-		return // NotifyAlive has let nobody of that kind in
+		return // cannot happen: NotifyAlive has refused it
 	}
 	d.cluster.table.put(record{meta: m, gossip: n.Address()})
 }
 
 // NotifyMsg, GetBroadcasts, LocalState and MergeRemoteState implement
-// memberlist.Delegate for messages of our own, of which there are none.
+// memberlist.Delegate for user messages. This package sends none.
 func (delegate) NotifyMsg([]byte) {}
 
 // GetBroadcasts: see NotifyMsg.

@@ -7,12 +7,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWhoDescribesItselfBadlyIsNoMember(t *testing.T) {
+func TestInvalidRecordIsNoMember(t *testing.T) {
 	d := delegate{}
 	good := example()
 	require.NoError(t, d.NotifyAlive(&memberlist.Node{Name: good.Name(), Meta: good.encode()}))
-	require.ErrorContains(t, d.NotifyAlive(&memberlist.Node{Name: good.Name()}), "describes itself badly: cut short")
-	require.ErrorContains(t, d.NotifyAlive(&memberlist.Node{Name: "other/1", Meta: good.encode()}), "describes itself as")
+	require.ErrorContains(t, d.NotifyAlive(&memberlist.Node{Name: good.Name()}), "invalid record: cut short")
+	require.ErrorContains(t, d.NotifyAlive(&memberlist.Node{Name: "other/1", Meta: good.encode()}), "the record is of")
 }
 
 func TestWhoIsKnownToHaveLeftIsNotLookedFor(t *testing.T) {

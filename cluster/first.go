@@ -6,16 +6,18 @@ import (
 	"time"
 )
 
-// A finding is what the seeds stand for, as far as an attempt has found out.
+// A finding says what the seeds stand for, as far as an attempt has found out.
 type finding uint8
 
 const (
-	somebody   finding = iota // others, whether they answer or not, or it is not known
-	nobodyElse                // this node, for good
-	onlySelf                  // this node, so far
-	nobodyYet                 // so far not even this node
+	somebody   finding = iota // other nodes, which may or may not answer; or unknown
+	nobodyElse                // this node alone, and that will not change
+	onlySelf                  // this node alone, so far
+	nobodyYet                 // no node yet, not even this one
 )
 
+// finding classifies l. others says that an address may be another node's. patient says that
+// names may lead to other nodes later.
 func (l look) finding(others, patient bool) finding {
 	switch {
 	case others:
@@ -28,13 +30,14 @@ func (l look) finding(others, patient bool) finding {
 	return nobodyYet
 }
 
-// first remembers since when the seeds have led to this node alone. Safe for
-// concurrent use.
+// first remembers since when the seeds have led to this node alone. It is safe
+// for concurrent use.
 type first struct {
 	mu    sync.Mutex // guards since
-	since time.Time  // zero: they do not
+	since time.Time  // zero if they do not
 }
 
+// saw records the finding of an attempt.
 func (f *first) saw(found finding, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -46,26 +49,28 @@ func (f *first) saw(found finding, now time.Time) {
 	}
 }
 
-// onlySelf reports whether they have for so long.
+// onlySelf reports whether the seeds have led to this node alone for at least
+// d.
 func (f *first) onlySelf(d time.Duration, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return !f.since.IsZero() && now.Sub(f.since) >= d
 }
 
-// isSelf says of what came of dialling an address whether it is this node's own. What
-// leads here by another way, and is not beside the own address, may be a balancer in front
-// of many: it is somebody.
+// isSelf reports whether the result of dialling an address says that the
+// address is this node's own. An address that leads here in another way, while
+// this node's own address is not among the seeds, may belong to a balancer in
+// front of many nodes and counts as another node.
 func (l look) isSelf(err error) bool { return l.self && errors.Is(err, ErrSelf) }
 
-// lookAgain is told by the rejoin loop what the seeds stand for now, what could not be
-// looked up, and what came of dialling: a node that is alone may turn out to be the first
-// one.
+// lookAgain handles the results of the rejoin loop: the seeds, the error of the
+// look-up, and the errors of dialling. A node that is alone may turn out to be
+// the first one.
 func (c *Cluster) lookAgain(l look, unknown error, tries []error) {
 	if !c.alone.Load() || c.Met() {
 		return
 	}
-	others := unknown != nil || len(tries) <= len(l.addrs) // not all were dialled
+	others := unknown != nil || len(tries) <= len(l.addrs) // some were not dialled
 	for _, err := range tries {
 		others = others || !l.isSelf(err)
 	}

@@ -12,19 +12,22 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// guard stands between memberlist and the transport and makes up for three things:
-// memberlist never finds a crash if sending a packet fails with anything but a bare
-// *net.OpError, it leaves its streams open when it is shut down, it allocates by
-// what others claim (see vet), and it encrypts with one key for all (see reseal).
+// A guard stands between memberlist and the transport and makes up for four
+// faults of memberlist:
+//
+// - It never detects a crash if sending a packet fails with anything but a bare *net.OpError.
+// - It leaves its streams open when it is shut down.
+// - It allocates memory by what other nodes claim (see vet.go).
+// - It encrypts with one key for all members (see reseal.go).
 type guard struct {
 	memberlist.NodeAwareTransport
-	keyring *memberlist.Keyring // nil: gossip goes in clear
+	keyring *memberlist.Keyring // nil if gossip is not encrypted
 	label   string
-	keyFor  func(addr string) []byte // to seal packets for an address with; nil: as they are
+	keyFor  func(addr string) []byte // the key for packets to an address; nil for the one in use
 	refused func(from net.Addr, why error)
-	packets chan *memberlist.Packet
-	inbound chan net.Conn
-	places  chan struct{} // one for each stream that others have opened
+	packets chan *memberlist.Packet // to memberlist
+	inbound chan net.Conn           // to memberlist
+	places  chan struct{}           // one token for each open stream of another member
 	done    chan struct{}
 	relays  sync.WaitGroup
 
@@ -33,20 +36,22 @@ type guard struct {
 	streams map[*stream]struct{}
 }
 
-// maxInbound is how many streams of other members are open at a time. They take
-// milliseconds; the others wait.
+// maxInbound bounds the open streams of other members. A stream takes
+// milliseconds, and further ones wait.
 const maxInbound = 16
 
 func newGuard(t memberlist.NodeAwareTransport) *guard {
 	return &guard{
 		NodeAwareTransport: t, streams: map[*stream]struct{}{}, refused: func(net.Addr, error) {},
 		keyFor:  func(string) []byte { return nil },
-		packets: make(chan *memberlist.Packet), inbound: make(chan net.Conn), places: make(chan struct{}, maxInbound),
-		done: make(chan struct{}),
+		packets: make(chan *memberlist.Packet), inbound: make(chan net.Conn),
+		places: make(chan struct{}, maxInbound),
+		done:   make(chan struct{}),
 	}
 }
 
-// begin starts to pass on what comes; refused is told of what is not.
+// begin starts the goroutines that pass packets and streams to memberlist.
+// refused is called for each that is not passed on.
 func (g *guard) begin(
 	keyring *memberlist.Keyring, label string, keyFor func(addr string) []byte, refused func(from net.Addr, why error),
 ) {
@@ -55,6 +60,7 @@ func (g *guard) begin(
 	g.relays.Go(g.passStreams)
 }
 
+// keys returns the keys that messages may be encrypted with.
 func (g *guard) keys() [][]byte {
 	if g.keyring == nil {
 		return nil
@@ -68,6 +74,7 @@ func (g *guard) PacketCh() <-chan *memberlist.Packet { return g.packets }
 // StreamCh implements memberlist.Transport.
 func (g *guard) StreamCh() <-chan net.Conn { return g.inbound }
 
+// passPackets vets packets and passes them to memberlist.
 func (g *guard) passPackets() {
 	for {
 		select {
@@ -87,6 +94,7 @@ func (g *guard) passPackets() {
 	}
 }
 
+// passStreams passes streams to memberlist. Their first Read vets the message.
 func (g *guard) passStreams() {
 	for {
 		select {
@@ -159,6 +167,7 @@ func (g *guard) isClosed() bool {
 	return g.closed
 }
 
+// add tracks a stream until it is closed. It reports false after Shutdown.
 func (g *guard) add(s *stream) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -168,7 +177,7 @@ func (g *guard) add(s *stream) bool {
 	return !g.closed
 }
 
-// remove forgets a stream, and gives its place to another.
+// remove stops tracking a stream and frees its place.
 func (g *guard) remove(s *stream) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -179,7 +188,7 @@ func (g *guard) remove(s *stream) {
 	}
 }
 
-// Shutdown implements memberlist.Transport; only the first call does anything.
+// Shutdown implements memberlist.Transport. Calls after the first do nothing.
 func (g *guard) Shutdown() error {
 	g.mu.Lock()
 	if g.closed {
@@ -200,17 +209,17 @@ func (g *guard) Shutdown() error {
 	return err
 }
 
-// stream is a connection that the guard knows of until it is closed. memberlist reads
-// one message of each.
+// A stream is a connection that the guard tracks until it is closed. memberlist
+// reads one message from each.
 type stream struct {
 	net.Conn
 	guard  *guard
-	place  bool // guarded by guard.mu: it has one
-	vetted bool // only Read's
-	rest   []byte
+	place  bool   // guarded by guard.mu: the stream has a place
+	vetted bool   // used by Read only
+	rest   []byte // used by Read only: the part of the message that was not read yet
 }
 
-// Read gives the message when it is there and vetted.
+// Read returns the message once it has arrived completely and was vetted.
 func (s *stream) Read(b []byte) (int, error) {
 	if !s.vetted {
 		s.vetted = true
@@ -233,7 +242,8 @@ func (s *stream) Read(b []byte) (int, error) {
 	return s.Conn.Read(b)
 }
 
-// Write seals a message anew if the other end does not have the key that is used.
+// Write encrypts a message with another key if the other end does not have the
+// key in use.
 func (s *stream) Write(b []byte) (int, error) {
 	keys := s.guard.keys()
 	key := streamKey(s.Conn)

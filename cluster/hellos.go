@@ -6,25 +6,26 @@ import (
 	"time"
 )
 
-// Hellos is how a node's own protocol tells its membership whom it has met: who has
-// proved, on a connection with this node, to be the boot of the slot that it says. Give
-// each node one of its own, in Config.Hellos; the zero value has met nobody. Its methods
-// may be called concurrently.
+// A Hellos connects a node's own protocol with its membership: it records which
+// members the node has met, that is, which have proved on a connection with
+// this node to be the boot of the slot that they claim. Each node needs one of
+// its own, in Config.Hellos. The zero value is empty. The methods may be called
+// concurrently.
 type Hellos struct {
 	mu     sync.Mutex           // guards what follows
-	when   map[string]time.Time // by name
-	notice func(name string)    // the table's; nil: there is none yet
+	when   map[string]time.Time // of the last hello, by name
+	notice func(name string)    // called by Met; nil before report
 }
 
 const (
-	// helloFor is how long a hello counts for a member of which gossip brings news only
-	// later. It has to be shorter than memberlist knows of a member that it has left: 30 s.
+	// helloFor is how long a hello counts for a member that gossip names only later. It
+	// must be shorter than the 30 s for which memberlist remembers that a member has left.
 	helloFor = 10 * time.Second
 
-	hellosMost = 1024 // of that many names; the oldest gives way
+	hellosMost = 1024 // bounds the remembered names; the oldest is dropped first
 )
 
-// Met says that this node has met a member, by its name.
+// Met records that this node has met the member with that name.
 func (h *Hellos) Met(name string) {
 	h.mu.Lock()
 	if h.when == nil {
@@ -41,6 +42,7 @@ func (h *Hellos) Met(name string) {
 	}
 }
 
+// tidyLocked drops the oldest hello, and all that do not count any more.
 func (h *Hellos) tidyLocked() {
 	oldest := ""
 	for name, when := range h.when {
@@ -52,14 +54,15 @@ func (h *Hellos) tidyLocked() {
 	maps.DeleteFunc(h.when, func(_ string, when time.Time) bool { return time.Since(when) > helloFor })
 }
 
-// report has f told of each name from now on.
+// report makes Met call f from now on.
 func (h *Hellos) report(f func(name string)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.notice = f
 }
 
-// lately says whether a member was met a short while ago. Of nil nobody was.
+// lately reports whether the member was met a short while ago. A nil Hellos has
+// met none.
 func (h *Hellos) lately(name string) bool {
 	if h == nil {
 		return false
@@ -70,6 +73,7 @@ func (h *Hellos) lately(name string) bool {
 	return met && time.Since(when) <= helloFor
 }
 
+// forget drops the hello of a member that is gone.
 func (h *Hellos) forget(name string) {
 	if h == nil {
 		return

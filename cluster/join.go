@@ -9,15 +9,17 @@ import (
 )
 
 const (
-	attemptTimeout = 3 * time.Second        // for all seeds together, once
-	attemptGrace   = time.Second            // for the others to refuse us when one has let us in
-	attemptAddrs   = 16                     // seeds asked at once; a name may stand for hundreds
-	firstBackOff   = 100 * time.Millisecond // doubles up to
-	lastBackOff    = 500 * time.Millisecond
+	attemptTimeout = 3 * time.Second // for one attempt at all seeds together
+	attemptGrace   = time.Second     // for further seeds to refuse, after one was joined
+	attemptAddrs   = 16              // seeds per attempt; a name may stand for hundreds
+
+	firstBackOff = 100 * time.Millisecond // doubles up to lastBackOff
+	lastBackOff  = 500 * time.Millisecond
 )
 
-// join tries the seeds until it has met a member, there is nobody but us, or
-// JoinTimeout is over. Only a refusal and the end of ctx are errors.
+// join tries the seeds until this node has met a member, the seeds turn out to
+// be this node alone, or JoinTimeout has passed. It fails only if a seed
+// refuses this node or ctx ends.
 func (c *Cluster) join(ctx context.Context) error {
 	if len(c.seeds.entries) == 0 {
 		return nil
@@ -33,7 +35,7 @@ func (c *Cluster) join(ctx context.Context) error {
 		if c.Met() || found == nobodyElse {
 			return nil
 		}
-		if trying.Err() == nil { // else it is only the end of the time
+		if trying.Err() == nil { // else err only says that the time is over
 			c.first.saw(found, time.Now())
 			if err != nil {
 				cause = err
@@ -54,13 +56,13 @@ func (c *Cluster) join(ctx context.Context) error {
 		return nil
 	}
 	c.alone.Store(true)
-	c.log.Warn("no seed could be joined, going on alone", "seeds", c.cfg.Join, "err", cause)
+	c.log.Warn("no seed could be joined; going on alone", "seeds", c.cfg.Join, "err", cause)
 	return nil
 }
 
-// attempt tries all seeds once, at the same time, and says what they stand for; err
-// is nil if one of them was joined, or a refusal, which counts even if another seed
-// has let us in.
+// attempt tries all seeds once, concurrently, and returns what they stand for.
+// err is nil if one of them was joined. A refusal is returned even if another
+// seed was joined.
 func (c *Cluster) attempt(ctx context.Context) (found finding, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
@@ -103,17 +105,18 @@ func (c *Cluster) attempt(ctx context.Context) (found finding, err error) {
 	return l.finding(others, c.cfg.Myself != nil), err
 }
 
-// meetSelf makes sure that this node has its own address: ErrSelf.
+// meetSelf checks that this node answers at its own address. It returns ErrSelf
+// if so.
 func (c *Cluster) meetSelf(ctx context.Context) error {
 	if err := c.cfg.Myself(ctx, c.seeds.self.String()); err != nil {
-		return fmt.Errorf("the own address is a seed: %w", err)
+		return fmt.Errorf("the node's own address is a seed: %w", err)
 	}
 	return ErrSelf
 }
 
-// meet does the handshake with the node at an address and exchanges members with
-// it. memberlist's part cannot be cancelled: when ctx ends it is left to itself, for
-// at most two TCP timeouts.
+// meet performs the handshake with the node at addr and exchanges members with
+// it. memberlist's part cannot be cancelled: when ctx ends, it goes on alone,
+// for at most two TCP timeouts.
 func (c *Cluster) meet(ctx context.Context, addr string) error {
 	if c.cfg.Dial != nil {
 		if err := c.cfg.Dial(ctx, addr); err != nil {
@@ -127,7 +130,7 @@ func (c *Cluster) meet(ctx context.Context, addr string) error {
 	})
 	select {
 	case err := <-joined:
-		if err == nil && !c.Met() { // it was us, or a member whose record we do not accept
+		if err == nil && !c.Met() { // it was this node, or a member with an invalid record
 			err = fmt.Errorf("%s answered, but no member was met there", addr)
 		}
 		return err
@@ -136,14 +139,14 @@ func (c *Cluster) meet(ctx context.Context, addr string) error {
 	}
 }
 
-// refused says whether a seed has answered that it does not want us.
+// refused reports whether err says that a seed refuses this node.
 func refused(err error) bool {
 	var r interface{ Refused() bool }
 	return errors.As(err, &r) && r.Refused()
 }
 
-// jitter spreads a duration over ± 50 %, so that nodes that started together do not
-// go on together.
+// jitter spreads d over ± 50 %, so that nodes that started together do not act
+// together.
 func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d+1)
 }

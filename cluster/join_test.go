@@ -198,11 +198,12 @@ func TestItsOwnAddressIsNoSeed(t *testing.T) {
 		seeds []string
 		hosts []string
 	}{
-		"literal":              {"10.0.0.1:7946", []string{"10.0.0.1:7946", "10.0.0.1"}, nil},
-		"mapped":               {"10.0.0.1:7946", []string{"[::ffff:10.0.0.1]:7946"}, nil},
-		"IPv6":                 {"[fd00::1]:7946", []string{"[fd00:0::1]:7946", "fd00::1", "[fd00::1]"}, nil},
-		"a name":               {"10.0.0.1:7946", []string{"web.example"}, []string{"10.0.0.1"}},
-		"localhost":            {"127.0.0.1:7946", []string{"localhost:7946", "127.0.0.1:7946"}, []string{"::1", "127.0.0.1"}},
+		"literal": {"10.0.0.1:7946", []string{"10.0.0.1:7946", "10.0.0.1"}, nil},
+		"mapped":  {"10.0.0.1:7946", []string{"[::ffff:10.0.0.1]:7946"}, nil},
+		"IPv6":    {"[fd00::1]:7946", []string{"[fd00:0::1]:7946", "fd00::1", "[fd00::1]"}, nil},
+		"a name":  {"10.0.0.1:7946", []string{"web.example"}, []string{"10.0.0.1"}},
+		"localhost": {"127.0.0.1:7946", []string{"localhost:7946", "127.0.0.1:7946"},
+			[]string{"::1", "127.0.0.1"}},
 		"a name of nobody yet": {"10.0.0.1:7946", []string{"web.example"}, []string{}},
 	} {
 		t.Run(name, func(t *testing.T) {

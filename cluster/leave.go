@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Leave tells the others that this node goes, waits until the news has had time to
-// spread (0.8 to 1.9 s; nothing if there is nobody else), and closes. The others forget this
-// node instead of looking for it. Its state is not changed: to give something away
-// first, set Draining and wait.
+// Leave tells the other members that this node leaves, waits until that has had
+// time to spread (0.8 to 1.9 s, or no time if there are no others), and closes.
+// The others forget this node instead of looking for it. Leave does not change
+// the node's state. To hand something over first, set Draining and wait.
 //
-// When ctx ends earlier the news is sent without waiting for it, the node is closed
-// all the same, and the error says so: some members may then take it for crashed.
-// Concurrent calls wait for the first within their ctx; after Leave or Close it does
-// nothing and returns nil.
+// If ctx ends earlier, Leave sends the message without waiting, closes the node
+// all the same, and returns an error: some members may take this node for
+// crashed. Concurrent calls wait for the first one, within their own ctx. After
+// Leave or Close, Leave does nothing and returns nil.
 func (c *Cluster) Leave(ctx context.Context) error {
 	if !c.sayLeaving() {
 		select {
 		case <-c.closed:
 			return nil
 		case <-ctx.Done():
-			return fmt.Errorf("cluster: leave: another call is still at it: %w", ctx.Err())
+			return fmt.Errorf("cluster: leave: another call is in progress: %w", ctx.Err())
 		}
 	}
 	c.leaving.Store(true)
@@ -52,9 +52,10 @@ func (c *Cluster) wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// spread is how long a broadcast among that many others takes: memberlist sends it
-// RetransmitMult × ⌈log10 of all⌉ times, to GossipNodes members per interval; two
-// intervals more are for those who hear it from others.
+// spread returns how long a broadcast to that many other members takes.
+// memberlist sends it RetransmitMult × ⌈log10(n)⌉ times, n being the number of
+// all members, to GossipNodes members per interval. Two more intervals are for
+// the members that other members tell.
 func (c *Cluster) spread(others int) time.Duration {
 	if others <= 0 {
 		return 0
@@ -65,8 +66,9 @@ func (c *Cluster) spread(others int) time.Duration {
 	return time.Duration(intervals) * c.gossip.GossipInterval
 }
 
-// firstNews is shorter: a member that misses it looks for us in vain for a while, no
-// more.
+// firstNews returns how long to wait between the record that says leaving and
+// the leave itself. It is short: a member that misses the record looks for this
+// node in vain for a while.
 func (c *Cluster) firstNews(others int) time.Duration {
 	return min(3*c.gossip.GossipInterval, c.spread(others))
 }

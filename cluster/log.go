@@ -12,25 +12,26 @@ import (
 )
 
 const (
-	logWindow = 10 * time.Second // in which of one kind of line
-	logBurst  = 5                // so many are logged
-	logKinds  = 64               // kinds told apart; the others share one limit
-	logLine   = 1 << 10          // bytes of a line that are logged: members decide what is in it
+	logWindow = 10 * time.Second
+	logBurst  = 5       // lines of one kind that are logged per window
+	logKinds  = 64      // kinds with a limit of their own; all others share one
+	logLine   = 1 << 10 // bytes of a line that are logged; other nodes influence its length
 )
 
-// logBridge is the writer behind memberlist's log.Logger: it turns "[WARN]
-// memberlist: text" into a record of that level. Whoever can send us packets can
-// make memberlist write lines, so the same kind of line is logged a few times in ten
-// seconds, then counted.
+// A logBridge is the writer behind memberlist's log.Logger. It turns a line
+// "[WARN] memberlist: text" into a record of that level. Anybody who can send
+// packets to this node can make memberlist write lines. So lines of one kind
+// are logged a few times in ten seconds, and counted after that.
 type logBridge struct {
 	logger  *slog.Logger
-	planned func(line string) bool // it is of a leave that was announced
-	closed  atomic.Bool            // what lingering goroutines complain about no longer matters
+	planned func(line string) bool // reports whether a line is about an announced leave
+	closed  atomic.Bool            // drop all lines: goroutines of memberlist outlive its shutdown
 
 	mu    sync.Mutex // guards kinds
 	kinds map[string]*logCount
 }
 
+// A logCount counts the lines of one kind in a window.
 type logCount struct {
 	since      time.Time
 	lines      int
@@ -41,7 +42,7 @@ func newLogBridge(l *slog.Logger, planned func(line string) bool) *logBridge {
 	return &logBridge{logger: l, planned: planned, kinds: map[string]*logCount{}}
 }
 
-// std is the logger to give to memberlist.
+// std returns the logger for memberlist.
 func (b *logBridge) std() *log.Logger { return log.New(b, "", 0) }
 
 func (b *logBridge) Write(line []byte) (int, error) {
@@ -68,8 +69,8 @@ func (b *logBridge) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// admit says whether a line of that kind may be logged, and how many of them were
-// not since the last that was.
+// admit reports whether to log a line of that kind, and how many of them were
+// suppressed since the last one that was logged.
 func (b *logBridge) admit(kind string, now time.Time) (suppressed int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,7 +104,8 @@ var logLevels = map[string]slog.Level{
 	"ERROR": slog.LevelError,
 }
 
-// parseLine cuts "[LEVEL] memberlist: "; a few lines have neither and are warnings.
+// parseLine removes "[LEVEL] memberlist: " from a line. A few lines have
+// neither, and count as warnings.
 func parseLine(line []byte) (slog.Level, []byte) {
 	line = bytes.TrimSpace(line)
 	level := slog.LevelWarn
@@ -115,7 +117,8 @@ func parseLine(line []byte) (slog.Level, []byte) {
 	return level, bytes.TrimPrefix(line, []byte("memberlist: "))
 }
 
-// lineKind is the fixed beginning of a line, before the first name, number or cause.
+// lineKind returns the fixed beginning of a line, up to the first name, number
+// or cause.
 func lineKind(text []byte) string {
 	text = text[:min(len(text), 60)]
 	if i := bytes.IndexAny(text, `:'"(0123456789`); i >= 0 {
@@ -124,8 +127,8 @@ func lineKind(text []byte) string {
 	return string(text)
 }
 
-// planned says whether a line of memberlist is about a leave that was announced: the
-// own one, or another member's.
+// planned reports whether a line of memberlist is about an announced leave, of
+// this node or of another member.
 func (c *Cluster) planned(line string) bool {
 	return c.leaving.Load() || c.table.ofLeaver(line)
 }

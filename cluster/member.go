@@ -11,18 +11,19 @@ import (
 	"unicode/utf8"
 )
 
-// State is what a member says of itself. The numbers are on the wire. A state that
-// this release does not know may arrive from a newer one; it is kept as it is.
+// A State is a member's own statement of what it does. The numbers are on the
+// wire. A state from a newer release, which this release does not know, is kept
+// as it is.
 type State uint8
 
 // The states in the order in which a member goes through them.
 const (
-	Joining  State = iota // present, takes no part yet
+	Joining  State = iota // present, but takes no part yet
 	Serving               // takes its share
-	Draining              // gives its share away, still to be asked
+	Draining              // hands its share over, and still takes part
 )
 
-// String is the state's name in lower case.
+// String returns the name of the state in lower case.
 func (s State) String() string {
 	switch s {
 	case Joining:
@@ -35,44 +36,45 @@ func (s State) String() string {
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
 
-// Member is one boot of one slot, as it describes itself.
+// A Member is one boot of one slot, as it describes itself.
 type Member struct {
 	Slot        string   // stable name of the replica; printable, no space, no '/'
-	Boot        Boot     // which start of it
-	Addr        string   // host:port where it takes calls
-	State       State    // what it does at the moment
-	Wire        [2]uint8 // lowest and highest wire version it speaks
+	Boot        Boot     // the start of that replica
+	Addr        string   // host:port for calls
+	State       State    // what the member does at the moment
+	Wire        [2]uint8 // lowest and highest wire version that the member speaks
 	Fingerprint uint64   // of its ring settings
-	KeyIDs      []uint32 // the secrets it accepts; read only, shared between views
-	Assigned    Assigned // what another member shall have in its place; none as a rule
+	KeyIDs      []uint32 // the secrets that it accepts; read only, shared between views
+	Assigned    Assigned // shares for another member to take over; usually none
 }
 
-// Assigned is shares, by number, that a member which drains wants another one to have.
-// What the numbers and To mean is up to those who use this package.
+// An Assigned lists shares, by number, that a draining member wants another one
+// to take. The users of this package define what the numbers and To mean.
 type Assigned struct {
 	To      uint64
 	Numbers []uint16 // read only, shared between views
 }
 
-// Equal reports whether both say the same.
+// Equal reports whether a and o are the same.
 func (a Assigned) Equal(o Assigned) bool { return a.To == o.To && slices.Equal(a.Numbers, o.Numbers) }
 
-// Name is slot/boot: unique in the cluster and over time.
+// Name returns slot/boot, which is unique in the cluster and over time.
 func (m Member) Name() string { return m.Slot + "/" + m.Boot.String() }
 
-// Equal reports whether both say the same of the same member.
+// Equal reports whether all fields of m and o are the same.
 func (m Member) Equal(o Member) bool {
 	return m.Slot == o.Slot && m.Boot == o.Boot && m.Addr == o.Addr && m.State == o.State &&
 		m.Wire == o.Wire && m.Fingerprint == o.Fingerprint && slices.Equal(m.KeyIDs, o.KeyIDs) &&
 		m.Assigned.Equal(o.Assigned)
 }
 
-// compareMembers is the order of views: by slot, then boot.
+// compareMembers orders members by slot, then boot. Views are sorted in this
+// order.
 func compareMembers(a, b Member) int {
 	return cmp.Or(cmp.Compare(a.Slot, b.Slot), cmp.Compare(a.Boot, b.Boot))
 }
 
-// check is applied to our own description and to everybody else's.
+// check validates this node's own description, and those of all other members.
 func (m Member) check() error {
 	if err := checkSlot(m.Slot); err != nil {
 		return fmt.Errorf("Member.Slot: %w", err)

@@ -8,21 +8,22 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// meta is what a member gossips about itself, within memberlist's 512 bytes:
+// A meta is the record that a member gossips about itself, within memberlist's
+// 512 bytes:
 //
 //	format, 1 byte | boot, 8 | fingerprint, 8 | state, 1 | wire, 2 | flags, 1 |
 //	slot, addr: length as uvarint, bytes | key IDs: count as uvarint, 4 bytes each |
-//	any number of fields that not every record has: tag, 1 byte | length as uvarint, bytes
+//	optional fields, any number: tag, 1 byte | length as uvarint, bytes
 //
 // The field with tag 1 is Assigned: To, 8 bytes | numbers, 2 bytes each.
 //
-// Integers are big-endian. Later releases append fields; what follows the known ones
-// is ignored. Another format is refused, so it is for changes that old nodes must
-// not live with.
+// Integers are big-endian. Later releases append optional fields, and a reader
+// ignores those that it does not know. A reader refuses another format. So a
+// new format is only for changes that old nodes must not live with.
 type meta struct {
 	Member
-	leaving bool // says good-bye: it will be gone, but not missing
-	vouches bool // it says whom it has met, which members of earlier releases do not
+	leaving bool // the member leaves, so it must not count as missing afterwards
+	vouches bool // the member answers Config.Word; earlier releases do not
 }
 
 const (
@@ -55,7 +56,7 @@ func (m meta) encode() []byte {
 	for _, id := range m.KeyIDs {
 		b = binary.BigEndian.AppendUint32(b, id)
 	}
-	// Keys may have become more since it was set.
+	// SetKeys may have added key IDs since SetAssigned checked the size.
 	if n := 2 * len(m.Assigned.Numbers); n > 0 && len(b)+assignedRoom+n <= memberlist.MetaMaxSize {
 		b = append(b, tagAssigned)
 		b = binary.AppendUvarint(b, uint64(8+n))
@@ -67,7 +68,8 @@ func (m meta) encode() []byte {
 	return b
 }
 
-// decodeMeta takes bytes from anybody; what it returns shares no memory with them.
+// decodeMeta decodes a record that may come from anybody. The result shares no
+// memory with b.
 func decodeMeta(b []byte) (meta, error) {
 	r := metaReader{rest: b}
 	if format := r.bytes(1); len(format) == 1 && format[0] != metaFormat {
@@ -111,7 +113,7 @@ func decodeAssigned(field []byte) Assigned {
 	return a
 }
 
-// metaReader never reads beyond its bytes: it gives zeros and remembers that it was
+// A metaReader never reads beyond its bytes. It returns zeros instead and sets
 // short.
 type metaReader struct {
 	rest  []byte
@@ -135,7 +137,8 @@ func (r *metaReader) uint64() uint64 {
 	return 0
 }
 
-// length reads a count of elements of that size, which must all be there.
+// length reads a count of elements of the given size. All of them must be
+// there.
 func (r *metaReader) length(size int) int {
 	n, used := binary.Uvarint(r.rest)
 	if r.short || used <= 0 || n > uint64((len(r.rest)-used)/size) {

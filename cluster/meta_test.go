@@ -104,7 +104,8 @@ func FuzzMeta(f *testing.F) {
 func TestAssignedSharesSurviveTheGossip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := example()
-		m.Assigned = Assigned{To: rapid.Uint64().Draw(t, "to"), Numbers: rapid.SliceOfN(rapid.Uint16(), 1, 200).Draw(t, "numbers")}
+		m.Assigned = Assigned{To: rapid.Uint64().Draw(t, "to"),
+			Numbers: rapid.SliceOfN(rapid.Uint16(), 1, 200).Draw(t, "numbers")}
 		got, err := decodeMeta(m.encode())
 		require.NoError(t, err)
 		require.Equal(t, m, got)

@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// rejoinAtOnce is how many absent seeds and missing members are tried together. Among
-// them may be many that are gone for good, each of which would cost the others a turn.
+// rejoinAtOnce is how many absent seeds and missing members are tried together.
+// Many of these may be gone for good, and one by one each of them would delay
+// the others.
 const rejoinAtOnce = 8
 
-// rejoin tries missing members and absent seeds, a few at a time, for as long as the
-// node is a member. It is what heals a partition.
+// rejoin tries missing members and absent seeds, a few at a time, until ctx
+// ends. It is what heals a partition.
 func (c *Cluster) rejoin(ctx context.Context) {
 	var warned string
 	for {
@@ -28,7 +29,7 @@ func (c *Cluster) rejoin(ctx context.Context) {
 			case err == nil || errors.Is(err, ErrSelf) || ctx.Err() != nil:
 			case refused(err) && err.Error() != warned:
 				warned = err.Error()
-				c.log.Warn("refused by a node that was to be joined", "err", err)
+				c.log.Warn("a seed or missing member refuses this node", "err", err)
 			default:
 				c.log.Debug("rejoin", "err", err)
 			}
@@ -36,6 +37,7 @@ func (c *Cluster) rejoin(ctx context.Context) {
 	}
 }
 
+// rejoinSome makes one attempt and returns its errors.
 func (c *Cluster) rejoinSome(ctx context.Context) []error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
@@ -49,7 +51,8 @@ func (c *Cluster) rejoinSome(ctx context.Context) []error {
 	for i, addr := range addrs {
 		tries.Go(func() { errs[i] = c.meet(ctx, addr) })
 	}
-	if l.self && c.cfg.Myself != nil && len(c.View().Members) == 1 { // somebody else may have come there
+	// While this node is alone, another node may have appeared at its address.
+	if l.self && c.cfg.Myself != nil && len(c.View().Members) == 1 {
 		tries.Go(func() { errs[len(addrs)] = c.meetSelf(ctx) })
 	}
 	tries.Wait()
@@ -57,13 +60,16 @@ func (c *Cluster) rejoinSome(ctx context.Context) []error {
 	return errs
 }
 
-// absent picks addresses of some who are not here. Half of the places are for seeds
-// and half for missing members, as long as there are enough of both.
+// absent picks addresses of seeds and missing members that are not present.
+// Half of the places are for seeds and half for missing members, as long as
+// there are enough of both.
 func (c *Cluster) absent(addrs []string) []string {
-	present := c.table.presentAddrs() // we are among them
+	present := c.table.presentAddrs() // includes this node
 	here := func(addr string) bool { return present[addr] }
 	seeds := slices.DeleteFunc(addrs, here)
-	missing := slices.DeleteFunc(c.table.lostAddrs(), func(addr string) bool { return here(addr) || slices.Contains(seeds, addr) })
+	missing := slices.DeleteFunc(c.table.lostAddrs(), func(addr string) bool {
+		return here(addr) || slices.Contains(seeds, addr)
+	})
 	some := func(addrs []string, most int) []string {
 		rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
 		return addrs[:min(len(addrs), most)]

@@ -12,21 +12,22 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// While a secret is replaced a member may come that knows only the old one. memberlist
-// encrypts everything with one key, so what goes to such a member is sealed anew with the
-// first key that both have. It gets to know nothing of the others.
+// While a secret is replaced, a member may join that knows only the old one. memberlist
+// encrypts everything with one key. So messages to such a member are decrypted and encrypted
+// again with the first key that both nodes have. The member learns nothing about the other
+// keys.
 
-// nonceLen is that of AES-GCM.
+// nonceLen is the length of a nonce of AES-GCM in bytes.
 const nonceLen = 12
 
-// secrets are the gossip keys and their public IDs, the used one first.
+// secrets are the gossip keys and their public IDs, the ones in use first.
 type secrets struct {
 	keys [][]byte
 	ids  []uint32
 }
 
-// keyFor is the key for who accepts the given ones; nil: the used one, or there is none
-// that both have.
+// keyFor returns the key for a member that accepts the given IDs. It returns
+// nil if that is the key in use, or if there is no common key.
 func (s *secrets) keyFor(accepted []uint32) []byte {
 	if len(s.keys) < 2 || len(s.keys) != len(s.ids) || len(accepted) == 0 || slices.Contains(accepted, s.ids[0]) {
 		return nil
@@ -39,7 +40,7 @@ func (s *secrets) keyFor(accepted []uint32) []byte {
 	return nil
 }
 
-// keyFor is the key that packets for an address are to be sealed with; nil: as they are.
+// keyFor returns the key for packets to addr, or nil to leave them as they are.
 func (c *Cluster) keyFor(addr string) []byte {
 	s := c.secrets.Load()
 	if s == nil || len(s.keys) < 2 {
@@ -48,7 +49,8 @@ func (c *Cluster) keyFor(addr string) []byte {
 	return s.keyFor(c.table.keyIDs(addr))
 }
 
-// keyIDs are those of the members at a gossip address, of several starts of the last one.
+// keyIDs returns the key IDs of the member at a gossip address. Of several
+// boots there it uses the last one.
 func (t *table) keyIDs(addr string) []uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -61,8 +63,8 @@ func (t *table) keyIDs(addr string) []uint32 {
 	return last.KeyIDs
 }
 
-// resealPacket seals a packet anew with key; as it is, if it is none that was sealed with
-// one of keys.
+// resealPacket encrypts a packet again, with key. It returns a packet as it is
+// that was not encrypted with one of keys.
 func resealPacket(packet []byte, keys [][]byte, key []byte) []byte {
 	b, label, err := memberlist.RemoveLabelHeaderFromPacket(packet)
 	if err != nil {
@@ -79,12 +81,12 @@ func resealPacket(packet []byte, keys [][]byte, key []byte) []byte {
 	return append(slices.Clone(packet[:len(packet)-len(b)]), sealed...)
 }
 
-// resealMessage does the same with a message that goes out on a stream.
+// resealMessage is resealPacket for a message on a stream.
 func resealMessage(b []byte, label string, keys [][]byte, key []byte) []byte {
 	if len(b) <= 5 || b[0] != typeEncrypt || int(binary.BigEndian.Uint32(b[1:])) != len(b)-5 {
 		return b
 	}
-	data := append(bytes.Clone(b[:5]), label...) // sealing does not change the length
+	data := append(bytes.Clone(b[:5]), label...) // the length stays the same
 	plain, ok := decrypt(keys, b[5:], data)
 	if !ok {
 		return b
@@ -96,7 +98,7 @@ func resealMessage(b []byte, label string, keys [][]byte, key []byte) []byte {
 	return append(bytes.Clone(b[:5]), sealed...)
 }
 
-// seal is the counterpart of decrypt.
+// seal encrypts as decrypt decrypts.
 func seal(key, plain, data []byte) ([]byte, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -108,12 +110,12 @@ func seal(key, plain, data []byte) ([]byte, error) {
 	}
 	b := make([]byte, 1+nonceLen, 1+nonceLen+len(plain)+gcm.Overhead())
 	b[0] = 1
-	_, _ = rand.Read(b[1:]) // it never fails
+	_, _ = rand.Read(b[1:]) // never fails
 	return gcm.Seal(b, b[1:], plain, data), nil
 }
 
-// streamKey is the key of the secret that the other end of a stream has proved to have;
-// nil: it is not known.
+// streamKey returns the key of the secret that the other end of a stream has
+// proved, or nil if that is unknown.
 func streamKey(conn net.Conn) []byte {
 	if c, ok := conn.(interface{ GossipKey() []byte }); ok {
 		return c.GossipKey()

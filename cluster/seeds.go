@@ -12,32 +12,33 @@ import (
 	"sync"
 )
 
-// seed is one entry of Config.Join.
+// A seed is one entry of Config.Join.
 type seed struct {
-	host string // a name, or empty
+	host string // a name, or empty if addr is set
 	addr netip.AddrPort
 	port uint16
 }
 
-// seeds turns entries of Config.Join into addresses, without our own.
+// seeds resolves the entries of Config.Join to addresses and leaves out this
+// node's own.
 type seeds struct {
 	entries  []seed
 	resolver Resolver
 
-	self netip.AddrPort // where others reach us; zero if it is none
+	self netip.AddrPort // this node's advertised address; zero if that is a name
 
-	mu  sync.Mutex // guards own
-	own map[netip.AddrPort]bool
+	mu  sync.Mutex              // guards own
+	own map[netip.AddrPort]bool // all known addresses of this node
 }
 
-// A look is what the entries stand for at a moment.
+// A look is what the entries stand for at one moment.
 type look struct {
-	addrs []string // of others
-	self  bool     // our own address was among them
-	vague bool     // there are names, and what they lead to may change
+	addrs []string // addresses of other nodes
+	self  bool     // this node's own address was among them
+	vague bool     // some entries are names, whose addresses may change
 }
 
-// newSeeds takes Config.Join apart. addr is our own host:port.
+// newSeeds parses Config.Join. addr is this node's own host:port.
 func newSeeds(join []string, addr string, r Resolver) (*seeds, error) {
 	s := &seeds{resolver: r, own: map[netip.AddrPort]bool{}}
 	s.addOwn(addr)
@@ -80,7 +81,7 @@ func parseSeed(entry, defaultPort string) (seed, error) {
 	return seed{host: host, port: uint16(n)}, nil
 }
 
-// addOwn notes an address (ip:port) as our own; names are ignored.
+// addOwn records an address (ip:port) as this node's own. It ignores names.
 func (s *seeds) addOwn(addr string) {
 	if a, err := netip.ParseAddrPort(addr); err == nil {
 		s.mu.Lock()
@@ -89,8 +90,9 @@ func (s *seeds) addOwn(addr string) {
 	}
 }
 
-// isOwn says whether that is us. Of a name that leads to 127.0.0.1 and ::1, as localhost
-// does, both mean us if we have one of them, with that port.
+// isOwn reports whether a is an address of this node. A name such as localhost
+// leads to 127.0.0.1 and ::1. If byName is set and this node has one of these
+// with that port, both count as its own.
 func (s *seeds) isOwn(a netip.AddrPort, byName bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,8 +113,8 @@ func (s *seeds) isOwn(a netip.AddrPort, byName bool) bool {
 
 var loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// look finds out what the entries stand for. An error says what could not be looked
-// up; the rest is good all the same.
+// look resolves the entries. An error says which entries could not be resolved;
+// the result is valid for the others.
 func (s *seeds) look(ctx context.Context) (l look, err error) {
 	var errs []error
 	for _, e := range s.entries {
@@ -125,7 +127,7 @@ func (s *seeds) look(ctx context.Context) (l look, err error) {
 	return l, errors.Join(errs...)
 }
 
-// addrs are the addresses of all entries but our own.
+// addrs returns the addresses of all entries except this node's own.
 func (s *seeds) addrs(ctx context.Context) ([]string, error) {
 	l, err := s.look(ctx)
 	return l.addrs, err
@@ -145,7 +147,7 @@ func (s *seeds) lookAt(ctx context.Context, e seed, l *look) error {
 			l.add(s, netip.AddrPortFrom(ip.Unmap().WithZone(""), e.port), true)
 		}
 	}
-	l.vague = l.vague || e.host != "localhost" // where nobody else can come to be
+	l.vague = l.vague || e.host != "localhost" // no other node can appear at localhost later
 	return nil
 }
 

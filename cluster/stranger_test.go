@@ -11,7 +11,8 @@ import (
 
 // A bare memberlist that has got in (name and keys are right) but is none of us.
 func TestAStrangerIsNeverInTheView(t *testing.T) {
-	for name, meta := range map[string][]byte{"nothing": nil, "garbage": []byte("\x01garbage"), "too much": make([]byte, 512)} {
+	for name, meta := range map[string][]byte{"nothing": nil, "garbage": []byte("\x01garbage"),
+		"too much": make([]byte, 512)} {
 		t.Run(name, func(t *testing.T) {
 			simulate(t, func(t *testing.T, s *sim) {
 				all := s.nodes(2)

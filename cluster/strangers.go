@@ -13,25 +13,25 @@ import (
 const MeetMost = 64
 
 const (
-	meetAtOnce    = MeetMost               // strangers that are asked at a time
-	wordsAtOnce   = 3                      // members that are asked at a time to meet them
-	meetTimeout   = 500 * time.Millisecond // for all of it
-	meetPause     = 50 * time.Millisecond  // doubles up to
+	meetAtOnce    = MeetMost               // strangers to meet per round
+	wordsAtOnce   = 3                      // members to ask per round whether they have met them
+	meetTimeout   = 500 * time.Millisecond // for a round
+	meetPause     = 50 * time.Millisecond  // between rounds; doubles up to meetPauseMost
 	meetPauseMost = time.Second
-	strangeFor    = 10 * time.Second // after that a stranger is worth a warning
+	strangeFor    = 10 * time.Second // a stranger of that age is worth a warning
 
-	goneFor  = 10 * time.Minute // far longer than all others need to hear of it
-	goneMost = 4096             // so many are remembered
+	goneFor  = 10 * time.Minute // far longer than the news that a member is gone takes to spread
+	goneMost = 4096             // bounds the remembered names
 )
 
-// counts says whether a record is of a member, and not of a stranger. The caller holds
-// mu, or has the record alone.
+// counts reports whether r is the record of a member, and not of a stranger.
+// The caller holds mu, or owns r alone.
 func (t *table) counts(r record) bool {
 	return t.hellos == nil || !r.vouches || r.met || r.Name() == t.self
 }
 
-// meet notes that a member was met; a stranger becomes one. What is not in the gossip is
-// none of ours.
+// meet records that a member was met, so that a stranger becomes a member. It
+// ignores a name that is not in the gossip.
 func (t *table) meet(name string) {
 	if t.meetAndPublish(name) {
 		t.publish(name, true)
@@ -49,8 +49,9 @@ func (t *table) meetAndPublish(name string) (changed bool) {
 	return t.putLocked(r)
 }
 
-// rememberGoneLocked notes that somebody was removed: whoever comes by that name now has to
-// be met anew. A member that counts it may only not have heard that yet.
+// rememberGoneLocked records that a member is gone. If its name appears again,
+// the member must be met anew: another member that still counts it may only not
+// have heard that it is gone.
 func (t *table) rememberGoneLocked(name string) {
 	if t.hellos == nil {
 		return
@@ -64,7 +65,8 @@ func (t *table) rememberGoneLocked(name string) {
 	t.gone[name] = time.Now()
 }
 
-// split tells strangers that were there before from those that were not.
+// split separates strangers that were members before (anew) from the others
+// (fresh).
 func (t *table) split(strangers []Member) (fresh, anew []Member) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -78,7 +80,7 @@ func (t *table) split(strangers []Member) (fresh, anew []Member) {
 	return fresh, anew
 }
 
-// vouchers are some members that may know strangers.
+// vouchers returns some members that may have met strangers, at random.
 func (t *table) vouchers(most int) (some []Member) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,16 +94,16 @@ func (t *table) vouchers(most int) (some []Member) {
 	return some[:min(len(some), most)]
 }
 
-// A stranger is one that meetStrangers knows of.
+// A stranger is what meetStrangers remembers about one.
 type stranger struct {
 	since  time.Time
 	tries  int
 	warned bool
 }
 
-// meetStrangers meets those that gossip names, or finds a member that has, for as long
-// as the membership lasts. If members were counted only by their own hellos, a cut
-// between two of them would make their views differ for as long as it lasts.
+// meetStrangers is the goroutine that meets strangers, or finds a member that
+// has met them. It does not suffice to count members by their own hellos: a cut
+// between two members would make their views differ for as long as it lasts.
 func (c *Cluster) meetStrangers() {
 	pause := meetPause
 	again := time.NewTimer(pause)
@@ -128,8 +130,9 @@ func (c *Cluster) meetStrangers() {
 	}
 }
 
-// meetOnce tries once with those that were tried least often, of these the last to come,
-// all at a time, and reports whether one was met, and how many are left.
+// meetOnce makes one round. It tries the strangers that were tried least often,
+// and of these the last to come, concurrently. It reports whether one was met,
+// and how many are left.
 func (c *Cluster) meetOnce(known map[string]*stranger) (met bool, left int) {
 	all := slices.Clone(c.View().Strangers)
 	c.note(known, all)
@@ -171,7 +174,8 @@ func (c *Cluster) meetOnce(known map[string]*stranger) (met bool, left int) {
 	return len(after) < len(all), len(after)
 }
 
-// note remembers who is strange now, and warns of who has been for long.
+// note updates the known strangers, and warns of one that has been there for
+// long.
 func (c *Cluster) note(known map[string]*stranger, all []Member) {
 	here := make(map[string]bool, len(all))
 	for _, m := range all {
@@ -183,7 +187,8 @@ func (c *Cluster) note(known map[string]*stranger, all []Member) {
 		}
 		if !s.warned && time.Since(s.since) > strangeFor {
 			s.warned = true
-			c.log.Warn("gossip names a member that nobody can connect to: it does not count", "peer", m.Name(), "addr", m.Addr)
+			c.log.Warn("gossip names a member that no node can connect to: the member does not count",
+				"peer", m.Name(), "addr", m.Addr)
 		}
 	}
 	for name := range known {
@@ -193,12 +198,12 @@ func (c *Cluster) note(known map[string]*stranger, all []Member) {
 	}
 }
 
-// believe takes a member's word for some strangers: that it counts them, or that they
-// answer it now.
+// believe asks member m about strangers and counts those that m counts. For
+// those in anew, m must meet them now.
 func (c *Cluster) believe(ctx context.Context, m Member, anew, strangers []Member) {
 	names, err := c.cfg.Word(ctx, m, anew)
 	if err != nil {
-		c.log.Debug("a member does not say whom it has met", "peer", m.Name(), "err", err)
+		c.log.Debug("a member does not say which members it has met", "peer", m.Name(), "err", err)
 		return
 	}
 	for _, s := range strangers {

@@ -53,7 +53,8 @@ func TestAStrangerIsNoMember(t *testing.T) {
 		tab.put(ghost)
 		time.Sleep(2 * farewell)
 		synctest.Wait()
-		require.Equal(t, []string{"a", "self"}, slotsOf(tab.view.Load().Members), "nor does a later boot that nobody has met end it")
+		require.Equal(t, []string{"a", "self"}, slotsOf(tab.view.Load().Members),
+			"nor does a later boot that nobody has met end it")
 		tab.remove(a.Name())
 		require.Equal(t, []string{a.gossip}, tab.lostAddrs())
 		tab.put(a)

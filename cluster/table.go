@@ -11,40 +11,43 @@ import (
 
 const (
 	missingFor  = 24 * time.Hour // how long a vanished member is tried again
-	missingMost = 256            // and how many of them; the oldest gives way
+	missingMost = 256            // bounds the missing members; the oldest is dropped first
 
-	// farewell is how long a member is present after it has said good-bye. It is
-	// gone earlier if memberlist says so; that news is told once and may be lost
-	// (see announce).
+	// farewell is how long a member stays present after its record says leaving. It
+	// disappears earlier if memberlist says so, but memberlist sends that message
+	// only once, and it may be lost (see announce).
 	farewell = time.Second
 )
 
-// table is what we know of the members. memberlist tells it under its own lock, so
-// its methods only compute: no logging, no waiting, no call back.
+// A table is what this node knows about the members. memberlist calls its
+// methods under memberlist's own lock. So they only compute: they do not log,
+// wait, or call memberlist.
 type table struct {
-	self   string  // own name
-	hellos *Hellos // nil: everybody counts unmet
+	self   string  // this node's name
+	hellos *Hellos // nil if members count without being met
 
 	view    atomic.Pointer[View]
-	changed chan struct{} // holds one token when view is newer than the last look
-	met     chan struct{} // closed when the first other member was seen
-	meeting sync.Once     // closes it
-	strange chan struct{} // holds one token when a stranger has come since the last look
+	changed chan struct{} // capacity 1: a token says that view has changed
+	met     chan struct{} // closed when the first other member is seen
+	meeting sync.Once     // closes met
+	strange chan struct{} // capacity 1: a token says that a stranger has come
 
-	mu      sync.Mutex // guards what follows
-	present map[string]record
-	missing map[string]lost
-	gone    map[string]time.Time // who was removed lately, and when: see strangers
-	leavers map[string]lost      // that have said good-bye, or were draining, lately
-	frozen  bool                 // closed: what lingering timers of memberlist say no longer counts
+	mu      sync.Mutex           // guards what follows
+	present map[string]record    // members and strangers
+	missing map[string]lost      // members that vanished without leaving
+	gone    map[string]time.Time // when members were removed lately; see rememberGoneLocked
+	leavers map[string]lost      // members that have left lately, or were draining when they went
+	frozen  bool                 // ignore all changes: timers of memberlist outlive its shutdown
 }
 
+// A record is a present member or stranger.
 type record struct {
 	meta
 	gossip string // IP:port of its gossip
-	met    bool   // by us or, on its word, by another member, since it is present
+	met    bool   // by this node or, as that says, by another member
 }
 
+// A lost is a member that is gone.
 type lost struct {
 	record
 	since time.Time
@@ -83,7 +86,8 @@ func (t *table) put(r record) {
 	}
 }
 
-// publish tells of a new view, in which a member has changed. The caller holds no lock.
+// publish announces a new view, in which the named member has changed. The
+// caller holds no lock.
 func (t *table) publish(name string, counts bool) {
 	if counts && name != t.self {
 		t.meeting.Do(func() { close(t.met) })
@@ -101,9 +105,10 @@ func (t *table) putAndPublish(r record) (changed, counts bool, leavers []string)
 	return t.putLocked(r), t.counts(r), t.leaversLocked(r)
 }
 
-// leaversLocked names who has left for sure, now that r is known: who says so, and
-// who was draining where a later boot listens now. Of the latter a node may hear
-// when it joins, from a member that missed the good-bye.
+// leaversLocked returns the members that have certainly left, now that r is
+// known: r itself if it says so, and a draining member at whose address a later
+// boot listens now. A node that joins may hear of the latter from a member that
+// missed its leave.
 func (t *table) leaversLocked(r record) (names []string) {
 	if r.leaving {
 		names = append(names, r.Name())
@@ -123,12 +128,12 @@ func (t *table) leaversLocked(r record) (names []string) {
 	return slices.DeleteFunc(names, func(name string) bool { return name == t.self })
 }
 
-// putLocked says whether there is a new view.
+// putLocked stores r and reports whether that makes a new view.
 func (t *table) putLocked(r record) bool {
 	name := r.Name()
 	old, known := t.present[name]
 	t.present[name] = r
-	for other, l := range t.missing { // its former boots will not come back
+	for other, l := range t.missing { // former boots of the slot will not come back
 		if l.Slot == r.Slot && l.Boot <= r.Boot && t.counts(r) {
 			delete(t.missing, other)
 		}
@@ -140,7 +145,8 @@ func (t *table) putLocked(r record) bool {
 	return true
 }
 
-// setSelf changes our own record. The caller wakes whoever waits for changed.
+// setSelf changes this node's own record. The caller wakes the reader of
+// changed.
 func (t *table) setSelf(m meta) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -149,7 +155,8 @@ func (t *table) setSelf(m meta) {
 	}
 }
 
-// remove records that a member is gone. Unless it said good-bye it is missing.
+// remove records that a member is gone. It counts as missing unless it has
+// left.
 func (t *table) remove(name string) {
 	if t.removeAndPublish(name) {
 		wake(t.changed)
@@ -173,20 +180,23 @@ func (t *table) removeAndPublish(name string) bool {
 	return true
 }
 
+// rememberLocked adds a member to the missing ones, unless a later boot has replaced it.
 func (t *table) rememberLocked(r record) {
 	for _, other := range t.present {
 		if other.Slot == r.Slot && other.Boot > r.Boot && t.counts(other) {
-			return // replaced already
+			return // replaced
 		}
 	}
 	if len(t.missing) >= missingMost {
-		oldest := slices.MinFunc(slices.Collect(maps.Values(t.missing)), func(a, b lost) int { return a.since.Compare(b.since) })
+		oldest := slices.MinFunc(slices.Collect(maps.Values(t.missing)), func(a, b lost) int {
+			return a.since.Compare(b.since)
+		})
 		delete(t.missing, oldest.Name())
 	}
 	t.missing[r.Name()] = lost{record: r, since: time.Now()}
 }
 
-// forget says that a member which seemed lost has left.
+// forget records that a member which counted as missing has left.
 func (t *table) forget(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -200,6 +210,7 @@ func (t *table) freeze() {
 	t.frozen = true
 }
 
+// publishLocked stores a new view.
 func (t *table) publishLocked() {
 	v := &View{Version: t.view.Load().Version + 1, Members: make([]Member, 0, len(t.present))}
 	for _, r := range t.present {
@@ -214,7 +225,7 @@ func (t *table) publishLocked() {
 	t.view.Store(v)
 }
 
-// hasMet says whether another member was ever seen.
+// hasMet reports whether another member was ever seen.
 func (t *table) hasMet() bool {
 	select {
 	case <-t.met:
@@ -224,7 +235,7 @@ func (t *table) hasMet() bool {
 	}
 }
 
-// isMissing says whether that member has vanished without a word.
+// isMissing reports whether the member has vanished without leaving.
 func (t *table) isMissing(name string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -232,8 +243,8 @@ func (t *table) isMissing(name string) bool {
 	return ok
 }
 
-// lostAddrs are the gossip addresses of missing members, those missing for too long
-// forgotten.
+// lostAddrs returns the gossip addresses of missing members. It drops members
+// that have been missing for too long.
 func (t *table) lostAddrs() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -248,7 +259,7 @@ func (t *table) lostAddrs() []string {
 	return addrs
 }
 
-// presentAddrs are the gossip addresses of the present members.
+// presentAddrs returns the gossip addresses of the present members.
 func (t *table) presentAddrs() map[string]bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -261,10 +272,10 @@ func (t *table) presentAddrs() map[string]bool {
 	return addrs
 }
 
-// leaverFor is how long memberlist goes on to look for a member that has left.
+// leaverFor is how long memberlist goes on looking for a member that has left.
 const leaverFor = 30 * time.Second
 
-// rememberLeaverLocked notes a member that went as it had announced.
+// rememberLeaverLocked records a member that went as it had announced.
 func (t *table) rememberLeaverLocked(r record) {
 	for name, l := range t.leavers {
 		if time.Since(l.since) > leaverFor || len(t.leavers) >= missingMost {
@@ -276,8 +287,8 @@ func (t *table) rememberLeaverLocked(r record) {
 	}
 }
 
-// ofLeaver says whether a line names a member, or its address, that leaves or has
-// just left.
+// ofLeaver reports whether a line names a member, or the address of one, that
+// leaves or has just left.
 func (t *table) ofLeaver(line string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -15,15 +15,15 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// memberlist allocates by what a message claims: up to a million members for a few
-// bytes, and 40 MiB for what was compressed. So a message is read and vetted before
-// memberlist sees it: what it claims must be there, also in what was compressed,
-// which members of ours never do.
+// memberlist allocates memory by what a message claims: for up to a million members in a
+// message of a few bytes, and up to 40 MiB for a compressed one. So each message is read and
+// vetted before memberlist gets it: everything that it claims must be there, also inside of a
+// compressed message. (Members of this project never compress.)
 const (
 	maxStream = 4 << 20 // bytes of a message in a stream: the records of 10,000 members
 	maxPacket = 8 << 10 // bytes; memberlist sends 1,400
 	minRecord = 20      // bytes of a member's record in a push/pull
-	maxRecord = 8 << 10 // and most of them, or of another value in a message
+	maxRecord = 8 << 10 // the most bytes of a record, and of another value in a message
 
 	maxCompressed = 256 << 10 // bytes of a compressed message in a stream
 	maxPlain      = 64 << 10  // bytes of a packet before it was compressed
@@ -42,21 +42,23 @@ const (
 	typeLabel    = 244
 )
 
-// claims goes through a message of a stream, as far as it has come.
+// claims walks through a message of a stream, as far as it has arrived, and
+// remembers what must still come.
 type claims struct {
-	at      int // everything before was gone through
-	begun   bool
-	header  bool  // a push/pull's header comes next
-	records int64 // values that are to come
-	members bool  // they are members' records
-	user    int64 // bytes that are to come behind them
+	at      int   // the offset up to which the message is checked
+	begun   bool  // the type is read
+	header  bool  // the header of a push/pull comes next
+	records int64 // values that must still come
+	members bool  // the values are records of members
+	user    int64 // bytes that must come after the values
 
-	compressed bool // the message is in the one value that is to come
+	compressed bool // the one value that must come is a compressed message
 }
 
-var errClaims = errors.New("it claims more than is there")
+var errClaims = errors.New("the message claims more than it contains")
 
-// walk goes on. done: the message is complete. b has everything from the type on.
+// walk continues with b, which has all bytes from the type on. done reports
+// whether the message is complete.
 func (c *claims) walk(b []byte) (done bool, err error) {
 	if !c.begun {
 		if len(b) == 0 {
@@ -73,7 +75,7 @@ func (c *claims) walk(b []byte) (done bool, err error) {
 			if most := c.most(); len(b)-c.at > most {
 				return false, r.Err()
 			}
-			return false, nil // it may be cut off
+			return false, nil // the rest has not arrived yet
 		}
 		if c.compressed {
 			return true, vetCompressed(raw, maxStream, vetWhole)
@@ -92,7 +94,7 @@ func (c *claims) walk(b []byte) (done bool, err error) {
 	return int64(len(b)-c.at) >= c.user, nil
 }
 
-// most is how many bytes the value that comes next may have.
+// most returns how many bytes the next value may have.
 func (c *claims) most() int {
 	if c.compressed {
 		return maxCompressed
@@ -100,6 +102,7 @@ func (c *claims) most() int {
 	return maxRecord
 }
 
+// begin handles the type of a message.
 func (c *claims) begin(kind byte) error {
 	c.begun, c.at = true, 1
 	switch kind {
@@ -115,10 +118,10 @@ func (c *claims) begin(kind byte) error {
 	return nil
 }
 
-// vetWhole vets a message of which nothing is to come.
+// vetWhole vets a message that has arrived completely.
 func vetWhole(b []byte) error {
 	if len(b) > 0 && b[0] == typeCompress {
-		return errors.New("what was compressed is compressed")
+		return errors.New("a compressed message inside of another")
 	}
 	var c claims
 	done, err := c.walk(b)
@@ -128,8 +131,8 @@ func vetWhole(b []byte) error {
 	return err
 }
 
-// vetCompressed decompresses the value of a compressed message, up to so many bytes,
-// and vets what comes out.
+// vetCompressed decompresses the value of a compressed message, up to most
+// bytes, and vets the result.
 func vetCompressed(raw []byte, most int64, vet func([]byte) error) error {
 	r := wire.NewReader(raw)
 	var buf []byte
@@ -153,7 +156,7 @@ func vetCompressed(raw []byte, most int64, vet func([]byte) error) error {
 	return vet(plain)
 }
 
-// anyBytes takes binary data, or a string, as which memberlist encodes it.
+// anyBytes reads binary data. memberlist encodes it as a string or as bytes.
 func anyBytes(r *wire.Reader) []byte {
 	if b := r.Rest(); len(b) > 0 && b[0] >= 0xc4 && b[0] <= 0xc6 {
 		return r.Bytes()
@@ -161,7 +164,7 @@ func anyBytes(r *wire.Reader) []byte {
 	return r.Str()
 }
 
-// readHeader takes in how many records and bytes a push/pull claims.
+// readHeader reads how many records and bytes a push/pull claims.
 func (c *claims) readHeader(raw []byte) error {
 	c.header = false
 	r := wire.NewReader(raw)
@@ -183,7 +186,7 @@ func (c *claims) readHeader(raw []byte) error {
 	return nil
 }
 
-// integer is -1 for what is no integer, or too large.
+// integer decodes an integer. It returns -1 if b is none, or is too large.
 func integer(b []byte) int64 {
 	switch {
 	case len(b) == 1 && b[0] < 0x80:
@@ -202,8 +205,8 @@ func integer(b []byte) int64 {
 	return -1
 }
 
-// readMessage reads one message of a stream and vets it. keys: what it may be encrypted
-// with; none: it comes in clear.
+// readMessage reads one message of a stream and vets it. keys are the keys that
+// it may be encrypted with. Without keys it is not encrypted.
 func readMessage(conn io.Reader, keys [][]byte) ([]byte, error) {
 	var all bytes.Buffer
 	more := func(n int64) error {
@@ -213,7 +216,7 @@ func readMessage(conn io.Reader, keys [][]byte) ([]byte, error) {
 	if err := more(1); err != nil {
 		return nil, err
 	}
-	label := 0 // bytes of its header
+	label := 0 // length of the label header in bytes
 	if all.Bytes()[0] == typeLabel {
 		if err := more(1); err != nil {
 			return nil, err
@@ -242,7 +245,7 @@ func readMessage(conn io.Reader, keys [][]byte) ([]byte, error) {
 	return all.Bytes(), vetEncrypted(all.Bytes()[label:], all.Bytes()[:label], keys)
 }
 
-// readClear reads what comes in clear until it is complete.
+// readClear reads an unencrypted message until it is complete.
 func readClear(conn io.Reader, all *bytes.Buffer, label int) ([]byte, error) {
 	var c claims
 	chunk := make([]byte, 4<<10)
@@ -262,8 +265,8 @@ func readClear(conn io.Reader, all *bytes.Buffer, label int) ([]byte, error) {
 	}
 }
 
-// vetEncrypted vets a message, from its type on. What cannot be decrypted memberlist
-// refuses.
+// vetEncrypted vets an encrypted message, from its type on. It passes a message
+// that it cannot decrypt, since memberlist refuses it.
 func vetEncrypted(b, label []byte, keys [][]byte) error {
 	name := label
 	if len(label) > 2 {
@@ -279,7 +282,8 @@ func vetEncrypted(b, label []byte, keys [][]byte) error {
 	return vetWhole(plain)
 }
 
-// decrypt opens what memberlist has sealed. Its version 0 no member of ours uses.
+// decrypt opens what memberlist has encrypted. It does not support version 0,
+// which no member of this project uses.
 func decrypt(keys [][]byte, b, data []byte) (plain []byte, ok bool) {
 	const nonce = 12
 	if len(b) < 1+nonce || b[0] != 1 {
@@ -301,7 +305,7 @@ func decrypt(keys [][]byte, b, data []byte) (plain []byte, ok bool) {
 	return nil, false
 }
 
-// vetPacket refuses packets that are too long, or would be if they were decompressed.
+// vetPacket refuses packets that are too long, or would be after decompression.
 func vetPacket(packet []byte, keys [][]byte) error {
 	if len(packet) > maxPacket {
 		return fmt.Errorf("a packet of %d bytes", len(packet))
@@ -316,7 +320,7 @@ func vetPacket(packet []byte, keys [][]byte) error {
 		}
 		plain, ok := decrypt(keys, b, []byte(label))
 		if !ok {
-			return nil // likewise
+			return nil // memberlist refuses it
 		}
 		b = plain
 	}
@@ -326,14 +330,15 @@ func vetPacket(packet []byte, keys [][]byte) error {
 	return vetPlain(b, true)
 }
 
-// vetPlain vets what is in a packet. compressed: it may be.
+// vetPlain vets the content of a packet. compressed says whether it may be
+// compressed.
 func vetPlain(b []byte, compressed bool) error {
 	if len(b) > 1 && b[0] == typeCompound {
 		parts := int(b[1])
 		at := 2 + 2*parts
 		for i := range parts {
 			if at >= len(b) {
-				return nil // cut off: memberlist says so
+				return nil // truncated: memberlist refuses it
 			}
 			if t := b[at]; t == typeCompress || t == typeCompound {
 				return fmt.Errorf("a message of type %d in another", t)
@@ -346,7 +351,7 @@ func vetPlain(b []byte, compressed bool) error {
 	case len(b) == 0 || b[0] != typeCompress:
 		return nil
 	case !compressed:
-		return errors.New("what was compressed is compressed")
+		return errors.New("a compressed message inside of another")
 	}
 	return vetCompressed(b[1:], maxPlain, func(b []byte) error { return vetPlain(b, false) })
 }

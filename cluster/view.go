@@ -1,19 +1,19 @@
 package cluster
 
-// View is the members that this node sees at one moment, itself among them (until
-// it leaves). It is immutable: read only, for as long as you like.
+// A View is the members that this node sees at one moment, including itself
+// until it leaves. A View is immutable, and may be kept for any time.
 type View struct {
 	Members []Member // sorted by slot, then boot
 
-	// Strangers are those that gossip names and that nobody is known to have met: see
-	// Config.Hellos. They are no members yet, or none any more.
+	// Strangers are named in gossip, but no member is known to have met them; see
+	// Config.Hellos. They are not members yet, or not any more.
 	Strangers []Member
 
-	Version uint64 // counts this node's views from 1; says nothing to other nodes
+	Version uint64 // counts the views of this node from 1; has no meaning for other nodes
 }
 
-// Boots are the members that have that slot, oldest first; usually one. The slice
-// is part of the view.
+// Boots returns the members with that slot, oldest first. Usually there is one.
+// The result is a part of the view and must not be changed.
 func (v *View) Boots(slot string) []Member {
 	from := 0
 	for from < len(v.Members) && v.Members[from].Slot != slot {
@@ -26,7 +26,7 @@ func (v *View) Boots(slot string) []Member {
 	return v.Members[from:to:to]
 }
 
-// Find is the newest boot of a slot, whatever its state.
+// Find returns the newest boot of a slot in any state.
 func (v *View) Find(slot string) (m Member, ok bool) {
 	boots := v.Boots(slot)
 	if len(boots) == 0 {
@@ -35,8 +35,8 @@ func (v *View) Find(slot string) (m Member, ok bool) {
 	return boots[len(boots)-1], true
 }
 
-// Serving is the newest serving boot of each slot that has one, sorted by slot. The
-// slice is new.
+// Serving returns the newest serving boot of each slot that has one, sorted by
+// slot. The slice is new.
 func (v *View) Serving() []Member {
 	var serving []Member
 	for _, m := range v.Members {
