@@ -11,31 +11,35 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Builder makes rings of member sets that differ little from one another: each costs what
-// has changed and a look at every partition, where [New] costs the square of the members
-// (at 200 of them, with one more or less, 0.3 ms for 200). The rings are those that New
-// makes, for which the tests take the library's word. It is for one goroutine at a time.
+// A Builder makes one ring after another from member sets that differ little.
+// Each ring costs what has changed and one look at every partition, while [New]
+// costs the square of the number of members (for 200 members and one more or
+// less, 0.3 ms instead of 200 ms). The rings are those that New makes; the
+// tests compare them with the library's. A Builder must not be used
+// concurrently.
 type Builder struct {
 	cfg    Config
 	sum    func([]byte) uint64
-	keys   []uint64          // where the partitions are
-	points []point           // sorted
-	owners map[string]*owner // whose they are
+	keys   []uint64          // the place of each partition on the circle
+	points []point           // the virtual nodes of all members, sorted
+	owners map[string]*owner // the members, by name
 }
 
-// point is one of a member's virtual nodes. Of two at the same place the one of the later
-// name counts, as that comes last where the library adds them.
+// A point is one virtual node of a member. If two points are at the same place,
+// the one of the later name counts: the library adds members in the order of
+// their names, and a later point replaces an earlier one.
 type point struct {
 	at    uint64
 	owner *owner
 }
 
-// owner is a member. What is beside its name belongs to the ring that is being made.
+// An owner is a member. All fields but name belong to the ring that is being
+// made.
 type owner struct {
 	name   string
-	gone   bool
-	number uint16 // among the members
-	room   int    // for further partitions
+	gone   bool   // not a member of this ring
+	number uint16 // index into the members
+	room   int    // how many further partitions the member may get
 }
 
 func (p point) compare(q point) int {
@@ -45,8 +49,8 @@ func (p point) compare(q point) int {
 	return cmp.Compare(q.owner.name, p.owner.name)
 }
 
-// NewBuilder returns a Builder without members. The error is about a field of cfg out of
-// its bounds, as that of New.
+// NewBuilder returns a Builder without members. The error says which field of
+// cfg is out of its bounds, as for New.
 func NewBuilder(cfg Config) (*Builder, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -65,7 +69,7 @@ func newBuilder(cfg Config, sum func([]byte) uint64) *Builder {
 	return b
 }
 
-// Ring is New of the builder's Config and these members.
+// Ring returns the ring of these members, as New does.
 func (b *Builder) Ring(members []string) (*Ring, error) {
 	r, err := newRing(b.cfg, members)
 	if err != nil || len(r.members) == 0 {
@@ -76,7 +80,7 @@ func (b *Builder) Ring(members []string) (*Ring, error) {
 	return r, nil
 }
 
-// update brings the points to those of some members.
+// update adds and removes points until they are those of members.
 func (b *Builder) update(members []string) {
 	for _, o := range b.owners {
 		o.gone = true
@@ -102,7 +106,7 @@ func (b *Builder) update(members []string) {
 	b.points = merged(left, added)
 }
 
-// merged is two sorted lists in one.
+// merged merges two sorted lists.
 func merged(a, b []point) []point {
 	if len(b) == 0 {
 		return a
@@ -118,8 +122,9 @@ func merged(a, b []point) []point {
 	return append(append(all, a...), b...)
 }
 
-// place gives each partition to the owner of the first point at or after it that has
-// room.
+// place assigns each partition to the owner of the first point, at or after the
+// partition's place, that has room. The library visits partitions in the same
+// order, and the order decides which members are full.
 func (b *Builder) place() []uint16 {
 	numbers := make([]uint16, len(b.keys))
 	for part, key := range b.keys {
@@ -134,7 +139,7 @@ func (b *Builder) place() []uint16 {
 				break
 			}
 			if tried++; tried > len(b.points) {
-				panic("ring: not enough room for the partitions") // the library does the same
+				panic("ring: not enough room for the partitions") // as the library does
 			}
 		}
 	}

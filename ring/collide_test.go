@@ -34,7 +34,8 @@ func TestBuilderWherePointsCollide(t *testing.T) {
 			for _, name := range got.Members() {
 				all = append(all, member{name: name})
 			}
-			want := consistent.New(all, consistent.Config{Hasher: narrow{}, PartitionCount: 31, ReplicationFactor: 20, Load: 1.25})
+			want := consistent.New(all, consistent.Config{Hasher: narrow{}, PartitionCount: 31, ReplicationFactor: 20,
+				Load: 1.25})
 			for part := range 31 {
 				owner, _ := got.Owner(part)
 				require.Equal(t, want.GetPartitionOwner(part).String(), owner, part)

@@ -2,17 +2,17 @@ package ring
 
 import "fmt"
 
-// Move is a partition that has another owner in one ring than in another. From or
-// To is empty where the partition has no owner.
+// A Move is a partition whose owner differs between two rings. From or To is
+// empty if the partition has no owner there.
 type Move struct {
 	Partition int
 	From, To  string
 }
 
-// Diff lists the partitions whose owner differs between two rings, in ascending
-// order; none gives nil. A nil ring counts as one without members. Both must have
-// been made with the same number of partitions: rings that were not are never
-// those of one cluster, and Diff panics.
+// Diff returns the partitions whose owner differs between two rings, in
+// ascending order, or nil. A nil ring counts as a ring without members. Both
+// rings must have the same number of partitions, as all rings of one cluster
+// do; otherwise Diff panics.
 func Diff(old, new *Ring) []Move {
 	if old == nil {
 		old = &Ring{}

@@ -18,12 +18,12 @@
 //   - No member owns more than ⌈Load × Partitions / members⌉ partitions.
 //   - With the defaults, adding a member to 10 moves about the 1/11 of all
 //     partitions that the new member gets, and on average less than 1 % between
-//     members that were there before. Those do happen: whoever moves sessions must
-//     cope with any pair of members.
+//     members that were there before. The latter do happen: code that moves sessions
+//     must expect any pair of members.
 //   - A look-up allocates nothing and takes a hash of the ID, a division and two
 //     array reads.
 //
-// Who makes one ring after another of a cluster that changes uses a [Builder].
+// A [Builder] makes one ring after another for a cluster that changes.
 //
 // All nodes of a cluster need the same Config. Fingerprint is what they compare,
 // and [Config.Describe] is what an error shows when they differ.

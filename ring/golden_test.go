@@ -17,7 +17,8 @@ import (
 
 const goldenFingerprint = 0xba45532813f8b99d
 
-var update = flag.Bool("update", false, "write testdata/owners.golden anew: every cluster in the field then has to stop for an upgrade")
+var update = flag.Bool("update", false,
+	"write testdata/owners.golden anew: every cluster in the field then has to stop for an upgrade")
 
 // The mapping is a format: nodes of two releases in one cluster must agree on it.
 func TestMappingIsPinned(t *testing.T) {
@@ -60,7 +61,8 @@ func goldenTable(t *testing.T) string {
 func TestHistoryOfMembersMakesNoDifference(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 10 {
-		live := consistent.New(nil, consistent.Config{Hasher: sum64{}, PartitionCount: 271, ReplicationFactor: 100, Load: 1.25})
+		live := consistent.New(nil, consistent.Config{Hasher: sum64{}, PartitionCount: 271, ReplicationFactor: 100,
+			Load: 1.25})
 		present := map[string]bool{}
 		for range 30 {
 			name := fmt.Sprintf("web-%d", rnd.IntN(9))

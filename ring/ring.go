@@ -11,25 +11,25 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// MaxMembers is how many members a ring has at most. It keeps New affordable: the
-// library sorts the ring once per member.
+// MaxMembers is the largest number of members of a ring. It keeps New
+// affordable, because the library sorts the ring once per member.
 const MaxMembers = 1024
 
-// Ring is the owner of every partition for one set of members. It is immutable
-// and safe for concurrent use.
+// A Ring holds the owner of each partition for one set of members. It is
+// immutable and safe for concurrent use.
 type Ring struct {
 	partitions uint64
-	inverse    uint64   // ⌊(2^64-1) / partitions⌋: a multiplication costs less than a division
+	inverse    uint64   // ⌊(2^64-1) / partitions⌋, since a multiplication is faster than a division
 	members    []string // sorted, unique
 	owners     []uint16 // partition → index into members; nil if there are none
 }
 
-// New builds the ring of a set of members, given as slots in any order; repeated
-// ones count once. No members give a ring in which nothing has an owner. It does
+// New builds the ring of a set of members. members are slots in any order;
+// repeated ones count once. Without members no partition has an owner. New does
 // not keep the slice.
 //
-// The error is about the caller's values: a field of cfg out of its bounds (named),
-// an empty slot, or more than 1024 members.
+// The error says which value is invalid: a field of cfg, an empty slot, or more
+// than 1024 members.
 func New(cfg Config, members []string) (*Ring, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -42,7 +42,7 @@ func New(cfg Config, members []string) (*Ring, error) {
 	return r, err
 }
 
-// newRing is a ring whose partitions have not been placed.
+// newRing returns a ring whose partitions are not placed.
 func newRing(cfg Config, members []string) (*Ring, error) {
 	members = slices.Clone(members)
 	slices.Sort(members)
@@ -53,12 +53,13 @@ func newRing(cfg Config, members []string) (*Ring, error) {
 	if len(members) > 0 && members[0] == "" {
 		return nil, errors.New("ring: a member has an empty slot")
 	}
-	return &Ring{partitions: uint64(cfg.Partitions), inverse: math.MaxUint64 / uint64(cfg.Partitions), members: members}, nil
+	n := uint64(cfg.Partitions)
+	return &Ring{partitions: n, inverse: math.MaxUint64 / n, members: members}, nil
 }
 
-// place asks the library for the owner of each partition. members are sorted and
-// unique: it dies on repeated ones, and with the order fixed even colliding points
-// on the ring would give the same result everywhere.
+// place asks the library for the owner of each partition. members are sorted
+// and unique. The library panics on repeated members, and the fixed order makes
+// the result the same everywhere, even if points collide.
 func place(cfg Config, members []string) []uint16 {
 	all := make([]consistent.Member, len(members))
 	for i, name := range members {
@@ -88,13 +89,14 @@ type hasher struct{}
 
 func (hasher) Sum64(b []byte) uint64 { return xxhash.Sum64(b) }
 
-// Partition is the partition of an ID in any ring with that many partitions: it
-// depends on nothing else. partitions must be positive.
+// Partition returns the partition of an ID in any ring with that many
+// partitions. It depends on nothing else. partitions must be positive.
 func Partition(id string, partitions int) int {
 	return int(xxhash.Sum64String(id) % uint64(partitions))
 }
 
-// Partition is the partition of an ID: 0 to Partitions()-1, whoever the members are.
+// Partition returns the partition of an ID, from 0 to Partitions()-1. It does
+// not depend on the members.
 func (r *Ring) Partition(id string) int {
 	h := xxhash.Sum64String(id)
 	q, _ := bits.Mul64(h, r.inverse) // h / partitions, or one less
@@ -105,8 +107,8 @@ func (r *Ring) Partition(id string) int {
 	return int(part)
 }
 
-// Owner is the slot that owns a partition. ok is false if the ring has no members
-// or no such partition.
+// Owner returns the slot that owns a partition. ok is false if the ring has no
+// members or no such partition.
 func (r *Ring) Owner(partition int) (slot string, ok bool) {
 	i := r.OwnerIndex(partition)
 	if i < 0 {
@@ -115,8 +117,8 @@ func (r *Ring) Owner(partition int) (slot string, ok bool) {
 	return r.members[i], true
 }
 
-// OwnerIndex is the owner of a partition as an index into Members, or -1 if the
-// ring has no members or no such partition.
+// OwnerIndex returns the owner of a partition as an index into Members, or -1
+// if the ring has no members or no such partition.
 func (r *Ring) OwnerIndex(partition int) int {
 	if uint(partition) >= uint(len(r.owners)) {
 		return -1
@@ -124,8 +126,8 @@ func (r *Ring) OwnerIndex(partition int) int {
 	return int(r.owners[partition])
 }
 
-// OwnerOf is the slot that owns an ID; ok is false only if the ring has no members.
-// It does not check that the ID is a valid one.
+// OwnerOf returns the slot that owns an ID. ok is false only if the ring has no
+// members. OwnerOf does not check that the ID is valid.
 func (r *Ring) OwnerOf(id string) (slot string, ok bool) {
 	if len(r.owners) == 0 {
 		return "", false
@@ -133,9 +135,9 @@ func (r *Ring) OwnerOf(id string) (slot string, ok bool) {
 	return r.members[r.owners[r.Partition(id)]], true
 }
 
-// Members are the slots of the ring, sorted and unique. The slice belongs to the
-// ring: read only.
+// Members returns the slots of the ring, sorted and unique. The caller must not
+// change the slice.
 func (r *Ring) Members() []string { return r.members }
 
-// Partitions is how many partitions the ring has.
+// Partitions returns the number of partitions.
 func (r *Ring) Partitions() int { return int(r.partitions) }

@@ -166,7 +166,8 @@ func TestFingerprintSaysWhetherRingsAreEqual(t *testing.T) {
 	zero := ring.Config{}
 	require.Equal(t, zero.Fingerprint(), ring.Config{Partitions: 1021, VirtualNodes: 100, Load: 1.25}.Fingerprint())
 	prints := map[uint64]ring.Config{}
-	for _, cfg := range []ring.Config{zero, {Partitions: 1009}, {VirtualNodes: 20}, {Load: 1.1}, {Load: math.Nextafter(1.25, 2)}} {
+	for _, cfg := range []ring.Config{zero, {Partitions: 1009}, {VirtualNodes: 20}, {Load: 1.1},
+		{Load: math.Nextafter(1.25, 2)}} {
 		other, taken := prints[cfg.Fingerprint()]
 		require.False(t, taken, "%+v and %+v", cfg, other)
 		prints[cfg.Fingerprint()] = cfg
