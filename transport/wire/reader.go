@@ -2,13 +2,14 @@ package wire
 
 import "encoding/binary"
 
-// Reader takes msgpack values one after another from a byte slice. It never
-// panics, copies nothing and allocates only to report an error. The first
-// value that is not what was asked for sets Err, and from then on every method
-// returns the zero value; so a caller reads all it needs and asks Err once.
+// A Reader reads msgpack values one after another from a byte slice. It never
+// panics, copies nothing, and allocates only to report an error. The first
+// value that is not of the expected type sets Err, and from then on every
+// method returns the zero value. So a caller reads all that it needs and checks
+// Err once.
 //
-// Strings and binary data come back as views into the slice: they live as long
-// as it does and change when it changes. A Reader is for one goroutine.
+// Strings and binary data share memory with the slice. A Reader must not be
+// used concurrently.
 type Reader struct {
 	b   []byte
 	at  int
@@ -18,17 +19,17 @@ type Reader struct {
 // NewReader returns a Reader at the beginning of b.
 func NewReader(b []byte) Reader { return Reader{b: b} }
 
-// Err returns the first error, nil if all values so far were as asked for.
+// Err returns the first error, or nil if all values so far were as expected.
 func (r *Reader) Err() error { return r.err }
 
-// Len returns how many bytes are left; 0 after an error.
+// Len returns how many bytes are left. It returns 0 after an error.
 func (r *Reader) Len() int { return len(r.b) - r.at }
 
-// Rest returns a view of the bytes that are left; it is empty after an error.
+// Rest returns the bytes that are left. It returns none after an error.
 func (r *Reader) Rest() []byte { return r.b[r.at:] }
 
-// fail keeps the first error and leaves no byte to read, so that no other
-// method needs to look at err.
+// fail records the first error. It leaves no byte to read, so that no other
+// method needs to check err.
 func (r *Reader) fail(what string) {
 	if r.err == nil {
 		r.err = malformed(what, r.at)
@@ -36,7 +37,7 @@ func (r *Reader) fail(what string) {
 	r.at = len(r.b)
 }
 
-// Uint takes an integer that is not negative, in any of the unsigned forms.
+// Uint reads a non-negative integer in any of the unsigned forms.
 func (r *Reader) Uint() uint64 {
 	if r.at < len(r.b) && r.b[r.at] < 0x80 {
 		r.at++
@@ -81,7 +82,7 @@ func (r *Reader) longUint() uint64 {
 	return binary.BigEndian.Uint64(b[1:])
 }
 
-// Uint32 takes an integer that fits 32 bits; a larger one is an error.
+// Uint32 reads an integer that fits into 32 bits.
 func (r *Reader) Uint32() uint32 {
 	at := r.at
 	v := r.Uint()
@@ -93,7 +94,7 @@ func (r *Reader) Uint32() uint32 {
 	return uint32(v)
 }
 
-// Bool takes true or false.
+// Bool reads true or false.
 func (r *Reader) Bool() bool {
 	if r.at < len(r.b) && r.b[r.at]|1 == 0xc3 {
 		r.at++
@@ -103,8 +104,8 @@ func (r *Reader) Bool() bool {
 	return false
 }
 
-// Nil takes a nil if one comes next and reports whether it did. It is no
-// error if none comes.
+// Nil reads a nil, if one comes next, and reports whether it did. Another value
+// is no error.
 func (r *Reader) Nil() bool {
 	if r.at < len(r.b) && r.b[r.at] == 0xc0 {
 		r.at++
@@ -113,7 +114,7 @@ func (r *Reader) Nil() bool {
 	return false
 }
 
-// Str takes a string and returns a view of it.
+// Str reads a string. The result shares memory with the slice.
 func (r *Reader) Str() []byte {
 	if r.at < len(r.b) {
 		if c := r.b[r.at]; c&0xe0 == 0xa0 {
@@ -123,7 +124,8 @@ func (r *Reader) Str() []byte {
 	return r.sized(0xd9, "no string")
 }
 
-// Bytes takes binary data and returns a view of it, never nil but after an error.
+// Bytes reads binary data. The result shares memory with the slice. It is nil
+// only after an error.
 func (r *Reader) Bytes() []byte {
 	if b := r.b[r.at:]; len(b) > 1 && b[0] == 0xc4 {
 		return r.take(2, uint32(b[1]))
@@ -131,8 +133,8 @@ func (r *Reader) Bytes() []byte {
 	return r.sized(0xc4, "no binary data")
 }
 
-// sized takes a value whose code says how many bytes its length has: code 1,
-// code+1 2, code+2 4.
+// sized reads a value whose code says how many bytes its length has: 1 for
+// code, 2 for code+1, and 4 for code+2.
 func (r *Reader) sized(code byte, what string) []byte {
 	b := r.b[r.at:]
 	if len(b) == 0 {
@@ -153,7 +155,8 @@ func (r *Reader) sized(code byte, what string) []byte {
 	return nil
 }
 
-// take returns the n bytes behind a header of head bytes, which are there.
+// take returns the n bytes behind a header of head bytes. The header is known
+// to be there.
 func (r *Reader) take(head int, n uint32) []byte {
 	start := r.at + head
 	if uint64(n) > uint64(len(r.b)-start) {
@@ -164,8 +167,8 @@ func (r *Reader) take(head int, n uint32) []byte {
 	return r.b[start:r.at:r.at]
 }
 
-// ArrayLen takes the header of an array and returns how many elements follow.
-// That many bytes at least are left, so a caller may allocate by it.
+// ArrayLen reads the header of an array and returns how many elements follow.
+// At least that many bytes are left, so a caller may allocate by it.
 func (r *Reader) ArrayLen() int {
 	if r.at < len(r.b) {
 		if c := r.b[r.at]; (c&0xf0 == 0x90 || c == 0xdc || c == 0xdd) && r.counted(c) {
@@ -176,8 +179,8 @@ func (r *Reader) ArrayLen() int {
 	return 0
 }
 
-// MapLen takes the header of a map and returns how many pairs follow. Twice
-// that many bytes at least are left, so a caller may allocate by it.
+// MapLen reads the header of a map and returns how many pairs follow. At least
+// twice that many bytes are left, so a caller may allocate by it.
 func (r *Reader) MapLen() int {
 	if r.at < len(r.b) {
 		if c := r.b[r.at]; (c&0xf0 == 0x80 || c == 0xde || c == 0xdf) && r.counted(c) {
@@ -188,8 +191,8 @@ func (r *Reader) MapLen() int {
 	return 0
 }
 
-// counted reports whether the header that begins with c is there and what it
-// claims can be.
+// counted reports whether the header that begins with c is complete, and as
+// many bytes are left as it claims elements.
 func (r *Reader) counted(c byte) bool {
 	count, _, next := countOf(r.b, c, r.at+1)
 	return next <= len(r.b) && count <= uint64(len(r.b)-next)
@@ -201,11 +204,11 @@ func (r *Reader) count(c byte) uint64 {
 	return count
 }
 
-// Skip takes one value of any type, by the rules of Check.
+// Skip reads one value of any type, by the rules of Check.
 func (r *Reader) Skip() { r.Raw() }
 
-// Raw takes one value of any type, by the rules of Check, and returns a view
-// of its bytes.
+// Raw reads one value of any type, by the rules of Check, and returns its
+// bytes. The result shares memory with the slice.
 func (r *Reader) Raw() []byte {
 	if r.err != nil {
 		return nil

@@ -40,7 +40,8 @@ func TestReaderRefusesWhatIsOfAnotherType(t *testing.T) {
 		"array":  func(r *wire.Reader) { r.ArrayLen() },
 		"map":    func(r *wire.Reader) { r.MapLen() },
 	} {
-		for _, b := range [][]byte{nil, {0xc0}, {0xff}, {0xd9}, {0xc4}, {0xc5, 0}, {0xdb, 0, 0, 0}, {0xcf, 1}, {0xdc, 0}, {0xde, 0, 1}, {0xca, 0, 0, 0, 0}} {
+		for _, b := range [][]byte{nil, {0xc0}, {0xff}, {0xd9}, {0xc4}, {0xc5, 0}, {0xdb, 0, 0, 0}, {0xcf, 1}, {0xdc, 0},
+			{0xde, 0, 1}, {0xca, 0, 0, 0, 0}} {
 			r := wire.NewReader(b)
 			read(&r)
 			assert.ErrorIs(t, r.Err(), wire.ErrMalformed, "%s of %x", name, b)
