@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// stream is a connection with both its ends.
+// A stream is a connection with both its ends.
 type stream struct {
 	net              *Network
 	index            int // in net.streams
 	dialed, accepted *conn
 }
 
-// conn is one end of a stream: a net.Conn with CloseRead and CloseWrite, as
-// *net.TCPConn has them.
+// A conn is one end of a stream. It is a net.Conn with the CloseRead and
+// CloseWrite of *net.TCPConn.
 type conn struct {
 	stream        *stream
 	host          *Host
@@ -27,9 +27,9 @@ type conn struct {
 
 	// guarded by stream.net.mu
 	closed     bool // by Close, or with its host
-	failed     bool // a reset has come
+	failed     bool // a reset has arrived
 	readClosed bool
-	writing    bool // one Write at a time, so that they do not mix
+	writing    bool // a Write is in progress; others wait, so that their bytes do not mix
 	readBy     time.Time
 	writeBy    time.Time
 }
@@ -54,13 +54,13 @@ func (n *Network) streamLocked(h *Host, network string, l *listener) (*conn, err
 	return s.dialed, nil
 }
 
-// resetLocked ends the stream for both its ends at once.
+// resetLocked ends the stream at both ends at once.
 func (s *stream) resetLocked() {
 	s.dialed.failLocked()
 	s.accepted.failLocked()
 }
 
-// forgetLocked takes a stream that both ends have closed off the network.
+// forgetLocked removes a stream from the network once both ends have closed it.
 func (s *stream) forgetLocked() {
 	if !s.dialed.closed || !s.accepted.closed || s.index < 0 {
 		return
@@ -76,7 +76,7 @@ func (s *stream) forgetLocked() {
 
 func (c *conn) err(op string, err error) error { return opError(op, c.network, c.local, c.remote, err) }
 
-// Read returns what has arrived, and waits if that is nothing.
+// Read returns bytes that have arrived, and waits if there are none.
 func (c *conn) Read(b []byte) (int, error) {
 	n := c.stream.net
 	n.mu.Lock()
@@ -103,7 +103,9 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 }
 
-// Write takes b in, part by part as there is room.
+// Write accepts b part by part, as there is room. The order of the cases
+// decides between several reasons to return: what the program did itself comes
+// before what arrived.
 func (c *conn) Write(b []byte) (done int, err error) {
 	n := c.stream.net
 	n.mu.Lock()
@@ -143,8 +145,8 @@ func (c *conn) Write(b []byte) (done int, err error) {
 	}
 }
 
-// Close closes both directions. What was written still arrives. If something
-// that has arrived is unread, or arrives later, the peer gets a reset.
+// Close closes both directions. Bytes that were written still arrive. If bytes
+// that have arrived are unread, or bytes arrive later, the peer gets a reset.
 func (c *conn) Close() error {
 	n := c.stream.net
 	n.mu.Lock()
@@ -164,7 +166,7 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// abortLocked closes c for its program, and resets the peer if it is to be told.
+// abortLocked closes c with its program. If tell is set, the peer gets a reset.
 func (c *conn) abortLocked(tell bool) {
 	if c.closed {
 		return
@@ -185,7 +187,8 @@ func (c *conn) closeLocked() {
 	c.stream.forgetLocked()
 }
 
-// failLocked is the arrival of a reset: what is on its way to the peer is lost.
+// failLocked handles the arrival of a reset. Bytes on their way to the peer are
+// lost.
 func (c *conn) failLocked() {
 	if !c.failed && !c.closed {
 		c.out.dropLocked()
@@ -199,7 +202,7 @@ func (c *conn) failHereLocked() {
 	c.out.changed.fireLocked()
 }
 
-// CloseWrite tells the peer that nothing more comes.
+// CloseWrite tells the peer that no more bytes follow.
 func (c *conn) CloseWrite() error {
 	c.stream.net.mu.Lock()
 	defer c.stream.net.mu.Unlock()
@@ -221,7 +224,7 @@ func (c *conn) finishLocked() {
 	}
 }
 
-// CloseRead ends reading; what arrives from now on is thrown away.
+// CloseRead ends reading. Bytes that arrive from now on are discarded.
 func (c *conn) CloseRead() error {
 	c.stream.net.mu.Lock()
 	defer c.stream.net.mu.Unlock()
@@ -243,10 +246,12 @@ func (c *conn) RemoteAddr() net.Addr { return c.remote }
 // SetDeadline sets both deadlines.
 func (c *conn) SetDeadline(t time.Time) error { return c.setDeadlines(&t, &t) }
 
-// SetReadDeadline bounds the reads that wait and those to come; zero: no bound.
+// SetReadDeadline bounds present and future reads. The zero time means no
+// bound.
 func (c *conn) SetReadDeadline(t time.Time) error { return c.setDeadlines(&t, nil) }
 
-// SetWriteDeadline bounds the writes that wait and those to come; zero: no bound.
+// SetWriteDeadline bounds present and future writes. The zero time means no
+// bound.
 func (c *conn) SetWriteDeadline(t time.Time) error { return c.setDeadlines(nil, &t) }
 
 func (c *conn) setDeadlines(read, write *time.Time) error {

@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// Dial connects to ip:port, which takes one round trip: net.Dialer.DialContext
-// for "tcp", "tcp4" and "tcp6". Where nothing listens the error is
-// syscall.ECONNREFUSED; where nobody answers it waits until ctx ends.
+// Dial connects to ip:port, which takes one round trip. It has the signature of
+// net.Dialer.DialContext, for "tcp", "tcp4" and "tcp6". If nothing listens
+// there, the error is syscall.ECONNREFUSED. If no host answers, Dial waits
+// until ctx ends.
 func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	to, err := parse(network, "tcp", address)
 	if err != nil {
@@ -36,7 +37,7 @@ func (h *Host) connect(ctx context.Context, network string, to netip.AddrPort) (
 	defer stop()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var arrives time.Time // when the answer to the present attempt is here; zero: there is no attempt
+	var arrives time.Time // when the answer to the present attempt arrives; zero without an attempt
 	for {
 		target := n.hosts[to.Addr()]
 		open := target != nil && n.openLocked(h, target) && n.connectedLocked(target, h)
@@ -65,7 +66,8 @@ func (h *Host) connect(ctx context.Context, network string, to netip.AddrPort) (
 	}
 }
 
-// roundTripLocked draws how long a question and its answer take; lost ones are repeated.
+// roundTripLocked draws the time that a question and its answer take. Lost ones
+// are repeated.
 func (n *Network) roundTripLocked(a, b *Host) time.Duration {
 	d := n.delayLocked(a, b) + n.delayLocked(b, a)
 	for range 4 {
@@ -77,7 +79,7 @@ func (n *Network) roundTripLocked(a, b *Host) time.Duration {
 	return d
 }
 
-// listenerLocked returns who listens at one of the host's ports, or nil.
+// listenerLocked returns the listener at a port of the host, or nil.
 func (h *Host) listenerLocked(at netip.AddrPort) *listener {
 	l := h.listeners[at.Port()]
 	if h.state != hostUp || l == nil {

@@ -1,7 +1,7 @@
-// Package simnet is a network in memory with the manners of a real one: hosts
-// with IP addresses, streams with buffers, back-pressure, half close and
-// resets, packets that get lost and overtake one another, latency, cuts,
-// and hosts that stall, crash or lose power.
+// Package simnet is a network in memory that behaves like a real one. It has
+// hosts with IP addresses, streams with buffers, back-pressure, half close and
+// resets, packets that get lost and overtake one another, latency, cuts, and
+// hosts that stall, crash or lose power.
 //
 //	n, _ := simnet.New(simnet.Config{Seed: 1})
 //	a, b := n.Host(netip.MustParseAddr("10.0.0.1")), n.Host(netip.MustParseAddr("10.0.0.2"))
@@ -18,17 +18,16 @@
 //
 // # Time
 //
-// The network uses package time only and waits on channels and timers only, so
-// in a testing/synctest bubble it runs in virtual time; a Network belongs to the
-// bubble that it was made in. Outside of one the same code runs in real time.
+// The network uses package time only, and waits on channels and timers only. So
+// it runs in virtual time in a testing/synctest bubble. A Network belongs to the
+// bubble that it was made in. Outside of a bubble it runs in real time.
 //
 // Latency, loss and jitter are drawn from Config.Seed in the order in which the
-// hosts send. With goroutines that run in another order they fall on other
-// packets.
+// hosts send. If goroutines run in another order, other packets are affected.
 //
 // # What it does not have
 //
-// Bandwidth, fragmentation, time-outs of TCP's own (a stream over a cut lives
-// until somebody gives it up) and keep-alive. A dial between cut hosts, or to an
-// address without a host, ends with its ctx only.
+// Bandwidth, fragmentation, keep-alive, and the timeouts of TCP itself: a stream
+// over a cut lives until a program closes it. A dial between cut hosts, or to an
+// address without a host, ends only with its ctx.
 package simnet

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// opError is an error as package net makes it.
+// opError returns an error as package net makes it.
 func opError(op, network string, source, addr net.Addr, err error) error {
 	return &net.OpError{Op: op, Net: network, Source: source, Addr: addr, Err: err}
 }

@@ -2,8 +2,8 @@ package simnet
 
 import "fmt"
 
-// SetLink changes how one direction between two hosts behaves, from the next
-// packet and write on. A zero Latency is the default one.
+// SetLink changes one direction between two hosts, from the next packet and
+// write on. A zero Latency means the default.
 func (n *Network) SetLink(from, to *Host, l Link) error {
 	l, err := l.withDefaults("Link")
 	if err != nil {
@@ -15,17 +15,18 @@ func (n *Network) SetLink(from, to *Host, l Link) error {
 	return nil
 }
 
-// Cut separates two hosts: packets between them vanish, those under way
-// included; streams stall, and what is written waits in them; dials wait. A
-// host cannot be cut from itself.
+// Cut separates two hosts. Packets between them vanish, including those on
+// their way. Streams stall, and bytes that are written wait in them. Dials
+// wait. A host cannot be cut from itself.
 func (n *Network) Cut(a, b *Host) {
 	n.CutOneWay(a, b)
 	n.CutOneWay(b, a)
 }
 
-// CutOneWay lets nothing through from one host to another. In the other
-// direction packets arrive as before, and of each stream as many bytes as its
-// buffer has room for, because nothing confirms them.
+// CutOneWay cuts the direction from one host to another. In the other direction
+// packets arrive as before. Of each stream, as many bytes arrive as its buffer
+// has room for: nothing confirms them, so the writer never learns that room was
+// made.
 func (n *Network) CutOneWay(from, to *Host) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -33,8 +34,8 @@ func (n *Network) CutOneWay(from, to *Host) {
 	n.changed.fireLocked()
 }
 
-// Heal undoes Cut and CutOneWay between two hosts: streams go on with what has
-// waited in them.
+// Heal undoes Cut and CutOneWay between two hosts. Streams go on with the bytes
+// that wait in them.
 func (n *Network) Heal(a, b *Host) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -53,7 +54,7 @@ func (n *Network) HealAll() {
 	n.resumeLocked()
 }
 
-// resumeLocked lets go on what can go on again.
+// resumeLocked restarts all streams that can move bytes again.
 func (n *Network) resumeLocked() {
 	for _, s := range n.streams {
 		s.dialed.out.resumeLocked()
@@ -62,8 +63,8 @@ func (n *Network) resumeLocked() {
 	n.changed.fireLocked()
 }
 
-// Reset ends every stream between two hosts: both ends get
-// syscall.ECONNRESET, also over a cut, as if a firewall had forgotten them.
+// Reset ends every stream between two hosts, even over a cut, as if a firewall
+// had forgotten them. Both ends get syscall.ECONNRESET.
 func (n *Network) Reset(a, b *Host) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -74,11 +75,12 @@ func (n *Network) Reset(a, b *Host) {
 	}
 }
 
-// ResetAfter resets one stream when that many more bytes, counted over all
-// streams, have been written from one host to another: the stream whose turn it
-// is delivers up to that byte, and then both its ends get syscall.ECONNRESET. The
-// write says how many bytes it has given. 0: the next write gives none. A later
-// call replaces an earlier one; negative: no stream is reset.
+// ResetAfter resets one stream after that many more bytes, counted over all
+// streams, were written from one host to another. The stream that carries the
+// last of these bytes delivers them, and then both its ends get
+// syscall.ECONNRESET. The Write returns how many bytes it delivered. With 0 the
+// next Write delivers none. A later call replaces an earlier one, and a
+// negative number cancels it.
 func (n *Network) ResetAfter(from, to *Host, bytes int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -2,22 +2,23 @@ package simnet
 
 import "time"
 
-// half is one direction of a stream. The network's mutex guards it.
+// A half is one direction of a stream. The network's mutex guards it.
 type half struct {
 	net      *Network
 	from, to *conn
 
-	queue    []segment // written, not arrived, in order
-	lastAt   time.Time // when the last of them arrives
-	timer    *time.Timer
-	arrived  []byte // not read yet
-	held     int    // bytes that fill the buffer: on their way, unread, or not confirmed
-	unproved int    // read, but the news of it cannot get back
-	finished bool   // by the writer
-	ended    bool   // the end has arrived
-	changed  signal // for the reader and the writer
+	queue    []segment   // written but not arrived, in order
+	lastAt   time.Time   // when the last of queue arrives
+	timer    *time.Timer // calls move when the first of queue arrives
+	arrived  []byte      // arrived but not read
+	held     int         // bytes that fill the buffer: on their way, unread, or unconfirmed
+	unproved int         // bytes that were read while a cut keeps the confirmation back
+	finished bool        // the writer has ended its direction
+	ended    bool        // the end has arrived
+	changed  signal      // wakes the reader and the writer
 }
 
+// A segment is a part of a stream on its way: bytes, the end, or a reset.
 type segment struct {
 	kind segmentKind
 	at   time.Time
@@ -34,7 +35,8 @@ const (
 
 func newHalf(from, to *conn) *half { return &half{net: from.stream.net, from: from, to: to} }
 
-// writeLocked takes in as much of b as there is room for, or as a reset lets through.
+// writeLocked accepts as much of b as there is room for, and as a pending
+// ResetAfter allows.
 func (h *half) writeLocked(b []byte) int {
 	b = b[:min(len(b), max(0, h.net.cfg.Buffer-h.held))]
 	l := h.net.linkLocked(h.from.host, h.to.host)
@@ -57,7 +59,7 @@ func (h *half) writeLocked(b []byte) int {
 	return len(b)
 }
 
-// sendLocked sends a segment on its way, behind those before it.
+// sendLocked sends a segment. It arrives after all earlier ones.
 func (h *half) sendLocked(s segment) {
 	from, to := h.from.host, h.to.host
 	d := h.net.delayLocked(from, to)
@@ -73,7 +75,7 @@ func (h *half) sendLocked(s segment) {
 	h.moveLocked()
 }
 
-// move is the timer's function.
+// move is called by the timer.
 func (h *half) move() {
 	h.net.mu.Lock()
 	defer h.net.mu.Unlock()
@@ -81,7 +83,8 @@ func (h *half) move() {
 	h.moveLocked()
 }
 
-// moveLocked lets arrive what is due, and comes back for the rest.
+// moveLocked delivers the segments that are due, and sets the timer for the
+// rest.
 func (h *half) moveLocked() {
 	for len(h.queue) > 0 && h.net.openLocked(h.from.host, h.to.host) {
 		if wait := time.Until(h.queue[0].at); wait > 0 {
@@ -97,11 +100,12 @@ func (h *half) moveLocked() {
 	}
 }
 
+// arriveLocked handles the arrival of a segment.
 func (h *half) arriveLocked(s segment) {
 	switch {
 	case h.to.closed:
 		h.held -= len(s.data)
-		if s.kind == segData { // nobody is there any more
+		if s.kind == segData { // the system answers for a closed socket
 			h.to.out.sendLocked(segment{kind: segReset})
 		}
 	case s.kind == segReset:
@@ -116,7 +120,7 @@ func (h *half) arriveLocked(s segment) {
 	h.changed.fireLocked()
 }
 
-// readLocked gives what has arrived to the reader.
+// readLocked hands arrived bytes to the reader.
 func (h *half) readLocked(b []byte) int {
 	n := copy(b, h.arrived)
 	if h.arrived = h.arrived[n:]; len(h.arrived) == 0 {
@@ -126,7 +130,7 @@ func (h *half) readLocked(b []byte) int {
 	return n
 }
 
-// freeLocked makes room for the writer, as soon as it can hear of it.
+// freeLocked makes room for the writer, once the confirmation can reach it.
 func (h *half) freeLocked(n int) {
 	if h.net.connectedLocked(h.to.host, h.from.host) {
 		h.held -= n
@@ -136,13 +140,13 @@ func (h *half) freeLocked(n int) {
 	}
 }
 
-// discardLocked throws away what is unread.
+// discardLocked discards unread bytes.
 func (h *half) discardLocked() {
 	h.freeLocked(len(h.arrived))
 	h.arrived = nil
 }
 
-// dropLocked throws away what is on its way.
+// dropLocked discards segments that are on their way.
 func (h *half) dropLocked() {
 	for _, s := range h.queue {
 		h.held -= len(s.data)
@@ -154,7 +158,8 @@ func (h *half) dropLocked() {
 	}
 }
 
-// resumeLocked goes on after a cut, a stall or a restart: what has waited is sent anew.
+// resumeLocked continues after a cut, a stall or a restart. Segments that have
+// waited are sent again, so they arrive one latency from now.
 func (h *half) resumeLocked() {
 	if h.unproved > 0 && h.net.connectedLocked(h.to.host, h.from.host) {
 		h.held -= h.unproved
@@ -162,7 +167,7 @@ func (h *half) resumeLocked() {
 	}
 	h.changed.fireLocked()
 	if h.timer != nil || len(h.queue) == 0 || !h.net.openLocked(h.from.host, h.to.host) {
-		return // it goes on by itself, or not at all
+		return // the timer continues it, or nothing can move
 	}
 	soonest := time.Now().Add(h.net.delayLocked(h.from.host, h.to.host))
 	for i := range h.queue {

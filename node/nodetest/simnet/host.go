@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// Host is a machine with one IP address, on which one program runs.
+// A Host is a machine with one IP address, on which one program runs.
 type Host struct {
 	net  *Network
 	addr netip.Addr
@@ -19,30 +19,33 @@ type Host struct {
 	stalled   bool
 	listeners map[uint16]*listener
 	packets   map[uint16]*packetConn
-	port      uint16 // the last one that was chosen
+	port      uint16 // the port that was chosen last
 }
 
 type hostState uint8
 
 const (
 	hostUp   hostState = iota
-	hostDown           // its program is dead: connections are refused
-	hostOff            // no power: nothing comes back
+	hostDown           // the program is dead: the system refuses connections
+	hostOff            // no power: nothing answers
 )
 
-// firstPort is the first of the ports that are chosen for port 0 and for dials.
+// firstPort is the first port that is chosen for port 0 and for dials.
 const firstPort = 49152
 
 func newHost(n *Network, addr netip.Addr) *Host {
-	return &Host{net: n, addr: addr, port: firstPort - 1, listeners: map[uint16]*listener{}, packets: map[uint16]*packetConn{}}
+	return &Host{
+		net: n, addr: addr, port: firstPort - 1,
+		listeners: map[uint16]*listener{}, packets: map[uint16]*packetConn{},
+	}
 }
 
 // Addr returns the host's address.
 func (h *Host) Addr() netip.Addr { return h.addr }
 
-// Listen listens for streams: net.ListenConfig.Listen. network is "tcp", "tcp4"
-// or "tcp6"; address is ip:port, the IP being the host's, unspecified or empty.
-// Port 0 takes a free one.
+// Listen listens for streams. It has the signature of net.ListenConfig.Listen.
+// network is "tcp", "tcp4" or "tcp6". address is ip:port, where the IP is the
+// host's, unspecified or empty. Port 0 stands for a free port.
 func (h *Host) Listen(_ context.Context, network, address string) (net.Listener, error) {
 	ap, err := parse(network, "tcp", address)
 	if err != nil {
@@ -60,8 +63,9 @@ func (h *Host) Listen(_ context.Context, network, address string) (net.Listener,
 	return l, nil
 }
 
-// ListenPacket opens a socket for packets: net.ListenConfig.ListenPacket.
-// network is "udp", "udp4" or "udp6"; the address is as for Listen.
+// ListenPacket opens a socket for packets. It has the signature of
+// net.ListenConfig.ListenPacket. network is "udp", "udp4" or "udp6". address is
+// as for Listen.
 func (h *Host) ListenPacket(_ context.Context, network, address string) (net.PacketConn, error) {
 	ap, err := parse(network, "udp", address)
 	if err != nil {
@@ -70,7 +74,8 @@ func (h *Host) ListenPacket(_ context.Context, network, address string) (net.Pac
 	h.net.mu.Lock()
 	defer h.net.mu.Unlock()
 	port, err := h.bindLocked(ap, func(p uint16) bool { return h.packets[p] != nil })
-	c := &packetConn{host: h, network: network, addr: net.UDPAddrFromAddrPort(netip.AddrPortFrom(ap.Addr(), port)), max: packetBuffer}
+	addr := net.UDPAddrFromAddrPort(netip.AddrPortFrom(ap.Addr(), port))
+	c := &packetConn{host: h, network: network, addr: addr, max: packetBuffer}
 	if err != nil {
 		return nil, opError("listen", network, nil, c.addr, err)
 	}
@@ -78,7 +83,8 @@ func (h *Host) ListenPacket(_ context.Context, network, address string) (net.Pac
 	return c, nil
 }
 
-// bindLocked checks that the host has the address, and takes a free port for 0.
+// bindLocked checks that the host has the address and that the port is free.
+// For port 0 it chooses one.
 func (h *Host) bindLocked(ap netip.AddrPort, taken func(uint16) bool) (uint16, error) {
 	switch ip := ap.Addr(); {
 	case h.state != hostUp:
@@ -105,10 +111,10 @@ func (h *Host) freePortLocked(taken func(uint16) bool) (uint16, error) {
 	return 0, syscallError("bind", syscall.EADDRINUSE)
 }
 
-// Stall stops the host's program, as SIGSTOP would: its reads and accepts wait,
-// what it sends waits (streams) or vanishes (packets). Its system goes on: it
-// takes in data until the buffers are full, and accepts connections in its
-// program's name. Deadlines and timers of the program run on.
+// Stall stops the host's program, as SIGSTOP would. Its reads and accepts wait,
+// and what it sends waits (streams) or vanishes (packets). Its system goes on:
+// it receives data until the buffers are full, and accepts connections.
+// Deadlines and timers of the program run on.
 func (h *Host) Stall() {
 	h.net.mu.Lock()
 	defer h.net.mu.Unlock()
@@ -134,9 +140,9 @@ func (h *Host) resumeLocked() {
 	h.net.resumeLocked()
 }
 
-// Crash ends the host's program, as kill -9 would: its sockets are closed under
-// it, its peers get resets, and the host refuses connections. Sockets cannot be
-// opened until Restart.
+// Crash ends the host's program, as kill -9 would. The system closes its
+// sockets, sends resets to its peers, and refuses connections. Sockets cannot
+// be opened until Restart.
 func (h *Host) Crash() {
 	h.net.mu.Lock()
 	defer h.net.mu.Unlock()
@@ -145,9 +151,9 @@ func (h *Host) Crash() {
 	h.resumeLocked()
 }
 
-// PowerOff takes the host off the network without a word: its program's sockets
-// are closed under it, and its peers hear nothing. After Restart they get
-// resets when they send.
+// PowerOff takes the host off the network at once. The sockets of its program
+// are closed, and its peers learn nothing. After Restart they get resets when
+// they send.
 func (h *Host) PowerOff() {
 	h.net.mu.Lock()
 	defer h.net.mu.Unlock()
@@ -156,7 +162,7 @@ func (h *Host) PowerOff() {
 	h.resumeLocked()
 }
 
-// Restart lets a host that was crashed or powered off open sockets again.
+// Restart allows a host that was crashed or powered off to open sockets again.
 func (h *Host) Restart() {
 	h.net.mu.Lock()
 	defer h.net.mu.Unlock()
@@ -164,9 +170,9 @@ func (h *Host) Restart() {
 	h.resumeLocked()
 }
 
-// dropLocked closes all sockets, with or without telling the peers.
+// dropLocked closes all sockets. If tell is set, the peers get resets.
 func (h *Host) dropLocked(tell bool) {
-	for _, s := range slices.Clone(h.net.streams) { // closing takes streams out
+	for _, s := range slices.Clone(h.net.streams) { // closing a stream may remove it
 		for _, c := range []*conn{s.dialed, s.accepted} {
 			if c.host == h {
 				c.abortLocked(tell)
@@ -181,14 +187,14 @@ func (h *Host) dropLocked(tell bool) {
 	}
 }
 
-// takePacketLocked gives a packet that has arrived to its socket.
+// takePacketLocked hands a packet that has arrived to its socket.
 func (h *Host) takePacketLocked(port uint16, p packet) {
 	if c := h.packets[port]; c != nil {
 		c.takeLocked(p)
 	}
 }
 
-// parse reads "ip:port" for a network of the given family.
+// parse parses "ip:port" for a network of the given family.
 func parse(network, family, address string) (netip.AddrPort, error) {
 	if network != family && network != family+"4" && network != family+"6" {
 		return netip.AddrPort{}, net.UnknownNetworkError(network)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// listener takes connections for one port of a host.
+// A listener accepts connections at one port of a host.
 type listener struct {
 	host    *Host
 	network string
@@ -33,14 +33,14 @@ func (l *listener) Accept() (net.Conn, error) {
 		case len(l.queue) > 0 && !l.host.stalled:
 			c := l.queue[0]
 			l.queue = l.queue[1:]
-			n.changed.fireLocked() // a dialer may wait for the place
+			n.changed.fireLocked() // a dialer may wait for room in the backlog
 			return c, nil
 		}
 		n.waitLocked(&l.changed, l.until)
 	}
 }
 
-// Close ends the listening; connections that nobody accepted are reset.
+// Close stops listening. Connections that were not accepted are reset.
 func (l *listener) Close() error {
 	n := l.host.net
 	n.mu.Lock()
@@ -66,7 +66,7 @@ func (l *listener) closeLocked() {
 // Addr returns a *net.TCPAddr.
 func (l *listener) Addr() net.Addr { return l.addr }
 
-// SetDeadline bounds Accept, as that of net.TCPListener does.
+// SetDeadline bounds Accept, like the method of net.TCPListener.
 func (l *listener) SetDeadline(t time.Time) error {
 	l.host.net.mu.Lock()
 	defer l.host.net.mu.Unlock()

@@ -10,32 +10,32 @@ import (
 	"time"
 )
 
-// Config sets up a Network. Its zero value works.
+// Config configures a Network. Its zero value works.
 type Config struct {
-	// Seed is what latency, loss and jitter are drawn from. Default 0.
+	// Seed is the seed for latency, loss and jitter. Default 0.
 	Seed uint64
-	// Link is how every two hosts are connected until SetLink says otherwise.
+	// Link describes the links between all hosts, until SetLink changes one.
 	Link Link
-	// Buffer is how many bytes one direction of a stream takes in before a
-	// write waits for the reader. Default 256 KiB.
+	// Buffer is how many bytes one direction of a stream holds before a Write
+	// waits for the reader. Default 256 KiB.
 	Buffer int
-	// Backlog is how many connections a listener keeps for Accept; to a full
-	// one a dial waits. Default 128.
+	// Backlog is how many connections a listener keeps for Accept. A dial to a
+	// listener with a full backlog waits. Default 128.
 	Backlog int
 }
 
-// Link is how one direction between two hosts behaves. A host reaches itself
-// at once and without loss.
+// A Link describes one direction between two hosts. A host reaches itself at
+// once and without loss.
 type Link struct {
-	// Latency is the time that data takes, at most a day. Default 500 µs;
-	// negative: none.
+	// Latency is the time that data takes, at most a day. Default 500 µs. A
+	// negative value means none.
 	Latency time.Duration
-	// Jitter is added to it, evenly drawn from 0 to this, at most a day, for each
-	// packet and each write. Packets overtake one another by it, streams keep their order.
-	// Default none.
+	// Jitter bounds a random time that is added to Latency for each packet and each
+	// write, at most a day. Because of it packets overtake one another. Streams keep
+	// their order. Default none.
 	Jitter time.Duration
-	// Loss is the share of packets that vanish, 0 to 1. On a stream the same
-	// share of writes comes 200 ms later, as if sent again. Default none.
+	// Loss is the share of packets that vanish, from 0 to 1. On a stream the same
+	// share of writes arrives 200 ms later, as if sent again. Default none.
 	Loss float64
 }
 
@@ -44,13 +44,14 @@ const (
 	defaultBuffer  = 256 << 10
 	defaultBacklog = 128
 
-	maxDelay = 24 * time.Hour // beyond it, cut the link
+	maxDelay = 24 * time.Hour // to simulate more, cut the link
 
-	retransmit = 200 * time.Millisecond // of a lost part of a stream
-	redial     = time.Second            // of a request for a connection that found the backlog full
+	retransmit = 200 * time.Millisecond // delay of a lost part of a stream
+	redial     = time.Second            // time between two attempts to connect while the backlog is full
 )
 
-// withDefaults refuses nonsense; name is what errors call l.
+// withDefaults returns l with its defaults, or an error if a field is invalid.
+// name is the name of l in errors.
 func (l Link) withDefaults(name string) (Link, error) {
 	switch {
 	case l.Latency > maxDelay:
@@ -87,33 +88,35 @@ func (c Config) withDefaults() (_ Config, err error) {
 	return c, nil
 }
 
-// Network connects hosts. Its methods and those of all that belongs to it are
-// safe for concurrent use. It needs no closing.
+// A Network connects hosts. All its methods, and those of all that belongs to
+// it, are safe for concurrent use. It need not be closed.
 type Network struct {
 	cfg Config
 
-	mu      sync.Mutex // guards what follows, and the state of all hosts, streams and sockets; never held over a wait
+	// mu guards what follows, and the state of all hosts, streams and sockets. It is
+	// never held during a wait.
+	mu      sync.Mutex
 	rand    *rand.Rand
 	hosts   map[netip.Addr]*Host
 	links   map[route]*link
-	streams []*stream // each knows its index
-	flight  packetHeap
-	sent    uint64 // packets, for their order
-	changed signal // a link or host is another than it was: dialers look again
+	streams []*stream  // each knows its index
+	flight  packetHeap // packets on their way
+	sent    uint64     // packets sent so far, which orders those that arrive together
+	changed signal     // a link or a host has changed: dialers check again
 }
 
-// route is one direction between two hosts.
+// A route is one direction between two hosts.
 type route struct{ from, to *Host }
 
-// link is the state of a route that was touched.
+// A link is the state of a route that was used.
 type link struct {
 	Link
 	cut     bool
-	resetIn int // bytes of streams until one of them is reset; negative: none is
+	resetIn int // bytes until a stream is reset (see ResetAfter), or negative
 }
 
-// New makes a network without hosts, or an error that names the field of cfg
-// that makes no sense.
+// New returns a network without hosts, or an error that names the invalid field
+// of cfg.
 func New(cfg Config) (*Network, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -127,7 +130,7 @@ func New(cfg Config) (*Network, error) {
 	}, nil
 }
 
-// Host returns the host with an address; asked for the first time, it makes it.
+// Host returns the host with an address. It creates the host at the first call.
 func (n *Network) Host(addr netip.Addr) *Host {
 	addr = addr.Unmap()
 	n.mu.Lock()
@@ -154,7 +157,8 @@ func (n *Network) linkLocked(from, to *Host) *link {
 	return l
 }
 
-// delayLocked draws how long something takes on its way, without regard to loss.
+// delayLocked draws the time that something takes on its way, without regard to
+// loss.
 func (n *Network) delayLocked(from, to *Host) time.Duration {
 	l := n.linkLocked(from, to)
 	d := l.Latency
@@ -170,18 +174,19 @@ func (n *Network) lostLocked(from, to *Host) bool {
 	return loss > 0 && n.rand.Float64() < loss
 }
 
-// connectedLocked reports whether the cable between two hosts is whole.
+// connectedLocked reports whether the cable from one host to another is whole.
 func (n *Network) connectedLocked(from, to *Host) bool {
 	return from.state != hostOff && to.state != hostOff && (from == to || !n.linkLocked(from, to).cut)
 }
 
-// openLocked reports whether what a program on one host sends reaches the other now.
+// openLocked reports whether data that a program on one host sends now reaches
+// the other host.
 func (n *Network) openLocked(from, to *Host) bool {
 	return !from.stalled && n.connectedLocked(from, to)
 }
 
-// signal wakes all who wait for a change. The zero value is ready; the
-// network's mutex guards it.
+// A signal wakes all goroutines that wait for a change. The zero value is
+// ready. The network's mutex guards it.
 type signal struct{ ch chan struct{} }
 
 func (s *signal) fireLocked() {
@@ -191,7 +196,9 @@ func (s *signal) fireLocked() {
 	}
 }
 
-// waitLocked unlocks the network, waits for s or a time, zero for none, and locks it again.
+// waitLocked unlocks the network, waits for s or until a time, and locks the
+// network again. A zero time means no limit. A caller checks its condition
+// again: a signal says only that something has changed.
 func (n *Network) waitLocked(s *signal, until time.Time) {
 	if s.ch == nil {
 		s.ch = make(chan struct{})
@@ -211,12 +218,12 @@ func (n *Network) waitLocked(s *signal, until time.Time) {
 	}
 }
 
-// over reports whether a deadline, zero for none, has passed.
+// over reports whether a deadline has passed. The zero time never passes.
 func over(deadline time.Time) bool {
 	return !deadline.IsZero() && !time.Now().Before(deadline)
 }
 
-// packetHeap holds the packets under way, the next to arrive first.
+// A packetHeap holds the packets on their way, the next to arrive first.
 type packetHeap []flyingPacket
 
 type flyingPacket struct {
@@ -244,7 +251,7 @@ func (h *packetHeap) Pop() any {
 	return p
 }
 
-// flyLocked sends a packet on its way.
+// flyLocked sends a packet.
 func (n *Network) flyLocked(p flyingPacket) {
 	d := n.delayLocked(p.sender, p.target)
 	if n.lostLocked(p.sender, p.target) || !n.openLocked(p.sender, p.target) {
@@ -260,7 +267,8 @@ func (n *Network) flyLocked(p flyingPacket) {
 	}
 }
 
-// land delivers the packets whose time has come, in order.
+// land delivers the packets that are due, in order. Each packet has a timer,
+// but the heap decides the order: timers of one instant fire in any order.
 func (n *Network) land() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -10,16 +10,16 @@ import (
 
 const (
 	maxPacket    = 65507     // bytes of a UDP packet over IPv4
-	packetBuffer = 208 << 10 // bytes that wait for a reader, until SetReadBuffer
+	packetBuffer = 208 << 10 // bytes that a socket holds for its reader, unless SetReadBuffer changes it
 )
 
-// packet is one that has arrived, or is about to.
+// A packet is a packet that has arrived or is on its way.
 type packet struct {
 	data []byte
 	from netip.AddrPort
 }
 
-// packetConn is a socket for packets, as *net.UDPConn is one.
+// A packetConn is a socket for packets, like *net.UDPConn.
 type packetConn struct {
 	host    *Host
 	network string
@@ -28,14 +28,14 @@ type packetConn struct {
 	// guarded by host.net.mu
 	queue   []packet
 	bytes   int // in queue
-	max     int
+	max     int // bound of bytes
 	closed  bool
 	readBy  time.Time
 	writeBy time.Time
 	changed signal
 }
 
-// ReadFrom waits for the next packet. What does not fit into b is lost.
+// ReadFrom waits for the next packet. Bytes that do not fit into b are lost.
 func (c *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	n := c.host.net
 	n.mu.Lock()
@@ -57,8 +57,8 @@ func (c *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// WriteTo sends a packet to a *net.UDPAddr. It does not wait, and nil says
-// nothing of the packet's arrival.
+// WriteTo sends a packet to a *net.UDPAddr. It does not wait, and a nil error
+// does not mean that the packet arrives.
 func (c *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	to, ok := addr.(*net.UDPAddr)
 	c.host.net.mu.Lock()
@@ -83,7 +83,7 @@ func (c *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	return len(b), nil
 }
 
-// takeLocked keeps a packet for the reader, if there is room.
+// takeLocked queues a packet for the reader, if there is room.
 func (c *packetConn) takeLocked(p packet) {
 	if len(c.queue) > 0 && c.bytes+len(p.data) > c.max {
 		return
@@ -93,7 +93,7 @@ func (c *packetConn) takeLocked(p packet) {
 	c.changed.fireLocked()
 }
 
-// Close closes the socket; a read that waits ends.
+// Close closes the socket and ends a read that waits.
 func (c *packetConn) Close() error {
 	c.host.net.mu.Lock()
 	defer c.host.net.mu.Unlock()
@@ -114,7 +114,8 @@ func (c *packetConn) closeLocked() {
 // LocalAddr returns a *net.UDPAddr.
 func (c *packetConn) LocalAddr() net.Addr { return c.addr }
 
-// SetReadBuffer sets how many bytes wait for a reader; more are lost.
+// SetReadBuffer sets how many bytes wait for the reader. Packets beyond that
+// are lost.
 func (c *packetConn) SetReadBuffer(bytes int) error {
 	c.host.net.mu.Lock()
 	defer c.host.net.mu.Unlock()
@@ -125,10 +126,12 @@ func (c *packetConn) SetReadBuffer(bytes int) error {
 // SetDeadline sets both deadlines.
 func (c *packetConn) SetDeadline(t time.Time) error { return c.setDeadlines(&t, &t) }
 
-// SetReadDeadline bounds the read that waits and those to come; zero: no bound.
+// SetReadDeadline bounds the present read and all later ones. The zero time
+// means no bound.
 func (c *packetConn) SetReadDeadline(t time.Time) error { return c.setDeadlines(&t, nil) }
 
-// SetWriteDeadline makes writes after it fail; zero: none does.
+// SetWriteDeadline makes later writes fail after t. The zero time means no
+// bound.
 func (c *packetConn) SetWriteDeadline(t time.Time) error { return c.setDeadlines(nil, &t) }
 
 func (c *packetConn) setDeadlines(read, write *time.Time) error {
