@@ -43,12 +43,12 @@ func Example() {
 	// same ID: true
 }
 
-// node stands for a *node.Node.
-type node struct{}
+// anyNode stands for a *node.Node.
+type anyNode struct{}
 
-func (node) Terminate(context.Context, string) error { return nil }
+func (anyNode) Terminate(context.Context, string) error { return nil }
 
-func (node) Renew(context.Context, string) (string, error) {
+func (anyNode) Renew(context.Context, string) (string, error) {
 	return "gANlA1N6lvVYgKuY0mTRGnxFWyBHL9yD", nil
 }
 
@@ -58,7 +58,7 @@ func ExampleSessions_Renew() {
 		fmt.Println(err)
 		return
 	}
-	var n node
+	var n anyNode
 	login := web.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// ... check the password, then, before the session is told who it is:
 		r, err := web.Renew(w, r, n)
@@ -86,7 +86,7 @@ func ExampleSessions_Destroy() {
 		fmt.Println(err)
 		return
 	}
-	var n node
+	var n anyNode
 	logout := web.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := web.Destroy(w, r, n); err != nil {
 			sessionhttp.WriteError(w, err)
