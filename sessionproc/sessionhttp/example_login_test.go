@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -45,9 +46,9 @@ func (b *Basket) login(ctx context.Context, user string) (Page, error) {
 }
 
 func newBaskets() sessionproc.AnyKind {
-	k := sessionproc.NewKind(Baskets, startBasket, sessionproc.KindConfig{})
-	sessionproc.HandleCall(k, Put, (*Basket).put, sessionproc.MethodConfig{StartOnCall: true})
-	sessionproc.HandleCall(k, LogIn, (*Basket).login, sessionproc.MethodConfig{StartOnCall: true})
+	k := sessionproc.NewKind(Baskets, startBasket, sessionproc.KindConfig{StartOnCall: true, IdleTimeout: time.Hour})
+	sessionproc.HandleCall(k, Put, (*Basket).put)
+	sessionproc.HandleCall(k, LogIn, (*Basket).login)
 	return k
 }
 
