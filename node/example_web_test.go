@@ -37,8 +37,8 @@ func (c *Cart) contents() Contents { return Contents{c.Items} }
 
 func newCartKind() sessionproc.AnyKind {
 	k := sessionproc.NewKind(Carts, func(context.Context, sessionproc.None) (*Cart, error) { return &Cart{}, nil },
-		sessionproc.KindConfig{IdleTimeout: 30 * time.Minute})
-	sessionproc.HandleCall(k, PutItem, (*Cart).put, sessionproc.MethodConfig{StartOnCall: true})
+		sessionproc.KindConfig{StartOnCall: true, IdleTimeout: 30 * time.Minute})
+	sessionproc.HandleCall(k, PutItem, (*Cart).put)
 	sessionproc.HandleEvent(k, Changed, (*Cart).contents)
 	return k
 }

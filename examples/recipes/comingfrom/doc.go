@@ -72,9 +72,10 @@
 //   - RenewToken begins the lifetime anew. Renew does not.
 //   - The cookie is Secure by default, and Insecure: true is for plain HTTP in development.
 //   - gorilla's CookieStore keeps the data in the browser. Here the browser has an ID only.
-//   - A request that only reads starts nothing, if its method has no StartOnCall:
-//     ErrNotFound then means an empty cart.
+//   - KindConfig.StartOnCall starts a session at the first call, as a first Put does there.
+//     Give methods that only read NoStart; ErrNotFound then means that nothing is there.
 //   - A crash of a node loses its sessions. If that is not acceptable and Redis is, stay.
+//     sessionhttp.IsNew tells a new visitor from one whose session is gone.
 //
 // # How to move users over
 //

@@ -46,9 +46,11 @@ func (c *Cart) flashes(context.Context, sessionproc.None) ([]string, error) {
 }
 
 func newCarts() *sessionproc.Kind[Cart, sessionproc.None] {
-	k := sessionproc.NewKind(Carts, newCart, sessionproc.KindConfig{IdleTimeout: time.Hour, Lifetime: 24 * time.Hour})
-	sessionproc.HandleCall(k, Add, (*Cart).add, sessionproc.MethodConfig{StartOnCall: true})
-	sessionproc.HandleCall(k, Flashes, (*Cart).flashes)
+	k := sessionproc.NewKind(Carts, newCart, sessionproc.KindConfig{
+		StartOnCall: true, IdleTimeout: time.Hour, Lifetime: 24 * time.Hour,
+	})
+	sessionproc.HandleCall(k, Add, (*Cart).add)
+	sessionproc.HandleCall(k, Flashes, (*Cart).flashes, sessionproc.MethodConfig{NoStart: true})
 	return k
 }
 

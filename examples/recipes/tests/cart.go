@@ -44,9 +44,10 @@ type Cart struct {
 
 // NewCarts returns the kind, as node.Config and nodetest take it.
 func NewCarts() *sessionproc.Kind[Cart, sessionproc.None] {
-	k := sessionproc.NewKind(Carts, newCart, sessionproc.KindConfig{IdleTimeout: idleAfter})
-	sessionproc.HandleCall(k, Add, (*Cart).add, sessionproc.MethodConfig{StartOnCall: true})
-	sessionproc.HandleCall(k, Look, (*Cart).look, sessionproc.MethodConfig{ReadOnly: true, NoTouch: true})
+	k := sessionproc.NewKind(Carts, newCart, sessionproc.KindConfig{StartOnCall: true, IdleTimeout: idleAfter})
+	sessionproc.HandleCall(k, Add, (*Cart).add)
+	sessionproc.HandleCall(k, Look, (*Cart).look,
+		sessionproc.MethodConfig{NoStart: true, ReadOnly: true, NoTouch: true})
 	sessionproc.HandleCast(k, Remind, (*Cart).remind)
 	return k
 }
