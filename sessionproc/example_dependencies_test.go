@@ -10,12 +10,12 @@ import (
 )
 
 var (
-	Orders = sessionproc.KindOf[int]("order")
-	Pay    = sessionproc.MethodOf[string, string](Orders, "pay")
+	Invoices = sessionproc.KindOf[int]("invoice")
+	Pay      = sessionproc.MethodOf[string, string](Invoices, "pay")
 )
 
-// Order is the state: plain data that moves from node to node.
-type Order struct {
+// Invoice is the state: plain data that moves from node to node.
+type Invoice struct {
 	Amount  int
 	Receipt string
 }
@@ -30,23 +30,23 @@ type Bank interface {
 type Cashier struct{ bank Bank }
 
 // pay is the handler. Its first argument is the state, its receiver has the rest.
-func (c *Cashier) pay(o *Order, ctx context.Context, card string) (string, error) {
-	if o.Receipt != "" {
-		return o.Receipt, nil
+func (c *Cashier) pay(i *Invoice, ctx context.Context, card string) (string, error) {
+	if i.Receipt != "" {
+		return i.Receipt, nil
 	}
-	receipt, err := c.bank.Charge(ctx, card, o.Amount)
+	receipt, err := c.bank.Charge(ctx, card, i.Amount)
 	if err != nil {
 		return "", err
 	}
-	o.Receipt = receipt
+	i.Receipt = receipt
 	return receipt, nil
 }
 
-// NewOrders returns the kind. main gives it the real bank, a test a fake.
-func NewOrders(b Bank) *sessionproc.Kind[Order, int] {
+// NewInvoices returns the kind. main gives it the real bank, a test a fake.
+func NewInvoices(b Bank) *sessionproc.Kind[Invoice, int] {
 	c := &Cashier{b}
-	k := sessionproc.NewKind(Orders, func(_ context.Context, amount int) (*Order, error) {
-		return &Order{Amount: amount}, nil
+	k := sessionproc.NewKind(Invoices, func(_ context.Context, amount int) (*Invoice, error) {
+		return &Invoice{Amount: amount}, nil
 	}, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, Pay, c.pay)
 	return k
@@ -63,15 +63,15 @@ func (paperBank) Charge(_ context.Context, card string, amount int) (string, err
 // The state is its argument.
 func ExampleHandleCall_dependencies() {
 	ctx := context.Background()
-	n, err := node.Start(ctx, node.Config{Kinds: []sessionproc.AnyKind{NewOrders(paperBank{})}})
+	n, err := node.Start(ctx, node.Config{Kinds: []sessionproc.AnyKind{NewInvoices(paperBank{})}})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer n.Close()
-	if err := Orders.Start(ctx, n, "order-1", 30); err != nil {
+	if err := Invoices.Start(ctx, n, "invoice-1", 30); err != nil {
 		log.Fatal(err)
 	}
-	receipt, err := Pay.Call(ctx, n, "order-1", "visa")
+	receipt, err := Pay.Call(ctx, n, "invoice-1", "visa")
 	fmt.Println(receipt, err)
 	// Output:
 	// visa paid 30 <nil>

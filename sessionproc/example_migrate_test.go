@@ -12,44 +12,44 @@ import (
 // The contract, the same in both releases. It stands here twice, as both releases are in
 // one program.
 var (
-	OldBaskets = sessionproc.KindOf[string]("basket")
-	Baskets    = sessionproc.KindOf[string]("basket")
-	Contents   = sessionproc.MethodOf[sessionproc.None, map[string]int](Baskets, "contents")
-	oldContent = sessionproc.MethodOf[sessionproc.None, map[string]int](OldBaskets, "contents")
+	OldParcels = sessionproc.KindOf[string]("parcel")
+	Parcels    = sessionproc.KindOf[string]("parcel")
+	Contents   = sessionproc.MethodOf[sessionproc.None, map[string]int](Parcels, "contents")
+	oldContent = sessionproc.MethodOf[sessionproc.None, map[string]int](OldParcels, "contents")
 )
 
-// OldBasket is the state of the earlier release, schema 0: a basket had one item.
-type OldBasket struct{ Item string }
+// OldParcel is the state of the earlier release, schema 0: a parcel had one item.
+type OldParcel struct{ Item string }
 
-func (b *OldBasket) contents(context.Context, sessionproc.None) (map[string]int, error) {
-	return map[string]int{b.Item: 1}, nil
+func (p *OldParcel) contents(context.Context, sessionproc.None) (map[string]int, error) {
+	return map[string]int{p.Item: 1}, nil
 }
 
-func oldBaskets() sessionproc.AnyKind {
-	k := sessionproc.NewKind(OldBaskets, func(_ context.Context, item string) (*OldBasket, error) {
-		return &OldBasket{item}, nil
+func oldParcels() sessionproc.AnyKind {
+	k := sessionproc.NewKind(OldParcels, func(_ context.Context, item string) (*OldParcel, error) {
+		return &OldParcel{item}, nil
 	}, sessionproc.KindConfig{})
-	sessionproc.HandleCall(k, oldContent, (*OldBasket).contents)
+	sessionproc.HandleCall(k, oldContent, (*OldParcel).contents)
 	return k
 }
 
-// Basket is the state of this release, schema 1.
-type Basket struct{ Items map[string]int }
+// Parcel is the state of this release, schema 1.
+type Parcel struct{ Items map[string]int }
 
-func (b *Basket) contents(context.Context, sessionproc.None) (map[string]int, error) {
-	return b.Items, nil
+func (p *Parcel) contents(context.Context, sessionproc.None) (map[string]int, error) {
+	return p.Items, nil
 }
 
 // migrate makes a state of this schema of one of an earlier schema.
-func migrate(_ int, old OldBasket) (*Basket, error) {
-	return &Basket{Items: map[string]int{old.Item: 1}}, nil
+func migrate(_ int, old OldParcel) (*Parcel, error) {
+	return &Parcel{Items: map[string]int{old.Item: 1}}, nil
 }
 
-func baskets() sessionproc.AnyKind {
-	k := sessionproc.NewKind(Baskets, func(_ context.Context, item string) (*Basket, error) {
-		return &Basket{map[string]int{item: 1}}, nil
+func parcels() sessionproc.AnyKind {
+	k := sessionproc.NewKind(Parcels, func(_ context.Context, item string) (*Parcel, error) {
+		return &Parcel{map[string]int{item: 1}}, nil
 	}, sessionproc.KindConfig{Schema: 1, Migrate: sessionproc.MigrateFrom(migrate)})
-	sessionproc.HandleCall(k, Contents, (*Basket).contents)
+	sessionproc.HandleCall(k, Contents, (*Parcel).contents)
 	return k
 }
 
@@ -57,15 +57,15 @@ func baskets() sessionproc.AnyKind {
 // the earlier release refuse it from then on.
 func ExampleMigrateFrom() {
 	ctx := context.Background()
-	old, err := node.Start(ctx, node.Config{Kinds: []sessionproc.AnyKind{oldBaskets()}})
+	old, err := node.Start(ctx, node.Config{Kinds: []sessionproc.AnyKind{oldParcels()}})
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := OldBaskets.Start(ctx, old, "ann", "tea"); err != nil {
+	if err := OldParcels.Start(ctx, old, "ann", "tea"); err != nil {
 		log.Fatal(err)
 	}
 
-	n, err := node.Start(ctx, node.Config{Join: []string{old.Addr()}, Kinds: []sessionproc.AnyKind{baskets()}})
+	n, err := node.Start(ctx, node.Config{Join: []string{old.Addr()}, Kinds: []sessionproc.AnyKind{parcels()}})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -12,26 +12,26 @@ import (
 
 // The contract: names and types that every caller imports.
 var (
-	Visits = sessionproc.KindOf[sessionproc.None]("visits")
-	Visit  = sessionproc.MethodOf[string, int](Visits, "visit")
+	Readers = sessionproc.KindOf[sessionproc.None]("reader")
+	Open    = sessionproc.MethodOf[string, int](Readers, "open")
 )
 
-// Visitor is the state of one session. Its handlers never run at the same time, so it
+// Reader is the state of one session. Its handlers never run at the same time, so it
 // needs no lock.
-type Visitor struct{ Pages []string }
+type Reader struct{ Pages []string }
 
-func startVisitor(context.Context, sessionproc.None) (*Visitor, error) { return &Visitor{}, nil }
+func startReader(context.Context, sessionproc.None) (*Reader, error) { return &Reader{}, nil }
 
-func (v *Visitor) visit(_ context.Context, page string) (int, error) {
-	v.Pages = append(v.Pages, page)
-	return len(v.Pages), nil
+func (r *Reader) open(_ context.Context, page string) (int, error) {
+	r.Pages = append(r.Pages, page)
+	return len(r.Pages), nil
 }
 
 // A first kind: a state, a start function, a handler, and a node that runs it.
 func Example() {
 	ctx := context.Background()
-	k := sessionproc.NewKind(Visits, startVisitor, sessionproc.KindConfig{IdleTimeout: 30 * time.Minute})
-	sessionproc.HandleCall(k, Visit, (*Visitor).visit)
+	k := sessionproc.NewKind(Readers, startReader, sessionproc.KindConfig{IdleTimeout: 30 * time.Minute})
+	sessionproc.HandleCall(k, Open, (*Reader).open)
 
 	n, err := node.Start(ctx, node.Config{Kinds: []sessionproc.AnyKind{k}})
 	if err != nil {
@@ -39,13 +39,13 @@ func Example() {
 	}
 	defer n.Close()
 
-	started, err := Visits.Ensure(ctx, n, "ann", sessionproc.None{})
+	started, err := Readers.Ensure(ctx, n, "ann", sessionproc.None{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("started:", started)
 	for _, page := range []string{"/", "/tea"} {
-		count, err := Visit.Call(ctx, n, "ann", page)
+		count, err := Open.Call(ctx, n, "ann", page)
 		if err != nil {
 			log.Fatal(err)
 		}
