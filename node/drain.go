@@ -53,10 +53,10 @@ var (
 // A deadline that will not be met is no reason to wait for it: then Drain returns at once a
 // *DrainError that is ErrDrainTooLong, and the log has an error. That is so from the
 // beginning if no machine is fast enough, or not with HandoffBytesPerSecond; else when
-// the sessions have moved for 5 seconds at less than half of the speed that is needed. The
-// latter is a forecast: a machine that is much too busy now may not be later. The sessions
-// go on moving, as fast as they can, and may be gone in time after all: Drain may be called
-// again.
+// the sessions have moved for 5 seconds at less than half of the speed that is needed, and
+// it would be too late even at the speed of the best second of the last 20. The latter is a
+// forecast: a machine that is much too busy now may not be later. The sessions go on
+// moving, as fast as they can, and may be gone in time after all: Drain may be called again.
 //
 // Of members of two releases those are asked that can have a session: one whose
 // partition falls to a member that was not given its kind, or a notice that comes with it

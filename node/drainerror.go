@@ -118,9 +118,10 @@ const (
 	utmostSpeed = 1_000_000
 	utmostBytes = 10 << 30
 
-	// surelyLate is how many times as long as there is time a drain must take, by what it
-	// has done in the last meterSpan, for so long without a break and without becoming
-	// faster: a machine that is busy now may not be later.
+	// surelyLate is how many times as long as there is time a drain must take, by its
+	// forecast, for so long without a break and without becoming faster. It must also be too
+	// late at the speed of its best second in historySpan: a machine that is busy now may not
+	// be later.
 	surelyLate    = 2
 	surelyLateFor = 2 * time.Second
 )
@@ -136,23 +137,33 @@ func (l *lateness) certain(ctx context.Context) bool {
 	l.next = now.Add(lookLate)
 	left := deadline.Sub(now)
 	sessions := l.n.table.Len()
-	f := l.n.driver.foresee(sessions)
-	takes, sure := f.takes, false
-	switch least := l.n.driver.least(sessions); {
-	case least > left && (first || left > surelyLateFor):
-		takes, sure = max(takes, least), true
+	f, sure := l.n.driver.foresee(sessions), true
+	if least := l.n.driver.least(sessions); least > left && (first || left > surelyLateFor) {
+		f.takes = max(f.takes, least)
+	} else {
+		sure = l.despairs(now, left, sessions, f)
+	}
+	if sure && !l.told {
+		l.told, l.takes = true, f.takes
+		l.n.log.Error("the drain cannot be done by its deadline", "sessions", sessions, "in", left.Round(time.Millisecond), "takes", f.takes.Round(time.Second))
+	}
+	return sure
+}
+
+// despairs reports whether by its forecasts, of which f is the latest, so many sessions
+// will not have moved in the time that is left.
+func (l *lateness) despairs(now time.Time, left time.Duration, sessions int, f forecast) bool {
+	switch {
 	case f.seen == 0 || f.rises || f.young || f.takes < surelyLate*left || left < surelyLateFor:
+		l.since = time.Time{}
+	case timeFor(sessions, f.best) < left:
 		l.since = time.Time{}
 	case l.since.IsZero():
 		l.since = now
 	default:
-		sure = now.Sub(l.since) >= surelyLateFor
+		return now.Sub(l.since) >= surelyLateFor
 	}
-	if sure && !l.told {
-		l.told, l.takes = true, takes
-		l.n.log.Error("the drain cannot be done by its deadline", "sessions", sessions, "in", left.Round(time.Millisecond), "takes", takes.Round(time.Second))
-	}
-	return sure
+	return false
 }
 
 // least is the time that so many sessions take on any machine.

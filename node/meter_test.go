@@ -62,3 +62,30 @@ func TestForecastOfAStandstill(t *testing.T) {
 	require.Zero(t, f.seen)
 	require.False(t, f.young)
 }
+
+func TestHistory(t *testing.T) {
+	var h history
+	begin := time.Unix(1_000_000, 0)
+	at := func(d time.Duration) time.Time { return begin.Add(d) }
+	fill := func(from, to time.Duration, n int) {
+		for d := from; d < to; d += 100 * time.Millisecond {
+			h.add(at(d), n)
+		}
+	}
+	fill(0, 5*time.Second, 1)
+	fill(5*time.Second, 6*time.Second, 3)
+	fill(6*time.Second, 10*time.Second, 1)
+	n, took, most := h.since(begin, at(10*time.Second), historySpan)
+	require.Equal(t, 120, n)
+	require.Equal(t, 10*time.Second, took)
+	require.Equal(t, 30, most)
+	fill(10*time.Second, 30*time.Second, 1)
+	n, took, most = h.since(begin, at(30*time.Second), 10*time.Second)
+	require.Equal(t, 100, n)
+	require.Equal(t, 10*time.Second, took)
+	require.Equal(t, 10, most)
+	_, _, most = h.since(begin, at(30*time.Second), historySpan)
+	require.Equal(t, 10, most, "more came too long ago")
+	n, _, _ = h.since(begin, at(2*time.Minute), historySpan)
+	require.Zero(t, n)
+}

@@ -76,8 +76,9 @@ const (
 // DrainEstimate says what a Drain that began now would have to do and about how long it
 // would take if it had DrainTimeout; with more time it takes more of it, as it leaves the
 // machine to requests. While the node drains it says the same of what is left, by
-// the deadline of that drain and by what it has done in the last 3 seconds, or if that is
-// nothing, since it began. A handler that takes longer is not foreseen.
+// the deadline of that drain and by what it has done in the last 3 and in the last 10
+// seconds, or if that is nothing, since it began. A handler that takes longer is not
+// foreseen.
 func (n *Node) DrainEstimate() Estimate {
 	e := Estimate{Sessions: n.must().table.Len()}
 	tr := &n.driver.traffic
@@ -107,10 +108,15 @@ func timeFor(sessions int, rate float64) time.Duration {
 type forecast struct {
 	rate  float64 // sessions per second that are expected
 	seen  float64 // that there were lately
+	best  float64 // that there were in the best second of historySpan
 	rises bool    // there are more and more
 	young bool    // there has been less time than meterSpan
 	takes time.Duration
 }
+
+// longSight is how far a forecast looks back, beside meterSpan. A machine that is busy is
+// slow for seconds, as while the garbage of a large node is collected, and then is not.
+const longSight = 10 * time.Second
 
 // foresee says how long it takes until so many sessions have moved: by the plan of the
 // drain, and the longer that goes on, by what it did in the last seconds.
@@ -120,13 +126,15 @@ func (d *driver) foresee(sessions int) (f forecast) {
 	plan := d.bulk.plan(now, sessions)
 	begun, done, had := d.bulk.begun, d.bulk.done, d.bulk.had
 	d.mu.RUnlock()
-	elapsed := now.Sub(begun)
+	elapsed, from := now.Sub(begun), begun
 	plan = min(plan, d.speed())
 	d.traffic.mu.Lock()
 	if elapsed < 2*meterSpan { // what came before the first one says nothing of the speed
 		begun = d.traffic.lately.first(begun, now)
 	}
 	moved, took := d.traffic.lately.since(begun, now)
+	long, longTook, _ := d.traffic.history.since(begun, now, longSight)
+	_, _, most := d.traffic.history.since(from, now, historySpan)
 	all := d.traffic.away - had
 	last, _ := d.traffic.lately.since(now.Add(-time.Second), now)
 	both, _ := d.traffic.lately.since(now.Add(-2*time.Second), now)
@@ -135,10 +143,14 @@ func (d *driver) foresee(sessions int) (f forecast) {
 	window := took.Seconds()
 	f.young = took < meterSpan
 	f.seen = float64(moved) / max(window, meterTick.Seconds())
+	f.best = max(float64(most), f.seen)
 	switch {
 	case moved > 0:
 		trust := max(0, (meterSpan-took).Seconds()/4) // of the plan, as if that had been kept so long
 		f.rate = max((float64(moved)+plan*trust)/max(window+trust, meterTick.Seconds()), 1e-3)
+		if longTook > meterSpan {
+			f.rate = (f.rate + float64(long)/longTook.Seconds()) / 2
+		}
 	case begun.IsZero(): // it begins just now
 		f.rate = plan
 	case all > 0: // it stands still
@@ -173,9 +185,11 @@ type traffic struct {
 	bytes  int64 // of them
 	lately meter // sessions that went away
 	best   float64
-	last   time.Time     // when a session went away
-	active time.Time     // when anything of one was sent
-	busy   time.Duration // how long sessions went away, pauses left out
+
+	history history       // of the same
+	last    time.Time     // when a session went away
+	active  time.Time     // when anything of one was sent
+	busy    time.Duration // how long sessions went away, pauses left out
 }
 
 // idlePause is how long nothing moves before that counts as a pause.
@@ -206,6 +220,7 @@ func (tr *traffic) leave() {
 		tr.busy += since
 	}
 	tr.away++
+	tr.history.add(now, 1)
 	if tr.lately.add(now, 1); tr.away%1024 == 0 {
 		n, took := tr.lately.since(now.Add(-time.Second), now)
 		tr.best = max(tr.best, float64(n)/took.Seconds())
