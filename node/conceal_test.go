@@ -47,7 +47,7 @@ var exportedStructs = []struct {
 	{node.Shutdown{}, false}, {node.SilentMember{}, false}, {node.Stats{}, true}, {node.Trace{}, false}, {node.TraceMoveRefused{}, false},
 	{node.TraceRequestDone{}, false}, {node.TraceSessionMoved{}, false}, {node.WaitingFor{}, false},
 
-	{sessionproc.ContractPart{}, false}, {sessionproc.Copies{}, true}, {sessionproc.CrashError{}, false}, {sessionproc.Cursor{}, true},
+	{sessionproc.Arrival{}, false}, {sessionproc.ContractPart{}, false}, {sessionproc.Copies{}, true}, {sessionproc.CrashError{}, false}, {sessionproc.Cursor{}, true},
 	{sessionproc.Delivery{}, true}, {sessionproc.Detached{}, true}, {sessionproc.DetachedConfig{}, true}, {sessionproc.DetachedTimer{}, false},
 	{sessionproc.Details{}, true}, {sessionproc.Ended{}, false}, {sessionproc.Error{}, false}, {sessionproc.Event[string]{}, false},
 	{sessionproc.EventConfig{}, false}, {sessionproc.EventInfo{}, true}, {sessionproc.Fault{}, false}, {sessionproc.Feeds{}, true}, {sessionproc.Filter{}, true},

@@ -126,9 +126,9 @@ func (r *rogue) UnmarshalState(b []byte) error {
 	return r.Act.at("unmarshal")
 }
 
-func (r *rogue) Terminate(context.Context, sessionproc.Reason) { _ = r.Act.at("terminate") }
+func (r *rogue) ended(context.Context, sessionproc.Reason) { _ = r.Act.at("terminate") }
 
-func (r *rogue) Merge(_ context.Context, other *rogue) error {
+func (r *rogue) merge(_ context.Context, other *rogue) error {
 	if err := other.Act.at("merge"); err != nil {
 		return err
 	}
@@ -148,6 +148,8 @@ func ofID(id string) act {
 func newRogues() sessionproc.AnyKind {
 	type none = sessionproc.None
 	k := sessionproc.NewKind(rogues, startRogue, sessionproc.KindConfig{})
+	k.OnEnd((*rogue).ended)
+	k.OnMerge((*rogue).merge)
 	sessionproc.HandleCall(k, rogueCall, func(r *rogue, ctx context.Context, m missive) (missive, error) {
 		switch m.Act.Where {
 		case "marshal", "unmarshal", "present", "terminate", "merge":
@@ -180,6 +182,8 @@ func startRogue(ctx context.Context, m missive) (*rogue, error) {
 
 func newToughRogues() sessionproc.AnyKind {
 	k := sessionproc.NewKind(toughs, startRogue, sessionproc.KindConfig{Restart: sessionproc.RestartLastState})
+	k.OnEnd((*rogue).ended)
+	k.OnMerge((*rogue).merge)
 	sessionproc.HandleCall(k, lastCall, func(r *rogue, _ context.Context, m missive) (missive, error) {
 		switch m.Act.Where {
 		case "marshal", "unmarshal", "terminate":

@@ -25,9 +25,11 @@ type step struct {
 	before int // index of the step that led here; -1: none
 }
 
-// at returns the session that is waited for, if it is on this node.
+// at returns the session that is waited for, if it is on this node. A handler may wait for
+// one of another cluster, whose partitions are others, and one without a node, as package
+// nodetest makes it, has none.
 func (w *pending) at() *process {
-	if w.id == Labelled {
+	if w.id == Labelled || w.part >= len(w.by.p.table.parts) {
 		return nil
 	}
 	return w.by.p.table.find(w.part, w.id)

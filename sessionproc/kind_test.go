@@ -39,6 +39,8 @@ func TestWhatIsWrongWithAKindIsNamed(t *testing.T) {
 		return func(r ref) sessionproc.AnyKind { return sessionproc.NewKind(r, start, cfg) }
 	}
 	foreign := sessionproc.KindOf[arg]("other")
+	tooLarge := math.MaxInt32
+	tooLarge++ // negative where int has 32 bits
 	for name, c := range map[string]struct {
 		make func(ref) sessionproc.AnyKind
 		errs []string
@@ -93,7 +95,7 @@ func TestWhatIsWrongWithAKindIsNamed(t *testing.T) {
 			sessionproc.HandleCast(k, sessionproc.NoticeOf[chan int](r, "msg"), func(*counter, context.Context, chan int) error { return nil })
 			return k
 		}, []string{"call req: ", "unfit.f", "call rep: ", "interface", "cast msg: ", "chan"}},
-		"too large": {config(sessionproc.KindConfig{MailboxBytes: math.MaxInt32 + 1}), []string{"MailboxBytes"}},
+		"too large": {config(sessionproc.KindConfig{MailboxBytes: tooLarge}), []string{"MailboxBytes"}},
 	} {
 		err := newTable(c.make(sessionproc.KindOf[arg]("fixture")))
 		for _, want := range c.errs {

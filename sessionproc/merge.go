@@ -155,8 +155,8 @@ func (p *process) sees(v Version) {
 // tellLoser tells a copy that it does not go on. A panic of it, which is logged, is
 // not one of the session that does.
 func (p *process) tellLoser(c copyState, reason Reason) {
-	if c.arrives != nil {
-		c.arrives = &Arrival{ArrivalMerged}
+	if c.arrives != 0 {
+		c.arrives = noteOf(ArrivalMerged)
 	}
 	failed := false
 	err := p.table.contained(p.id, c.kind, "its OnEnd", func() (err error) {
@@ -208,14 +208,14 @@ func (p *process) join(h *handlerCtx, o *process) error {
 		return errNoMerge
 	}
 	for _, one := range []*process{p, o} {
-		if one.ext.rarely().arrives == nil {
+		if one.ext.arrives == 0 {
 			continue
 		}
 		if err := p.welcome(h, p.kind, one.state, Arrival{ArrivalMerged}); err != nil {
 			return err
 		}
 		one.mu.Lock()
-		one.ext.setArrives(nil)
+		one.ext.arrives = 0
 		one.mu.Unlock()
 	}
 	return p.kind.hooks.merge(p.state, h, o.state)
@@ -293,7 +293,7 @@ func (p *process) become(o *process, seen Version) {
 	p.ext.timers = o.ext.timers
 	p.ext.setUnknown(o.ext.rarely().unknown)
 	o.comesAs(ArrivalMerged)
-	p.ext.setArrives(o.ext.rarely().arrives)
+	p.ext.arrives = o.ext.arrives
 	p.ext.past = seen
 	p.ext.setBefore(o.ext.rarely().before)
 	if p.ext.restart != nil {

@@ -230,7 +230,7 @@ func (p *process) resumeLocked(s *sealing) {
 	p.armAllLocked()
 	p.recallLocked()
 	p.watchAllLocked()
-	start := !p.running && (p.head != nil || p.ext.reason != "" || p.ext.others != nil || p.ext.rarely().arrives != nil)
+	start := !p.running && (p.head != nil || p.ext.reason != "" || p.ext.others != nil || p.ext.arrives != 0)
 	if start {
 		p.running = true
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Arrival says how a state has come; see Kind.OnArrive. FromContext has the rest: the
@@ -35,6 +36,19 @@ const (
 	ArrivalMerged ArrivalReason = "merged"
 )
 
+// arrivalNote is an ArrivalReason as a session keeps it, in a byte; 0: none.
+type arrivalNote uint8
+
+var arrivalReasons = [...]ArrivalReason{
+	1: ArrivalMoved, ArrivalRenewed, ArrivalRestarted, ArrivalPromoted, ArrivalMerged,
+}
+
+func noteOf(reason ArrivalReason) arrivalNote {
+	return arrivalNote(slices.Index(arrivalReasons[:], reason))
+}
+
+func (n arrivalNote) arrival() Arrival { return Arrival{arrivalReasons[n]} }
+
 // errArriving is what an OnArrive gets that wants to change what travels.
 var errArriving = errors.New("OnArrive cannot change what travels with the session; do that in a handler")
 
@@ -50,14 +64,14 @@ func (arriving) handles(uint64) string { return "OnArrive" }
 // anything else sees it.
 func (p *process) comes(reason ArrivalReason) {
 	if p.kind.hooks.arrive != nil {
-		p.extra().setArrives(&Arrival{reason})
+		p.extra().arrives = noteOf(reason)
 	}
 }
 
 // comesAs gives a session that does not run yet another reason of its arrival.
 func (p *process) comesAs(reason ArrivalReason) {
-	if p.ext.rarely().arrives != nil {
-		p.ext.setArrives(&Arrival{reason})
+	if p.ext.arrives != 0 {
+		p.ext.arrives = noteOf(reason)
 	}
 }
 
@@ -65,7 +79,7 @@ func (p *process) comesAs(reason ArrivalReason) {
 // that is sealed it waits: what goes on to another node arrives there. In one that ends
 // it runs before OnEnd, if there is that.
 func (p *process) arrivesLocked() bool {
-	return p.ext.rarely().arrives != nil && p.phase == phaseLive && p.ext.reason == ""
+	return p.ext.arrives != 0 && p.phase == phaseLive && p.ext.reason == ""
 }
 
 // arrive runs OnArrive in the session's goroutine. It is no message: it counts as no use
@@ -74,7 +88,7 @@ func (p *process) arrive() bool {
 	h := &handlerCtx{p: p, deadline: p.table.clock.in(p.table.cfg.CallTimeout)}
 	p.mu.Lock()
 	p.cur = &handling{e: &envelope{op: arriving{}}, ctx: h, since: p.table.clock.now.Load(), readOnly: true, noTouch: true}
-	a := *p.ext.rarely().arrives
+	a := p.ext.arrives.arrival()
 	p.mu.Unlock()
 	if err := p.welcome(h, p.kind, p.state, a); err != nil {
 		p.fell(err, nil)
@@ -83,8 +97,7 @@ func (p *process) arrive() bool {
 	h.end(endedCanceled)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cur = nil
-	p.ext.setArrives(nil)
+	p.cur, p.ext.arrives = nil, 0
 	if p.ext.came != 0 {
 		p.settledLocked()
 	}

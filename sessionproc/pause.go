@@ -46,7 +46,7 @@ func (t *Table) Unpause() {
 	}
 	for p := range held {
 		p.mu.Lock()
-		arrives := p.ext != nil && (p.ext.rarely().arrives != nil || p.ext.others != nil)
+		arrives := p.ext != nil && (p.ext.arrives != 0 || p.ext.others != nil)
 		start := !p.running && (p.head != nil || arrives) && p.phase < phaseSealed
 		if start {
 			p.running = true

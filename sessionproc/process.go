@@ -104,6 +104,8 @@ type extra struct {
 	replaced bool // phaseGone, and another copy is in its place
 	weighed  bool // its state was found large, or not to encode
 	arriving bool // OnArrive runs
+
+	arrives arrivalNote // its state has come, and OnArrive is to run; 0: it has run, or there is none
 }
 
 // rarities are what few sessions need that have an extra.
@@ -114,7 +116,6 @@ type rarities struct {
 	before   Version    // of past, what belongs to sessions that had ended when it was started
 	unknown  []byte     // see unknownFields
 	renewals renewals
-	arrives  *Arrival // its state has come, and OnArrive is to run; nil: it has run, or there is none
 }
 
 // noRarities is what a session has that has none. Nobody changes it.
@@ -139,12 +140,6 @@ func (x *extra) rarities() *rarities {
 func (x *extra) setUnknown(fields []byte) {
 	if fields != nil || x.rare != nil {
 		x.rarities().unknown = fields
-	}
-}
-
-func (x *extra) setArrives(a *Arrival) {
-	if a != nil || x.rare != nil {
-		x.rarities().arrives = a
 	}
 }
 

@@ -55,9 +55,8 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	x.reason, x.renewed = Renewed, &renewed{newID: newID, until: until}
 	p.rememberLocked(outcome{})
 	last := remains{p.takeAllLocked(), p.takePollsLocked(), p.act}
-	x.timers, x.watches, x.outlet, x.sealing, x.reason = nil, nil, nil, nil, ""
+	x.timers, x.watches, x.outlet, x.sealing, x.arrives, x.reason = nil, nil, nil, nil, 0, ""
 	x.setUnknown(nil)
-	x.setArrives(nil)
 	x.restart, x.labels, p.keeps = nil, nil, false
 	x.messages, p.paced, x.ending = nil, false, nil // what it published last Table.ends has
 	if p.expiry != nil {

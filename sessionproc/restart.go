@@ -211,7 +211,7 @@ func (p *process) restart() bool {
 	p.renewLocked()
 	if p.kind.cfg.Restart == RestartFresh {
 		p.changes++ // else it has the state that it had
-		p.ext.setArrives(nil)
+		p.ext.arrives = 0
 	} else {
 		p.comes(ArrivalRestarted)
 	}

@@ -279,7 +279,7 @@ func (p *process) arriveLocked() (start bool) {
 		p.recallLocked()
 		p.watchAllLocked()
 	}
-	p.running = p.head != nil || p.ext.others != nil || p.ext.reason != "" || p.phase == phaseSealed || p.ext.rarely().arrives != nil
+	p.running = p.head != nil || p.ext.others != nil || p.ext.reason != "" || p.phase == phaseSealed || p.ext.arrives != 0
 	p.settleLocked()
 	return p.running
 }

@@ -190,13 +190,17 @@ func (p *process) finish() (goesOn bool) {
 // copyState is the state of a session, or of a copy that it meets.
 type copyState struct {
 	kind    *kindCore
-	state   any      // nil: it has none
-	arrives *Arrival // nil: it has arrived
+	state   any         // nil: it has none
+	arrives arrivalNote // 0: it has arrived
 }
 
 // stateOf is called in the goroutine of a session, or for a copy that is in no table.
 func stateOf(p *process) copyState {
-	return copyState{kind: p.kind, state: p.state, arrives: p.ext.rarely().arrives}
+	c := copyState{kind: p.kind, state: p.state}
+	if p.ext != nil {
+		c.arrives = p.ext.arrives
+	}
+	return c
 }
 
 // tell has a state that does not go on hear of that, if its kind has an OnEnd. The error
@@ -207,8 +211,8 @@ func (p *process) tell(c copyState, reason Reason) error {
 	}
 	h := &handlerCtx{p: p, deadline: int64(time.Since(epoch) + p.table.cfg.StopTimeout)}
 	defer h.end(endedCanceled)
-	if c.arrives != nil {
-		if err := p.welcome(h, c.kind, c.state, *c.arrives); err != nil {
+	if c.arrives != 0 {
+		if err := p.welcome(h, c.kind, c.state, c.arrives.arrival()); err != nil {
 			return err
 		}
 	}

@@ -111,7 +111,7 @@ func TestFramesSurviveTheirRoundTrip(t *testing.T) {
 	require.EqualValues(t, len(b)-4, binary.BigEndian.Uint32(b))
 	var f frame
 	require.NoError(t, f.parse(b[4:]))
-	require.EqualValues(t, 1<<40, f.number)
+	require.EqualValues(t, uint64(1<<40), f.number)
 	s := &server{}
 	s.now = time.Unix(100, 0)
 	c := Call{s: s}

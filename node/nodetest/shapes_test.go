@@ -62,12 +62,12 @@ func TestShapesArrive(t *testing.T) {
 	passes(t, "keys", struct {
 		A map[[4]byte]int
 		B map[bool]float64
-		C map[int]string
+		C map[int64]string
 		D map[uint8]map[rune]level
 		E map[level]int
 		F map[id]string
 		G map[[2]tag]string
-	}{map[[4]byte]int{{1}: 2}, map[bool]float64{true: 1.5}, map[int]string{-5: "b", 1 << 40: "c"},
+	}{map[[4]byte]int{{1}: 2}, map[bool]float64{true: 1.5}, map[int64]string{-5: "b", 1 << 40: "c"},
 		map[uint8]map[rune]level{200: {'x': 1}}, map[level]int{1: 2, 0: 3}, map[id]string{{1}: "a"},
 		map[[2]tag]string{{1, 2}: "x"}})
 	passes(t, "pointers", struct {

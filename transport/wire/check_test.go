@@ -73,7 +73,7 @@ func TestCheckRefuses(t *testing.T) {
 
 func TestCheckAcceptsWhatEncodersWrite(t *testing.T) {
 	for _, v := range []any{
-		nil, true, 1, -1, -100, 200, 40000, 1 << 20, 1 << 40, -1 << 40, 1.5, float32(2.5), "", "text",
+		nil, true, 1, -1, -100, 200, 40000, 1 << 20, int64(1 << 40), int64(-1 << 40), 1.5, float32(2.5), "", "text",
 		string(make([]byte, 300)), make([]byte, 3), make([]byte, 70000), []any{}, []any{1, "a", []any{nil}},
 		make([]int, 20), make([]int, 70000), map[string]any{"a": map[string]any{"b": []any{1}}, "c": 2},
 		map[int]string{1: "a"}, map[[4]byte]int{{1}: 1}, map[bool]int{true: 1}, map[float64]int{1.5: 1},
