@@ -41,7 +41,7 @@ const (
 
 // ended notes how late it is.
 func (b *bystander) ended(_ context.Context, reason sessionproc.Reason) {
-	if reason != sessionproc.Expired {
+	if reason != sessionproc.ReasonExpired {
 		return
 	}
 	late := int64(time.Since(b.Started) - crowdIdle)

@@ -144,7 +144,7 @@ func TestAcceptance34_CountsOutliveTheGoroutineThatStarted(t *testing.T) {
 		check(5)
 		require.Empty(t, p.from.TerminateMany(t.Context(), ids))
 		after = check(0)
-		require.GreaterOrEqual(t, after.Total.Ends[sessionproc.Terminated], before.Total.Ends[sessionproc.Terminated]+5)
+		require.GreaterOrEqual(t, after.Total.Ends[sessionproc.ReasonTerminated], before.Total.Ends[sessionproc.ReasonTerminated]+5)
 		if p.moving != nil {
 			require.NotZero(t, after.Total.Moved+after.Total.Taken)
 		} else if p.remote() {
@@ -206,7 +206,7 @@ func TestAcceptance34_StatsCountCrashes(t *testing.T) {
 		after, err := p.from.Stats(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, before.Total.Crashes+1, after.Total.Crashes)
-		require.Equal(t, before.Total.Ends[sessionproc.Crashed]+1, after.Total.Ends[sessionproc.Crashed])
+		require.Equal(t, before.Total.Ends[sessionproc.ReasonCrashed]+1, after.Total.Ends[sessionproc.ReasonCrashed])
 	})
 }
 
@@ -233,7 +233,7 @@ func TestInspectTellsWhatASessionDoes(t *testing.T) {
 				var err error
 				i, err = n.Inspect(t.Context(), id)
 				return assert.NoError(t, err) && i.Oldest >= 40*time.Millisecond && time.Since(i.Since) >= 40*time.Millisecond &&
-					i.Holding == node.Settled // soon after the move
+					i.Holding == node.HoldingSettled // soon after the move
 			}, 10*time.Second, 10*time.Millisecond)
 			require.Equal(t, id, i.ID)
 			require.Equal(t, probes.Name(), i.Kind)

@@ -38,7 +38,7 @@ func TestAcceptance02_TerminateEndsOnce(t *testing.T) {
 		id := p.startProbe(t)
 		p.move(t)
 		require.NoError(t, p.from.Terminate(t.Context(), id))
-		events.await(t, id, "ended "+string(sessionproc.Terminated))
+		events.await(t, id, "ended "+string(sessionproc.ReasonTerminated))
 		started, err := p.from.Started(t.Context(), id)
 		require.NoError(t, err)
 		require.False(t, started)

@@ -205,7 +205,7 @@ func TestAcceptance17_TerminateEndsTheRunningHandlersContext(t *testing.T) {
 			require.NoError(t, p.from.Terminate(t.Context(), id))
 			require.ErrorIs(t, <-done, sessionproc.ErrTerminated)
 			events.await(t, id, "ctx ended")
-			events.await(t, id, "ended "+string(sessionproc.Terminated))
+			events.await(t, id, "ended "+string(sessionproc.ReasonTerminated))
 		})
 	})
 }

@@ -172,7 +172,7 @@ func missNothing(t *testing.T, c replicas) {
 		f := &followers[i]
 		ended, ok := errors.AsType[*sessionproc.Ended](f.end)
 		require.True(t, ok, "%v", f.end)
-		require.Equal(t, sessionproc.Terminated, ended.Reason)
+		require.Equal(t, sessionproc.ReasonTerminated, ended.Reason)
 		require.Greater(t, f.last, 5)
 		gaps += f.gaps
 	}
@@ -201,7 +201,7 @@ func TestAcceptance35_LostWithTheNode(t *testing.T) {
 		requireNext(t, lost, 1, 1)
 		c.Crash(1)
 		began := time.Now()
-		requireEnd(t, lost, dies, sessionproc.Lost)
+		requireEnd(t, lost, dies, sessionproc.ReasonLost)
 		require.Less(t, time.Since(began), 10*time.Second)
 		_, err = show.Call(t.Context(), c.Node(2), lives, 1)
 		require.NoError(t, err)
@@ -209,7 +209,7 @@ func TestAcceptance35_LostWithTheNode(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		told, err := obits.Call(t.Context(), c.Node(2), watcher, sessionproc.None{})
 		require.NoError(t, err)
-		require.Equal(t, []sessionproc.Ended{{ID: dies, Reason: sessionproc.Lost}}, told)
+		require.Equal(t, []sessionproc.Ended{{ID: dies, Reason: sessionproc.ReasonLost}}, told)
 		lost.Close()
 		goesOn.Close()
 	})

@@ -161,7 +161,7 @@ func TestAcceptance35_EachEndArrivesWithItsReason(t *testing.T) {
 		reason sessionproc.Reason
 		end    func(ctx context.Context, c sessionproc.Caller, id string) error
 	}{
-		{sessionproc.Stopped, func(ctx context.Context, c sessionproc.Caller, id string) error {
+		{sessionproc.ReasonStopped, func(ctx context.Context, c sessionproc.Caller, id string) error {
 			_, err := closeUp.Call(ctx, c, id, "")
 			return err
 		}},
@@ -169,10 +169,10 @@ func TestAcceptance35_EachEndArrivesWithItsReason(t *testing.T) {
 			_, err := closeUp.Call(ctx, c, id, "closing time")
 			return err
 		}},
-		{sessionproc.Terminated, func(ctx context.Context, c sessionproc.Caller, id string) error {
+		{sessionproc.ReasonTerminated, func(ctx context.Context, c sessionproc.Caller, id string) error {
 			return c.(*member).Terminate(ctx, id)
 		}},
-		{sessionproc.Crashed, func(ctx context.Context, c sessionproc.Caller, id string) error {
+		{sessionproc.ReasonCrashed, func(ctx context.Context, c sessionproc.Caller, id string) error {
 			_, err := smash.Call(ctx, c, id, sessionproc.None{})
 			if errors.Is(err, sessionproc.ErrCrashed) {
 				return nil
@@ -205,8 +205,8 @@ func TestAcceptance35_EachEndArrivesWithItsReason(t *testing.T) {
 		}
 		_, err = expires.Next(t.Context())
 		require.NoError(t, err)
-		requireEnd(t, expires, flicker, sessionproc.Expired)
-		want = append(want, sessionproc.Ended{ID: flicker, Reason: sessionproc.Expired})
+		requireEnd(t, expires, flicker, sessionproc.ReasonExpired)
+		want = append(want, sessionproc.Ended{ID: flicker, Reason: sessionproc.ReasonExpired})
 
 		var told []sessionproc.Ended
 		require.Eventually(t, func() bool {

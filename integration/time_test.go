@@ -23,7 +23,7 @@ func requireExpired(t *testing.T, p place, id string) {
 		started, err := p.from.Started(t.Context(), id)
 		return err == nil && !started
 	}, 2*mayflyLife, 10*time.Millisecond)
-	events.await(t, id, "ended "+string(sessionproc.Expired))
+	events.await(t, id, "ended "+string(sessionproc.ReasonExpired))
 	require.ErrorIs(t, p.from.Touch(t.Context(), id), sessionproc.ErrNotFound)
 	flutters := events.times(id, "flutters")
 	time.Sleep(300 * time.Millisecond)

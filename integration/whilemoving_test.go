@@ -83,7 +83,7 @@ func TestAcceptance17_TerminateEndsASessionThatMoves(t *testing.T) {
 	whileMoving(t, func(t *testing.T, p place, id string) {
 		time.AfterFunc(200*time.Millisecond, func() { events.open(id) })
 		require.NoError(t, p.from.Terminate(t.Context(), id))
-		events.await(t, id, "ended "+string(sessionproc.Terminated))
+		events.await(t, id, "ended "+string(sessionproc.ReasonTerminated))
 		_, err := mark.Call(t.Context(), p.from, id, 1)
 		require.ErrorIs(t, err, sessionproc.ErrNotFound)
 	})

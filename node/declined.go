@@ -72,7 +72,7 @@ func (d *driver) contestLocked(a *arrival, r *declined) sessionproc.Reason {
 		return ""
 	}
 	if yields, reason := r.rival.Yields(old.rival); yields {
-		if session, kind := a.Session, r.kind; reason == sessionproc.Conflict {
+		if session, kind := a.Session, r.kind; reason == sessionproc.ReasonConflict {
 			d.later = append(d.later, func() { d.n.table.NoteConflict(session, kind) })
 		}
 		return reason

@@ -61,7 +61,7 @@
 // returned; no call is cut short by a deploy. Only after StopTimeout is the
 // handler's ctx cancelled, with a warning in the log that shows its stack; what it
 // returns is its caller's answer. Such a session holds up no other. At the deadline
-// Leave ends what is left, reason Closed, and its error and log say how many of which
+// Leave ends what is left, ReasonClosed, and its error and log say how many of which
 // kind, and why (DrainError); with a LeaveGrace it goes on for that long while sessions
 // move. Drain leaves them running.
 //
@@ -89,7 +89,7 @@
 // again each gives what is not its own to the owner. Every session has a version:
 // how many changes of each of its incarnations it has seen. Of two copies one goes
 // on that has seen all that the other has; if both have changed the kind's OnMerge
-// joins them, or one ends with the reason Conflict.
+// joins them, or one ends with ReasonConflict.
 //
 // What was ended on one side of a cut, while a copy of it ran on the other side, does not
 // come back where the node that has ended it owns the session when the cut heals: it

@@ -261,7 +261,7 @@ func (d *driver) doOneLocked(e *ownership.Effect) {
 		d.ended.Add(int64(len(pt.backups)))
 		pt.backups = nil
 		part := e.Partition
-		d.later = append(d.later, func() { d.ended.Add(int64(d.n.table.EndPartition(part, sessionproc.Closed))) })
+		d.later = append(d.later, func() { d.ended.Add(int64(d.n.table.EndPartition(part, sessionproc.ReasonClosed))) })
 	}
 }
 

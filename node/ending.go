@@ -10,7 +10,7 @@ import (
 // endTimeout bounds how long nodes are asked for the end of a session.
 const endTimeout = time.Second
 
-// ending is what a node knows of the end of a session: what Table.End returns.
+// ending is what a node knows of the end of a session: what Table.LookupEnd returns.
 type ending struct {
 	News  []byte
 	Lives bool `msgpack:",omitempty"` // it has not ended
@@ -18,7 +18,7 @@ type ending struct {
 
 // ending answers askEnding.
 func (n *Node) ending(q *query) (e ending) {
-	e.News, e.Lives = n.table.End(n.routes.Load().ring.Partition(q.ID), q.ID, q.Method, q.Payload)
+	e.News, e.Lives = n.table.LookupEnd(n.routes.Load().ring.Partition(q.ID), q.ID, q.Method, q.Payload)
 	return e
 }
 

@@ -53,7 +53,7 @@ func TestEndIsFoundWhereItCame(t *testing.T) {
 			_, err = sub.Next(ctx)
 			ended, ok := errors.AsType[*sessionproc.Ended](err)
 			require.True(t, ok, "%v", err)
-			require.Equal(t, sessionproc.Terminated, ended.Reason)
+			require.Equal(t, sessionproc.ReasonTerminated, ended.Reason)
 
 			_, err = added.Subscribe(ctx, c.Node(1), id, sessionproc.SubscribeOptions{})
 			require.ErrorIs(t, err, sessionproc.ErrNotFound)

@@ -96,7 +96,7 @@ func (d *driver) finals(members []cluster.Member) (count map[string]int, why map
 	count, why = map[string]int{}, map[string]string{}
 	for part := range d.parts {
 		for session, f := range d.hopelessIn(part, members) {
-			if kind := d.n.table.KindOf(part, session); kind != "" {
+			if kind := d.n.table.SessionKind(part, session); kind != "" {
 				count[kind]++
 				why[kind] = f.why
 			}

@@ -202,7 +202,7 @@ func (m *meeting) check() {
 			} else {
 				var end *sessionproc.Ended
 				require.True(t, errors.As(err, &end), "a listener at node %d to %s, which has ended, gets %v", l.node, l.kind, err)
-				require.Equal(t, sessionproc.Conflict, end.Reason)
+				require.Equal(t, sessionproc.ReasonConflict, end.Reason)
 			}
 		}
 		for _, f := range m.fans[i] {
@@ -211,7 +211,7 @@ func (m *meeting) check() {
 			if goesOn {
 				require.Empty(t, told)
 			} else {
-				require.Equal(t, []sessionproc.Reason{sessionproc.Conflict}, told)
+				require.Equal(t, []sessionproc.Reason{sessionproc.ReasonConflict}, told)
 			}
 		}
 	}

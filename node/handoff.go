@@ -183,7 +183,8 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 	if h.form == ownership.Running {
 		if e.Do == ownership.Drop {
 			d.traffic.leave()
-			d.traceMoveLocked(TraceSessionMoved{Session: h.session, Kind: d.n.table.KindOf(e.Partition, e.Session), Peer: h.lane.to,
+			kind := d.n.table.SessionKind(e.Partition, e.Session)
+			d.traceMoveLocked(TraceSessionMoved{Session: h.session, Kind: kind, Peer: h.lane.to,
 				Size: len(h.snapshot), Duration: time.Since(epoch) - h.begun})
 		}
 		delete(pt.final, e.Session)

@@ -123,7 +123,7 @@ func TestHealedSessionsConflict(t *testing.T) {
 		require.NoError(t, err)
 		got := healed(t, c, id, putList)
 		require.Contains(t, [][]string{{"before"}, {"there"}}, got.Words)
-		require.Equal(t, sessionproc.Conflict, <-lostList)
+		require.Equal(t, sessionproc.ReasonConflict, <-lostList)
 		require.Equal(t, node.TraceSessionConflict{Session: sessionproc.LogID(id), Kind: "list"}, of[node.TraceSessionConflict](t, told.take()))
 	})
 }
@@ -186,11 +186,11 @@ func TestHealedSessionsOfDifferentKinds(t *testing.T) {
 			require.Equal(t, 30+asBag, s.Total.Kinds["bag"])
 			require.Equal(t, 10-asBag, s.Total.Kinds["list"])
 			require.EqualValues(t, 10, s.Total.Conflicts)
-			require.EqualValues(t, 10, s.Total.Ends[sessionproc.Conflict])
+			require.EqualValues(t, 10, s.Total.Ends[sessionproc.ReasonConflict])
 			require.Zero(t, s.Total.Crashes)
 			require.Len(t, lostList, asBag, "as many lists were told")
 			for len(lostList) > 0 {
-				require.Equal(t, sessionproc.Conflict, <-lostList)
+				require.Equal(t, sessionproc.ReasonConflict, <-lostList)
 			}
 		})
 	}

@@ -55,11 +55,11 @@ type HoldingState string
 
 // Values of HoldingState.
 const (
-	Settled     HoldingState = "settled"      // it has the partition, and nothing of it is elsewhere
-	Gathering   HoldingState = "gathering"    // it has the partition, and sessions of it may still be elsewhere
-	Claiming    HoldingState = "claiming"     // it has asked the others for the partition
-	HandingOver HoldingState = "handing over" // it gives what it has of the partition to another node
-	Elsewhere   HoldingState = "elsewhere"    // another node has the partition, or none
+	HoldingSettled     HoldingState = "settled"      // it has the partition, and nothing of it is elsewhere
+	HoldingGathering   HoldingState = "gathering"    // it has the partition, and sessions of it may still be elsewhere
+	HoldingClaiming    HoldingState = "claiming"     // it has asked the others for the partition
+	HoldingHandingOver HoldingState = "handing over" // it gives what it has of the partition to another node
+	HoldingElsewhere   HoldingState = "elsewhere"    // another node has the partition, or none
 )
 
 // found is what a node knows of a session.
@@ -165,13 +165,13 @@ func (d *driver) holding(part int) HoldingState {
 	_, claims := d.m.Claiming(part)
 	switch {
 	case d.m.Full(part):
-		return Settled
+		return HoldingSettled
 	case d.m.Holds(part):
-		return Gathering
+		return HoldingGathering
 	case claims:
-		return Claiming
+		return HoldingClaiming
 	case hands:
-		return HandingOver
+		return HoldingHandingOver
 	}
-	return Elsewhere
+	return HoldingElsewhere
 }

@@ -174,7 +174,7 @@ func (d *driver) greet(c *transport.Call) {
 		return
 	}
 	if question == helloRelease {
-		if view(c.Key) != d.n.self.Name() {
+		if unsafeString(c.Key) != d.n.self.Name() {
 			fail(c, encodeError(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))
 			return
 		}

@@ -75,7 +75,7 @@ func (d *driver) noteRefusal(member string, msg ownership.Message) {
 	if msg.Partition < 0 || msg.Partition >= len(d.parts) {
 		return
 	}
-	kind := d.n.table.KindOf(msg.Partition, msg.Session)
+	kind := d.n.table.SessionKind(msg.Partition, msg.Session)
 	if kind == "" {
 		return
 	}

@@ -16,8 +16,8 @@ import (
 // abrupt. A fifth of the time, at most 2 s, is kept for telling the members. While
 // sessions still move then, that goes on for up to Config.LeaveGrace, beyond the
 // deadline, but not if ctx has been cancelled.
-// Sessions that cannot move in time, and those of the last node, end with reason
-// Closed after OnEnd has run for them. It does not wait for those that no
+// Sessions that cannot move in time, and those of the last node, end with
+// ReasonClosed after OnEnd has run for them. It does not wait for those that no
 // member can have; see Drain. The error (a *DrainError in it), and the log for each kind,
 // says what has ended and why; the node is closed all the same.
 //
@@ -88,7 +88,7 @@ func (n *Node) leave(ctx context.Context, grace time.Duration) error {
 		left = n.drainOn(ctx, left)
 	}
 	drained := n.abandon(ctx, left)
-	ended := n.table.Shutdown(ctx, sessionproc.Closed)
+	ended := n.table.Shutdown(ctx, sessionproc.ReasonClosed)
 	gone := n.cluster.Leave(ctx)
 	closed := n.shut(ctx)
 	if err := errors.Join(drained, ended, gone, closed); err != nil {

@@ -73,7 +73,7 @@ func TestAWatchFollowsASessionOverItsRenewals(t *testing.T) {
 		_, err = sub.Next(ctx)
 		end, ok := errors.AsType[*sessionproc.Ended](err)
 		require.True(p, ok)
-		require.Equal(p, sessionproc.Ended{ID: p.id, Reason: sessionproc.Renewed}, *end)
+		require.Equal(p, sessionproc.Ended{ID: p.id, Reason: sessionproc.ReasonRenewed}, *end)
 
 		p.move()
 		last, err := p.via.Renew(ctx, first)
@@ -96,7 +96,7 @@ func TestAWatchFollowsASessionOverItsRenewals(t *testing.T) {
 		f, err := followed.Call(ctx, p.via, "late", none)
 		require.NoError(p, err)
 		require.Equal(p, follower{Ends: []string{"renewed", "renewed", "terminated"},
-			Last: sessionproc.Ended{ID: last, Reason: sessionproc.Terminated}}, f)
+			Last: sessionproc.Ended{ID: last, Reason: sessionproc.ReasonTerminated}}, f)
 	})
 }
 

@@ -198,8 +198,8 @@ const (
 
 // hear takes messages in. It runs on a connection's reader.
 func (d *driver) hear(c *transport.Call) {
-	c.Tag = nil                         // its sender may cancel it, and that means nothing
-	if view(c.Key) != d.n.self.Name() { // it is for a former boot at this address
+	c.Tag = nil                                 // its sender may cancel it, and that means nothing
+	if unsafeString(c.Key) != d.n.self.Name() { // it is for a former boot at this address
 		c.Ack()
 		return
 	}

@@ -59,7 +59,7 @@ const (
 
 // hearQuery answers another node. It runs on a connection's reader.
 func (n *Node) hearQuery(c *transport.Call) {
-	if view(c.Key) != n.self.Name() {
+	if unsafeString(c.Key) != n.self.Name() {
 		fail(c, encodeError(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))
 		return
 	}

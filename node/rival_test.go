@@ -119,7 +119,7 @@ func (r *rivals) check() {
 			} else {
 				var end *sessionproc.Ended
 				require.True(t, errors.As(err, &end), "a listener to what has ended gets %v", err)
-				require.Equal(t, sessionproc.Conflict, end.Reason)
+				require.Equal(t, sessionproc.ReasonConflict, end.Reason)
 			}
 		}
 	}

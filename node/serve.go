@@ -22,7 +22,7 @@ type inbound struct {
 // Serve gives a request to its session, or says who owns it.
 func (s *server) Serve(c *transport.Call) {
 	r := s.n.routes.Load()
-	id := view(c.ID) // its node has checked it; the table checks what it starts
+	id := unsafeString(c.ID) // its node has checked it; the table checks what it starts
 	if r.closed {
 		fail(c, failure{code: codeNotOwner})
 		return
@@ -53,7 +53,7 @@ func (s *server) inbound(c *transport.Call, id string) *sessionproc.Inbound {
 	}
 	in.Begin()
 	in.Op = sessionproc.Op(c.Flags & flagOp)
-	in.ID, in.Kind, in.Method = id, view(c.Kind), view(c.Method)
+	in.ID, in.Kind, in.Method = id, unsafeString(c.Kind), unsafeString(c.Method)
 	in.NoTouch, in.Placed, in.Peer = c.Flags&flagNoTouch != 0, c.Flags&flagPlaced != 0, c.Peer
 	in.Patient, in.NoWait = c.Flags&flagPatient != 0, c.Flags&flagNoWait != 0
 	in.Raw, in.Payload = c.Flags&flagRaw != 0, c.Payload
@@ -111,5 +111,6 @@ func fail(c *transport.Call, f failure) {
 	c.Fail(f.code, f.text, f.detail(make([]byte, 0, 16+len(f.extra))))
 }
 
-// view is b as a string without a copy; it lasts as long as b.
-func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// unsafeString returns b as a string without a copy; it is valid as long as b does not
+// change.
+func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -77,7 +77,7 @@ func (s *standing) count(v *cluster.View) {
 	seen := countSlots(v, func(cluster.Member) bool { return true })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.table.Watch(len(v.Members) > 1)
+	s.table.DetectStalls(len(v.Members) > 1)
 	switch few := seen < quorum; {
 	case s.few && !few:
 		signal(s.found)

@@ -29,7 +29,7 @@ type NodeStats struct {
 	MemoryMark int64 // Config.MemoryMark
 
 	Starts    int64                        // sessions started here
-	Ends      map[sessionproc.Reason]int64 // sessions that ended here, by reason: 64 different ones, then sessionproc.OtherReason
+	Ends      map[sessionproc.Reason]int64 // sessions that ended here; beyond 64 reasons, sessionproc.ReasonOther
 	Crashes   int64                        // panics of handlers, start functions and OnEnd, and OnArrives that fail
 	Restarts  int64                        // of sessions that had crashed (KindConfig.Restart)
 	Slow      int64                        // handlers that took longer than KindConfig.SlowHandler

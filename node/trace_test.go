@@ -192,7 +192,7 @@ func TestTraceOnOwnerAndCaller(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				all, _ = take()
 				ended := of[node.TraceSessionEnded](t, all)
-				require.Equal(t, sessionproc.Expired, ended.Reason)
+				require.Equal(t, sessionproc.ReasonExpired, ended.Reason)
 				require.Equal(t, sessionproc.LogID(id), ended.Session)
 				require.InDelta(t, time.Minute, ended.Lived, float64(2*time.Second))
 
@@ -209,7 +209,7 @@ func TestTraceOnOwnerAndCaller(t *testing.T) {
 				all, made = take()
 				require.Equal(t, node.TraceSessionCrashed{Session: sessionproc.LogID(id), Kind: "traced", Reference: crash.Reference}, of[node.TraceSessionCrashed](t, all))
 				require.ErrorIs(t, of[node.TraceMessageHandled](t, all).Err, sessionproc.ErrCrashed)
-				require.Equal(t, sessionproc.Crashed, of[node.TraceSessionEnded](t, all).Reason)
+				require.Equal(t, sessionproc.ReasonCrashed, of[node.TraceSessionEnded](t, all).Reason)
 				require.Equal(t, "crashed", node.TraceResult(done(made, sessionproc.OpCall, "fail", 0).Err))
 			})
 		})
@@ -266,7 +266,7 @@ func TestTraceOfAMove(t *testing.T) {
 		require.Equal(t, "work", of[node.TraceMessageHandled](t, target).Method)
 		require.NoError(t, c.Node(1).Terminate(ctx, id))
 		last := books[1].take()
-		require.Equal(t, sessionproc.Terminated, of[node.TraceSessionEnded](t, last).Reason)
+		require.Equal(t, sessionproc.ReasonTerminated, of[node.TraceSessionEnded](t, last).Reason)
 		for _, all := range [][]any{before, source, target, last} {
 			require.NotContains(t, fmt.Sprintf("%+v", all), id)
 		}
@@ -377,7 +377,7 @@ func TestSlogTrace(t *testing.T) {
 		tr.RequestDone(node.TraceRequestDone{Op: sessionproc.OpCall, Kind: "k", Method: "m", Err: errBroke})
 		tr.MessageHandled(node.TraceMessageHandled{Op: sessionproc.OpCast, Kind: "k", Method: "m"})
 		tr.SessionStarted(node.TraceSessionStarted{Session: "s"})
-		tr.SessionEnded(node.TraceSessionEnded{Session: "s", Reason: sessionproc.Expired})
+		tr.SessionEnded(node.TraceSessionEnded{Session: "s", Reason: sessionproc.ReasonExpired})
 		tr.SessionMoved(node.TraceSessionMoved{Session: "s", Peer: "p"})
 		tr.RequestRefused(node.TraceRequestRefused{Op: sessionproc.OpStart, Err: errBroke})
 		tr.MoveRefused(node.TraceMoveRefused{Session: "s", Cause: "why"})

@@ -133,7 +133,7 @@ func TestEndOnMoveEndsSessions(t *testing.T) {
 		require.NoError(t, fixtures.Start(ctx, a, id, sessionproc.None{}))
 	}
 	b := startOne(t, "b", &log, []sessionproc.AnyKind{newFixtures(ended)}, a)
-	require.Equal(t, sessionproc.Moved, <-ended)
+	require.Equal(t, sessionproc.ReasonMoved, <-ended)
 	for _, n := range []*node.Node{a, b} {
 		_, err := touch.Call(ctx, n, goes, sessionproc.None{})
 		require.ErrorIs(t, err, sessionproc.ErrNotFound)
@@ -143,7 +143,7 @@ func TestEndOnMoveEndsSessions(t *testing.T) {
 	require.NoError(t, fixtures.Start(ctx, a, goes, sessionproc.None{}))
 	require.Equal(t, 1, b.Sessions())
 	require.NoError(t, a.Leave(ctx), "nothing is left behind")
-	require.Equal(t, sessionproc.Moved, <-ended)
+	require.Equal(t, sessionproc.ReasonMoved, <-ended)
 	_, err := touch.Call(ctx, b, goes, sessionproc.None{})
 	require.NoError(t, err)
 	require.Empty(t, ended)

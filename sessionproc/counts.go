@@ -18,9 +18,9 @@ type counts struct {
 	}
 }
 
-// OtherReason stands for all reasons beyond the first maxReasons texts that
+// ReasonOther stands for all reasons beyond the first maxReasons texts that
 // handlers have given to Session.Stop.
-const OtherReason Reason = "other"
+const ReasonOther Reason = "other"
 
 const maxReasons = 64
 
@@ -33,7 +33,7 @@ func (c *counts) end(p *process, reason Reason) {
 		s.m = map[Reason]int64{}
 	}
 	if _, known := s.m[reason]; !known && len(s.m) >= maxReasons {
-		reason = OtherReason
+		reason = ReasonOther
 	}
 	s.m[reason]++
 }
@@ -139,13 +139,13 @@ func hottest(ctx context.Context, busy []sample, begun time.Time) (hot []Hot) {
 		if n == 0 {
 			continue
 		}
-		hot = KeepHottest(append(hot, Hot{b.p.id, b.p.kind.name, float64(n) / took}))
+		hot = keepHottest(append(hot, Hot{b.p.id, b.p.kind.name, float64(n) / took}))
 	}
 	return hot
 }
 
-// KeepHottest sorts sessions, the busiest first, and keeps MaxHottest of them.
-func KeepHottest(hot []Hot) []Hot {
+// keepHottest sorts sessions, the busiest first, and keeps MaxHottest of them.
+func keepHottest(hot []Hot) []Hot {
 	slices.SortStableFunc(hot, func(a, b Hot) int { return cmp.Compare(b.PerSecond, a.PerSecond) })
 	return hot[:min(len(hot), MaxHottest)]
 }

@@ -142,7 +142,7 @@
 // cast or timer, has a lower schema, has its MaxSessions already, or if coding or
 // migrating the state fails or panics. Both nodes log why. When its node leaves it goes
 // to a node that has the kind and the schema, if there is one. With the last of these
-// it ends, with reason Closed, and that node's Leave says so.
+// it ends, with ReasonClosed, and that node's Leave says so.
 //
 // A session that holds what cannot move, such as a socket, is of a kind with
 // KindConfig.EndOnMove: it ends where others move.
@@ -175,7 +175,7 @@
 //
 // # Restarts and limits
 //
-// A session that crashes ends, with reason Crashed, unless KindConfig.Restart says
+// A session that crashes ends, with ReasonCrashed, unless KindConfig.Restart says
 // otherwise. RestartLastState goes on with the state that the last completed
 // handler left, and keeps timers, those included that the crashed handler had set;
 // RestartFresh calls the start function again with the original argument. Lost is

@@ -11,16 +11,16 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// Lost is the reason of an end that nobody can tell more about: the node that could
+// ReasonLost is the reason of an end that nobody can tell more about: the node that could
 // has died or left since, or the end is too long ago.
-const Lost Reason = "lost"
+const ReasonLost Reason = "lost"
 
 // Ended tells the end of a session: to a subscriber as an error (errors.As with
 // an *Ended), to a session that called Watch as a message.
 type Ended struct {
 	ID     string // whole; Error prints only LogID(ID)
 	Reason Reason
-	// NewID is the ID under which a session with the reason Renewed goes on. Only the
+	// NewID is the ID under which a session with ReasonRenewed goes on. Only the
 	// handler of a Watch gets it, so that references between sessions outlive a login;
 	// it is empty if an earlier release could not tell it. Whoever knew the old ID from
 	// outside must not learn the new one: so NewID is in no subscription, is neither
@@ -153,14 +153,14 @@ func (p *process) rememberLocked(o outcome) {
 	}
 	reason := p.ext.reason
 	if errors.Is(o.err, ErrCrashed) {
-		reason = Crashed
+		reason = ReasonCrashed
 	}
 	if reason == "" || reason == abrupt {
 		return
 	}
 	p.ext.ending = &ending{id: p.id, incarnation: p.incarnationLocked(), reason: reason,
 		outlet: outlet{events: p.ext.outlet.events}, at: p.table.clock.now.Load()}
-	if m := p.ext.renewed; m != nil && reason == Renewed { // a Stop may have had that reason
+	if m := p.ext.renewed; m != nil && reason == ReasonRenewed { // a Stop may have had that reason
 		p.ext.ending.newID = m.newID
 	}
 	p.table.ends.add(p.ext.ending)
@@ -184,9 +184,9 @@ func tellEnd(polls []*Inbound, end *ending, o outcome) {
 // findEnd is TableConfig.FindEnd.
 type findEnd = func(ctx context.Context, id, event string, poll []byte) (news []byte, lives bool)
 
-// End answers a poll about a life of session id that has ended here; nil: its end is not
+// LookupEnd answers a poll about a life of session id that has ended here; nil: its end is not
 // known here. lives: it has not ended, and is here. It serves package node.
-func (t *Table) End(part int, id, event string, payload []byte) (news []byte, lives bool) {
+func (t *Table) LookupEnd(part int, id, event string, payload []byte) (news []byte, lives bool) {
 	q, err := parsePoll(payload)
 	if err != nil {
 		return nil, false
@@ -231,7 +231,7 @@ func (t *Table) pollEnded(in *Inbound, err error) {
 func (p *process) otherLife(in *Inbound) {
 	end := p.table.ends.find(p.id, in.ask.at.Incarnation)
 	if end == nil {
-		end = &ending{incarnation: in.ask.at.Incarnation, reason: Lost}
+		end = &ending{incarnation: in.ask.at.Incarnation, reason: ReasonLost}
 	}
 	in.Answer.Reply(end.news(in.Method, in.ask), true)
 }

@@ -52,12 +52,12 @@ func TestWhoComesBackAsTheSessionEndsGetsWhatIsLeft(t *testing.T) {
 		synctest.Wait()
 		ends := func() {
 			require.NoError(t, m.terminate(t.Context(), "a"))
-			requireEnd(t, sub, sessionproc.Terminated)
+			requireEnd(t, sub, sessionproc.ReasonTerminated)
 		}
 		m.next.Store(&ends)
 		back := subscribe(t, m, "a", sessionproc.SubscribeOptions{After: at})
 		requireValues(t, back, 1, 2, 3)
-		requireEnd(t, back, sessionproc.Terminated)
+		requireEnd(t, back, sessionproc.ReasonTerminated)
 	})
 }
 

@@ -272,7 +272,7 @@ func TestPositionsAreParsedStrictly(t *testing.T) {
 
 func TestEachEndArrivesWithItsReason(t *testing.T) {
 	ways := map[sessionproc.Reason]func(t *testing.T, s *sharing){
-		sessionproc.Stopped: func(t *testing.T, s *sharing) {
+		sessionproc.ReasonStopped: func(t *testing.T, s *sharing) {
 			_, err := leave.Call(t.Context(), s, "a", "")
 			require.NoError(t, err)
 		},
@@ -280,13 +280,13 @@ func TestEachEndArrivesWithItsReason(t *testing.T) {
 			_, err := leave.Call(t.Context(), s, "a", "bored")
 			require.NoError(t, err)
 		},
-		sessionproc.Terminated: func(t *testing.T, s *sharing) { require.NoError(t, s.terminate(t.Context(), "a")) },
-		sessionproc.Expired:    func(*testing.T, *sharing) { time.Sleep(time.Minute + 2*time.Second) },
-		sessionproc.Crashed: func(t *testing.T, s *sharing) {
+		sessionproc.ReasonTerminated: func(t *testing.T, s *sharing) { require.NoError(t, s.terminate(t.Context(), "a")) },
+		sessionproc.ReasonExpired:    func(*testing.T, *sharing) { time.Sleep(time.Minute + 2*time.Second) },
+		sessionproc.ReasonCrashed: func(t *testing.T, s *sharing) {
 			_, err := blow.Call(t.Context(), s, "a", sessionproc.None{})
 			require.ErrorIs(t, err, sessionproc.ErrCrashed)
 		},
-		sessionproc.Closed: func(t *testing.T, s *sharing) { s.table.EndPartition(part("a"), sessionproc.Closed) },
+		sessionproc.ReasonClosed: func(t *testing.T, s *sharing) { s.table.EndPartition(part("a"), sessionproc.ReasonClosed) },
 	}
 	for reason, end := range ways {
 		t.Run(string(reason), func(t *testing.T) {
@@ -299,7 +299,7 @@ func TestEachEndArrivesWithItsReason(t *testing.T) {
 				sub := subscribe(t, s, "a", sessionproc.SubscribeOptions{})
 				synctest.Wait()
 				end(t, s)
-				if reason == sessionproc.Stopped || reason == "bored" {
+				if reason == sessionproc.ReasonStopped || reason == "bored" {
 					requireValues(t, sub, 1, -1)
 				} else {
 					requireValues(t, sub, 1)
@@ -307,7 +307,7 @@ func TestEachEndArrivesWithItsReason(t *testing.T) {
 				requireEnd(t, sub, reason)
 				requireEnd(t, sub, reason)
 				synctest.Wait()
-				if reason != sessionproc.Expired { // the watcher has expired too
+				if reason != sessionproc.ReasonExpired { // the watcher has expired too
 					told, err := reports.Call(t.Context(), s, "w", sessionproc.None{})
 					require.NoError(t, err)
 					require.Equal(t, []string{"a " + string(reason)}, told)
@@ -328,7 +328,7 @@ func TestAnEndIsRememberedForWhoWasAway(t *testing.T) {
 		require.NoError(t, s.terminate(t.Context(), "a"))
 		late := subscribe(t, s, "a", sessionproc.SubscribeOptions{After: at})
 		requireValues(t, late, 2)
-		requireEnd(t, late, sessionproc.Terminated)
+		requireEnd(t, late, sessionproc.ReasonTerminated)
 
 		time.Sleep(2 * time.Minute)
 		_, err := changed.Subscribe(t.Context(), s, "a", sessionproc.SubscribeOptions{After: at})

@@ -87,7 +87,7 @@ func TestSubscriptionGoesOnWhereTheSessionMoves(t *testing.T) {
 		require.EqualValues(t, 5, last.Offset)
 		requireValues(t, subscribe(t, c, "a", sessionproc.SubscribeOptions{After: at}), 3, 4, 5)
 		require.NoError(t, c.a.terminate(t.Context(), "a"))
-		requireEnd(t, sub, sessionproc.Terminated)
+		requireEnd(t, sub, sessionproc.ReasonTerminated)
 	})
 }
 
@@ -129,7 +129,7 @@ func TestEndAfterAMoveIsKnown(t *testing.T) {
 		c.a.table.Forget(part("a"), "a")()
 		c.home.Store(c.b)
 		requireValues(t, sub, 1)
-		requireEnd(t, sub, sessionproc.Terminated)
+		requireEnd(t, sub, sessionproc.ReasonTerminated)
 	})
 }
 
@@ -151,7 +151,7 @@ func TestSealedSessionThatRunsOnKeepsItsSubscribersAndWatches(t *testing.T) {
 		c.a.set(t, "a", 1)
 		requireValues(t, sub, 1)
 		require.NoError(t, c.a.terminate(t.Context(), "a"))
-		requireEnd(t, sub, sessionproc.Terminated)
+		requireEnd(t, sub, sessionproc.ReasonTerminated)
 		requireReports(t, c.a, "w", "a terminated")
 	})
 }
@@ -232,7 +232,7 @@ func TestSubscribersOfALostCopyAreToldOfTheConflict(t *testing.T) {
 				here.set(t, "a", 3)
 				back := subscribe(t, here, "a", sessionproc.SubscribeOptions{After: at})
 				if wins == "there" {
-					requireEnd(t, sub, sessionproc.Conflict)
+					requireEnd(t, sub, sessionproc.ReasonConflict)
 					requireValues(t, back, 3)
 					return
 				}

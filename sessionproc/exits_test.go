@@ -73,9 +73,9 @@ var exits = map[string]struct {
 	"its lifetime is over":      {kind: sessionproc.KindConfig{Lifetime: 500 * time.Millisecond}, goesOn: true},
 	"its state does not encode": {handler: "stiffens", stays: true},
 	"somebody terminates it":    {meantime: func(t *testing.T, l *sharing) { _ = l.terminate(t.Context(), "a") }, goesOn: true},
-	"its partition ends":        {meantime: func(_ *testing.T, l *sharing) { l.table.EndPartition(part("a"), sessionproc.Closed) }},
-	"its partition expires":     {meantime: func(_ *testing.T, l *sharing) { l.table.EndPartition(part("a"), sessionproc.Expired) }},
-	"a shutdown":                {meantime: func(t *testing.T, l *sharing) { go l.table.Shutdown(context.Background(), sessionproc.Closed) }},
+	"its partition ends":        {meantime: func(_ *testing.T, l *sharing) { l.table.EndPartition(part("a"), sessionproc.ReasonClosed) }},
+	"its partition expires":     {meantime: func(_ *testing.T, l *sharing) { l.table.EndPartition(part("a"), sessionproc.ReasonExpired) }},
+	"a shutdown":                {meantime: func(t *testing.T, l *sharing) { go l.table.Shutdown(context.Background(), sessionproc.ReasonClosed) }},
 	"a close":                   {meantime: func(t *testing.T, l *sharing) { go l.table.Close(context.Background()) }},
 	"a copy of another kind comes and wins": {meantime: func(t *testing.T, l *sharing) {
 		other := newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Boot = 9 }, newPhoenixes(sessionproc.KindConfig{}, nil))

@@ -201,7 +201,7 @@ func (p *process) expire(e *expiry, now int64) {
 	switch {
 	case p.phase >= phaseEnding || p.ext != nil && (p.ext.reason != "" || p.ext.renewed != nil):
 	case p.phase == phaseLive && !p.running && (old || idle):
-		p.beginEndLocked(Expired, nil) // nothing runs or waits
+		p.beginEndLocked(ReasonExpired, nil) // nothing runs or waits
 		p.running, ends = true, true
 	case p.phase == phaseLive && (old || idle && !p.inUseLocked()):
 		stops = true
@@ -211,9 +211,9 @@ func (p *process) expire(e *expiry, now int64) {
 	p.mu.Unlock()
 	switch {
 	case ends:
-		p.endIdle(Expired)
+		p.endIdle(ReasonExpired)
 	case stops:
-		(*Session)(p).Stop(Expired)
+		(*Session)(p).Stop(ReasonExpired)
 	}
 }
 

@@ -76,7 +76,7 @@ func TestLifetimeEndsASessionInSpiteOfUse(t *testing.T) {
 		synctest.Wait()
 		require.GreaterOrEqual(t, time.Since(begin), 3*idleLimit-20*time.Millisecond)
 		require.Less(t, time.Since(begin), 3*idleLimit+time.Second)
-		require.Equal(t, []sessionproc.Reason{sessionproc.Expired}, told.of("a"))
+		require.Equal(t, []sessionproc.Reason{sessionproc.ReasonExpired}, told.of("a"))
 		requireNothingLeft(t, l)
 	})
 }
@@ -152,7 +152,7 @@ func TestExpiryIsSpreadAfterAStandstill(t *testing.T) {
 						}
 					}
 				}, expiring(script{}).make())
-				l.table.Watch(true)
+				l.table.DetectStalls(true)
 				left := crowdEnds(t, l, func() { still(l, &stall) })
 				for i := range left[1:] {
 					require.Less(t, left[i]-left[i+1], crowd/10, "not all at once: %v", left)

@@ -89,7 +89,7 @@ func work(t *testing.T, l *local) {
 		require.NoError(t, l.renew(context.Background(), "a", "b"))
 		time.Sleep(150 * time.Millisecond) // a look for what expires, and for what is slow
 		require.NoError(t, l.terminate(context.Background(), "b"))
-		l.table.EndPartition(part("a"), sessionproc.Closed) // the mark
+		l.table.EndPartition(part("a"), sessionproc.ReasonClosed) // the mark
 		require.NoError(t, scripted.Start(context.Background(), l, "c", ""))
 		require.NoError(t, l.terminate(context.Background(), "c"))
 	}

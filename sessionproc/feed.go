@@ -103,7 +103,7 @@ func (h *Feeds) ask(ctx context.Context, key feedKey, q poll) (news, error) {
 
 // unknown: who was asked does not know the life of the session.
 func unknown(n news, err error) bool {
-	return err == nil && n.reason == Lost || errors.Is(err, ErrNotFound)
+	return err == nil && n.reason == ReasonLost || errors.Is(err, ErrNotFound)
 }
 
 // errElsewhere: the life of the session that is asked about is not where requests for
@@ -243,7 +243,7 @@ func (f *feed) run() {
 			}
 		case late:
 		case errors.Is(err, ErrNotFound):
-			f.finish(&Ended{ID: f.key.id, Reason: Lost})
+			f.finish(&Ended{ID: f.key.id, Reason: ReasonLost})
 			return
 		case askAgain(err):
 			pause = f.hub.rest(f.ctx, pause)

@@ -12,27 +12,27 @@ func (p *process) meetOther(o *process) Reason {
 	case mine.Covers(theirs):
 		p.sees(both)
 		return ""
-	case mine.Ends(theirs):
+	case mine.ends(theirs):
 		p.sees(both)
-		o.loses(Terminated)
+		o.loses(ReasonTerminated)
 		return ""
-	case theirs.Ends(mine):
+	case theirs.ends(mine):
 		o.ext.past = both
-		return Terminated
+		return ReasonTerminated
 	case theirs.Covers(mine):
 		o.ext.past = both
-		return Lost // it had ended, and nobody has said why
+		return ReasonLost // it had ended, and nobody has said why
 	}
 	p.table.conflicts.Add(1)
 	p.traceConflict(false)
 	p.logger().Warn("two copies of a session have met that are of different kinds", "other", o.kind.name)
 	if p.wins(o) {
 		p.sees(both)
-		o.loses(Conflict)
+		o.loses(ReasonConflict)
 		return ""
 	}
 	o.ext.past = both
-	return Conflict
+	return ReasonConflict
 }
 
 // loses ends a copy that has never been in the table.
@@ -70,13 +70,13 @@ func (p *process) takeHeir() *process {
 	others, reason := x.others, x.reason
 	x.others = nil
 	mine := p.versionLocked()
-	if reason == Terminated {
+	if reason == ReasonTerminated {
 		mine = mine.terminated()
 	}
 	p.mu.Unlock()
 	var heirs, rest []*process
 	for _, o := range others {
-		over := reason == Closed || reason == abrupt
+		over := reason == ReasonClosed || reason == abrupt
 		if over || o.ext.renewed == nil && mine.Overrules(o.versionLocked()) {
 			rest = append(rest, o)
 		} else {

@@ -21,7 +21,7 @@ type hooks struct {
 // It runs in the session's goroutine when the last handler has returned: after
 // node.Node.Terminate, Session.Stop, IdleTimeout, Lifetime, KindConfig.EndOnMove, and
 // Leave with nowhere to move to. It also runs for a copy of a session that ends because
-// another copy goes on, with reason Conflict or Terminated. It does not run when a
+// another copy goes on, with ReasonConflict or ReasonTerminated. It does not run when a
 // session moves, restarts or is renewed, as it goes on; nor after a crash, whose state
 // is not to be trusted; nor when node.Node.Close ends the node at once.
 //
@@ -48,7 +48,7 @@ func (k *Kind[S, Arg]) OnEnd(ended func(s *S, ctx context.Context, reason Reason
 // without it; timers and published values are those of s.
 //
 // If it fails or panics, both states are set back to what they were, and one of them goes
-// on, as it does for a kind without OnMerge. The other ends with reason Conflict, which
+// on, as it does for a kind without OnMerge. The other ends with ReasonConflict, which
 // OnEnd, the log and node.Stats tell.
 func (k *Kind[S, Arg]) OnMerge(merge func(s *S, ctx context.Context, other *S) error) {
 	if k.mayBind("OnMerge", merge == nil, k.hooks.merge != nil) {

@@ -39,7 +39,7 @@ func TestAnIdleSessionExpires(t *testing.T) {
 		lived := aliveFor(t, l)
 		require.GreaterOrEqual(t, lived, idleLimit-20*time.Millisecond)
 		require.Less(t, lived, idleLimit+lateness)
-		require.Equal(t, []sessionproc.Reason{sessionproc.Expired}, told.of("a"))
+		require.Equal(t, []sessionproc.Reason{sessionproc.ReasonExpired}, told.of("a"))
 		requireNothingLeft(t, l)
 		require.Zero(t, l.table.Live("scripted"))
 	})

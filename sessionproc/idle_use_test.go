@@ -155,7 +155,7 @@ func TestASessionThatIsBusyWithTicksExpires(t *testing.T) {
 			lived := aliveFor(t, l)
 			require.GreaterOrEqual(t, lived, idleLimit-40*time.Millisecond)
 			require.Less(t, lived, idleLimit+lateness)
-			require.Equal(t, []sessionproc.Reason{sessionproc.Expired}, told.of("a"))
+			require.Equal(t, []sessionproc.Reason{sessionproc.ReasonExpired}, told.of("a"))
 		})
 	}
 }

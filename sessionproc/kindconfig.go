@@ -15,7 +15,7 @@ type KindConfig struct {
 	// nothing: the kind's argument must be None. A page's polls get NoStart, so that they
 	// see ErrNotFound when the session has ended and do not bring up an empty one.
 	StartOnCall bool
-	// IdleTimeout ends a session, with reason Expired, when it has had no call,
+	// IdleTimeout ends a session, with ReasonExpired, when it has had no call,
 	// cast, Ensure or Touch for that long, wherever it was meanwhile. A message is
 	// use until its handler returns, and the start until the start function does.
 	// Timers, Broadcasts, subscriptions and messages of NoTouch methods are no use:
@@ -25,7 +25,7 @@ type KindConfig struct {
 	// the process stood still or the node had no quorum end over the 5 s that
 	// follow, unless they are used. 0: never.
 	IdleTimeout time.Duration
-	// Lifetime ends a session, with reason Expired, that long after its start
+	// Lifetime ends a session, with ReasonExpired, that long after its start
 	// function began, in spite of use: its present handler finishes, requests that
 	// wait get ErrTerminated. It moves with the session as the time that is left,
 	// but not through a node of a release without it or whose kind has none: there
@@ -74,7 +74,7 @@ type KindConfig struct {
 	// RestartBudget bounds the restarts of one session within RestartWindow; both
 	// travel with it. The first is at once, the second waits 20 ms, each later one
 	// twice as long as the one before, at most 5 s; the move of the session does
-	// not wait. With one crash more it ends, with reason Crashed. At most 1,000 in
+	// not wait. With one crash more it ends, with ReasonCrashed. At most 1,000 in
 	// a window. Defaults 5 and one minute.
 	RestartBudget int
 	RestartWindow time.Duration
@@ -108,7 +108,7 @@ type KindConfig struct {
 	// nil: states of earlier schemas decode as they are.
 	Migrate func(from int, state []byte) ([]byte, error)
 	// EndOnMove is for sessions that cannot move, as they hold a file or a socket: one
-	// whose partition another node takes ends with reason Moved, after its present
+	// whose partition another node takes ends with ReasonMoved, after its present
 	// handler, and OnEnd is called. Requests that wait in its mailbox get ErrTerminated. Later ones go to the
 	// other node, where the session is not found until it is started anew. It cannot be
 	// renewed either. false: sessions go on at the other node.

@@ -24,7 +24,7 @@ func TestTheLineOfASessionThatEnds(t *testing.T) {
 		is     error  // nil: they are handled
 	}{
 		"terminated": {act: func(t *testing.T, l *local) { require.NoError(t, l.terminate(t.Context(), "a")) }, is: sessionproc.ErrTerminated},
-		"closed":     {act: func(t *testing.T, l *local) { l.table.EndPartition(part("a"), sessionproc.Closed) }, is: sessionproc.ErrClosed},
+		"closed":     {act: func(t *testing.T, l *local) { l.table.EndPartition(part("a"), sessionproc.ReasonClosed) }, is: sessionproc.ErrClosed},
 		"stopped":    {last: "stop", is: sessionproc.ErrTerminated},
 		"crashed":    {last: "panic", is: sessionproc.ErrCrashed},
 		"restarted":  {script: script{kind: sessionproc.KindConfig{Restart: sessionproc.RestartFresh}}, last: "panic"},

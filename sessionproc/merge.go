@@ -25,7 +25,7 @@ func (t *Table) Copies() Copies { return Copies{t.merged.Load(), t.conflicts.Loa
 //     termination of the session that the other is a copy of.
 //   - If both encode to equal states, they are equal.
 //   - If the kind has an OnMerge, that has one take in the other.
-//   - Else one of them ends with reason Conflict: the one of the lower incarnation
+//   - Else one of them ends with ReasonConflict: the one of the lower incarnation
 //     number, of the earlier use, of the lower boot.
 //
 // The timers, the watches and the published values are those of the copy that goes on.
@@ -107,14 +107,14 @@ func (p *process) meetOne(o *process) {
 	case mine.Overrules(theirs):
 		p.sees(mine.Join(theirs))
 		if !mine.Covers(theirs) {
-			p.tellLoser(stateOf(o), Terminated)
+			p.tellLoser(stateOf(o), ReasonTerminated)
 		}
 		return
 	case theirs.Overrules(mine):
 		loser := stateOf(p)
 		p.become(o, mine.Join(theirs))
 		if !theirs.Covers(mine) {
-			p.tellLoser(loser, Terminated)
+			p.tellLoser(loser, ReasonTerminated)
 		}
 		return
 	}
@@ -132,7 +132,7 @@ func (p *process) meetOne(o *process) {
 			loser, lost = stateOf(p), myLife
 		}
 		if myLife != theirLife {
-			p.table.ends.add(&ending{id: p.id, incarnation: lost, reason: Conflict, at: p.table.clock.now.Load()})
+			p.table.ends.add(&ending{id: p.id, incarnation: lost, reason: ReasonConflict, at: p.table.clock.now.Load()})
 		}
 	}
 	p.logger().Warn("two copies of a session have met, both had changed", "merged", err == nil, "err", err)
@@ -142,7 +142,7 @@ func (p *process) meetOne(o *process) {
 		p.keep(o, mine.Join(theirs), what == copyMerged)
 	}
 	if err != nil {
-		p.tellLoser(loser, Conflict)
+		p.tellLoser(loser, ReasonConflict)
 	}
 }
 

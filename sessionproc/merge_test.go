@@ -34,7 +34,7 @@ func (l *diary) merge(_ context.Context, other *diary) error {
 }
 
 func (l *diary) ended(_ context.Context, reason sessionproc.Reason) {
-	if reason == sessionproc.Conflict && slices.Contains(l.Lines, "terminate panics") {
+	if reason == sessionproc.ReasonConflict && slices.Contains(l.Lines, "terminate panics") {
 		panic(panicText)
 	}
 }

@@ -92,7 +92,7 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 	}
 	if p.kind.cfg.EndOnMove && p.phase == phaseLive {
 		p.mu.Unlock()
-		(*Session)(p).Stop(Moved)
+		(*Session)(p).Stop(ReasonMoved)
 		return false
 	}
 	if !ask() {
@@ -155,7 +155,7 @@ func (p *process) worksLocked() bool {
 }
 
 func (p *process) staysSealedLocked(reason Reason) bool {
-	return reason == Terminated || p.ext.sealing.sent && reason != abrupt
+	return reason == ReasonTerminated || p.ext.sealing.sent && reason != abrupt
 }
 
 // takeDown gives the snapshot of a sealed session, in its goroutine. goesOn: it
@@ -173,8 +173,8 @@ func (p *process) takeDown(s *sealing) (goesOn bool) {
 	return false
 }
 
-// KindOf returns the name of the kind of session id; "": it is not in the table.
-func (t *Table) KindOf(part int, id string) string {
+// SessionKind returns the name of the kind of session id; "": it is not in the table.
+func (t *Table) SessionKind(part int, id string) string {
 	if p := t.find(part, id); p != nil {
 		return p.kind.name
 	}

@@ -16,7 +16,7 @@ import (
 // NewID is in nothing that is encoded, printed or logged, in whatever an Ended is.
 func TestTheNewIDOfAnEndedIsNowhere(t *testing.T) {
 	const oldID, newID = "the-old-session", "the-new-session"
-	e := Ended{ID: oldID, Reason: Renewed, NewID: newID}
+	e := Ended{ID: oldID, Reason: ReasonRenewed, NewID: newID}
 	type holder struct {
 		Name string
 		End  Ended
@@ -61,7 +61,7 @@ func TestTheNewIDOfAnEndedIsNowhere(t *testing.T) {
 	require.NoError(t, err)
 	var arrived Ended
 	require.NoError(t, c.decode(payload, false, &arrived))
-	require.Equal(t, Ended{ID: oldID, Reason: Renewed}, arrived, "a message, an event or a state has it not either")
+	require.Equal(t, Ended{ID: oldID, Reason: ReasonRenewed}, arrived, "a message, an event or a state has it not either")
 }
 
 // The message of a watch is what an earlier release sent and reads, with one field more.
@@ -70,7 +70,7 @@ func TestTheMessageOfAWatchIsThatOfEarlierReleases(t *testing.T) {
 		ID     string
 		Reason Reason
 	}
-	for _, m := range []endedMessage{{ID: "a", Reason: Crashed}, {ID: "a", Reason: Renewed, NewID: "b"}} {
+	for _, m := range []endedMessage{{ID: "a", Reason: ReasonCrashed}, {ID: "a", Reason: ReasonRenewed, NewID: "b"}} {
 		payload, err := encode(nil, &m, 0)
 		require.NoError(t, err)
 		var before ended
@@ -90,13 +90,13 @@ func TestTheMessageOfAWatchIsThatOfEarlierReleases(t *testing.T) {
 // Only a watch asks for the new ID, and only a watch is told; what others send and get
 // is as an earlier release wrote it.
 func TestOnlyAWatchIsToldTheNewID(t *testing.T) {
-	end := &ending{id: "old", incarnation: somewhere.Incarnation, reason: Renewed, newID: "new"}
+	end := &ending{id: "old", incarnation: somewhere.Incarnation, reason: ReasonRenewed, newID: "new"}
 	for _, renewal := range []bool{false, true} {
 		for _, event := range []string{"", "changed"} {
 			b := end.news(event, poll{at: somewhere, renewal: renewal})
 			n, err := parseNews(b)
 			require.NoError(t, err)
-			require.Equal(t, Renewed, n.reason)
+			require.Equal(t, ReasonRenewed, n.reason)
 			require.Equal(t, renewal && event == "", n.newID == "new")
 			require.Equal(t, renewal && event == "", strings.HasSuffix(string(b), "new"))
 			if n.newID == "" {
@@ -104,6 +104,6 @@ func TestOnlyAWatchIsToldTheNewID(t *testing.T) {
 			}
 		}
 	}
-	_, err := parseNews((&news{at: somewhere, reason: Renewed, newID: "no/ID"}).append(nil))
+	_, err := parseNews((&news{at: somewhere, reason: ReasonRenewed, newID: "no/ID"}).append(nil))
 	require.ErrorContains(t, err, "an ID that is none")
 }

@@ -134,7 +134,7 @@ func TestAStateArrivesBeforeItsEndIsTold(t *testing.T) {
 		from.begin(t, "a", "first")
 		to.table.Pause(errAway)
 		travel(t, from.local, to.local, "a")
-		to.table.Lose(part("a"), "a", sessionproc.Lost)
+		to.table.Lose(part("a"), "a", sessionproc.ReasonLost)
 		synctest.Wait()
 		to.requireBook(t, "moved", "end lost")
 		to.table.Unpause()

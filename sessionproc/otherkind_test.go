@@ -160,7 +160,7 @@ var meetings = map[string]func(t *testing.T, here *orchard, other []byte){
 }
 
 // Copies of different kinds that meet under one ID: one of them goes on, by the rule
-// that holds between any two, and the other one ends with reason Conflict. Neither
+// that holds between any two, and the other one ends with ReasonConflict. Neither
 // crashes, and the counts of both kinds are right.
 func TestCopiesOfDifferentKindsMeet(t *testing.T) {
 	for name, way := range meetings {
@@ -198,7 +198,7 @@ func TestCopiesOfDifferentKindsMeet(t *testing.T) {
 						}
 						require.Equal(t, loser+" conflict", <-here.ends)
 						require.Equal(t, sessionproc.Copies{Conflicts: 1}, here.table.Copies())
-						require.EqualValues(t, 1, here.table.Stats(t.Context()).Ends[sessionproc.Conflict])
+						require.EqualValues(t, 1, here.table.Stats(t.Context()).Ends[sessionproc.ReasonConflict])
 						require.NoError(t, here.terminate(t.Context(), "a"))
 						require.Equal(t, wins+" terminated", <-here.ends)
 						require.Zero(t, here.table.Live("apple"))
@@ -239,7 +239,7 @@ func TestWhoWaitsForACopyOfAnotherKindThatEnds(t *testing.T) {
 		_, err = sub.Next(t.Context())
 		ended := new(sessionproc.Ended)
 		require.ErrorAs(t, err, &ended)
-		require.Equal(t, sessionproc.Conflict, ended.Reason)
+		require.Equal(t, sessionproc.ReasonConflict, ended.Reason)
 		_, err = peel.Call(t.Context(), here, "a", "y")
 		require.NoError(t, err)
 		require.ErrorIs(t, apples.Start(t.Context(), here, "a", sessionproc.None{}), sessionproc.ErrAlreadyStarted)
@@ -273,7 +273,7 @@ func TestCopyThatWaitsOutlivesTheSession(t *testing.T) {
 					time.Sleep(2 * time.Second)
 					requireNothingLeft(t, here.local)
 				} else {
-					here.table.EndPartition(part("a"), sessionproc.Stopped)
+					here.table.EndPartition(part("a"), sessionproc.ReasonStopped)
 					time.Sleep(2 * time.Second)
 					here.requireOnly(t, "apple", 7)
 				}

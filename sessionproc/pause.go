@@ -96,9 +96,9 @@ func (b *pause) over() <-chan struct{} {
 	return b.end
 }
 
-// Watch has the table look out for a stall from now on, or not: a node that is alone
+// DetectStalls has the table look out for a stall from now on, or not: a node that is alone
 // need not. It costs a reading of the clock when a session begins to work.
-func (t *Table) Watch(on bool) { t.watched.Store(on && t.cfg.OnStall != nil) }
+func (t *Table) DetectStalls(on bool) { t.watched.Store(on && t.cfg.OnStall != nil) }
 
 // notice looks whether the whole process has stood still for StallAfter, and tells
 // OnStall before any message is handled.

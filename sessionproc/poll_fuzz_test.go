@@ -26,8 +26,8 @@ func FuzzPoll(f *testing.F) {
 }
 
 func FuzzNews(f *testing.F) {
-	f.Add((&news{at: somewhere, reason: Terminated}).append(nil))
-	f.Add((&news{at: somewhere, reason: Renewed, newID: "new"}).append(nil))
+	f.Add((&news{at: somewhere, reason: ReasonTerminated}).append(nil))
+	f.Add((&news{at: somewhere, reason: ReasonRenewed, newID: "new"}).append(nil))
 	f.Add([]byte{0x96, 1, 1, 1, 0xa0, 0x90, 0xa1, '/'})
 	f.Add((&news{at: somewhere, items: []item{
 		{published: published{[]byte{1}, true}, at: somewhere, gap: true}, {published: published{[]byte{2}, false}, at: somewhere, present: true},

@@ -98,7 +98,7 @@ func (p *process) recallLocked() {
 	}
 	for key, value := range p.ext.labels {
 		if r.has(label{key, value}, time.Duration(p.begun)) {
-			p.ext.reason = Terminated
+			p.ext.reason = ReasonTerminated
 			return
 		}
 	}
@@ -155,13 +155,13 @@ func (t *Table) EndLabelled(ctx context.Context, key, value string, ago time.Dur
 			continue
 		}
 		if slices.Contains(waiting, p.id) || p.endsLabelled() {
-			if p.end(Terminated, nil) || p.sealed() { // what is sealed ends where it runs on, as it is recalled
+			if p.end(ReasonTerminated, nil) || p.sealed() { // what is sealed ends where it runs on, as it is recalled
 				ended++
 			}
 			continue
 		}
 		open.Add(1)
-		if p.end(Terminated, one) {
+		if p.end(ReasonTerminated, one) {
 			ended++
 			continue
 		}

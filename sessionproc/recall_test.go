@@ -69,7 +69,7 @@ func TestASessionInFlightEndsWhereItArrives(t *testing.T) {
 				synctest.Wait()
 				require.Equal(t, c.stays, b.started(t, "a"))
 				if !c.stays {
-					require.Equal(t, map[sessionproc.Reason]int64{sessionproc.Terminated: 1}, b.table.Stats(t.Context()).Ends)
+					require.Equal(t, map[sessionproc.Reason]int64{sessionproc.ReasonTerminated: 1}, b.table.Stats(t.Context()).Ends)
 				}
 			})
 		})
@@ -91,7 +91,7 @@ func TestASealedSessionThatComesBackEnds(t *testing.T) {
 		l.table.Resume(part("a"), "a")
 		synctest.Wait()
 		require.False(t, l.started(t, "a"))
-		require.Equal(t, []sessionproc.Reason{sessionproc.Terminated}, told.of("a"))
+		require.Equal(t, []sessionproc.Reason{sessionproc.ReasonTerminated}, told.of("a"))
 	})
 }
 
@@ -167,7 +167,7 @@ func TestReasonsAreBounded(t *testing.T) {
 		require.EqualValues(t, count, sum)
 		require.EqualValues(t, count, s.Starts)
 		require.LessOrEqual(t, len(s.Ends), 16*64+1)
-		require.NotZero(t, s.Ends[sessionproc.OtherReason])
+		require.NotZero(t, s.Ends[sessionproc.ReasonOther])
 		require.Zero(t, s.Sessions)
 	})
 }

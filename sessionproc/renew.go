@@ -172,7 +172,7 @@ func (r *renewal) sealed(snapshot []byte, err error) {
 func (r *renewal) goOn() {
 	r.p.resume(r.sealing)
 	if r.p.table.starts.refused.Load() {
-		r.p.end(Closed, nil)
+		r.p.end(ReasonClosed, nil)
 	}
 }
 
@@ -333,7 +333,7 @@ func (a *adoption) Begin() bool {
 		return false
 	}
 	if t.starts.refused.Load() { // a Shutdown may have passed its partition
-		p.end(Closed, nil)
+		p.end(ReasonClosed, nil)
 	}
 	return true
 }

@@ -98,8 +98,8 @@ func TestShutdownEndsMarks(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		from, to, _ := twoOwners(t, sessionproc.KindConfig{})
 		require.NoError(t, from.renew(t.Context(), "old", "new"))
-		require.NoError(t, from.table.Shutdown(t.Context(), sessionproc.Closed))
-		require.NoError(t, to.table.Shutdown(t.Context(), sessionproc.Closed))
+		require.NoError(t, from.table.Shutdown(t.Context(), sessionproc.ReasonClosed))
+		require.NoError(t, to.table.Shutdown(t.Context(), sessionproc.ReasonClosed))
 		requireNothingLeft(t, from)
 		requireNothingLeft(t, to)
 	})
@@ -125,7 +125,7 @@ func TestSubscribersHearThatASessionIsRenewed(t *testing.T) {
 		ended := new(sessionproc.Ended)
 		_, err = sub.Next(t.Context())
 		require.ErrorAs(t, err, &ended)
-		require.Equal(t, sessionproc.Renewed, ended.Reason)
+		require.Equal(t, sessionproc.ReasonRenewed, ended.Reason)
 		_, err = changed.Subscribe(t.Context(), s, "old", sessionproc.SubscribeOptions{})
 		require.ErrorIs(t, err, sessionproc.ErrRenewed)
 

@@ -296,7 +296,7 @@ func TestShutdownEndsARenewalThatFails(t *testing.T) {
 		go func() { done <- from.renew(t.Context(), "old", "new") }()
 		synctest.Wait()
 		down := make(chan error, 1)
-		go func() { down <- from.table.Shutdown(t.Context(), sessionproc.Closed) }()
+		go func() { down <- from.table.Shutdown(t.Context(), sessionproc.ReasonClosed) }()
 		synctest.Wait()
 		close(release)
 		require.ErrorIs(t, <-done, sessionproc.ErrUnavailable)
@@ -308,7 +308,7 @@ func TestShutdownEndsARenewalThatFails(t *testing.T) {
 func TestShutdownTakesNoRenewedSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		from, to, _ := twoOwners(t, sessionproc.KindConfig{})
-		require.NoError(t, to.table.Shutdown(t.Context(), sessionproc.Closed))
+		require.NoError(t, to.table.Shutdown(t.Context(), sessionproc.ReasonClosed))
 		err := from.renew(t.Context(), "old", "new")
 		require.ErrorIs(t, err, sessionproc.ErrClosed)
 		require.False(t, sessionproc.MaybeExecuted(err))
@@ -340,7 +340,7 @@ func TestRenewedSessionIsSentOnByANodeThatLeaves(t *testing.T) {
 	from.table.Forget(part("old"), "old")()
 	for gate, want := range map[sessionproc.Gate]error{nil: sessionproc.ErrClosed, elsewhere{}: errAway} {
 		to := newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Gate = gate }, newCarts())
-		require.NoError(t, to.table.Shutdown(t.Context(), sessionproc.Closed))
+		require.NoError(t, to.table.Shutdown(t.Context(), sessionproc.ReasonClosed))
 		err := to.Deliver(t.Context(), "new", sessionproc.Untyped(sessionproc.OpAdopt, "cart", "", b, nil))
 		require.ErrorIs(t, err, want)
 		require.Zero(t, to.table.Len())

@@ -52,7 +52,7 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	for w := range x.watches {
 		w.stop()
 	}
-	x.reason, x.renewed = Renewed, &renewed{newID: newID, until: until}
+	x.reason, x.renewed = ReasonRenewed, &renewed{newID: newID, until: until}
 	p.rememberLocked(outcome{})
 	last := remains{p.takeAllLocked(), p.takePollsLocked(), p.act}
 	x.timers, x.watches, x.outlet, x.sealing, x.arrives, x.reason = nil, nil, nil, nil, 0, ""
@@ -149,7 +149,7 @@ func (p *process) meetRenewed(o *process) {
 	}
 	p.table.conflicts.Add(1)
 	p.logger().Warn("a copy of a session has met that it has been renewed; its changes are lost")
-	p.tellLoser(loser, Conflict)
+	p.tellLoser(loser, ReasonConflict)
 }
 
 // servePoll answers a poll of the old ID: to those who knew the session it has
@@ -163,7 +163,7 @@ func (m *renewed) servePoll(p *process, in *Inbound) {
 	}
 	end := p.table.ends.find(p.id, at.Incarnation)
 	if end == nil {
-		end = &ending{incarnation: at.Incarnation, reason: Renewed, newID: m.newID}
+		end = &ending{incarnation: at.Incarnation, reason: ReasonRenewed, newID: m.newID}
 	}
 	in.Answer.Reply(end.news(in.Method, in.ask), true)
 }

@@ -30,21 +30,21 @@ func (r Rival) Yields(other Rival) (yields bool, reason Reason) {
 	i, j := r.incarnation, other.incarnation
 	switch {
 	case r.renewed != other.renewed:
-		return other.renewed, Renewed
+		return other.renewed, ReasonRenewed
 	case r.version.Covers(other.version):
-		return false, Lost
-	case r.version.Ends(other.version):
-		return false, Terminated
-	case other.version.Ends(r.version):
-		return true, Terminated
+		return false, ReasonLost
+	case r.version.ends(other.version):
+		return false, ReasonTerminated
+	case other.version.ends(r.version):
+		return true, ReasonTerminated
 	case other.version.Covers(r.version):
-		return true, Lost
+		return true, ReasonLost
 	case i.Number != j.Number:
-		return i.Number < j.Number, Conflict
+		return i.Number < j.Number, ReasonConflict
 	case r.last != other.last:
-		return r.last < other.last, Conflict
+		return r.last < other.last, ReasonConflict
 	}
-	return i.Boot < j.Boot, Conflict
+	return i.Boot < j.Boot, ReasonConflict
 }
 
 // Contest decides between session id and a copy of it that stays elsewhere, as this node
@@ -64,7 +64,7 @@ func (t *Table) Contest(part int, id string, other Rival) (copyEnds Reason, afte
 		return "", nil, false
 	}
 	tell := func() {}
-	if reason == Conflict {
+	if reason == ReasonConflict {
 		tell = func() {
 			t.conflicts.Add(1)
 			p.traceConflict(false)
@@ -72,7 +72,7 @@ func (t *Table) Contest(part int, id string, other Rival) (copyEnds Reason, afte
 		}
 	}
 	if !yields {
-		if reason != Lost && other.incarnation != mine.incarnation { // who knew that one may ask here
+		if reason != ReasonLost && other.incarnation != mine.incarnation { // who knew that one may ask here
 			t.ends.add(&ending{id: id, incarnation: other.incarnation, reason: reason, at: t.clock.now.Load()})
 		}
 		p.surviveLocked(other.version)

@@ -60,11 +60,11 @@ const maxReason = 256 // bytes
 
 // Stop ends the session when the present handler has returned and its reply has
 // been given: queued requests get ErrTerminated, and the kind's OnEnd is called with
-// reason, of which at most 256 bytes are kept; an empty one is Stopped. A session that is
+// reason, of which at most 256 bytes are kept; an empty one is ReasonStopped. A session that is
 // on its way to another node just then ends if it comes back.
 func (s *Session) Stop(reason Reason) {
 	if reason == "" {
-		reason = Stopped
+		reason = ReasonStopped
 	}
 	reason = Reason(clip(string(reason), maxReason))
 	p := (*process)(s)

@@ -26,15 +26,15 @@ func TestShutdownEndsAllAndWaits(t *testing.T) {
 		call := doing(t.Context(), l, "s0", "")
 		synctest.Wait()
 		begin := time.Now()
-		require.NoError(t, l.table.Shutdown(t.Context(), sessionproc.Closed))
+		require.NoError(t, l.table.Shutdown(t.Context(), sessionproc.ReasonClosed))
 		require.Equal(t, 100*time.Millisecond, time.Since(begin))
 		require.ErrorIs(t, <-call, sessionproc.ErrClosed)
 		for _, id := range ids {
-			require.Equal(t, []sessionproc.Reason{sessionproc.Closed}, told.of(id), id)
+			require.Equal(t, []sessionproc.Reason{sessionproc.ReasonClosed}, told.of(id), id)
 		}
 		requireNothingLeft(t, l)
 		require.ErrorIs(t, scripted.Start(t.Context(), l, "new", ""), sessionproc.ErrClosed)
-		require.NoError(t, l.table.Shutdown(t.Context(), sessionproc.Closed))
+		require.NoError(t, l.table.Shutdown(t.Context(), sessionproc.ReasonClosed))
 	})
 }
 
@@ -56,7 +56,7 @@ func TestShutdownIsBoundedByItsCtx(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		err := l.table.Shutdown(ctx, sessionproc.Closed)
+		err := l.table.Shutdown(ctx, sessionproc.ReasonClosed)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorContains(t, err, "2 sessions have not ended", "what has not begun to start has nothing to end")
 		for _, done := range []<-chan error{call, start, queued} {
@@ -74,8 +74,8 @@ func TestShutdownAndCloseMayMeet(t *testing.T) {
 		doing(t.Context(), l, "a", "")
 		synctest.Wait()
 		done := make(chan error, 3)
-		go func() { done <- l.table.Shutdown(t.Context(), sessionproc.Closed) }()
-		go func() { done <- l.table.Shutdown(t.Context(), sessionproc.Closed) }()
+		go func() { done <- l.table.Shutdown(t.Context(), sessionproc.ReasonClosed) }()
+		go func() { done <- l.table.Shutdown(t.Context(), sessionproc.ReasonClosed) }()
 		synctest.Wait()
 		go func() { done <- l.table.Close(t.Context()) }()
 		for range 3 {
@@ -89,11 +89,11 @@ func TestEndPartitionEndsThatPartitionOnly(t *testing.T) {
 	l := newScripted(t, script{end: told.note})
 	ids := names("s", 50)
 	l.start(t, ids...)
-	require.Equal(t, 1, l.table.EndPartition(part("s7"), sessionproc.Moved))
+	require.Equal(t, 1, l.table.EndPartition(part("s7"), sessionproc.ReasonMoved))
 	require.Eventually(t, func() bool { return l.table.Len() == 49 }, time.Second, time.Millisecond)
-	require.Equal(t, []sessionproc.Reason{sessionproc.Moved}, told.of("s7"))
+	require.Equal(t, []sessionproc.Reason{sessionproc.ReasonMoved}, told.of("s7"))
 	require.False(t, l.started(t, "s7"))
 	require.True(t, l.started(t, "s8"))
-	require.Zero(t, l.table.EndPartition(part("s7"), sessionproc.Moved))
+	require.Zero(t, l.table.EndPartition(part("s7"), sessionproc.ReasonMoved))
 	l.start(t, "s7")
 }

@@ -39,7 +39,7 @@ func TestASleepOfTheMachineIsAStall(t *testing.T) {
 			return r, nil
 		}}.make())
 		l.start(t, "a")
-		l.table.Watch(true)
+		l.table.DetectStalls(true)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		l.table.Sleep(time.Hour)

@@ -13,14 +13,14 @@ type Reason string
 
 // Reasons of the library.
 const (
-	Stopped    Reason = "stopped"    // its handler called Stop with no reason
-	Terminated Reason = "terminated" // somebody called Terminate
-	Expired    Reason = "expired"    // IdleTimeout or Lifetime
-	Crashed    Reason = "crashed"    // a handler panicked
-	Moved      Reason = "moved"      // its partition is another node's now
-	Closed     Reason = "closed"     // its node has left the cluster
-	Renewed    Reason = "renewed"    // it goes on under another ID: for those who knew it under this one
-	Conflict   Reason = "conflict"   // another copy of it goes on, and changes of this one are lost
+	ReasonStopped    Reason = "stopped"    // its handler called Stop with no reason
+	ReasonTerminated Reason = "terminated" // somebody called Terminate
+	ReasonExpired    Reason = "expired"    // IdleTimeout or Lifetime
+	ReasonCrashed    Reason = "crashed"    // a handler panicked
+	ReasonMoved      Reason = "moved"      // its partition is another node's now
+	ReasonClosed     Reason = "closed"     // its node has left the cluster
+	ReasonRenewed    Reason = "renewed"    // it goes on under another ID: for those who knew it under this one
+	ReasonConflict   Reason = "conflict"   // another copy of it goes on, and changes of this one are lost
 
 	abrupt Reason = "abrupt" // its node was closed: there is no time for OnEnd
 )
@@ -45,7 +45,8 @@ func (p *process) end(reason Reason, done func()) bool {
 }
 
 func (p *process) mayEndLocked(reason Reason) bool {
-	return p.phase < phaseEnding && (p.ext == nil || !p.ext.ended) && !(p.phase == phaseRenewed && reason == Terminated) &&
+	return p.phase < phaseEnding && (p.ext == nil || !p.ext.ended) &&
+		!(p.phase == phaseRenewed && reason == ReasonTerminated) &&
 		!(p.phase == phaseSealed && p.staysSealedLocked(reason))
 }
 
@@ -143,7 +144,7 @@ func (p *process) drop(queue *envelope, cur handling, o outcome) {
 }
 
 func (r Reason) err() error {
-	if r == Closed || r == abrupt {
+	if r == ReasonClosed || r == abrupt {
 		return ErrClosed
 	}
 	return ErrTerminated
@@ -323,11 +324,11 @@ func (p *process) fell(cause any, stack []byte) {
 	p.mu.Lock()
 	starting := p.phase == phaseStarting
 	if x := p.extra(); x.reason == "" {
-		x.reason = Crashed
+		x.reason = ReasonCrashed
 	}
 	p.mu.Unlock()
 	if !starting {
-		p.ended(Crashed)
+		p.ended(ReasonCrashed)
 	}
 	p.vanish(o)
 	if starting {
@@ -361,7 +362,7 @@ func (t *Table) terminate(part int, id string, answer func(err error)) {
 			answer(nil)
 		})
 	})
-	if !p.end(Terminated, func() { stuck.Stop(); give(nil) }) {
+	if !p.end(ReasonTerminated, func() { stuck.Stop(); give(nil) }) {
 		stuck.Stop()
 		p.mu.Lock()
 		err := p.awayLocked()

@@ -53,7 +53,7 @@ func TestTerminateAnIdleSession(t *testing.T) {
 		require.ErrorIs(t, err, sessionproc.ErrNotFound)
 		require.False(t, sessionproc.MaybeExecuted(err))
 	}
-	require.Equal(t, []sessionproc.Reason{sessionproc.Terminated}, told.of("a"))
+	require.Equal(t, []sessionproc.Reason{sessionproc.ReasonTerminated}, told.of("a"))
 	requireNothingLeft(t, l)
 }
 
@@ -90,7 +90,7 @@ func TestTerminateWithCallsRunningAndQueued(t *testing.T) {
 		require.ErrorIs(t, note.Cast(t.Context(), l, "a", ""), sessionproc.ErrNotFound)
 		require.NoError(t, <-first)
 		require.Equal(t, 300*time.Millisecond, time.Since(begin))
-		require.Equal(t, []sessionproc.Reason{sessionproc.Terminated}, told.of("a"))
+		require.Equal(t, []sessionproc.Reason{sessionproc.ReasonTerminated}, told.of("a"))
 	})
 }
 
@@ -152,7 +152,7 @@ func TestTerminateAStartingSession(t *testing.T) {
 			require.Equal(t, 100*time.Millisecond, time.Since(begin))
 			require.NoError(t, <-next, "it waits until the first has gone")
 			if fails == nil {
-				require.Equal(t, []sessionproc.Reason{sessionproc.Terminated}, told.of("slow"))
+				require.Equal(t, []sessionproc.Reason{sessionproc.ReasonTerminated}, told.of("slow"))
 			} else {
 				require.Empty(t, told.of("slow"), "it never lived")
 			}
@@ -212,7 +212,7 @@ func TestStopFromAHandler(t *testing.T) {
 			require.NoError(t, <-restart, "it waits until the first has gone")
 			require.NoError(t, l.terminate(t.Context(), "a"))
 		}
-		require.Equal(t, []sessionproc.Reason{sessionproc.Stopped, sessionproc.Terminated, "checked out", sessionproc.Terminated}, told.of("a"))
+		require.Equal(t, []sessionproc.Reason{sessionproc.ReasonStopped, sessionproc.ReasonTerminated, "checked out", sessionproc.ReasonTerminated}, told.of("a"))
 	})
 }
 
@@ -365,7 +365,7 @@ func TestAStuckHandlerHoldsItsIDOnly(t *testing.T) {
 		require.NoError(t, <-again)
 		require.NoError(t, <-ensured)
 		require.True(t, l.started(t, "a"))
-		require.Equal(t, []sessionproc.Reason{sessionproc.Terminated}, told.of("a"))
+		require.Equal(t, []sessionproc.Reason{sessionproc.ReasonTerminated}, told.of("a"))
 		require.Equal(t, 1, l.table.Live("scripted"))
 	})
 }

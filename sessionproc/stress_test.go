@@ -137,7 +137,7 @@ func TestNothingIsLostTwiceOrLeft(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.NoError(t, table.Shutdown(t.Context(), sessionproc.Closed))
+	require.NoError(t, table.Shutdown(t.Context(), sessionproc.ReasonClosed))
 	require.NoError(t, table.Close(t.Context()))
 	requireNothingLeft(t, l)
 	require.Zero(t, table.Live("mortal"))

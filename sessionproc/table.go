@@ -28,7 +28,7 @@ type TableConfig struct {
 	HeapInUse   func() int64 // what MemoryMark is compared with; nil: the heap that the last garbage collection found in use
 	MaxMessage  int          // bytes of an encoded request or reply; 0: no bound
 	Cluster     Caller       // for Session.Cluster
-	// FindEnd has Table.End asked on all nodes, with these arguments, and returns what
+	// FindEnd has Table.LookupEnd asked on all nodes, with these arguments, and returns what
 	// the first one says that knows of the end; nil: none does. lives: one has that life
 	// of the session. nil: none is asked.
 	FindEnd func(ctx context.Context, id, event string, poll []byte) (news []byte, lives bool)

@@ -21,7 +21,7 @@ func (t *Table) Tombstone(part int, id string) Version {
 
 func (p *process) tombstoneLocked() Version {
 	v := p.allVersionLocked()
-	if p.ext != nil && p.ext.reason == Terminated {
+	if p.ext != nil && p.ext.reason == ReasonTerminated {
 		v = v.terminated()
 	}
 	return v
@@ -76,9 +76,9 @@ func (t *Table) EndCopy(part int, id string, tombstone Version) (after func(), e
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	mine, reason := p.allVersionLocked(), Lost // nobody has said why it has ended
-	if tombstone.Ends(mine) {
-		reason = Terminated
+	mine, reason := p.allVersionLocked(), ReasonLost // nobody has said why it has ended
+	if tombstone.ends(mine) {
+		reason = ReasonTerminated
 	}
 	over := p.phase >= phaseEnding || p.ext != nil && p.ext.ended
 	renewed := p.ext != nil && p.ext.renewed != nil

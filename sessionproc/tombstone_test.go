@@ -76,7 +76,7 @@ func TestSessionsStartedAnewDoNotMeetTheirPredecessors(t *testing.T) {
 			if c.terminated {
 				require.NoError(t, l.terminate(t.Context(), "a"))
 			} else {
-				l.table.EndPartition(part("a"), sessionproc.Stopped)
+				l.table.EndPartition(part("a"), sessionproc.ReasonStopped)
 			}
 			require.Eventually(t, func() bool { return l.table.Len() == 0 }, 5*time.Second, time.Millisecond)
 			require.True(t, l.table.Succeed("a", g.seen["a"], func() bool {
@@ -130,7 +130,7 @@ func TestTombstoneEndsTheCopyThatItOverrules(t *testing.T) {
 			if c.terminated {
 				require.NoError(t, there.terminate(t.Context(), "a"))
 			} else {
-				there.table.EndPartition(part("a"), sessionproc.Stopped)
+				there.table.EndPartition(part("a"), sessionproc.ReasonStopped)
 			}
 			after, ends := here.table.EndCopy(part("a"), "a", g.seen["a"])
 			require.Equal(t, c.ends, ends)
@@ -162,7 +162,7 @@ func TestWatchesOfAPredecessorHearOfItsEnd(t *testing.T) {
 		require.NoError(t, err)
 		watcher, err := take(t, s.local, "watcher")
 		require.NoError(t, err)
-		s.table.EndPartition(part("a"), sessionproc.Expired)
+		s.table.EndPartition(part("a"), sessionproc.ReasonExpired)
 		synctest.Wait()
 		require.True(t, s.table.Succeed("a", g.seen["a"], func() bool { return boards.Start(t.Context(), s, "a", 2) == nil }))
 		time.Sleep(2 * time.Minute) // nobody knows any more how it ended

@@ -25,7 +25,7 @@ type TraceSessionStarted struct {
 }
 
 // TraceSessionEnded is the end of a session that has lived, on the owner. A move is
-// none; the end of an IdleTimeout or Lifetime is one, with the reason Expired.
+// none; the end of an IdleTimeout or Lifetime is one, with ReasonExpired.
 type TraceSessionEnded struct {
 	Session string // LogID
 	Kind    string
@@ -34,7 +34,7 @@ type TraceSessionEnded struct {
 }
 
 // TraceSessionCrashed is a panic in a session, or an OnArrive that has failed, on the owner. If it does not restart
-// its end follows, with the reason Crashed, unless it was in its start function.
+// its end follows, with ReasonCrashed, unless it was in its start function.
 type TraceSessionCrashed struct {
 	Session   string // LogID
 	Kind      string
@@ -128,7 +128,7 @@ func (p *process) ended(reason Reason) {
 		return
 	}
 	if reason == abrupt {
-		reason = Closed
+		reason = ReasonClosed
 	}
 	p.table.counts.end(p, reason)
 	if t := p.table.trace; t != nil && t.SessionEnded != nil {

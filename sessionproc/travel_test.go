@@ -315,10 +315,10 @@ func TestEndOnMove(t *testing.T) {
 		for _, id := range []string{"a", "b"} {
 			require.False(t, l.table.Seal(part(id), id, errAway, func() bool { t.Error("asked"); return true }, nil))
 		}
-		require.Equal(t, sessionproc.Moved, <-ended, "the idle one, at once")
+		require.Equal(t, sessionproc.ReasonMoved, <-ended, "the idle one, at once")
 		require.NoError(t, <-running)
 		require.ErrorIs(t, <-queued, sessionproc.ErrTerminated)
-		require.Equal(t, sessionproc.Moved, <-ended)
+		require.Equal(t, sessionproc.ReasonMoved, <-ended)
 		_, err := do.Call(t.Context(), l, "a", "z")
 		require.ErrorIs(t, err, sessionproc.ErrNotFound)
 	})

@@ -62,9 +62,9 @@ func (v Version) Includes(other Version) bool {
 	return v.Covers(other)
 }
 
-// Ends reports whether v has seen the termination of a session that other, or a part
+// ends reports whether v has seen the termination of a session that other, or a part
 // of it, is a copy of.
-func (v Version) Ends(other Version) bool {
+func (v Version) ends(other Version) bool {
 	return slices.ContainsFunc(v, func(s seen) bool {
 		if s.changes != forever {
 			return false
@@ -76,7 +76,7 @@ func (v Version) Ends(other Version) bool {
 
 // Overrules reports whether the end of a session, with version v, is the end of a copy
 // of it too.
-func (v Version) Overrules(other Version) bool { return v.Covers(other) || v.Ends(other) }
+func (v Version) Overrules(other Version) bool { return v.Covers(other) || v.ends(other) }
 
 // terminated is the version of a session's termination.
 func (v Version) terminated() Version {

@@ -17,14 +17,14 @@ type watch struct {
 
 // Watch has the session whose handler or start function ctx belongs to hear of the
 // end of session id, wherever that lives: as a cast of n, which is a notice of
-// its own kind. If there is no session id, the cast comes soon, with reason Lost.
+// its own kind. If there is no session id, the cast comes soon, with ReasonLost.
 // The cast comes once; it is not bounded by the mailbox. If the session was renewed,
 // Ended.NewID is the ID under which it goes on; to follow it, watch that.
 //
 // Watch returns when the watch has begun, which takes a round trip to another node,
 // or when ctx ends or after CallTimeout, and at once for the session itself and for those
 // that wait for its handler: then it begins as soon as it can, and what
-// ends before may be reported as Lost. The watch moves along
+// ends before may be reported as ReasonLost. The watch moves along
 // when either session moves. It is lost only with the watching session, and never
 // counts as use of either. The returned function cancels it.
 func Watch(ctx context.Context, id string, n *Notice[Ended]) (cancel func()) {
@@ -135,7 +135,7 @@ func (h *Feeds) start(f func()) bool {
 // has ended, unless ctx ends before. It returns when that is under way.
 func (h *Feeds) watch(ctx context.Context, id string, at Position, known func(Position), ended func(Ended)) {
 	if ValidID(id) != nil {
-		ended(Ended{ID: id, Reason: Lost})
+		ended(Ended{ID: id, Reason: ReasonLost})
 		return
 	}
 	s := newSubscription(1)
@@ -157,10 +157,10 @@ func (h *Feeds) watch(ctx context.Context, id string, at Position, known func(Po
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, ErrNotFound):
-			ended(Ended{ID: id, Reason: Lost})
+			ended(Ended{ID: id, Reason: ReasonLost})
 			return
 		case errors.Is(err, ErrRenewed):
-			ended(Ended{ID: id, Reason: Renewed})
+			ended(Ended{ID: id, Reason: ReasonRenewed})
 			return
 		}
 		pause = h.rest(ctx, pause)

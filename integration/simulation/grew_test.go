@@ -63,9 +63,9 @@ func (a *grewAudience) over(r *reading[[]uint64], err error) {
 	a.reasons[ended.Reason]++
 	a.ended[r.base().Incarnation.String()] = true
 	switch {
-	case ended.Reason == sessionproc.Terminated && a.mortal(r.id):
-	case ended.Reason == sessionproc.Conflict && a.trouble.wasSplit() && a.tokens(r.id) == lists:
-	case ended.Reason == sessionproc.Closed || ended.Reason == sessionproc.Lost:
+	case ended.Reason == sessionproc.ReasonTerminated && a.mortal(r.id):
+	case ended.Reason == sessionproc.ReasonConflict && a.trouble.wasSplit() && a.tokens(r.id) == lists:
+	case ended.Reason == sessionproc.ReasonClosed || ended.Reason == sessionproc.ReasonLost:
 	default:
 		a.fault("news: %v: %v", r, ended)
 	}

@@ -66,11 +66,11 @@ func (a *turnsAudience) over(r *reading[int], err error) {
 	incarnation := r.base().Incarnation.String()
 	a.witness.ended[incarnation] = true
 	switch ended.Reason {
-	case sessionproc.Stopped, sessionproc.Terminated:
+	case sessionproc.ReasonStopped, sessionproc.ReasonTerminated:
 		if last := a.last[incarnation]; r.base().Offset != uint64(last) {
 			a.world.fault("news: %v: its last change was %d: %v", r, last, ended)
 		}
-	case sessionproc.Lost: // who comes back may come after the node that knew the end has left
+	case sessionproc.ReasonLost: // who comes back may come after the node that knew the end has left
 		if !r.first {
 			a.world.fault("news: %v: its last change was %d: %v", r, a.last[incarnation], ended)
 		}

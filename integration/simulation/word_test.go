@@ -215,7 +215,7 @@ func ended(reason sessionproc.Reason, merges bool, ws words) {
 		}
 		f := found.(*fate)
 		f.excuse(string(reason))
-		if n := f.notary; i == 0 && reason == sessionproc.Conflict {
+		if n := f.notary; i == 0 && reason == sessionproc.ReasonConflict {
 			switch {
 			case merges && slices.Contains(n.sessions, f.session): // else it was renewed in between
 				n.fault("conflict: %s: a kind that merges is told of one", f.session)

@@ -98,7 +98,7 @@ func (s *Session) Timers() []Timer { return s.detached.Timers() }
 func (s *Session) Labels() map[string]string { return s.detached.Labels() }
 
 // Stopped returns the reason of the first Stop: "" if Stop was not called, and
-// sessionproc.Stopped if it gave none.
+// sessionproc.ReasonStopped if it gave none.
 func (s *Session) Stopped() sessionproc.Reason { return s.detached.Stopped() }
 
 // End ends the ctx, as when the caller has gone.

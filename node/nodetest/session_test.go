@@ -53,10 +53,10 @@ func TestContextRecordsTheFirstStop(t *testing.T) {
 	c := &cart{}
 	_, err := c.end(ctx, "")
 	require.NoError(t, err)
-	require.Equal(t, sessionproc.Stopped, s.Stopped())
+	require.Equal(t, sessionproc.ReasonStopped, s.Stopped())
 	_, err = c.end(ctx, "paid")
 	require.NoError(t, err)
-	require.Equal(t, sessionproc.Stopped, s.Stopped(), "as on a node, the first one holds")
+	require.Equal(t, sessionproc.ReasonStopped, s.Stopped(), "as on a node, the first one holds")
 }
 
 func TestContextTellsWhoTheSessionIs(t *testing.T) {

@@ -292,7 +292,7 @@ func (s *EventStream[T]) passSome(ctx context.Context, sub *sessionproc.Subscrip
 func (s *EventStream[T]) finish(out *eventWriter, err error) error {
 	end, ended := errors.AsType[*sessionproc.Ended](err)
 	switch {
-	case ended && end.Reason == sessionproc.Renewed: // the browser comes again with its new cookie
+	case ended && end.Reason == sessionproc.ReasonRenewed: // the browser comes again with its new cookie
 		return nil
 	case ended:
 		out.event(nameEnded, "", []byte(end.Reason))

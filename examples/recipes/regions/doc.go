@@ -16,7 +16,7 @@
 //     and may run twice for a while.
 //   - Partitions. The line between two regions is what breaks first, and it parts the
 //     cluster in the middle. Without Quorum both sides serve, and sessions that changed on
-//     both are merged or one is dropped (reason Conflict). With Quorum above half, one
+//     both are merged or one is dropped (ReasonConflict). With Quorum above half, one
 //     region answers nothing (ErrNoQuorum); with equal regions neither may.
 //   - Every join or leave has all members tell one another before partitions move. One
 //     slow member slows each deploy of the other region.
