@@ -17,6 +17,7 @@ import (
 var (
 	followers = sessionproc.KindOf[string]("follower")
 	follow    = sessionproc.MethodOf[string, none0](followers, "follow")
+	unfollow  = sessionproc.MethodOf[string, bool](followers, "unfollow")
 	followed  = sessionproc.MethodOf[none0, follower](followers, "followed")
 	lostTrack = sessionproc.NoticeOf[sessionproc.Ended](followers, "lost_track")
 )
@@ -38,6 +39,9 @@ func newFollowers() sessionproc.AnyKind {
 		f.At = id
 		sessionproc.Watch(ctx, id, lostTrack)
 		return none, nil
+	})
+	sessionproc.HandleCall(k, unfollow, func(_ *follower, ctx context.Context, id string) (bool, error) {
+		return sessionproc.Unwatch(ctx, id, lostTrack), nil
 	})
 	sessionproc.HandleCall(k, followed, func(f *follower, _ context.Context, _ none0) (follower, error) { return *f, nil })
 	sessionproc.HandleCast(k, lostTrack, func(f *follower, ctx context.Context, e sessionproc.Ended) error {
@@ -97,6 +101,35 @@ func TestAWatchFollowsASessionOverItsRenewals(t *testing.T) {
 		require.NoError(p, err)
 		require.Equal(p, follower{Ends: []string{"renewed", "renewed", "terminated"},
 			Last: sessionproc.Ended{ID: last, Reason: sessionproc.ReasonTerminated}}, f)
+	})
+}
+
+// A watch is cancelled wherever its session is by then.
+func TestAWatchIsCancelledAfterAMove(t *testing.T) {
+	inEachPlace(t, nodetest.Config{Kinds: []nodetest.KindFunc{newFollowers, newCounters}}, func(p place) {
+		ctx := p.Context()
+		watched := []string{"watched-a", "watched-b", "watched-c"}
+		for _, id := range watched {
+			require.NoError(p, counters.Start(ctx, p.via, id, 0))
+		}
+		require.NoError(p, followers.Start(ctx, p.via, p.id, ""))
+		for _, id := range append(watched, watched[0]) { // the first one twice
+			_, err := follow.Call(ctx, p.via, p.id, id)
+			require.NoError(p, err)
+		}
+		p.move()
+		for _, want := range []bool{true, false} {
+			was, err := unfollow.Call(ctx, p.via, p.id, watched[0])
+			require.NoError(p, err)
+			require.Equal(p, want, was)
+		}
+		for _, id := range watched {
+			require.NoError(p, p.via.Terminate(ctx, id))
+		}
+		time.Sleep(time.Second)
+		f, err := followed.Call(ctx, p.via, p.id, none)
+		require.NoError(p, err)
+		require.Equal(p, []string{"terminated", "terminated"}, f.Ends)
 	})
 }
 

@@ -64,7 +64,8 @@ func TestPublishAndWatchInADetachedSession(t *testing.T) {
 	d := sessionproc.NewDetached(sessionproc.DetachedConfig{ID: "a"})
 	defer d.End()
 	require.NoError(t, changed.Publish(d.Context(), 1))
-	sessionproc.Watch(d.Context(), "b", heard)()
+	sessionproc.Watch(d.Context(), "b", heard)
+	require.False(t, sessionproc.Unwatch(d.Context(), "b", heard), "it watches nothing")
 }
 
 func TestEventsOfAKindAreChecked(t *testing.T) {

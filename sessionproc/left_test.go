@@ -68,12 +68,16 @@ var keptUses = map[string]func(ctx context.Context) error{
 		sessionproc.FromContext(ctx).CancelTimer("own")
 		return nil
 	},
-	"Watch":                func(ctx context.Context) error { sessionproc.Watch(ctx, "nobody", heardOf); return nil },
-	"Watch, and cancelled": func(ctx context.Context) error { sessionproc.Watch(ctx, "nobody", heardOf)(); return nil },
-	"Publish":              func(ctx context.Context) error { return told.Publish(ctx, 1) },
-	"SetLabel":             func(ctx context.Context) error { return sessionproc.FromContext(ctx).SetLabel("user", "mallory") },
-	"SetLabel, to none":    func(ctx context.Context) error { return sessionproc.FromContext(ctx).SetLabel("own", "") },
-	"Stop":                 func(ctx context.Context) error { sessionproc.FromContext(ctx).Stop("by nobody"); return nil },
+	"Watch": func(ctx context.Context) error { sessionproc.Watch(ctx, "nobody", heardOf); return nil },
+	"Watch, and cancelled": func(ctx context.Context) error {
+		sessionproc.Watch(ctx, "nobody", heardOf)
+		sessionproc.Unwatch(ctx, "nobody", heardOf)
+		return nil
+	},
+	"Publish":           func(ctx context.Context) error { return told.Publish(ctx, 1) },
+	"SetLabel":          func(ctx context.Context) error { return sessionproc.FromContext(ctx).SetLabel("user", "mallory") },
+	"SetLabel, to none": func(ctx context.Context) error { return sessionproc.FromContext(ctx).SetLabel("own", "") },
+	"Stop":              func(ctx context.Context) error { sessionproc.FromContext(ctx).Stop("by nobody"); return nil },
 	"what it was": func(ctx context.Context) error {
 		s := sessionproc.FromContext(ctx)
 		_, _, _, _, _ = s.ID(), s.Kind(), s.Incarnation(), s.Labels(), s.Cluster()

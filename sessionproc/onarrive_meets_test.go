@@ -100,7 +100,8 @@ func TestAnArrivalCannotChangeWhatTravels(t *testing.T) {
 			refused["no label"] = s.SetLabel("user", "")
 			refused["Publish"] = guestNews.Publish(ctx, 1)
 			require.False(t, s.CancelTimer("kept"))
-			sessionproc.Watch(ctx, "another", guestTold)()
+			sessionproc.Watch(ctx, "another", guestTold)
+			require.False(t, sessionproc.Unwatch(ctx, "another", guestTold))
 			require.Equal(t, map[string]string{"user": "ann"}, s.Labels())
 			return nil
 		})

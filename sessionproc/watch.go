@@ -26,25 +26,22 @@ type watch struct {
 // that wait for its handler: then it begins as soon as it can, and what
 // ends before may be reported as ReasonLost. The watch moves along
 // when either session moves. It is lost only with the watching session, and never
-// counts as use of either. The returned function cancels it.
-func Watch(ctx context.Context, id string, n *Notice[Ended]) (cancel func()) {
+// counts as use of either. Unwatch cancels it.
+func Watch(ctx context.Context, id string, n *Notice[Ended]) {
 	p := (*process)(FromContext(ctx))
 	b, detached := p.kind.byName[n.name], p.table.detached
 	if mine := n.kind == p.kind.name && b != nil && b.op == OpCast; !mine && (detached == nil || !detached.anyKind) {
 		panic(fmt.Sprintf("sessionproc: a watch for notice %q of kind %q in a session of kind %q", n.name, n.kind, p.kind.name))
 	}
-	if detached != nil {
-		return func() {}
-	}
-	if p.refuses("a watch") != nil {
-		return func() {}
+	if detached != nil || p.refuses("a watch") != nil {
+		return
 	}
 	w := &watch{id: id, bound: b, stop: func() {}}
 	p.mu.Lock()
 	if p.leftLocked() {
 		p.mu.Unlock()
 		p.leftover("a watch")
-		return func() {}
+		return
 	}
 	x := p.extra()
 	if x.watches == nil {
@@ -66,16 +63,30 @@ func Watch(ctx context.Context, id string, n *Notice[Ended]) (cancel func()) {
 	case <-ctx.Done():
 	case <-late.C:
 	}
-	return func() { p.unwatch(w) }
 }
 
-func (p *process) unwatch(w *watch) {
+// Unwatch cancels the watches of session id for n that the session of ctx has begun,
+// wherever it was then, and reports whether there was one. An Ended that waits in the
+// mailbox already is still handled. Once the session has left this node Unwatch does
+// nothing and returns false.
+func Unwatch(ctx context.Context, id string, n *Notice[Ended]) bool {
+	p := (*process)(FromContext(ctx))
+	if p.refuses("Unwatch of "+LogID(id)) != nil {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	w.stop()
-	if p.ext != nil {
-		delete(p.ext.watches, w)
+	if p.ext == nil || p.leftLocked() {
+		return false
 	}
+	before := len(p.ext.watches)
+	for w := range p.ext.watches {
+		if w.id == id && w.bound.name == n.name {
+			w.stop()
+			delete(p.ext.watches, w)
+		}
+	}
+	return len(p.ext.watches) < before
 }
 
 // watchAllLocked begins the watches of a session that runs again.
