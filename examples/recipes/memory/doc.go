@@ -37,7 +37,7 @@
 // Say L is the memory limit of the container, B the bytes of a session with its state,
 // and N the number of nodes.
 //
-//	GOMEMLIMIT      0.9 × L    the rest is for stacks of C, the kernel and mistakes
+//	GOMEMLIMIT      0.9 × L    the rest is for what Go does not count
 //	MemoryMark      0.6 × L    above it a node takes no more sessions
 //	MaxSessions     0.5 × L / B
 //
