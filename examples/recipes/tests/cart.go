@@ -49,6 +49,7 @@ func NewCarts() *sessionproc.Kind[Cart, sessionproc.None] {
 	sessionproc.HandleCall(k, Look, (*Cart).look,
 		sessionproc.MethodConfig{NoStart: true, ReadOnly: true, NoTouch: true})
 	sessionproc.HandleCast(k, Remind, (*Cart).remind)
+	k.OnMerge((*Cart).merge)
 	return k
 }
 
@@ -70,6 +71,16 @@ func (c *Cart) look(context.Context, sessionproc.None) (View, error) { return c.
 
 func (c *Cart) remind(context.Context, sessionproc.None) error {
 	c.Reminders++
+	return nil
+}
+
+// merge takes in another copy of the session, after nodes that were cut off from one
+// another have met again. The outcome is the same for whichever of the two it is called.
+func (c *Cart) merge(_ context.Context, other *Cart) error {
+	for sku, qty := range other.Items {
+		c.Items[sku] = max(c.Items[sku], qty)
+	}
+	c.Reminders = max(c.Reminders, other.Reminders)
 	return nil
 }
 

@@ -65,6 +65,30 @@ func TestCartAndCrashes(t *testing.T) {
 	})
 }
 
+// A cut network has each side go on with a copy of its own. When they meet again, the cart
+// has what was put into either.
+func TestCopiesOfACartMerge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := nodetest.NewCluster(t, 3, nodetest.Kind(NewCarts))
+		_, err := Add.Call(t.Context(), c.Caller(), "ann", Item{SKU: "tea", Qty: 2})
+		require.NoError(t, err)
+
+		owner := c.Owner("ann")
+		c.Isolate(owner)
+		c.Settle()
+		for node, sku := range map[int]string{owner: "milk", (owner + 1) % 3: "bread"} {
+			_, err := Add.Call(t.Context(), c.Node(node), "ann", Item{SKU: sku, Qty: 1})
+			require.NoError(t, err)
+		}
+		c.Heal()
+		c.Settle()
+		time.Sleep(time.Second) // the copies meet
+		view, err := Look.Call(t.Context(), c.Caller(), "ann", sessionproc.None{})
+		require.NoError(t, err)
+		require.Equal(t, map[string]int{"tea": 2, "milk": 1, "bread": 1}, view.Items)
+	})
+}
+
 // An hour of virtual time takes a moment.
 func TestCartExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
