@@ -15,4 +15,5 @@
 //   - releases: kinds, methods, fields and replies over releases
 //   - comingfrom: an application that used alexedwards/scs or gorilla/sessions
 //   - tests: a kind and its tests, to copy
+//   - logins: references between sessions, and what a login does to them
 package recipes
