@@ -55,9 +55,9 @@
 //
 //   - A handler that calls with context.Background() instead of its ctx hides the chain.
 //     The cycle is then found at the deadline only.
-//   - A cast to a session whose mailbox is full waits for a place, for 50 ms without a
-//     deadline, and its own session waits as well. Two sessions that flood each other get
-//     ErrOverloaded, not a deadlock.
+//   - A cast to a session whose mailbox is full waits for a place until its ctx ends, or
+//     for 50 ms if that has no deadline. The session of the handler that casts waits as
+//     well. Two sessions that flood each other get ErrOverloaded in the end.
 //   - A handler that calls its own session gets ErrCallCycle. Call the Go method instead,
 //     or cast: the session handles the cast after this handler.
 //   - A money transfer by two messages is not atomic. If the second one fails, the first

@@ -20,7 +20,7 @@
 //	a method that goes            -                        call it no more         remove the handler
 //	a method with other types     bind one of a new name   call the new one        remove the old one
 //	a new field of a state        add it, zero is valid    rely on it              -
-//	a field that goes             -                        read it no more         remove it
+//	a field that goes             -                        write it, do not read   remove it
 //	a field with another name     write both, read old     write both, read new    remove the old one
 //	a new field of a reply        fill it                  callers read it         -
 //	a new field of a request      handlers read it         callers fill it         -

@@ -42,7 +42,7 @@
 //
 // # Why it is written so
 //
-//   - The goroutine has a ctx of its own. The handler's ctx ends when the handler returns.
+//   - The goroutine has a ctx of its own. The ctx of a call ends when its handler returns.
 //   - The goroutine never touches the state. The next handler may be using it, and after
 //     a move the state is on another node. It takes the ID and the Caller with it instead.
 //   - The key is in the state before the service is called. The service recognises a key

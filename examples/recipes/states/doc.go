@@ -58,8 +58,8 @@
 //
 //   - Up to some KiB a state costs nothing worth a thought. A session moves in some
 //     milliseconds.
-//   - Above KindConfig.WarnState (1 MiB) the log warns. A state of 1 MiB takes a thousand
-//     times as long to move, and 1,000 of them are a GiB on each node they pass.
+//   - Above KindConfig.WarnState (1 MiB) the log warns. 1,000 states of 1 MiB are a GiB,
+//     which a deploy takes 16 s to move (node.Config.HandoffBytesPerSecond: 64 MiB).
 //   - Above KindConfig.MaxState (64 MiB) the session stays where it is, and ends with its
 //     node.
 //   - With RestartLastState the state is encoded before each message of a method that is

@@ -39,8 +39,8 @@
 //   - One that has the session move, with every field of the state in use. It finds what
 //     was kept in a field that does not travel.
 //   - One in which the session expires, if OnEnd does something.
-//   - One with two copies (Cluster.Isolate, Heal), if OnMerge does something. The copies meet
-//     within a second after Settle returns.
+//   - One with two copies (Cluster.Isolate, Heal), if OnMerge does something. The copies meet a
+//     moment after Settle returns: sleep a second of virtual time.
 //   - CheckKind, always.
 //
 // # What goes wrong otherwise
