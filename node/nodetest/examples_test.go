@@ -8,7 +8,8 @@ import (
 // The examples need a *testing.T, so go test compiles them only. Here they run.
 func TestExamplesRun(t *testing.T) {
 	for name, example := range map[string]func(){
-		"NewCluster": ExampleNewCluster, // has a bubble of its own
+		"the file":   Example,           // has a bubble of its own
+		"NewCluster": ExampleNewCluster, // likewise
 		"Context":    ExampleContext,
 		"Reply":      ExampleReply,
 		"CheckKind":  ExampleCheckKind,
