@@ -80,6 +80,31 @@ func (d *driver) contestLocked(a *arrival, r *declined) sessionproc.Reason {
 	return "" // the other one is told when it is asked again
 }
 
+// outlineLocked sends the outline of a session that cannot be encoded to a member that has
+// asked for all sessions, as it knows of another copy. What it answers is for the session.
+func (d *driver) outlineLocked(h *handoff) (sent bool) {
+	pt := &d.parts[h.part]
+	if pt.told != (claimed{h.lane.to, h.id}) || pt.sealed[h.session] != h {
+		return false
+	}
+	b, err := d.n.table.Outline(h.part, h.session)
+	if err != nil {
+		return false
+	}
+	h.snapshot, h.err, h.outline = b, nil, true
+	d.bytes.Add(int64(len(b)))
+	h.lane.add(h)
+	return true
+}
+
+// outlined reports whether what a member refuses is an outline, which all members do.
+func (d *driver) outlined(part int, session string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	h := d.parts[part].sealed[session]
+	return h != nil && h.outline
+}
+
 // passes reports whether a cause may have gone a little later.
 func passes(err error) bool {
 	return slices.ContainsFunc([]error{sessionproc.ErrTooManySessions, sessionproc.ErrMemoryMark,

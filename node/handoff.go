@@ -35,6 +35,8 @@ type handoff struct {
 	sent bool // committed: only the target decides
 	busy bool // its lane has it
 	slow bool // its handler holds it up; others have its place in the lane
+
+	outline bool // the session cannot be encoded: the target is to decide between it and another copy, and to refuse it
 }
 
 // epoch is the zero of times kept as a number; only differences count.
@@ -75,11 +77,15 @@ func (h *handoff) ready() {
 	}
 }
 
-// stays tells the machine that a session could not be encoded.
+// stays tells the machine that a session could not be encoded. If the target knows of
+// another copy of it, it is sent an outline first.
 func (d *driver) stays(h *handoff) {
 	d.n.log.Error("a session cannot move", "session", sessionproc.LogID(h.session), "err", h.err)
 	d.turn(h.part, func(m *ownership.Machine) []ownership.Effect {
 		d.parts[h.part].rule(h.session, final{why: h.err.Error()})
+		if d.outlineLocked(h) {
+			return nil
+		}
 		return m.SealFailed(h.part, h.session)
 	})
 }
@@ -169,7 +175,8 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 	}
 	d.doneLocked(h)
 	switch {
-	case e.Do == ownership.Resume && e.Form == ownership.Running:
+	case e.Do == ownership.Resume && e.Form == ownership.Running,
+		h.outline: // nobody has taken it; the machine is told of its number before its next event
 		d.n.table.Resume(e.Partition, e.Session)
 		return
 	case e.Do != ownership.Drop:

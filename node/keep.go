@@ -76,7 +76,7 @@ func (d *driver) noteRefusal(member string, msg ownership.Message) {
 		return
 	}
 	kind := d.n.table.SessionKind(msg.Partition, msg.Session)
-	if kind == "" {
+	if kind == "" || d.outlined(msg.Partition, msg.Session) {
 		return
 	}
 	first := d.members.noteRefusal(member, kind, msg.Cause)

@@ -27,8 +27,49 @@ func birdsWith(b birdKind, schema int) sessionproc.AnyKind {
 	return k
 }
 
+// A caged bird cannot be encoded, one with a ring contains itself, and a fat one is too large.
+type (
+	caged  struct{ bird }
+	ringed struct {
+		bird
+		Ring *ringed
+	}
+	fat struct{ bird }
+)
+
+func (c *caged) MarshalState() ([]byte, error) { return nil, errors.New("caged") }
+func (c *caged) UnmarshalState([]byte) error   { return nil }
+
+func birdsThatStay[S any](b birdKind, of func(*S) *bird) sessionproc.AnyKind {
+	start := func(context.Context, sessionproc.None) (*S, error) { return new(S), nil }
+	k := sessionproc.NewKind(b.ref, start, sessionproc.KindConfig{MaxState: 2})
+	sessionproc.HandleCall(k, b.shout, func(s *S, ctx context.Context, n int) (int, error) {
+		of(s).Said = append(of(s).Said, n)
+		return len(of(s).Said), b.cries.Publish(ctx, n)
+	})
+	sessionproc.HandleEvent(k, b.cries, func(s *S) int { return -len(of(s).Said) })
+	return k
+}
+
+func cagedBirds(b birdKind) func() sessionproc.AnyKind {
+	return func() sessionproc.AnyKind { return birdsThatStay(b, func(c *caged) *bird { return &c.bird }) }
+}
+
+func ringedBirds(b birdKind) func() sessionproc.AnyKind {
+	return func() sessionproc.AnyKind {
+		return birdsThatStay(b, func(r *ringed) *bird {
+			r.Ring = r
+			return &r.bird
+		})
+	}
+}
+
+func fatBirds(b birdKind) func() sessionproc.AnyKind {
+	return func() sessionproc.AnyKind { return birdsThatStay(b, func(f *fat) *bird { return &f.bird }) }
+}
+
 // Two copies of a session meet when a cut heals, where the owner cannot have both, as it
-// was not given a kind or has a lower schema. One of them goes on all the same, by the
+// was not given a kind or has a lower schema, or as one cannot be encoded. One of them goes on all the same, by the
 // same rule, where it can live, and the other one ends with a conflict: there are never
 // two processes under an ID.
 func TestOneOfTwoCopiesGoesOnWhereTheOwnerCannotHaveBoth(t *testing.T) {
@@ -44,6 +85,14 @@ func TestOneOfTwoCopiesGoesOnWhereTheOwnerCannotHaveBoth(t *testing.T) {
 		"the owner can have none":     {[3]given{newFans, only(crow, 0), only(dove, 0)}, [2]int{1, 2}, dove},
 		"a lower schema":              {[3]given{only(crow, 1), only(crow, 1), only(crow, 2)}, [2]int{0, 2}, crow},
 		"a lower schema than of both": {[3]given{only(crow, 1), only(crow, 2), only(crow, 2)}, [2]int{1, 2}, crow},
+		"one is not encoded":          {[3]given{only(crow, 0), only(crow, 0), cagedBirds(crow)}, [2]int{0, 2}, crow},
+		"neither is encoded":          {[3]given{cagedBirds(crow), only(crow, 0), cagedBirds(crow)}, [2]int{0, 2}, crow},
+		"the owner's is not":          {[3]given{fatBirds(crow), only(crow, 0), only(crow, 0)}, [2]int{0, 2}, crow},
+		"neither is, both elsewhere":  {[3]given{only(crow, 0), cagedBirds(crow), fatBirds(crow)}, [2]int{1, 2}, crow},
+		"one elsewhere is not":        {[3]given{only(crow, 0), only(crow, 0), fatBirds(crow)}, [2]int{1, 2}, crow},
+		"one of another kind is not":  {[3]given{only(crow, 0), only(crow, 0), cagedBirds(dove)}, [2]int{0, 2}, dove},
+		"the owner has no such kind":  {[3]given{newFans, cagedBirds(crow), fatBirds(crow)}, [2]int{1, 2}, crow},
+		"one contains itself":         {[3]given{only(crow, 0), only(crow, 0), ringedBirds(crow)}, [2]int{0, 2}, crow},
 	} {
 		for later := range 2 { // which copy has the higher incarnation
 			t.Run(fmt.Sprintf("%s, %d", name, later), func(t *testing.T) {

@@ -50,6 +50,9 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) 
 	if err := ValidID(id); err != nil {
 		return nil, err
 	}
+	if s.Outline {
+		return nil, errOutline
+	}
 	p := &process{table: t, kind: k, id: id, part: uint16(part), born: s.Number, phase: phaseLive, watched: k.cfg.SlowHandler > 0}
 	p.ext = t.extraOfArrival()
 	p.ext.boot = s.Boot

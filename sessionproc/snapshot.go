@@ -54,6 +54,7 @@ type snapshot struct {
 	Renewals time.Duration `msgpack:",omitempty"` // until those that it has had are paid for
 	Renewed  *savedRenewed `msgpack:",omitempty"` // it goes on under another ID: there is no state
 	Large    *savedLarge   `msgpack:",omitempty"` // Critical: where it is to be had; there is nothing else but its version
+	Outline  bool          `msgpack:",omitempty"` // Critical: nobody can have it; see Table.Outline
 }
 
 type savedCast struct {
