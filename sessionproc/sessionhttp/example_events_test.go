@@ -43,6 +43,16 @@ func newMeters() sessionproc.AnyKind {
 	return k
 }
 
+// nextData is what the browser's onmessage gets next.
+func nextData(events *bufio.Scanner) string {
+	for events.Scan() {
+		if data, ok := strings.CutPrefix(events.Text(), "data:"); ok {
+			return strings.TrimSpace(data)
+		}
+	}
+	return "the stream has ended"
+}
+
 // A live page: the browser opens an EventSource on /events, and every window of it shows
 // the changes of its session.
 func ExampleEvents() {
@@ -94,17 +104,9 @@ func ExampleEvents() {
 	}
 	defer stream.Body.Close()
 	events := bufio.NewScanner(stream.Body)
-	next := func() {
-		for events.Scan() {
-			if data, ok := strings.CutPrefix(events.Text(), "data:"); ok {
-				fmt.Println(strings.TrimSpace(data))
-				return
-			}
-		}
-	}
-	next()
+	fmt.Println(nextData(events))
 	step()
-	next()
+	fmt.Println(nextData(events))
 	// Output:
 	// {"Steps":1}
 	// {"Steps":2}
