@@ -7,19 +7,21 @@ import (
 	"unsafe"
 )
 
-// arrival is where the present life of a session began that has come from another node,
-// and when it came. After a drain a node has a million of such sessions, so they share
-// arrivals: those that come at about the same moment have one.
+// An arrival says where the present life of a session began that has come from
+// another node, and when the session came. After a drain a node has a million
+// of such sessions, so those that come at about the same moment share an
+// arrival.
 type arrival struct {
 	boot uint64 // of the node
-	came int64  // since epoch; a little before, of most
+	came int64  // since epoch; for most sessions a little too early
 }
 
-// sameMoment is how long the sessions from one node share an arrival.
+// sameMoment is how long sessions from one node share an arrival.
 const sameMoment = 50 * time.Millisecond
 
-// arrivals are all that a table has ever needed, by number. 0 is none. They are not
-// dropped: when there are too many, further sessions have their own, in extra.
+// arrivals are all arrivals that a table has ever needed, by number. Number 0
+// means none. They are never dropped. When there are too many, further sessions
+// have the data in extra.
 type arrivals struct {
 	all   atomic.Pointer[[]arrival]
 	spare sync.Pool // of *extra, empty
@@ -30,7 +32,7 @@ type arrivals struct {
 
 const maxArrivals = 1 << 15
 
-// number returns the number of an arrival; 0: it has none.
+// number returns the number of an arrival, or 0 if there are too many.
 func (o *arrivals) number(boot uint64, came int64) uint16 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -46,13 +48,14 @@ func (o *arrivals) number(boot uint64, came int64) uint16 {
 	if len(all) > maxArrivals {
 		return 0
 	}
-	all = append(all, arrival{boot, came}) // what others read stays as it is
+	// append may copy or use spare capacity; the elements that readers see do not change
+	all = append(all, arrival{boot, came})
 	o.all.Store(&all)
 	put(&o.latest, boot, uint16(len(all)-1))
 	return uint16(len(all) - 1)
 }
 
-// of is the arrival of a number.
+// of returns the arrival of a number.
 func (o *arrivals) of(number uint16) arrival {
 	if number == 0 {
 		return arrival{}
@@ -60,7 +63,8 @@ func (o *arrivals) of(number uint16) arrival {
 	return (*o.all.Load())[number]
 }
 
-// arrivalLocked is where and when the session came from; zero: it was started here.
+// arrivalLocked returns where and when the session came from. The zero arrival
+// means that it was started here.
 func (p *process) arrivalLocked() arrival {
 	o := p.table.arrivals.of(p.arrival)
 	if p.ext != nil && p.ext.boot != 0 {

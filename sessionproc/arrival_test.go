@@ -58,7 +58,7 @@ func requireArrival(t require.TestingT, v reflect.Value) {
 	if s := settlingOf(typ); s.plain || !s.behind {
 		local := reflect.New(typ)
 		local.Elem().Set(v)
-		settle(local.UnsafePointer(), s.fixes)
+		applyFixes(local.UnsafePointer(), s.fixes)
 		if s.plain {
 			same("a local copy", local, nil)
 		}

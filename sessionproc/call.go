@@ -281,7 +281,7 @@ func (m *cast[Msg]) push(ctx context.Context, p *process, b *binding) (err error
 	m.op, m.bound, m.noTouch, m.noWait, m.readOnly = m, b, m.noTouch || b.cfg.NoTouch, b.cfg.NoWait, b.cfg.ReadOnly
 	c := &m.notice.msg
 	if c.asIs(b.cfg.ShareRequest) {
-		c.settle(&m.msg)
+		c.normalize(&m.msg)
 		m.size = mailSize(c.weight(&m.msg))
 	} else {
 		m.sent = new(parcel[Msg])

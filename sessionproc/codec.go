@@ -85,10 +85,11 @@ func (c *codec[T]) asIs(share bool) bool { return c.mode == copyPlain || share &
 // been used.
 func (c *codec[T]) simple() bool { return c.mode == copyPlain && c.strings == nil && c.fixes == nil }
 
-// settle makes of *v, which is not encoded, what would arrive at another node.
-func (c *codec[T]) settle(v *T) {
+// normalize changes *v, which is not encoded, to what would arrive at another
+// node.
+func (c *codec[T]) normalize(v *T) {
 	if c.fixes != nil {
-		settle(unsafe.Pointer(v), c.fixes)
+		applyFixes(unsafe.Pointer(v), c.fixes)
 	}
 	if c.raw && len(*(*[]byte)(unsafe.Pointer(v))) == 0 {
 		*(*[]byte)(unsafe.Pointer(v)) = nil
@@ -130,7 +131,7 @@ func (c *codec[T]) pack(p *parcel[T], v *T, share bool, most int) (size int32, e
 	n := c.weight(v)
 	switch {
 	case c.asIs(share):
-		c.settle(v)
+		c.normalize(v)
 		p.form = parcelEmpty
 	case c.mode == copyBytes:
 		b := *(*[]byte)(unsafe.Pointer(v))
@@ -141,7 +142,7 @@ func (c *codec[T]) pack(p *parcel[T], v *T, share bool, most int) (size int32, e
 		p.form, p.clone = parcelCloned, *(*T)(unsafe.Pointer(&b))
 	case c.mode == copyClone:
 		p.form, p.clone = parcelCloned, c.clone(v)
-		c.settle(&p.clone)
+		c.normalize(&p.clone)
 	default:
 		if p.buf, err = c.msgpack(p.buf[:0], v, most); err != nil {
 			return 0, err

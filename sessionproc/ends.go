@@ -61,16 +61,16 @@ type ending struct {
 	incarnation Incarnation
 	reason      Reason
 	newID       string // of a session that was renewed
-	outlet      outlet
+	publisher   publisher
 	bytes       int
 	at          int64 // since epoch
 }
 
 // news is what a poll gets that has come too late. Only a watch, which asks about no
 // event, is told the new ID.
-func (e *ending) news(event string, q poll) []byte {
-	n := e.outlet.newsLocked(e.incarnation, event, q.at)
-	if last := e.outlet.history(event).offset; n.at.Offset >= last {
+func (e *ending) reply(event string, q poll) []byte {
+	n := e.publisher.pollReplyLocked(e.incarnation, event, q.at)
+	if last := e.publisher.history(event).offset; n.at.Offset >= last {
 		n.reason = e.reason
 		if q.renewal && event == "" {
 			n.newID = e.newID
@@ -100,7 +100,7 @@ type lifeKey struct {
 }
 
 func (e *ends) add(end *ending) {
-	for _, l := range end.outlet.events {
+	for _, l := range end.publisher.events {
 		end.bytes += l.bytes
 	}
 	e.mu.Lock()
@@ -148,7 +148,7 @@ func (p *process) remember(o outcome) {
 }
 
 func (p *process) rememberLocked(o outcome) {
-	if p.ext == nil || p.ext.ending != nil || p.ext.outlet == nil || !p.ext.outlet.polled {
+	if p.ext == nil || p.ext.ending != nil || p.ext.publisher == nil || !p.ext.publisher.polled {
 		return
 	}
 	reason := p.ext.reason
@@ -159,7 +159,7 @@ func (p *process) rememberLocked(o outcome) {
 		return
 	}
 	p.ext.ending = &ending{id: p.id, incarnation: p.incarnationLocked(), reason: reason,
-		outlet: outlet{events: p.ext.outlet.events}, at: p.table.clock.now.Load()}
+		publisher: publisher{events: p.ext.publisher.events}, at: p.table.clock.now.Load()}
 	if m := p.ext.renewed; m != nil && reason == ReasonRenewed { // a Stop may have had that reason
 		p.ext.ending.newID = m.newID
 	}
@@ -177,7 +177,7 @@ func tellEnd(polls []*Inbound, end *ending, o outcome) {
 		return
 	}
 	for _, in := range polls {
-		in.tell(end.news(in.Method, in.ask))
+		in.answerPoll(end.reply(in.Method, in.ask))
 	}
 }
 
@@ -192,7 +192,7 @@ func (t *Table) LookupEnd(part int, id, event string, payload []byte) (news []by
 		return nil, false
 	}
 	if end := t.ends.find(id, q.at.Incarnation); end != nil {
-		return end.news(event, q), false
+		return end.reply(event, q), false
 	}
 	return nil, t.lives(part, id, q.at.Incarnation)
 }
@@ -221,7 +221,7 @@ func (p *process) goesOnLocked(i Incarnation) bool {
 // pollEnded answers a poll for a session that is not there.
 func (t *Table) pollEnded(in *Inbound, err error) {
 	if end := t.ends.find(in.ID, in.ask.at.Incarnation); end != nil {
-		in.Answer.Reply(end.news(in.Method, in.ask), true)
+		in.Answer.Reply(end.reply(in.Method, in.ask), true)
 		return
 	}
 	in.Answer.Fail(err, false, false)
@@ -233,5 +233,5 @@ func (p *process) otherLife(in *Inbound) {
 	if end == nil {
 		end = &ending{incarnation: in.ask.at.Incarnation, reason: ReasonLost}
 	}
-	in.Answer.Reply(end.news(in.Method, in.ask), true)
+	in.Answer.Reply(end.reply(in.Method, in.ask), true)
 }

@@ -85,7 +85,7 @@ func (h *Feeds) close() {
 // ask makes one poll. Where the session's owner does not know the life that is asked
 // about, as it has come to own it since, all nodes are asked: one may know its end, or
 // have it still, on its way to an owner that has another copy of the session.
-func (h *Feeds) ask(ctx context.Context, key feedKey, q poll) (news, error) {
+func (h *Feeds) ask(ctx context.Context, key feedKey, q poll) (pollReply, error) {
 	q.renewal = key.event == ""
 	n, err := h.askOwner(ctx, key, q)
 	if !unknown(n, err) || q.at.IsZero() || h.findEnd == nil {
@@ -102,7 +102,7 @@ func (h *Feeds) ask(ctx context.Context, key feedKey, q poll) (news, error) {
 }
 
 // unknown: who was asked does not know the life of the session.
-func unknown(n news, err error) bool {
+func unknown(n pollReply, err error) bool {
 	return err == nil && n.reason == ReasonLost || errors.Is(err, ErrNotFound)
 }
 
@@ -110,10 +110,10 @@ func unknown(n news, err error) bool {
 // its ID go. It is on its way there.
 var errElsewhere = fmt.Errorf("%w: that life of the session is at another node", ErrUnavailable)
 
-func (h *Feeds) askOwner(ctx context.Context, key feedKey, q poll) (news, error) {
+func (h *Feeds) askOwner(ctx context.Context, key feedKey, q poll) (pollReply, error) {
 	var b []byte
 	if err := h.c.Deliver(ctx, key.id, Untyped(OpSubscribe, key.kind, key.event, q.append(nil), &b)); err != nil {
-		return news{}, err
+		return pollReply{}, err
 	}
 	n, err := parseNews(b)
 	if err != nil {
@@ -174,10 +174,11 @@ func (f *feed) leave(s *subscription) {
 	}
 }
 
-// settle has a subscription that has everything up to at go on with the news of
-// its feed, which begins there if it is new. The result is the feed that it has
-// now; settled is false if it needs what came between.
-func (h *Feeds) settle(f *feed, s *subscription, first []item, at Position) (_ *feed, settled bool, err error) {
+// attach makes a subscription, which has everything up to position at, continue
+// with the values of its feed. A new feed begins at that position. attach
+// returns the feed that the subscription has now. attached is false if the
+// subscription needs the values in between first.
+func (h *Feeds) attach(f *feed, s *subscription, first []item, at Position) (_ *feed, settled bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f.mu.Lock()
@@ -219,7 +220,7 @@ func (h *Feeds) settle(f *feed, s *subscription, first []item, at Position) (_ *
 	if base.Incarnation == at.Incarnation && base.Offset > at.Offset {
 		return f, false, nil
 	}
-	s.settle(first, at)
+	s.replay(first, at)
 	return f, true, nil
 }
 
@@ -237,7 +238,7 @@ func (f *feed) run() {
 		switch {
 		case err == nil:
 			pause = pollFirst
-			if f.deliver(n); n.reason != "" {
+			if f.distribute(n); n.reason != "" {
 				f.finish(&Ended{ID: f.key.id, Reason: n.reason, NewID: n.newID})
 				return
 			}
@@ -285,8 +286,9 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// deliver gives news to all subscribers. It waits for none of them.
-func (f *feed) deliver(n news) {
+// distribute offers a reply's values to all subscriptions. It does not wait for
+// any of them.
+func (f *feed) distribute(n pollReply) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.at = n.at
@@ -369,7 +371,7 @@ func (h *Feeds) subscribe(ctx context.Context, key feedKey, s *subscription, at 
 		}
 		at = n.at
 		var settled bool
-		if f, settled, err = h.settle(f, s, first, at); err != nil || settled {
+		if f, settled, err = h.attach(f, s, first, at); err != nil || settled {
 			if err != nil {
 				f.leave(s)
 				return err

@@ -12,7 +12,7 @@ import (
 type closing struct{ feeds *Feeds }
 
 func (c *closing) Deliver(_ context.Context, _ string, m Message) error {
-	n := news{at: Position{Incarnation: Incarnation{1, 1}}}
+	n := pollReply{at: Position{Incarnation: Incarnation{1, 1}}}
 	err := m.ReadReply(n.append(nil), true)
 	c.feeds.close()
 	return err

@@ -1,29 +1,31 @@
 package sessionproc
 
-// Gate decides which sessions may be on this node. Package node is one.
+// A Gate decides which sessions may be on this node. Package node implements
+// it. The table calls a Gate without holding a lock.
 type Gate interface {
-	// Enter is asked about a session. It returns nil after e.Begin or if it is e.Here,
-	// or where the session is to be looked for, as an error. Until Begin has returned
-	// the answer does not change.
+	// Enter decides about an operation on a session that is not in the table. It returns
+	// nil after it has called e.Begin, or if e.Here reports true. Otherwise it returns an
+	// error that says where the session is. The decision must not change before Begin has
+	// returned.
 	Enter(part int, id string, e Entry) error
-	// Leave calls remove, which takes a session out of the table that has ended.
+	// Leave calls remove, which removes a session from the table that has ended.
 	Leave(part int, id string, remove func())
 	// Settled reports whether no other copy of a session that is in the table can be on
-	// its way to it. If one can, the Gate asks for it.
+	// its way here. If one can, the Gate asks for it.
 	Settled(part int, id string) bool
 }
 
-// Entry is what waits for a Gate to open.
+// An Entry is an operation awaiting admission. Begin performs it; the gate
+// calls Begin at most once.
 type Entry interface {
-	// Begin does what the entry is for. It returns true if the session is in the
-	// table now, and new.
+	// Begin performs the operation. It returns true if it has put a new session into the
+	// table.
 	Begin() bool
-	// Here reports whether the session is in the table, so that there is nothing to
-	// decide.
+	// Here reports whether the session is in the table, so that nothing is left to decide.
 	Here() bool
 }
 
-// search looks for a session once more.
+// A search is an Entry that only looks for a session.
 type search struct {
 	t    *Table
 	part int
@@ -43,8 +45,9 @@ func (s *search) Here() bool {
 	return s.p != nil
 }
 
-// look finds a session, or makes sure that it is not there: ErrNotFound. Only
-// IDs that are not in the table are checked.
+// look finds a session. It returns ErrNotFound if the session certainly does
+// not exist. It checks only IDs that are not in the table, since those in the
+// table are valid.
 func (t *Table) look(part int, id string) (*process, error) {
 	p := t.find(part, id)
 	if p != nil {
@@ -69,8 +72,9 @@ func (t *Table) look(part int, id string) (*process, error) {
 // Has reports whether session id is in the table.
 func (t *Table) Has(part int, id string) bool { return t.find(part, id) != nil }
 
-// IDs returns the sessions of a partition that are in the table, whatever they do, and
-// how many have ever been put there: while that number is the same, none has come.
+// IDs returns the IDs of a partition's sessions in the table in any phase, and
+// how many sessions were ever put there. While that number is the same, no
+// session was added.
 func (t *Table) IDs(part int) (ids []string, born uint64) {
 	pt := &t.parts[part]
 	pt.mu.RLock()
@@ -82,7 +86,7 @@ func (t *Table) IDs(part int) (ids []string, born uint64) {
 	return ids, pt.born
 }
 
-// Born returns how many sessions have ever been put into a partition; see IDs.
+// Born returns how many sessions were ever put into a partition; see IDs.
 func (t *Table) Born(part int) uint64 {
 	pt := &t.parts[part]
 	pt.mu.RLock()

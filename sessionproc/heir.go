@@ -39,8 +39,8 @@ func (p *process) meetOther(o *process) Reason {
 func (p *process) loses(reason Reason) {
 	p.phase = phaseGone
 	end := &ending{id: p.id, incarnation: p.incarnationLocked(), reason: reason, at: p.table.clock.now.Load()}
-	if p.ext.outlet != nil {
-		end.outlet.events = p.ext.outlet.events
+	if p.ext.publisher != nil {
+		end.publisher.events = p.ext.publisher.events
 	}
 	p.table.ends.add(end)
 	if p.queued > 0 {

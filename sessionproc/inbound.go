@@ -55,7 +55,7 @@ type Answer interface {
 func (t *Table) Serve(part int, in *Inbound) {
 	if in.op == nil { // set once: a session may look at it when in is used anew
 		in.op = in
-		in.settle = func() { in.Answer.Fail(in.end.err, in.end.maybe, true) }
+		in.onDecided = func() { in.Answer.Fail(in.end.err, in.end.maybe, true) }
 	}
 	in.next, in.ctx, in.bound, in.err = nil, nil, nil, nil
 	switch in.Op {
@@ -66,7 +66,8 @@ func (t *Table) Serve(part int, in *Inbound) {
 	case OpStart, OpEnsure:
 		in.ctx = in.newCtx(nil)
 		in.opened()
-		t.settle(&starter{w: &in.waiting, part: part, id: in.ID, kind: in.Kind, ensure: in.Op == OpEnsure, placed: in.Placed})
+		t.decideStart(&starter{w: &in.waiting, part: part, id: in.ID, kind: in.Kind, ensure: in.Op == OpEnsure,
+			placed: in.Placed})
 	case OpStarted:
 		t.serveStarted(part, in)
 	case OpTerminate:

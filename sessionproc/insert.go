@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// starter is a start on its way to a place in the table.
+// A starter is a start on its way into the table.
 type starter struct {
 	w      *waiting
 	part   int
 	id     string
-	kind   string // "": the default kind
+	kind   string // "" for the default kind
 	ensure bool
 	waits  bool // its caller is in place, and waits next
-	placed bool // its caller holds a place: see holdsPlace
+	placed bool // its caller holds a place; see holdsPlace
 
-	// What Begin has come to.
+	// The results of Begin.
 	table  *Table
 	p      *process
 	isNew  bool
-	begins bool // a worker is on its way, and signals w first; see await
+	begins bool // a worker is on its way and signals w first; see await
 	err    error
 }
 
@@ -35,9 +35,10 @@ func (s *starter) Here() bool {
 	return s.p != nil
 }
 
-// place gives the start a place in the table, or has it wait for a session of that ID
-// which just starts or ends, or decides it: then nobody but the caller holds it. It
-// does not block.
+// place gives a start a place in the table, or makes it wait for a session of
+// that ID which just starts or ends, or decides it. If decided, only the caller
+// holds s. Otherwise s may be over already, and in use again. place does not
+// block.
 func (t *Table) place(s *starter) (o outcome, decided bool) {
 	for s.w.word.Load()&stateMask == stateQueued {
 		p, inserted, err := t.insert(s)
@@ -47,7 +48,7 @@ func (t *Table) place(s *starter) (o outcome, decided bool) {
 		case inserted:
 			if t.starts.enter(p, s) {
 				s.begins = true
-			} // else s may be over, and in use again
+			}
 			return outcome{}, false
 		}
 		p.mu.Lock()
@@ -57,7 +58,7 @@ func (t *Table) place(s *starter) (o outcome, decided bool) {
 			s.waits = false
 			x := p.extra()
 			x.rarities().starts = append(x.rarities().starts, s)
-			placed, chain := s.placed, s.w.ctx.waiters() // s is not ours once the lock is gone
+			placed, chain := s.placed, s.w.ctx.waiters() // s must not be touched after the unlock
 			p.mu.Unlock()
 			if placed {
 				t.starts.overtake(p)
@@ -75,13 +76,14 @@ func (t *Table) place(s *starter) (o outcome, decided bool) {
 			p.mu.Unlock()
 			return outcome{err: err}, true
 		}
-		p.mu.Unlock() // gone: it is out of the table by now
+		p.mu.Unlock() // phaseGone: the session is out of the table by now
 	}
 	return outcome{}, false
 }
 
-// settle is place for a start whose caller is somewhere else.
-func (t *Table) settle(s *starter) {
+// decideStart is place for a start whose caller waits elsewhere: it passes the
+// decision to that caller.
+func (t *Table) decideStart(s *starter) {
 	if o, decided := t.place(s); decided {
 		s.w.endWith(o)
 	}
@@ -101,8 +103,8 @@ func (t *Table) kindName(name string) string {
 	return name
 }
 
-// insert puts a new session into the table, for starts.enter, or returns the one that
-// is there. Existence comes before all limits.
+// insert puts a new session into the table, for starts.enter, or returns the
+// one that is there. Existence is checked before all limits.
 func (t *Table) insert(s *starter) (p *process, inserted bool, err error) {
 	p, inserted, err = t.insertWhere(s)
 	if _, limit := err.(*LimitError); limit {
@@ -111,7 +113,7 @@ func (t *Table) insert(s *starter) (p *process, inserted bool, err error) {
 	return p, inserted, err
 }
 
-// insertWhere is insert here, if the Gate agrees.
+// insertWhere inserts the session here if the Gate agrees.
 func (t *Table) insertWhere(s *starter) (p *process, inserted bool, err error) {
 	if why := t.PausedBy(); why != nil {
 		return nil, false, why
@@ -163,7 +165,10 @@ func (t *Table) newProcess(s *starter) (*process, error) {
 		return nil, err
 	}
 	t.count.Add(1)
-	p := &process{table: t, kind: k, id: strings.Clone(s.id), part: uint16(s.part), born: t.born.Add(1), changes: 1, running: true, watched: k.cfg.SlowHandler > 0}
+	p := &process{
+		table: t, kind: k, id: strings.Clone(s.id), part: uint16(s.part), born: t.born.Add(1),
+		changes: 1, running: true, watched: k.cfg.SlowHandler > 0,
+	}
 	if v := t.predecessor(s.id); v != nil {
 		p.succeed(v)
 	}

@@ -6,26 +6,23 @@ import (
 	"time"
 )
 
-// How messages wait for a place in a full mailbox.
+// This file contains the line, in which messages wait for a place in a full mailbox.
 //
-// Each session has one line, for calls and casts from all nodes, in the order of
-// arrival. Whenever the mailbox gets room, which is when a message is taken to be
-// handled, the first of the line come in. Nobody comes in past a line that is not
-// empty, so that the order of messages is that of the line and nobody starves. Nothing
-// in it asks or sleeps: who waits is signalled.
+// Each session has one line, for calls and casts from all nodes, in the order of arrival. The
+// mailbox gets room when a message is taken to be handled; then the first messages of the line
+// enter. While the line is not empty, no message enters past it, so the line keeps the order and
+// no message starves. Nothing polls or sleeps: a caller that waits is signalled.
 //
-// A call in the line is what it is in the mailbox, a message whose caller waits for the
-// reply; where it is makes no difference to its caller. Of a cast its sender waits too,
-// as Cast returns when the message is in the mailbox: until ctx ends or, without a
-// deadline, for CastPatience. A request of another node waits here as well: its
-// connection's reader does not, nor any goroutine.
+// A call in the line is the same as in the mailbox: its caller waits for the reply. The sender of
+// a cast waits too, since Cast returns when the message is in the mailbox: until ctx ends or,
+// without a deadline, for CastPatience. A request of another node waits here as well, without
+// blocking its connection's reader or any goroutine.
 //
-// A line does not move. When its session ends, moves on or is renewed, all who stand in
-// it get what the messages in the mailbox get, or "it is there now": their nodes send
-// them on to where it is.
+// A line does not travel. When the session ends, moves or is renewed, messages in the line get the
+// same error as calls in the mailbox, and their nodes send them to the session's new place.
 const (
-	maxLine      = 4096     // messages that stand in one line
-	maxLineBytes = 16 << 20 // and their bytes, but for one of any size
+	maxLine      = 4096     // messages in one line
+	maxLineBytes = 16 << 20 // bytes in one line, except that one message may have any size
 	// answerAhead is how long before its deadline a request of another node is told
 	// that it has waited for nothing, so that its caller knows why, and that it has not
 	// run. It would not have been handled and answered within that time.
@@ -36,22 +33,22 @@ const (
 // deadline. It serves package node.
 const CastPatience = 50 * time.Millisecond
 
-// line is the line of one session, whose lock guards it.
+// A line is the line of one session. The session's mu guards it.
 type line struct {
 	first, last *stand
 	messages    int
 	bytes       int
 }
 
-// stand is a message in the line.
+// A stand is the place of a message in the line.
 type stand struct {
 	prev, next *stand
-	e          *envelope   // what comes into the mailbox
-	w          *waiting    // whose caller or sender waits: of a call e itself
-	told       func()      // of a cast: tells its sender that it is in the mailbox
-	timer      *time.Timer // answers it in time; nil: its sender has a timer of his own
-	at         int64       // when it came, as envelope.at
-	in         bool        // it stands in the line
+	e          *envelope   // the message
+	w          *waiting    // its caller or sender waits; for a call this is e itself
+	told       func()      // for a cast: tells the sender that e is in the mailbox
+	timer      *time.Timer // answers e in time; nil if the sender has a timer
+	at         int64       // when e came, as envelope.at
+	in         bool        // the stand is in the line
 }
 
 // errNoPlace is what put says of a cast that does not fit, for its sender to wait.

@@ -286,7 +286,7 @@ func (p *process) become(o *process, seen Version) {
 	for w := range p.ext.watches {
 		w.stop()
 	}
-	p.becomeOutletLocked(o.ext.outlet)
+	p.becomePublisherLocked(o.ext.publisher)
 	p.ext.watches = o.ext.watches
 	p.born, p.changes = o.born, o.changes
 	p.bornLocked(o.incarnationLocked().Boot)

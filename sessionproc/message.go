@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Op says what a Message or Inbound asks of a session.
+// An Op says what a Message or Inbound asks of a session.
 type Op uint8
 
 // The operations. Their numbers are on the wire: append only.
@@ -23,7 +23,7 @@ const (
 	OpSubscribe Op = 10
 )
 
-// String returns the operation's name.
+// String returns the name of the operation.
 func (o Op) String() string {
 	switch o {
 	case OpCall:
@@ -50,60 +50,72 @@ func (o Op) String() string {
 	return "unknown operation"
 }
 
-// envelope is what a mailbox holds: a link, and the whole message as its op.
+// An envelope is an element of a mailbox: a link, and the whole message as its
+// op.
 type envelope struct {
 	next     *envelope
 	op       op
-	ctx      *handlerCtx   // nil: a cast; it gets one per burst
+	ctx      *handlerCtx   // nil for a cast; next sets the session's own
 	word     atomic.Uint64 // of calls and starts: generation<<stateBits | waitsBit | state
-	at       int64         // when it came into the mailbox, since epoch
-	size     int32         // bytes that it is counted with
-	noTouch  bool          // does not count as use
-	readOnly bool          // changes nothing
-	own      bool          // the library has made it, see own
-	noWait   bool          // it is not to wait for a place in the mailbox
+	at       int64         // when the message entered the mailbox, since epoch
+	size     int32         // bytes that the message counts in the mailbox
+	noTouch  bool          // does not count as use of the session
+	readOnly bool          // does not change the state
+	own      bool          // made by the library; see own
+	noWait   bool          // does not wait for a place in the mailbox
 }
 
-// op is a message as its session sees it.
+// An op is a message as its session handles it.
 type op interface {
-	// run handles the message, in the session's goroutine. The error is its
-	// handler's, for a trace; noHandler: none was run.
+	// run handles the message, in the session's goroutine. The error is the
+	// handler's, for a trace. noHandler says that no handler was run.
 	run(p *process) error
-	// drop tells a message that its handler's result will not be waited for, if
-	// it is still in the exchange of that generation.
+	// drop answers the message with o, unless it is answered already or is in use
+	// for a later exchange than that generation.
 	drop(generation uint64, o outcome)
 }
 
-// Where the answer to a call or start stands. From queued and running exactly
-// one party moves it on, by compare-and-swap, and that party alone answers.
+// The state of a call or start, in the low bits of envelope.word.
+//
+// Several parties may decide about a message at the same moment: the handler returns, the caller's
+// ctx ends, the timer of a call without a deadline fires, the session ends or moves. Each of them
+// tries to move the state on from queued or running with a compare-and-swap. Exactly one succeeds,
+// and that one alone answers. So a message needs no lock.
+//
+// The rest of the word is a generation. Messages are pooled, and a message may be used again as
+// soon as its caller has the answer, while another goroutine still holds a pointer to it (a
+// session that is ending, the timer). Such a goroutine remembers the generation of its exchange,
+// and the compare-and-swap fails if the message has been opened again: the generation is part of
+// the word, so a check of the generation and the change of the state are one step. Without it a
+// late end of one call would end the next call that uses the same memory.
 const (
 	stateIdle      = iota
 	stateQueued    // in a mailbox, or on its way there
-	stateRunning   // its handler runs
+	stateRunning   // the handler runs
 	stateReplied   // the handler's result is in the message
-	stateEnded     // somebody else decided: end says what
-	stateAbandoned // the caller has gone
+	stateEnded     // decided without the handler's result: see waiting.end
+	stateAbandoned // the caller gave up
 	stateMask      = 7
-	waitsBit       = 8 // the caller waits for a signal of its reply
+	waitsBit       = 8 // the caller wants a signal when the reply is there; see await
 	stateBits      = 4
 )
 
-// waiting is an envelope with somebody who waits for the answer.
+// A waiting is an envelope with a caller that waits for the answer.
 type waiting struct {
 	envelope
-	done     chan struct{} // cap 2, see await; nil: settle is called
-	settle   func()
-	end      outcome // with stateEnded
-	deadline atomic.Int64
-	timer    *time.Timer // see limit
-	armed    atomic.Bool
-	ctxs     []handlerCtx // for the exchanges to come
-	stand    *stand       // guarded by the session's mu: where it stands in the line; nil: it does not
+	done      chan struct{} // capacity 2, see await; if it is nil, onDecided is called instead
+	onDecided func()
+	end       outcome // valid in stateEnded
+	deadline  atomic.Int64
+	timer     *time.Timer // see arm
+	armed     atomic.Bool
+	ctxs      []handlerCtx // for later exchanges
+	stand     *stand       // guarded by the session's mu: the place in the line, or nil
 }
 
-// nextCtx returns a fresh handlerCtx. They are never used again, as handlers may
-// keep them; but a message that is used again allocates 16 at a time, which
-// costs less than half as much.
+// nextCtx returns a fresh handlerCtx. A handlerCtx is never used again, because
+// handlers may keep it. A message that is used again allocates 16 at a time,
+// which costs less than half as much as one by one.
 func (w *waiting) nextCtx() *handlerCtx {
 	switch {
 	case w.ctxs == nil:
@@ -116,27 +128,28 @@ func (w *waiting) nextCtx() *handlerCtx {
 	return h
 }
 
-// open makes w ready for one exchange.
+// open begins an exchange: it makes a new generation, in stateQueued.
 func (w *waiting) open() {
 	generation := w.word.Load() >> stateBits
 	w.word.Store((generation+1)<<stateBits | stateQueued)
 }
 
-// close takes back an exchange whose message has reached no mailbox.
+// close ends an exchange whose message has reached no mailbox.
 func (w *waiting) close() {
 	if _, ok := w.abandon(); !ok {
-		<-w.done // the timer was faster
+		<-w.done // the timer has ended the exchange
 	}
 	w.word.Store(w.word.Load() &^ stateMask)
 }
 
-// move moves w on, if it is in the given state.
+// move changes the state of w, if it is from.
 func (w *waiting) move(from, to uint64) bool {
 	_, ok := w.moveWord(from, to)
 	return ok
 }
 
-// moveWord is move; it returns the word of before, as w may be in use again.
+// moveWord is move, and returns the word before the change. The caller must not
+// read the word again afterwards: w may be in use for another exchange.
 func (w *waiting) moveWord(from, to uint64) (before uint64, ok bool) {
 	for {
 		word := w.word.Load()
@@ -149,10 +162,10 @@ func (w *waiting) moveWord(from, to uint64) (before uint64, ok bool) {
 	}
 }
 
-// begin claims w for its handler; false: it is not to be run any more.
+// begin claims w for its handler. It reports false if w must not run any more.
 func (w *waiting) begin() bool { return w.move(stateQueued, stateRunning) }
 
-// finish publishes the handler's result, unless somebody has decided already.
+// finish publishes the handler's result, unless w was decided otherwise.
 func (w *waiting) finish() {
 	if before, ok := w.moveWord(stateRunning, stateReplied); ok && before&waitsBit != 0 {
 		w.signal()
@@ -162,12 +175,13 @@ func (w *waiting) finish() {
 // generation identifies the present exchange, for endExchange.
 func (e *envelope) generation() uint64 { return e.word.Load() >> stateBits }
 
-// endWith decides w without its handler's result. o.maybe is overruled by
-// whether the handler has begun.
+// endWith decides w without the result of a handler. It sets o.maybe by whether
+// the handler has begun.
 func (w *waiting) endWith(o outcome) bool { return w.endExchange(w.generation(), o) }
 
-// endExchange is endWith for whoever may hold w longer than its exchange lasts.
-// It ends the handler's ctx as well.
+// endExchange is endWith for a goroutine that may hold w longer than its
+// exchange lasts. It does nothing to a later exchange. It also ends the
+// handler's ctx.
 func (w *waiting) endExchange(generation uint64, o outcome) bool {
 	for {
 		word := w.word.Load()
@@ -187,7 +201,8 @@ func (w *waiting) endExchange(generation uint64, o outcome) bool {
 	}
 }
 
-// abandon gives the answer up. false: somebody has decided already.
+// abandon gives the answer up. ok is false if w is decided already. ran says
+// whether the handler had begun.
 func (w *waiting) abandon() (ran, ok bool) {
 	if w.move(stateQueued, stateAbandoned) {
 		return false, true
@@ -196,18 +211,20 @@ func (w *waiting) abandon() (ran, ok bool) {
 	return ran, ran
 }
 
+// signal wakes the caller.
 func (w *waiting) signal() {
 	if w.done != nil {
 		w.done <- struct{}{}
 	} else {
-		w.settle()
+		w.onDecided()
 	}
 }
 
 // drop implements op.
 func (w *waiting) drop(generation uint64, o outcome) { w.endExchange(generation, o) }
 
-// reusable reports whether nobody but the caller can still hold w.
+// reusable reports whether no goroutine but the caller's can still hold w: a
+// message that was ended or abandoned may still be in a mailbox.
 func (w *waiting) reusable() bool {
 	state := w.word.Load() & stateMask
 	return state == stateIdle || state == stateReplied
@@ -216,10 +233,14 @@ func (w *waiting) reusable() bool {
 // await waits until w, which is in a mailbox, is decided or ctx ends. ok means
 // that the handler's result is in the message.
 //
-// begins: a worker is on its way to w, and signals it before it looks at the mailbox.
-// Most handlers have returned when this goroutine runs again: then it finds the reply,
-// and needs no select, which would be a fifth of a call's time. So a reply is signalled
-// only if waitsBit asks for it; an end always is.
+// begins says that this message made its session run: a worker is on its way,
+// and it signals w before it calls next. Most handlers are so short that they
+// have returned by the time this goroutine runs again. Then await finds the
+// reply without a select, which would be a fifth of a call's time. So a reply
+// is signalled only if waitsBit asks for it, and await sets that bit only if
+// there is no reply yet. An end is always signalled. That makes at most two
+// signals for one exchange, one by the worker and one for the decision, hence
+// the capacity of done.
 func (w *waiting) await(ctx context.Context, begins bool) (o outcome, ok bool) {
 	if begins {
 		<-w.done
@@ -232,10 +253,10 @@ func (w *waiting) await(ctx context.Context, begins bool) (o outcome, ok bool) {
 				w.ctx.end(causeOf(ctx.Err()))
 				return ctxOutcome(ctx, ran), false
 			}
-			<-w.done // a result that is there wins
+			<-w.done // a result that is there wins over the end of ctx
 		}
 	} else if w.word.Load()&stateMask == stateEnded {
-		<-w.done // the one of both signals that begins has not waited for
+		<-w.done // of two signals, await has received only one
 	}
 	if w.word.Load()&stateMask == stateReplied {
 		return outcome{}, true
@@ -243,7 +264,7 @@ func (w *waiting) await(ctx context.Context, begins bool) (o outcome, ok bool) {
 	return w.end, false
 }
 
-// expect asks for a signal; false: w is decided.
+// expect asks for a signal. It reports false if w is decided.
 func (w *waiting) expect() bool {
 	for {
 		word := w.word.Load()
@@ -263,17 +284,19 @@ func causeOf(err error) uint32 {
 	return endedCanceled
 }
 
-// limit makes the next exchange end at the given time, since epoch, by itself, for
-// callers whose ctx has no deadline; 0: it does not. It comes before open, and arm
-// after it.
+// limit sets the time, since epoch, at which the next exchange ends by itself,
+// for callers whose ctx has no deadline. 0 means that it does not. limit must
+// be called before open, and arm after it.
 func (w *waiting) limit(deadline int64) {
 	if w.deadline.Load() != deadline { // a load costs less than a store
 		w.deadline.Store(deadline)
 	}
 }
 
-// arm starts the timer. It is started once for many exchanges of a pooled
-// message and never stopped: when it fires early, it starts itself anew.
+// arm starts the timer. The timer of a pooled message is started once for many
+// exchanges and never stopped, because starting and stopping one costs more
+// than a short call. When it fires too early for the present exchange, it
+// starts itself again.
 func (w *waiting) arm() {
 	deadline := w.deadline.Load()
 	if deadline == 0 || !w.armed.CompareAndSwap(false, true) {
@@ -285,13 +308,16 @@ func (w *waiting) arm() {
 	w.timer.Reset(time.Until(atEpoch(deadline)))
 }
 
-// expire is the timer's function.
+// expire is the timer's function. It reads the word first and the deadline
+// second, while limit and open store them in the other order. So a deadline
+// that expire reads belongs to the word's generation or to a later one, and
+// with a later one endExchange does nothing.
 func (w *waiting) expire() {
-	word := w.word.Load() // before the deadline, which is stored before the word
+	word := w.word.Load()
 	deadline := w.deadline.Load()
 	if state := word & stateMask; deadline == 0 || state != stateQueued && state != stateRunning {
 		w.armed.Store(false)
-		if again := w.word.Load(); again != word { // an exchange that opened meanwhile may have found it armed
+		if again := w.word.Load(); again != word { // an exchange that was opened in the meantime may have found it armed
 			w.arm()
 		}
 		return

@@ -6,29 +6,31 @@ import (
 	"slices"
 )
 
-// sealing is the state of a session that is on its way to another node.
+// A sealing is the state of a session that is on its way to another node or to
+// another ID.
 type sealing struct {
 	was    phase // phaseLive or phaseRenewed
-	moved  error // what messages get
+	moved  error // the error for messages
 	done   func(snapshot []byte, err error)
-	chain  []string // the sessions that wait for that; set once
-	renews bool     // it is to get another ID here, not to move; who waits for that is told at once
-	told   bool     // done was called, or is about to be: that is once
+	chain  []string // the sessions that wait for this; set once
+	renews bool     // the session gets another ID here; its end must be told at once
+	told   bool     // done was called or is about to be called; it is called once
 	sent   bool     // only the target decides now
-	saved  bool     // the snapshot has been made
+	saved  bool     // the snapshot is made
 }
 
-// ErrUnsealed is what Seal tells of a session that has ended or was resumed before its
-// snapshot was made.
+// ErrUnsealed is passed to the done of Seal if the session has ended or was
+// resumed before its snapshot was made.
 var ErrUnsealed = errors.New("sessionproc: the session is not sealed any more")
 
-// unsealed is an ErrUnsealed, and why.
+// An unsealed error is an ErrUnsealed with the reason.
 type unsealed struct{ error }
 
 func (u unsealed) Unwrap() []error { return []error{ErrUnsealed, u.error} }
 
-// overLocked returns what tells that the session does not come to its snapshot, unless
-// that is told already: to be called without the lock.
+// overLocked returns a function that reports to done that there will be no
+// snapshot, unless done was told already. The caller must call the function
+// after it has unlocked mu.
 func (s *sealing) overLocked(why error) (tell func()) {
 	if s == nil || s.told {
 		return func() {}
@@ -49,8 +51,8 @@ func (p *process) unseal(why error) {
 	tell()
 }
 
-// Movable returns the IDs of a partition's sessions that can be sealed, those
-// first that were used last.
+// Movable returns the IDs of a partition's sessions, most recently used first.
+// Any of them may refuse to be sealed.
 func (t *Table) Movable(part int) []string {
 	type used struct {
 		id   string
@@ -71,15 +73,17 @@ func (t *Table) Movable(part int) []string {
 	return ids
 }
 
-// Seal ends the work of a session for another node to go on with it. From now
-// on its messages get moved, and so do the calls that wait in its mailbox: they
-// surely have not run. When its present handler has returned, done gets its
-// snapshot, in the session's goroutine, or why it cannot be encoded; or an
-// ErrUnsealed if the session ends or is resumed before. It is called once, and must
-// not block. Seal does nothing and returns false if
-// the session is starting, ending or sealed, or if ask, called with the
-// session's lock held, does not agree. A session of a kind with EndOnMove is
-// stopped instead.
+// Seal stops a session so that another node can continue it. From now on its
+// messages get moved as their error, and so do the calls that wait in its
+// mailbox, which have not run. Casts in the mailbox travel with the session.
+// When the present handler has returned, done gets the snapshot, or the error
+// if the session cannot be encoded, or ErrUnsealed if the session ended or was
+// resumed before. done is called once, in the session's goroutine or in that of
+// the caller who ends or resumes it, and must not block.
+//
+// Seal does nothing and returns false if the session is starting, ending or
+// sealed, or if ask returns false. ask is called with the session's lock held.
+// A session of a kind with EndOnMove is stopped instead.
 func (t *Table) Seal(part int, id string, moved error, ask func() bool, done func(snapshot []byte, err error)) bool {
 	p := t.find(part, id)
 	if p == nil {
@@ -109,8 +113,9 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 	return true
 }
 
-// sealLocked takes no more messages and returns the calls and polls that waited, to
-// be answered. idle: the caller is to have the session run.
+// sealLocked seals the session and returns the calls and polls that waited, for
+// the caller to answer. idle says that the caller must have the session run,
+// for its snapshot.
 func (p *process) sealLocked(s *sealing) (calls *envelope, polls []*Inbound, idle bool) {
 	p.phase = phaseSealed
 	x := p.extra()
@@ -139,27 +144,32 @@ func (p *process) sealLocked(s *sealing) (calls *envelope, polls []*Inbound, idl
 	return calls, polls, idle
 }
 
-// takesAlongLocked: a sealed session has not been encoded yet, and e can travel with it.
-// The handler that it still runs may be who has sent e, and whom the session waits for.
+// takesAlongLocked reports whether e can travel with a sealed session: e is a
+// cast, and the session is not encoded yet. The sender of e may be waited for
+// by the very handler that delays the snapshot, so e must not be turned away.
 func (p *process) takesAlongLocked(e *envelope) bool {
-	if p.phase != phaseSealed || p.ext.sealing.was != phaseLive || p.ext.sealing.saved || !p.running || p.ext.reason != "" {
+	if p.phase != phaseSealed || p.ext.sealing.was != phaseLive || p.ext.sealing.saved || !p.running ||
+		p.ext.reason != "" {
 		return false
 	}
 	_, cast := e.op.(carried)
 	return cast
 }
 
-// worksLocked: a sealed session still runs a handler, so that it is here for certain.
+// worksLocked reports whether a sealed session still runs a handler, so that it
+// is certainly here.
 func (p *process) worksLocked() bool {
 	return p.phase == phaseSealed && p.ext.sealing.was == phaseLive && p.cur != nil
 }
 
+// staysSealedLocked reports whether a sealed session must not be ended for reason: its target may have
+// it already.
 func (p *process) staysSealedLocked(reason Reason) bool {
 	return reason == ReasonTerminated || p.ext.sealing.sent && reason != abrupt
 }
 
-// takeDown gives the snapshot of a sealed session, in its goroutine. goesOn: it
-// was resumed or ended meanwhile.
+// takeDown makes the snapshot of a sealed session, in the session's goroutine.
+// goesOn reports that the session was resumed or ended in the meantime.
 func (p *process) takeDown(s *sealing) (goesOn bool) {
 	b, err := p.save()
 	p.mu.Lock()
@@ -173,7 +183,8 @@ func (p *process) takeDown(s *sealing) (goesOn bool) {
 	return false
 }
 
-// SessionKind returns the name of the kind of session id; "": it is not in the table.
+// SessionKind returns the kind of session id, or "" if the session is not in the
+// table.
 func (t *Table) SessionKind(part int, id string) string {
 	if p := t.find(part, id); p != nil {
 		return p.kind.name
@@ -181,7 +192,7 @@ func (t *Table) SessionKind(part int, id string) string {
 	return ""
 }
 
-// Sent says that only the target of a sealed session decides from now on.
+// Sent records that only the target of a sealed session decides from now on.
 func (t *Table) Sent(part int, id string) {
 	if p := t.findLocked(part, id); p != nil {
 		defer p.mu.Unlock()
@@ -189,37 +200,38 @@ func (t *Table) Sent(part int, id string) {
 	}
 }
 
-// commitLocked is Sent for a session that was sealed by s, or with nil by whomever.
+// commitLocked is Sent for a session that s has sealed. With a nil s any
+// sealing will do.
 func (p *process) commitLocked(s *sealing) {
 	if p.phase == phaseSealed && (s == nil || p.ext.sealing == s) {
 		p.ext.sealing.sent = true
 	}
 }
 
-// Resume has a sealed session run on here.
+// Resume makes a sealed session run on here.
 func (t *Table) Resume(part int, id string) {
 	if p := t.findLocked(part, id); p != nil {
 		p.resumeLocked(nil)
 	}
 }
 
-// resume has a session run on that was sealed by s.
+// resume makes a session run on that s has sealed.
 func (p *process) resume(s *sealing) {
 	p.mu.Lock()
 	p.resumeLocked(s)
 }
 
-// resumeLocked is resume for a session that was sealed by s, or with nil by whomever. It
-// unlocks.
+// resumeLocked is resume. With a nil s any sealing will do. It unlocks mu.
 func (p *process) resumeLocked(s *sealing) {
-	if p.ext == nil || p.ext.sealing == nil || s != nil && p.ext.sealing != s || p.phase != phaseSealed && p.phase != phaseEnding {
+	if p.ext == nil || p.ext.sealing == nil || s != nil && p.ext.sealing != s || p.phase != phaseSealed &&
+		p.phase != phaseEnding {
 		p.mu.Unlock()
 		return
 	}
 	tell, was := p.ext.sealing.overLocked(errResumed), p.ext.sealing.was
 	p.ext.sealing = nil
 	defer tell()
-	if p.phase == phaseEnding { // who may come in its place is not on its way
+	if p.phase == phaseEnding { // a copy that takes its place must not be sealed
 		p.mu.Unlock()
 		return
 	}
@@ -240,11 +252,11 @@ func (p *process) resumeLocked(s *sealing) {
 	}
 }
 
-var errResumed = errors.New("it goes on here")
+var errResumed = errors.New("the session goes on here")
 
-// Forget takes a sealed session, whose snapshot was given, out of the table.
-// Whatever still finds it gets moved. The rest is left to after, as it may
-// start sessions.
+// Forget removes a sealed session from the table after its target has taken it.
+// Messages that still find it get the error moved. The caller must call after
+// once it holds no lock, since after may start sessions.
 func (t *Table) Forget(part int, id string) (after func()) {
 	p := t.findLocked(part, id)
 	if p == nil {

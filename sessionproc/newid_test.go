@@ -26,7 +26,8 @@ func TestTheNewIDOfAnEndedIsNowhere(t *testing.T) {
 	}
 	for name, v := range map[string]any{
 		"value": e, "pointer": &e, "struct": holder{"x", e, &e, []Ended{e}, map[string]Ended{"a": e}},
-		"slice": []Ended{e}, "map": map[string]*Ended{"a": &e}, "wrapped": fmt.Errorf("so: %w", &e), "joined": errors.Join(&e),
+		"slice": []Ended{e}, "map": map[string]*Ended{"a": &e}, "wrapped": fmt.Errorf("so: %w", &e),
+		"joined": errors.Join(&e),
 	} {
 		var log bytes.Buffer
 		for _, h := range []slog.Handler{slog.NewTextHandler(&log, nil), slog.NewJSONHandler(&log, nil)} {
@@ -93,7 +94,7 @@ func TestOnlyAWatchIsToldTheNewID(t *testing.T) {
 	end := &ending{id: "old", incarnation: somewhere.Incarnation, reason: ReasonRenewed, newID: "new"}
 	for _, renewal := range []bool{false, true} {
 		for _, event := range []string{"", "changed"} {
-			b := end.news(event, poll{at: somewhere, renewal: renewal})
+			b := end.reply(event, poll{at: somewhere, renewal: renewal})
 			n, err := parseNews(b)
 			require.NoError(t, err)
 			require.Equal(t, ReasonRenewed, n.reason)
@@ -104,6 +105,6 @@ func TestOnlyAWatchIsToldTheNewID(t *testing.T) {
 			}
 		}
 	}
-	_, err := parseNews((&news{at: somewhere, reason: ReasonRenewed, newID: "no/ID"}).append(nil))
+	_, err := parseNews((&pollReply{at: somewhere, reason: ReasonRenewed, newID: "no/ID"}).append(nil))
 	require.ErrorContains(t, err, "an ID that is none")
 }

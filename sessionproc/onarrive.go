@@ -91,7 +91,7 @@ func (p *process) arrive() bool {
 	a := p.ext.arrives.arrival()
 	p.mu.Unlock()
 	if err := p.welcome(h, p.kind, p.state, a); err != nil {
-		p.fell(err, nil)
+		p.handleFailure(err, nil)
 		return false
 	}
 	h.end(endedCanceled)

@@ -116,15 +116,15 @@ const (
 	itemGap     = 4
 )
 
-// news answers a poll.
-type news struct {
+// A pollReply is the answer to a poll.
+type pollReply struct {
 	at     Position // up to which the asker has everything now
 	reason Reason   // why the session has ended; "": it has not
 	items  []item
 	newID  string // under which the session goes on; "": it does not, or the asker is not told
 }
 
-func (n *news) append(b []byte) []byte {
+func (n *pollReply) append(b []byte) []byte {
 	size := 5
 	if n.newID != "" {
 		size++
@@ -157,7 +157,7 @@ func (n *news) append(b []byte) []byte {
 }
 
 // parseNews reads what append wrote; the values are views of b.
-func parseNews(b []byte) (n news, err error) {
+func parseNews(b []byte) (n pollReply, err error) {
 	r := wire.NewReader(b)
 	size := r.ArrayLen()
 	n.at = readPosition(&r)

@@ -26,11 +26,12 @@ func FuzzPoll(f *testing.F) {
 }
 
 func FuzzNews(f *testing.F) {
-	f.Add((&news{at: somewhere, reason: ReasonTerminated}).append(nil))
-	f.Add((&news{at: somewhere, reason: ReasonRenewed, newID: "new"}).append(nil))
+	f.Add((&pollReply{at: somewhere, reason: ReasonTerminated}).append(nil))
+	f.Add((&pollReply{at: somewhere, reason: ReasonRenewed, newID: "new"}).append(nil))
 	f.Add([]byte{0x96, 1, 1, 1, 0xa0, 0x90, 0xa1, '/'})
-	f.Add((&news{at: somewhere, items: []item{
-		{published: published{[]byte{1}, true}, at: somewhere, gap: true}, {published: published{[]byte{2}, false}, at: somewhere, present: true},
+	f.Add((&pollReply{at: somewhere, items: []item{
+		{published: published{[]byte{1}, true}, at: somewhere, gap: true},
+		{published: published{[]byte{2}, false}, at: somewhere, present: true},
 	}}).append(nil))
 	f.Add([]byte{0x95, 1, 1, 1, 0xa0, 0xdd, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -8,63 +8,71 @@ import (
 	"time"
 )
 
-// Fairness: after so many messages or so long a session's goroutine yields, so
-// that a hot session does not delay others.
+// A session's goroutine yields after so many messages or so long, so that a busy session does
+// not delay others.
 const (
 	burstMessages = 64
 	burstTime     = time.Millisecond
 )
 
-// process is one session: its state and its mailbox. An idle one has no
-// goroutine, and costs this record and its entry in the table.
+// A process is one session: its state and its mailbox. An idle session has no goroutine. It
+// costs this record, of 160 bytes, and its entry in the table. So fields that few sessions
+// need are in extra, and what even fewer need in rarities.
+//
+// # The mailbox and its goroutine
+//
+// The mailbox is a linked list from head to tail. A session is handed to a worker when a
+// message comes and running is not set; put sets running under mu in the same step. The
+// worker calls next for each message, and next clears running, under mu, when the list is
+// empty. So at most one goroutine has a session, no message is left without one, and an idle
+// session costs none. The goroutine alone touches state and writes cur.
+//
+// # Lock order
+//
+// mu comes after the lock of the node's driver and after the lock of the partition in the
+// table (partition.mu). Two processes are locked at once only in leaveTo: the one that
+// leaves first, then its heir, which no other goroutine can know yet. The locks of the table's
+// parts (the wheel, the pause, ends, recall, arrivals) come after mu and before no other lock;
+// starts.mu is never held together with mu. No handler and no
+// Answer is called under mu: functions return what is to be told, and the caller tells it
+// after the unlock. (The ask of Seal is called under mu. It takes no lock.)
 type process struct {
 	id     string
 	born   uint64  // incarnation number on this node
-	begun  int64   // when it was started, since epoch, as far as is known here; guarded by mu
-	expiry *expiry // nil: it never expires; set before it is live
+	begun  int64   // when the session was started, since epoch, as far as known here; guarded by mu
+	expiry *expiry // nil if the session never expires; set before it is live
 
-	// What a message touches is together from here on: a cache line less.
+	// The fields that each message touches follow each other, which saves a cache line.
 	table *Table
 	kind  *kindCore
-	state any          // touched by the session's goroutine only
-	last  atomic.Int64 // when it was last used, since epoch
+	state any          // used by the session's goroutine only
+	last  atomic.Int64 // when the session was last used, since epoch
 
 	mu         sync.Mutex  // guards what follows
 	head, tail *envelope   // the mailbox
-	cur        *handling   // what its goroutine does; nil: it has none, or it is between two messages
-	act        *handlerCtx // ctx of all its casts
+	cur        *handling   // the message being handled; nil between two messages and without a goroutine
+	act        *handlerCtx // the ctx of all casts
 	ext        *extra
 	queued     int32
 	bytes      int32
 	phase      phase
-	running    bool   // a worker has it, or it waits for its restart
-	keeps      bool   // its state is kept for a restart; set once, as the next two
-	paced      bool   // ext.messages bounds its messages
-	watched    bool   // SlowHandler
+	running    bool   // a worker has the session, or it waits for its restart
+	keeps      bool   // the state is kept for a restart; set once
+	paced      bool   // ext.messages limits the rate of messages; set once
+	watched    bool   // the kind has SlowHandler; set once
 	turn       turn   // guarded by table.starts.mu
-	lined      bool   // somebody stands in ext.line
-	changed    bool   // its state, maybe, since it was weighed
-	handled    uint32 // messages; it may overflow
+	lined      bool   // ext.line is not empty
+	changed    bool   // the state may have changed since it was weighed
+	handled    uint32 // messages handled; may overflow
 	part       uint16 // set once
 	arrival    uint16 // set once; of Table.arrivals
 	changes    uint64 // of this incarnation: the start, and messages handled that were not ReadOnly
 }
 
-// phase is where a session stands in its life.
-type phase uint8
-
-const (
-	phaseStarting phase = iota // its start function waits or runs
-	phaseLive
-	phaseRenewed // goes on under another ID: no more messages
-	phaseSealed  // on its way to another node: no more messages
-	phaseEnding  // no more messages; its last handler or OnEnd runs
-	phaseGone    // not in the table any more
-)
-
-// handling is a message while its handler runs. It is its worker's, as few sessions
-// have one at a time. A call's message may be in use
-// for another exchange already; the generation tells.
+// A handling is a message while its handler runs. It is a field of the worker,
+// since few sessions have one at a time. The message of a call is pooled and
+// may be in use for another exchange already when the handling is read. The
+// generation tells: it is compared before anything is done to the message.
 type handling struct {
 	e          *envelope
 	generation uint64
@@ -74,90 +82,9 @@ type handling struct {
 	noTouch    bool
 }
 
-// extra is what only few sessions need, or all for the moment in which they move: a node
-// that drains makes one for each of its sessions.
-type extra struct {
-	reason   Reason // why it ends, from the moment that is known
-	timers   *timerSet
-	own      own        // what of the mailbox the library has made
-	left     int32      // callers that have gone while their message waited, since sweepLocked
-	line     *line      // for a place in the mailbox; nil: there was none yet
-	gone     error      // what messages get that come too late; nil: ErrNotFound
-	sealing  *sealing   // in phaseSealed
-	boot     uint64     // of the node where it was started; 0: this one
-	past     Version    // of earlier incarnations, and of copies that it has met
-	others   []*process // copies that it has not met yet
-	restart  *restart   // set once; nil: its kind does not restart
-	messages *bucket    // set once; nil: no limit
-	labels   map[string]string
-	came     int64   // when it came from another node, since epoch; 0: it was started here
-	outlet   *outlet // what it has published, and who asks for it
-	ending   *ending // what is told of its end; nothing is published any more
-	watches  map[*watch]struct{}
-	renewed  *renewed // it goes on under another ID; nil: it does not
-	rare     *rarities
-
-	ended    bool // end was called; otherwise Stop only
-	moved    bool // it is at another node now, or another copy goes on in its place
-	copied   bool // its snapshot was taken: there may be copies of it
-	leaves   bool // it is about to leave the table, and meets no more copies
-	replaced bool // phaseGone, and another copy is in its place
-	weighed  bool // its state was found large, or not to encode
-	arriving bool // OnArrive runs
-
-	arrives arrivalNote // its state has come, and OnArrive is to run; 0: it has run, or there is none
-}
-
-// rarities are what few sessions need that have an extra.
-type rarities struct {
-	starts   []*starter // that came while this one started or ended
-	onGone   []func()   // called once it has gone
-	pending  []*pending // what its handler waits for
-	before   Version    // of past, what belongs to sessions that had ended when it was started
-	unknown  []byte     // see unknownFields
-	renewals renewals
-}
-
-// noRarities is what a session has that has none. Nobody changes it.
-var noRarities rarities
-
-// rarely returns the rarities, to be read.
-func (x *extra) rarely() *rarities {
-	if x == nil || x.rare == nil {
-		return &noRarities
-	}
-	return x.rare
-}
-
-// rarities returns them to be changed.
-func (x *extra) rarities() *rarities {
-	if x.rare == nil {
-		x.rare = new(rarities)
-	}
-	return x.rare
-}
-
-func (x *extra) setUnknown(fields []byte) {
-	if fields != nil || x.rare != nil {
-		x.rarities().unknown = fields
-	}
-}
-
-func (x *extra) setBefore(v Version) {
-	if v != nil || x.rare != nil {
-		x.rarities().before = v
-	}
-}
-
-func (p *process) extra() *extra {
-	if p.ext == nil {
-		p.ext = new(extra)
-	}
-	return p.ext
-}
-
-// push puts e into the mailbox or, if it is a call, into the line before it. ErrNotFound
-// if the session has ended; errNoPlace if it is a cast that may wait.
+// push puts e into the mailbox or, if e is a call and the mailbox is full, into
+// the line before it. It returns errNoPlace for a cast that may wait, and the
+// error of tooLateLocked if no more messages are accepted.
 func (p *process) push(e *envelope) error {
 	idle, err := p.put(e)
 	if idle {
@@ -166,7 +93,9 @@ func (p *process) push(e *envelope) error {
 	return err
 }
 
-// put is push; idle: a worker has to be given the session.
+// put is push without the worker. If idle is true, the caller must hand the
+// session to a worker. A caller that waits for the reply uses that to wait for
+// the worker at the same time; see await.
 func (p *process) put(e *envelope) (idle bool, err error) {
 	p.mu.Lock()
 	if p.phase >= phaseRenewed && !p.takesAlongLocked(e) {
@@ -194,11 +123,13 @@ func (p *process) put(e *envelope) (idle bool, err error) {
 	return idle, nil
 }
 
-// fitsLocked reports whether e may come into the mailbox, past nobody.
+// fitsLocked reports whether e may enter the mailbox without passing a message
+// in the line.
 func (p *process) fitsLocked(e *envelope) bool { return !p.lined && p.roomLocked(e) }
 
-// roomLocked reports whether the mailbox has room for e. What the library has put
-// there itself takes no place: timers, watches, and the start that waits for its turn.
+// roomLocked reports whether the mailbox has room for e. Messages that the
+// library itself made take no room: timers, watches, and the start that waits
+// for its turn.
 func (p *process) roomLocked(e *envelope) bool {
 	cfg, queued, bytes := &p.kind.cfg, int(p.queued), int(p.bytes)
 	if p.ext != nil {
@@ -211,28 +142,7 @@ func (p *process) roomLocked(e *envelope) bool {
 	return queued < cfg.Mailbox && (bytes <= 0 || bytes+int(e.size) <= cfg.MailboxBytes)
 }
 
-// tooLateLocked is what a message gets that comes after the last one.
-func (p *process) tooLateLocked() error {
-	switch {
-	case p.phase < phaseEnding && p.ext.renewed != nil:
-		return ErrRenewed
-	case p.phase == phaseSealed:
-		return p.ext.sealing.moved
-	case p.ext.gone != nil:
-		return p.ext.gone
-	}
-	return ErrNotFound
-}
-
-// awayLocked is what a question gets about a session that is on its way to another
-// node, has gone there, or goes on under another ID; nil: it is this one's to answer.
-func (p *process) awayLocked() error {
-	if p.phase == phaseRenewed || p.phase == phaseSealed || p.phase >= phaseEnding && p.ext.moved {
-		return p.tooLateLocked()
-	}
-	return nil
-}
-
+// appendLocked appends e to the mailbox.
 func (p *process) appendLocked(e *envelope) {
 	e.next = nil
 	e.at = p.table.clock.now.Load()
@@ -252,7 +162,7 @@ func (p *process) appendLocked(e *envelope) {
 	}
 }
 
-// curLocked returns what its goroutine does.
+// curLocked returns the message that is being handled, or the zero handling.
 func (p *process) curLocked() handling {
 	if p.cur == nil {
 		return handling{}
@@ -260,9 +170,24 @@ func (p *process) curLocked() handling {
 	return *p.cur
 }
 
-// next takes the next message for its goroutine, which notes it in cur. If there is
-// none the goroutine is done: it no longer has the session, unless the session is to
-// end.
+// next is the only way in which a message leaves the mailbox to be handled. The
+// session's goroutine calls it between two handlers. One critical section does
+// all of the following, so that every other goroutine finds the session either
+// with the old handler or with the new one:
+//
+//  1. It ends the previous handler (handlerEndsLocked), whose result is already with its
+//     caller.
+//  2. If something must happen before the next message (copies have to merge, a restart or
+//     OnArrive is due, the session was sealed, stopped or ended), it returns end, and finish
+//     does that.
+//  3. If the mailbox is empty, or the table is paused, it gives the session up: it clears
+//     running. From then on put hands the session to a worker again. A pause notes the
+//     session, and Unpause does so.
+//  4. Otherwise it takes the first message and sets cur, with the generation that the message
+//     has now. A message whose caller gave up is taken too: begin tells its op that it must
+//     not run.
+//  5. It lets the first of the line into the room that was made. The senders of these casts
+//     are told after the unlock.
 func (p *process) next(cur *handling) (e *envelope, end bool) {
 	now := p.table.clock.now.Load()
 	p.mu.Lock()
@@ -320,8 +245,8 @@ func (p *process) next(cur *handling) (e *envelope, end bool) {
 	return e, false
 }
 
-// handlerEndsLocked notes that the present handler is over. What was use when it began
-// is use until it ends.
+// handlerEndsLocked records the end of the present handler. A session counts as
+// used until the end of a handler that was use at its beginning.
 func (p *process) handlerEndsLocked(now int64) {
 	if !p.cur.readOnly {
 		p.changes++
@@ -332,14 +257,9 @@ func (p *process) handlerEndsLocked(now int64) {
 	p.cur = nil
 }
 
-// stoppingLocked reports whether Stop was called, so that the handler which
-// runs is the last one.
-func (p *process) stoppingLocked() bool {
-	return p.phase == phaseLive && p.ext != nil && p.ext.reason != ""
-}
-
-// run handles messages until there are none. It runs in at most one goroutine
-// at a time, which has cur. The one recover for all code of users is here.
+// run handles messages until there are none. It runs in at most one goroutine at a time, which owns
+// cur. The deferred function contains the only recover for handlers: a panic, or a
+// runtime.Goexit, ends or restarts this session and no other.
 func (p *process) run(cur *handling) {
 	clean := false
 	traces := false // TableTrace.MessageHandled runs

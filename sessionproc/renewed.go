@@ -55,7 +55,7 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	x.reason, x.renewed = ReasonRenewed, &renewed{newID: newID, until: until}
 	p.rememberLocked(outcome{})
 	last := remains{p.takeAllLocked(), p.takePollsLocked(), p.act}
-	x.timers, x.watches, x.outlet, x.sealing, x.arrives, x.reason = nil, nil, nil, nil, 0, ""
+	x.timers, x.watches, x.publisher, x.sealing, x.arrives, x.reason = nil, nil, nil, nil, 0, ""
 	x.setUnknown(nil)
 	x.restart, x.labels, p.keeps = nil, nil, false
 	x.messages, p.paced, x.ending = nil, false, nil // what it published last Table.ends has
@@ -165,7 +165,7 @@ func (m *renewed) servePoll(p *process, in *Inbound) {
 	if end == nil {
 		end = &ending{incarnation: at.Incarnation, reason: ReasonRenewed, newID: m.newID}
 	}
-	in.Answer.Reply(end.news(in.Method, in.ask), true)
+	in.Answer.Reply(end.reply(in.Method, in.ask), true)
 }
 
 // renewedOr is ErrRenewed if that is what the session's ID gets, else err.

@@ -195,7 +195,7 @@ func (p *process) restart() bool {
 		})
 	}
 	if err != nil {
-		p.fell(fmt.Errorf("its restart failed: %w", err), nil)
+		p.handleFailure(fmt.Errorf("its restart failed: %w", err), nil)
 		return false
 	}
 	p.state = state

@@ -53,7 +53,8 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) 
 	if s.Outline {
 		return nil, errOutline
 	}
-	p := &process{table: t, kind: k, id: id, part: uint16(part), born: s.Number, phase: phaseLive, watched: k.cfg.SlowHandler > 0}
+	p := &process{table: t, kind: k, id: id, part: uint16(part), born: s.Number, phase: phaseLive,
+		watched: k.cfg.SlowHandler > 0}
 	p.ext = t.extraOfArrival()
 	p.ext.boot = s.Boot
 	if err := p.restoreVersion(s); err != nil {
@@ -165,7 +166,7 @@ func (p *process) restoreMessages(s *snapshot) error {
 		m.noTouch, m.own = c.NoTouch, c.Own == ownWatch
 		p.appendLocked(&m.envelope)
 	}
-	p.restoreOutlet(s.Subscriptions)
+	p.restorePublisher(s.Subscriptions)
 	return p.restoreWatches(s.Watches)
 }
 
@@ -181,7 +182,8 @@ func (p *process) restoreTimers(s *snapshot) (ticks map[int]*timer, err error) {
 		if p.ext.timers == nil {
 			p.ext.timers = new(timerSet)
 		}
-		tm := &timer{name: saved.Name, bound: b, raw: saved.Raw, payload: saved.Payload, every: saved.Every, due: now.Add(saved.Left)}
+		tm := &timer{name: saved.Name, bound: b, raw: saved.Raw, payload: saved.Payload, every: saved.Every,
+			due: now.Add(saved.Left)}
 		p.ext.timers.add(tm)
 		if saved.Waits != 0 && saved.Every > 0 {
 			put(&ticks, saved.Waits, tm)
@@ -282,7 +284,8 @@ func (p *process) arriveLocked() (start bool) {
 		p.recallLocked()
 		p.watchAllLocked()
 	}
-	p.running = p.head != nil || p.ext.others != nil || p.ext.reason != "" || p.phase == phaseSealed || p.ext.arrives != 0
+	p.running = p.head != nil || p.ext.others != nil || p.ext.reason != "" || p.phase == phaseSealed ||
+		p.ext.arrives != 0
 	p.settleLocked()
 	return p.running
 }

@@ -117,8 +117,8 @@ func (w *settler) fix(f fix, inline bool) {
 	}
 }
 
-// settle applies fixes to the value at v.
-func settle(v unsafe.Pointer, fixes []fix) {
+// applyFixes applies fixes to the value at v.
+func applyFixes(v unsafe.Pointer, fixes []fix) {
 	for i := range fixes {
 		f := &fixes[i]
 		at := unsafe.Add(v, f.at)

@@ -47,10 +47,11 @@ type snapshot struct {
 	Argument *savedArgument    `msgpack:",omitempty"` // for RestartFresh
 	Labels   map[string]string `msgpack:",omitempty"` // Critical: by them a session is ended
 
-	Subscriptions *savedOutlet `msgpack:",omitempty"`
-	Watches       []savedWatch `msgpack:",omitempty"`
+	Subscriptions *savedPublisher `msgpack:",omitempty"`
+	Watches       []savedWatch    `msgpack:",omitempty"`
 
-	Before   []byte        `msgpack:",omitempty"` // of Version, what sessions of the ID had seen that ended before; see Version.Append
+	// of Version, what sessions of the ID had seen that ended before; see Version.Append
+	Before   []byte        `msgpack:",omitempty"`
 	Renewals time.Duration `msgpack:",omitempty"` // until those that it has had are paid for
 	Renewed  *savedRenewed `msgpack:",omitempty"` // it goes on under another ID: there is no state
 	Large    *savedLarge   `msgpack:",omitempty"` // Critical: where it is to be had; there is nothing else but its version
@@ -207,7 +208,7 @@ func (p *process) encode() ([]byte, error) {
 		s.Timers = append(s.Timers, savedTimer{Name: tm.name, Method: tm.bound.name, Raw: tm.raw, Payload: tm.payload,
 			Left: tm.due.Sub(now), Every: tm.every, Waits: ticks[tm]})
 	}
-	s.Subscriptions, s.Watches = p.savedOutletLocked(), p.savedWatchesLocked()
+	s.Subscriptions, s.Watches = p.savedPublisherLocked(), p.savedWatchesLocked()
 	s.Renewals = p.owesLocked()
 	if before := p.ext.rarely().before; before != nil {
 		s.Before = before.Append(nil)

@@ -162,7 +162,7 @@ func (t *Table) startOnCall(part int, id, kind, method string, op Op, by *origin
 		return p, err
 	}
 	w := &zeroStart{}
-	w.op, w.settle = w, func() {}
+	w.op, w.onDecided = w, func() {}
 	w.ctx = &handlerCtx{deadline: t.clock.in(t.cfg.CallTimeout), origin: by}
 	w.open()
 	s := &starter{w: &w.waiting, part: part, id: id, kind: k.name, placed: by.holdsPlace()}
@@ -213,7 +213,7 @@ func (p *process) started(w *waiting, state any, err error, into *error, give fu
 	p.table.starts.leave()
 	give()
 	for _, s := range starts {
-		p.table.settle(s)
+		p.table.decideStart(s)
 	}
 }
 

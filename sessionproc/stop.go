@@ -179,7 +179,7 @@ func (p *process) finish() (goesOn bool) {
 	p.unseal(reason.err())
 	if reason != abrupt {
 		if err := p.tell(last, reason); err != nil {
-			p.fell(err, nil)
+			p.handleFailure(err, nil)
 			return false
 		}
 	}
@@ -294,7 +294,7 @@ func (p *process) gone(o outcome) {
 		done()
 	}
 	for _, s := range starts {
-		t.settle(s)
+		t.decideStart(s)
 	}
 }
 
@@ -305,11 +305,11 @@ func (p *process) crashed(cause any) {
 	if cause == nil {
 		cause = calledGoexit
 	}
-	p.fell(cause, debug.Stack())
+	p.handleFailure(cause, debug.Stack())
 }
 
 // fell ends or restarts a session whose code has failed.
-func (p *process) fell(cause any, stack []byte) {
+func (p *process) handleFailure(cause any, stack []byte) {
 	reference := newReference()
 	p.table.supervision.crashes.Add(1)
 	o := outcome{err: &CrashError{Reference: reference}}

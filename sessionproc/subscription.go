@@ -172,8 +172,9 @@ func (s *subscription) restart(f *feed, joined Position) {
 	s.from, s.beginning, s.queue, s.bytes, s.err = f, true, nil, 0, nil
 }
 
-// settle puts what it begins with in front of what has come, which goes on from at.
-func (s *subscription) settle(first []item, at Position) {
+// replay puts the first values, up to position at, before those that have
+// arrived from the feed in the meantime.
+func (s *subscription) replay(first []item, at Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	waiting := s.queue

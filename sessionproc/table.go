@@ -21,13 +21,15 @@ type TableConfig struct {
 	CallTimeout time.Duration
 	StopTimeout time.Duration
 	MaxStarting int
-	MaxSessions int          // 0: no bound
-	StartRate   int          // per second; 0: no bound
-	StartBurst  int          // 0: StartRate
-	MemoryMark  int64        // bytes; 0: none
-	HeapInUse   func() int64 // what MemoryMark is compared with; nil: the heap that the last garbage collection found in use
-	MaxMessage  int          // bytes of an encoded request or reply; 0: no bound
-	Cluster     Caller       // for Session.Cluster
+	MaxSessions int   // 0: no bound
+	StartRate   int   // per second; 0: no bound
+	StartBurst  int   // 0: StartRate
+	MemoryMark  int64 // bytes; 0: none
+	// what MemoryMark is compared with; nil: the heap that the last garbage collection found in
+	// use
+	HeapInUse  func() int64
+	MaxMessage int    // bytes of an encoded request or reply; 0: no bound
+	Cluster    Caller // for Session.Cluster
 	// FindEnd has Table.LookupEnd asked on all nodes, with these arguments, and returns what
 	// the first one says that knows of the end; nil: none does. lives: one has that life
 	// of the session. nil: none is asked.
@@ -349,7 +351,7 @@ func (t *Table) noteNone() {
 
 // awaitNone waits until there is no session or ctx ends.
 func (t *Table) awaitNone(ctx context.Context) error {
-	defer t.noteNone() // somebody else may wait; he looks himself
+	defer t.noteNone() // wake the next waiter; it rechecks the count
 	for t.count.Load() > 0 {
 		select {
 		case <-t.none:

@@ -7,26 +7,29 @@ import (
 	"time"
 )
 
-// timer is one After or Every. At most one message of it waits in the mailbox: the
-// next tick of an Every is set when the one before has been taken to be handled.
+// A timer is one After or Every. At most one of its messages waits in the
+// mailbox: the next tick of an Every is scheduled when the previous one is
+// taken to be handled. Otherwise a handler that blocks would find as many ticks
+// in its mailbox as intervals have passed, and these would crowd out the
+// messages of users.
 type timer struct {
-	name    string // "": it has none
+	name    string // "" without a name
 	bound   *binding
 	payload []byte
 	raw     bool
-	every   time.Duration // 0: once
+	every   time.Duration // 0 for After
 	t       *time.Timer
 
 	// Guarded by the session's mu.
-	due   time.Time // when it fires next
-	waits bool      // a tick of it waits in the mailbox
+	due   time.Time // when the timer fires next
+	waits bool      // a tick waits in the mailbox
 }
 
-// timerSet has the timers of a session that have messages to send yet. A nil one is
-// empty.
+// A timerSet holds the timers of a session that have messages to send. A nil
+// timerSet is empty.
 type timerSet struct {
 	all   map[*timer]struct{}
-	named map[string]*timer // those of them that have a name
+	named map[string]*timer // the timers with a name
 }
 
 func (s *timerSet) add(tm *timer) {
@@ -77,7 +80,7 @@ func (s *timerSet) sorted() []*timer {
 	return all
 }
 
-// stop has none of them fire. They stay in the set.
+// stop keeps the timers from firing. They stay in the set.
 func (s *timerSet) stop() {
 	if s == nil {
 		return
@@ -88,7 +91,7 @@ func (s *timerSet) stop() {
 }
 
 func (tm *timer) stop() {
-	if tm.t != nil { // it has been set since the session came here
+	if tm.t != nil { // nil if it was not set since the session arrived
 		tm.t.Stop()
 	}
 }
@@ -97,12 +100,13 @@ func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.
 	p := (*process)(FromContext(ctx))
 	b, detached := p.kind.byName[n.name], p.table.detached
 	if mine := n.kind == p.kind.name && b != nil && b.op == OpCast; !mine && (detached == nil || !detached.anyKind) {
-		panic(fmt.Sprintf("sessionproc: a timer for notice %q of kind %q in a session of kind %q", n.name, n.kind, p.kind.name))
+		panic(fmt.Sprintf("sessionproc: a timer for notice %q of kind %q in a session of kind %q", n.name, n.kind,
+			p.kind.name))
 	}
 	if err := p.refuses("a timer for notice " + n.name); err != nil {
 		return fmt.Errorf("sessionproc: a timer for notice %q: %w", n.name, err)
 	}
-	payload, err := n.msg.encodeLocal(nil, msg, p.table.cfg.MaxMessage) // a copy of its own, as it may be sent many times
+	payload, err := n.msg.encodeLocal(nil, msg, p.table.cfg.MaxMessage) // encoded, because it may be sent many times
 	if err != nil {
 		err = fmt.Errorf("sessionproc: the message of a timer for notice %q: %w", n.name, badRequest{err})
 		p.timerRefused(n.name, err)
@@ -129,16 +133,16 @@ func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.
 	return err
 }
 
-// timerRefused warns of a timer that is not set because of err; nil: it is set. After
-// and Every report it nowhere else.
+// timerRefused logs that a timer is not set because of err. After and Every
+// report that nowhere else.
 func (p *process) timerRefused(notice string, err error) {
 	if err != nil && p.kind.timerWarns.Allow() {
 		p.logger().Warn("a timer is not set", "method", notice, "err", err)
 	}
 }
 
-// setTimer starts tm, in place of the timer of its name. In a sealed session it starts
-// when that runs on.
+// setTimer starts tm and replaces the timer of the same name. In a sealed
+// session the timer starts when the session runs on.
 func (p *process) setTimer(tm *timer, d time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -168,8 +172,8 @@ func (p *process) armLocked(tm *timer, d time.Duration) {
 	}
 }
 
-// armAllLocked sets the timers of a session that runs again. Those that were due
-// meanwhile fire now, in their order.
+// armAllLocked schedules the timers of a session that runs again. Timers that
+// were due in the meantime fire now, in their order.
 func (p *process) armAllLocked() {
 	now := time.Now()
 	for _, tm := range p.ext.timers.sorted() {
@@ -181,8 +185,8 @@ func (p *process) armAllLocked() {
 	}
 }
 
-// fire is called when a timer is due. It does all of it or, in a session that is
-// sealed, nothing.
+// fire is called when a timer is due. In a sealed session it does nothing: the
+// timer travels, and resumeLocked or the target schedules it again.
 func (p *process) fire(tm *timer) {
 	p.mu.Lock()
 	if p.ext == nil || p.phase >= phaseSealed || !p.ext.timers.has(tm) {
@@ -190,7 +194,7 @@ func (p *process) fire(tm *timer) {
 		return
 	}
 	now := time.Now()
-	if left := tm.due.Sub(now); left > 0 { // it has been set anew since
+	if left := tm.due.Sub(now); left > 0 { // the timer was set again since
 		p.armLocked(tm, left)
 		p.mu.Unlock()
 		return
@@ -218,8 +222,8 @@ func (p *process) fireLate() {
 	}
 }
 
-// fireLocked puts a timer's message into the mailbox, unless one waits there: that
-// stands for this one too.
+// fireLocked puts a timer's message into the mailbox, unless one waits there
+// already, which then stands for both.
 func (p *process) fireLocked(tm *timer, now time.Time) {
 	if tm.waits || p.table.pause.note(&p.table.pause.late, p) {
 		return
@@ -233,14 +237,16 @@ func (p *process) fireLocked(tm *timer, now time.Time) {
 	p.appendLocked(newTimerCast(tm))
 }
 
-// passLocked moves on the time when an Every is due, past now, by whole intervals.
+// passLocked moves due past now by whole intervals, so that the ticks of an
+// Every do not drift.
 func (tm *timer) passLocked(now time.Time) {
 	if late := now.Sub(tm.due); late >= 0 {
 		tm.due = tm.due.Add((late/tm.every + 1) * tm.every)
 	}
 }
 
-// tickTakenLocked sets the next tick of an Every, as the one before is handled.
+// tickTakenLocked schedules the next tick of an Every, when the previous one is
+// taken to be handled.
 func (p *process) tickTakenLocked(tm *timer) {
 	tm.waits = false
 	if tm.every == 0 || p.phase >= phaseSealed || !p.ext.timers.has(tm) {

@@ -7,52 +7,55 @@ import (
 )
 
 // maxWorkers bounds the parked goroutines of a node. Beyond it a burst of
-// messages waits in the backlog. 128 was measured best for bursts of casts; more
-// serve no better and cost their stacks.
+// messages waits in the backlog. 128 was measured best for bursts of casts.
+// More workers do not serve them faster, and cost their stacks.
 const maxWorkers = 128
 
-// workers are parked goroutines that take a session over for a burst of
-// messages. A goroutine made for each burst would grow its stack again each
-// time. They are kept per P by a sync.Pool, last in, first out, so that stack
-// and session are warm; the garbage collector drops those that nobody uses.
+// workers are parked goroutines, each of which takes a session over for a burst
+// of messages. A new goroutine for each burst would grow its stack again each
+// time. A sync.Pool keeps them per P, last in, first out, so that the stack and
+// often the session are warm. The garbage collector drops handles that are not
+// used, and their workers end.
 type workers struct {
 	pool    sync.Pool // of *workerHandle
 	live    atomic.Int32
 	backlog backlog
-	sealed  backlog // idle sessions whose snapshot is to be taken
+	sealed  backlog // idle sessions that need a snapshot
 
 	mu      sync.Mutex
 	all     map[*worker]struct{} // guarded by mu
-	dead    []*worker            // guarded by mu: their handle was collected
+	dead    []*worker            // guarded by mu: workers whose handle was collected
 	helpers map[*worker]struct{} // guarded by mu; only if watched
-	watched bool                 // what runs is to be seen, of kinds with SlowHandler; set once
+	watched bool                 // some kind has SlowHandler; set once
 	wait    sync.WaitGroup
 }
 
+// A worker is one goroutine that runs sessions.
 type worker struct {
-	in   chan job                // nil: a helper
-	runs atomic.Pointer[process] // if that is watched
-	cur  handling
+	in   chan job                // capacity 1; nil for a helper
+	runs atomic.Pointer[process] // the session, if it is watched
+	cur  handling                // the message of that session
 }
 
-// workerHandle is what the pool holds. When it is collected its worker ends.
+// A workerHandle is what the pool holds. When the garbage collector frees the
+// handle, its worker ends.
 type workerHandle struct{ w *worker }
 
-// job is a session to run, or with a nil session the end of the worker.
+// A job is a session to run. A job without a session ends the worker.
 type job struct {
 	p *process
-	w *waiting // signalled when the worker has begun, see waiting.await; nil: nobody
+	w *waiting // signalled when the worker has begun, see waiting.await; may be nil
 	h *workerHandle
 }
 
-// run has a worker run p, which signals w before, if that is not nil.
+// run hands p to a worker. The worker signals w first, if w is not nil.
 func (ws *workers) run(p *process, w *waiting) {
 	h, _ := ws.pool.Get().(*workerHandle)
 	if h == nil {
 		if ws.live.Add(1) > maxWorkers {
 			ws.live.Add(-1)
 			if w != nil {
-				w.signal() // it may take a while
+				w.signal() // a helper may take a while: the caller should wait with its ctx
 			}
 			if ws.backlog.add(p) {
 				ws.wait.Go(func() { ws.help(&ws.backlog) })
@@ -61,10 +64,10 @@ func (ws *workers) run(p *process, w *waiting) {
 		}
 		h = ws.hire()
 	}
-	h.w.in <- job{p, w, h} // cap 1: it is empty, as a worker has one job at a time
+	h.w.in <- job{p, w, h} // does not block: a worker in the pool has no job
 }
 
-// hire makes a worker that live counts already.
+// hire makes a worker. The caller has counted it in live.
 func (ws *workers) hire() *workerHandle {
 	w := &worker{in: make(chan job, 1)}
 	h := &workerHandle{w: w}
@@ -74,8 +77,8 @@ func (ws *workers) hire() *workerHandle {
 	}
 	ws.all[w] = struct{}{}
 	ws.mu.Unlock()
-	// A cleanup runs in no goroutine of ours (nor in a synctest bubble), so it
-	// only notes the worker; reap ends it.
+	// The runtime calls a cleanup in a goroutine of its own, outside of any synctest
+	// bubble. So the cleanup only records the worker, and reap ends it.
 	runtime.AddCleanup(h, ws.bury, w)
 	ws.wait.Add(1)
 	go ws.work(w)
@@ -98,16 +101,17 @@ func (ws *workers) work(w *worker) {
 	}
 }
 
-// takeDown runs a session for its snapshot. Those of many sessions are taken by one
-// goroutine, or a few if the first has to wait: waking a worker for each would cost more
-// than most snapshots do.
+// takeDown runs a session for its snapshot. One goroutine does so for many
+// sessions, or a few if one of them has to wait. Waking a worker for each would
+// cost more than most snapshots do.
 func (ws *workers) takeDown(p *process) {
 	if ws.sealed.add(p) {
 		ws.wait.Go(func() { ws.help(&ws.sealed) })
 	}
 }
 
-// help is a goroutine for a backlog: it ends when that is empty.
+// help is a goroutine that runs the sessions of a backlog and ends when the
+// backlog is empty.
 func (ws *workers) help(b *backlog) {
 	b.helperRuns()
 	w := new(worker)
@@ -124,8 +128,9 @@ func (ws *workers) help(b *backlog) {
 	ws.catchUp(w, b)
 }
 
-// catchUp runs what is in a backlog. Before each, it sees to it that somebody
-// else comes for the rest, as a handler may block for any time.
+// catchUp runs the sessions of a backlog. A handler may block for any time. So
+// before each session catchUp makes sure that another goroutine is on its way
+// for the rest.
 func (ws *workers) catchUp(w *worker, b *backlog) {
 	for b.size.Load() > 0 {
 		p, more := b.take()
@@ -138,20 +143,20 @@ func (ws *workers) catchUp(w *worker, b *backlog) {
 	}
 }
 
-// run runs p, so that the watchdog sees it. An atomic store costs a call of a session
-// here 2 %, so runs is stored only when it changes, and not cleared afterwards: a parked
-// worker keeps the memory of its last session until it is dismissed, a few collections
-// later.
+// run runs p in such a way that the watchdog sees it. An atomic store for each
+// burst costs a call 2 %, so runs is stored only when it changes and not
+// cleared afterwards. A parked worker therefore keeps the memory of its last
+// session until the worker is dismissed, a few collections later.
 func (w *worker) run(p *process) {
 	if p.watched && w.runs.Load() != p {
 		w.runs.Store(p)
 	}
 	p.run(&w.cur)
-	w.cur = handling{} // it holds no message while it is parked
+	w.cur = handling{} // a parked worker must not keep a message in memory
 }
 
-// running returns the watched sessions that workers have, or had last. A session may
-// be in it more than once.
+// running returns the watched sessions that workers have, or had last. It may
+// return a session more than once.
 func (ws *workers) running() (all []*process) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -165,19 +170,23 @@ func (ws *workers) running() (all []*process) {
 	return all
 }
 
-// backlog holds the sessions that found no worker, first come first served.
-// While it is not empty a helper is on its way: a goroutine that has been
-// started and has not run yet. So no session waits for another one's handler,
-// and a burst of short messages shares a few goroutines.
+// A backlog holds the sessions that found no worker, in the order in which they
+// came.
+//
+// While it is not empty, a helper is on its way: a goroutine that was started
+// and has not run yet. So no session waits for the handler of another one,
+// however long that takes. A helper clears the flag when it runs, and it runs
+// as many sessions as it can, so a burst of short messages needs only a few
+// goroutines.
 type backlog struct {
 	size atomic.Int32
 
 	mu     sync.Mutex
 	queue  fifo[*process] // guarded by mu
-	helper bool           // guarded by mu: one is on its way
+	helper bool           // guarded by mu: a helper is on its way
 }
 
-// add appends p; needed: a helper must be started.
+// add appends p. It reports whether the caller must start a helper.
 func (b *backlog) add(p *process) (needed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -188,7 +197,8 @@ func (b *backlog) add(p *process) (needed bool) {
 	return needed
 }
 
-// take removes the first; needed: there are more, and a helper must be started.
+// take removes the first session. needed reports that there are more, and that
+// the caller must start a helper.
 func (b *backlog) take() (p *process, needed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -202,19 +212,21 @@ func (b *backlog) take() (p *process, needed bool) {
 	return p, needed
 }
 
-// helperRuns says that the helper is not on its way any more.
+// helperRuns records that the helper is not on its way any more.
 func (b *backlog) helperRuns() {
 	b.mu.Lock()
 	b.helper = false
 	b.mu.Unlock()
 }
 
+// bury records a worker whose handle was collected.
 func (ws *workers) bury(w *worker) {
 	ws.mu.Lock()
 	ws.dead = append(ws.dead, w)
 	ws.mu.Unlock()
 }
 
+// forget removes a worker that ends.
 func (ws *workers) forget(w *worker) {
 	ws.live.Add(-1)
 	ws.mu.Lock()
@@ -233,8 +245,9 @@ func (ws *workers) reap() {
 	}
 }
 
-// close ends all workers. There is no session left, so nobody gives them jobs,
-// and none has one that it has not begun: it would not see that it is dismissed.
+// close ends all workers. It is called when there is no session left. So no
+// worker has a job that it has not begun, and each finds the dismissal in its
+// channel.
 func (ws *workers) close() {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -243,10 +256,10 @@ func (ws *workers) close() {
 	}
 }
 
-// dismiss ends w when its present job is done. Nobody sends it jobs any more.
+// dismiss ends w after its present job. No job must be sent to w afterwards.
 func (w *worker) dismiss() {
 	select {
 	case w.in <- job{}:
-	default: // it has been dismissed already
+	default: // dismissed before
 	}
 }

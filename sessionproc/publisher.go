@@ -10,15 +10,16 @@ type published struct {
 	raw     bool
 }
 
-// outlet is what a session has for its subscribers. The session's mu guards it.
-type outlet struct {
+// A publisher is the part of a session that serves its subscribers. The
+// session's mu guards it.
+type publisher struct {
 	events map[string]*history
-	polls  []*Inbound // that wait for news
-	told   []told     // who has not asked again since
-	polled bool       // somebody has asked, here or where it came from
+	polls  []*Inbound     // polls that wait for a value
+	recent []recentPoller // nodes that were answered and have not polled again
+	polled bool           // a node has polled, here or where the session came from
 }
 
-// history is the newest values of one event, oldest first.
+// A history holds the newest values of one event, oldest first.
 type history struct {
 	offset uint64 // of the newest
 	values []published
@@ -36,7 +37,8 @@ func (l *history) add(v published, cfg EventConfig) {
 	}
 }
 
-// after returns the values after an offset; false: it does not have them all.
+// after returns the values after an offset. It reports false if some of them
+// were dropped.
 func (l *history) after(offset uint64) ([]published, bool) {
 	if offset > l.offset || l.offset-offset > uint64(len(l.values)) {
 		return nil, false
@@ -46,24 +48,25 @@ func (l *history) after(offset uint64) ([]published, bool) {
 
 var noHistory history
 
-// outletLocked returns the session's outlet, which it makes if need be.
-func (p *process) outletLocked() *outlet {
+// publisherLocked returns the session's publisher, and makes it if there is
+// none.
+func (p *process) publisherLocked() *publisher {
 	x := p.extra()
-	if x.outlet == nil {
-		x.outlet = &outlet{}
+	if x.publisher == nil {
+		x.publisher = &publisher{}
 	}
-	return x.outlet
+	return x.publisher
 }
 
-func (o *outlet) history(event string) *history {
+func (o *publisher) history(event string) *history {
 	if l := o.events[event]; l != nil {
 		return l
 	}
 	return &noHistory
 }
 
-// historyOf returns the history of an event, which it makes if need be.
-func (o *outlet) historyOf(event string) *history {
+// historyOf returns the history of an event, and makes it if there is none.
+func (o *publisher) historyOf(event string) *history {
 	l := o.events[event]
 	if l == nil {
 		l = &history{}
@@ -79,7 +82,7 @@ func (p *process) publish(b *binding, v published) error {
 		p.mu.Unlock()
 		return err
 	}
-	o := p.outletLocked()
+	o := p.publisherLocked()
 	o.historyOf(b.name).add(v, b.event)
 	now := p.table.clock.now.Load()
 	var answers []answer
@@ -89,41 +92,41 @@ func (p *process) publish(b *binding, v published) error {
 			rest = append(rest, in)
 			continue
 		}
-		o.toldLocked(in, now)
-		answers = append(answers, answer{in, o.newsLocked(p.incarnationLocked(), in.Method, in.ask.at).append(nil)})
+		o.noteAnsweredLocked(in, now)
+		answers = append(answers, answer{in, o.pollReplyLocked(p.incarnationLocked(), in.Method, in.ask.at).append(nil)})
 	}
 	clear(o.polls[len(rest):])
 	o.polls = rest
 	p.mu.Unlock()
 	for _, a := range answers {
-		a.in.tell(a.news)
+		a.in.answerPoll(a.reply)
 	}
 	return nil
 }
 
-// answer is what a poll gets.
+// An answer is a poll with its reply.
 type answer struct {
-	in   *Inbound
-	news []byte
+	in    *Inbound
+	reply []byte
 }
 
-// tell answers a poll that has waited.
-func (in *Inbound) tell(news []byte) {
+// answerPoll answers a poll that has waited.
+func (in *Inbound) answerPoll(news []byte) {
 	if in.begin() {
 		in.reply, in.raw, in.err = news, true, nil
 		in.give()
 	}
 }
 
-// newsLocked returns what came after a position, as much of it as one answer
-// takes. What was lost in between is marked.
-func (o *outlet) newsLocked(i Incarnation, event string, at Position) *news {
+// pollReplyLocked returns the values after a position, as many as fit into one
+// reply. It marks a gap if values in between were dropped.
+func (o *publisher) pollReplyLocked(i Incarnation, event string, at Position) *pollReply {
 	l := o.history(event)
 	values, ok := l.after(at.Offset)
 	if ok = ok && at.Incarnation == i; !ok {
 		values = l.values
 	}
-	n := &news{at: Position{i, l.offset}}
+	n := &pollReply{at: Position{i, l.offset}}
 	size := 0
 	for k, v := range values {
 		if size += len(v.payload) + pollRoom; k > 0 && size > pollBytes {
@@ -135,7 +138,7 @@ func (o *outlet) newsLocked(i Incarnation, event string, at Position) *news {
 	return n
 }
 
-// servePoll answers an OpSubscribe, now or when there is news.
+// servePoll answers an OpSubscribe, now or when there is a value.
 func (t *Table) servePoll(part int, in *Inbound) {
 	if why := t.PausedBy(); why != nil {
 		in.Answer.Fail(why, false, false)
@@ -196,12 +199,12 @@ func (p *process) servePoll(in *Inbound) {
 		in.Answer.Fail(err, false, false)
 		return
 	}
-	o := p.outletLocked()
+	o := p.publisherLocked()
 	o.polled = true
 	_, goesOn := o.history(in.Method).after(at.Offset)
 	goesOn = goesOn && at.Incarnation == i || in.Method == ""
-	if n := o.newsLocked(i, in.Method, at); goesOn && (len(n.items) > 0 || !in.ask.wait || at.Incarnation != i) {
-		o.toldLocked(in, p.table.clock.now.Load())
+	if n := o.pollReplyLocked(i, in.Method, at); goesOn && (len(n.items) > 0 || !in.ask.wait || at.Incarnation != i) {
+		o.noteAnsweredLocked(in, p.table.clock.now.Load())
 		p.mu.Unlock()
 		in.Answer.Reply(n.append(nil), true)
 		return
@@ -216,7 +219,7 @@ func (p *process) servePoll(in *Inbound) {
 		return
 	}
 	p.mu.Unlock()
-	chain := in.Chain // in is not ours once it is in the mailbox
+	chain := in.Chain // in must not be touched once it is in the mailbox
 	if err := p.push(&in.envelope); err != nil {
 		if _, ok := in.abandon(); ok { // else Cancel has answered
 			in.Answer.Fail(err, false, false)
@@ -226,8 +229,8 @@ func (p *process) servePoll(in *Inbound) {
 	p.awaited(chain)
 }
 
-// descendsLocked reports whether the session has seen all of an earlier
-// incarnation, which has not ended by itself.
+// descendsLocked reports whether the session includes all changes of an earlier
+// incarnation that has not ended by itself.
 func (p *process) descendsLocked(i Incarnation) bool {
 	if p.ext == nil || p.ext.past == nil || p.table.ends.find(p.id, i) != nil {
 		return false
@@ -248,9 +251,9 @@ func (p *process) bindPoll(in *Inbound) error {
 	return nil
 }
 
-// keepLocked keeps a poll until there is news, and forgets those whose askers have
-// gone.
-func (o *outlet) keepLocked(in *Inbound) {
+// keepLocked keeps a poll until there is a value, and drops polls whose callers
+// gave up.
+func (o *publisher) keepLocked(in *Inbound) {
 	live := o.polls[:0]
 	for _, other := range o.polls {
 		if other.waits() {
@@ -259,27 +262,28 @@ func (o *outlet) keepLocked(in *Inbound) {
 	}
 	clear(o.polls[len(live):])
 	o.polls = append(live, in)
-	o.asksAgainLocked(in)
+	o.noteWaitingLocked(in)
 }
 
-// takePollsLocked takes all polls that wait.
+// takePollsLocked removes and returns all polls that wait.
 func (p *process) takePollsLocked() []*Inbound {
-	if p.ext == nil || p.ext.outlet == nil {
+	if p.ext == nil || p.ext.publisher == nil {
 		return nil
 	}
-	polls := p.ext.outlet.polls
-	p.ext.outlet.polls = nil
+	polls := p.ext.publisher.polls
+	p.ext.publisher.polls = nil
 	return polls
 }
 
-// dropPolls has polls asked again, or elsewhere.
+// dropPolls answers polls with an error that makes their nodes poll again, here
+// or elsewhere.
 func dropPolls(polls []*Inbound, err error) {
 	for _, in := range polls {
 		in.endWith(outcome{err: err})
 	}
 }
 
-// present answers a poll with a value made of the state, in the session's
+// present answers a poll with a value made from the state, in the session's
 // goroutine.
 func (in *Inbound) present(p *process) {
 	var v published
@@ -291,10 +295,10 @@ func (in *Inbound) present(p *process) {
 	})
 	in.ctx.end(endedCanceled)
 	p.mu.Lock()
-	o := p.outletLocked()
-	n := news{at: Position{p.incarnationLocked(), o.history(in.Method).offset}}
+	o := p.publisherLocked()
+	n := pollReply{at: Position{p.incarnationLocked(), o.history(in.Method).offset}}
 	if in.err == nil {
-		o.toldLocked(in, p.table.clock.now.Load())
+		o.noteAnsweredLocked(in, p.table.clock.now.Load())
 	}
 	p.mu.Unlock()
 	if in.err == nil {
@@ -304,84 +308,28 @@ func (in *Inbound) present(p *process) {
 	in.give()
 }
 
-// savedOutlet is an outlet on its way to another node.
-type savedOutlet struct {
-	Polled bool         `msgpack:",omitempty"`
-	Events []savedEvent `msgpack:",omitempty"`
-}
-
-type savedEvent struct {
-	Name   string
-	Offset uint64
-	Raw    bool     `msgpack:",omitempty"`
-	Values [][]byte `msgpack:",omitempty"`
-}
-
-// savedOutletLocked saves what was published. Values that are larger than an event
-// is to keep stay here.
-func (p *process) savedOutletLocked() *savedOutlet {
-	if p.ext.outlet == nil {
-		return nil
-	}
-	o := p.ext.outlet
-	s := &savedOutlet{Polled: o.polled}
-	for name, l := range o.events {
-		e := savedEvent{Name: name, Offset: l.offset}
-		most := EventConfig{}
-		if b := p.kind.byName[name]; b != nil {
-			most = b.event
-		}
-		if most, _ = most.withDefaults(); l.bytes <= most.KeepBytes {
-			for _, v := range l.values {
-				e.Raw, e.Values = v.raw, append(e.Values, v.payload)
-			}
-		}
-		s.Events = append(s.Events, e)
-	}
-	return s
-}
-
-// restoreOutlet gives a session that does not run yet what it has published.
-// Events that this release does not know stay with it.
-func (p *process) restoreOutlet(s *savedOutlet) {
-	if s == nil {
-		return
-	}
-	o := p.outletLocked()
-	o.polled = s.Polled
-	for _, e := range s.Events {
-		l := o.historyOf(e.Name)
-		l.offset = e.Offset
-		if uint64(len(e.Values)) <= e.Offset {
-			for _, v := range e.Values {
-				l.values = append(l.values, published{v, e.Raw})
-				l.bytes += len(v)
-			}
-		}
-	}
-}
-
-// Why polls are asked again.
+// The errors for polls that must be repeated.
 var (
 	errMet  = fmt.Errorf("%w: the session has met another copy of itself", ErrUnavailable)
 	errAnew = fmt.Errorf("%w: the session has crashed and begun anew", ErrUnavailable)
 )
 
-// becomeOutletLocked gives a session what another copy of it has published.
-func (p *process) becomeOutletLocked(other *outlet) {
-	polled := p.ext.outlet != nil && p.ext.outlet.polled
-	if p.ext.outlet = other; other == nil && polled {
-		p.outletLocked()
+// becomePublisherLocked takes over what another copy of the session has
+// published.
+func (p *process) becomePublisherLocked(other *publisher) {
+	polled := p.ext.publisher != nil && p.ext.publisher.polled
+	if p.ext.publisher = other; other == nil && polled {
+		p.publisherLocked()
 	}
 	if polled {
-		p.ext.outlet.polled = true
+		p.ext.publisher.polled = true
 	}
 }
 
-// skipLocked leaves a gap in all events, those too of which nothing was published yet:
+// skipLocked leaves a gap in all events, including those without a value yet:
 // the state has changed without them.
 func (p *process) skipLocked() {
-	o := p.ext.outlet
+	o := p.ext.publisher
 	if o == nil {
 		return
 	}
