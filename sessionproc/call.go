@@ -197,7 +197,7 @@ func (t *Table) enter(
 	}
 	w.ctx = w.nextCtx()
 	w.ctx.p = p
-	w.limit(t.hand(ctx, from, w.ctx, b))
+	w.limit(t.inherit(ctx, from, w.ctx, b))
 	w.noTouch = b != nil && b.cfg.NoTouch
 	w.readOnly = b != nil && b.cfg.ReadOnly
 	w.noWait = b != nil && b.cfg.NoWait
@@ -221,7 +221,7 @@ func (t *Table) enter(
 // hand gives a handler's ctx what it has of the caller's: the deadline, the chain of
 // calls, and what Inject and Extract let through. It returns the deadline that the
 // caller's does not have; 0: it has one.
-func (t *Table) hand(ctx context.Context, from *handlerCtx, h *handlerCtx, b *binding) (limit int64) {
+func (t *Table) inherit(ctx context.Context, from *handlerCtx, h *handlerCtx, b *binding) (limit int64) {
 	if from != nil {
 		h.rare().from = from
 	}

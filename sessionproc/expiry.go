@@ -133,7 +133,7 @@ func spread(born uint64) int64 {
 
 // stood says that from one time to another nobody could use any session. Those
 // whose time was up between them end over the next spreadTime.
-func (w *wheel) stood(from, to int64) {
+func (w *wheel) noteStandstill(from, to int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.to == 0 || from > w.to+int64(spreadTime) { // else the last time is not over
@@ -175,7 +175,7 @@ func (t *Table) expire(now int64, gap time.Duration) {
 	}
 	paused := t.PausedBy() != nil
 	if paused || gap > stoodStill {
-		w.stood(now-int64(gap), now)
+		w.noteStandstill(now-int64(gap), now)
 	}
 	var buf [looksPerLock]*expiry
 	for looks := 0; looks < looksPerTick && !paused; looks += looksPerLock {

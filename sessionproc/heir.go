@@ -47,12 +47,12 @@ func (p *process) loses(reason Reason) {
 		p.logger().Warn("casts are lost that came with a copy of a session which does not go on", "count", p.queued)
 	}
 	p.tellLoser(stateOf(p), reason)
-	p.ended(reason)
+	p.countEnd(reason)
 }
 
 // yield has the session end in its own goroutine, and a copy of another kind, the
 // first of others, take its place.
-func (p *process) yield(reason Reason, others []*process) {
+func (p *process) makeWay(reason Reason, others []*process) {
 	p.mu.Lock()
 	p.ext.others = append(others, p.ext.others...)
 	queue, cur := p.beginEndLocked(reason, nil)
@@ -101,7 +101,7 @@ func (p *process) leaveTo(heir *process) {
 	pt.mu.Lock()
 	p.mu.Lock()
 	heir.mu.Lock()
-	if s := p.ext.sealing; s != nil && !s.told {
+	if s := p.ext.sealing; s != nil && !s.reported {
 		p.ext.sealing = nil
 		s.was = heir.phase
 		heir.phase, heir.ext.sealing = phaseSealed, s

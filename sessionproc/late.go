@@ -6,17 +6,18 @@ import (
 	"time"
 )
 
-// waitError is the end of a wait, and what the wait was for.
+// A waitError is the end of a wait, with a text that says what the wait was for. Without that
+// text all that a user sees of a session that is stuck is "context deadline exceeded".
 type waitError struct {
 	err  error // of a ctx, or ErrOverloaded
-	also error // what errors.Is finds beside it; nil: nothing
+	also error // a second error that errors.Is finds, or nil
 	what string
 }
 
-// Error says first what has ended.
+// Error returns the text of err, followed by what the wait was for.
 func (e *waitError) Error() string { return e.err.Error() + " " + e.what }
 
-// Unwrap returns all that errors.Is finds in e.
+// Unwrap returns err and also.
 func (e *waitError) Unwrap() []error {
 	if e.also == nil {
 		return []error{e.err}
@@ -24,8 +25,8 @@ func (e *waitError) Unwrap() []error {
 	return []error{e.err, e.also}
 }
 
-// waitedFor adds to err, if it is the end of a ctx, what was waited for; "": that is
-// not known.
+// waitedFor adds to err what the wait was for, if err is the end of a ctx. It returns err itself
+// if what is empty.
 func waitedFor(err error, what string) error {
 	if what == "" || err != context.DeadlineExceeded && err != context.Canceled {
 		return err
@@ -33,8 +34,8 @@ func waitedFor(err error, what string) error {
 	return &waitError{err: err, what: what}
 }
 
-// inVain is the error of a message that has stood in the line until err, the end of a
-// ctx or, nil, of its patience.
+// inVain returns the error of a message that was in the line until err, the end of a ctx, or
+// with a nil err until CastPatience was over.
 func inVain(err error, ahead int) error {
 	what := fmt.Sprintf("while it waited behind %s for a place in the mailbox", messages(ahead))
 	if err == nil {
@@ -50,18 +51,21 @@ func messages(n int) string {
 	return fmt.Sprintf("%d messages", n)
 }
 
-// gaveUp says in the outcome of a call of this node, for which nobody waits any more,
-// what the wait was for, and tells the session. from is the handler that has made the
-// call; nil: none has.
+// gaveUp completes the outcome of a call of this node whose caller gave up: it adds to o what
+// the call waited for, and removes the call from the line or counts it in the mailbox. from is
+// the handler that made the call, or nil.
+//
+// It looks where the message is after the caller gave up, under mu. The handler may have
+// returned in between; then the text says that it ran.
 func (p *process) gaveUp(from *handlerCtx, w *waiting, o outcome) outcome {
 	p.mu.Lock()
 	what, stood := p.whereLocked(w)
-	var told *stand
+	var entered *stand
 	if !o.maybe {
-		told = p.callerLeftLocked(w)
+		entered = p.callerLeftLocked(w)
 	}
 	p.mu.Unlock()
-	tellAll(told)
+	confirmCasts(entered)
 	switch {
 	case o.err != context.DeadlineExceeded && o.err != context.Canceled:
 	case from != nil && from.p.isCalledBy(p.id):
@@ -76,8 +80,8 @@ func (p *process) gaveUp(from *handlerCtx, w *waiting, o outcome) outcome {
 	return o
 }
 
-// whereLocked says where a call is, behind "while"; "": it is over. stood: it has no place
-// in the mailbox.
+// whereLocked says where a call is, in words that begin with "while", or "" if its handler has
+// returned. stood reports that the call is in the line and has no place in the mailbox.
 func (p *process) whereLocked(w *waiting) (what string, stood bool) {
 	if s := w.stand; s != nil {
 		return fmt.Sprintf("while it waited behind %s for a place in the mailbox", messages(p.aheadLocked(s))), true
@@ -107,8 +111,8 @@ func (p *process) whereLocked(w *waiting) (what string, stood bool) {
 	return "while it waited behind " + what, false
 }
 
-// busyLocked says for how long the present handler has run, and which session it waits
-// for if that is known.
+// busyLocked says how long the present handler has run, and which session it waits for if that
+// is known.
 func (p *process) busyLocked() string {
 	if all := p.waitsLocked(); len(all) > 0 {
 		return p.ranLocked() + " and waited for session " + LogID(all[0].id)
@@ -116,7 +120,7 @@ func (p *process) busyLocked() string {
 	return p.ranLocked()
 }
 
-// runs names what runs in a session.
+// runs names the handler that runs in a session.
 func runs(h *handling) string {
 	if name := methodOf(h); name != "" {
 		return "the handler of " + name
@@ -124,11 +128,11 @@ func runs(h *handling) string {
 	if _, weighs := h.e.op.(*weighing); weighs {
 		return "the weighing of its state"
 	}
-	return "a handler" // that has just returned
+	return "a handler" // one that has just returned
 }
 
-// lateAt is gaveUp for a start, w, and for what waits for a session and has no message
-// there, nil.
+// lateAt is gaveUp for a start w. With a nil w it serves requests, such as a terminate, that wait
+// for a session without a message in its mailbox.
 func (t *Table) lateAt(part int, id string, w *waiting, o outcome) outcome {
 	if p := t.find(part, id); p != nil {
 		p.mu.Lock()
@@ -138,7 +142,8 @@ func (t *Table) lateAt(part int, id string, w *waiting, o outcome) outcome {
 	return o
 }
 
-// awaitedLocked says what a start waits for, w, and what has no message here, nil.
+// awaitedLocked says what a start w waits for or, with a nil w, what a request without a message
+// here waits for.
 func (p *process) awaitedLocked(w *waiting) string {
 	own := w != nil && (p.cur != nil && p.cur.e == &w.envelope || p.head == &w.envelope)
 	switch {
@@ -158,7 +163,7 @@ func (p *process) awaitedLocked(w *waiting) string {
 	return ""
 }
 
-// Why says what an unanswered request waits for, as its error will say it; "": that is not
+// Why says what an unanswered request waits for, in the words of its error, or "" if that is not
 // known. It serves package node.
 func (t *Table) Why(part int, in *Inbound) (what string) {
 	p := t.find(part, in.ID)
@@ -175,9 +180,9 @@ func (t *Table) Why(part int, in *Inbound) (what string) {
 	return p.awaitedLocked(&in.waiting)
 }
 
-// NoAnswer is the error of a request for session id that another node has not answered
-// when ctx has ended. sent: it may have got it. why is what that node has said that the
-// request waited for; "": nothing. It serves package node.
+// NoAnswer returns the error of a request for session id that another node had not answered when
+// ctx ended. sent says that the node may have received the request. why is what that node said
+// the request waited for, or "". It serves package node.
 func NoAnswer(ctx context.Context, op Op, id, node string, sent bool, why string) error {
 	err := ctx.Err()
 	from := calling(ctx)
@@ -192,12 +197,12 @@ func NoAnswer(ctx context.Context, op Op, id, node string, sent bool, why string
 	return waitedFor(err, "with no connection to node "+node)
 }
 
-// ranLocked is for how long the present handler has run.
+// ranLocked says how long the present handler has run.
 func (p *process) ranLocked() string {
 	return roughly(time.Duration(max(0, p.table.clock.now.Load()-p.cur.since)))
 }
 
-// roughly is d as exact as the coarse clock.
+// roughly formats d no more exactly than the coarse clock is.
 func roughly(d time.Duration) string {
 	if d < time.Second {
 		return d.Round(10 * time.Millisecond).String()
@@ -205,7 +210,7 @@ func roughly(d time.Duration) string {
 	return d.Round(100 * time.Millisecond).String()
 }
 
-// isCalledBy is isCalledByLocked for who does not hold the lock.
+// isCalledBy is isCalledByLocked for a caller that does not hold mu.
 func (p *process) isCalledBy(id string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -216,7 +221,7 @@ func eachOther(err error, a, b string) error {
 	return waitedFor(err, fmt.Sprintf("as sessions %s and %s call each other", LogID(a), LogID(b)))
 }
 
-// ranFor says in the end of a handler's ctx for how long that had run.
+// ranFor adds to err, the end of a handler's ctx, how long the handler had run.
 func ranFor(ctx context.Context, err error) error {
 	c, ok := ctx.(*handlerCtx)
 	if !ok || c.p == nil {

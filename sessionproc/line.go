@@ -23,9 +23,10 @@ import (
 const (
 	maxLine      = 4096     // messages in one line
 	maxLineBytes = 16 << 20 // bytes in one line, except that one message may have any size
-	// answerAhead is how long before its deadline a request of another node is told
-	// that it has waited for nothing, so that its caller knows why, and that it has not
-	// run. It would not have been handled and answered within that time.
+	// answerAhead is how long before its deadline a request of another node gets the error
+	// that it has waited in vain. The error then reaches the caller before the deadline, with
+	// the reason and with the fact that nothing ran. A handler could not have run and
+	// answered within that time.
 	answerAhead = 20 * time.Millisecond
 )
 
@@ -45,22 +46,23 @@ type stand struct {
 	prev, next *stand
 	e          *envelope   // the message
 	w          *waiting    // its caller or sender waits; for a call this is e itself
-	told       func()      // for a cast: tells the sender that e is in the mailbox
+	onEntered  func()      // for a cast: tells the sender that e is in the mailbox
 	timer      *time.Timer // answers e in time; nil if the sender has a timer
 	at         int64       // when e came, as envelope.at
 	in         bool        // the stand is in the line
 }
 
-// errNoPlace is what put says of a cast that does not fit, for its sender to wait.
+// errNoPlace is the error of put for a cast that does not fit. The sender may wait in the line.
 var errNoPlace = errors.New("there is no place in the mailbox")
 
-// Why a message does not wait.
+// The errors of messages that do not wait in the line.
 var (
 	errFull = fmt.Errorf("%w: the mailbox is full", ErrOverloaded)
 	errSelf = fmt.Errorf("%w: the mailbox is full, and the session would wait for itself", ErrOverloaded)
 )
 
-// joinLineLocked puts a call at the end of the line. errNoPlace: it is a cast.
+// joinLineLocked puts a call at the end of the line. It returns errNoPlace for a cast, whose
+// sender has to make a stand of its own first (lineUp).
 func (p *process) joinLineLocked(e *envelope) error {
 	if e.noWait {
 		return errFull
@@ -79,8 +81,8 @@ func (p *process) joinLineLocked(e *envelope) error {
 	return nil
 }
 
-// lineUp is put for a cast whose sender waits. It returns at once: s.told is called when
-// the message is in the mailbox.
+// lineUp is put for a cast whose sender waits. It does not block: s.onEntered is called when
+// the message has entered the mailbox, in the goroutine that made the room, without mu.
 func (p *process) lineUp(s *stand) error {
 	p.mu.Lock()
 	if p.phase >= phaseRenewed {
@@ -111,13 +113,16 @@ func (p *process) lineUp(s *stand) error {
 		p.table.workers.run(p, nil)
 	}
 	if enters {
-		s.told()
+		s.onEntered()
 	}
 	return nil
 }
 
+// standLocked appends s to the line, within the bounds of the line. A message in the line has
+// its token of MessageRate already, so that it enters the mailbox as soon as there is room;
+// leaveLocked gives the token back.
 func (p *process) standLocked(s *stand) error {
-	if !s.w.isQueued() { // its caller has gone meanwhile, and has its answer
+	if !s.w.isQueued() { // the caller gave up in the meantime and has its answer
 		return nil
 	}
 	x := p.extra()
@@ -145,7 +150,7 @@ func (p *process) standLocked(s *stand) error {
 	return nil
 }
 
-// outLocked takes s out of the line.
+// outLocked unlinks s from the line. The order of the others stays as it is.
 func (p *process) outLocked(s *stand) {
 	l := p.ext.line
 	if s.prev == nil {
@@ -167,25 +172,30 @@ func (p *process) outLocked(s *stand) {
 	p.lined = l.first != nil
 }
 
-// advanceLocked has the first of the line come into the mailbox, as many as have room
-// there. It returns the casts among them, whose senders are to be told.
-func (p *process) advanceLocked() (told *stand) {
+// advanceLocked moves messages from the front of the line into the mailbox while there is room.
+// It returns the casts among them, linked by next: the caller passes them to confirmCasts after
+// it has unlocked mu, because a sender's Answer must not be called under it.
+//
+// A cast begins (w.begin) when it enters: from then on its sender cannot withdraw it. A call
+// stays queued, since its caller may give up until the handler begins. A message whose caller
+// gave up just now fits neither case and is dropped; its caller has its answer.
+func (p *process) advanceLocked() (entered *stand) {
 	for s := p.ext.firstInLine(); s != nil && p.roomLocked(s.e); s = p.ext.line.first {
 		p.outLocked(s)
 		switch {
-		case s.told == nil && s.w.isQueued():
-		case s.told != nil && s.w.begin():
-			s.next, told = told, s
-		default: // its sender has just gone
+		case s.onEntered == nil && s.w.isQueued():
+		case s.onEntered != nil && s.w.begin():
+			s.next, entered = entered, s
+		default: // the caller or sender has just given up
 			continue
 		}
 		p.appendLocked(s.e)
 		s.e.at = s.at
 	}
-	return told
+	return entered
 }
 
-// firstInLine returns who stands in front; nil: nobody does.
+// firstInLine returns the front of the line, or nil if the line is empty.
 func (x *extra) firstInLine() *stand {
 	if x == nil || x.line == nil {
 		return nil
@@ -194,16 +204,17 @@ func (x *extra) firstInLine() *stand {
 }
 
 // tellAll tells the senders of casts that these are in the mailbox.
-func tellAll(told *stand) {
-	for s := told; s != nil; {
+func confirmCasts(entered *stand) {
+	for s := entered; s != nil; {
 		next := s.next
-		s.told()
+		s.onEntered()
 		s = next
 	}
 }
 
-// takeAllLocked empties mailbox and line. The messages, and for casts of the line those
-// who wait for them, are to be dropped.
+// takeAllLocked empties the mailbox and the line and returns all messages in their order. The
+// caller must drop them. For a cast of the line the result has its waiting instead, since that
+// is what the sender waits for; the cast itself has no other holder.
 func (p *process) takeAllLocked() *envelope {
 	queue, last := p.head, p.tail
 	p.takeQueueLocked()
@@ -214,6 +225,7 @@ func (p *process) takeAllLocked() *envelope {
 	return queue
 }
 
+// takeLineLocked empties the line, from its end, so that the result is in the order of the line.
 func (p *process) takeLineLocked() (queue *envelope) {
 	if !p.lined {
 		return nil
@@ -227,18 +239,22 @@ func (p *process) takeLineLocked() (queue *envelope) {
 	return queue
 }
 
-// callerLeft is told that nobody waits any more for a message that stood in the line or
-// waits in the mailbox.
+// callerLeft records that the caller of w gave up while the message was in the line or in the
+// mailbox.
 func (p *process) callerLeft(w *waiting) {
 	p.mu.Lock()
-	told := p.callerLeftLocked(w)
+	entered := p.callerLeftLocked(w)
 	p.mu.Unlock()
-	tellAll(told)
+	confirmCasts(entered)
 }
 
-// callerLeftLocked takes what nobody waits for out of the line, and out of the mailbox
-// once it may be half of that: it costs as much as there were of them.
-func (p *process) callerLeftLocked(w *waiting) (told *stand) {
+// callerLeftLocked removes w from the line at once, where it is doubly linked. The mailbox is
+// singly linked, so there it only counts: it sweeps the whole mailbox when half of the messages
+// may be abandoned. A sweep then removes as many messages as it passes over, within a factor of
+// two, so callers that give up cost constant time each. Without the sweep a session whose
+// handler blocks would keep the messages of all callers that came and went, and its mailbox
+// would stay full of them.
+func (p *process) callerLeftLocked(w *waiting) (entered *stand) {
 	if s := w.stand; s != nil {
 		return p.leaveLocked(s)
 	}
@@ -253,8 +269,8 @@ func (p *process) callerLeftLocked(w *waiting) (told *stand) {
 	return p.advanceLocked()
 }
 
-// leaveLine takes s out of the line, and returns how many messages were to be handled
-// before it; false: it does not stand there any more.
+// leaveLine removes s from the line and returns how many messages were ahead of it. stood is
+// false if s was not in the line any more: then the message is in the mailbox or was dropped.
 func (p *process) leaveLine(s *stand) (ahead int, stood bool) {
 	p.mu.Lock()
 	if !s.in {
@@ -262,15 +278,16 @@ func (p *process) leaveLine(s *stand) (ahead int, stood bool) {
 		return 0, false
 	}
 	ahead = p.aheadLocked(s)
-	told := p.leaveLocked(s)
+	entered := p.leaveLocked(s)
 	p.mu.Unlock()
-	tellAll(told)
+	confirmCasts(entered)
 	return ahead, true
 }
 
-// leaveLocked takes out of the line what is not to come into the mailbox. It costs no
-// token of MessageRate. Behind it there may be some that have room.
-func (p *process) leaveLocked(s *stand) (told *stand) {
+// leaveLocked removes from the line a message that will not enter the mailbox, and gives its
+// token of MessageRate back. A large message at the front may have kept smaller ones out of the
+// room that there is, so the line advances.
+func (p *process) leaveLocked(s *stand) (entered *stand) {
 	p.outLocked(s)
 	if p.paced {
 		p.ext.messages.giveBack()
@@ -278,10 +295,11 @@ func (p *process) leaveLocked(s *stand) (told *stand) {
 	return p.advanceLocked()
 }
 
-// sweepLocked takes the calls out of the mailbox whose callers have gone.
+// sweepLocked removes the calls from the mailbox whose callers gave up. Casts have no ctx and no
+// caller, so they stay.
 func (p *process) sweepLocked() {
 	p.ext.left = 0
-	if p.phase == phaseStarting { // the start is among them, and has to find that it is over
+	if p.phase == phaseStarting { // the start must stay: its run ends the session if its caller gave up
 		return
 	}
 	queue := p.head
@@ -300,13 +318,13 @@ func (p *process) sweepLocked() {
 	}
 }
 
-// isQueued reports whether somebody waits for a call, cast or start that has not begun.
+// isQueued reports whether the caller still waits for a message that has not begun.
 func (e *envelope) isQueued() bool { return e.word.Load()&stateMask == stateQueued }
 
-// exchange returns w, to whoever has the message that it is part of.
+// exchange returns the waiting of a message, for code that knows the message only as an op.
 func (w *waiting) exchange() *waiting { return w }
 
-// aheadLocked returns how many messages are to be handled before s.
+// aheadLocked returns how many messages will be handled before s.
 func (p *process) aheadLocked(s *stand) int {
 	n := int(p.queued)
 	for s = s.prev; s != nil; s = s.prev {
@@ -315,7 +333,8 @@ func (p *process) aheadLocked(s *stand) int {
 	return n
 }
 
-// refused reports what has no place. It returns err.
+// refused reports to the trace a message that got no place, and returns err. errNoPlace is not
+// reported, since the sender goes on waiting.
 func (p *process) refused(e *envelope, err error) error {
 	_, limit := err.(*LimitError)
 	switch {

@@ -72,7 +72,7 @@ func (p *process) meet() {
 	for i, o := range others {
 		if o.kind != p.kind && p.ext.renewed == nil && o.ext.renewed == nil {
 			if reason := p.meetOther(o); reason != "" {
-				p.yield(reason, others[i:])
+				p.makeWay(reason, others[i:])
 				return
 			}
 		} else {
@@ -154,13 +154,13 @@ func (p *process) sees(v Version) {
 
 // tellLoser tells a copy that it does not go on. A panic of it, which is logged, is
 // not one of the session that does.
-func (p *process) tellLoser(c copyState, reason Reason) {
+func (p *process) tellLoser(c stateCopy, reason Reason) {
 	if c.arrives != 0 {
 		c.arrives = noteOf(ArrivalMerged)
 	}
 	failed := false
 	err := p.table.contained(p.id, c.kind, "its OnEnd", func() (err error) {
-		err = p.tell(c, reason)
+		err = p.callOnEnd(c, reason)
 		failed = err != nil
 		return err
 	})

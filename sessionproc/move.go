@@ -14,7 +14,7 @@ type sealing struct {
 	done   func(snapshot []byte, err error)
 	chain  []string // the sessions that wait for this; set once
 	renews bool     // the session gets another ID here; its end must be told at once
-	told   bool     // done was called or is about to be called; it is called once
+	reported   bool     // done was called or is about to be called; it is called once
 	sent   bool     // only the target decides now
 	saved  bool     // the snapshot is made
 }
@@ -32,10 +32,10 @@ func (u unsealed) Unwrap() []error { return []error{ErrUnsealed, u.error} }
 // snapshot, unless done was told already. The caller must call the function
 // after it has unlocked mu.
 func (s *sealing) overLocked(why error) (tell func()) {
-	if s == nil || s.told {
+	if s == nil || s.reported {
 		return func() {}
 	}
-	s.told = true
+	s.reported = true
 	return func() { s.done(nil, unsealed{why}) }
 }
 
@@ -108,7 +108,7 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 	p.drop(calls, handling{}, outcome{err: moved})
 	dropPolls(polls, moved)
 	if idle {
-		t.workers.takeDown(p)
+		t.workers.runSealed(p)
 	}
 	return true
 }
@@ -170,14 +170,14 @@ func (p *process) staysSealedLocked(reason Reason) bool {
 
 // takeDown makes the snapshot of a sealed session, in the session's goroutine.
 // goesOn reports that the session was resumed or ended in the meantime.
-func (p *process) takeDown(s *sealing) (goesOn bool) {
+func (p *process) giveSnapshot(s *sealing) (goesOn bool) {
 	b, err := p.save()
 	p.mu.Lock()
 	if p.phase != phaseSealed || p.ext.sealing != s || p.ext.reason != "" {
 		p.mu.Unlock()
 		return true
 	}
-	p.running, s.told = false, true
+	p.running, s.reported = false, true
 	p.mu.Unlock()
 	s.done(b, err)
 	return false

@@ -5,13 +5,17 @@ import (
 	"time"
 )
 
-// place is who waits on this node for the place of a cast.
+// A place represents the sender of a cast on this node while it waits for a place in the
+// mailbox. The cast itself has no word: nothing waits for its handler. So a waiting of its own
+// carries the decision whether the cast has entered, or is not to.
 type place struct{ waiting }
 
-// run is never called: the cast itself comes into the mailbox.
+// run is never called: the cast itself enters the mailbox.
 func (*place) run(*process) error { return noHandler{} }
 
-// pushCast is push for a cast of this node, whose sender waits for its place.
+// pushCast is push for a cast of this node. If the mailbox is full, it waits in the line until
+// ctx ends or, without a deadline, for CastPatience. A handler that casts to a session which
+// waits for this handler gets errSelf at once, since the room that it would wait for cannot come.
 func (p *process) pushCast(ctx context.Context, e *envelope) error {
 	err := p.push(e)
 	if err != errNoPlace {
@@ -23,7 +27,7 @@ func (p *process) pushCast(ctx context.Context, e *envelope) error {
 	c := &place{}
 	c.op, c.done = c, make(chan struct{}, 2)
 	c.open()
-	s := &stand{e: e, w: &c.waiting, told: c.finish}
+	s := &stand{e: e, w: &c.waiting, onEntered: c.finish}
 	if err := p.lineUp(s); err != nil {
 		return err
 	}
@@ -48,8 +52,9 @@ func (p *process) pushCast(ctx context.Context, e *envelope) error {
 	return c.decided(signalled)
 }
 
-// decided returns what has become of a cast that is in the mailbox, or whose session
-// has ended or moved.
+// decided returns the outcome of a cast that has left the line: nil if it entered the mailbox,
+// else the error with which the session ended or moved. It must receive the signal of an end
+// before it reads c.end, which is written between the change of the word and the signal.
 func (c *place) decided(signalled bool) error {
 	if c.expect() {
 		<-c.done
@@ -59,31 +64,33 @@ func (c *place) decided(signalled bool) error {
 		return nil
 	}
 	if !signalled {
-		<-c.done // its end is written before
+		<-c.done // after this, c.end is written
 	}
 	return c.end.err
 }
 
-// lineUpFor has a cast of in wait for its place.
+// lineUpFor puts the cast of a request from another node into the line. in itself represents the
+// sender there.
 func (p *process) lineUpFor(in *Inbound, e *envelope) {
 	in.ctx = &handlerCtx{p: p}
 	in.opened()
-	if err := p.lineUp(&stand{e: e, w: &in.waiting, told: in.entered}); err != nil {
-		if _, ok := in.abandon(); ok { // else Cancel has answered
+	if err := p.lineUp(&stand{e: e, w: &in.waiting, onEntered: in.entered}); err != nil {
+		if _, ok := in.abandon(); ok { // otherwise Cancel has answered
 			in.Answer.Fail(err, false, false)
 		}
 	}
 }
 
-// entered tells the sender of a cast that it is in the mailbox.
+// entered acknowledges a cast that has entered the mailbox.
 func (in *Inbound) entered() {
 	if in.move(stateRunning, stateReplied) {
 		in.Answer.Ack()
 	}
 }
 
-// armLineLocked has in answered in time while it stands in the line. One of this node
-// has a caller here, who knows when his ctx ends.
+// armLineLocked starts the timer that answers a request of another node in time while it is in
+// the line: answerAhead before its deadline, or after CastPatience for an impatient cast. A
+// request of this node needs no timer for its deadline, as its caller watches its own ctx.
 func (p *process) armLineLocked(s *stand, in *Inbound) {
 	wait, why := time.Duration(-1), error(nil)
 	if in.Peer != "" && !in.Deadline.IsZero() {

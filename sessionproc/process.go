@@ -224,9 +224,9 @@ func (p *process) next(cur *handling) (e *envelope, end bool) {
 	if e.own {
 		p.tookOwnLocked(e)
 	}
-	var told *stand
+	var entered *stand
 	if p.lined {
-		told = p.advanceLocked()
+		entered = p.advanceLocked()
 	}
 	ctx := e.ctx
 	if ctx == nil {
@@ -239,8 +239,8 @@ func (p *process) next(cur *handling) (e *envelope, end bool) {
 	p.cur = cur
 	p.handled++
 	p.mu.Unlock()
-	if told != nil {
-		tellAll(told)
+	if entered != nil {
+		confirmCasts(entered)
 	}
 	return e, false
 }
@@ -276,7 +276,7 @@ func (p *process) run(cur *handling) {
 	since := time.Time{}
 	for n := 1; ; n++ {
 		e, end := p.next(cur)
-		if end && p.finish() {
+		if end && p.finishTurn() {
 			continue
 		}
 		if e == nil {

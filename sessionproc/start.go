@@ -63,7 +63,7 @@ func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string)
 		}
 	}
 	m.ctx = new(handlerCtx) // not one of many: sessions may keep it
-	m.limit(t.hand(ctx, from, m.ctx, nil))
+	m.limit(t.inherit(ctx, from, m.ctx, nil))
 	m.open()
 	m.into = starter{w: &m.waiting, part: part, id: id, kind: m.ref.name, ensure: m.what == OpEnsure, waits: true,
 		placed: from.holdsPlace()}

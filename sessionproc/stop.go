@@ -85,7 +85,7 @@ func (p *process) endIdle(reason Reason) {
 	if p.state != nil && p.kind.hooks.end != nil && reason != abrupt {
 		p.table.workers.run(p, nil)
 	} else {
-		p.ended(reason)
+		p.countEnd(reason)
 		p.vanish(outcome{err: ErrNotFound})
 	}
 }
@@ -152,7 +152,7 @@ func (r Reason) err() error {
 
 // finish ends a session in its own goroutine, after the last handler, or takes
 // the snapshot of a sealed one. goesOn: it runs on after all.
-func (p *process) finish() (goesOn bool) {
+func (p *process) finishTurn() (goesOn bool) {
 	p.mu.Lock()
 	if p.ext.restart != nil && p.restartsLocked() {
 		p.mu.Unlock()
@@ -170,7 +170,7 @@ func (p *process) finish() (goesOn bool) {
 	if p.phase == phaseSealed {
 		s := p.ext.sealing
 		p.mu.Unlock()
-		return p.takeDown(s)
+		return p.giveSnapshot(s)
 	}
 	reason, last := p.ext.reason, stateOf(p)
 	queue := p.takeAllLocked()
@@ -178,26 +178,26 @@ func (p *process) finish() (goesOn bool) {
 	p.drop(queue, handling{}, outcome{err: reason.err()})
 	p.unseal(reason.err())
 	if reason != abrupt {
-		if err := p.tell(last, reason); err != nil {
+		if err := p.callOnEnd(last, reason); err != nil {
 			p.handleFailure(err, nil)
 			return false
 		}
 	}
-	p.ended(reason)
+	p.countEnd(reason)
 	p.vanish(outcome{err: ErrNotFound})
 	return false
 }
 
 // copyState is the state of a session, or of a copy that it meets.
-type copyState struct {
+type stateCopy struct {
 	kind    *kindCore
 	state   any         // nil: it has none
 	arrives arrivalNote // 0: it has arrived
 }
 
 // stateOf is called in the goroutine of a session, or for a copy that is in no table.
-func stateOf(p *process) copyState {
-	c := copyState{kind: p.kind, state: p.state}
+func stateOf(p *process) stateCopy {
+	c := stateCopy{kind: p.kind, state: p.state}
 	if p.ext != nil {
 		c.arrives = p.ext.arrives
 	}
@@ -206,7 +206,7 @@ func stateOf(p *process) copyState {
 
 // tell has a state that does not go on hear of that, if its kind has an OnEnd. The error
 // is that of its OnArrive: then it is told nothing.
-func (p *process) tell(c copyState, reason Reason) error {
+func (p *process) callOnEnd(c stateCopy, reason Reason) error {
 	if c.state == nil || c.kind.hooks.end == nil {
 		return nil
 	}
@@ -328,7 +328,7 @@ func (p *process) handleFailure(cause any, stack []byte) {
 	}
 	p.mu.Unlock()
 	if !starting {
-		p.ended(ReasonCrashed)
+		p.countEnd(ReasonCrashed)
 	}
 	p.vanish(o)
 	if starting {

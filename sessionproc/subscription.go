@@ -156,7 +156,7 @@ type subscription struct {
 	bytes     int
 	at        Position // of the newest value that it has got
 	err       error    // after the queue
-	told      bool     // onEnd was called, or is not to be
+	reported      bool     // onEnd was called, or is not to be
 }
 
 func newSubscription(buffer int) *subscription {
@@ -202,7 +202,7 @@ func (s *subscription) finishWith(last []item, err error) {
 	s.err = err
 	s.signalLocked()
 	s.mu.Unlock()
-	s.tell()
+	s.reportEnd()
 }
 
 // offer gives it values. It does not block.
@@ -265,14 +265,14 @@ func (s *subscription) end(from *feed, err error) {
 		s.signalLocked()
 	}
 	s.mu.Unlock()
-	s.tell()
+	s.reportEnd()
 }
 
 // tell calls onEnd if it has ended, once.
-func (s *subscription) tell() {
+func (s *subscription) reportEnd() {
 	s.mu.Lock()
-	err, due := s.err, s.err != nil && !s.beginning && !s.told
-	s.told = s.told || due
+	err, due := s.err, s.err != nil && !s.beginning && !s.reported
+	s.reported = s.reported || due
 	s.mu.Unlock()
 	if !due {
 		return
@@ -288,7 +288,7 @@ func (s *subscription) tell() {
 // close ends it at once.
 func (s *subscription) close(err error) {
 	s.mu.Lock()
-	s.queue, s.bytes, s.told = nil, 0, true
+	s.queue, s.bytes, s.reported = nil, 0, true
 	if s.err == nil || err == ErrUnsubscribed {
 		s.err = err
 	}

@@ -119,7 +119,7 @@ func (e *envelope) asks() Op {
 
 // ended counts and reports the end of a session that has lived. One that was
 // renewed goes on.
-func (p *process) ended(reason Reason) {
+func (p *process) countEnd(reason Reason) {
 	p.mu.Lock()
 	renewed := p.ext != nil && p.ext.renewed != nil
 	lived := time.Duration(max(0, p.table.clock.now.Load()-p.begun))

@@ -104,7 +104,7 @@ func (ws *workers) work(w *worker) {
 // takeDown runs a session for its snapshot. One goroutine does so for many
 // sessions, or a few if one of them has to wait. Waking a worker for each would
 // cost more than most snapshots do.
-func (ws *workers) takeDown(p *process) {
+func (ws *workers) runSealed(p *process) {
 	if ws.sealed.add(p) {
 		ws.wait.Go(func() { ws.help(&ws.sealed) })
 	}
