@@ -9,14 +9,14 @@ import (
 // A sealing is the state of a session that is on its way to another node or to
 // another ID.
 type sealing struct {
-	was    phase // phaseLive or phaseRenewed
-	moved  error // the error for messages
-	done   func(snapshot []byte, err error)
-	chain  []string // the sessions that wait for this; set once
-	renews bool     // the session gets another ID here; its end must be told at once
-	reported   bool     // done was called or is about to be called; it is called once
-	sent   bool     // only the target decides now
-	saved  bool     // the snapshot is made
+	was      phase // phaseLive or phaseRenewed
+	moved    error // the error for messages
+	done     func(snapshot []byte, err error)
+	chain    []string // the sessions that wait for this; set once
+	renews   bool     // the session gets another ID here; its end must be told at once
+	reported bool     // done was called or is about to be called; it is called once
+	sent     bool     // only the target decides now
+	saved    bool     // the snapshot is made
 }
 
 // ErrUnsealed is passed to the done of Seal if the session has ended or was

@@ -156,7 +156,7 @@ type subscription struct {
 	bytes     int
 	at        Position // of the newest value that it has got
 	err       error    // after the queue
-	reported      bool     // onEnd was called, or is not to be
+	reported  bool     // onEnd was called, or is not to be
 }
 
 func newSubscription(buffer int) *subscription {
