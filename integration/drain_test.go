@@ -44,7 +44,7 @@ func TestAcceptance40_DrainedNodeIsNotReadyAndForwards(t *testing.T) {
 				default:
 				}
 			}
-			require.ErrorContains(t, drains.Ready(), "it drains")
+			require.ErrorContains(t, drains.Ready(), "draining")
 			require.Zero(t, drains.Sessions())
 			require.EqualValues(t, len(ids), drains.Progress().Moved)
 			for k, id := range ids {

@@ -21,7 +21,10 @@ func TestAHandlerMayCallAnotherCluster(t *testing.T) {
 	)
 	start := func(name string, partitions int, other **node.Node) *node.Node {
 		type bridge struct{}
-		k := sessionproc.NewKind(bridges, func(context.Context, sessionproc.None) (*bridge, error) { return new(bridge), nil },
+		k := sessionproc.NewKind(bridges, func(context.Context, sessionproc.None) (*bridge,
+			error) {
+			return new(bridge), nil
+		},
 			sessionproc.KindConfig{StartOnCall: true})
 		sessionproc.HandleCall(k, cross, func(_ *bridge, ctx context.Context, id string) (string, error) {
 			return answer.Call(ctx, *other, id, name)

@@ -17,7 +17,8 @@ func (n *Node) Broadcast(ctx context.Context, m sessionproc.Message) (r sessionp
 		return r, errNil
 	}
 	failed := func(err error) error {
-		return &sessionproc.OpError{Op: "broadcast", Kind: m.Kind(), Method: m.Method(), Err: err, MaybeExecuted: r.Delivered > 0 || errors.As(err, new(*PartialError))}
+		return &sessionproc.OpError{Op: "broadcast", Kind: m.Kind(), Method: m.Method(), Err: err,
+			MaybeExecuted: r.Delivered > 0 || errors.As(err, new(*PartialError))}
 	}
 	payload, raw, err := m.AppendPayload(nil, n.maxMessage())
 	if err == nil {

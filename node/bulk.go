@@ -5,41 +5,47 @@ import (
 	"time"
 )
 
-// bulk paces the hand-over of the sessions that nobody waits for: it leaves the
-// machine to requests, as long as there is time. It is guarded by driver.mu.
+// A bulk paces the hand-over of the sessions that no request waits for. As long
+// as there is time, it leaves the machine to requests. driver.mu guards it.
+//
+// The pace is Config.HandoffRate, or more if the sessions would not move in
+// time otherwise. Sessions become due as credit: pace times the time since the
+// last call, gathered until a batch is worth its fixed costs.
 type bulk struct {
 	rate   float64       // sessions per second: Config.HandoffRate, or infinite
-	within time.Duration // in which it is to be done, without a drain
-	drains bool
-	begun  time.Time // of the drain
-	had    int64     // sessions that had moved away before
-	done   time.Time // when it is to be done
+	within time.Duration // how long a hand-over without a drain may take
+	drains bool          // the node drains
+	begun  time.Time     // when the drain began
+	had    int64         // sessions that had moved away before the drain
+	done   time.Time     // when the hand-over should be complete
 
 	credit float64   // sessions that are due
-	until  time.Time // until when credit was given
-	pace   float64   // sessions per second, at that time
-	left   int       // sessions that are left, less those that were sealed since
+	until  time.Time // the time up to which credit was given
+	pace   float64   // sessions per second, as of until
+	left   int       // sessions that are left: the last count, less those sealed since
 	looked time.Time // when they were counted
-	behind bool      // fewer moved then than have to
+	behind bool      // at the last count, fewer sessions moved than have to
 }
 
 const (
-	// bulkSlack is how much of a delay is made up for at once: the timers of a busy machine
-	// are late. What it does not make up for makes the pace rise, as time goes on.
+	// bulkSlack bounds the time for which credit is given at once. The timers of a busy
+	// machine are late, and without a bound a late one would release a burst. A longer
+	// delay raises the pace instead, because less time is left.
 	bulkSlack = 50 * time.Millisecond
 
-	// Credit gathers for bulkBatch sessions, but no longer than longestBeat: many together
-	// cost a quarter of the CPU that they cost one by one, and each is away a little longer.
+	// Credit gathers for bulkBatch sessions, but no longer than longestBeat. A batch costs a
+	// quarter of the processor time of the same sessions one by one, and each of them is
+	// away a little longer.
 	bulkBatch    = 128
 	shortestBeat = 2 * time.Millisecond
 	longestBeat  = 25 * time.Millisecond
 
 	recountTime = 50 * time.Millisecond
 
-	fullSpeed = 1 << 20 // sessions per second that no machine moves
+	fullSpeed = 1 << 20 // sessions per second; more than any machine moves
 )
 
-// handoffRate is Config.HandoffRate as a bulk has it.
+// handoffRate converts Config.HandoffRate to the rate of a bulk.
 func handoffRate(perSecond int) float64 {
 	if perSecond >= fullSpeed {
 		return math.Inf(1)
@@ -47,19 +53,20 @@ func handoffRate(perSecond int) float64 {
 	return float64(perSecond)
 }
 
-// begin notes that there is something to hand over, after there was nothing.
+// begin is called when there is something to hand over again.
 func (b *bulk) begin() {
 	if !b.drains {
 		b.done = time.Now().Add(b.within)
 	}
 }
 
-// recount notes that more is left than was known.
+// recount is called when more sessions are left than were counted.
 func (b *bulk) recount() { b.looked = time.Time{} }
 
-// due returns how many sessions are due, of which count says how many are left, and how
-// many moved in the last second. pressed: the pace is above HandoffRate, or they do not
-// keep up with what is needed, as time is short.
+// due returns how many sessions are due. count returns how many are left, and
+// how many moved in the last second. pressed reports whether time is short: the
+// pace is above HandoffRate, or the sessions move more slowly than they have
+// to.
 func (b *bulk) due(now time.Time, count func() (left, lately int)) (n int, pressed bool) {
 	if now.Sub(b.looked) > recountTime {
 		left, lately := count()
@@ -80,7 +87,7 @@ func (b *bulk) due(now time.Time, count func() (left, lately int)) (n int, press
 	return int(b.credit), b.behind || b.pace > b.rate
 }
 
-// plan is how many of so many sessions are to move per second from now on.
+// plan returns how many sessions per second must move from now on.
 func (b *bulk) plan(now time.Time, sessions int) float64 {
 	remains := b.done.Sub(now)
 	if remains <= 0 {
@@ -89,7 +96,7 @@ func (b *bulk) plan(now time.Time, sessions int) float64 {
 	return max(b.rate, float64(sessions)/remains.Seconds())
 }
 
-// spend notes that n sessions are on their way.
+// spend records that n sessions are on their way.
 func (b *bulk) spend(n int) {
 	b.left -= n
 	if !math.IsInf(b.pace, 1) {
@@ -97,17 +104,19 @@ func (b *bulk) spend(n int) {
 	}
 }
 
-// beat is how long credit gathers, in seconds.
+// beat returns how long credit gathers, in seconds.
 func (b *bulk) beat() float64 {
 	return min(max(bulkBatch/b.pace, shortestBeat.Seconds()), longestBeat.Seconds())
 }
 
-// firstWindow is how many sessions may be on their way while no answer has come.
+// firstWindow returns how many sessions may be on their way while no answer has
+// come.
 func (b *bulk) firstWindow() int {
 	return int(min(b.pace*(b.beat()+firstAnswer.Seconds()), 2*bulkBatch))
 }
 
-// wait returns how long the next sessions have to wait, after due; 0: they are due.
+// wait returns how long the next sessions have to wait after a call of due, or
+// 0.
 func (b *bulk) wait() time.Duration {
 	if math.IsInf(b.pace, 1) {
 		return 0
@@ -119,8 +128,9 @@ func (b *bulk) wait() time.Duration {
 	return time.Duration(missing/b.pace*float64(time.Second)) + 1 // rounded up
 }
 
-// drainUntil has the hand-over be done in half of the time until the deadline of a
-// drain, or of an earlier one.
+// drainUntil sets the goal of the hand-over to half of the time until the
+// deadline of a drain, unless an earlier goal is set. The other half is a
+// reserve.
 func (d *driver) drainUntil(deadline time.Time) {
 	now := time.Now()
 	done := now.Add(time.Duration(planShare * float64(deadline.Sub(now))))

@@ -28,7 +28,8 @@ func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 	return n.deliver(ctx, id, m, nil)
 }
 
-// deliver is Deliver; it tells in done, if that is not nil, what ways m went.
+// deliver implements Deliver. If done is non-nil, deliver records in it how m
+// was routed.
 func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, done *TraceRequestDone) error {
 	r := n.routes.Load()
 	part := r.ring.Partition(id)
@@ -130,11 +131,11 @@ type attempt struct {
 	ran     bool              // a try may have run the handler (repeatable only)
 }
 
-// verdict is what came of one try.
+// A verdict is the outcome of one attempt.
 type verdict struct {
 	err   error
 	maybe bool // the handler may have run
-	again bool // it surely did not run, or may run twice: try again
+	again bool // try again: the handler did not run, or may run twice
 }
 
 // once tries the owner.
@@ -155,7 +156,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 	case a.here, owner != nil && owner.remote == nil, n.table.Has(a.part, a.id):
 		a.here = false
 		if a.tries > 0 {
-			a.wake = n.driver.lot.wakeUp(a.part)
+			a.wake = n.driver.waitlist.wakeUp(a.part)
 		}
 		if a.m.Op() == sessionproc.OpCast { // it has the time for its place that its caller gives it
 			ctx = a.asked
@@ -194,7 +195,8 @@ func (a *attempt) judge(ctx context.Context, target *transport.Peer, err error) 
 		return a.answered(ctx, decodeError(peer))
 	}
 	if ctx.Err() != nil {
-		why := sessionproc.NoAnswer(ctx, a.m.Op(), a.id, a.node.slotAt(target.Addr()), transport.Sent(err), transport.Why(err))
+		why := sessionproc.NoAnswer(ctx, a.m.Op(), a.id, a.node.slotAt(target.Addr()), transport.Sent(err),
+			transport.Why(err))
 		return verdict{err: why, maybe: transport.Sent(err) || a.ran}
 	}
 	if bad, ok := errors.AsType[*replyError](err); ok {
@@ -268,11 +270,13 @@ func (a *attempt) overloaded(ctx context.Context, f failure) verdict {
 	}
 	if a.waiting.IsZero() {
 		if !a.node.overload.enter(a.id) {
-			return verdict{err: fmt.Errorf("%w, and %d requests of this node wait already", f.err(), maxOverloadWaiters), maybe: a.ran}
+			return verdict{err: fmt.Errorf("%w, and %d requests of this node wait already", f.err(), maxOverloadWaiters),
+				maybe: a.ran}
 		}
 		a.waiting = time.Now()
 	}
-	if _, has := a.asked.Deadline(); op == sessionproc.OpCast && !has && time.Since(a.waiting) >= sessionproc.CastPatience {
+	if _, has := a.asked.Deadline(); op == sessionproc.OpCast && !has &&
+		time.Since(a.waiting) >= sessionproc.CastPatience {
 		return verdict{err: f.err(), maybe: a.ran}
 	}
 	return verdict{f.err(), a.ran, true}
@@ -345,7 +349,8 @@ func failed(m sessionproc.Message, id string, err error, maybe bool) error {
 	if op == sessionproc.OpEnsure {
 		op = sessionproc.OpStart
 	}
-	return &sessionproc.OpError{Op: op.String(), ID: id, Kind: m.Kind(), Method: m.Method(), Err: err, MaybeExecuted: maybe}
+	return &sessionproc.OpError{Op: op.String(), ID: id, Kind: m.Kind(), Method: m.Method(), Err: err,
+		MaybeExecuted: maybe}
 }
 
 func opError(op, id string, err error) error {

@@ -54,13 +54,17 @@ func newPorters() sessionproc.AnyKind {
 func TestWhatIsTooLargeToTravelIsLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newPorters}, Tune: log.of0(func(_ int, cfg *node.Config) {
-			cfg.Inject = func(ctx context.Context) []byte {
-				n, _ := ctx.Value(baggage{}).(int)
-				return bytes.Repeat([]byte{1}, n)
-			}
-			cfg.Extract = func(ctx context.Context, b []byte) context.Context { return context.WithValue(ctx, baggage{}, len(b)) }
-		})})
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newPorters},
+			Tune: log.of0(func(_ int, cfg *node.Config) {
+				cfg.Inject = func(ctx context.Context) []byte {
+					n, _ := ctx.Value(baggage{}).(int)
+					return bytes.Repeat([]byte{1}, n)
+				}
+				cfg.Extract = func(ctx context.Context,
+					b []byte) context.Context {
+					return context.WithValue(ctx, baggage{}, len(b))
+				}
+			})})
 		c.Settle()
 		time.Sleep(time.Second)
 		n := c.Node(0)

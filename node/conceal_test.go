@@ -41,34 +41,55 @@ var exportedStructs = []struct {
 	of     any
 	hasIDs bool
 }{
-	{node.Config{}, false}, {node.Difference{}, false}, {node.SchemaDifference{}, false}, {node.DrainError{}, false}, {node.Estimate{}, false}, {node.Health{}, false}, {node.HotSession{}, true}, {node.Inspection{}, true},
-	{node.ListOptions{}, true}, {node.MailboxStats{}, false}, {node.Node{}, false}, {node.NodeStats{}, true}, {node.PartialError{}, false},
-	{node.Place{}, false}, {node.Progress{}, false}, {node.SessionEvent{}, true}, {node.SessionInfo{}, true}, {node.SessionTimer{}, true},
-	{node.Shutdown{}, false}, {node.SilentMember{}, false}, {node.Stats{}, true}, {node.Trace{}, false}, {node.TraceMoveRefused{}, false},
+	{node.Config{}, false}, {node.Difference{}, false}, {node.SchemaDifference{}, false}, {node.DrainError{}, false},
+	{node.Estimate{}, false}, {node.Health{}, false}, {node.HotSession{}, true}, {node.Inspection{}, true},
+	{node.ListOptions{}, true}, {node.MailboxStats{}, false}, {node.Node{}, false}, {node.NodeStats{}, true},
+	{node.PartialError{}, false},
+	{node.Place{}, false}, {node.Progress{}, false}, {node.SessionEvent{}, true}, {node.SessionInfo{}, true},
+	{node.SessionTimer{}, true},
+	{node.Shutdown{}, false}, {node.SilentMember{}, false}, {node.Stats{}, true}, {node.Trace{}, false},
+	{node.TraceMoveRefused{}, false},
 	{node.TraceRequestDone{}, false}, {node.TraceSessionMoved{}, false}, {node.WaitingFor{}, false},
 
-	{sessionproc.Arrival{}, false}, {sessionproc.ContractPart{}, false}, {sessionproc.Copies{}, true}, {sessionproc.CrashError{}, false}, {sessionproc.Cursor{}, true},
-	{sessionproc.Delivery{}, true}, {sessionproc.Detached{}, true}, {sessionproc.DetachedConfig{}, true}, {sessionproc.DetachedTimer{}, false},
-	{sessionproc.Details{}, true}, {sessionproc.Ended{}, false}, {sessionproc.Error{}, false}, {sessionproc.Event[string]{}, false},
-	{sessionproc.EventConfig{}, false}, {sessionproc.EventInfo{}, true}, {sessionproc.Fault{}, false}, {sessionproc.Feeds{}, true}, {sessionproc.Filter{}, true},
-	{sessionproc.Hot{}, true}, {sessionproc.Inbound{}, true}, {sessionproc.Incarnation{}, false}, {sessionproc.Info{}, true},
+	{sessionproc.Arrival{}, false}, {sessionproc.ContractPart{}, false}, {sessionproc.Copies{}, true},
+	{sessionproc.CrashError{}, false}, {sessionproc.Cursor{}, true},
+	{sessionproc.Delivery{}, true}, {sessionproc.Detached{}, true}, {sessionproc.DetachedConfig{}, true},
+	{sessionproc.DetachedTimer{}, false},
+	{sessionproc.Details{}, true}, {sessionproc.Ended{}, false}, {sessionproc.Error{}, false},
+	{sessionproc.Event[string]{}, false},
+	{sessionproc.EventConfig{}, false}, {sessionproc.EventInfo{}, true}, {sessionproc.Fault{}, false},
+	{sessionproc.Feeds{}, true}, {sessionproc.Filter{}, true},
+	{sessionproc.Hot{}, true}, {sessionproc.Inbound{}, true}, {sessionproc.Incarnation{}, false},
+	{sessionproc.Info{}, true},
 	{sessionproc.Kind[string, int]{}, false}, {sessionproc.KindConfig{}, false}, {sessionproc.KindRef[int]{}, false},
-	{sessionproc.LimitError{}, false}, {sessionproc.Method[int, int]{}, false}, {sessionproc.MethodConfig{}, false}, {sessionproc.None{}, false},
-	{sessionproc.Notice[int]{}, false}, {sessionproc.OpError{}, false}, {sessionproc.Position{}, false}, {sessionproc.Reach{}, false},
-	{sessionproc.Recalled{}, true}, {sessionproc.Restored{}, true}, {sessionproc.StartOptions{}, false}, {sessionproc.Stats{}, true},
+	{sessionproc.LimitError{}, false}, {sessionproc.Method[int, int]{}, false}, {sessionproc.MethodConfig{}, false},
+	{sessionproc.None{}, false},
+	{sessionproc.Notice[int]{}, false}, {sessionproc.OpError{}, false}, {sessionproc.Position{}, false},
+	{sessionproc.Reach{}, false},
+	{sessionproc.Recalled{}, true}, {sessionproc.Restored{}, true}, {sessionproc.StartOptions{}, false},
+	{sessionproc.Stats{}, true},
 	{sessionproc.SubscribeOptions{}, false}, {sessionproc.Subscription[int]{}, true}, {sessionproc.Supervision{}, false},
-	{sessionproc.Table{}, true}, {sessionproc.TableConfig{}, false}, {sessionproc.TableTrace{}, false}, {sessionproc.TimerInfo{}, true},
-	{sessionproc.TraceMessageHandled{}, false}, {sessionproc.TraceRequestRefused{}, false}, {sessionproc.TraceSessionConflict{}, false},
-	{sessionproc.TraceSessionCrashed{}, false}, {sessionproc.TraceSessionEnded{}, false}, {sessionproc.TraceSessionStarted{}, false},
-	{sessionproc.Large{}, true}, {sessionproc.Understanding{}, false}, {sessionproc.Needs{}, false}, {sessionproc.Rival{}, false}, {sessionproc.Update[int]{}, false},
+	{sessionproc.Table{}, true}, {sessionproc.TableConfig{}, false}, {sessionproc.TableTrace{}, false},
+	{sessionproc.TimerInfo{}, true},
+	{sessionproc.TraceMessageHandled{}, false}, {sessionproc.TraceRequestRefused{}, false},
+	{sessionproc.TraceSessionConflict{}, false},
+	{sessionproc.TraceSessionCrashed{}, false}, {sessionproc.TraceSessionEnded{}, false},
+	{sessionproc.TraceSessionStarted{}, false},
+	{sessionproc.Large{}, true}, {sessionproc.Understanding{}, false}, {sessionproc.Needs{}, false},
+	{sessionproc.Rival{}, false}, {sessionproc.Update[int]{}, false},
 
-	{sessionhttp.Config{}, false}, {sessionhttp.EventStream[int]{}, false}, {sessionhttp.EventsConfig[int]{}, false}, {sessionhttp.Sessions{}, false},
+	{sessionhttp.Config{}, false}, {sessionhttp.EventStream[int]{}, false}, {sessionhttp.EventsConfig[int]{}, false},
+	{sessionhttp.Sessions{}, false},
 
-	{cluster.Assigned{}, false}, {cluster.Cluster{}, false}, {cluster.Config{}, false}, {cluster.Hellos{}, false}, {cluster.Member{}, false}, {cluster.View{}, false},
-	{transport.Call{}, true}, {transport.Config{}, false}, {transport.Error{}, false}, {transport.Gate{}, false}, {transport.Peer{}, false},
-	{transport.RefusalLog{}, false}, {transport.RefusedError{}, false}, {transport.Reply{}, false}, {transport.Request{}, true},
+	{cluster.Assigned{}, false}, {cluster.Cluster{}, false}, {cluster.Config{}, false}, {cluster.Hellos{}, false},
+	{cluster.Member{}, false}, {cluster.View{}, false},
+	{transport.Call{}, true}, {transport.Config{}, false}, {transport.Error{}, false}, {transport.Gate{}, false},
+	{transport.Peer{}, false},
+	{transport.RefusalLog{}, false}, {transport.RefusedError{}, false}, {transport.Reply{}, false},
+	{transport.Request{}, true},
 	{transport.Stream{}, false}, {transport.StreamError{}, false}, {transport.Transport{}, false},
-	{wire.Checker{}, false}, {wire.Reader{}, false}, {ring.Builder{}, false}, {ring.Config{}, false}, {ring.Move{}, false}, {ring.Ring{}, false},
+	{wire.Checker{}, false}, {wire.Reader{}, false}, {ring.Builder{}, false}, {ring.Config{}, false},
+	{ring.Move{}, false}, {ring.Ring{}, false},
 }
 
 // No way of printing any of them shows a secret, and none shows a session ID but
@@ -169,7 +190,8 @@ func TestAllExportedStructsArePrinted(t *testing.T) {
 		listed[name] = true
 	}
 	there := map[string]bool{}
-	for _, dir := range []string{".", "../sessionproc", "../sessionproc/sessionhttp", "../cluster", "../transport", "../transport/wire", "../ring"} {
+	for _, dir := range []string{".", "../sessionproc", "../sessionproc/sessionhttp", "../cluster", "../transport",
+		"../transport/wire", "../ring"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
 		for _, file := range files {
@@ -204,7 +226,8 @@ func TestARunningNodeTellsNoSecret(t *testing.T) {
 	require.Error(t, err)
 	failed := n.Cast(t.Context(), anID, "m", nil)
 	require.Error(t, failed)
-	for _, v := range []any{cfg, &cfg, n, err, failed, fmt.Errorf("wrapped: %w", failed), &node.PartialError{Nodes: map[string]error{"a": failed}}} {
+	for _, v := range []any{cfg, &cfg, n, err, failed, fmt.Errorf("wrapped: %w", failed),
+		&node.PartialError{Nodes: map[string]error{"a": failed}}} {
 		p := reflect.New(reflect.TypeOf(v))
 		p.Elem().Set(reflect.ValueOf(v))
 		for how, text := range printed(p) {

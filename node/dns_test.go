@@ -64,7 +64,8 @@ func (s *nameServer) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	}
 	if ask.Qtype == dns.TypeA && m.Rcode == dns.RcodeSuccess {
 		for _, a := range s.addrs {
-			m.Answer = append(m.Answer, &dns.A{Hdr: dns.RR_Header{Name: ask.Name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.ParseIP(a)})
+			m.Answer = append(m.Answer, &dns.A{Hdr: dns.RR_Header{Name: ask.Name, Rrtype: dns.TypeA, Class: dns.ClassINET},
+				A: net.ParseIP(a)})
 		}
 	}
 	_ = w.WriteMsg(m)
@@ -163,7 +164,8 @@ func TestReplicasOfOneAdvertisedAddress(t *testing.T) {
 		require.NoError(t, err)
 		start := func(i byte, join ...string) (*node.Node, error) {
 			host := network.Host(netip.AddrFrom4([4]byte{10, 0, 0, i}))
-			return node.Start(t.Context(), node.Config{Network: host, Bind: host.Addr().String() + ":7946", Slot: fmt.Sprintf("n%d", i),
+			return node.Start(t.Context(), node.Config{Network: host, Bind: host.Addr().String() + ":7946",
+				Slot:      fmt.Sprintf("n%d", i),
 				Advertise: "10.0.0.1:7946", Join: join, Insecure: true})
 		}
 		first, err := start(1, "10.0.0.1:7946")

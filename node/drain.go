@@ -148,7 +148,9 @@ func (n *Node) awaitDrained(ctx context.Context, late *lateness) error {
 
 // otherServers are the other members that take sessions.
 func (n *Node) otherServers() []cluster.Member {
-	return slices.DeleteFunc(n.routes.Load().view.Serving(), func(m cluster.Member) bool { return m.Name() == n.self.Name() })
+	return slices.DeleteFunc(n.routes.Load().view.Serving(), func(m cluster.Member) bool {
+		return m.Name() == n.self.Name()
+	})
 }
 
 // othersMayServe reports whether sessions have another place to go to, or can
@@ -213,7 +215,8 @@ func (d *driver) reportUntilDrained() {
 		for kind, sessions := range d.n.table.Kinds() {
 			if !told[kind] && d.nobodyTakes(kind, d.n.otherServers()) {
 				told[kind] = true
-				d.n.log.Error("no member can take the sessions of a kind", "kind", kind, "sessions", sessions, "why", d.whyNobody(kind))
+				d.n.log.Error("no member can take the sessions of a kind", "kind", kind, "sessions", sessions, "why",
+					d.whyNobody(kind))
 			}
 		}
 		p := d.n.Progress()

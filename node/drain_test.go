@@ -116,7 +116,7 @@ func TestDrainedNodeForwards(t *testing.T) {
 		begin := time.Now()
 		require.NoError(t, n.Drain(t.Context()))
 		require.Less(t, time.Since(begin), 5*time.Second)
-		require.ErrorContains(t, n.Ready(), "it drains")
+		require.ErrorContains(t, n.Ready(), "draining")
 		for range 3 {
 			require.NoError(t, n.Drain(t.Context()), "again")
 		}
@@ -174,7 +174,8 @@ func TestLastNodeHasNowhereToDrainTo(t *testing.T) {
 
 		n = nodetest.NewCluster(t, 1, newCounters).Node(0)
 		require.NoError(t, counters.Start(t.Context(), n, "a", 1))
-		require.EqualError(t, n.Drain(t.Context()), `node: drain: 1 sessions could not move in time (1 of kind "counter"): no other member serves`)
+		require.EqualError(t, n.Drain(t.Context()),
+			`node: drain: 1 sessions could not move in time (1 of kind "counter"): no other member serves`)
 		got, err := add.Call(t.Context(), n, "a", 1)
 		require.NoError(t, err, "it goes on")
 		require.Equal(t, 2, got)
@@ -190,7 +191,10 @@ var (
 
 // newJammers makes a kind whose handlers take long: heed until its ctx ends.
 func newJammers() sessionproc.AnyKind {
-	k := sessionproc.NewKind(jammers, func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(jammers, func(context.Context, sessionproc.None) (*struct{}, error) {
+		return new(struct{}),
+			nil
+	}, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, heed, heedsItsCtx)
 	sessionproc.HandleCast(k, ignore, ignoresItsCtx)
 	return k
@@ -252,7 +256,8 @@ func TestStuckHandlerHoldsUpItsOwnSession(t *testing.T) {
 		defer cancel()
 		left := n.Leave(leave)
 		require.InDelta(t, 5, time.Since(begin).Seconds(), 1)
-		require.ErrorContains(t, left, `1 sessions could not move in time (1 of kind "jammer"; 1 of them wait for a handler to return): context deadline exceeded; they have ended`)
+		require.ErrorContains(t, left, `1 sessions could not move in time (1 of kind "jammer"; `+
+			`1 of them wait for a handler to return): context deadline exceeded; these sessions have ended`)
 		require.InDelta(t, patience.Seconds(), (<-heeded).Seconds(), 0.1, "its caller has its answer")
 		warned := log.lines("holds up the move")
 		require.Len(t, warned, 2)
@@ -267,12 +272,13 @@ func TestStuckHandlerHoldsUpItsOwnSession(t *testing.T) {
 func TestKindThatNobodyTakesIsSaidAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
-		c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newCounters}, Tune: log.of0(func(i int, cfg *node.Config) {
-			cfg.DrainTimeout = 5 * time.Second
-			if i == 0 {
-				cfg.Kinds = append(cfg.Kinds, newJammers())
-			}
-		})})
+		c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newCounters},
+			Tune: log.of0(func(i int, cfg *node.Config) {
+				cfg.DrainTimeout = 5 * time.Second
+				if i == 0 {
+					cfg.Kinds = append(cfg.Kinds, newJammers())
+				}
+			})})
 		startOn(t, c, 0, 5)
 		id := ""
 		for k := 0; id == "" || c.Owner(id) != 0; k++ {
@@ -286,8 +292,9 @@ func TestKindThatNobodyTakesIsSaidAtOnce(t *testing.T) {
 		require.Len(t, said, 1)
 		require.Contains(t, said[0], "kind=jammer sessions=1")
 		begin := time.Now()
-		require.EqualError(t, <-drained, `node: drain: 1 sessions could not move in time (1 of kind "jammer", which no member can take): `+
-			`no member that stays can have them: kind "jammer": n1, n2: it was not given the kind`)
+		require.EqualError(t, <-drained,
+			`node: drain: 1 sessions could not move in time (1 of kind "jammer", which no member can take): `+
+				`no member that stays can have them: kind "jammer": n1, n2: it was not given the kind`)
 		require.Less(t, time.Since(begin), 2*time.Second, "there is nothing to wait for")
 		require.Len(t, log.lines("no member can take the sessions of a kind"), 1, "once")
 		require.Equal(t, 1, c.Node(0).Sessions(), "it lives here until the node leaves")

@@ -56,7 +56,8 @@ func (e *DrainError) Error() string {
 		why += ": " + strings.Join(reasons[1:], "; ")
 	}
 	if errors.Is(e.why, ErrDrainTooLong) {
-		return fmt.Sprintf("%d sessions cannot move in time (%s) and go on moving, for about %v: %s", e.Sessions, what, e.Takes.Round(time.Second), why)
+		return fmt.Sprintf("%d sessions cannot move in time (%s) and go on moving, for about %v: %s", e.Sessions, what,
+			e.Takes.Round(time.Second), why)
 	}
 	return fmt.Sprintf("%d sessions could not move in time (%s): %s", e.Sessions, what, why)
 }
@@ -145,7 +146,8 @@ func (l *lateness) certain(ctx context.Context) bool {
 	}
 	if sure && !l.told {
 		l.told, l.takes = true, f.takes
-		l.n.log.Error("the drain cannot be done by its deadline", "sessions", sessions, "in", left.Round(time.Millisecond), "takes", f.takes.Round(time.Second))
+		l.n.log.Error("the drain cannot be done by its deadline", "sessions", sessions, "in", left.Round(time.Millisecond),
+			"takes", f.takes.Round(time.Second))
 	}
 	return sure
 }

@@ -20,11 +20,12 @@ import (
 // and goes on when there is room again.
 func TestDrainToAFullNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters}, Tune: func(i int, cfg *node.Config) {
-			if i == 1 {
-				cfg.MaxSessions = 500
-			}
-		}})
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
+			Tune: func(i int, cfg *node.Config) {
+				if i == 1 {
+					cfg.MaxSessions = 500
+				}
+			}})
 		startOn(t, c, 0, 2000)
 		n := c.Node(0)
 		within, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -57,9 +58,10 @@ func TestDrainToAFullNode(t *testing.T) {
 // has it again.
 func TestDrainWithoutQuorum(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters}, Tune: func(_ int, cfg *node.Config) {
-			cfg.HandoffBytesPerSecond = 16 << 10
-		}})
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
+			Tune: func(_ int, cfg *node.Config) {
+				cfg.HandoffBytesPerSecond = 16 << 10
+			}})
 		ids := startOn(t, c, 0, 2000)
 		n := c.Node(0)
 		done := make(chan error, 1)
@@ -124,9 +126,10 @@ func newHeavies() sessionproc.AnyKind {
 // sessions then.
 func TestLeaveToANodeThatGetsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters}, Tune: func(_ int, cfg *node.Config) {
-			cfg.MaxSessions = 300
-		}})
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
+			Tune: func(_ int, cfg *node.Config) {
+				cfg.MaxSessions = 300
+			}})
 		startOn(t, c, 0, 300)
 		theirs := startOn(t, c, 1, 300)
 		time.AfterFunc(8*time.Second, func() { c.Node(1).TerminateMany(context.Background(), theirs) })

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,116 +11,149 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// driver feeds the node's ownership machine and does what it says. It is the
-// table's Gate.
+// A driver runs the node's ownership machine: it passes events to the machine and
+// executes the effects. It is the table's Gate.
 //
-// One lock stands for the locks of all partitions that the machine asks for:
-// starts and "not found" hold it for reading from the question to the deed,
-// events hold it for writing until their effects are done. What is found in the
-// table is served without it.
+// # The lock
+//
+// Package ownership asks for a read-write lock for each partition. One lock, mu, stands
+// for all of them. The start of a session, and the answer that a session does not exist,
+// hold mu for reading from the question to the machine until the act, so that the answer
+// is still true when it takes effect. An event holds mu for writing until its effects are
+// executed. A request for a session that is in the table takes no lock of the driver.
+//
+// # Lock order
+//
+// mu comes first. Under it these locks are taken:
+//
+//	driver.mu -> lane.mu
+//	driver.mu -> outbox.mu
+//	driver.mu -> members.mu
+//	driver.mu -> standing.mu -> locks of the table
+//	driver.mu -> locks of the table: the partition's, then the process's
+//
+// The reverse never happens. The table calls the Gate (Enter, Leave, Settled) without a
+// lock of its own. A worker that has made a snapshot calls readyToGo, which takes lane.mu
+// alone. Whatever may need mu again, or runs code of users, is not called under mu: it is
+// appended to later, and unlock calls it. For the same reason unlock, and not the
+// execution of Wake, wakes the waitlist: a request that is served again may enter the Gate.
 type driver struct {
 	n        *Node
 	ctx      context.Context // ends with the driver
 	cancel   context.CancelFunc
 	wait     sync.WaitGroup // all its goroutines
-	inbox    chan letter
-	bound    bound         // of the bytes handed over
-	bytes    atomic.Int64  // of the snapshots that are on their way
-	kick     chan struct{} // cap 1: there is something to hand over
-	again    chan struct{} // cap 1: retry soon
-	met      chan struct{} // cap 1: there are members whose release is not known
+	inbox    chan ownershipBatch
+	bound    bound         // limits the bytes handed over per second
+	bytes    atomic.Int64  // of the snapshots on their way
+	kick     chan struct{} // capacity 1: there is something to hand over
+	again    chan struct{} // capacity 1: retry soon
+	met      chan struct{} // capacity 1: the release of some members is not known
 	addrs    atomic.Pointer[map[string]string]
 	ended    atomic.Int64 // sessions that ended at the deadline of a leave
-	changing atomic.Bool  // the view has changed, and not all has followed yet
-	post     postbox
-	lot      lot
+	changing atomic.Bool  // the view has changed, and messages about it are still expected
+	outbox   outbox
+	waitlist waitlist
 	traffic  traffic
 	members  members
 
 	mu        sync.RWMutex // guards the rest
 	m         *ownership.Machine
 	parts     []driven
-	first     []int // partitions that have sessions for which somebody waits
+	first     []int // partitions with sessions that a request waits for
 	handing   int   // partitions in the lists of lanes
 	unready   []*handoff
-	spare     map[string]*handoff // empty; of the partition that has handed over last
+	spare     map[string]*handoff // an empty map, of the partition that was handed over last
 	bulk      bulk
 	todo      []ownership.Effect // see doLocked
 	lanes     map[string]*lane
 	routes    *routes
-	seen      ownership.View // that the machine has
-	owned     []*peer        // by partition: who owned it before its present owner
-	former    map[string]former
-	returned  map[string]time.Time // when members came back that had been put out
-	asked     map[int]pace         // partitions whose sessions stay elsewhere
+	seen      ownership.View       // the view that the machine has
+	owned     []*peer              // the owner of each partition before its present owner
+	former    map[string]former    // members that are gone, by name
+	returned  map[string]time.Time // when members returned that had counted as dead
+	asked     map[int]pace         // when to ask about the sessions of a partition that stay elsewhere
 	evicted   map[string]bool
-	woken     []int    // partitions whose waiting requests are to be tried again after mu is unlocked
-	later     []func() // to be called after mu is unlocked
-	abandoned bool     // the deadline of a leave has come
+	woken     []int    // partitions whose waiting requests unlock retries
+	later     []func() // functions that unlock calls
+	abandoned bool     // the deadline of a leave has passed
 	closed    bool
 }
 
-// driven is what the driver keeps of a partition. Its maps are by session ID.
+// A driven is the driver's state of one partition. Its maps have session IDs as
+// keys.
 type driven struct {
-	counted bool // the machine was told of sessions
-	listed  bool // it is in the list of a lane
-	sealed  map[string]*handoff
-	away    int               // of these, those that ran
-	backups map[string]backup // of sessions whose target has died
-	tombs   map[string]sessionproc.Version
-	buried  map[string]*handoff  // tombstones on their way
-	wanted  []string             // to be handed over first
-	asked   map[string]time.Time // when this node asked others for a session
+	counted bool                           // the machine knows of sessions here
+	listed  bool                           // the partition is in the list of a lane
+	sealed  map[string]*handoff            // sessions that are sealed for another member
+	away    int                            // how many of sealed ran here; the table still counts them
+	backups map[string]backup              // sessions whose target has died
+	tombs   map[string]sessionproc.Version // tombstones
+	buried  map[string]*handoff            // tombstones on their way
+	wanted  []string                       // sessions to hand over first
+	asked   map[string]time.Time           // when this node asked other members for a session
 	said    promise
 	draft   draft
-	polled  time.Time           // when members were asked last about sessions that stay there
+	polled  time.Time           // when this node last asked about sessions that stay elsewhere
 	final   map[string]final    // why sessions of this node cannot move
-	refused map[string]declined // sessions of others that stay there, as this node has refused them
-	second  bool                // of those, some are also here, or at another member: they have to come all the same
-	told    claimed             // who has said that of sessions here
-	looked  claimed             // whose sessions that stay were kept; see keepLocked
+	refused map[string]declined // sessions that this node refused, and that stay at their source
+	// second says that some of refused are also here, or at another member. These must
+	// come in spite of the refusal, so that the copies can be merged.
+	second bool
+	told   claimed // the claim whose sender says so of sessions here
+	looked claimed // the claim for which sessions that stay were kept; see keepLocked
 }
 
 const (
-	takeoverDelay = time.Second      // a dead member is given that long to turn out to live
-	formerFor     = 10 * time.Minute // how long members that have gone are remembered
-	firstRetry    = 20 * time.Millisecond
-	lastRetry     = 250 * time.Millisecond // while something is waited for; all is said again as often
-	idleRetry     = 500 * time.Millisecond
-	freshFor      = time.Second // after a new view, members hear of it one after another: firstRetry goes on
+	takeoverDelay = time.Second            // how long a dead member may take to return
+	formerFor     = 10 * time.Minute       // how long members that are gone are remembered
+	firstRetry    = 20 * time.Millisecond  // after a change
+	lastRetry     = 250 * time.Millisecond // while this node waits for answers
+	idleRetry     = 500 * time.Millisecond // otherwise
+	// freshFor is how long retries stay at firstRetry after a new view: members learn of it
+	// one after another, and each of them may answer differently then.
+	freshFor = time.Second
 )
 
 func newDriver(n *Node, partitions int) *driver {
-	d := &driver{n: n, inbox: make(chan letter, 1024), kick: make(chan struct{}, 1),
-		again: make(chan struct{}, 1), met: make(chan struct{}, 1), parts: make([]driven, partitions), lanes: map[string]*lane{}, former: map[string]former{}, returned: map[string]time.Time{}, asked: map[int]pace{}}
+	d := &driver{
+		n:     n,
+		inbox: make(chan ownershipBatch, 1024),
+		kick:  make(chan struct{}, 1), again: make(chan struct{}, 1), met: make(chan struct{}, 1),
+		parts: make([]driven, partitions),
+		lanes: map[string]*lane{}, former: map[string]former{},
+		returned: map[string]time.Time{}, asked: map[int]pace{},
+	}
 	d.addrs.Store(&map[string]string{})
-	d.lot.n = n
+	d.waitlist.n = n
 	d.bound.init(n.cfg.HandoffBytesPerSecond)
 	d.bulk = bulk{rate: handoffRate(n.cfg.HandoffRate), within: n.cfg.DrainTimeout / 2}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d
 }
 
-// start begins the driver's work; the node's name is known by now.
+// start starts the driver's goroutines. The node's name is known by now.
 func (d *driver) start() {
 	d.m = ownership.New(d.n.self.Name(), len(d.parts))
-	d.wait.Go(d.listen)
+	d.wait.Go(d.handleBatches)
 	d.wait.Go(d.retry)
 	d.wait.Go(d.handOver)
 	d.wait.Go(d.watchMembers)
 	d.wait.Go(d.meetMembers)
 }
 
-// stop ends the driver. Sessions come and go without it from now on.
+// stop ends the driver. From now on sessions start and end without it. The
+// caller waits for d.wait.
 func (d *driver) stop() {
 	d.mu.Lock()
 	d.closed = true
 	d.mu.Unlock()
 	d.cancel()
-	d.lot.close()
+	d.waitlist.close()
 }
 
-// spawn runs f in a goroutine of the driver, unless that has stopped.
+// spawn runs f on a goroutine of the driver, unless the driver has stopped. It
+// holds mu, so that no goroutine is added once stop has set closed and d.wait
+// is waited for.
 func (d *driver) spawn(f func()) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -130,8 +162,8 @@ func (d *driver) spawn(f func()) {
 	}
 }
 
-// busy reports whether who needs the driver has to wait for it, while there is a
-// change.
+// busy reports whether acquiring the driver would block during a view change.
+// The first view of a big cluster holds mu for a while.
 func (d *driver) busy() bool {
 	if !d.changing.Load() {
 		return false
@@ -143,13 +175,17 @@ func (d *driver) busy() bool {
 	return true
 }
 
+// addr returns the address of a member, or "" if the member is unknown.
+// addr returns the address of a member, or "" if the member is unknown.
+// addr returns the address of a member, or "" if the member is unknown.
 func (d *driver) addr(member string) string { return (*d.addrs.Load())[member] }
 
-// farewell stands for a partition where an event concerns none.
+// farewell stands for the partition of an event that concerns no partition.
 const farewell = ownership.NoPartition - 1
 
-// turn takes an event of one partition, of all (NoPartition), or of none (farewell), into
-// the machine and does what it says.
+// turn passes an event to the machine and executes the effects. part is the
+// partition that the event concerns, NoPartition for all of them, or farewell
+// for none.
 func (d *driver) turn(part int, event func(m *ownership.Machine) []ownership.Effect) {
 	d.mu.Lock()
 	if !d.closed {
@@ -158,6 +194,9 @@ func (d *driver) turn(part int, event func(m *ownership.Machine) []ownership.Eff
 	d.unlock()
 }
 
+// unlock unlocks mu and does what must not be done under it.
+// unlock unlocks mu and does what must not be done under it.
+// unlock unlocks mu and does what must not be done under it.
 func (d *driver) unlock() {
 	later, woken := d.later, d.woken
 	d.later, d.woken = nil, nil
@@ -166,19 +205,24 @@ func (d *driver) unlock() {
 		f()
 	}
 	for _, part := range woken {
-		d.lot.wake(part)
+		d.waitlist.wake(part)
 	}
 }
 
+// turnLocked is turn for a caller that holds mu. It counts the sessions before
+// the event, because sessions may have ended since the last one, and again
+// afterwards, because the effects change the number.
 func (d *driver) turnLocked(part int, event func(m *ownership.Machine) []ownership.Effect) {
 	d.countLocked(part)
 	d.doLocked(event(d.m))
 	if part >= 0 {
-		d.countLocked(part) // not before: what is to resume is still among the sealed
+		// Not earlier: a session that an effect resumes is among the sealed until then.
+		d.countLocked(part)
 	}
 }
 
-// countLocked tells the machine how many sessions a partition has.
+// countLocked passes the number of sessions of a partition to the machine, if
+// it is not 0 or was not 0 before.
 func (d *driver) countLocked(part int) {
 	switch {
 	case d.abandoned || part == farewell:
@@ -199,9 +243,10 @@ func (d *driver) countLocked(part int) {
 	d.doLocked(d.m.Count(part, running, len(pt.backups)))
 }
 
-// doLocked does what the machine says, and what it says then. The machine's next turn
-// may have the same slice, and this function may be called by what it does: what is to
-// be done lies on a stack.
+// doLocked executes effects, and the effects that follow from them. The machine
+// reuses the slice of effects in its next call, and effects may lead to such a
+// call, and to doLocked itself. So doLocked copies them to a stack, d.todo, on
+// which each call has its own part.
 func (d *driver) doLocked(effects []ownership.Effect) {
 	if len(effects) == 0 {
 		return
@@ -218,10 +263,13 @@ func (d *driver) doLocked(effects []ownership.Effect) {
 	}
 }
 
-// maxTodo is how many effects the memory is kept for: a first view of a big cluster
-// brings tens of thousands.
+// maxTodo bounds the stack that is kept. The first view of a big cluster yields
+// tens of thousands of effects.
 const maxTodo = 1 << 10
 
+// doOneLocked executes one effect; see the comments of ownership.Do.
+// doOneLocked executes one effect; see the comments of ownership.Do.
+// doOneLocked executes one effect; see the comments of ownership.Do.
 func (d *driver) doOneLocked(e *ownership.Effect) {
 	if e.Do == ownership.Send {
 		d.sayLocked(e)
@@ -265,7 +313,8 @@ func (d *driver) doOneLocked(e *ownership.Effect) {
 	}
 }
 
-// sayLocked posts a message of the machine.
+// sayLocked sends a message of the machine. It completes those messages of
+// which the machine knows only a part.
 func (d *driver) sayLocked(e *ownership.Effect) {
 	switch e.Message.Kind {
 	case ownership.Claim:
@@ -285,90 +334,9 @@ func (d *driver) sayLocked(e *ownership.Effect) {
 	d.sendLocked(e.To, e.Message)
 }
 
-// Enter implements sessionproc.Gate.
-func (d *driver) Enter(part int, id string, e sessionproc.Entry) error {
-	d.mu.RLock()
-	var a ownership.Answer
-	closed := d.closed || d.m == nil
-	if !closed {
-		a = d.m.Who(part, id)
-		if a.Place == ownership.Nowhere && d.m.Quiet(part) {
-			e.Begin()
-			d.mu.RUnlock()
-			return nil
-		}
-	}
-	d.mu.RUnlock()
-	switch {
-	case e.Here():
-		return nil
-	case closed:
-		return sessionproc.ErrClosed
-	}
-	id = strings.Clone(id)
-	switch a.Place {
-	case ownership.Nowhere:
-		closed = true
-		d.turn(part, func(m *ownership.Machine) []ownership.Effect {
-			closed = false
-			if a = m.Who(part, id); a.Place == ownership.Nowhere && d.beginLocked(part, id, e) {
-				return m.Started(part, id)
-			}
-			return nil
-		})
-		if closed {
-			return sessionproc.ErrClosed
-		}
-	case ownership.Wait:
-		d.want(part, id)
-	}
-	return d.elsewhere(a)
-}
-
-// beginLocked has a session begin here, which succeeds one with a tombstone.
-func (d *driver) beginLocked(part int, id string, e sessionproc.Entry) bool {
-	pt := &d.parts[part]
-	tomb, ended := pt.tombs[id]
-	if !ended {
-		return e.Begin()
-	}
-	if !d.n.table.Succeed(id, tomb, e.Begin) {
-		return false
-	}
-	delete(pt.tombs, id)
-	return true
-}
-
-// Leave implements sessionproc.Gate.
-func (d *driver) Leave(part int, id string, remove func()) {
-	d.mu.RLock()
-	_, sealed := d.parts[part].sealed[id]
-	if d.closed || d.abandoned || d.m == nil || d.m.Quiet(part) && !sealed {
-		remove()
-		d.mu.RUnlock()
-		return
-	}
-	d.mu.RUnlock()
-	done := false
-	d.turn(part, func(m *ownership.Machine) []ownership.Effect {
-		done = true
-		pt := &d.parts[part]
-		delete(pt.final, id)
-		remember, effects := m.Ended(part, id)
-		if h := pt.sealed[id]; h != nil && !h.sent {
-			d.doneLocked(h)
-		}
-		if remember {
-			put(&pt.tombs, id, pt.tombs[id].Join(d.n.table.Tombstone(part, id)))
-		}
-		remove()
-		return effects
-	})
-	if !done { // it was closed meanwhile
-		remove()
-	}
-}
-
+// put sets a value in a map that is made when it is needed.
+// put sets a value in a map that is made when it is needed.
+// put sets a value in a map that is made when it is needed.
 func put[V any](m *map[string]V, key string, v V) {
 	if *m == nil {
 		*m = map[string]V{}
@@ -376,7 +344,7 @@ func put[V any](m *map[string]V, key string, v V) {
 	(*m)[key] = v
 }
 
-// signal wakes whoever waits on ch, now or when it comes.
+// signal wakes the goroutine that waits on ch, or the next one that does.
 func signal(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:

@@ -171,7 +171,8 @@ func (f failure) err() error {
 	case codeCrashed:
 		return &sessionproc.CrashError{Reference: f.extra}
 	case codeTooMany, codeRateLimited, codeMemoryMark:
-		if e := unpackLimit(f.extra); e != nil && encodeError(e, false).code == f.code { // else of a limit that only a later release has
+		// else of a limit that only a later release has
+		if e := unpackLimit(f.extra); e != nil && encodeError(e, false).code == f.code {
 			return e
 		}
 	}

@@ -56,7 +56,8 @@ func TestLimitsArriveWhole(t *testing.T) {
 	for limit, sentinel := range map[string]error{
 		"Config.MaxSessions": sessionproc.ErrTooManySessions, "KindConfig.MaxSessions": sessionproc.ErrTooManySessions,
 		"Config.StartRate": sessionproc.ErrRateLimited, "KindConfig.StartRate": sessionproc.ErrRateLimited,
-		"KindConfig.MessageRate": sessionproc.ErrRateLimited, "KindConfig.RenewRate": sessionproc.ErrRateLimited, "Config.MemoryMark": sessionproc.ErrMemoryMark,
+		"KindConfig.MessageRate": sessionproc.ErrRateLimited, "KindConfig.RenewRate": sessionproc.ErrRateLimited,
+		"Config.MemoryMark": sessionproc.ErrMemoryMark,
 	} {
 		sent := &sessionproc.LimitError{Limit: limit, Max: 1 << 40, RetryAfter: 1500 * time.Millisecond}
 		got := overWire(fmt.Errorf("with more: %w", sent), false).err()

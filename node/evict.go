@@ -67,7 +67,9 @@ func (n *Node) knows(name string) bool {
 	d := n.driver
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.evicted[name] || slices.ContainsFunc(d.routes.view.Members, func(m cluster.Member) bool { return m.Name() == name })
+	return d.evicted[name] || slices.ContainsFunc(d.routes.view.Members, func(m cluster.Member) bool {
+		return m.Name() == name
+	})
 }
 
 // putOut has this node treat members as gone for good.

@@ -154,7 +154,10 @@ var triedConfigs = map[string]func(t *testing.T){
 		})
 	},
 	"sessionhttp.EventsConfig": func(t *testing.T) {
-		base := sessionhttp.EventsConfig[int]{Session: func(http.ResponseWriter, *http.Request) (string, bool) { return "a", true }}
+		base := sessionhttp.EventsConfig[int]{Session: func(http.ResponseWriter, *http.Request) (string,
+			bool) {
+			return "a", true
+		}}
 		numbers(base, func(field string, value any, cfg sessionhttp.EventsConfig[int]) {
 			attempt(t, field, value, func(t *testing.T) error { return streamWith(t, cfg) })
 		})
@@ -197,7 +200,8 @@ var untried = map[string]string{
 func TestEveryConfigIsTried(t *testing.T) {
 	declared := regexp.MustCompile(`(?m)^type ([A-Z]\w*(?:Config|Options)|Config|Shutdown)(?:\[.*\])? struct`)
 	found := 0
-	for _, dir := range []string{".", "nodetest", "../sessionproc", "../sessionproc/sessionhttp", "../ring", "../cluster", "../transport", "../node/nodetest/simnet"} {
+	for _, dir := range []string{".", "nodetest", "../sessionproc", "../sessionproc/sessionhttp", "../ring", "../cluster",
+		"../transport", "../node/nodetest/simnet"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
 		abs, err := filepath.Abs(dir)

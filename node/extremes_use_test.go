@@ -20,7 +20,8 @@ import (
 )
 
 // countersWith are newCounters of other settings.
-func countersWith(kind sessionproc.KindConfig, method sessionproc.MethodConfig, event sessionproc.EventConfig) sessionproc.AnyKind {
+func countersWith(kind sessionproc.KindConfig, method sessionproc.MethodConfig,
+	event sessionproc.EventConfig) sessionproc.AnyKind {
 	k := sessionproc.NewKind(counters, func(_ context.Context, n int) (*counter, error) { return &counter{n}, nil }, kind)
 	sessionproc.HandleEvent(k, added, func(c *counter) int { return c.N }, event)
 	sessionproc.HandleCall(k, add, func(c *counter, ctx context.Context, n int) (int, error) {
@@ -141,7 +142,8 @@ func (f *fatal) Fatalf(format string, args ...any) {
 }
 
 func clusterWith(t *testing.T, cfg nodetest.Config) error {
-	cfg.Network = simnet.Config{Seed: cfg.Network.Seed, Buffer: cfg.Network.Buffer, Backlog: cfg.Network.Backlog, Link: cfg.Network.Link}
+	cfg.Network = simnet.Config{Seed: cfg.Network.Seed, Buffer: cfg.Network.Buffer, Backlog: cfg.Network.Backlog,
+		Link: cfg.Network.Link}
 	f := &fatal{T: t}
 	done := make(chan struct{})
 	go func() {

@@ -14,7 +14,8 @@ import (
 var filtered = sessionproc.KindOf[sessionproc.None]("filtered")
 
 func newFiltered() sessionproc.AnyKind {
-	return sessionproc.NewKind(filtered, func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
+	return sessionproc.NewKind(filtered,
+		func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
 }
 
 // A promise's filter is made once, ahead of the lock if nothing has come since, and has

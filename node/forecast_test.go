@@ -60,9 +60,11 @@ func play(t *testing.T, sessions int, phases ...phase) (p played) {
 // heap, is no reason to give a drain up that will be done in time.
 func TestADrainThatWillBeDoneIsNotGivenUp(t *testing.T) {
 	for name, phases := range map[string][]phase{
-		"slow for seconds":         {{6 * time.Second, 25_000}, {16 * time.Second, 4500}, {time.Minute, 25_000}},
-		"slow twice":               {{4 * time.Second, 22_000}, {12 * time.Second, 5000}, {24 * time.Second, 26_000}, {34 * time.Second, 6000}, {time.Minute, 30_000}},
-		"begins slowly":            {{2 * time.Second, 500}, {8 * time.Second, 20_000}, {18 * time.Second, 6000}, {time.Minute, 28_000}},
+		"slow for seconds": {{6 * time.Second, 25_000}, {16 * time.Second, 4500}, {time.Minute, 25_000}},
+		"slow twice": {{4 * time.Second, 22_000}, {12 * time.Second, 5000}, {24 * time.Second, 26_000},
+			{34 * time.Second, 6000}, {time.Minute, 30_000}},
+		"begins slowly": {{2 * time.Second, 500}, {8 * time.Second, 20_000}, {18 * time.Second, 6000},
+			{time.Minute, 28_000}},
 		"stands still for seconds": {{5 * time.Second, 25_000}, {10 * time.Second, 0}, {time.Minute, 25_000}},
 		"slower and slower":        {{20 * time.Second, 24_000}, {40 * time.Second, 16_000}, {time.Minute, 11_000}},
 	} {
@@ -112,7 +114,8 @@ func TestForecastsOfADrainWhoseSpeedChanges(t *testing.T) {
 				if left < 1 {
 					break
 				}
-				require.Less(t, max(takes.Seconds()/left, left/takes.Seconds()), 2.0, "after %d s: %v, it was %.0f s", i+1, takes, left)
+				require.Less(t, max(takes.Seconds()/left, left/takes.Seconds()), 2.0, "after %d s: %v, it was %.0f s", i+1, takes,
+					left)
 			}
 		})
 	}

@@ -9,56 +9,66 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// handoff is a copy of a session that was sealed for another member. It waits
-// for its handler, then its lane has it (busy) until the target has dealt with it; the
-// target's answer, or its end, takes it out of driven.sealed.
+// A handoff is a copy of a session that is sealed for another member. Its life:
+//
+// 1. Sealed: it waits until the running handler has returned and the snapshot is made (isSealed).
+// 2. Made: it is in its lane, ready or in flight (isMade, busy), until the target has processed it.
+// 3. Over: the target's answer, or its end, removes it from driven.sealed (isOver).
+//
+// Until it is sent (committed), the machine may resume the session here. From
+// then on only the target decides.
 type handoff struct {
 	session string
-	lane    *lane // to the member that is to have it
+	lane    *lane // to the target
 	id      uint64
 
-	snapshot []byte // once it is made
-	err      error
+	// Written once by readyToGo, before state leaves isSealed.
+	snapshot []byte
+	err      error // why there is no snapshot
 
 	// Since epoch; guarded by driver.mu.
-	begun  time.Duration // when it was sealed
-	looked time.Duration // when it was looked at last
-	seen   time.Duration // when the target had dealt with it; 0: it did not
+	begun  time.Duration // when the session was sealed
+	looked time.Duration // when the handoff was last checked
+	seen   time.Duration // when the target had processed it, or 0
 
 	part   int
 	state  atomic.Uint32
 	soon   atomic.Bool // counted in lane.soon
 	form   ownership.Form
-	wanted bool // somebody waits for it
+	wanted bool // a request waits for the session
 
 	// All below is guarded by driver.mu.
 	sent bool // committed: only the target decides
-	busy bool // its lane has it
-	slow bool // its handler holds it up; others have its place in the lane
+	busy bool // in the lane, ready or in flight
+	slow bool // its handler takes long, and it does not count in the lane's window
 
-	outline bool // the session cannot be encoded: the target is to decide between it and another copy, and to refuse it
+	// outline says that the session cannot be encoded. The target decides between the
+	// session and another copy, and refuses it.
+	outline bool
 }
 
-// epoch is the zero of times kept as a number; only differences count.
+// epoch is the zero of times that are kept as numbers. Only differences have a
+// meaning.
 var epoch = time.Now().Add(-time.Hour)
 
-// answered reports whether the target has dealt with it just now: see answerTime. The
-// caller holds driver.mu.
+// answered reports whether the target has processed the session less than
+// answerTime ago. The caller holds driver.mu.
 func (h *handoff) answered() bool { return h.seen != 0 && time.Since(epoch)-h.seen < answerTime }
 
 // The states of a handoff.
 const (
-	isSealed = iota // its snapshot, or the error, is to come
-	isMade
-	isOver // it is not to be sent any more
+	isSealed = iota // without snapshot and error
+	isMade          // with one of them
+	isOver          // must not be sent any more
 )
 
-// answerTime is how long a session that the target has dealt with is waited for. Its
-// answer comes by another way, and is lost only with the connection.
+// answerTime is how long the answer to a processed session is waited for before
+// the session is sent again. The answer travels on the connection for calls,
+// and is lost only with that.
 const answerTime = time.Second
 
-// readyToGo gives a sealed session to its lane. It blocks on nothing but the
-// lane's mutex.
+// readyToGo hands a sealed session, with its snapshot or the error, to its
+// lane. A worker calls it; it waits for nothing but the lane's mutex.
 func (d *driver) readyToGo(h *handoff, b []byte, err error) {
 	h.snapshot, h.err = b, err
 	d.bytes.Add(int64(len(b)))
@@ -70,16 +80,17 @@ func (d *driver) readyToGo(h *handoff, b []byte, err error) {
 	}
 }
 
-// ready notes that the session is not about to be ready any more.
+// ready uncounts the session in lane.soon.
 func (h *handoff) ready() {
 	if h.soon.Swap(false) {
 		h.lane.soon.Add(-1)
 	}
 }
 
-// stays tells the machine that a session could not be encoded. If the target knows of
-// another copy of it, it is sent an outline first.
-func (d *driver) stays(h *handoff) {
+// keepUnencodable tells the machine that a session could not be encoded, and so
+// stays here. If the target knows of another copy of it, the target is sent an
+// outline first.
+func (d *driver) keepUnencodable(h *handoff) {
 	d.n.log.Error("a session cannot move", "session", sessionproc.LogID(h.session), "err", h.err)
 	d.turn(h.part, func(m *ownership.Machine) []ownership.Effect {
 		d.parts[h.part].rule(h.session, final{why: h.err.Error()})
@@ -90,7 +101,8 @@ func (d *driver) stays(h *handoff) {
 	})
 }
 
-// transferLocked sends a session again to which its target has not answered.
+// transferLocked executes the effect Transfer: it sends a session again, unless
+// the lane still has it or the target has just processed it.
 func (d *driver) transferLocked(e *ownership.Effect) {
 	if e.Form == ownership.Ended {
 		d.transferTombLocked(e)
@@ -112,14 +124,18 @@ func (d *driver) transferTombLocked(e *ownership.Effect) {
 		return
 	}
 	l := d.laneLocked(e.To)
-	h = &handoff{part: e.Partition, session: e.Session, id: e.ID, form: ownership.Ended, sent: true, busy: true, lane: l}
+	h = &handoff{
+		part: e.Partition, session: e.Session, id: e.ID, form: ownership.Ended, sent: true, busy: true, lane: l,
+	}
 	h.state.Store(isMade)
 	h.snapshot = pt.tombs[e.Session].Append(nil)
 	put(&pt.buried, e.Session, h)
 	l.add(h)
 }
 
-// commitLocked asks whether the end of a session may be sent.
+// commitLocked must be called before the last byte of a session is sent. It
+// returns an error if the session must stay. After nil the target may have the
+// session, so only the target decides.
 func (d *driver) commitLocked(h *handoff) error {
 	if h.form == ownership.Ended {
 		return nil
@@ -142,14 +158,14 @@ func (d *driver) commitLocked(h *handoff) error {
 
 var errStays = errors.New("the session stays")
 
-// doneLocked takes a handoff off the books.
+// doneLocked removes a handoff from all counts and lists.
 func (d *driver) doneLocked(h *handoff) {
 	pt := &d.parts[h.part]
 	if pt.sealed[h.session] != h {
 		return
 	}
 	delete(pt.sealed, h.session)
-	if len(pt.sealed) == 0 && !pt.listed { // the next partition can have its memory
+	if len(pt.sealed) == 0 && !pt.listed { // keep the map for the next partition
 		d.spare, pt.sealed = pt.sealed, nil
 	}
 	if h.form == ownership.Running {
@@ -166,7 +182,7 @@ func (d *driver) doneLocked(h *handoff) {
 	signal(d.kick)
 }
 
-// unsealLocked executes Resume, Drop and Shelve.
+// unsealLocked executes the effects Resume, Drop and Shelve.
 func (d *driver) unsealLocked(e *ownership.Effect) {
 	pt := &d.parts[e.Partition]
 	h := pt.sealed[e.Session]
@@ -182,7 +198,8 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 	case e.Do != ownership.Drop:
 		version, err := sessionproc.SnapshotVersion(h.snapshot)
 		if err != nil {
-			d.n.log.Error("a session is lost", "session", sessionproc.LogID(h.session), "err", err) // it was encoded here
+			// Cannot happen: this node has encoded the snapshot.
+			d.n.log.Error("a session is lost", "session", sessionproc.LogID(h.session), "err", err)
 			break
 		}
 		d.backUpLocked(e.Partition, e.Session, backup{h.snapshot, version})

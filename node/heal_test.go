@@ -52,14 +52,16 @@ func (b *bag) merge(_ context.Context, other *bag) error {
 }
 
 func newBags() sessionproc.AnyKind {
-	k := sessionproc.NewKind(bags, func(context.Context, sessionproc.None) (*bag, error) { return new(bag), nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(bags, func(context.Context, sessionproc.None) (*bag, error) { return new(bag), nil },
+		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, putBag, func(b *bag, ctx context.Context, w string) (bagged, error) { return b.put(ctx, w) })
 	k.OnMerge((*bag).merge)
 	return k
 }
 
 func newLists() sessionproc.AnyKind {
-	k := sessionproc.NewKind(lists, func(context.Context, sessionproc.None) (*list, error) { return new(list), nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(lists, func(context.Context, sessionproc.None) (*list, error) { return new(list), nil },
+		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, putList, (*list).put)
 	k.OnEnd((*list).ended)
 	return k
@@ -67,8 +69,10 @@ func newLists() sessionproc.AnyKind {
 
 // parted starts a session on node 2 of three, gives it a word, and cuts the node
 // off; the others start the session anew. All nodes write into told.
-func parted(t *testing.T, kind *sessionproc.KindRef[sessionproc.None], put *sessionproc.Method[string, bagged], told *book) (*nodetest.Cluster, string) {
-	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newBags, newLists}, Tune: func(_ int, cfg *node.Config) { cfg.Trace = told.trace() }})
+func parted(t *testing.T, kind *sessionproc.KindRef[sessionproc.None], put *sessionproc.Method[string, bagged],
+	told *book) (*nodetest.Cluster, string) {
+	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newBags, newLists},
+		Tune: func(_ int, cfg *node.Config) { cfg.Trace = told.trace() }})
 	time.Sleep(time.Second) // node 2 has its partitions
 	id := idAt(c, 2)
 	require.NoError(t, kind.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
@@ -110,7 +114,8 @@ func TestHealedSessionsAreMerged(t *testing.T) {
 		_, err = putBag.Call(t.Context(), c.Node(1), id, "there")
 		require.NoError(t, err)
 		require.Equal(t, []string{"before", "here", "there"}, healed(t, c, id, putBag).Words)
-		require.Equal(t, node.TraceSessionConflict{Session: sessionproc.LogID(id), Kind: "bag", Merged: true}, of[node.TraceSessionConflict](t, told.take()))
+		require.Equal(t, node.TraceSessionConflict{Session: sessionproc.LogID(id), Kind: "bag", Merged: true},
+			of[node.TraceSessionConflict](t, told.take()))
 	})
 }
 
@@ -124,7 +129,8 @@ func TestHealedSessionsConflict(t *testing.T) {
 		got := healed(t, c, id, putList)
 		require.Contains(t, [][]string{{"before"}, {"there"}}, got.Words)
 		require.Equal(t, sessionproc.ReasonConflict, <-lostList)
-		require.Equal(t, node.TraceSessionConflict{Session: sessionproc.LogID(id), Kind: "list"}, of[node.TraceSessionConflict](t, told.take()))
+		require.Equal(t, node.TraceSessionConflict{Session: sessionproc.LogID(id), Kind: "list"},
+			of[node.TraceSessionConflict](t, told.take()))
 	})
 }
 

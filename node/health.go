@@ -41,7 +41,8 @@ type WaitingFor struct {
 // Health returns what is wrong at this moment. It may be called at any time.
 func (n *Node) Health() Health {
 	n.must()
-	h := Health{Ready: n.Ready(), Draining: n.draining.Load() != nil, Memory: n.table.OverMemory(), Waiting: n.driver.waitingFor()}
+	h := Health{Ready: n.Ready(), Draining: n.draining.Load() != nil, Memory: n.table.OverMemory(),
+		Waiting: n.driver.waitingFor()}
 	view := n.routes.Load().view
 	h.Differing = n.driver.differences(view)
 	ms := &n.driver.members

@@ -48,8 +48,9 @@ func TestMemberThatDoesNotAnswerIsNamedAndPutOut(t *testing.T) {
 		start := func() *node.Node {
 			h := network.Host(netip.AddrFrom4([4]byte{10, 0, 0, byte(len(hosts) + 1)}))
 			addr := h.Addr().String() + ":7946"
-			cfg := node.Config{Network: deafNetwork{h, &deaf, addr}, Bind: addr, Slot: fmt.Sprintf("n%d", len(hosts)), Insecure: true,
-				Join: []string{"10.0.0.1:7946"}, Kinds: []sessionproc.AnyKind{newCounters()}}
+			cfg := node.Config{Network: deafNetwork{h, &deaf, addr}, Bind: addr, Slot: fmt.Sprintf("n%d", len(hosts)),
+				Insecure: true,
+				Join:     []string{"10.0.0.1:7946"}, Kinds: []sessionproc.AnyKind{newCounters()}}
 			log.of0(nil)(len(hosts), &cfg)
 			n, err := node.Start(t.Context(), cfg)
 			require.NoError(t, err)
@@ -114,7 +115,7 @@ func TestHealthOfAWholeCluster(t *testing.T) {
 		require.NoError(t, c.Node(0).Drain(t.Context()))
 		h := c.Node(0).Health()
 		require.True(t, h.Draining)
-		require.ErrorContains(t, h.Ready, "it drains")
+		require.ErrorContains(t, h.Ready, "draining")
 	})
 }
 

@@ -54,8 +54,13 @@ func (h *inHandler) kind() sessionproc.AnyKind {
 		close(h.done)
 		return sessionproc.None{}, nil
 	})
-	sessionproc.HandleCall(k, listens, func(a *admin, _ context.Context, _ sessionproc.None) ([]string, error) { return a.Told, nil })
-	sessionproc.HandleCast(k, told, func(a *admin, _ context.Context, m string) error { a.Told = append(a.Told, m); return nil })
+	sessionproc.HandleCall(k, listens, func(a *admin, _ context.Context, _ sessionproc.None) ([]string, error) {
+		return a.Told, nil
+	})
+	sessionproc.HandleCast(k, told, func(a *admin, _ context.Context, m string) error {
+		a.Told = append(a.Told, m)
+		return nil
+	})
 	sessionproc.HandleCast(k, ended, func(*admin, context.Context, sessionproc.Ended) error { return nil })
 	sessionproc.HandleEvent(k, orders, func(*admin) int { return 1 })
 	return k
@@ -67,7 +72,8 @@ var waitless = map[string]struct {
 	does func(ctx context.Context, n *node.Node, id string) error
 	want error
 }{
-	"Terminate": {func(ctx context.Context, n *node.Node, id string) error { return n.Terminate(ctx, id) }, sessionproc.ErrCallCycle},
+	"Terminate": {func(ctx context.Context, n *node.Node, id string) error { return n.Terminate(ctx, id) },
+		sessionproc.ErrCallCycle},
 	"TerminateMany": {func(ctx context.Context, n *node.Node, id string) error {
 		failed := n.TerminateMany(ctx, []string{id, "no-such-session"})
 		if !errors.Is(failed["no-such-session"], sessionproc.ErrNotFound) {
@@ -195,7 +201,8 @@ func operateInHandler(t *testing.T, name string, moves bool, from string) {
 		}
 		heard, err := listens.Call(t.Context(), c.Node(2), id, sessionproc.None{})
 		require.NoError(t, err)
-		if want := map[string]string{"Cast": "cast", "untyped Cast": "untyped cast", "Broadcast": "broadcast"}[name]; want != "" {
+		if want := map[string]string{"Cast": "cast", "untyped Cast": "untyped cast",
+			"Broadcast": "broadcast"}[name]; want != "" {
 			require.Equal(t, []string{want}, heard)
 		}
 		require.Equal(t, moves, c.Node(0).Ready() != nil, "nothing has begun")

@@ -11,11 +11,13 @@ import (
 
 // Inspection is all there is to know of one session at a moment.
 type Inspection struct {
-	SessionInfo              // Node is its holder
-	Phase       string       // "starting", "live", "moving" (to Owner) or "ending"
-	Partition   int          // of the ring
-	Owner       string       // slot/boot of whose it is by the ring, as this node sees it: where it moves if it is elsewhere; "" if nobody serves
-	Holding     HoldingState // how the holder stands to the partition
+	SessionInfo        // Node is its holder
+	Phase       string // "starting", "live", "moving" (to Owner) or "ending"
+	Partition   int    // of the ring
+	// slot/boot of whose it is by the ring, as this node sees it: where it moves if it is
+	// elsewhere; "" if nobody serves
+	Owner   string
+	Holding HoldingState // how the holder stands to the partition
 
 	Waiting int           // messages in its mailbox
 	Line    int           // messages that wait for a place in it
@@ -126,7 +128,8 @@ func (n *Node) holder(ctx context.Context, id string) (at cluster.Member, best f
 
 func inspectionOf(name string, d *sessionproc.Details) Inspection {
 	now := time.Now()
-	i := Inspection{SessionInfo: infoOf(name, &d.Info), Phase: d.Phase, Waiting: d.Waiting, Line: d.Line, Bytes: d.Bytes, Oldest: d.Head, Running: d.Busy, Method: d.Method}
+	i := Inspection{SessionInfo: infoOf(name, &d.Info), Phase: d.Phase, Waiting: d.Waiting, Line: d.Line, Bytes: d.Bytes,
+		Oldest: d.Head, Running: d.Busy, Method: d.Method}
 	if d.Busy {
 		i.Since = now.Add(-d.For)
 	}

@@ -36,7 +36,8 @@ const (
 	firstOf      = 500 * time.Millisecond // that long nobody but joiners is there, before the first of them begins
 )
 
-var errNoWelcome = errors.New("the members that were found do not answer, or cannot reach this node at its advertised address")
+var errNoWelcome = errors.New("the members that were found do not answer, or cannot reach this node at its " +
+	"advertised address")
 
 // beWelcomed makes this node serve: a member has to see it and to reach it,
 // before it serves, and then to say whom it sees, before it takes partitions.
@@ -196,7 +197,7 @@ func (d *driver) greet(c *transport.Call) {
 		c.Reply(0, appendNames(nil, d.n.kinds()))
 	case question == helloState && len(c.Payload) == 2 && cluster.State(c.Payload[1]) <= cluster.Draining:
 		state := cluster.State(c.Payload[1])
-		d.wait.Go(func() { d.n.hear(name, state) })
+		d.wait.Go(func() { d.n.noteState(name, state) })
 		c.Reply(0, appendNames(nil, nil))
 	case question == helloEvict:
 		out := string(c.Payload[1:])

@@ -66,7 +66,9 @@ func (n *Node) TerminateLabelled(ctx context.Context, key, value string) (ended 
 		if len(members) == 0 {
 			return ended, missing.err()
 		}
-		more := askEach(ctx, n, members, &query{What: askEnd, Key: key, Value: value}, func(_ cluster.Member, t tally) { ended += t.Done })
+		more := askEach(ctx, n, members, &query{What: askEnd, Key: key, Value: value}, func(_ cluster.Member, t tally) {
+			ended += t.Done
+		})
 		for name, err := range more.Nodes {
 			missing.add(name, err)
 		}
@@ -86,7 +88,8 @@ func (n *Node) endLabelled(ctx context.Context, q *query) (tally, error) {
 	var mu sync.Mutex
 	var errs []error // guarded by mu
 	together(len(moving), movingAtOnce, func(i int) {
-		if err := n.Terminate(ctx, moving[i]); err != nil && !errors.Is(err, sessionproc.ErrNotFound) { // not found: it ended on arrival
+		// not found: it ended on arrival
+		if err := n.Terminate(ctx, moving[i]); err != nil && !errors.Is(err, sessionproc.ErrNotFound) {
 			mu.Lock()
 			defer mu.Unlock()
 			errs = append(errs, err)

@@ -2,57 +2,59 @@ package node
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/transport"
-	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// lane carries the sealed sessions of this node to one member: one record after
-// another on one stream, small ones together in a chunk. The member answers each
-// chunk with how many records it has dealt with; what it thinks of them it says
-// by the messages of its machine. If the stream breaks, all that was not dealt
-// with is sent again.
+// A lane carries the sealed sessions of this node to one member. It writes one
+// record after another to one stream, small ones together in a chunk. The
+// member answers each chunk with the number of records that it has processed.
+// Whether it takes a session, it says in messages of its machine. If the stream
+// breaks, the lane sends all sessions again that were not processed. The
+// machine of the member recognizes those that it had taken.
+//
+// A session that moves is away from its callers for as long as it waits in the
+// lane and at the member. So the lane limits how many sessions are sealed at a
+// time (window), and a session that a request waits for goes first.
 type lane struct {
-	d    *driver
-	to   string
-	wake chan struct{} // cap 1
-	away atomic.Pointer[moved]
-	soon atomic.Int32 // sealed, and about to be ready
+	d        *driver
+	to       string
+	wake     chan struct{}         // capacity 1: ready or the stream has changed
+	movedErr atomic.Pointer[moved] // see moved
+	soon     atomic.Int32          // sealed sessions whose snapshot is about to be made
 
 	// Guarded by driver.mu.
-	open     int      // sealed for the member and not answered, but for slow ones
-	window   int      // how many may be, beside those that somebody waits for
-	answered int      // since the window was looked at
-	short    bool     // since then sessions had to wait for room in it, and time was short
-	parts    []int    // that the member is to get, one after another
-	queue    []string // the sessions of the first one
+	open     int      // sessions that are sealed for the member and not answered, except slow ones
+	window   int      // the limit of open, apart from sessions that a request waits for
+	answered int      // answers since window was adjusted
+	short    bool     // since then sessions waited for room in the window, and time was short
+	parts    []int    // partitions for the member, in this order
+	queue    []string // sessions of the first partition
 
 	mu     sync.Mutex
 	ready  []*handoff // guarded by mu: to be sent
-	bytes  int        // guarded by mu: about what they take
-	urgent bool       // guarded by mu: somebody waits for one of them
-	flight []*handoff // guarded by mu: sent on the present stream, not dealt with
-	buf    []byte     // for chunks; only run has it
+	bytes  int        // guarded by mu: the approximate size of ready
+	urgent bool       // guarded by mu: a request waits for one of ready
+	flight []*handoff // guarded by mu: sent on the present stream, not processed; oldest first
+	buf    []byte     // for chunks; used by run only
 }
 
 const (
-	laneRelease = 1 // of the stream's header and records; see largeRelease
+	laneRelease = 1 // the format of the stream's header and records; see largeRelease
 	laneIdle    = time.Second
 	sendTimeout = 10 * time.Second
 	resendPause = 50 * time.Millisecond // after a failure
-	recordRoom  = 256                   // bytes: most of a record's header
-	maxKeptBuf  = 1 << 20               // bytes
-	gatherTime  = time.Millisecond      // to wait for others that can travel together
+	recordRoom  = 256                   // bytes; an upper bound of the header of most records
+	maxKeptBuf  = 1 << 20               // bytes of buf that are kept
+	gatherTime  = time.Millisecond      // how long to wait for sessions that can travel together
 )
 
-// laneLocked returns the lane to a member.
+// laneLocked returns the lane to a member. It starts one if there is none.
 func (d *driver) laneLocked(to string) *lane {
 	l := d.lanes[to]
 	if l == nil {
@@ -63,20 +65,22 @@ func (d *driver) laneLocked(to string) *lane {
 	return l
 }
 
-// leastWindow leaves a quarter of HandoffConcurrency to sessions that somebody waits for.
+// leastWindow returns the smallest window. It leaves a quarter of
+// HandoffConcurrency to sessions that a request waits for.
 func (d *driver) leastWindow() int { return d.n.cfg.HandoffConcurrency - d.n.cfg.HandoffConcurrency/4 }
 
-// maxWindow bounds what is on its way to a member when time is short: each session is away
-// as long as the member takes for all before it.
+// maxWindow bounds the window when time is short. Each session is away for as
+// long as the member takes for all sessions before it.
 const maxWindow = 1024
 
-// firstAnswer is the time within which answers are expected while none has come.
+// firstAnswer is the expected time of an answer while none has come.
 const firstAnswer = 5 * time.Millisecond
 
-// doneLocked notes that a session is not on its way any more. When as many have been
-// answered as there may be, which is about once in the time of an answer, there may be twice
-// as many if time is short and they did not suffice: the longer answers take, as on a busy
-// machine, the more has to be on its way. Later there are fewer again.
+// doneLocked records an answer and adjusts the window. About once in the time
+// of an answer, as many sessions are answered as the window allows. If time was
+// short and sessions had to wait for room since the last adjustment, the window
+// doubles: the longer answers take, as on a busy machine, the more sessions
+// must be on their way for the same speed. Otherwise it shrinks by a quarter.
 func (l *lane) doneLocked() {
 	if l.answered++; l.answered < l.window {
 		return
@@ -89,20 +93,21 @@ func (l *lane) doneLocked() {
 	l.answered, l.short = 0, false
 }
 
-// moved is what a session's messages get that is on its way to the member.
+// moved returns the error for requests whose session is on its way to the
+// member. All of them share one value until the address changes.
 func (l *lane) moved() *moved {
 	addr := l.d.addr(l.to)
-	m := l.away.Load()
+	m := l.movedErr.Load()
 	if m == nil || m.addr != addr {
 		m = &moved{addr}
-		l.away.Store(m)
+		l.movedErr.Store(m)
 	}
 	return m
 }
 
-// add queues a session whose snapshot is there, first if somebody waits for it. The lane
-// is woken for the first one, to wait a moment for others, and when there is no reason to
-// wait any longer.
+// add queues a session whose snapshot is made. A session that a request waits
+// for goes first. add wakes the lane for the first session, so that it begins
+// to gather others, and again when there is no reason to wait longer.
 func (l *lane) add(h *handoff) {
 	l.mu.Lock()
 	if h.wanted {
@@ -119,13 +124,13 @@ func (l *lane) add(h *handoff) {
 	}
 }
 
-// mayGoLocked: no others are to be waited for.
+// mayGoLocked reports whether the lane should not wait for further sessions.
 func (l *lane) mayGoLocked() bool {
 	return l.urgent || l.bytes >= l.d.bound.chunk() || l.soon.Load() <= 0
 }
 
-// run sends what there is, until the driver stops or the member is not known
-// any more and nothing is left for it.
+// run is the goroutine of the lane. It sends what is ready until the driver
+// stops, or until the member is unknown and nothing is left for it.
 func (l *lane) run() {
 	var st *transport.Stream
 	defer func() {
@@ -137,7 +142,7 @@ func (l *lane) run() {
 	defer idle.Stop()
 	for {
 		if st != nil && st.Err() != nil {
-			l.again()
+			l.requeue()
 			st = nil
 		}
 		l.gather(idle)
@@ -161,12 +166,12 @@ func (l *lane) run() {
 			continue
 		}
 		if err := l.send(&st, batch); err != nil {
-			l.d.n.log.Debug("sessions wait to be sent", "peer", l.to, "sessions", len(batch), "err", err)
+			l.d.n.log.Debug("sessions could not be sent; retrying", "peer", l.to, "sessions", len(batch), "err", err)
 			if st != nil {
 				st.Close(err.Error())
 				st = nil
 			}
-			l.again()
+			l.requeue()
 			if !errors.Is(err, errStays) && !pause(l.d.ctx, resendPause) {
 				return
 			}
@@ -174,7 +179,9 @@ func (l *lane) run() {
 	}
 }
 
-// gather waits a moment while a few sessions are ready and others are about to be.
+// gather waits a moment while only a few sessions are ready and others are
+// about to be: one chunk costs the member one turn of its machine, however many
+// sessions it carries.
 func (l *lane) gather(timer *time.Timer) {
 	l.mu.Lock()
 	wait := len(l.ready) > 0 && !l.mayGoLocked()
@@ -190,7 +197,8 @@ func (l *lane) gather(timer *time.Timer) {
 	}
 }
 
-// retire ends the lane to a member that has gone.
+// retire ends the lane if its member is gone and nothing is left to send. It
+// holds d.mu, so that no session is sealed for the lane at the same time.
 func (l *lane) retire() bool {
 	d := l.d
 	d.mu.Lock()
@@ -204,8 +212,9 @@ func (l *lane) retire() bool {
 	return true
 }
 
-// next takes what can travel in one chunk, or one session that needs several,
-// and has it in flight.
+// next moves to flight and returns what fits into one chunk, or one session
+// that needs several chunks. It drops sessions that are over, and reports those
+// that could not be encoded.
 func (l *lane) next() (batch []*handoff) {
 	var failed []*handoff
 	l.mu.Lock()
@@ -231,23 +240,29 @@ func (l *lane) next() (batch []*handoff) {
 	l.mu.Unlock()
 	for _, h := range failed {
 		if h.err != nil && !h.isOver() {
-			l.d.stays(h)
+			l.d.keepUnencodable(h)
 		}
 	}
 	return batch
 }
 
+// isOver reports whether the session must not be sent any more.
+// isOver reports whether the session must not be sent any more.
+// isOver reports whether the session must not be sent any more.
 func (h *handoff) isOver() bool { return h.state.Load() == isOver }
 
-// again queues what the broken stream carried.
-func (l *lane) again() {
+// requeue queues again what the broken stream carried, ahead of everything
+// else.
+func (l *lane) requeue() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ready = append(l.flight, l.ready...)
 	l.flight, l.urgent = nil, true
 }
 
-// send sends a batch on *st, which it opens if need be.
+// send sends a batch on *st, which it opens if there is none. It commits each
+// session first (see commitLocked), because the chunk contains the end of each
+// of them.
 func (l *lane) send(st **transport.Stream, batch []*handoff) error {
 	if *st == nil {
 		var err error
@@ -277,8 +292,9 @@ func (l *lane) send(st **transport.Stream, batch []*handoff) error {
 	return l.chunk(*st, b, len(batch))
 }
 
-// sendLong sends one session, in as many chunks as it takes. Its last one is
-// sent when nothing can have it stay any more.
+// sendLong sends one session in as many chunks as it takes. It commits the
+// session before the last chunk, so that until then the session can stay:
+// without the end the target discards it.
 func (l *lane) sendLong(st *transport.Stream, h *handoff) error {
 	b := append(h.appendHeader(l.buf[:0]), h.snapshot...)
 	if cap(b) <= maxKeptBuf {
@@ -292,7 +308,7 @@ func (l *lane) sendLong(st *transport.Stream, h *handoff) error {
 			l.d.mu.Unlock()
 			if err != nil {
 				l.drop(h)
-				if begun { // the target discards what it has, with the stream
+				if begun { // the target discards the incomplete session with the stream
 					return err
 				}
 				return nil
@@ -310,14 +326,14 @@ func (l *lane) sendLong(st *transport.Stream, h *handoff) error {
 	}
 }
 
-// drop takes a session out of the flight that was not sent.
+// drop removes a session from flight that was not sent.
 func (l *lane) drop(h *handoff) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.flight = slices.DeleteFunc(l.flight, func(other *handoff) bool { return other == h })
 }
 
-// chunk sends a chunk with the end of so many sessions.
+// chunk sends a chunk that contains the end of whole sessions.
 func (l *lane) chunk(st *transport.Stream, b []byte, whole int) error {
 	if err := l.d.bound.wait(l.d.ctx, len(b)); err != nil {
 		return err
@@ -329,63 +345,4 @@ func (l *lane) chunk(st *transport.Stream, b []byte, whole int) error {
 	}
 	l.d.traffic.send(whole, len(b))
 	return nil
-}
-
-// dial opens the stream.
-func (l *lane) dial() (*transport.Stream, error) {
-	ctx, cancel := context.WithTimeout(l.d.ctx, sendTimeout)
-	defer cancel()
-	addr := l.d.addr(l.to)
-	if addr == "" {
-		return nil, fmt.Errorf("%s is not known", l.to)
-	}
-	header := wire.AppendArrayLen(nil, 2)
-	header = wire.AppendUint(header, laneRelease)
-	header = wire.AppendString(header, l.to)
-	st, err := l.d.n.transport.Peer(addr).Open(ctx, header)
-	if err != nil {
-		return nil, err
-	}
-	l.d.wait.Go(func() { l.heed(st) })
-	return st, nil
-}
-
-// heed notes what the member has dealt with, until the stream ends.
-func (l *lane) heed(st *transport.Stream) {
-	for {
-		b, err := st.Recv(l.d.ctx)
-		if err != nil {
-			signal(l.wake)
-			return
-		}
-		r := wire.NewReader(b)
-		n := r.Uint()
-		l.d.mu.Lock()
-		l.mu.Lock()
-		if st.Err() == nil && n <= uint64(len(l.flight)) {
-			now := time.Since(epoch)
-			for i, h := range l.flight[:n] {
-				h.busy, h.seen = false, now
-				l.flight[i] = nil
-			}
-			l.flight = l.flight[n:]
-		}
-		l.mu.Unlock()
-		l.d.mu.Unlock()
-	}
-}
-
-// appendHeader appends what precedes a session's snapshot: its length in four
-// bytes, and then an array.
-func (h *handoff) appendHeader(b []byte) []byte {
-	at := len(b)
-	b = append(b, 0, 0, 0, 0)
-	b = wire.AppendArrayLen(b, 5)
-	b = wire.AppendUint(b, uint64(h.part))
-	b = wire.AppendUint(b, h.id)
-	b = wire.AppendUint(b, uint64(h.form))
-	b = wire.AppendString(b, h.session)
-	b = wire.AppendUint(b, uint64(len(h.snapshot)))
-	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
-	return b
 }

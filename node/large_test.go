@@ -42,7 +42,9 @@ func newTomes() sessionproc.AnyKind {
 		return s[:], nil
 	})
 	sessionproc.HandleCast(k, mark, func(t *tome, _ context.Context, _ sessionproc.None) error { t.Marks++; return nil })
-	sessionproc.HandleCall(k, marks, func(t *tome, _ context.Context, _ sessionproc.None) (int, error) { return t.Marks, nil })
+	sessionproc.HandleCall(k, marks, func(t *tome, _ context.Context, _ sessionproc.None) (int, error) {
+		return t.Marks, nil
+	})
 	sessionproc.HandleCall(k, bind, func(_ *tome, ctx context.Context, after time.Duration) (sessionproc.None, error) {
 		mark.After(ctx, after, sessionproc.None{})
 		return sessionproc.None{}, nil
@@ -96,9 +98,10 @@ func TestRenewOfSessionsThatFitIntoNoMessage(t *testing.T) {
 
 // slowTomes is a cluster in which a tome of 8 MiB takes some 8 s.
 func slowTomes(t *testing.T) *nodetest.Cluster {
-	return nodetest.Start(t, nodetest.Config{Nodes: 4, Kinds: []nodetest.KindFunc{newTomes}, Tune: func(_ int, cfg *node.Config) {
-		cfg.HandoffBytesPerSecond = 1 << 20
-	}})
+	return nodetest.Start(t, nodetest.Config{Nodes: 4, Kinds: []nodetest.KindFunc{newTomes},
+		Tune: func(_ int, cfg *node.Config) {
+			cfg.HandoffBytesPerSecond = 1 << 20
+		}})
 }
 
 // The owner of the new ID dies while it fetches the session: the next owner fetches it.

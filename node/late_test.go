@@ -67,9 +67,11 @@ func TestLateErrorsNameTheNode(t *testing.T) {
 		far := c.Node(1)
 		require.NoError(t, penPals.Start(t.Context(), far, id, 0))
 		for what, ask := range map[string]func(ctx context.Context) error{
-			"its handler":        func(ctx context.Context) error { _, err := writeTo.Call(ctx, far, id, letter{}); return err },
-			"its handler ":       func(ctx context.Context) error { return far.Call(ctx, id, "write", letter{}, nil) },
-			"its start function": func(ctx context.Context) error { return penPals.Start(ctx, far, otherOf(c, 0, id), time.Hour) },
+			"its handler":  func(ctx context.Context) error { _, err := writeTo.Call(ctx, far, id, letter{}); return err },
+			"its handler ": func(ctx context.Context) error { return far.Call(ctx, id, "write", letter{}, nil) },
+			"its start function": func(ctx context.Context) error {
+				return penPals.Start(ctx, far, otherOf(c, 0, id), time.Hour)
+			},
 		} {
 			err := ask(lasting(t, 3*time.Second))
 			require.ErrorIs(t, err, context.DeadlineExceeded, what)
@@ -77,7 +79,8 @@ func TestLateErrorsNameTheNode(t *testing.T) {
 			require.NotContains(t, err.Error(), id, what)
 			require.True(t, sessionproc.MaybeExecuted(err), what)
 		}
-		failed := penPals.StartMany(lasting(t, 3*time.Second), far, map[string]time.Duration{otherOf(c, 0, id+"x"): time.Hour})
+		failed := penPals.StartMany(lasting(t, 3*time.Second), far,
+			map[string]time.Duration{otherOf(c, 0, id+"x"): time.Hour})
 		for _, err := range failed {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.ErrorContains(t, err, "no answer from node n0")
@@ -130,7 +133,8 @@ func TestAFullMailboxIsNamed(t *testing.T) {
 				err := leaveIt.Cast(context.Background(), c.Node(i), id, errand{})
 				require.ErrorContains(t, err, "overloaded while it waited behind 4 messages for a place in the mailbox")
 				_, err = serveIt.Call(lasting(t, time.Second), c.Node(i), id, errand{})
-				require.ErrorContains(t, err, "context deadline exceeded while it waited behind 4 messages for a place in the mailbox")
+				require.ErrorContains(t, err, "context deadline exceeded while it waited behind 4 messages for a place in the "+
+					"mailbox")
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 				require.ErrorIs(t, err, sessionproc.ErrOverloaded)
 				require.False(t, sessionproc.MaybeExecuted(err))
@@ -150,7 +154,8 @@ func TestWhatIsTooLargeNamesTheSetting(t *testing.T) {
 			_, err := readIt.Call(t.Context(), c.Node(i), id, strings.Repeat("x", 100<<10))
 			require.ErrorIs(t, err, sessionproc.ErrBadRequest)
 			require.ErrorContains(t, err, "Config.MaxFrame")
-			require.ErrorIs(t, c.Node(i).Call(t.Context(), id, "read", strings.Repeat("x", 100<<10), nil), sessionproc.ErrBadRequest)
+			require.ErrorIs(t, c.Node(i).Call(t.Context(), id, "read", strings.Repeat("x", 100<<10), nil),
+				sessionproc.ErrBadRequest)
 			_, err = readIt.Call(t.Context(), c.Node(i), id, "news")
 			require.ErrorContains(t, err, "Config.MaxFrame")
 		}

@@ -11,11 +11,11 @@ import (
 )
 
 // Leave takes the node out of the cluster in good order: it drains (see Drain),
-// the members are told, and then the sockets close. It is bounded by ctx, or by
-// DrainTimeout from now if ctx has no deadline or has ended already: it is never
-// abrupt. A fifth of the time, at most 2 s, is kept for telling the members. While
-// sessions still move then, that goes on for up to Config.LeaveGrace, beyond the
-// deadline, but not if ctx has been cancelled.
+// tells the members, and then closes its sockets. ctx bounds Leave. If ctx has no
+// deadline or has ended already, DrainTimeout from now does: Leave is never abrupt. A
+// fifth of the time, at most 2 s, is kept for telling the members. If sessions still move
+// at the deadline, Leave goes on for up to Config.LeaveGrace, unless ctx was cancelled.
+//
 // Sessions that cannot move in time, and those of the last node, end with
 // ReasonClosed after OnEnd has run for them. It does not wait for those that no
 // member can have; see Drain. The error (a *DrainError in it), and the log for each kind,
@@ -31,7 +31,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	return n.depart(ctx, n.cfg.LeaveGrace)
 }
 
-// depart is Leave with that grace.
+// depart is Leave with the given grace.
 func (n *Node) depart(ctx context.Context, grace time.Duration) error {
 	if err := n.waitedForBy(ctx); err != nil {
 		return fmt.Errorf("node: leave: %w", err)
@@ -52,33 +52,40 @@ func (n *Node) depart(ctx context.Context, grace time.Duration) error {
 	return mine.err
 }
 
-// departure is the first Leave.
+// A departure is the first Leave.
 type departure struct {
 	done chan struct{}
-	err  error // before done is closed
+	err  error // set before done is closed
 }
 
-// awaitOther waits for all that another Leave or Close has to do, until ctx ends.
+// awaitOther waits until another Leave or Close has closed all of the channels,
+// or ctx ends.
 func (n *Node) awaitOther(ctx context.Context, all ...<-chan struct{}) error {
 	for _, done := range all {
 		select {
 		case <-done:
 		case <-ctx.Done():
 			select {
-			case <-done: // what is done wins
+			case <-done: // completion wins over the end of ctx
 				continue
 			default:
 			}
-			return fmt.Errorf("node: leave: another Leave or Close is still at it: %w", ctx.Err())
+			return fmt.Errorf("node: leave: another Leave or Close is in progress: %w", ctx.Err())
 		}
 	}
 	return nil
 }
 
+// leave drains, ends the sessions that are left, tells the members, and closes the node. Every step
+// runs, even after an error.
+// leave drains, ends the sessions that are left, tells the members, and closes the node. Every step
+// runs, even after an error.
+// leave drains, ends the sessions that are left, tells the members, and closes the node. Every step
+// runs, even after an error.
 func (n *Node) leave(ctx context.Context, grace time.Duration) error {
 	ctx, cancel := n.withDrainTimeout(ctx)
 	defer cancel()
-	n.log.Info("node leaves", "sessions", n.table.Len())
+	n.log.Info("node is leaving", "sessions", n.table.Len())
 	within, cancel := beforeFarewell(ctx)
 	defer cancel()
 	left := n.drain(within, false)
@@ -97,25 +104,26 @@ func (n *Node) leave(ctx context.Context, grace time.Duration) error {
 	return nil
 }
 
-// farewellPart of the time for a Leave, and at most farewellTime, is kept for
-// telling the members.
+// One farewellPart-th of the time for a Leave, and at most farewellTime, is kept for telling the
+// members.
 const (
 	farewellPart = 5
 	farewellTime = 2 * time.Second
 
-	// lastWords is how long a node whose time is over waits for the members that
-	// stay to know one another: two that do not could both take a session.
+	// lastWords is how long a node waits after its deadline until the members that stay
+	// know one another. Two members that do not could both take the same session.
 	lastWords = time.Second
 )
 
-// beforeFarewell is ctx until there is just the time left for telling the members.
+// beforeFarewell returns ctx with an earlier deadline, which leaves time for
+// telling the members.
 func beforeFarewell(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, _ := ctx.Deadline()
 	return context.WithDeadline(ctx, deadline.Add(-min(time.Until(deadline)/farewellPart, farewellTime)))
 }
 
-// withGrace is ctx with a later deadline. ctx can still be cancelled, but its own
-// deadline counts no more.
+// withGrace returns ctx with a later deadline. The result still ends if ctx is
+// cancelled, but not at the deadline of ctx.
 func withGrace(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	deadline, _ := ctx.Deadline()
 	longer, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline.Add(grace))
@@ -127,10 +135,11 @@ func withGrace(ctx context.Context, grace time.Duration) (context.Context, conte
 	return longer, func() { stop(); cancel() }
 }
 
-// drainOn goes on with a drain whose time is over, while sessions move. left is what that
-// said.
+// drainOn continues a drain after its deadline while sessions move. left is the
+// error of that drain.
 func (n *Node) drainOn(ctx context.Context, left error) error {
-	n.log.Warn("the time to leave is over and sessions still move: they have the grace", "sessions", n.table.Len(), "grace", n.cfg.LeaveGrace)
+	n.log.Warn("the deadline of the leave has passed while sessions still move: the grace begins",
+		"sessions", n.table.Len(), "grace", n.cfg.LeaveGrace)
 	ctx, cancel := beforeFarewell(ctx)
 	defer cancel()
 	for left != nil && ctx.Err() == nil && n.driver.traffic.moves() {
@@ -144,17 +153,19 @@ func (n *Node) drainOn(ctx context.Context, left error) error {
 	return left
 }
 
-// graceStep is how often a Leave that is over time looks whether sessions still move.
+// graceStep is how often a Leave checks after its deadline whether sessions
+// still move.
 const graceStep = 200 * time.Millisecond
 
-// abandon ends what a drain has left, and says so.
+// abandon ends the sessions that a drain has left, and returns an error that
+// says so. left is the error of the drain.
 func (n *Node) abandon(ctx context.Context, left error) error {
 	over := n.leftovers()
 	lost := n.driver.abandon()
 	switch {
-	case left == nil || errors.Is(left, errNobody): // nothing is left, but for marks of renewed sessions
+	case left == nil || errors.Is(left, errNobody): // nothing is left, except marks of renewed sessions
 		return nil
-	case errors.Is(left, sessionproc.ErrClosed): // a Close has come between
+	case errors.Is(left, sessionproc.ErrClosed): // Close was called in the meantime
 		return left
 	}
 	last, cancel := context.WithTimeout(ctx, lastWords)
@@ -165,16 +176,16 @@ func (n *Node) abandon(ctx context.Context, left error) error {
 		return nil
 	}
 	for _, o := range over {
-		n.log.Error("sessions end, as they could not move", "kind", o.kind, "sessions", o.sessions, "why", o.why)
+		n.log.Error("sessions end because they could not move", "kind", o.kind, "sessions", o.sessions, "why", o.why)
 	}
 	if e, ok := left.(*DrainError); ok {
 		e.Continues, e.Takes = false, 0
 	}
-	return fmt.Errorf("%w; they have ended", left)
+	return fmt.Errorf("%w; these sessions have ended", left)
 }
 
-// abandon ends what is left here and was not sent, and returns how many
-// sessions that were.
+// abandon ends the sessions that are here and were not sent, and returns their
+// number.
 func (d *driver) abandon() int {
 	d.turn(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect {
 		d.abandoned = true
@@ -201,7 +212,10 @@ func (n *Node) Close() error {
 	return nil
 }
 
-// shut closes what is open, once; later calls wait for the first.
+// shut closes everything that is open, once. Later calls wait for the first.
+// The order matters: the driver stops first, so that the table's sessions end
+// without the Gate, and the transport closes after the table has answered all
+// requests.
 func (n *Node) shut(ctx context.Context) (err error) {
 	if n.stop.CompareAndSwap(false, true) {
 		defer close(n.stopped)

@@ -62,7 +62,8 @@ func newQueues() sessionproc.AnyKind {
 
 // queueOn is a cluster and a session on node 0 of it whose mailbox is full, behind a
 // message that takes as long as it says.
-func queueOn(t *testing.T, nodes int, takes time.Duration, tune ...func(i int, cfg *node.Config)) (c *nodetest.Cluster, id string) {
+func queueOn(t *testing.T, nodes int, takes time.Duration, tune ...func(i int, cfg *node.Config)) (c *nodetest.Cluster,
+	id string) {
 	t.Helper()
 	cfg := nodetest.Config{Nodes: nodes, Kinds: []nodetest.KindFunc{newQueues}}
 	for _, f := range tune {
@@ -134,7 +135,8 @@ func TestATightLoopOfCastsFromAnotherNode(t *testing.T) {
 		var want []string
 		for i := range 500 {
 			want = append(want, strconv.Itoa(i))
-			require.NoError(t, leaveIt.Cast(context.Background(), c.Node(1), id, errand{Name: strconv.Itoa(i), Takes: time.Millisecond}))
+			require.NoError(t, leaveIt.Cast(context.Background(), c.Node(1), id,
+				errand{Name: strconv.Itoa(i), Takes: time.Millisecond}))
 		}
 		got, err := serveIt.Call(t.Context(), c.Node(1), id, errand{Name: "last"})
 		require.NoError(t, err)
@@ -164,7 +166,8 @@ func TestHowLongARequestWaitsForItsPlace(t *testing.T) {
 					"cast with a short one":        {30 * time.Millisecond, typed, 30 * time.Millisecond},
 					"call":                         {0, call, 15 * time.Second},
 					"call with a deadline":         {time.Second, call, time.Second},
-					"hasty cast":                   {time.Second, func(ctx context.Context) error { return hurryIt.Cast(ctx, n, id, errand{}) }, 0},
+					"hasty cast": {time.Second,
+						func(ctx context.Context) error { return hurryIt.Cast(ctx, n, id, errand{}) }, 0},
 				} {
 					ctx := context.Background()
 					if w.ctx > 0 {

@@ -65,7 +65,8 @@ func (n *Node) List(ctx context.Context, o ListOptions) iter.Seq2[SessionInfo, e
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		l := lister{n: n, ctx: ctx, filter: sessionproc.Filter{Kind: o.Kind, Prefix: o.Prefix, LabelKey: o.LabelKey, LabelValue: o.LabelValue}}
+		l := lister{n: n, ctx: ctx, filter: sessionproc.Filter{Kind: o.Kind, Prefix: o.Prefix, LabelKey: o.LabelKey,
+			LabelValue: o.LabelValue}}
 		defer func() {
 			cancel()
 			for _, s := range l.all {
@@ -251,6 +252,7 @@ func (l *lister) locate(s *listing) {
 // infoOf makes times of what another node has said just now.
 func infoOf(name string, i *sessionproc.Info) SessionInfo {
 	now := time.Now()
-	return SessionInfo{ID: i.ID, Kind: i.Kind, Node: name, Incarnation: sessionproc.Incarnation{Number: i.Number, Boot: i.Boot},
-		Started: now.Add(-i.Age), LastUsed: now.Add(-i.Idle), Labels: i.Labels}
+	return SessionInfo{ID: i.ID, Kind: i.Kind, Node: name,
+		Incarnation: sessionproc.Incarnation{Number: i.Number, Boot: i.Boot},
+		Started:     now.Add(-i.Age), LastUsed: now.Add(-i.Idle), Labels: i.Labels}
 }

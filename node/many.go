@@ -17,7 +17,8 @@ import (
 func (n *Node) StartMany(ctx context.Context, sessions map[string]sessionproc.StartOptions) map[string]error {
 	all := make([]sessionproc.Delivery, 0, len(sessions))
 	for id, o := range sessions {
-		all = append(all, sessionproc.Delivery{ID: id, Message: sessionproc.Untyped(sessionproc.OpStart, o.Kind, "", o.Arg, nil)})
+		all = append(all, sessionproc.Delivery{ID: id,
+			Message: sessionproc.Untyped(sessionproc.OpStart, o.Kind, "", o.Arg, nil)})
 	}
 	return sessionproc.DeliverMany(ctx, n, all)
 }
@@ -30,7 +31,8 @@ func (n *Node) TerminateMany(ctx context.Context, ids []string) map[string]error
 	for _, id := range ids {
 		if !seen[id] {
 			seen[id] = true
-			all = append(all, sessionproc.Delivery{ID: id, Message: sessionproc.Untyped(sessionproc.OpTerminate, "", "", nil, nil)})
+			all = append(all, sessionproc.Delivery{ID: id,
+				Message: sessionproc.Untyped(sessionproc.OpTerminate, "", "", nil, nil)})
 		}
 	}
 	return sessionproc.DeliverMany(ctx, n, all)
@@ -134,7 +136,8 @@ func (n *Node) collect(ctx context.Context, d *sessionproc.Delivery, byNode map[
 	}
 	owner := r.owners[part]
 	op := d.Message.Op()
-	if chain, err := sessionproc.CallChain(ctx, d.ID); owner == nil || chain != nil || err != nil || op != sessionproc.OpStart && op != sessionproc.OpTerminate {
+	if chain, err := sessionproc.CallChain(ctx, d.ID); owner == nil || chain != nil || err != nil ||
+		op != sessionproc.OpStart && op != sessionproc.OpTerminate {
 		return goesAlone
 	}
 	if owner.remote == nil {
@@ -149,7 +152,8 @@ func (n *Node) collect(ctx context.Context, d *sessionproc.Delivery, byNode map[
 		return goesAlone
 	}
 	batches := byNode[owner]
-	if len(batches) == 0 || len(batches[len(batches)-1].items) == manyItems || batches[len(batches)-1].size+it.size() > most {
+	if len(batches) == 0 || len(batches[len(batches)-1].items) == manyItems ||
+		batches[len(batches)-1].size+it.size() > most {
 		batches = append(batches, &batch{to: owner})
 		byNode[owner] = batches
 	}
@@ -210,7 +214,8 @@ func (n *Node) serveMany(ctx context.Context, items []item) ([]itemResult, error
 	if len(items) > manyItems {
 		return nil, fmt.Errorf("%w: %d sessions, the limit is %d", sessionproc.ErrBadRequest, len(items), manyItems)
 	}
-	g := &gathering{results: make([]itemResult, len(items)), given: make([]bool, len(items)), open: len(items), done: make(chan struct{}),
+	g := &gathering{results: make([]itemResult, len(items)), given: make([]bool, len(items)), open: len(items),
+		done: make(chan struct{}),
 		text: n.maxMessage() / 2 / manyItems}
 	if len(items) == 0 {
 		return nil, nil
@@ -221,7 +226,8 @@ func (n *Node) serveMany(ctx context.Context, items []item) ([]itemResult, error
 	for i := range items {
 		it, in := &items[i], &all[i]
 		in.g, in.i, in.Answer = g, i, in
-		in.Op, in.ID, in.Kind, in.Raw, in.Payload, in.Deadline = sessionproc.Op(it.Op), it.ID, it.Kind, it.Raw, it.Payload, deadline
+		in.Op, in.ID, in.Kind = sessionproc.Op(it.Op), it.ID, it.Kind
+		in.Raw, in.Payload, in.Deadline = it.Raw, it.Payload, deadline
 		in.Values = valuesOf(ctx)
 		if in.Op != sessionproc.OpStart && in.Op != sessionproc.OpTerminate {
 			in.Fail(sessionproc.ErrUnsupported, false, false)

@@ -12,8 +12,8 @@ import (
 	"github.com/sessionproc/sessionproc/cluster"
 )
 
-// meetMembers asks new members what they were given, again and again until they have
-// said it, until the driver stops.
+// meetMembers is the goroutine that asks new members for their release, until
+// each has answered or the driver stops.
 func (d *driver) meetMembers() {
 	again := time.NewTimer(aliveInterval)
 	defer again.Stop()
@@ -32,9 +32,9 @@ func (d *driver) meetMembers() {
 	}
 }
 
-// meet asks the members whose release is not known yet what they were given, all at a
-// time, and says once of each in what it differs from this node. It returns when each
-// has answered, or has not in time: false.
+// meet asks the members whose release is not known, concurrently, and logs once
+// for each how it differs from this node. It returns when each has answered or
+// the time is over, and reports whether all have answered.
 func (d *driver) meet(ctx context.Context) (complete bool) {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
@@ -55,7 +55,7 @@ func (d *driver) meet(ctx context.Context) (complete bool) {
 			switch {
 			case err != nil:
 				complete = false
-				d.n.log.Debug("a member has not said what it was given", "peer", m.Name(), "err", err)
+				d.n.log.Debug("a member has not told its release", "peer", m.Name(), "err", err)
 			case d.members.learn(m.Name(), r):
 				met[m.Name()] = r
 			}
@@ -66,8 +66,8 @@ func (d *driver) meet(ctx context.Context) (complete bool) {
 	return complete
 }
 
-// tellDifferences logs in what members differ from this node: those that differ in
-// the same together.
+// tellDifferences logs how members differ from this node. Members with the same
+// differences share a line.
 func (d *driver) tellDifferences(met map[string]*release) {
 	groups := map[string][]string{} // names of members, by what they differ in
 	of := map[string]Difference{}
@@ -99,9 +99,12 @@ func (d *driver) tellDifferences(met map[string]*release) {
 	}
 }
 
-// maxNamed is how many names of a kind of thing are logged at a time.
+// maxNamed bounds the names in one list of a log line.
 const maxNamed = 20
 
+// shortened joins names, of which it names the first maxNamed.
+// shortened joins names, of which it names the first maxNamed.
+// shortened joins names, of which it names the first maxNamed.
 func shortened(names []string) string {
 	if more := len(names) - maxNamed; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
@@ -109,7 +112,7 @@ func shortened(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// release is what a member was given; nil: it is not known.
+// release returns the release of a member, or nil if it is not known.
 func (ms *members) release(name string) *release {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -119,8 +122,8 @@ func (ms *members) release(name string) *release {
 	return nil
 }
 
-// learn notes what a member was given; false: that is known, or the member is not. Equal
-// ones are kept once.
+// learn records the release of a member. It reports false if the release is
+// known, or the member is not. Equal releases share memory.
 func (ms *members) learn(name string, r *release) bool {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -138,7 +141,8 @@ func (ms *members) learn(name string, r *release) bool {
 	return true
 }
 
-// differences are of all members whose release is known, sorted by name.
+// differences returns the differences of all members whose release is known,
+// sorted by name.
 func (d *driver) differences(view *cluster.View) (all []Difference) {
 	for _, m := range view.Members {
 		if r := d.members.release(m.Name()); r != nil {

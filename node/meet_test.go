@@ -31,7 +31,8 @@ func TestMembersOfTwoReleasesSaySo(t *testing.T) {
 		time.Sleep(time.Minute)
 		more := []string{"event basket.wrapped", "kind wish", "method basket.gift", "method basket.remind",
 			"notice basket.wrap"}
-		higher, lower := []node.SchemaDifference{{Kind: "basket", Here: 1}}, []node.SchemaDifference{{Kind: "basket", There: 1}}
+		higher, lower := []node.SchemaDifference{{Kind: "basket", Here: 1}}, []node.SchemaDifference{{Kind: "basket",
+			There: 1}}
 		for i := range logs {
 			said := logs[i].lines(differingLine)
 			require.Len(t, said, 1, "n%d says it once", i)

@@ -102,7 +102,8 @@ func (d *driver) note(m cluster.Member, err error) {
 	ms.mu.Unlock()
 	switch {
 	case is && !was:
-		d.n.log.Error("a member gossips and does not answer calls: whatever has to ask it waits, until it answers or Evict puts it out",
+		d.n.log.Error("a member gossips and does not answer calls: whatever has to ask it waits, until it answers or "+
+			"Evict puts it out",
 			"peer", m.Name(), "addr", m.Addr, "since", since, "err", err)
 	case was && !is:
 		d.n.log.Info("a member answers calls again", "peer", m.Name())

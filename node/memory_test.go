@@ -20,12 +20,13 @@ func TestANodeBelowItsMemoryMarkAgainTakesSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var heap atomic.Int64
 		heap.Store(101)
-		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{newCounters}, Tune: func(i int, cfg *node.Config) {
-			if i == 1 {
-				cfg.MemoryMark = 100
-				cfg.UseHeap(heap.Load)
-			}
-		}})
+		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{newCounters},
+			Tune: func(i int, cfg *node.Config) {
+				if i == 1 {
+					cfg.MemoryMark = 100
+					cfg.UseHeap(heap.Load)
+				}
+			}})
 		var ids []string
 		for i := range 100 {
 			ids = append(ids, fmt.Sprintf("counter-%d", i))

@@ -18,7 +18,8 @@ func BenchmarkLeave(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		start := func(slot string, join ...string) *node.Node {
-			n, err := node.Start(context.Background(), node.Config{Slot: slot, Join: join, Kinds: []sessionproc.AnyKind{newTallies(nil)}, HandoffRate: 1 << 20})
+			n, err := node.Start(context.Background(),
+				node.Config{Slot: slot, Join: join, Kinds: []sessionproc.AnyKind{newTallies(nil)}, HandoffRate: 1 << 20})
 			require.NoError(b, err)
 			b.Cleanup(func() { _ = n.Close() })
 			return n

@@ -38,12 +38,17 @@ type tallied struct {
 
 // newTallies makes a kind; jam waits for letGo, whatever its ctx says.
 func newTallies(letGo <-chan struct{}) sessionproc.AnyKind {
-	k := sessionproc.NewKind(tallies, func(context.Context, sessionproc.None) (*tally, error) { return new(tally), nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(tallies, func(context.Context, sessionproc.None) (*tally, error) { return new(tally), nil },
+		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, count, func(s *tally, ctx context.Context, n int) (tallied, error) {
 		s.N += n
 		return tallied{s.N, sessionproc.FromContext(ctx).Incarnation().String(), s.Notes}, nil
 	})
-	sessionproc.HandleCast(k, note, func(s *tally, _ context.Context, n int) error { s.N++; s.Notes = append(s.Notes, n); return nil })
+	sessionproc.HandleCast(k, note, func(s *tally, _ context.Context, n int) error {
+		s.N++
+		s.Notes = append(s.Notes, n)
+		return nil
+	})
 	sessionproc.HandleCall(k, stall, func(_ *tally, _ context.Context, d time.Duration) (sessionproc.None, error) {
 		time.Sleep(d)
 		return sessionproc.None{}, nil
@@ -76,7 +81,8 @@ func newFleet(t *testing.T, n int) *fleet {
 }
 
 func (f *fleet) add() *node.Node {
-	cfg := node.Config{Slot: fmt.Sprintf("n%d", f.next), Kinds: []sessionproc.AnyKind{newTallies(f.letGo)}, StopTimeout: 200 * time.Millisecond}
+	cfg := node.Config{Slot: fmt.Sprintf("n%d", f.next), Kinds: []sessionproc.AnyKind{newTallies(f.letGo)},
+		StopTimeout: 200 * time.Millisecond}
 	f.next++
 	for _, n := range f.nodes {
 		cfg.Join = append(cfg.Join, n.Addr())

@@ -7,9 +7,9 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// moved says that a request surely did not run, as its session is, or will be,
-// at another node.
-type moved struct{ addr string } // "": not known yet, ask again
+// A moved error says that a request did not run, because its session is at
+// another node or will be.
+type moved struct{ addr string } // "" if the node is not known yet: try again
 
 func (m *moved) Error() string {
 	if m.addr == "" {
@@ -27,7 +27,7 @@ func isMoved(err error) bool {
 	return ok
 }
 
-// elsewhere is an answer of the machine as an error.
+// elsewhere converts an answer of the machine to an error.
 func (d *driver) elsewhere(a ownership.Answer) error {
 	switch a.Place {
 	case ownership.Nowhere:

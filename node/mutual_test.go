@@ -59,9 +59,11 @@ var deeds = map[string]struct {
 	"Start": {func(ctx context.Context, n *node.Node, id string) error {
 		return mutuals.Start(ctx, n, id, deed{})
 	}, false},
-	"Touch":   {func(ctx context.Context, n *node.Node, id string) error { return n.Touch(ctx, id) }, false},
-	"Started": {func(ctx context.Context, n *node.Node, id string) error { _, err := n.Started(ctx, id); return err }, false},
-	"Inspect": {func(ctx context.Context, n *node.Node, id string) error { _, err := n.Inspect(ctx, id); return err }, false},
+	"Touch": {func(ctx context.Context, n *node.Node, id string) error { return n.Touch(ctx, id) }, false},
+	"Started": {func(ctx context.Context, n *node.Node, id string) error { _, err := n.Started(ctx, id); return err },
+		false},
+	"Inspect": {func(ctx context.Context, n *node.Node, id string) error { _, err := n.Inspect(ctx, id); return err },
+		false},
 }
 
 // deedsDone are the errors of deeds, by their session.
@@ -167,7 +169,8 @@ func TestStartsThatWaitForEachOtherAreToldAtOnce(t *testing.T) {
 			both.Wait()
 			require.Less(t, d.took[a], time.Second)
 			require.Less(t, d.took[b], time.Second)
-			require.True(t, errors.Is(d.errs[a], sessionproc.ErrCallCycle) || errors.Is(d.errs[b], sessionproc.ErrCallCycle), "%v", d.errs)
+			require.True(t, errors.Is(d.errs[a], sessionproc.ErrCallCycle) || errors.Is(d.errs[b], sessionproc.ErrCallCycle),
+				"%v", d.errs)
 		})
 	}
 }

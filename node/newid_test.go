@@ -174,7 +174,9 @@ func newBusyFollowers() sessionproc.AnyKind {
 		time.Sleep(d)
 		return none, nil
 	})
-	sessionproc.HandleCall(k, busyHeard, func(s *[]string, _ context.Context, _ none0) ([]string, error) { return *s, nil })
+	sessionproc.HandleCall(k, busyHeard, func(s *[]string, _ context.Context, _ none0) ([]string, error) {
+		return *s, nil
+	})
 	sessionproc.HandleCast(k, busyTold, func(s *[]string, _ context.Context, e sessionproc.Ended) error {
 		*s = append(*s, e.NewID)
 		return nil

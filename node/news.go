@@ -52,8 +52,9 @@ func (n *Node) awaitSeen(ctx context.Context, hosts []cluster.Member) {
 	all.Wait()
 }
 
-// hear takes in what a member has told of itself.
-func (n *Node) hear(name string, s cluster.State) {
+// noteState records the state that a member has announced by itself, ahead of
+// the gossip.
+func (n *Node) noteState(name string, s cluster.State) {
 	n.mu.Lock()
 	if s > n.told[name] {
 		put(&n.told, name, s)

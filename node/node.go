@@ -70,7 +70,8 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	for atLeast := cluster.Boot(0); ; {
-		n := &Node{cfg: cfg, quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}), queries: make(chan struct{}, maxQueries),
+		n := &Node{cfg: cfg, quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}),
+			queries: make(chan struct{}, maxQueries),
 			fetches: semaphore.NewWeighted(max(cfg.HandoffMemory, sessionproc.MaxSnapshot))}
 		n.log = cfg.Logger
 		err := n.start(ctx, atLeast)
@@ -87,7 +88,8 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
-	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), atLeast), Wire: [2]uint8{endpoint.WireOldest, endpoint.WireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
+	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), atLeast),
+		Wire: [2]uint8{endpoint.WireOldest, endpoint.WireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
 	if n.rings, err = ring.NewBuilder(n.cfg.Ring); err != nil {
 		return err
 	}
@@ -135,7 +137,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	if err := n.beWelcomed(ctx); err != nil {
 		return err
 	}
-	n.standing.settle(ctx)
+	n.standing.awaitQuorum(ctx)
 	n.log.Info("node serves", "addr", n.self.Addr, "members", len(n.cluster.View().Members))
 	return nil
 }
@@ -151,12 +153,15 @@ func (n *Node) maxMessage() int { return n.cfg.MaxFrame - headerRoom }
 
 func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 	return sessionproc.NewTable(sessionproc.TableConfig{
-		Node: n.self.Slot, Partitions: partitions, Boot: uint64(n.self.Boot), Kinds: n.cfg.Kinds, DefaultKind: n.cfg.DefaultKind,
+		Node: n.self.Slot, Partitions: partitions, Boot: uint64(n.self.Boot), Kinds: n.cfg.Kinds,
+		DefaultKind: n.cfg.DefaultKind,
 		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,
-		MaxSessions: n.cfg.MaxSessions, StartRate: n.cfg.StartRate, StartBurst: n.cfg.StartBurst, MemoryMark: n.cfg.MemoryMark, HeapInUse: n.cfg.heapInUse,
+		MaxSessions: n.cfg.MaxSessions, StartRate: n.cfg.StartRate, StartBurst: n.cfg.StartBurst,
+		MemoryMark: n.cfg.MemoryMark, HeapInUse: n.cfg.heapInUse,
 		MaxMessage: n.maxMessage(),
 		Member:     n.self.Name(), FetchLarge: n.fetchLarge,
-		Cluster: n, FindEnd: n.findEnd, Gate: n.driver, Moving: &moved{}, OnStall: n.standing.stall, StallAfter: stallAfter, Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
+		Cluster: n, FindEnd: n.findEnd, Gate: n.driver, Moving: &moved{}, OnStall: n.standing.stall, StallAfter: stallAfter,
+		Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
 		Trace: n.trace.ofTable(),
 	})
 }
@@ -173,8 +178,9 @@ func (n *Node) endpointConfig() endpoint.Config {
 func (n *Node) join(ctx context.Context) (*cluster.Cluster, error) {
 	return cluster.Start(ctx, cluster.Config{
 		Name: n.cfg.Cluster, Self: n.self, Transport: n.endpoint.Gossip(), Keys: n.endpoint.GossipKeys(),
-		Join: n.cfg.Join, JoinTimeout: n.cfg.JoinTimeout, AllowAlone: n.cfg.AllowAlone, Profile: n.cfg.Gossip, Logger: n.cfg.Logger,
-		Dial: n.greetSeed, Myself: n.greetMyself, MayBeFirst: n.cfg.Quorum <= 1,
+		Join: n.cfg.Join, JoinTimeout: n.cfg.JoinTimeout, AllowAlone: n.cfg.AllowAlone, Profile: n.cfg.Gossip,
+		Logger: n.cfg.Logger,
+		Dial:   n.greetSeed, Myself: n.greetMyself, MayBeFirst: n.cfg.Quorum <= 1,
 		Hellos: &n.hellos, Meet: n.meetStranger, Word: n.askToMeet,
 	})
 }
@@ -218,9 +224,9 @@ func (n *Node) Sessions() int { return n.must().table.Len() }
 
 // Why a node is not ready.
 var (
-	errLeaving = errors.New("node: it is leaving the cluster")
-	errDrains  = errors.New("node: it drains: its sessions move to other members (Drain)")
-	errAlone   = errors.New("node: none of its seeds has answered yet (Config.Join, Config.AllowAlone)")
+	errLeaving = errors.New("node: leaving the cluster")
+	errDrains  = errors.New("node: draining: sessions are moving to other members (Drain)")
+	errAlone   = errors.New("node: no seed has answered yet (Config.Join, Config.AllowAlone)")
 )
 
 // Ready returns nil while the node should get traffic, and otherwise the

@@ -44,7 +44,8 @@ func countersThat(start func(n int)) sessionproc.AnyKind {
 func startNodes(t *testing.T, n int, secret string) []*node.Node {
 	nodes := make([]*node.Node, n)
 	for i := range nodes {
-		cfg := node.Config{Slot: fmt.Sprintf("n%d", i), Secret: secret, Kinds: []sessionproc.AnyKind{newCounters()}, DefaultKind: "counter"}
+		cfg := node.Config{Slot: fmt.Sprintf("n%d", i), Secret: secret, Kinds: []sessionproc.AnyKind{newCounters()},
+			DefaultKind: "counter"}
 		if i > 0 {
 			cfg.Join = []string{nodes[0].Addr()}
 		}

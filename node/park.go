@@ -12,76 +12,94 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// lot is where requests wait for a session, or its partition, that is on its way
-// to this node: those of other nodes are served again, the node's own try again,
-// when Wake comes. No caller has to ask again and again.
-type lot struct {
+// A waitlist holds the requests that wait for a session, or for its partition,
+// that is on its way to this node. When the effect Wake comes, requests of
+// other nodes are served again, and requests of this node try again. So no
+// caller needs to poll.
+type waitlist struct {
 	n *Node
 
-	mu    sync.Mutex    // guards what follows
-	spots map[int]*spot // by partition
-	count int           // of the parked requests
-	timer *time.Timer   // runs while any are parked
-	over  bool          // the node stops
+	mu     sync.Mutex       // guards what follows
+	byPart map[int]*waiters // by partition
+	count  int              // parked requests
+	timer  *time.Timer      // runs while requests are parked
+	over   bool             // the node stops
 }
 
-type spot struct {
+// waiters are the requests that wait for one partition. After a wake they are dropped, and new
+// ones are made when they are needed.
+// waiters are the requests that wait for one partition. After a wake they are dropped, and new
+// ones are made when they are needed.
+// waiters are the requests that wait for one partition. After a wake they are dropped, and new
+// ones are made when they are needed.
+type waiters struct {
 	wake   chan struct{} // closed when it is time to try again
-	parked []*inbound
+	parked []*inbound    // requests of other nodes    // requests of other nodes    // requests of other nodes
 }
 
 const (
-	maxParked = 16 << 10               // requests of other nodes; further ones are told to ask again
-	parkTime  = 200 * time.Millisecond // after which a parked request is tried all the same
-	askPause  = 200 * time.Millisecond // between two questions for one session
-	maxAsked  = 256                    // of a partition, for which that is remembered
+	maxParked = 16 << 10               // parked requests; callers of further ones must try again
+	parkTime  = 200 * time.Millisecond // parked requests are tried that often without a wake
+	askPause  = 200 * time.Millisecond // between two questions about one session
+	maxAsked  = 256                    // remembered questions of a partition
 )
 
-func (l *lot) spotLocked(part int) *spot {
-	s := l.spots[part]
+// waitersLocked returns the waiters of a partition, and makes them if there are none.
+// waitersLocked returns the waiters of a partition, and makes them if there are none.
+// waitersLocked returns the waiters of a partition, and makes them if there are none.
+func (l *waitlist) waitersLocked(part int) *waiters {
+	s := l.byPart[part]
 	if s == nil {
-		s = &spot{wake: make(chan struct{})}
-		if l.spots == nil {
-			l.spots = map[int]*spot{}
+		s = &waiters{wake: make(chan struct{})}
+		if l.byPart == nil {
+			l.byPart = map[int]*waiters{}
 		}
-		l.spots[part] = s
+		l.byPart[part] = s
 	}
 	return s
 }
 
-// wakeUp returns a channel that is closed when requests for the partition's
-// sessions may have another answer.
-func (l *lot) wakeUp(part int) <-chan struct{} {
+// wakeUp returns a channel that is closed when requests for sessions of the
+// partition may get another answer. The caller must take the channel before it
+// asks the machine: a change between the two then closes the channel, and no
+// wake is missed.
+func (l *waitlist) wakeUp(part int) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.spotLocked(part).wake
+	return l.waitersLocked(part).wake
 }
 
-// park keeps a request of another node; false: it is to be answered.
-func (l *lot) park(part int, in *inbound) bool {
+// park keeps a request of another node. If it returns false, the caller must
+// answer the request.
+//
+// The machine's answer may change between the question that led to park and the
+// moment at which the request is in the list, and then no further wake would
+// come. So park asks again afterwards.
+func (l *waitlist) park(part int, in *inbound) bool {
 	l.mu.Lock()
 	if l.over || l.count >= maxParked {
 		l.mu.Unlock()
 		return false
 	}
-	id := strings.Clone(in.ID) // once it is parked it may be answered, and in use for another request
-	s := l.spotLocked(part)
+	id := strings.Clone(in.ID) // a parked request may be answered at any time, and then be reused
+	s := l.waitersLocked(part)
 	s.parked = append(s.parked, in)
 	if l.count++; l.timer == nil {
 		l.timer = time.AfterFunc(parkTime, l.wakeAll)
 	}
 	l.mu.Unlock()
-	if !l.n.driver.waits(part, id) { // it has come between the question and now
+	if !l.n.driver.waits(part, id) {
 		l.wake(part)
 	}
 	return true
 }
 
-// drop takes out a request that nobody waits for any more.
-func (l *lot) drop(part int, in *inbound) bool {
+// drop removes a request whose caller has given up. It reports false if the
+// request is not parked.
+func (l *waitlist) drop(part int, in *inbound) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.spots[part]
+	s := l.byPart[part]
 	if s == nil {
 		return false
 	}
@@ -94,15 +112,16 @@ func (l *lot) drop(part int, in *inbound) bool {
 	return true
 }
 
-// wake has the partition's requests tried again.
-func (l *lot) wake(part int) {
+// wake tries the requests of a partition again. It must not be called under a
+// lock of the driver: Serve may enter the Gate.
+func (l *waitlist) wake(part int) {
 	l.mu.Lock()
-	s := l.spots[part]
+	s := l.byPart[part]
 	if s == nil {
 		l.mu.Unlock()
 		return
 	}
-	delete(l.spots, part)
+	delete(l.byPart, part)
 	l.count -= len(s.parked)
 	l.mu.Unlock()
 	close(s.wake)
@@ -111,12 +130,12 @@ func (l *lot) wake(part int) {
 	}
 }
 
-// wakeAll has all requests tried again.
-func (l *lot) wakeAll() {
+// wakeAll tries all requests again.
+func (l *waitlist) wakeAll() {
 	l.mu.Lock()
 	l.timer = nil
-	parts := make([]int, 0, len(l.spots))
-	for part := range l.spots {
+	parts := make([]int, 0, len(l.byPart))
+	for part := range l.byPart {
 		parts = append(parts, part)
 	}
 	l.mu.Unlock()
@@ -125,8 +144,9 @@ func (l *lot) wakeAll() {
 	}
 }
 
-// close has all requests answered: the driver has stopped.
-func (l *lot) close() {
+// close has all requests answered, after the driver has stopped, and keeps no
+// further ones.
+func (l *waitlist) close() {
 	l.mu.Lock()
 	l.over = true
 	if l.timer != nil {
@@ -136,8 +156,8 @@ func (l *lot) close() {
 	l.wakeAll()
 }
 
-// park keeps a request that has to wait, or sends it to where the session may be
-// meanwhile.
+// park keeps a request that has to wait, or names the node that can serve it in
+// the meantime.
 func (in *inbound) park() bool {
 	n := in.n
 	part := n.routes.Load().ring.Partition(in.ID)
@@ -147,13 +167,13 @@ func (in *inbound) park() bool {
 			return true
 		}
 	}
-	return n.driver.lot.park(part, in)
+	return n.driver.waitlist.park(part, in)
 }
 
-// unpark answers a request whose caller has gone.
+// unpark answers a request whose caller has given up.
 func (in *inbound) unpark() {
 	n := in.n
-	if n.driver.lot.drop(n.routes.Load().ring.Partition(in.ID), in) {
+	if n.driver.waitlist.drop(n.routes.Load().ring.Partition(in.ID), in) {
 		fail(in.call, encodeError(context.Canceled, false))
 	}
 }
@@ -176,7 +196,8 @@ func (d *driver) Settled(part int, id string) bool {
 	return !comes
 }
 
-// want asks the others for a session that somebody waits for.
+// want asks other members for a session that a request waits for, at most every
+// askPause.
 func (d *driver) want(part int, id string) {
 	d.mu.RLock()
 	last, asked := d.parts[part].asked[id]
@@ -191,20 +212,22 @@ func (d *driver) want(part int, id string) {
 	})
 }
 
-// noteAsked remembers that others were asked for a session, for askPause.
+// noteAsked records that other members were asked for a session. Records are
+// dropped after askPause. If there are too many, further sessions may be asked
+// for more often.
 func (pt *driven) noteAsked(id string, now time.Time) {
 	if len(pt.asked) >= maxAsked {
 		maps.DeleteFunc(pt.asked, func(_ string, at time.Time) bool { return now.Sub(at) >= askPause })
 	}
-	if len(pt.asked) < maxAsked { // else it may be asked for more often
+	if len(pt.asked) < maxAsked {
 		put(&pt.asked, id, now)
 	}
 }
 
-// before returns the address of the member that owned a partition before this
-// node, if that is there and this node does not have all of the partition yet: what
-// has not been sealed there is served there, without a wait. Only what is to be
-// started is started here, once this node holds the partition.
+// before returns the address of the previous owner of a partition, or "". Until
+// this node has all of the partition, that member serves the sessions that it
+// has not sealed, and requests for them need not wait. Only a start is served
+// here, once this node holds the partition.
 func (d *driver) before(part int, op sessionproc.Op) string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

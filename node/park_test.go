@@ -15,10 +15,11 @@ import (
 // the goroutine that parked it goes on: the race detector sees whether that
 // looks at it then.
 func TestAParkedRequestMayBeAnsweredAtOnce(t *testing.T) {
-	n, err := Start(t.Context(), Config{Kinds: []sessionproc.AnyKind{newGates(nil, nil, sessionproc.MethodConfig{})}, Logger: slog.New(slog.DiscardHandler)})
+	n, err := Start(t.Context(), Config{Kinds: []sessionproc.AnyKind{newGates(nil, nil, sessionproc.MethodConfig{})},
+		Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = n.Close() })
-	lot, in := &n.driver.lot, &inbound{n: n}
+	lot, in := &n.driver.waitlist, &inbound{n: n}
 	in.ID = sessionproc.NewID()
 	part := n.routes.Load().ring.Partition(in.ID)
 

@@ -10,57 +10,59 @@ import (
 	"github.com/sessionproc/sessionproc/transport"
 )
 
-// letter is messages of another member's machine, on a cast that is acknowledged when
-// they have been read: so its sender writes the next letter when this node can read it,
-// and what is said again meanwhile is said once.
-type letter struct {
+// An ownershipBatch is a batch of messages of another member's machine. It
+// travels in a cast, which is acknowledged when the messages are processed. So
+// the sender writes its next batch when this node can process it, and by then
+// has replaced repeated messages by one.
+type ownershipBatch struct {
 	from string
 	body *[]byte
 	call *transport.Call
 }
 
-// postbox holds the messages for other members' machines. All for one member
-// that come together travel together; what does not arrive is said again.
-type postbox struct {
-	spare sync.Pool // of *[]ownership.Message
-	ink   sync.Pool // of *[]byte, for letters that are written, and that have come
+// An outbox holds the messages for other members' machines. Messages for one
+// member travel together if they come together. The machine repeats messages
+// that get lost.
+type outbox struct {
+	messageBuffers sync.Pool // of *[]ownership.Message
+	byteBuffers    sync.Pool // of *[]byte, for batches that are sent or received
 
-	mu  sync.Mutex
-	out map[string]*post // guarded by mu; an entry: it is being delivered
+	mu     sync.Mutex
+	queues map[string]*messageQueue // guarded by mu; a member has an entry while a goroutine runs flush for it
 }
 
-// post is what is to be said to one member.
-type post struct {
-	writers  int // goroutines that deliver it
-	sessions int // of messages, those about one session
+// A messageQueue holds the messages for one member.
+type messageQueue struct {
+	writers  int // goroutines that run flush for it
+	sessions int // how many of messages are about a session
 	messages []ownership.Message
-	subjects map[subject]int // where in messages; of what may be said many times
+	subjects map[subject]int // index of the message about each subject
 }
 
-// subject is what a message is about. Of two messages about the same the later one
-// counts.
+// A subject is what a message without a session is about. Of two messages about
+// the same subject only the later one matters.
 type subject struct {
 	kind ownership.Kind
 	part int
 }
 
 const (
-	maxLetter   = 4096     // messages
-	letterBytes = 48 << 10 // after which a letter ends, or at a quarter of MaxFrame
-	maxPost     = 16 << 10 // messages
-	postTimeout = 2 * time.Second
+	maxBatch    = 4096     // messages in a batch
+	batchBytes  = 48 << 10 // size at which a batch ends, unless a quarter of MaxFrame is less
+	maxQueued   = 16 << 10 // messages about sessions that wait for one member
+	castTimeout = 2 * time.Second
 
-	// maxWriters is how many letters to one member may be on their way. A second one is
-	// written when there is news of a session: its source waits for that. All else can wait
-	// until the one before has been read.
+	// maxWriters is how many batches to one member may be on their way. A further one is
+	// sent for a message about a session, since the source of the session waits for it.
+	// All other messages can wait until the previous batch is processed.
 	maxWriters = 4
 )
 
-// add puts a message behind the others, or in place of an earlier one. false: there are
-// too many.
-func (p *post) add(msg ownership.Message) bool {
+// add appends a message, or replaces an earlier one about the same subject. It
+// reports false if there are too many; the machine repeats the message.
+func (p *messageQueue) add(msg ownership.Message) bool {
 	if msg.Session != "" {
-		if len(p.messages) >= maxPost {
+		if len(p.messages) >= maxQueued {
 			return false
 		}
 		p.messages = append(p.messages, msg)
@@ -80,55 +82,56 @@ func (p *post) add(msg ownership.Message) bool {
 	return true
 }
 
-// sendLocked posts a message. It does not block.
+// sendLocked queues a message. It does not block. If no goroutine flushes the
+// queue, or a message about a session should not wait, it starts one.
 func (d *driver) sendLocked(to string, msg ownership.Message) {
-	b := &d.post
+	b := &d.outbox
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.out == nil {
-		b.out = map[string]*post{}
+	if b.queues == nil {
+		b.queues = map[string]*messageQueue{}
 	}
-	p := b.out[to]
+	p := b.queues[to]
 	if p == nil {
-		p = &post{messages: b.sheet()}
-		b.out[to] = p
+		p = &messageQueue{messages: b.messageBuffer()}
+		b.queues[to] = p
 	}
 	p.add(msg)
 	if p.writers == 0 || p.sessions == 1 && p.writers < maxWriters {
 		p.writers++
-		d.wait.Go(func() { d.deliver(to) })
+		d.wait.Go(func() { d.flush(to) })
 	}
 }
 
-// deliver sends what there is for a member.
-func (d *driver) deliver(to string) {
-	b := &d.post
-	buf := b.page()
-	defer b.ink.Put(buf)
+// flush sends the queued messages for a member until none is left.
+func (d *driver) flush(to string) {
+	b := &d.outbox
+	buf := b.byteBuffer()
+	defer b.byteBuffers.Put(buf)
 	for {
 		b.mu.Lock()
-		p := b.out[to]
+		p := b.queues[to]
 		all := p.messages
 		if len(all) == 0 || d.ctx.Err() != nil {
 			if p.writers--; p.writers == 0 {
-				delete(b.out, to)
+				delete(b.queues, to)
 				b.reuse(all)
 			}
 			b.mu.Unlock()
 			return
 		}
-		*p = post{writers: p.writers, messages: b.sheet()}
+		*p = messageQueue{writers: p.writers, messages: b.messageBuffer()}
 		b.mu.Unlock()
 		said := all
 		for len(all) > 0 && d.ctx.Err() == nil {
-			n := letterLen(all, min(letterBytes, d.n.cfg.MaxFrame/4))
-			*buf, n = appendLetter((*buf)[:0], all[:n], d.n.maxMessage()/2)
+			n := batchLen(all, min(batchBytes, d.n.cfg.MaxFrame/4))
+			*buf, n = appendBatch((*buf)[:0], all[:n], d.n.maxMessage()/2)
 			all = all[n:]
 			addr := d.addr(to)
 			if addr == "" {
 				break
 			}
-			ctx, cancel := context.WithTimeout(d.ctx, postTimeout)
+			ctx, cancel := context.WithTimeout(d.ctx, castTimeout)
 			err := d.n.transport.Peer(addr).Cast(ctx, &transport.Request{Flags: opOwnership, Key: to, Payload: *buf})
 			cancel()
 			if err != nil {
@@ -139,36 +142,37 @@ func (d *driver) deliver(to string) {
 	}
 }
 
-// page is memory for a letter.
-func (b *postbox) page() *[]byte {
-	if buf, _ := b.ink.Get().(*[]byte); buf != nil {
+// byteBuffer returns a buffer for an encoded batch.
+func (b *outbox) byteBuffer() *[]byte {
+	if buf, _ := b.byteBuffers.Get().(*[]byte); buf != nil {
 		return buf
 	}
 	return new([]byte)
 }
 
-// sheet is an empty list of messages to be filled.
-func (b *postbox) sheet() []ownership.Message {
-	if s, _ := b.spare.Get().(*[]ownership.Message); s != nil {
+// messageBuffer returns an empty slice of messages.
+func (b *outbox) messageBuffer() []ownership.Message {
+	if s, _ := b.messageBuffers.Get().(*[]ownership.Message); s != nil {
 		return *s
 	}
 	return nil
 }
 
-// reuse keeps a list that nobody needs any more, unless it is long.
-func (b *postbox) reuse(messages []ownership.Message) {
-	if c := cap(messages); c == 0 || c > maxLetter {
+// reuse keeps a slice of messages for messageBuffer, unless it is long.
+func (b *outbox) reuse(messages []ownership.Message) {
+	if c := cap(messages); c == 0 || c > maxBatch {
 		return
 	}
 	clear(messages)
 	messages = messages[:0]
-	b.spare.Put(&messages)
+	b.messageBuffers.Put(&messages)
 }
 
-// appendLetter appends as many messages as fit into a letter of so many bytes, one at
-// least, and returns how many they are. What stays at a member is named, so a few
-// messages can be large.
-func appendLetter(b []byte, all []ownership.Message, most int) ([]byte, int) {
+// appendBatch appends as many messages as fit into most bytes, at least one,
+// and returns how many. Batches are cut by an estimate (batchLen). A few
+// messages can be large, because they list the sessions that stay at a member;
+// so the estimate may be too low.
+func appendBatch(b []byte, all []ownership.Message, most int) ([]byte, int) {
 	for n := len(all); ; n /= 2 {
 		if whole := ownership.AppendMessages(b, all[:n]); len(whole) <= most || n == 1 {
 			return whole, n
@@ -176,51 +180,55 @@ func appendLetter(b []byte, all []ownership.Message, most int) ([]byte, int) {
 	}
 }
 
-// letterLen is how many of the messages go into the next letter, of about so many bytes
-// at most. The names in claims, which a letter has once, are not counted.
-func letterLen(all []ownership.Message, most int) int {
+// batchLen returns how many of the messages go into the next batch of about
+// most bytes. It does not count the names in claims, which a batch contains
+// once.
+func batchLen(all []ownership.Message, most int) int {
 	size := 0
 	for i := range all {
 		m := &all[i]
 		size += messageRoom + len(m.Session) + len(m.Cause) + len(m.Filter) + keptRoom*len(m.Kept)
-		if i == maxLetter || i > 0 && size > most {
+		if i == maxBatch || i > 0 && size > most {
 			return i
 		}
 	}
 	return len(all)
 }
 
-// What is reckoned for a message, and for each session that it lists, in bytes.
+// The estimated bytes of a message, and of each session that it lists.
 const (
 	messageRoom = 24
 	keptRoom    = 64
 )
 
-// hear takes messages in. It runs on a connection's reader.
-func (d *driver) hear(c *transport.Call) {
-	c.Tag = nil                                 // its sender may cancel it, and that means nothing
-	if unsafeString(c.Key) != d.n.self.Name() { // it is for a former boot at this address
+// enqueue takes a batch in. It runs on a connection's reader, so it does not
+// wait: if the inbox is full, it drops the batch, and the sender's machine
+// repeats the messages.
+func (d *driver) enqueue(c *transport.Call) {
+	c.Tag = nil                                 // a cancel of the cast means nothing
+	if unsafeString(c.Key) != d.n.self.Name() { // it is for an earlier boot at this address
 		c.Ack()
 		return
 	}
-	body := d.post.page()
+	body := d.outbox.byteBuffer()
 	*body = append((*body)[:0], c.Payload...)
 	select {
-	case d.inbox <- letter{c.Peer, body, c}:
-	default: // it comes again
-		d.post.ink.Put(body)
+	case d.inbox <- ownershipBatch{c.Peer, body, c}:
+	default: // the machine repeats its messages
+		d.outbox.byteBuffers.Put(body)
 		c.Ack()
 	}
 }
 
-// listen gives what members say to the machine, until the driver stops.
-func (d *driver) listen() {
-	var messages []ownership.Message // of the last letter, whose memory is used again
+// handleBatches passes batches to the machine until the driver stops. One
+// goroutine does so, because the machine handles one event at a time anyway.
+func (d *driver) handleBatches() {
+	var messages []ownership.Message // memory of the last batch, which is reused
 	for {
 		select {
 		case l := <-d.inbox:
-			messages = d.read(l, messages)
-			d.post.ink.Put(l.body)
+			messages = d.handleBatch(l, messages)
+			d.outbox.byteBuffers.Put(l.body)
 			l.call.Ack()
 		case <-d.ctx.Done():
 			return
@@ -228,8 +236,9 @@ func (d *driver) listen() {
 	}
 }
 
-// receiveLocked gives a message to the machine. Who is to be asked last is asked
-// when the last of the others has answered.
+// receiveLocked passes a message to the machine. If the last of the other
+// members has answered a claim with it, receiveLocked sends the claim to the
+// member that had to be last.
 func (d *driver) receiveLocked(part int, from string, msg *ownership.Message) {
 	last := d.lastLocked(part)
 	waits := last != "" && d.m.AwaitsOthers(part, last)
@@ -246,14 +255,15 @@ func (d *driver) receiveLocked(part int, from string, msg *ownership.Message) {
 	}
 }
 
-// asksLastLocked: a claim is not to be said to this member yet. Until the owner of
-// before has promised, it has the partition, and sessions can be started there; so
-// that ends when all others have promised, and not by who answers first.
+// asksLastLocked reports whether a claim must not be sent to member yet. Until
+// the previous owner has promised, it has the partition and can start sessions.
+// So it gets the claim after all others have promised, and no session can be
+// started only for the time of its own answer.
 func (d *driver) asksLastLocked(part int, member string) bool {
 	return member == d.lastLocked(part) && d.m.AwaitsOthers(part, member)
 }
 
-// lastLocked is the member that is to be asked last for a partition; "": nobody.
+// lastLocked returns the member that gets a claim last, or "".
 func (d *driver) lastLocked(part int) string {
 	if part < 0 || d.owned == nil || d.owned[part] == nil {
 		return ""
@@ -261,9 +271,9 @@ func (d *driver) lastLocked(part int) string {
 	return d.owned[part].name
 }
 
-// read gives the messages of a letter to the machine. It reads them into memory that is
-// not used any more, and returns what is not used then.
-func (d *driver) read(l letter, memory []ownership.Message) []ownership.Message {
+// handleBatch passes the messages of a batch to the machine. It decodes them
+// into memory, and returns memory for the next batch.
+func (d *driver) handleBatch(l ownershipBatch, memory []ownership.Message) []ownership.Message {
 	messages, err := ownership.ParseInto(memory, *l.body)
 	if err != nil {
 		d.n.log.Warn("a member's messages are malformed", "peer", l.from, "err", err)
@@ -271,7 +281,7 @@ func (d *driver) read(l letter, memory []ownership.Message) []ownership.Message 
 	}
 	for _, msg := range messages {
 		if msg.Kind == ownership.Refused && msg.Cause != "" {
-			d.refused("a session was refused, it stays here", l.from, msg.Session, msg.Cause, false)
+			d.refused("a member refused a session; it stays here", l.from, msg.Session, msg.Cause, false)
 			d.noteRefusal(l.from, msg)
 		}
 	}

@@ -28,7 +28,7 @@ func TestLettersFitIntoAFrame(t *testing.T) {
 	}
 	sent := 0
 	for len(all) > 0 {
-		b, n := appendLetter([]byte{}, all, most)
+		b, n := appendBatch([]byte{}, all, most)
 		require.LessOrEqual(t, len(b), most)
 		got, err := ownership.ParseMessages(b)
 		require.NoError(t, err)
@@ -36,7 +36,7 @@ func TestLettersFitIntoAFrame(t *testing.T) {
 		sent, all = sent+n, all[n:]
 	}
 	require.Equal(t, 1021, sent)
-	b, n := appendLetter(nil, []ownership.Message{{Kind: ownership.Done, Kept: kept}, {Kind: ownership.Done}}, 100)
+	b, n := appendBatch(nil, []ownership.Message{{Kind: ownership.Done, Kept: kept}, {Kind: ownership.Done}}, 100)
 	require.Equal(t, 1, n, "one goes in any case")
 	require.Greater(t, len(b), 100)
 }
@@ -44,7 +44,7 @@ func TestLettersFitIntoAFrame(t *testing.T) {
 // However often something is said while nobody reads, it is said once: what was said
 // last.
 func TestWhatIsSaidAgainWaitsOnce(t *testing.T) {
-	var p post
+	var p messageQueue
 	for id := range uint64(1000) {
 		for part := range 10 {
 			p.add(ownership.Message{Kind: ownership.Claim, Partition: part, ID: id})
@@ -56,10 +56,10 @@ func TestWhatIsSaidAgainWaitsOnce(t *testing.T) {
 	for _, m := range p.messages {
 		require.EqualValues(t, 999, m.ID)
 	}
-	for i := range 2 * maxPost {
+	for i := range 2 * maxQueued {
 		p.add(ownership.Message{Kind: ownership.Active, Session: strconv.Itoa(i)})
 	}
-	require.Len(t, p.messages, maxPost, "of sessions there is a bound")
+	require.Len(t, p.messages, maxQueued, "of sessions there is a bound")
 }
 
 // A letter fits into a frame, however large the filters of its promises are.
@@ -70,13 +70,14 @@ func TestLettersAreBounded(t *testing.T) {
 	for part := range 100 {
 		all = append(all, ownership.Message{Kind: ownership.Promise, Partition: part, ID: 1, Filter: filter})
 	}
-	all = append(all, ownership.Message{Kind: ownership.Promise, Partition: 100, ID: 1, Filter: ownership.Filter(strings.Repeat("x", 2*most))})
+	all = append(all, ownership.Message{Kind: ownership.Promise, Partition: 100, ID: 1,
+		Filter: ownership.Filter(strings.Repeat("x", 2*most))})
 	for part := range 5000 {
 		all = append(all, ownership.Message{Kind: ownership.Active, Partition: part, ID: 1, Session: "one session"})
 	}
 	whole := len(all)
 	for letters := 0; len(all) > 0; letters++ {
-		n := letterLen(all, most)
+		n := batchLen(all, most)
 		require.Positive(t, n)
 		b := ownership.AppendMessages(nil, all[:n])
 		if n > 1 {

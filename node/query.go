@@ -214,7 +214,8 @@ func askSelf[T any](ctx context.Context, n *Node, q *query) (answer T, err error
 // askEach puts a query to members, all at the same time, and gives each answer to
 // take, one after another, by whom it was given. It returns when each has answered
 // or ctx has ended; missing are those that have not.
-func askEach[T any](ctx context.Context, n *Node, members []cluster.Member, q *query, take func(m cluster.Member, answer T)) *PartialError {
+func askEach[T any](ctx context.Context, n *Node, members []cluster.Member, q *query,
+	take func(m cluster.Member, answer T)) *PartialError {
 	type result struct {
 		m      cluster.Member
 		answer T

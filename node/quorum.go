@@ -46,9 +46,9 @@ func (s *standing) regain(ctx context.Context) {
 	}
 }
 
-// settle waits until it is known whether the members that a node sees when it has
-// joined are enough.
-func (s *standing) settle(ctx context.Context) {
+// awaitQuorum waits, after a node has joined, until it is known whether the
+// members that the node sees are enough.
+func (s *standing) awaitQuorum(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, regainTime)
 	defer cancel()
 	all := func(cluster.Member) bool { return true }

@@ -52,8 +52,12 @@ var (
 
 // newStubborns makes a kind whose handler runs until its ctx ends.
 func newStubborns() sessionproc.AnyKind {
-	k := sessionproc.NewKind(stubborns, func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
-	sessionproc.HandleCall(k, persist, func(_ *struct{}, ctx context.Context, _ sessionproc.None) (sessionproc.None, error) {
+	k := sessionproc.NewKind(stubborns, func(context.Context, sessionproc.None) (*struct{}, error) {
+		return new(struct{}),
+			nil
+	}, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, persist, func(_ *struct{}, ctx context.Context, _ sessionproc.None) (sessionproc.None,
+		error) {
 		<-ctx.Done()
 		return sessionproc.None{}, nil
 	})

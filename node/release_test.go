@@ -27,7 +27,8 @@ func TestWhatIsNotKnownOfAReleaseIsNoDifference(t *testing.T) {
 	d, differs := own.differs(&release{onlyNames: true, Kinds: []sessionproc.Understanding{{Name: "cart"}}})
 	require.True(t, differs)
 	require.Equal(t, Difference{OnlyHere: []string{"kind order"}}, d)
-	require.Contains(t, (&release{Kinds: own.Kinds[1:]}).cannotTake(sessionproc.Needs{Kind: "cart", Schema: 2}), "not given the kind")
+	require.Contains(t, (&release{Kinds: own.Kinds[1:]}).cannotTake(sessionproc.Needs{Kind: "cart", Schema: 2}),
+		"not given the kind")
 	require.Contains(t, own.cannotTake(sessionproc.Needs{Kind: "cart", Schema: 3}), "schema 2")
 	require.Empty(t, own.cannotTake(sessionproc.Needs{Kind: "cart", Schema: 1}), "it migrates")
 }

@@ -194,7 +194,10 @@ var (
 
 // newBrittles makes a kind whose handler ends its session after a second.
 func newBrittles() sessionproc.AnyKind {
-	k := sessionproc.NewKind(brittles, func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(brittles, func(context.Context, sessionproc.None) (*struct{}, error) {
+		return new(struct{}),
+			nil
+	}, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, strain, func(_ *struct{}, ctx context.Context, how string) (sessionproc.None, error) {
 		time.Sleep(time.Second)
 		if how == "panic" {
@@ -208,7 +211,8 @@ func newBrittles() sessionproc.AnyKind {
 
 // Who renews a session that ends first hears of it at once, on its node and on another.
 func TestRenewOfASessionThatEnds(t *testing.T) {
-	for how, want := range map[string]error{"panic": sessionproc.ErrCrashed, "stop": sessionproc.ErrTerminated, "close": sessionproc.ErrClosed} {
+	for how, want := range map[string]error{"panic": sessionproc.ErrCrashed, "stop": sessionproc.ErrTerminated,
+		"close": sessionproc.ErrClosed} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := nodetest.NewCluster(t, 2, newBrittles)

@@ -64,8 +64,10 @@ func (a act) at(where string) error { // what is done at a place, if it is that
 }
 
 // acts are all that can be done.
-var acts = []string{"panics", "panics with a ring", "panics with itself", "exits", "returns a nil pointer", "returns a ring", "returns a ring of many",
-	"returns endless", "returns its own", "returns not found", "panics in Error", "exits in Error", "exits in Is", "exits in As",
+var acts = []string{"panics", "panics with a ring", "panics with itself", "exits", "returns a nil pointer",
+	"returns a ring", "returns a ring of many",
+	"returns endless", "returns its own", "returns not found", "panics in Error", "exits in Error", "exits in Is",
+	"exits in As",
 	"exits in Unwrap", "panics in Unwrap"}
 
 func (a act) do() error {

@@ -43,7 +43,8 @@ func outcomeOf(err error) string {
 		return "ok"
 	}
 	is := ""
-	for _, target := range []error{sessionproc.ErrNotFound, sessionproc.ErrCrashed, sessionproc.ErrBadRequest, sessionproc.ErrBadReply,
+	for _, target := range []error{sessionproc.ErrNotFound, sessionproc.ErrCrashed, sessionproc.ErrBadRequest,
+		sessionproc.ErrBadReply,
 		errRogue, context.DeadlineExceeded, errExited} {
 		if errors.Is(err, target) {
 			is += target.Error() + ": "
@@ -163,15 +164,17 @@ next:
 // other sessions go on.
 func TestWhateverAProgramsCodeDoesEverybodyIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newRogues, newToughRogues}, Tune: func(_ int, cfg *node.Config) {
-			cfg.Logger = slog.New(slog.DiscardHandler)
-		}})
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newRogues, newToughRogues},
+			Tune: func(_ int, cfg *node.Config) {
+				cfg.Logger = slog.New(slog.DiscardHandler)
+			}})
 		here, there := c.Node(0), c.Node(1)
 		bystander := ownedBy(c, 0, "bystander")
 		require.NoError(t, rogues.Start(t.Context(), here, bystander, missive{}))
 		for i, what := range acts {
 			for way, do := range ways {
-				one, other := ownedBy(c, 0, fmt.Sprint("a", i, way[:2], "-"), "s", "e", "l"), ownedBy(c, 0, fmt.Sprint("b", i, way[:2], "-"), "s", "e", "l")
+				one, other := ownedBy(c, 0, fmt.Sprint("a", i, way[:2], "-"), "s", "e", "l"), ownedBy(c, 0,
+					fmt.Sprint("b", i, way[:2], "-"), "s", "e", "l")
 				require.NoError(t, rogues.Start(t.Context(), here, one, missive{}))
 				require.NoError(t, rogues.Start(t.Context(), here, other, missive{}))
 				name := way + " that " + what
@@ -206,9 +209,10 @@ func TestADrainGoesOnWhateverAStatesCodeDoes(t *testing.T) {
 	for _, where := range []string{"marshal", "unmarshal"} {
 		for _, what := range acts {
 			synctest.Test(t, func(t *testing.T) {
-				c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newRogues}, Tune: func(_ int, cfg *node.Config) {
-					cfg.Logger = slog.New(slog.DiscardHandler)
-				}})
+				c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newRogues},
+					Tune: func(_ int, cfg *node.Config) {
+						cfg.Logger = slog.New(slog.DiscardHandler)
+					}})
 				bad := ownedBy(c, 0, "bad")
 				require.NoError(t, rogues.Start(t.Context(), c.Caller(), bad, missive{}))
 				require.NoError(t, rogueCalls(where)(t.Context(), c.Node(0), bad, what))
@@ -264,7 +268,8 @@ var failures = map[string]func(){"panics": func() { panic("log") }, "exits": run
 // What the program's logger and its functions do is no harm to the node and its sessions.
 func TestLoggersAndFunctionsThatFailHarmNobody(t *testing.T) {
 	for how, fail := range failures {
-		for _, where := range []string{"Enabled", "Handle", "WithAttrs", "WithGroup", "RequestDone", "MessageHandled", "others", "Inject", "Extract"} {
+		for _, where := range []string{"Enabled", "Handle", "WithAttrs", "WithGroup", "RequestDone", "MessageHandled",
+			"others", "Inject", "Extract"} {
 			t.Run(where+" "+how, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { functionsFail(t, where, fail) })
 			})
@@ -280,21 +285,22 @@ func functionsFail(t *testing.T, where string, fail func()) {
 			fail()
 		}
 	}
-	c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newRogues}, Tune: func(_ int, cfg *node.Config) {
-		cfg.Logger = slog.New(hostile{slog.DiscardHandler, where, fail, &count})
-		cfg.Trace = &node.Trace{
-			RequestDone:    func(node.TraceRequestDone) { at("RequestDone") },
-			MessageHandled: func(node.TraceMessageHandled) { at("MessageHandled") },
-			SessionStarted: func(node.TraceSessionStarted) { at("others") },
-			SessionEnded:   func(node.TraceSessionEnded) { at("others") },
-			SessionCrashed: func(node.TraceSessionCrashed) { at("others") },
-			SessionMoved:   func(node.TraceSessionMoved) { at("others") },
-			MoveRefused:    func(node.TraceMoveRefused) { at("others") },
-			RequestRefused: func(node.TraceRequestRefused) { at("others") },
-		}
-		cfg.Inject = func(context.Context) []byte { at("Inject"); return []byte("x") }
-		cfg.Extract = func(ctx context.Context, _ []byte) context.Context { at("Extract"); return ctx }
-	}})
+	c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newRogues},
+		Tune: func(_ int, cfg *node.Config) {
+			cfg.Logger = slog.New(hostile{slog.DiscardHandler, where, fail, &count})
+			cfg.Trace = &node.Trace{
+				RequestDone:    func(node.TraceRequestDone) { at("RequestDone") },
+				MessageHandled: func(node.TraceMessageHandled) { at("MessageHandled") },
+				SessionStarted: func(node.TraceSessionStarted) { at("others") },
+				SessionEnded:   func(node.TraceSessionEnded) { at("others") },
+				SessionCrashed: func(node.TraceSessionCrashed) { at("others") },
+				SessionMoved:   func(node.TraceSessionMoved) { at("others") },
+				MoveRefused:    func(node.TraceMoveRefused) { at("others") },
+				RequestRefused: func(node.TraceRequestRefused) { at("others") },
+			}
+			cfg.Inject = func(context.Context) []byte { at("Inject"); return []byte("x") }
+			cfg.Extract = func(ctx context.Context, _ []byte) context.Context { at("Extract"); return ctx }
+		}})
 	id := ownedBy(c, 0, "a")
 	for _, n := range []*node.Node{c.Node(0), c.Node(1)} {
 		_ = answers(t, "a start", func(ctx context.Context) error { return rogues.Start(ctx, n, id, missive{}) })

@@ -28,9 +28,10 @@ func TestCopiesMeetWhateverTheirCodeDoes(t *testing.T) {
 }
 
 func roguesMeet(t *testing.T, where, sides string) {
-	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newRogues}, Tune: func(_ int, cfg *node.Config) {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}})
+	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newRogues},
+		Tune: func(_ int, cfg *node.Config) {
+			cfg.Logger = slog.New(slog.DiscardHandler)
+		}})
 	time.Sleep(time.Second)    // node 2 has its partitions
 	ids := map[string]string{} // by what they do; "": nothing
 	for i, what := range append(acts, "") {

@@ -146,8 +146,8 @@ func TestRollbackToAReleaseThatRefusesStates(t *testing.T) {
 			`5 of kind "wish", which no member can take)`)
 		require.ErrorContains(t, err, `kind "basket": n0, n1: it has schema 0, this node 1`)
 		require.ErrorContains(t, err, `kind "wish": n0, n1: it was not given the kind`)
-		require.ErrorContains(t, err, "they have ended")
-		said := log.lines("sessions end, as they could not move")
+		require.ErrorContains(t, err, "these sessions have ended")
+		said := log.lines("sessions end because they could not move")
 		require.Len(t, said, 2)
 		require.Contains(t, said[0], `kind=basket sessions=300 why="n0, n1: it has schema 0, this node 1"`)
 		d.releases[2] = release1
@@ -284,11 +284,12 @@ func TestMarksThatNobodyTakesHoldUpNoLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := sessionproc.KindOf[sessionproc.None]("other")
 		begin := func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newTraced}, Tune: func(i int, cfg *node.Config) {
-			if i == 0 {
-				cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, begin, sessionproc.KindConfig{}))
-			}
-		}})
+		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newTraced},
+			Tune: func(i int, cfg *node.Config) {
+				if i == 0 {
+					cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, begin, sessionproc.KindConfig{}))
+				}
+			}})
 		id := ownedAs(c, 0)
 		require.NoError(t, other.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
 		newID, err := c.Node(0).Renew(t.Context(), id)
@@ -309,7 +310,8 @@ func TestMarksThatNobodyTakesHoldUpNoLeave(t *testing.T) {
 // the pace.
 func TestSharesAwaitTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := deployed(t, func(_ int, cfg *node.Config) { cfg.HandoffRate, cfg.DrainTimeout = 1, time.Minute }, release2Schema, release2Schema, release2Schema)
+		d := deployed(t, func(_ int, cfg *node.Config) { cfg.HandoffRate, cfg.DrainTimeout = 1, time.Minute },
+			release2Schema, release2Schema, release2Schema)
 		d.startBaskets(1500)
 		d.deploy(1, release1)
 		time.Sleep(5 * time.Second)

@@ -87,11 +87,13 @@ func idOf(t *testing.T, owner *Node) string {
 func TestCallFollowsTheOwnerThatAnotherNodeNames(t *testing.T) {
 	var held atomic.Int32
 	a, b := startPair(t, nil, &held, sessionproc.MethodConfig{})
-	c, err := Start(t.Context(), Config{Slot: "c", Join: []string{a.Addr()}, Kinds: []sessionproc.AnyKind{newGates(nil, &held, sessionproc.MethodConfig{})}})
+	c, err := Start(t.Context(), Config{Slot: "c", Join: []string{a.Addr()},
+		Kinds: []sessionproc.AnyKind{newGates(nil, &held, sessionproc.MethodConfig{})}})
 	require.NoError(t, err)
 	defer c.Close()
 	require.Eventually(t, func() bool {
-		return len(a.routes.Load().view.Serving()) == 3 && len(b.routes.Load().view.Serving()) == 3 && len(c.routes.Load().view.Serving()) == 3
+		return len(a.routes.Load().view.Serving()) == 3 && len(b.routes.Load().view.Serving()) == 3 &&
+			len(c.routes.Load().view.Serving()) == 3
 	}, 5*time.Second, time.Millisecond)
 
 	id := idOf(t, c)

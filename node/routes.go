@@ -112,7 +112,7 @@ func (n *Node) reroute(view *cluster.View) {
 	n.routes.Store(next)
 	n.endpoint.Expect(next.view.Members)
 	n.standing.count(next.view)
-	n.driver.look(next)
+	n.driver.handleView(next)
 	n.mu.Unlock()
 	n.forgetPeers(last, next)
 	n.passOn(last, next)

@@ -290,7 +290,8 @@ func (d *driver) await(h *handoff) {
 		return
 	}
 	if h.state.Load() == isSealed {
-		d.n.log.Warn("a handler holds up the move of its session, its ctx is cancelled", "session", sessionproc.LogID(h.session),
+		d.n.log.Warn("a handler holds up the move of its session, its ctx is cancelled", "session",
+			sessionproc.LogID(h.session),
 			"after", d.n.cfg.StopTimeout, "stack", d.n.table.Interrupt(h.part, h.session))
 	}
 }

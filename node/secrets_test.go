@@ -44,7 +44,8 @@ func TestSetSecretsReplacesConnections(t *testing.T) {
 	}
 	for _, step := range [][]string{{older, newer}, {newer, older}, {newer}} {
 		for _, n := range nodes {
-			require.Eventually(t, func() bool { return n.SetSecrets(step[0], step[1:]...) == nil }, 10*time.Second, 20*time.Millisecond)
+			require.Eventually(t, func() bool { return n.SetSecrets(step[0], step[1:]...) == nil }, 10*time.Second,
+				20*time.Millisecond)
 		}
 	}
 	require.NotEqual(t, old, id(a))

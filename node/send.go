@@ -56,7 +56,8 @@ func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*out
 		out.release()
 		return nil, err
 	}
-	out.request = transport.Request{ID: id, Kind: m.Kind(), Method: m.Method(), Flags: uint32(m.Op()), Chain: chain, Payload: payload}
+	out.request = transport.Request{ID: id, Kind: m.Kind(), Method: m.Method(), Flags: uint32(m.Op()), Chain: chain,
+		Payload: payload}
 	if raw {
 		out.request.Flags |= flagRaw
 	}

@@ -29,7 +29,7 @@ func (s *server) Serve(c *transport.Call) {
 	}
 	switch c.Flags & flagOp {
 	case opOwnership:
-		s.n.driver.hear(c)
+		s.n.driver.enqueue(c)
 	case opHello:
 		s.n.driver.greet(c)
 	case opQuery:
@@ -111,6 +111,6 @@ func fail(c *transport.Call, f failure) {
 	c.Fail(f.code, f.text, f.detail(make([]byte, 0, 16+len(f.extra))))
 }
 
-// unsafeString returns b as a string without a copy; it is valid as long as b does not
-// change.
+// unsafeString returns b as a string without copying it. The string is valid as
+// long as b does not change.
 func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -130,7 +130,8 @@ func (s Shutdown) withDefaults() (Shutdown, error) {
 		s.Timeout = 50 * time.Second
 	}
 	if share := time.Duration(drainShare * float64(s.Timeout)); s.ReadyDelay > share {
-		return s, fmt.Errorf("Shutdown.ReadyDelay is %v, at most %v is possible with a Timeout of %v", s.ReadyDelay, share, s.Timeout)
+		return s, fmt.Errorf("Shutdown.ReadyDelay is %v, at most %v is possible with a Timeout of %v", s.ReadyDelay, share,
+			s.Timeout)
 	}
 	return s, nil
 }

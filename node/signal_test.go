@@ -126,7 +126,8 @@ func TestShutdownEndsInTime(t *testing.T) {
 		signals := make(chan os.Signal, 1)
 		signals <- os.Interrupt
 		begin := time.Now()
-		err := node.RunUntil(t.Context(), signals, c.Node(0), node.Shutdown{HTTP: w.srv, ReadyDelay: time.Second, Timeout: 20 * time.Second})
+		err := node.RunUntil(t.Context(), signals, c.Node(0),
+			node.Shutdown{HTTP: w.srv, ReadyDelay: time.Second, Timeout: 20 * time.Second})
 		require.ErrorContains(t, err, "begun requests were cut")
 		require.InDelta(t, 19, time.Since(begin).Seconds(), 1)
 		require.Equal(t, 5, c.Node(1).Sessions(), "the sessions have moved all the same")

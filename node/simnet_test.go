@@ -75,7 +75,10 @@ var (
 
 // newSleepers makes a kind whose handler does not care for its ctx.
 func newSleepers() sessionproc.AnyKind {
-	k := sessionproc.NewKind(sleepers, func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(sleepers, func(context.Context, sessionproc.None) (*struct{}, error) {
+		return new(struct{}),
+			nil
+	}, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, sleep, func(_ *struct{}, _ context.Context, d time.Duration) (sessionproc.None, error) {
 		time.Sleep(d)
 		return sessionproc.None{}, nil
@@ -108,7 +111,8 @@ func TestClosingManyTimesAtOnce(t *testing.T) {
 	})
 }
 
-// A connection that ends within a request or its reply: the call ends at once, and if it says that it was not executed, it was not.
+// A connection that ends within a request or its reply: the call ends at once, and if it
+// says that it was not executed, it was not.
 func TestConnectionEndsAfterEveryByte(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, id := counterNodes(t)

@@ -21,7 +21,8 @@ func SlogTrace(log *slog.Logger) *Trace {
 		MessageHandled: func(i TraceMessageHandled) {
 			if wants(log, slog.LevelDebug) {
 				write(log, slog.LevelDebug, "message handled", i.Err, slog.String("op", i.Op.String()), slog.String("kind", i.Kind),
-					slog.String("method", i.Method), slog.Int("bytes", i.Size), slog.Duration("waited", i.Wait), slog.Duration("took", i.Duration))
+					slog.String("method", i.Method), slog.Int("bytes", i.Size), slog.Duration("waited", i.Wait),
+					slog.Duration("took", i.Duration))
 			}
 		},
 		RequestRefused: func(i TraceRequestRefused) {
@@ -49,12 +50,14 @@ func SlogTrace(log *slog.Logger) *Trace {
 		},
 		SessionConflict: func(i TraceSessionConflict) {
 			if wants(log, slog.LevelWarn) {
-				write(log, slog.LevelWarn, "session conflict", nil, slog.String("session", i.Session), slog.String("kind", i.Kind), slog.Bool("merged", i.Merged))
+				write(log, slog.LevelWarn, "session conflict", nil, slog.String("session", i.Session), slog.String("kind", i.Kind),
+					slog.Bool("merged", i.Merged))
 			}
 		},
 		SessionMoved: func(i TraceSessionMoved) {
 			if wants(log, slog.LevelInfo) {
-				write(log, slog.LevelInfo, "session moved", nil, slog.String("session", i.Session), slog.String("kind", i.Kind), slog.String("peer", i.Peer),
+				write(log, slog.LevelInfo, "session moved", nil, slog.String("session", i.Session), slog.String("kind", i.Kind),
+					slog.String("peer", i.Peer),
 					slog.Bool("arrived", i.Arrived), slog.Int("bytes", i.Size), slog.Duration("took", i.Duration))
 			}
 		},

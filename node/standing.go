@@ -13,35 +13,40 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// standing is whether this node may answer for its sessions. It may not while
-// it sees too few members, nor after its process has stood still for so long
-// that others may have put it out: then until it knows what they did.
+// A standing decides whether this node may answer for its sessions. It may not
+// in two cases. While the node sees fewer members than Config.Quorum, others
+// may have taken its partitions. And after its process has stood still for so
+// long that others may have declared it dead, they may have taken its
+// partitions too. In the second case the node waits until it knows what the
+// others did.
 type standing struct {
 	n     *Node
-	stood chan struct{} // cap 1: the process has stood still
-	found chan struct{} // cap 1: it was in the minority, and sees enough members now
+	stood chan struct{} // capacity 1: the process has stood still
+	found chan struct{} // capacity 1: the node was in the minority, and sees enough members now
 
-	mu    sync.Mutex    // guards all below, and that the table is paused accordingly
-	gap   time.Duration // how long, until it is known what happened meanwhile
-	few   bool          // fewer members than Config.Quorum
+	// mu guards what follows. It is held while the table is paused or unpaused, so that the
+	// table always agrees with the fields.
+	mu    sync.Mutex
+	gap   time.Duration // how long the process stood still; 0 once the effects are known
+	few   bool          // fewer members than Config.Quorum are seen
 	table *sessionproc.Table
 }
 
 const (
-	stallAfter    = time.Second // the others need longer to put a member out
+	stallAfter    = time.Second // members need longer to declare another one dead
 	standingPause = 20 * time.Millisecond
-	standingTime  = 15 * time.Second // for the others to answer, and to hand over what they took
+	standingTime  = 15 * time.Second // for members to answer, and to hand sessions back
 )
 
-// What a member says of one that asks how it stands.
+// A member's answer to a node that asks for its status. The numbers are on the wire.
 const (
-	standsAsEver  = iota // it was seen all the time
-	standsAgain          // it was put out and came back; nothing is left here that is its
-	standsNotYet         // something is, or it is not seen
-	standingTypes        // later releases may know more
+	standsAsEver  = iota // the node was seen all the time
+	standsAgain          // the node counted as dead and returned; nothing of its partitions is left here
+	standsNotYet         // something of them is left here, or the node is not seen
+	standingTypes        // later releases may add answers
 )
 
-// begin has the standing pause a table from now on.
+// begin makes the standing pause table t from now on.
 func (s *standing) begin(t *sessionproc.Table) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,6 +54,9 @@ func (s *standing) begin(t *sessionproc.Table) {
 	s.applyLocked()
 }
 
+// applyLocked pauses or unpauses the table.
+// applyLocked pauses or unpauses the table.
+// applyLocked pauses or unpauses the table.
 func (s *standing) applyLocked() {
 	switch {
 	case s.table == nil:
@@ -61,7 +69,7 @@ func (s *standing) applyLocked() {
 	}
 }
 
-// stall notes that the process has stood still.
+// stall records that the process has stood still.
 func (s *standing) stall(gap time.Duration) {
 	s.mu.Lock()
 	s.gap = max(s.gap, gap)
@@ -70,8 +78,9 @@ func (s *standing) stall(gap time.Duration) {
 	signal(s.stood)
 }
 
-// count looks whether a view has enough members. A minority it is at once; out of
-// it a node comes when so many have answered it: see regain.
+// count checks whether a view has enough members. A node is in the minority at
+// once if it has not. It leaves the minority only when enough members have
+// answered it; see regain.
 func (s *standing) count(v *cluster.View) {
 	quorum := s.n.cfg.Quorum
 	seen := countSlots(v, func(cluster.Member) bool { return true })
@@ -84,19 +93,23 @@ func (s *standing) count(v *cluster.View) {
 	case few && !s.few:
 		s.few = true
 		s.applyLocked()
-		s.n.log.Warn("too few members: this node answers no more", "members", seen, "quorum", quorum)
+		s.n.log.Warn("too few members: this node stops answering", "members", seen, "quorum", quorum)
 	}
 }
 
+// hasQuorum reports whether this node sees enough members.
+// hasQuorum reports whether this node sees enough members.
+// hasQuorum reports whether this node sees enough members.
 func (s *standing) hasQuorum() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.few
 }
 
-// watch finds out what happened while the process stood still, until ctx ends. Where the
-// machine is busy, each session that begins to work finds the clock a little later; that
-// is one stall all the same: it is told once, and the members are asked once in a while.
+// watch is the goroutine that finds out what happened while the process stood
+// still, until ctx ends. On a busy machine each session that starts to run may
+// notice the stall a little later than the one before. All of that is one
+// stall: watch logs it once, and it does not ask the members for each.
 func (s *standing) watch(ctx context.Context) {
 	for told := false; ; {
 		select {
@@ -108,7 +121,8 @@ func (s *standing) watch(ctx context.Context) {
 		gap := s.gap
 		s.mu.Unlock()
 		if !told {
-			s.n.log.Warn("this process stood still: its sessions wait until the other members have said how it stands", "for", gap)
+			s.n.log.Warn("this process stood still: sessions wait until other members confirm this node's status",
+				"for", gap)
 		}
 		begun := time.Now()
 		within, cancel := context.WithTimeout(ctx, standingTime)
@@ -121,14 +135,14 @@ func (s *standing) watch(ctx context.Context) {
 			return
 		}
 		s.mu.Lock()
-		again := s.gap > gap // it stood still once more
+		again := s.gap > gap // the process stood still once more
 		if !again {
 			s.gap = 0
 			s.applyLocked()
 		}
 		s.mu.Unlock()
 		if !again {
-			s.n.driver.lot.wakeAll()
+			s.n.driver.waitlist.wakeAll()
 		}
 		told = again
 		switch {
@@ -136,17 +150,18 @@ func (s *standing) watch(ctx context.Context) {
 			pause(ctx, standingPause)
 			signal(s.stood)
 		case stands:
-			s.n.log.Info("sessions work on", "after", time.Since(begun))
+			s.n.log.Info("resuming sessions", "after", time.Since(begun))
 		default:
-			s.n.log.Error("sessions work on, though no other member has said how this one stands", "after", time.Since(begun))
+			s.n.log.Error("resuming sessions: no member confirmed this node's status", "after", time.Since(begun))
 		}
 	}
 }
 
-// stands asks all members, those too that seem to have died meanwhile: that may be
-// an error of this node. One that has seen this node all the time is enough:
-// without it nobody can have taken anything. Else all have to be done with
-// handing over what they took.
+// stands asks all members for this node's status, including members that seem
+// to have died in the meantime: that may be an error of this node. One member
+// that has seen this node all the time suffices, because without its promise no
+// other member can have become holder. Otherwise all members must have handed
+// back what they took.
 func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
 	others := n.driver.othersSince(time.Now().Add(-gap - standingTime))
 	answers := make(chan uint64, len(others))
@@ -156,7 +171,7 @@ func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
 		n.driver.wait.Go(func() {
 			answer, err := n.askStanding(ctx, addr, gap)
 			if err != nil {
-				n.log.Debug("a member does not say how this one stands", "peer", name, "err", err)
+				n.log.Debug("a member does not tell this node's status", "peer", name, "err", err)
 				answer = standsNotYet
 			}
 			answers <- answer
@@ -175,6 +190,9 @@ func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
 	return all
 }
 
+// askStanding asks one member for this node's status.
+// askStanding asks one member for this node's status.
+// askStanding asks one member for this node's status.
 func (n *Node) askStanding(ctx context.Context, addr string, gap time.Duration) (uint64, error) {
 	payload := wire.AppendUint([]byte{helloStanding}, uint64(gap.Milliseconds()))
 	reply, err := n.transport.Peer(addr).Call(ctx, &transport.Request{Flags: opHello, Payload: payload})
@@ -190,8 +208,8 @@ func (n *Node) askStanding(ctx context.Context, addr string, gap time.Duration) 
 	return answer, r.Err()
 }
 
-// othersSince returns the addresses of all other members by name, those included
-// that have been lost since.
+// othersSince returns the addresses of all other members by name, including
+// those lost since then.
 func (d *driver) othersSince(since time.Time) map[string]string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -212,7 +230,7 @@ func (d *driver) othersSince(since time.Time) map[string]string {
 	return others
 }
 
-// standingOf says how another member stands that stood still for so long.
+// standingOf returns the status of a member whose process stood still for gap.
 func (d *driver) standingOf(member string, gap time.Duration) uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -233,6 +251,9 @@ func (d *driver) standingOf(member string, gap time.Duration) uint64 {
 	return standsAgain
 }
 
+// sees reports whether a member is in the present view. The caller holds mu.
+// sees reports whether a member is in the present view. The caller holds mu.
+// sees reports whether a member is in the present view. The caller holds mu.
 func (d *driver) sees(member string) bool {
 	for _, m := range d.routes.view.Members {
 		if m.Name() == member {

@@ -124,7 +124,7 @@ func TestAStallThatManyNoticeIsOne(t *testing.T) {
 		time.Sleep(time.Second)
 		require.True(t, c.Node(0).Stands())
 		require.Len(t, log.lines("stood still"), 1)
-		require.Len(t, log.lines("sessions work on"), 1)
+		require.Len(t, log.lines("resuming sessions"), 1)
 		c.Node(0).StandStill(2 * time.Second)
 		time.Sleep(time.Second)
 		require.Len(t, log.lines("stood still"), 2, "another one")

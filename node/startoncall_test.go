@@ -76,7 +76,10 @@ var greenhornOps = []struct {
 	{"untyped call", true, func(ctx context.Context, n *node.Node, id string) error {
 		return n.Call(ctx, id, "learn", "x", nil)
 	}},
-	{"untyped cast", true, func(ctx context.Context, n *node.Node, id string) error { return n.Cast(ctx, id, "teach", "x") }},
+	{"untyped cast", true, func(ctx context.Context, n *node.Node,
+		id string) error {
+		return n.Cast(ctx, id, "teach", "x")
+	}},
 	{"poll", false, func(ctx context.Context, n *node.Node, id string) error {
 		_, err := poll.Call(ctx, n, id, none)
 		return err
@@ -143,7 +146,8 @@ func TestAKindStartsItsSessionsOnCall(t *testing.T) {
 
 // What ends a session, and what only seems to.
 func TestAKindThatStartsOnCallMeetsEndsOfSessions(t *testing.T) {
-	cfg := sessionproc.KindConfig{IdleTimeout: time.Minute, MaxSessions: 2, Restart: sessionproc.RestartFresh, RestartBudget: 1}
+	cfg := sessionproc.KindConfig{IdleTimeout: time.Minute, MaxSessions: 2, Restart: sessionproc.RestartFresh,
+		RestartBudget: 1}
 	inEachPlace(t, ofGreenhorns(cfg), func(p place) {
 		ctx := p.Context()
 		count := func(id string) int {

@@ -73,7 +73,9 @@ func (n *Node) Stats(ctx context.Context) (Stats, error) {
 	ctx, cancel := n.withQueryTimeout(ctx)
 	defer cancel()
 	var s Stats
-	missing := askEach(ctx, n, members, &query{What: askStats}, func(_ cluster.Member, one NodeStats) { s.Nodes = append(s.Nodes, one) })
+	missing := askEach(ctx, n, members, &query{What: askStats}, func(_ cluster.Member, one NodeStats) {
+		s.Nodes = append(s.Nodes, one)
+	})
 	slices.SortFunc(s.Nodes, func(a, b NodeStats) int { return strings.Compare(a.Name, b.Name) })
 	s.Total.Kinds, s.Total.Ends = map[string]int{}, map[sessionproc.Reason]int64{}
 	for i := range s.Nodes {
@@ -121,8 +123,11 @@ func (t *NodeStats) add(n *NodeStats) {
 
 func (n *Node) stats(ctx context.Context) NodeStats {
 	t := n.table.Stats(ctx)
-	s := NodeStats{Name: n.self.Name(), Sessions: t.Sessions, Kinds: t.Kinds, Mailbox: MailboxStats{t.Waiting, t.Queues, t.Deepest, t.Oldest},
-		Heap: t.Heap, MemoryMark: n.cfg.MemoryMark, Starts: t.Starts, Ends: t.Ends, Crashes: t.Crashes, Restarts: t.Restarts, Slow: t.Slow, Large: t.Large, Merged: t.Merged, Conflicts: t.Conflicts, Forwarded: n.forwarded.sum()}
+	s := NodeStats{Name: n.self.Name(), Sessions: t.Sessions, Kinds: t.Kinds,
+		Mailbox: MailboxStats{t.Waiting, t.Queues, t.Deepest, t.Oldest},
+		Heap:    t.Heap, MemoryMark: n.cfg.MemoryMark, Starts: t.Starts, Ends: t.Ends,
+		Crashes: t.Crashes, Restarts: t.Restarts, Slow: t.Slow, Large: t.Large, Merged: t.Merged,
+		Conflicts: t.Conflicts, Forwarded: n.forwarded.sum()}
 	for _, h := range t.Hottest {
 		s.Hottest = append(s.Hottest, HotSession{h.ID, h.Kind, s.Name, h.PerSecond})
 	}

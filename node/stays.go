@@ -7,26 +7,29 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 )
 
-// pace says when the sessions of a partition that stay elsewhere, as this node
-// has refused them, are asked for again.
+// A pace says when to ask again for the sessions of a partition that stay
+// elsewhere because this node has refused them.
 type pace struct {
 	next time.Time
 	wait time.Duration
-	soon bool      // it began with soonAsk
-	look time.Time // when to look whether it is to be sooner: many take a while
+	soon bool      // the first interval was soonAsk
+	look time.Time // when to check again whether to ask sooner; the check takes long for many sessions
 }
 
-// Why a session was refused may not last: they are asked for again at growing intervals.
-// Starts in the partition wait meanwhile for a round trip. Where the cause was that there
-// is no room, or a copy of the session is at a second place, the first interval is
-// soonAsk: for room, this node looks before it asks.
+// The cause of a refusal may pass, so this node asks again, at growing intervals. Each time, starts
+// in the partition wait for a round trip. If the cause was that there is no room, or if the session
+// has a second copy elsewhere, the first interval is soonAsk. For lack of room this node asks only
+// once it has room.
 const (
 	firstAsk = time.Minute
 	lastAsk  = 10 * time.Minute
 	soonAsk  = time.Second
-	lateAsk  = 10 * time.Second // the longest interval where there was no room
+	lateAsk  = 10 * time.Second // the longest interval after a lack of room
 )
 
+// askAgainLocked asks again for sessions that stay elsewhere, where it is time.
+// askAgainLocked asks again for sessions that stay elsewhere, where it is time.
+// askAgainLocked asks again for sessions that stay elsewhere, where it is time.
 func (d *driver) askAgainLocked() {
 	now := time.Now()
 	for part := range d.parts {
@@ -55,7 +58,9 @@ func (d *driver) askAgainLocked() {
 			p.next = now.Add(soonAsk)
 		default:
 			for _, member := range keepers {
-				d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect { return m.AskAgain(part, member) })
+				d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect {
+					return m.AskAgain(part, member)
+				})
 			}
 			p.wait = min(2*p.wait, longest)
 			p.next = now.Add(p.wait)
@@ -64,8 +69,8 @@ func (d *driver) askAgainLocked() {
 	}
 }
 
-// urgentLocked says of sessions that stay elsewhere whether some are to be asked for soon,
-// whether now, and at what intervals at most.
+// urgentLocked reports, for sessions that stay elsewhere, whether to ask for
+// some of them soon, whether to ask now, and the longest interval.
 func (d *driver) urgentLocked(part int, stays []ownership.Stay) (soon, now bool, longest time.Duration) {
 	longest, d.parts[part].second = lastAsk, false
 	at := make(map[string]bool, len(stays)) // the sessions

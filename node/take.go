@@ -14,36 +14,37 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// arrival is a session that another member has sent completely.
+// An arrival is a session that another member has sent completely.
 type arrival struct {
 	ownership.Incoming
 	part int
-	size int    // of its record; 0: not known yet
-	body []byte // its snapshot, or the version of a tombstone
+	size int    // of the record; 0 until it is known
+	body []byte // the snapshot, or the version of a tombstone
 
-	take     bool
-	restored *sessionproc.Restored
+	take     bool                  // the machine wants the session
+	restored *sessionproc.Restored // the decoded session, if it may run or merge here
 	version  sessionproc.Version
-	err      error // why it is refused
+	err      error // why this node refuses the session
 }
 
-// stream serves a stream of another member, until it ends, and returns why it has.
+// stream serves a stream of another member and returns why it ended.
 func (d *driver) stream(st *transport.Stream) error {
 	r := wire.NewReader(st.Header())
 	n, release, to := r.ArrayLen(), r.Uint(), string(r.Str())
 	switch {
 	case r.Err() != nil || n < 2 || release != laneRelease && release != largeRelease:
-		return errors.New("a stream of sessions that this release does not know")
+		return errors.New("unknown format of a stream of sessions")
 	case to != d.n.self.Name():
-		return fmt.Errorf("a stream for %s, this is %s", to, d.n.self.Name())
+		return fmt.Errorf("stream for %s, but this is %s", to, d.n.self.Name())
 	case release == largeRelease:
 		return d.giveLarge(st, r.Bytes())
 	}
 	return d.take(st)
 }
 
-// take receives sessions from the lane of another member. What is incomplete when the
-// stream ends is discarded.
+// take receives sessions from the lane of another member. It answers each chunk
+// that completes sessions with their number. An incomplete session is discarded
+// when the stream ends.
 func (d *driver) take(st *transport.Stream) error {
 	var b []byte
 	var all []arrival
@@ -53,7 +54,7 @@ func (d *driver) take(st *transport.Stream) error {
 			return err
 		}
 		if len(b) == 0 {
-			b = chunk // which is this function's
+			b = chunk // Recv hands it over
 		} else {
 			b = append(b, chunk...)
 		}
@@ -66,7 +67,8 @@ func (d *driver) take(st *transport.Stream) error {
 			}
 			if size == 0 {
 				if a.size > 0 {
-					b = slices.Grow(b, min(a.size, 2*len(b)+roomAhead)-len(b)) // no more than what has come vouches for
+					// The size is only a claim: allocate in proportion to what has come.
+					b = slices.Grow(b, min(a.size, 2*len(b)+roomAhead)-len(b))
 				}
 				break
 			}
@@ -84,11 +86,12 @@ func (d *driver) take(st *transport.Stream) error {
 	}
 }
 
-// roomAhead is how many bytes there is room for when the first ones of a large session
-// have come.
+// roomAhead is how many bytes are allocated for a large session when its first
+// bytes arrive.
 const roomAhead = 256 << 10
 
-// parse reads the record at the start of b, whose size is 0 if it is not complete.
+// parse reads the record at the start of b. size is 0 if the record is not
+// complete.
 func (d *driver) parse(b []byte) (a arrival, size int, err error) {
 	const most = 4096
 	if len(b) < 4 {
@@ -111,9 +114,10 @@ func (d *driver) parse(b []byte) (a arrival, size int, err error) {
 	case r.Err() != nil:
 		return a, 0, r.Err()
 	case n < 5 || part >= uint64(len(d.parts)) || form > math.MaxUint8:
-		return a, 0, errors.New("a header that this release does not know")
+		return a, 0, errors.New("unknown format of a header")
 	case length > sessionproc.MaxSnapshot:
-		return a, 0, fmt.Errorf("a session of %d bytes, of which %d are allowed", length, sessionproc.MaxSnapshot)
+		return a, 0, fmt.Errorf("session of %d bytes, at most %d are allowed",
+			length, sessionproc.MaxSnapshot)
 	}
 	if a.size = 4 + header + int(length); len(b) < a.size {
 		return a, 0, nil
@@ -123,11 +127,12 @@ func (d *driver) parse(b []byte) (a arrival, size int, err error) {
 	return a, a.size, nil
 }
 
-// check looks for what makes this node refuse a session as a whole: that it
-// does not understand what it is.
+// check returns why this node refuses a session without decoding it. The
+// session then stays at its source. An error of parse ends the whole stream
+// instead: after it the records cannot be told apart.
 func (d *driver) check(a *arrival, more int, r *wire.Reader) error {
 	if a.Form > ownership.Ended {
-		return fmt.Errorf("a copy of an unknown form %d", a.Form)
+		return fmt.Errorf("unknown form %d of a copy", a.Form)
 	}
 	if err := sessionproc.ValidID(a.Session); err != nil {
 		return err
@@ -135,7 +140,7 @@ func (d *driver) check(a *arrival, more int, r *wire.Reader) error {
 	if d.n.routes.Load().ring.Partition(a.Session) != a.part {
 		return errors.New("a session of another partition")
 	}
-	for range more { // critical, tag, value
+	for range more { // extensions: critical, tag, value
 		if n := r.ArrayLen(); n != 3 {
 			return errors.New("an element of its header that this release does not know")
 		}
@@ -148,7 +153,11 @@ func (d *driver) check(a *arrival, more int, r *wire.Reader) error {
 	return r.Err()
 }
 
-// arrive takes sessions over, or refuses them.
+// arrive takes sessions over, or refuses them. It asks the machine twice. The
+// first question spares the work of decoding a session that the machine does
+// not want. Decoding runs code of users (Migrate and the codec), so it happens
+// without the lock. The second question decides, since the first answer may be
+// obsolete by then.
 func (d *driver) arrive(all []arrival) {
 	d.each(all, func(m *ownership.Machine, a *arrival) (effects []ownership.Effect) {
 		a.take, effects = m.Arrived(a.part, a.Incoming)
@@ -159,7 +168,7 @@ func (d *driver) arrive(all []arrival) {
 			a.err = d.decode(a)
 		}
 		if a := &all[i]; a.take && a.err != nil {
-			d.refused("a session was refused, it stays where it is", a.From, a.Session, a.err.Error(), true)
+			d.refused("session refused; it stays at its source", a.From, a.Session, a.err.Error(), true)
 		}
 	}
 	d.each(all, func(m *ownership.Machine, a *arrival) []ownership.Effect {
@@ -178,7 +187,8 @@ func (d *driver) arrive(all []arrival) {
 	}
 }
 
-// each takes an event of each arrival into the machine.
+// each passes an event for each arrival to the machine. It unlocks mu after
+// every turnsAtOnce, so that a large chunk does not hold up requests.
 func (d *driver) each(all []arrival, event func(m *ownership.Machine, a *arrival) []ownership.Effect) {
 	for some := range slices.Chunk(all, turnsAtOnce) {
 		d.mu.Lock()
@@ -191,8 +201,8 @@ func (d *driver) each(all []arrival, event func(m *ownership.Machine, a *arrival
 	}
 }
 
-// decode makes a session of an arrival, or finds the version of what is not to
-// run.
+// decode restores the session of an arrival that is to run here, and finds the
+// version of any other one.
 func (d *driver) decode(a *arrival) (err error) {
 	switch a.Form {
 	case ownership.Running:
@@ -203,7 +213,7 @@ func (d *driver) decode(a *arrival) (err error) {
 			a.version = a.restored.Version()
 		}
 	case ownership.Backup:
-		if d.n.table.Has(a.part, a.Session) { // it may have to meet that
+		if d.n.table.Has(a.part, a.Session) { // the backup may have to merge with that
 			a.restored, err = d.n.table.Restore(a.part, a.Session, a.body)
 		}
 		if err == nil {
@@ -215,8 +225,12 @@ func (d *driver) decode(a *arrival) (err error) {
 	return err
 }
 
-// acceptLocked takes a session over, if the machine agrees. Of two copies the
-// one is kept that has seen what the other has.
+// acceptLocked takes a session over, if the machine agrees. Of two copies it
+// keeps the one that includes all changes of the other. If neither does, the
+// copies merge.
+//
+// The copy ends instead of running if a tombstone of the session overrules its
+// version: the session ended after the copy was made.
 func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effect {
 	pt := &d.parts[a.part]
 	here, runs := d.n.table.Version(a.part, a.Session)
@@ -229,7 +243,9 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 		ended = tomb != nil
 	}
 	if ended = ended && tomb.Overrules(a.version); !ended {
-		tomb = pt.tombs[a.Session] // what has been forgotten but for that is another life
+		// Without a tombstone of the driver, an end that the table remembers belongs to
+		// an earlier session with this ID.
+		tomb = pt.tombs[a.Session]
 	}
 	if !ended && runs && a.restored != nil && !here.Includes(a.version) {
 		return d.acceptCopyLocked(m, a)
@@ -252,7 +268,9 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 	case !runs && a.Form == ownership.Running:
 		if err := a.restored.Insert(); err == nil {
 			d.traffic.come()
-			d.traceMoveLocked(TraceSessionMoved{Session: a.Session, Kind: a.restored.Kind(), Peer: a.From, Arrived: true, Size: len(a.body)})
+			d.traceMoveLocked(TraceSessionMoved{
+				Session: a.Session, Kind: a.restored.Kind(), Peer: a.From, Arrived: true, Size: len(a.body),
+			})
 			a.restored = nil
 		}
 	default:
@@ -261,11 +279,12 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 	return effects
 }
 
-// acceptCopyLocked has a copy meet the session that is here, if the machine agrees. If
-// that leaves the table just now, there is no answer, and the copy comes again.
+// acceptCopyLocked merges a copy with the session that is here, if the machine
+// agrees. If that session is just leaving the table, acceptCopyLocked sends no
+// answer, and the copy comes again.
 func (d *driver) acceptCopyLocked(m *ownership.Machine, a *arrival) []ownership.Effect {
 	take, effects := m.Arrived(a.part, a.Incoming)
-	effects = slices.Clone(effects) // the machine's next turn has the same slice
+	effects = slices.Clone(effects) // the next call of the machine reuses the slice
 	if !take || !d.n.table.Meet(a.restored) {
 		return effects
 	}
@@ -275,14 +294,15 @@ func (d *driver) acceptCopyLocked(m *ownership.Machine, a *arrival) []ownership.
 	return append(effects, more...)
 }
 
-// acceptEndLocked takes over the tombstone of a session, if the machine agrees. A copy
-// that is here ends with it, unless that has changes which the tombstone has not seen.
+// acceptEndLocked takes over the tombstone of a session, if the machine agrees.
+// A copy that is here ends, unless it has changes that the tombstone does not
+// include.
 func (d *driver) acceptEndLocked(m *ownership.Machine, a *arrival, runs bool) []ownership.Effect {
 	take, effects := m.Arrived(a.part, a.Incoming)
 	if !take {
 		return effects
 	}
-	effects = slices.Clone(effects) // the machine's next turn has the same slice
+	effects = slices.Clone(effects) // the next call of the machine reuses the slice
 	pt := &d.parts[a.part]
 	b, backedUp := pt.backups[a.Session]
 	ended, after := !backedUp || a.version.Overrules(b.version), func() {}

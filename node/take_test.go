@@ -24,7 +24,8 @@ func parserOf(t testing.TB) *driver {
 // A record is read when it is complete, and not before.
 func TestRecordsAreReadWholly(t *testing.T) {
 	d := parserOf(t)
-	h := &handoff{part: ring.Partition("ann", len(d.parts)), session: "ann", id: 9, form: ownership.Backup, snapshot: []byte("state")}
+	h := &handoff{part: ring.Partition("ann", len(d.parts)), session: "ann", id: 9, form: ownership.Backup,
+		snapshot: []byte("state")}
 	b := append(h.appendHeader(nil), h.snapshot...)
 	for cut := range b {
 		_, size, err := d.parse(b[:cut])
@@ -83,7 +84,8 @@ func FuzzRecord(f *testing.F) {
 
 // A backup that cannot be decoded stays, is tried again, and holds up nothing else.
 func TestABackupThatCannotRunStays(t *testing.T) {
-	n, err := Start(t.Context(), Config{Kinds: []sessionproc.AnyKind{newGates(nil, nil, sessionproc.MethodConfig{})}, Logger: slog.New(slog.DiscardHandler)})
+	n, err := Start(t.Context(), Config{Kinds: []sessionproc.AnyKind{newGates(nil, nil, sessionproc.MethodConfig{})},
+		Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = n.Close() })
 	d, id := n.driver, sessionproc.NewID()

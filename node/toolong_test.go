@@ -20,12 +20,13 @@ import (
 // narrow is a cluster of two whose sessions take a minute to move, whatever deadline
 // there is: they have about 130 bytes each.
 func narrow(t *testing.T, tune func(i int, cfg *node.Config)) *nodetest.Cluster {
-	c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters}, Tune: func(i int, cfg *node.Config) {
-		cfg.HandoffBytesPerSecond = 4 << 10
-		if tune != nil {
-			tune(i, cfg)
-		}
-	}})
+	c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
+		Tune: func(i int, cfg *node.Config) {
+			cfg.HandoffBytesPerSecond = 4 << 10
+			if tune != nil {
+				tune(i, cfg)
+			}
+		}})
 	startOn(t, c, 0, 2000)
 	return c
 }
@@ -77,7 +78,7 @@ func TestLeaveGrace(t *testing.T) {
 			said, ok := errors.AsType[*node.DrainError](err)
 			require.True(t, ok)
 			require.False(t, said.Continues)
-			require.ErrorContains(t, err, "they have ended")
+			require.ErrorContains(t, err, "these sessions have ended")
 			require.Less(t, c.Node(1).Sessions(), 2000)
 		})
 	})
@@ -95,13 +96,14 @@ func TestLeaveGrace(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := narrow(t, func(_ int, cfg *node.Config) { cfg.LeaveGrace = 10 * time.Second })
 			took, err := leave(t, c)
-			require.ErrorContains(t, err, "they have ended")
+			require.ErrorContains(t, err, "these sessions have ended")
 			require.InDelta(t, 30, took.Seconds(), 1)
 		})
 	})
 	t.Run("nothing moves", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newJammers}, Tune: func(_ int, cfg *node.Config) { cfg.LeaveGrace = time.Hour }})
+			c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newJammers},
+				Tune: func(_ int, cfg *node.Config) { cfg.LeaveGrace = time.Hour }})
 			id := startJammer(t, c)
 			require.NoError(t, ignore.Cast(t.Context(), c.Node(0), id, 25*time.Second))
 			took, err := leave(t, c)
@@ -138,8 +140,9 @@ func TestLeaveGrace(t *testing.T) {
 			signals := make(chan os.Signal, 1)
 			signals <- syscall.SIGTERM
 			begin := time.Now()
-			err := node.RunUntil(t.Context(), signals, c.Node(0), node.Shutdown{ReadyDelay: time.Second, Timeout: 20 * time.Second})
-			require.ErrorContains(t, err, "they have ended")
+			err := node.RunUntil(t.Context(), signals, c.Node(0),
+				node.Shutdown{ReadyDelay: time.Second, Timeout: 20 * time.Second})
+			require.ErrorContains(t, err, "these sessions have ended")
 			require.InDelta(t, 20, time.Since(begin).Seconds(), 1, "Timeout bounds all of it")
 		})
 	})

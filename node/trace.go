@@ -180,7 +180,8 @@ func contain[Info any](log *slog.Logger, name string, f func(Info), here func(In
 
 // ofTable is what the table calls itself; nil: nothing.
 func (t *Trace) ofTable() *sessionproc.TableTrace {
-	of := &sessionproc.TableTrace{SessionStarted: t.SessionStarted, SessionEnded: t.SessionEnded, SessionCrashed: t.SessionCrashed,
+	of := &sessionproc.TableTrace{SessionStarted: t.SessionStarted, SessionEnded: t.SessionEnded,
+		SessionCrashed:  t.SessionCrashed,
 		SessionConflict: t.SessionConflict, MessageHandled: t.MessageHandled, RequestRefused: t.RequestRefused}
 	if of.SessionStarted == nil && of.SessionEnded == nil && of.SessionCrashed == nil && of.SessionConflict == nil &&
 		of.MessageHandled == nil && of.RequestRefused == nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// A call of a session of this node, without a Trace, with one that does nothing, and with one for a logger that wants nothing.
+// A call of a session of this node, without a Trace, with one that does nothing, and with
+// one for a logger that wants nothing.
 func BenchmarkCallLocalTraced(b *testing.B) {
 	for _, row := range []struct {
 		name  string

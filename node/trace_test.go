@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -49,7 +47,10 @@ func newTraced() sessionproc.AnyKind {
 		}
 		return 0, errBroke
 	})
-	sessionproc.HandleCast(k, tracedNote, func(_ *tracedState, _ context.Context, d time.Duration) error { time.Sleep(d); return nil })
+	sessionproc.HandleCast(k, tracedNote, func(_ *tracedState, _ context.Context, d time.Duration) error {
+		time.Sleep(d)
+		return nil
+	})
 	return k
 }
 
@@ -79,9 +80,12 @@ func (b *book) take() []any {
 
 func (b *book) trace() *node.Trace {
 	return &node.Trace{
-		RequestDone: keep[node.TraceRequestDone](b), MessageHandled: keep[node.TraceMessageHandled](b), RequestRefused: keep[node.TraceRequestRefused](b),
-		SessionStarted: keep[node.TraceSessionStarted](b), SessionEnded: keep[node.TraceSessionEnded](b), SessionCrashed: keep[node.TraceSessionCrashed](b),
-		SessionConflict: keep[node.TraceSessionConflict](b), SessionMoved: keep[node.TraceSessionMoved](b), MoveRefused: keep[node.TraceMoveRefused](b),
+		RequestDone: keep[node.TraceRequestDone](b), MessageHandled: keep[node.TraceMessageHandled](b),
+		RequestRefused: keep[node.TraceRequestRefused](b),
+		SessionStarted: keep[node.TraceSessionStarted](b), SessionEnded: keep[node.TraceSessionEnded](b),
+		SessionCrashed:  keep[node.TraceSessionCrashed](b),
+		SessionConflict: keep[node.TraceSessionConflict](b), SessionMoved: keep[node.TraceSessionMoved](b),
+		MoveRefused: keep[node.TraceMoveRefused](b),
 	}
 }
 
@@ -105,7 +109,8 @@ func tracedNodes(t *testing.T, n int) (*nodetest.Cluster, []*book) {
 	for i := range books {
 		books[i] = new(book)
 	}
-	return nodetest.Start(t, nodetest.Config{Nodes: n, Kinds: []nodetest.KindFunc{newTraced}, Tune: func(i int, cfg *node.Config) { cfg.Trace = books[i].trace() }}), books
+	return nodetest.Start(t, nodetest.Config{Nodes: n, Kinds: []nodetest.KindFunc{newTraced},
+		Tune: func(i int, cfg *node.Config) { cfg.Trace = books[i].trace() }}), books
 }
 
 // ownedAs returns an ID that node i owns.
@@ -153,7 +158,8 @@ func TestTraceOnOwnerAndCaller(t *testing.T) {
 
 				require.NoError(t, traced.Start(ctx, n, id, 10*time.Millisecond))
 				all, made := take()
-				require.Equal(t, node.TraceSessionStarted{Session: sessionproc.LogID(id), Kind: "traced", Duration: 10 * time.Millisecond}, of[node.TraceSessionStarted](t, all))
+				require.Equal(t, node.TraceSessionStarted{Session: sessionproc.LogID(id), Kind: "traced",
+					Duration: 10 * time.Millisecond}, of[node.TraceSessionStarted](t, all))
 				require.NoError(t, done(made, sessionproc.OpStart, "", 10*time.Millisecond).Err)
 
 				require.NoError(t, tracedNote.Cast(ctx, n, id, 30*time.Millisecond))
@@ -207,7 +213,8 @@ func TestTraceOnOwnerAndCaller(t *testing.T) {
 				crash, ok := errors.AsType[*sessionproc.CrashError](err)
 				require.True(t, ok)
 				all, made = take()
-				require.Equal(t, node.TraceSessionCrashed{Session: sessionproc.LogID(id), Kind: "traced", Reference: crash.Reference}, of[node.TraceSessionCrashed](t, all))
+				require.Equal(t, node.TraceSessionCrashed{Session: sessionproc.LogID(id), Kind: "traced",
+					Reference: crash.Reference}, of[node.TraceSessionCrashed](t, all))
 				require.ErrorIs(t, of[node.TraceMessageHandled](t, all).Err, sessionproc.ErrCrashed)
 				require.Equal(t, sessionproc.ReasonCrashed, of[node.TraceSessionEnded](t, all).Reason)
 				require.Equal(t, "crashed", node.TraceResult(done(made, sessionproc.OpCall, "fail", 0).Err))
@@ -234,7 +241,8 @@ func TestTraceOfRefusals(t *testing.T) {
 		require.NoError(t, tracedNote.Cast(ctx, n, "a", 0))
 		require.NoError(t, tracedNote.Cast(ctx, n, "a", 0))
 		require.ErrorIs(t, tracedNote.Cast(ctx, n, "a", 0), sessionproc.ErrOverloaded)
-		require.Equal(t, node.TraceRequestRefused{Op: sessionproc.OpCast, Kind: "traced", Err: sessionproc.ErrOverloaded}, of[node.TraceRequestRefused](t, books[0].take()))
+		require.Equal(t, node.TraceRequestRefused{Op: sessionproc.OpCast, Kind: "traced", Err: sessionproc.ErrOverloaded},
+			of[node.TraceRequestRefused](t, books[0].take()))
 	})
 }
 
@@ -253,10 +261,13 @@ func TestTraceOfAMove(t *testing.T) {
 		gone, come := of[node.TraceSessionMoved](t, source), of[node.TraceSessionMoved](t, target)
 		require.Positive(t, gone.Duration)
 		require.Positive(t, gone.Size)
-		require.Equal(t, node.TraceSessionMoved{Session: sessionproc.LogID(id), Kind: "traced", Peer: to, Size: gone.Size, Duration: gone.Duration}, gone)
-		require.Equal(t, node.TraceSessionMoved{Session: sessionproc.LogID(id), Kind: "traced", Peer: from, Arrived: true, Size: gone.Size}, come)
+		require.Equal(t, node.TraceSessionMoved{Session: sessionproc.LogID(id), Kind: "traced", Peer: to, Size: gone.Size,
+			Duration: gone.Duration}, gone)
+		require.Equal(t, node.TraceSessionMoved{Session: sessionproc.LogID(id), Kind: "traced", Peer: from, Arrived: true,
+			Size: gone.Size}, come)
 		for _, i := range append(source, target...) {
-			require.NotContains(t, []string{"node.TraceSessionEnded", "sessionproc.TraceSessionEnded", "sessionproc.TraceSessionStarted"}, fmt.Sprintf("%T", i))
+			require.NotContains(t, []string{"node.TraceSessionEnded", "sessionproc.TraceSessionEnded",
+				"sessionproc.TraceSessionStarted"}, fmt.Sprintf("%T", i))
 		}
 		got, err := tracedWork.Call(ctx, c.Node(0), id, 0)
 		require.NoError(t, err)
@@ -290,14 +301,15 @@ func refuseMove(t *testing.T, known bool, cause string) {
 	books := []*book{new(book), new(book)}
 	other := sessionproc.KindOf[sessionproc.None]("other")
 	begin := func(context.Context, sessionproc.None) (*tracedState, error) { return new(tracedState), nil }
-	c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newTraced}, Tune: func(i int, cfg *node.Config) {
-		if cfg.Trace = books[i].trace(); i == 0 || !known {
-			cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, begin, sessionproc.KindConfig{}))
-		}
-		if i == 1 && !known {
-			cfg.MaxSessions = 1
-		}
-	}})
+	c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newTraced},
+		Tune: func(i int, cfg *node.Config) {
+			if cfg.Trace = books[i].trace(); i == 0 || !known {
+				cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, begin, sessionproc.KindConfig{}))
+			}
+			if i == 1 && !known {
+				cfg.MaxSessions = 1
+			}
+		}})
 	if !known {
 		require.NoError(t, other.Start(t.Context(), c.Node(1), ownedAs(c, 1), sessionproc.None{}))
 	}
@@ -317,39 +329,10 @@ func refuseMove(t *testing.T, known bool, cause string) {
 			require.Zero(t, refused)
 			continue
 		}
-		require.Equal(t, node.TraceMoveRefused{Session: sessionproc.LogID(id), Peer: c.Node(1 - i).Name(), Here: i == 1, Cause: refused.Cause}, refused)
+		require.Equal(t, node.TraceMoveRefused{Session: sessionproc.LogID(id), Peer: c.Node(1 - i).Name(), Here: i == 1,
+			Cause: refused.Cause}, refused)
 		require.Contains(t, refused.Cause, cause)
 	}
-}
-
-// A function that panics harms nobody, and is logged once.
-func TestTraceThatPanics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log lockedBuffer
-		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{newTraced}, Tune: func(_ int, cfg *node.Config) {
-			cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
-			cfg.Trace = &node.Trace{
-				RequestDone:    func(node.TraceRequestDone) { panic("request") },
-				MessageHandled: func(node.TraceMessageHandled) { panic("message") },
-				SessionCrashed: func(node.TraceSessionCrashed) { panic("crash") },
-				SessionEnded:   func(node.TraceSessionEnded) { panic("end") },
-			}
-		}})
-		n, ctx := c.Node(0), t.Context()
-		require.NoError(t, traced.Start(ctx, n, "a", 0))
-		for i := range 5 {
-			got, err := tracedWork.Call(ctx, n, "a", 0)
-			require.NoError(t, err)
-			require.Equal(t, i+1, got)
-		}
-		_, err := tracedFail.Call(ctx, n, "a", "panic")
-		require.ErrorIs(t, err, sessionproc.ErrCrashed)
-		synctest.Wait()
-		require.Zero(t, n.Sessions())
-		for _, name := range []string{"RequestDone", "MessageHandled", "SessionCrashed", "SessionEnded"} {
-			require.Equal(t, 1, strings.Count(log.String(), "function=Trace."+name+" "), name)
-		}
-	})
 }
 
 type lockedBuffer struct {
@@ -367,27 +350,6 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
-}
-
-func TestSlogTrace(t *testing.T) {
-	var log lockedBuffer
-	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-		tr := node.SlogTrace(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})))
-		before := log.String()
-		tr.RequestDone(node.TraceRequestDone{Op: sessionproc.OpCall, Kind: "k", Method: "m", Err: errBroke})
-		tr.MessageHandled(node.TraceMessageHandled{Op: sessionproc.OpCast, Kind: "k", Method: "m"})
-		tr.SessionStarted(node.TraceSessionStarted{Session: "s"})
-		tr.SessionEnded(node.TraceSessionEnded{Session: "s", Reason: sessionproc.ReasonExpired})
-		tr.SessionMoved(node.TraceSessionMoved{Session: "s", Peer: "p"})
-		tr.RequestRefused(node.TraceRequestRefused{Op: sessionproc.OpStart, Err: errBroke})
-		tr.MoveRefused(node.TraceMoveRefused{Session: "s", Cause: "why"})
-		tr.SessionCrashed(node.TraceSessionCrashed{Session: "s"})
-		tr.SessionConflict(node.TraceSessionConflict{Session: "s", Merged: true})
-		lines := strings.Count(strings.TrimPrefix(log.String(), before), "\n")
-		require.Equal(t, map[slog.Level]int{slog.LevelDebug: 9, slog.LevelInfo: 7, slog.LevelWarn: 2, slog.LevelError: 0}[level], lines, level)
-	}
-	require.Contains(t, log.String(), `msg="request done" op=call kind=k method=m sent=0 peer="" bytes=0 took=0s maybe_executed=false err="it broke"`)
-	require.Contains(t, log.String(), `msg="session ended" session=s kind="" reason=expired lived=0s`)
 }
 
 func TestTraceResult(t *testing.T) {

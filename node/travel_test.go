@@ -25,8 +25,13 @@ var (
 type load struct{ Data []byte }
 
 func newLoads() sessionproc.AnyKind {
-	k := sessionproc.NewKind(loads, func(_ context.Context, size int) (*load, error) { return &load{make([]byte, size)}, nil }, sessionproc.KindConfig{})
-	sessionproc.HandleCall(k, weigh, func(l *load, _ context.Context, _ sessionproc.None) (int, error) { return len(l.Data), nil })
+	k := sessionproc.NewKind(loads, func(_ context.Context, size int) (*load,
+		error) {
+		return &load{make([]byte, size)}, nil
+	}, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, weigh, func(l *load, _ context.Context, _ sessionproc.None) (int, error) {
+		return len(l.Data), nil
+	})
 	return k
 }
 
@@ -43,7 +48,10 @@ type fixture struct {
 func (f *fixture) tell(_ context.Context, reason sessionproc.Reason) { f.ended <- reason }
 
 func newFixtures(ended chan<- sessionproc.Reason) sessionproc.AnyKind {
-	k := sessionproc.NewKind(fixtures, func(context.Context, sessionproc.None) (*fixture, error) { return &fixture{ended}, nil },
+	k := sessionproc.NewKind(fixtures, func(context.Context, sessionproc.None) (*fixture,
+		error) {
+		return &fixture{ended}, nil
+	},
 		sessionproc.KindConfig{EndOnMove: true})
 	sessionproc.HandleCall(k, touch, func(*fixture, context.Context, sessionproc.None) (sessionproc.None, error) {
 		return sessionproc.None{}, nil
@@ -110,7 +118,8 @@ func TestLargeStatesMove(t *testing.T) {
 		require.NoError(t, loads.Start(ctx, a, id, size))
 	}
 	b := startOne(t, "b", &logB, []sessionproc.AnyKind{newLoads()}, a)
-	require.Eventually(t, func() bool { return a.Sessions() == 1 && b.Sessions() == 1 }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return a.Sessions() == 1 && b.Sessions() == 1 }, 20*time.Second,
+		10*time.Millisecond)
 	for id, size := range sizes {
 		for _, n := range []*node.Node{a, b} {
 			got, err := weigh.Call(ctx, n, id, sessionproc.None{})
@@ -119,7 +128,9 @@ func TestLargeStatesMove(t *testing.T) {
 		}
 	}
 	require.Contains(t, logA.String(), `a session cannot move`)
-	require.Contains(t, logA.String(), fmt.Sprintf(`kind \"load\": its state: more than %d bytes: a limit is reached: KindConfig.MaxState is %[1]d`, sessionproc.MaxState))
+	require.Contains(t, logA.String(),
+		fmt.Sprintf(`kind \"load\": its state: more than %d bytes: a limit is reached: KindConfig.MaxState is %[1]d`,
+			sessionproc.MaxState))
 }
 
 // A session of a kind that cannot move ends, and can be started anew at once.

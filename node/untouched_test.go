@@ -16,19 +16,21 @@ import (
 // cutAsItArrives starts sessions with a word on two nodes and adds node 2, which is cut
 // off in the instant in which it has taken the first session over: its source does not
 // hear of it, takes node 2 for dead, and has its own copy run again.
-func cutAsItArrives(t *testing.T, kind *sessionproc.KindRef[sessionproc.None], put *sessionproc.Method[string, bagged]) (c *nodetest.Cluster, id string) {
+func cutAsItArrives(t *testing.T, kind *sessionproc.KindRef[sessionproc.None],
+	put *sessionproc.Method[string, bagged]) (c *nodetest.Cluster, id string) {
 	var arrived atomic.Pointer[string]
-	c = nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newBags, newLists}, Tune: func(i int, cfg *node.Config) {
-		if i != 2 {
-			return
-		}
-		cfg.Trace = &node.Trace{SessionMoved: func(m node.TraceSessionMoved) {
-			if m.Arrived && arrived.CompareAndSwap(nil, &m.Session) {
-				c.Network().Cut(c.Host(2), c.Host(0))
-				c.Network().Cut(c.Host(2), c.Host(1))
+	c = nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newBags, newLists},
+		Tune: func(i int, cfg *node.Config) {
+			if i != 2 {
+				return
 			}
-		}}
-	}})
+			cfg.Trace = &node.Trace{SessionMoved: func(m node.TraceSessionMoved) {
+				if m.Arrived && arrived.CompareAndSwap(nil, &m.Session) {
+					c.Network().Cut(c.Host(2), c.Host(0))
+					c.Network().Cut(c.Host(2), c.Host(1))
+				}
+			}}
+		}})
 	ids := map[string]string{}
 	for range 40 {
 		id := sessionproc.NewID()

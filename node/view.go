@@ -9,15 +9,15 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 )
 
-// former is a member that is not in the cluster's view any more.
+// A former is a member that is no longer in the cluster's view.
 type former struct {
 	level ownership.Level
 	addr  string
 	since time.Time
 }
 
-// look takes in a new view.
-func (d *driver) look(r *routes) {
+// handleView handles a new view of the cluster.
+func (d *driver) handleView(r *routes) {
 	d.mu.Lock()
 	last := d.routes
 	d.routes = r
@@ -31,8 +31,8 @@ func (d *driver) look(r *routes) {
 	signal(d.again)
 }
 
-// missLocked notes the members that are not there any more. One that was
-// draining has left; any other has died, or seems to.
+// missLocked records the members that are no longer in the view. A member that
+// was draining has left. Any other one has died or seems to have died.
 func (d *driver) missLocked(last, next *cluster.View) {
 	for _, m := range last.Members {
 		f := former{level: ownership.Dead, addr: m.Addr, since: time.Now()}
@@ -52,7 +52,9 @@ func (d *driver) missLocked(last, next *cluster.View) {
 	}
 }
 
-// ageLocked lets dead members go, and reports whether the view has changed.
+// ageLocked turns dead members into gone ones once takeoverDelay is over, and
+// forgets members after formerFor. It reports whether the machine's view has
+// changed.
 func (d *driver) ageLocked() (changed bool) {
 	for name, back := range d.returned {
 		if time.Since(back) > formerFor {
@@ -73,7 +75,9 @@ func (d *driver) ageLocked() (changed bool) {
 	return changed
 }
 
-// viewLocked gives the present view to the machine, if it is news.
+// viewLocked passes the present view to the machine if it differs from the last
+// one. An older boot of a slot counts as draining: its sessions must move to
+// the new one, if it still lives.
 func (d *driver) viewLocked() {
 	if d.closed || d.routes == nil {
 		return
@@ -103,14 +107,15 @@ func (d *driver) viewLocked() {
 		}
 	}
 	d.addrs.Store(&addrs)
-	if d.seen.NoQuorum == v.NoQuorum && slices.Equal(d.seen.Members, v.Members) && slices.Equal(d.seen.Owners, v.Owners) {
+	if d.seen.NoQuorum == v.NoQuorum && slices.Equal(d.seen.Members, v.Members) &&
+		slices.Equal(d.seen.Owners, v.Owners) {
 		return
 	}
 	d.seen = v
 	d.turnLocked(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect { return m.View(v) })
 }
 
-// ownedLocked notes who owned the partitions before.
+// ownedLocked records the previous owner of each partition that has a new one.
 func (d *driver) ownedLocked(last, next *routes) {
 	if d.owned == nil {
 		d.owned = make([]*peer, len(next.owners))

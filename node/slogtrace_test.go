@@ -1,0 +1,68 @@
+package node_test
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodetest"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// A function that panics harms nobody, and is logged once.
+func TestTraceThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedBuffer
+		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{newTraced},
+			Tune: func(_ int, cfg *node.Config) {
+				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+				cfg.Trace = &node.Trace{
+					RequestDone:    func(node.TraceRequestDone) { panic("request") },
+					MessageHandled: func(node.TraceMessageHandled) { panic("message") },
+					SessionCrashed: func(node.TraceSessionCrashed) { panic("crash") },
+					SessionEnded:   func(node.TraceSessionEnded) { panic("end") },
+				}
+			}})
+		n, ctx := c.Node(0), t.Context()
+		require.NoError(t, traced.Start(ctx, n, "a", 0))
+		for i := range 5 {
+			got, err := tracedWork.Call(ctx, n, "a", 0)
+			require.NoError(t, err)
+			require.Equal(t, i+1, got)
+		}
+		_, err := tracedFail.Call(ctx, n, "a", "panic")
+		require.ErrorIs(t, err, sessionproc.ErrCrashed)
+		synctest.Wait()
+		require.Zero(t, n.Sessions())
+		for _, name := range []string{"RequestDone", "MessageHandled", "SessionCrashed", "SessionEnded"} {
+			require.Equal(t, 1, strings.Count(log.String(), "function=Trace."+name+" "), name)
+		}
+	})
+}
+
+func TestSlogTrace(t *testing.T) {
+	var log lockedBuffer
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		tr := node.SlogTrace(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})))
+		before := log.String()
+		tr.RequestDone(node.TraceRequestDone{Op: sessionproc.OpCall, Kind: "k", Method: "m", Err: errBroke})
+		tr.MessageHandled(node.TraceMessageHandled{Op: sessionproc.OpCast, Kind: "k", Method: "m"})
+		tr.SessionStarted(node.TraceSessionStarted{Session: "s"})
+		tr.SessionEnded(node.TraceSessionEnded{Session: "s", Reason: sessionproc.ReasonExpired})
+		tr.SessionMoved(node.TraceSessionMoved{Session: "s", Peer: "p"})
+		tr.RequestRefused(node.TraceRequestRefused{Op: sessionproc.OpStart, Err: errBroke})
+		tr.MoveRefused(node.TraceMoveRefused{Session: "s", Cause: "why"})
+		tr.SessionCrashed(node.TraceSessionCrashed{Session: "s"})
+		tr.SessionConflict(node.TraceSessionConflict{Session: "s", Merged: true})
+		lines := strings.Count(strings.TrimPrefix(log.String(), before), "\n")
+		require.Equal(t, map[slog.Level]int{slog.LevelDebug: 9, slog.LevelInfo: 7, slog.LevelWarn: 2,
+			slog.LevelError: 0}[level], lines, level)
+	}
+	require.Contains(t, log.String(),
+		`msg="request done" op=call kind=k method=m sent=0 peer="" bytes=0 took=0s maybe_executed=false err="it broke"`)
+	require.Contains(t, log.String(), `msg="session ended" session=s kind="" reason=expired lived=0s`)
+}
