@@ -66,8 +66,8 @@ type ending struct {
 	at          int64 // since epoch
 }
 
-// news is what a poll gets that has come too late. Only a watch, which asks about no
-// event, is told the new ID.
+// reply returns the answer to a poll that comes after the end. Only a watch,
+// which polls no event, is told the new ID.
 func (e *ending) reply(event string, q poll) []byte {
 	n := e.publisher.pollReplyLocked(e.incarnation, event, q.at)
 	if last := e.publisher.history(event).offset; n.at.Offset >= last {

@@ -33,11 +33,11 @@ type Feeds struct {
 	closed bool              // guarded by mu
 }
 
-// feedKey is what a feed asks for.
+// A feedKey says what a feed polls.
 type feedKey struct{ id, kind, event string }
 
-// feed asks for the news of one event of one session, from its first subscriber
-// until its last one has left or the session has ended.
+// A feed polls one event of one session, from its first subscriber until its
+// last one has left or the session has ended.
 type feed struct {
 	hub    *Feeds
 	key    feedKey
@@ -46,14 +46,14 @@ type feed struct {
 
 	mu      sync.Mutex // guards what follows
 	subs    map[*subscription]struct{}
-	running bool     // its goroutine was started
-	first   Position // where it began
-	at      Position // up to which the subscribers have been told
+	running bool     // the goroutine was started
+	first   Position // the position at which the feed began
+	at      Position // the position up to which the subscribers have everything
 	over    bool
 }
 
 const (
-	pollTime     = 30 * time.Second // after which an unanswered poll is made anew, by the routes of then
+	pollTime     = 30 * time.Second // after which an unanswered poll is repeated, by the routes of that time
 	pollFirst    = 5 * time.Millisecond
 	pollLast     = time.Second
 	defaultAwait = 15 * time.Second // where no CallTimeout is known
@@ -133,8 +133,8 @@ func askAgain(err error) bool {
 	return false
 }
 
-// join adds a subscription to the feed of key, which it makes if need be. The
-// feed's news waits in it from now on.
+// join adds a subscription to the feed of key, and makes the feed if there is
+// none. From now on the values of the feed wait in the subscription.
 func (h *Feeds) join(key feedKey, s *subscription) (*feed, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -224,7 +224,7 @@ func (h *Feeds) attach(f *feed, s *subscription, first []item, at Position) (_ *
 	return f, true, nil
 }
 
-// run asks for news until nobody wants it any more or there can be none.
+// run polls until no subscription is left or there can be no more values.
 func (f *feed) run() {
 	defer f.cancel()
 	for pause := pollFirst; f.ctx.Err() == nil; {

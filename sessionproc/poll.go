@@ -7,40 +7,37 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// How values come to subscribers.
+// This file contains the protocol by which values reach subscribers.
 //
-// A node that has subscribers of a session asks for news with a poll: a request
-// like a call, OpSubscribe, that takes the same way, redirects and waits included.
-// It names the event (none: only the end is of interest) and the Position up to
-// which the node has everything. It is answered as soon as there is more: with all
-// values after that position, or with the end of the session and its reason; then
-// the node asks again. So
+// A node that has subscribers of a session polls the session. A poll is a request like a call,
+// OpSubscribe, and is routed in the same way, including redirects and waits. It names the event
+// (or none, if only the end of the session matters) and the Position up to which the node has
+// everything. The session answers as soon as it has more: with all values after that position, or
+// with its end and the reason. Then the node polls again. This has four consequences:
 //
-//   - the node has one request open for an event of a session, however many
-//     subscribers it has, and is sent a value once;
-//   - the session owes nobody anything: it keeps its newest values (see
-//     EventConfig), and who asks too late finds a gap. A node that does not ask
-//     gets nothing and costs nothing;
-//   - an answer that is lost is asked for again, and one that came twice is known by
-//     its offset;
-//   - the kept values move with the session. Its open polls are answered as its
-//     calls are, "it is there now", and are asked again there.
+//   - A node has one request open for an event of a session, however many subscribers it has,
+//     and receives each value once.
+//   - The session keeps no state for subscribers. It keeps its newest values (see EventConfig),
+//     and a poll that comes too late finds a gap. A node that does not poll costs nothing.
+//   - A node repeats a poll whose answer is lost, and recognizes a repeated answer by its
+//     offset.
+//   - The kept values move with the session. Its open polls get the same error as its calls, and
+//     the nodes poll again at the session's new place.
 //
-// A poll without a position, and one whose position cannot be continued, is given
-// a value made of the state, in the session's goroutine. The latter is marked: it
-// comes after a gap.
+// A poll without a position gets a value made from the state, in the session's goroutine. So does a
+// poll whose position cannot be continued; that value is marked as following a gap.
 //
-// Once a session has ended, its node knows why for some time, for nodes that did
-// not have a poll open just then. Its partition may have another owner by then, which
-// knows nothing: then they ask all nodes (TableConfig.FindEnd). One may have the
-// session still, if its ID has had two owners for a while: then it is on its way, and
-// they go on asking. When nobody knows any more, the reason is Lost.
+// After the end of a session its node remembers the reason for some time, for nodes that had no
+// poll open at that moment. By then the partition may have another owner, which knows nothing of
+// the end. Then the nodes ask all others (TableConfig.FindEnd). If one of them still has the
+// session, because its ID had two owners for a while, the session is on its way, and the nodes poll
+// on. When no node remembers the end any more, the reason is Lost.
 
 // poll is the payload of an OpSubscribe.
 type poll struct {
-	wait    bool     // for news; else the answer comes at once
-	at      Position // zero: none
-	renewal bool     // a watch asks: the answer names the new ID of a session that was renewed
+	wait    bool     // wait for a value; otherwise the answer comes at once
+	at      Position // zero for none
+	renewal bool     // for a watch: the answer names the new ID of a renewed session
 }
 
 const (
@@ -118,10 +115,10 @@ const (
 
 // A pollReply is the answer to a poll.
 type pollReply struct {
-	at     Position // up to which the asker has everything now
-	reason Reason   // why the session has ended; "": it has not
+	at     Position // the position up to which the poller has everything now
+	reason Reason   // why the session has ended; "" if it has not
 	items  []item
-	newID  string // under which the session goes on; "": it does not, or the asker is not told
+	newID  string // the ID under which the session goes on; "" if it does not, or must not be told
 }
 
 func (n *pollReply) append(b []byte) []byte {

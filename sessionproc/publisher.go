@@ -111,9 +111,9 @@ type answer struct {
 }
 
 // answerPoll answers a poll that has waited.
-func (in *Inbound) answerPoll(news []byte) {
+func (in *Inbound) answerPoll(reply []byte) {
 	if in.begin() {
-		in.reply, in.raw, in.err = news, true, nil
+		in.reply, in.raw, in.err = reply, true, nil
 		in.give()
 	}
 }

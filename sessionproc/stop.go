@@ -308,7 +308,8 @@ func (p *process) crashed(cause any) {
 	p.handleFailure(cause, debug.Stack())
 }
 
-// fell ends or restarts a session whose code has failed.
+// handleFailure ends or restarts a session after its code has panicked or
+// called runtime.Goexit.
 func (p *process) handleFailure(cause any, stack []byte) {
 	reference := newReference()
 	p.table.supervision.crashes.Add(1)
