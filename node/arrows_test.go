@@ -19,6 +19,7 @@ func TestLeavesImportNoneOfOurs(t *testing.T) {
 		"sessionproc":             {"sessionproc", "transport/wire"},
 		"sessionproc/sessionhttp": {"sessionproc", "sessionproc/sessionhttp", "transport/wire"},
 		"node/internal/ownership": {"node/internal/ownership"},
+		"node/internal/failure":   {"node/internal/failure", "sessionproc", "transport", "transport/wire"},
 		"node/internal/endpoint":  {"node/internal/endpoint", "cluster", "transport", "transport/wire"},
 		"node/nodetest/simnet":    {"node/nodetest/simnet"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -45,7 +46,7 @@ func (n *Node) Broadcast(ctx context.Context, m sessionproc.Message) (r sessionp
 	}
 	if !known && unknown != 0 {
 		return r, failed(fmt.Errorf("%w: no node's release has notice %q of kind %q",
-			failure{code: unknown}.err(), m.Method(), m.Kind()))
+			failure.Coded{Code: unknown}.Err(), m.Method(), m.Kind()))
 	}
 	return r, nil
 }
@@ -54,8 +55,9 @@ func (n *Node) Broadcast(ctx context.Context, m sessionproc.Message) (r sessionp
 func (n *Node) broadcastHere(ctx context.Context, q *query) (tally, error) {
 	reach, moving, err := n.table.Broadcast(q.Kind, q.Method, q.Payload, q.Raw, q.Age)
 	if err != nil {
-		code := encodeError(err, false).code
-		if foreign := code == codeUnknownKind || code == codeUnknownMethod; foreign && !n.table.HasKind(q.Kind) {
+		code := failure.Encode(err, false).Code
+		foreign := code == failure.CodeUnknownKind || code == failure.CodeUnknownMethod
+		if foreign && !n.table.HasKind(q.Kind) {
 			return tally{Unknown: code}, nil
 		}
 		return tally{}, err

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -162,8 +163,8 @@ func (a *attempt) once(ctx context.Context) verdict {
 			ctx = a.asked
 		}
 		err := n.table.Deliver(ctx, a.part, a.id, a.m)
-		if away, ok := cause(err).(*moved); ok {
-			if a.hint = away.addr; a.hint == "" && a.tries == 0 {
+		if away, ok := cause(err).(*failure.Moved); ok {
+			if a.hint = away.Addr; a.hint == "" && a.tries == 0 {
 				a.hint = n.driver.before(a.part, a.m.Op())
 			}
 			if a.hint == n.self.Addr {
@@ -192,7 +193,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 // try.
 func (a *attempt) judge(ctx context.Context, target *transport.Peer, err error) verdict {
 	if peer, ok := errors.AsType[*transport.Error](err); ok {
-		return a.answered(ctx, decodeError(peer))
+		return a.answered(ctx, failure.Decode(peer))
 	}
 	if ctx.Err() != nil {
 		why := sessionproc.NoAnswer(ctx, a.m.Op(), a.id, a.node.slotAt(target.Addr()), transport.Sent(err),
@@ -239,47 +240,47 @@ func (a *attempt) repeatable() bool {
 }
 
 // answered decides the same for the answer of a peer.
-func (a *attempt) answered(ctx context.Context, f failure) verdict {
+func (a *attempt) answered(ctx context.Context, f failure.Coded) verdict {
 	switch {
-	case f.code == codeNotOwner:
-		if a.here = f.extra == a.node.self.Addr; !a.here {
-			a.hint = f.extra
+	case f.Code == failure.CodeNotOwner:
+		if a.here = f.Extra == a.node.self.Addr; !a.here {
+			a.hint = f.Extra
 		}
 		return verdict{errDiffer, a.ran, true}
-	case f.code == codeMoving:
+	case f.Code == failure.CodeMoving:
 		return verdict{errMoving, a.ran, true}
-	case f.code == codeNoQuorum && !f.maybe && a.node.standing.hasQuorum():
-		return verdict{f.err(), a.ran, true} // a partition ends: it will see what this node sees
-	case f.code == codeOverloaded && !f.maybe:
+	case f.Code == failure.CodeNoQuorum && !f.Maybe && a.node.standing.hasQuorum():
+		return verdict{f.Err(), a.ran, true} // a partition ends: it will see what this node sees
+	case f.Code == failure.CodeOverloaded && !f.Maybe:
 		return a.overloaded(ctx, f)
 	}
-	return verdict{err: f.err(), maybe: f.maybe || a.ran}
+	return verdict{err: f.Err(), maybe: f.Maybe || a.ran}
 }
 
 // overloaded decides about a request that had no place at its owner. In the session's
 // line it has waited there already. What that does not know is asked again for: an owner
 // of an earlier release, which has no line, and one that holds MaxInflight.
-func (a *attempt) overloaded(ctx context.Context, f failure) verdict {
+func (a *attempt) overloaded(ctx context.Context, f failure.Coded) verdict {
 	op := a.m.Op()
 	switch {
-	case f.extra == overloadFinal, op != sessionproc.OpCall && op != sessionproc.OpCast:
-		return verdict{err: f.err(), maybe: a.ran}
-	case f.extra == overloadLate:
+	case f.Extra == failure.OverloadFinal, op != sessionproc.OpCall && op != sessionproc.OpCast:
+		return verdict{err: f.Err(), maybe: a.ran}
+	case f.Extra == failure.OverloadLate:
 		<-ctx.Done() // as good as over
-		return verdict{err: &remoteError{f.text, []error{ctx.Err(), sessionproc.ErrOverloaded}}, maybe: a.ran}
+		return verdict{err: failure.Remote(f.Text, ctx.Err(), sessionproc.ErrOverloaded), maybe: a.ran}
 	}
 	if a.waiting.IsZero() {
 		if !a.node.overload.enter(a.id) {
-			return verdict{err: fmt.Errorf("%w, and %d requests of this node wait already", f.err(), maxOverloadWaiters),
+			return verdict{err: fmt.Errorf("%w, and %d requests of this node wait already", f.Err(), maxOverloadWaiters),
 				maybe: a.ran}
 		}
 		a.waiting = time.Now()
 	}
 	if _, has := a.asked.Deadline(); op == sessionproc.OpCast && !has &&
 		time.Since(a.waiting) >= sessionproc.CastPatience {
-		return verdict{err: f.err(), maybe: a.ran}
+		return verdict{err: f.Err(), maybe: a.ran}
 	}
-	return verdict{f.err(), a.ran, true}
+	return verdict{f.Err(), a.ran, true}
 }
 
 func (a *attempt) stopWaiting() {

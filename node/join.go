@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
@@ -176,7 +177,7 @@ func (d *driver) greet(c *transport.Call) {
 	}
 	if question == helloRelease {
 		if unsafeString(c.Key) != d.n.self.Name() {
-			fail(c, encodeError(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))
+			fail(c, failure.Encode(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))
 			return
 		}
 		c.Reply(0, d.n.given)
@@ -186,7 +187,7 @@ func (d *driver) greet(c *transport.Call) {
 	defer d.mu.RUnlock()
 	switch {
 	case d.closed || d.m == nil || !d.m.Ready():
-		fail(c, encodeError(fmt.Errorf("%w: it has not joined itself", sessionproc.ErrUnavailable), false))
+		fail(c, failure.Encode(fmt.Errorf("%w: it has not joined itself", sessionproc.ErrUnavailable), false))
 	case question == helloReach:
 		d.wait.Go(func() { d.reach(c, name) })
 	case question == helloWelcome:
@@ -203,7 +204,7 @@ func (d *driver) greet(c *transport.Call) {
 		out := string(c.Payload[1:])
 		d.wait.Go(func() { d.hearEvict(c, name, out) })
 	default:
-		fail(c, encodeError(sessionproc.ErrUnsupported, false))
+		fail(c, failure.Encode(sessionproc.ErrUnsupported, false))
 	}
 }
 
@@ -211,7 +212,7 @@ func (d *driver) greet(c *transport.Call) {
 func (d *driver) welcomeLocked(c *transport.Call, name string) {
 	names := d.m.Present()
 	if !slices.Contains(names, name) {
-		fail(c, encodeError(fmt.Errorf("%w: it has not heard of you", sessionproc.ErrUnavailable), false))
+		fail(c, failure.Encode(fmt.Errorf("%w: it has not heard of you", sessionproc.ErrUnavailable), false))
 		return
 	}
 	c.Reply(0, appendNames(nil, names))
@@ -229,7 +230,7 @@ func appendNames(b []byte, names []string) []byte {
 func (d *driver) reach(c *transport.Call, name string) {
 	addr := d.addr(name)
 	if addr == "" {
-		fail(c, encodeError(fmt.Errorf("%w: it has not heard of you", sessionproc.ErrUnavailable), false))
+		fail(c, failure.Encode(fmt.Errorf("%w: it has not heard of you", sessionproc.ErrUnavailable), false))
 		return
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, helloTimeout)
@@ -239,7 +240,7 @@ func (d *driver) reach(c *transport.Call, name string) {
 		err = fmt.Errorf("%s answers there", peer)
 	}
 	if err != nil {
-		fail(c, encodeError(fmt.Errorf("%w: it cannot reach you at %s: %w", sessionproc.ErrUnavailable, addr, err), false))
+		fail(c, failure.Encode(fmt.Errorf("%w: it cannot reach you at %s: %w", sessionproc.ErrUnavailable, addr, err), false))
 		return
 	}
 	d.mu.RLock()

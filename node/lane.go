@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -25,7 +26,7 @@ type lane struct {
 	d        *driver
 	to       string
 	wake     chan struct{}         // capacity 1: ready or the stream has changed
-	movedErr atomic.Pointer[moved] // see moved
+	movedErr atomic.Pointer[failure.Moved] // see moved
 	soon     atomic.Int32          // sealed sessions whose snapshot is about to be made
 
 	// Guarded by driver.mu.
@@ -95,11 +96,11 @@ func (l *lane) doneLocked() {
 
 // moved returns the error for requests whose session is on its way to the
 // member. All of them share one value until the address changes.
-func (l *lane) moved() *moved {
+func (l *lane) moved() *failure.Moved {
 	addr := l.d.addr(l.to)
 	m := l.movedErr.Load()
-	if m == nil || m.addr != addr {
-		m = &moved{addr}
+	if m == nil || m.Addr != addr {
+		m = &failure.Moved{Addr: addr}
 		l.movedErr.Store(m)
 	}
 	return m

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
@@ -186,26 +187,26 @@ func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*sessionproc.De
 	for i := range results {
 		f := results[i].failure()
 		switch d := b.of[i]; {
-		case f.code == 0:
-		case !f.maybe && (f.code == codeNotOwner || f.code == codeMoving || f.code == codeNoQuorum):
+		case f.Code == 0:
+		case !f.Maybe && (f.Code == failure.CodeNotOwner || f.Code == failure.CodeMoving || f.Code == failure.CodeNoQuorum):
 			again = append(again, d)
 		default:
-			d.Err = failed(d.Message, d.ID, f.err(), f.maybe)
+			d.Err = failed(d.Message, d.ID, f.Err(), f.Maybe)
 		}
 	}
 	return again
 }
 
-func (r *itemResult) failure() failure {
-	f := failure{code: r.Code, text: r.Text}
+func (r *itemResult) failure() failure.Coded {
+	f := failure.Coded{Code: r.Code, Text: r.Text}
 	if r.Code == 0 {
 		return f
 	}
 	d := wire.NewReader(r.Detail)
 	if d.ArrayLen() >= 2 {
-		f.maybe, f.extra = d.Bool(), string(d.Str())
+		f.Maybe, f.Extra = d.Bool(), string(d.Str())
 	}
-	f.maybe = f.maybe || d.Err() != nil
+	f.Maybe = f.Maybe || d.Err() != nil
 	return f
 }
 
@@ -280,8 +281,8 @@ func (in *gathered) Ack() { in.g.give(in.i, itemResult{}) }
 func (in *gathered) Fail(err error, maybe, _ bool) { in.g.give(in.i, in.g.resultOf(err, maybe)) }
 
 func (g *gathering) resultOf(err error, maybe bool) itemResult {
-	f := encodeError(err, maybe)
-	return itemResult{Code: f.code, Text: f.text[:min(len(f.text), g.text)], Detail: f.detail(nil)}
+	f := failure.Encode(err, maybe)
+	return itemResult{Code: f.Code, Text: f.Text[:min(len(f.Text), g.text)], Detail: f.Detail(nil)}
 }
 
 func (g *gathering) give(i int, r itemResult) {

@@ -3,27 +3,15 @@ package node
 import (
 	"fmt"
 
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// A moved error says that a request did not run, because its session is at
-// another node or will be.
-type moved struct{ addr string } // "" if the node is not known yet: try again
-
-func (m *moved) Error() string {
-	if m.addr == "" {
-		return sessionproc.ErrUnavailable.Error() + ": the session is on its way"
-	}
-	return sessionproc.ErrUnavailable.Error() + ": the session is at another node"
-}
-
-func (m *moved) Unwrap() error { return sessionproc.ErrUnavailable }
-
-var errMoving = &moved{}
+var errMoving = &failure.Moved{}
 
 func isMoved(err error) bool {
-	_, ok := cause(err).(*moved)
+	_, ok := cause(err).(*failure.Moved)
 	return ok
 }
 
@@ -37,5 +25,5 @@ func (d *driver) elsewhere(a ownership.Answer) error {
 	case ownership.Unavailable:
 		return fmt.Errorf("%w: only a backup is left, at %s, which cannot hand it over", sessionproc.ErrUnavailable, a.To)
 	}
-	return &moved{d.addr(a.To)}
+	return &failure.Moved{Addr: d.addr(a.To)}
 }

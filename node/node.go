@@ -13,6 +13,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/endpoint"
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
@@ -160,7 +161,8 @@ func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 		MemoryMark: n.cfg.MemoryMark, HeapInUse: n.cfg.heapInUse,
 		MaxMessage: n.maxMessage(),
 		Member:     n.self.Name(), FetchLarge: n.fetchLarge,
-		Cluster: n, FindEnd: n.findEnd, Gate: n.driver, Moving: &moved{}, OnStall: n.standing.stall, StallAfter: stallAfter,
+		Cluster: n, FindEnd: n.findEnd, Gate: n.driver, Moving: &failure.Moved{},
+		OnStall: n.standing.stall, StallAfter: stallAfter,
 		Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
 		Trace: n.trace.ofTable(),
 	})

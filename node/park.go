@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -163,7 +164,7 @@ func (in *inbound) park() bool {
 	part := n.routes.Load().ring.Partition(in.ID)
 	if in.call.Flags&flagWaits == 0 {
 		if addr := n.driver.before(part, in.Op); addr != "" {
-			fail(in.call, failure{code: codeNotOwner, extra: addr})
+			fail(in.call, failure.Coded{Code: failure.CodeNotOwner, Extra: addr})
 			return true
 		}
 	}
@@ -174,7 +175,7 @@ func (in *inbound) park() bool {
 func (in *inbound) unpark() {
 	n := in.n
 	if n.driver.waitlist.drop(n.routes.Load().ring.Partition(in.ID), in) {
-		fail(in.call, encodeError(context.Canceled, false))
+		fail(in.call, failure.Encode(context.Canceled, false))
 	}
 }
 

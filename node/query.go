@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -60,14 +61,14 @@ const (
 // hearQuery answers another node. It runs on a connection's reader.
 func (n *Node) hearQuery(c *transport.Call) {
 	if unsafeString(c.Key) != n.self.Name() {
-		fail(c, encodeError(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))
+		fail(c, failure.Encode(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))
 		return
 	}
 	d := n.driver
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.closed {
-		fail(c, encodeError(sessionproc.ErrClosed, false))
+		fail(c, failure.Encode(sessionproc.ErrClosed, false))
 		return
 	}
 	done := func() { <-n.queries }
@@ -77,7 +78,7 @@ func (n *Node) hearQuery(c *transport.Call) {
 		select {
 		case n.queries <- struct{}{}:
 		default:
-			fail(c, encodeError(fmt.Errorf("%w: the node answers %d queries", sessionproc.ErrOverloaded, maxQueries), false))
+			fail(c, failure.Encode(fmt.Errorf("%w: the node answers %d queries", sessionproc.ErrOverloaded, maxQueries), false))
 			return
 		}
 	}
@@ -94,7 +95,7 @@ func (n *Node) hearQuery(c *transport.Call) {
 func (n *Node) replyQuery(c *transport.Call, deadline time.Time) {
 	q := new(query)
 	if err := sessionproc.DecodeForeign(c.Payload, q); err != nil {
-		fail(c, encodeError(fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, err), false))
+		fail(c, failure.Encode(fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, err), false))
 		return
 	}
 	q.waiting = c.Chain()
@@ -109,7 +110,7 @@ func (n *Node) replyQuery(c *transport.Call, deadline time.Time) {
 		reply, _, err = sessionproc.EncodeValue(nil, answer)
 	}
 	if err != nil {
-		fail(c, encodeError(err, true))
+		fail(c, failure.Encode(err, true))
 		return
 	}
 	c.Reply(0, reply)
@@ -173,14 +174,14 @@ func ask[T any](ctx context.Context, n *Node, m cluster.Member, q *query) (answe
 			return answer, sessionproc.DecodeForeign(reply.Payload, &answer)
 		}
 		if peer, ok := errors.AsType[*transport.Error](err); ok {
-			f := decodeError(peer)
+			f := failure.Decode(peer)
 			switch {
-			case f.maybe:
-				return answer, f.err()
-			case f.code == codeOverloaded && pause(ctx, queryPause):
+			case f.Maybe:
+				return answer, f.Err()
+			case f.Code == failure.CodeOverloaded && pause(ctx, queryPause):
 				continue
 			}
-			return answer, notSent{f.err()}
+			return answer, notSent{f.Err()}
 		}
 		if errors.Is(err, transport.ErrRequest) {
 			return answer, notSent{fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, err)}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -43,7 +44,7 @@ func ownRelease(defaultKind string, kinds []sessionproc.Understanding) (*release
 func (n *Node) askRelease(ctx context.Context, m cluster.Member) (*release, error) {
 	question := &transport.Request{Flags: opHello, Key: m.Name(), Payload: []byte{helloRelease}}
 	reply, err := n.transport.Peer(m.Addr).Call(ctx, question)
-	if e, ok := errors.AsType[*transport.Error](err); ok && decodeError(e).code == codeUnsupported {
+	if e, ok := errors.AsType[*transport.Error](err); ok && failure.Decode(e).Code == failure.CodeUnsupported {
 		return n.askKinds(ctx, m)
 	}
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
 )
 
 // Members are asked the more rarely about sessions that stay there the more they are, but
@@ -39,4 +41,12 @@ func TestWhatStaysIsAskedAboutTheMoreRarelyTheMoreItIs(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What no peer would take is of no use to try again.
+func TestARequestThatCannotBeSentFailsAtOnce(t *testing.T) {
+	v := (&attempt{}).judge(t.Context(), nil, fmt.Errorf("%w: much too large", transport.ErrRequest))
+	require.False(t, v.again)
+	require.False(t, v.maybe)
+	require.ErrorIs(t, v.err, sessionproc.ErrBadRequest)
 }

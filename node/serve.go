@@ -3,6 +3,7 @@ package node
 import (
 	"unsafe"
 
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -24,7 +25,7 @@ func (s *server) Serve(c *transport.Call) {
 	r := s.n.routes.Load()
 	id := unsafeString(c.ID) // its node has checked it; the table checks what it starts
 	if r.closed {
-		fail(c, failure{code: codeNotOwner})
+		fail(c, failure.Coded{Code: failure.CodeNotOwner})
 		return
 	}
 	switch c.Flags & flagOp {
@@ -104,11 +105,11 @@ func (in *inbound) Fail(err error, maybe, held bool) {
 	if held {
 		in.call.Detach()
 	}
-	fail(in.call, encodeError(err, maybe))
+	fail(in.call, failure.Encode(err, maybe))
 }
 
-func fail(c *transport.Call, f failure) {
-	c.Fail(f.code, f.text, f.detail(make([]byte, 0, 16+len(f.extra))))
+func fail(c *transport.Call, f failure.Coded) {
+	c.Fail(f.Code, f.Text, f.Detail(make([]byte, 0, 16+len(f.Extra))))
 }
 
 // unsafeString returns b as a string without copying it. The string is valid as

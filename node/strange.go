@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
@@ -53,7 +54,7 @@ func (d *driver) meetFor(c *transport.Call) {
 		names = append(names, string(r.Str()))
 	}
 	if r.Err() != nil {
-		fail(c, encodeError(fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, r.Err()), false))
+		fail(c, failure.Encode(fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, r.Err()), false))
 		return
 	}
 	view := d.n.cluster.View()

@@ -1,4 +1,4 @@
-package node
+package failure
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 )
 
 // overWire takes an error the way of the wire.
-func overWire(err error, maybe bool) failure {
-	f := encodeError(err, maybe)
-	return decodeError(&transport.Error{Code: f.code, Text: f.text, Detail: f.detail(nil)})
+func overWire(err error, maybe bool) Coded {
+	f := Encode(err, maybe)
+	return Decode(&transport.Error{Code: f.Code, Text: f.Text, Detail: f.Detail(nil)})
 }
 
 func TestErrorsArriveAsThemselves(t *testing.T) {
@@ -24,14 +24,14 @@ func TestErrorsArriveAsThemselves(t *testing.T) {
 		for _, err := range []error{c.err, fmt.Errorf("%w: with more", c.err)} {
 			for _, maybe := range []bool{false, true} {
 				f := overWire(err, maybe)
-				require.Equal(t, maybe, f.maybe)
-				require.ErrorIs(t, f.err(), c.err)
+				require.Equal(t, maybe, f.Maybe)
+				require.ErrorIs(t, f.Err(), c.err)
 				if c.code != codeCrashed { // its text is made of the reference
-					require.EqualError(t, f.err(), err.Error())
+					require.EqualError(t, f.Err(), err.Error())
 				}
 				for _, other := range codes {
 					if other.err != c.err {
-						require.NotErrorIs(t, f.err(), other.err)
+						require.NotErrorIs(t, f.Err(), other.err)
 					}
 				}
 			}
@@ -41,13 +41,13 @@ func TestErrorsArriveAsThemselves(t *testing.T) {
 
 func TestErrorsOfHandlersArrive(t *testing.T) {
 	soldOut := sessionproc.NewError("sold_out", "sold out")
-	got := overWire(soldOut, true).err()
+	got := overWire(soldOut, true).Err()
 	require.ErrorIs(t, got, soldOut)
 	require.EqualError(t, got, "sold out")
 	require.NotErrorIs(t, got, sessionproc.NewError("other", "sold out"))
-	require.EqualError(t, overWire(errors.New("boom"), true).err(), "boom")
+	require.EqualError(t, overWire(errors.New("boom"), true).Err(), "boom")
 
-	crash := overWire(&sessionproc.CrashError{Reference: "4711"}, true).err()
+	crash := overWire(&sessionproc.CrashError{Reference: "4711"}, true).Err()
 	require.ErrorIs(t, crash, sessionproc.ErrCrashed)
 	require.ErrorContains(t, crash, "4711")
 }
@@ -60,12 +60,12 @@ func TestLimitsArriveWhole(t *testing.T) {
 		"Config.MemoryMark": sessionproc.ErrMemoryMark,
 	} {
 		sent := &sessionproc.LimitError{Limit: limit, Max: 1 << 40, RetryAfter: 1500 * time.Millisecond}
-		got := overWire(fmt.Errorf("with more: %w", sent), false).err()
+		got := overWire(fmt.Errorf("with more: %w", sent), false).Err()
 		require.Equal(t, sent, got)
 		require.ErrorIs(t, got, sentinel)
 	}
 	for _, extra := range []string{"", "a b c", "a 1", "a 1 x"} {
-		require.Equal(t, sessionproc.ErrTooManySessions, failure{code: codeTooMany, extra: extra}.err())
+		require.Equal(t, sessionproc.ErrTooManySessions, Coded{Code: codeTooMany, Extra: extra}.Err())
 	}
 }
 
@@ -84,25 +84,17 @@ func TestCodesAreUniqueAndPinned(t *testing.T) {
 
 func TestForeignErrorDetailIsTolerated(t *testing.T) {
 	for _, detail := range [][]byte{nil, {0xc1}, {0x92, 0xc3}, {0xdd, 0xff, 0xff, 0xff, 0xff}, []byte("junk")} {
-		f := decodeError(&transport.Error{Code: codeNotFound, Text: "session not found", Detail: detail})
-		require.ErrorIs(t, f.err(), sessionproc.ErrNotFound)
-		require.True(t, f.maybe, "what the owner's word does not exclude may have run")
+		f := Decode(&transport.Error{Code: codeNotFound, Text: "session not found", Detail: detail})
+		require.ErrorIs(t, f.Err(), sessionproc.ErrNotFound)
+		require.True(t, f.Maybe, "what the owner's word does not exclude may have run")
 	}
-	require.Error(t, decodeError(&transport.Error{Code: 9999, Text: "of a later release"}).err())
+	require.Error(t, Decode(&transport.Error{Code: 9999, Text: "of a later release"}).Err())
 }
 
 // A limit that only a later release has is still of its class.
 func TestLimitsOfLaterReleasesKeepTheirClass(t *testing.T) {
 	f := overWire(&sessionproc.LimitError{Limit: "KindConfig.StartRate", Max: 3, RetryAfter: time.Second}, false)
-	f.text, f.extra = "rate limited: KindConfig.Later is 3", "KindConfig.Later 3 1000000000"
-	require.ErrorIs(t, f.err(), sessionproc.ErrRateLimited)
-	require.EqualError(t, f.err(), f.text)
-}
-
-// What no peer would take is of no use to try again.
-func TestARequestThatCannotBeSentFailsAtOnce(t *testing.T) {
-	v := (&attempt{}).judge(t.Context(), nil, fmt.Errorf("%w: much too large", transport.ErrRequest))
-	require.False(t, v.again)
-	require.False(t, v.maybe)
-	require.ErrorIs(t, v.err, sessionproc.ErrBadRequest)
+	f.Text, f.Extra = "rate limited: KindConfig.Later is 3", "KindConfig.Later 3 1000000000"
+	require.ErrorIs(t, f.Err(), sessionproc.ErrRateLimited)
+	require.EqualError(t, f.Err(), f.Text)
 }

@@ -1,4 +1,6 @@
-package node
+// Package failure codes errors for the wire, so that errors.Is says of an error of another
+// node what it says of one of this node. It serves package node.
+package failure
 
 import (
 	"context"
@@ -20,26 +22,26 @@ const (
 	codeNotFound       = 16
 	codeAlreadyStarted = 17
 	codeWrongKind      = 18
-	codeUnknownKind    = 19
-	codeUnknownMethod  = 20
+	CodeUnknownKind    = 19
+	CodeUnknownMethod  = 20
 	codeBadRequest     = 21
 	codeBadReply       = 22
 	codeCrashed        = 23 // extra: the reference
 	codeTerminated     = 24
-	codeOverloaded     = 25 // extra: see overloadFinal; "" of an earlier release, and of one that has no room at all
+	CodeOverloaded     = 25 // extra: see overloadFinal; "" of an earlier release, and of one that has no room at all
 	codeTooMany        = 26
 	codeCallCycle      = 27
 	codeInvalidID      = 28
 	codeUnavailable    = 29
-	codeUnsupported    = 30
+	CodeUnsupported    = 30
 	codeClosed         = 31
 	codeNamed          = 32 // of NewError; extra: its code
 	codeText           = 33 // any other error of a handler
 	codeDeadline       = 34
 	codeCanceled       = 35
-	codeNotOwner       = 36 // extra: the address of the owner, "" if unknown
-	codeMoving         = 37 // it is on its way: ask again
-	codeNoQuorum       = 38
+	CodeNotOwner       = 36 // extra: the address of the owner, "" if unknown
+	CodeMoving         = 37 // it is on its way: ask again
+	CodeNoQuorum       = 38
 	codeRateLimited    = 39 // as the next, and codeTooMany: extra may say which limit; see packLimit
 	codeMemoryMark     = 40
 	codeRenewed        = 43
@@ -47,8 +49,8 @@ const (
 
 // Extras of codeOverloaded. They are on the wire.
 const (
-	overloadFinal = "final" // there was no place in the mailbox for as long as the request may wait for it
-	overloadLate  = "late"  // nor will there be until its deadline, which is not quite over
+	OverloadFinal = "final" // there was no place in the mailbox for as long as the request may wait for it
+	OverloadLate  = "late"  // nor will there be until its deadline, which is not quite over
 )
 
 // codes pairs sentinels with their codes.
@@ -59,20 +61,20 @@ var codes = []struct {
 	{sessionproc.ErrNotFound, codeNotFound},
 	{sessionproc.ErrAlreadyStarted, codeAlreadyStarted},
 	{sessionproc.ErrWrongKind, codeWrongKind},
-	{sessionproc.ErrUnknownKind, codeUnknownKind},
-	{sessionproc.ErrUnknownMethod, codeUnknownMethod},
+	{sessionproc.ErrUnknownKind, CodeUnknownKind},
+	{sessionproc.ErrUnknownMethod, CodeUnknownMethod},
 	{sessionproc.ErrBadRequest, codeBadRequest},
 	{sessionproc.ErrBadReply, codeBadReply},
 	{sessionproc.ErrCrashed, codeCrashed},
 	{sessionproc.ErrTerminated, codeTerminated},
-	{sessionproc.ErrOverloaded, codeOverloaded},
+	{sessionproc.ErrOverloaded, CodeOverloaded},
 	{sessionproc.ErrTooManySessions, codeTooMany},
 	{sessionproc.ErrCallCycle, codeCallCycle},
 	{sessionproc.ErrInvalidID, codeInvalidID},
 	{sessionproc.ErrUnavailable, codeUnavailable},
-	{sessionproc.ErrUnsupported, codeUnsupported},
+	{sessionproc.ErrUnsupported, CodeUnsupported},
 	{sessionproc.ErrClosed, codeClosed},
-	{sessionproc.ErrNoQuorum, codeNoQuorum},
+	{sessionproc.ErrNoQuorum, CodeNoQuorum},
 	{sessionproc.ErrRateLimited, codeRateLimited},
 	{sessionproc.ErrMemoryMark, codeMemoryMark},
 	{sessionproc.ErrRenewed, codeRenewed},
@@ -81,54 +83,54 @@ var codes = []struct {
 }
 
 // failure is an error on its way over the wire.
-type failure struct {
-	code  uint32
-	text  string
-	maybe bool // the handler may have run
-	extra string
+type Coded struct {
+	Code  uint32
+	Text  string
+	Maybe bool // the handler may have run
+	Extra string
 	also  []uint32 // codes of further sentinels that it stands for
 }
 
 // encodeError prepares what a session answered for the wire.
-func encodeError(err error, maybe bool) failure {
-	f := failure{code: codeText, text: err.Error(), maybe: maybe}
-	if m, ok := errors.AsType[*moved](err); ok {
-		if f.code = codeMoving; m.addr != "" {
-			f.code, f.extra = codeNotOwner, m.addr
+func Encode(err error, maybe bool) Coded {
+	f := Coded{Code: codeText, Text: err.Error(), Maybe: maybe}
+	if m, ok := errors.AsType[*Moved](err); ok {
+		if f.Code = CodeMoving; m.Addr != "" {
+			f.Code, f.Extra = CodeNotOwner, m.Addr
 		}
 		return f
 	}
 	if e, ok := errors.AsType[*sessionproc.Error](err); ok {
-		f.code, f.extra = codeNamed, e.Code
+		f.Code, f.Extra = codeNamed, e.Code
 	}
 	for _, c := range codes {
 		switch {
 		case !errors.Is(err, c.err):
-		case f.code == codeText:
-			f.code = c.code
-		case f.code == codeNamed || f.code == codeNotFound: // a start function has failed, and why
+		case f.Code == codeText:
+			f.Code = c.code
+		case f.Code == codeNamed || f.Code == codeNotFound: // a start function has failed, and why
 			f.also = append(f.also, c.code)
 		}
 	}
-	if f.code == codeOverloaded {
-		if f.extra = overloadFinal; errors.Is(err, context.DeadlineExceeded) {
-			f.extra = overloadLate
+	if f.Code == CodeOverloaded {
+		if f.Extra = OverloadFinal; errors.Is(err, context.DeadlineExceeded) {
+			f.Extra = OverloadLate
 		}
 	}
 	if e, ok := errors.AsType[*sessionproc.CrashError](err); ok {
-		f.extra = e.Reference
+		f.Extra = e.Reference
 	}
 	if e, ok := errors.AsType[*sessionproc.LimitError](err); ok {
-		f.extra = packLimit(e)
+		f.Extra = packLimit(e)
 	}
 	return f
 }
 
 // detail appends what Code and Text do not say.
-func (f failure) detail(b []byte) []byte {
+func (f Coded) Detail(b []byte) []byte {
 	b = wire.AppendArrayLen(b, 2+len(f.also))
-	b = wire.AppendBool(b, f.maybe)
-	b = wire.AppendString(b, f.extra)
+	b = wire.AppendBool(b, f.Maybe)
+	b = wire.AppendString(b, f.Extra)
 	for _, code := range f.also {
 		b = wire.AppendUint(b, uint64(code))
 	}
@@ -137,58 +139,58 @@ func (f failure) detail(b []byte) []byte {
 
 // decodeError reads what the peer's detail appended. Elements that a later
 // release may add are passed over.
-func decodeError(e *transport.Error) failure {
-	f := failure{code: e.Code, text: e.Text}
+func Decode(e *transport.Error) Coded {
+	f := Coded{Code: e.Code, Text: e.Text}
 	switch e.Code {
 	case transport.CodeOverloaded:
-		f.code, f.text = codeOverloaded, "overloaded: the node has too many unanswered requests (Config.MaxInflight)"
+		f.Code, f.Text = CodeOverloaded, "overloaded: the node has too many unanswered requests (Config.MaxInflight)"
 	case transport.CodeUnsupported:
-		f.code = codeUnsupported
+		f.Code = CodeUnsupported
 	case transport.CodeClosing:
-		f.code = codeNotOwner
+		f.Code = CodeNotOwner
 	case transport.CodeTooLarge:
-		f.code, f.maybe = codeBadReply, true
+		f.Code, f.Maybe = codeBadReply, true
 	default:
 		r := wire.NewReader(e.Detail)
 		if n := r.ArrayLen(); n >= 2 {
-			f.maybe, f.extra = r.Bool(), string(r.Str())
+			f.Maybe, f.Extra = r.Bool(), string(r.Str())
 			for range min(n-2, len(codes)) {
 				f.also = append(f.also, uint32(r.Uint()))
 			}
 		}
 		if r.Err() != nil {
-			f.maybe = true
+			f.Maybe = true
 		}
 	}
 	return f
 }
 
 // err is the failure as an error of this node's caller.
-func (f failure) err() error {
-	switch f.code {
+func (f Coded) Err() error {
+	switch f.Code {
 	case codeNamed:
-		return f.with(&sessionproc.Error{Code: f.extra, Text: f.text})
+		return f.with(&sessionproc.Error{Code: f.Extra, Text: f.Text})
 	case codeCrashed:
-		return &sessionproc.CrashError{Reference: f.extra}
+		return &sessionproc.CrashError{Reference: f.Extra}
 	case codeTooMany, codeRateLimited, codeMemoryMark:
 		// else of a limit that only a later release has
-		if e := unpackLimit(f.extra); e != nil && encodeError(e, false).code == f.code {
+		if e := unpackLimit(f.Extra); e != nil && Encode(e, false).Code == f.Code {
 			return e
 		}
 	}
 	for _, c := range codes {
-		if c.code == f.code {
-			if len(f.also) == 0 && (f.text == "" || f.text == c.err.Error()) {
+		if c.code == f.Code {
+			if len(f.also) == 0 && (f.Text == "" || f.Text == c.err.Error()) {
 				return c.err
 			}
-			return f.with(&remoteError{f.text, []error{c.err}})
+			return f.with(Remote(f.Text, c.err))
 		}
 	}
-	return errors.New(f.text)
+	return errors.New(f.Text)
 }
 
 // with is err, which stands for the further sentinels too that are known here.
-func (f failure) with(err error) error {
+func (f Coded) with(err error) error {
 	all := []error{err}
 	for _, c := range codes {
 		if slices.Contains(f.also, c.code) {
@@ -198,7 +200,7 @@ func (f failure) with(err error) error {
 	if len(all) == 1 {
 		return err
 	}
-	return &remoteError{f.text, all}
+	return Remote(f.Text, all...)
 }
 
 // packLimit writes a LimitError as the extra of its failure: its three fields with
@@ -206,6 +208,9 @@ func (f failure) with(err error) error {
 func packLimit(e *sessionproc.LimitError) string {
 	return fmt.Sprintf("%s %d %d", e.Limit, e.Max, e.RetryAfter)
 }
+
+// longest is longer than anything lasts.
+const longest = 100 * 365 * 24 * time.Hour
 
 // unpackLimit reads what packLimit wrote; nil: it is of a release that writes
 // nothing, or something else.
@@ -219,8 +224,12 @@ func unpackLimit(extra string) *sessionproc.LimitError {
 	if err != nil || errAfter != nil {
 		return nil
 	}
-	return &sessionproc.LimitError{Limit: fields[0], Max: most, RetryAfter: time.Duration(min(max(after, 0), int64(ages)))}
+	after = min(max(after, 0), int64(longest))
+	return &sessionproc.LimitError{Limit: fields[0], Max: most, RetryAfter: time.Duration(after)}
 }
+
+// Remote returns an error of another node with the sentinels that it stands for.
+func Remote(text string, sentinels ...error) error { return &remoteError{text, sentinels} }
 
 // remoteError is what another node says, with the sentinels that it stands for.
 type remoteError struct {
@@ -230,3 +239,16 @@ type remoteError struct {
 
 func (e *remoteError) Error() string   { return e.text }
 func (e *remoteError) Unwrap() []error { return e.sentinels }
+
+// A Moved error says that a request did not run, because its session is at
+// another node or will be.
+type Moved struct{ Addr string } // "" if the node is not known yet: try again
+
+func (m *Moved) Error() string {
+	if m.Addr == "" {
+		return sessionproc.ErrUnavailable.Error() + ": the session is on its way"
+	}
+	return sessionproc.ErrUnavailable.Error() + ": the session is at another node"
+}
+
+func (m *Moved) Unwrap() error { return sessionproc.ErrUnavailable }
