@@ -25,9 +25,9 @@ import (
 type lane struct {
 	d        *driver
 	to       string
-	wake     chan struct{}         // capacity 1: ready or the stream has changed
+	wake     chan struct{}                 // capacity 1: ready or the stream has changed
 	movedErr atomic.Pointer[failure.Moved] // see moved
-	soon     atomic.Int32          // sealed sessions whose snapshot is about to be made
+	soon     atomic.Int32                  // sealed sessions whose snapshot is about to be made
 
 	// Guarded by driver.mu.
 	open     int      // sessions that are sealed for the member and not answered, except slow ones
