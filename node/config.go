@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"reflect"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
@@ -252,6 +253,11 @@ func (cfg Config) withDefaults() (Config, error) {
 		return cfg, fmt.Errorf("negative Config.MaxInflight (%d)", cfg.MaxInflight)
 	case cfg.Gossip > cluster.LAN:
 		return cfg, fmt.Errorf("Config.Gossip is %d, neither cluster.Fast nor cluster.LAN", cfg.Gossip)
+	}
+	for i, k := range cfg.Kinds {
+		if k == nil || reflect.ValueOf(k).IsNil() {
+			return cfg, fmt.Errorf("Config.Kinds[%d] is nil", i)
+		}
 	}
 	if cfg.HandoffMemory == 0 {
 		cfg.HandoffMemory = 64 << 20

@@ -1,12 +1,14 @@
 package node_test
 
 import (
+	"context"
 	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 // Every number of a Config is refused if it is negative, and named.
@@ -28,4 +30,15 @@ func TestNegativeConfigsAreNamed(t *testing.T) {
 		require.ErrorContains(t, err, fields.Field(i).Name)
 	}
 	require.GreaterOrEqual(t, numbers, 15)
+}
+
+// A kind that a program has forgotten to make is an error that says where it is missing.
+func TestAKindThatIsNilIsNamed(t *testing.T) {
+	made := sessionproc.NewKind(sessionproc.KindOf[sessionproc.None]("made"),
+		func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
+	var typed *sessionproc.Kind[struct{}, sessionproc.None]
+	for _, missing := range []sessionproc.AnyKind{nil, typed} {
+		_, err := node.Start(t.Context(), node.Config{Kinds: []sessionproc.AnyKind{made, missing}})
+		require.ErrorContains(t, err, "node: Config.Kinds[1] is nil")
+	}
 }

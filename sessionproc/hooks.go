@@ -116,12 +116,17 @@ func (k *kindCore) checkHooks() error {
 	}
 	var errs []error
 	if k.hooks.end == nil {
-		errs = append(errs, unbound("OnEnd", "Terminate", reflect.TypeFor[func(context.Context, Reason)]()))
+		ends := reflect.TypeFor[func(context.Context, Reason)]()
+		errs = append(errs, unbound("OnEnd", "Terminate", ends), unbound("OnEnd", "OnEnd", ends))
 	}
 	if k.hooks.merge == nil {
 		merges := reflect.FuncOf([]reflect.Type{reflect.TypeFor[context.Context](), p},
 			[]reflect.Type{reflect.TypeFor[error]()}, false)
-		errs = append(errs, unbound("OnMerge", "Merge", merges))
+		errs = append(errs, unbound("OnMerge", "Merge", merges), unbound("OnMerge", "OnMerge", merges))
+	}
+	if k.hooks.arrive == nil {
+		arrives := reflect.TypeFor[func(context.Context, Arrival) error]()
+		errs = append(errs, unbound("OnArrive", "OnArrive", arrives))
 	}
 	return errors.Join(errs...)
 }

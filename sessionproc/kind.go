@@ -174,6 +174,9 @@ func (k *kindCore) bind(t *token, b *binding, missing bool, cfg []MethodConfig) 
 	case missing:
 		k.fail(fmt.Errorf("the handler of %q is nil", t.name))
 		return
+	case t.ref != k.ref && t.kind == k.name:
+		k.fail(fmt.Errorf("%q is a token of another KindOf(%q): make one, as a package variable", t.name, t.kind))
+		return
 	case t.ref != k.ref:
 		k.fail(fmt.Errorf("%q is a token of kind %q", t.name, t.kind))
 		return
@@ -222,13 +225,16 @@ func (k *kindCore) fault(known error) error {
 		case slices.Contains(tokens[:i], name):
 			errs = append(errs, fmt.Errorf("two tokens are named %q", name))
 		case k.byName[name] == nil:
-			errs = append(errs, fmt.Errorf("%q has no handler", name))
+			errs = append(errs, fmt.Errorf("%q has no handler: bind one with HandleCall, HandleCast or HandleEvent", name))
 		}
 	}
-	errs = append(errs, inContext("state", checkStored(k.state)), checkMigrate(k.cfg.Migrate))
+	errs = append(errs, inContext("state", checkStored(k.state)), checkMigrate(k.cfg))
 	errs = append(errs, k.checkHooks(), inContext("argument", checkMessage(k.argument)))
 	for name, b := range k.byName {
-		for _, t := range b.types {
+		for i, t := range b.types {
+			if slices.Contains(b.types[:i], t) {
+				continue // request and reply are of one type
+			}
 			errs = append(errs, inContext(b.op.String()+" "+name, checkMessage(t)))
 		}
 	}

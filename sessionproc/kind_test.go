@@ -67,6 +67,12 @@ func TestWhatIsWrongWithAKindIsNamed(t *testing.T) {
 			sessionproc.HandleCall(k, sessionproc.MethodOf[int, int](foreign, "add"), call)
 			return k
 		}, []string{`"add" is a token of kind "other"`}},
+		"token of a second KindOf": {func(r ref) sessionproc.AnyKind {
+			k := good(r)
+			again := sessionproc.KindOf[arg](r.Name())
+			sessionproc.HandleCall(k, sessionproc.MethodOf[int, int](again, "add"), call)
+			return k
+		}, []string{`"add" is a token of another KindOf("`}},
 		"nil handlers": {func(r ref) sessionproc.AnyKind {
 			k := good(r)
 			sessionproc.HandleCall(k, sessionproc.MethodOf[int, int](r, "add"), nil)
@@ -95,6 +101,9 @@ func TestWhatIsWrongWithAKindIsNamed(t *testing.T) {
 			sessionproc.HandleCast(k, sessionproc.NoticeOf[chan int](r, "msg"), func(*counter, context.Context, chan int) error { return nil })
 			return k
 		}, []string{"call req: ", "unfit.f", "call rep: ", "interface", "cast msg: ", "chan"}},
+		"migration without a schema": {config(sessionproc.KindConfig{
+			Migrate: func(int, []byte) ([]byte, error) { return nil, nil },
+		}), []string{"KindConfig.Migrate is set and Schema is 0"}},
 		"too large": {config(sessionproc.KindConfig{MailboxBytes: tooLarge}), []string{"MailboxBytes"}},
 	} {
 		err := newTable(c.make(sessionproc.KindOf[arg]("fixture")))

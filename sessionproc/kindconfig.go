@@ -105,7 +105,7 @@ type KindConfig struct {
 	// one of a function between types. It may keep and change the slice. It runs
 	// in a goroutine of the library, outside of any session and on several states
 	// at a time. Its error or panic refuses the session, which stays where it is.
-	// nil: states of earlier schemas decode as they are.
+	// nil: states of earlier schemas decode as they are. It needs a Schema above 0.
 	Migrate func(from int, state []byte) ([]byte, error)
 	// EndOnMove is for sessions that cannot move, as they hold a file or a socket: one
 	// whose partition another node takes ends with ReasonMoved, after its present

@@ -56,15 +56,18 @@ const onlyCheck = math.MinInt
 // checkMigrate says what is wrong with the types of a Migrate that MigrateFrom has made.
 // Nothing is known of others. Those are told by their names, which they have as
 // MigrateFrom is not inlined.
-func checkMigrate(migrate func(from int, state []byte) ([]byte, error)) error {
-	if migrate == nil {
+func checkMigrate(cfg KindConfig) error {
+	if cfg.Migrate == nil {
 		return nil
 	}
-	f := runtime.FuncForPC(reflect.ValueOf(migrate).Pointer())
+	if cfg.Schema == 0 {
+		return errors.New("KindConfig.Migrate is set and Schema is 0, so that nothing calls it: raise Schema")
+	}
+	f := runtime.FuncForPC(reflect.ValueOf(cfg.Migrate).Pointer())
 	if f == nil || !strings.HasPrefix(f.Name(), reflect.TypeFor[KindConfig]().PkgPath()+".MigrateFrom[") {
 		return nil
 	}
-	_, err := migrate(onlyCheck, nil)
+	_, err := cfg.Migrate(onlyCheck, nil)
 	return err
 }
 

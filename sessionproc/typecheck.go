@@ -43,14 +43,14 @@ func (c *checker) check(t reflect.Type, path string) error {
 	}
 	switch t.Kind() {
 	case reflect.Interface:
-		return fmt.Errorf("%s is a %s, which cannot travel, as nothing says what is in it; use one type, "+
+		return fmt.Errorf("%s is %s, which cannot travel, as nothing says what is in it; use one type, "+
 			"a struct of pointers to several, or bytes such as a json.RawMessage, %s", path, describe(t), orExclude)
 	case reflect.Func, reflect.Chan, reflect.UnsafePointer:
-		return fmt.Errorf("%s is a %s, which cannot travel; make it where it is needed, %s", path, describe(t), orExclude)
+		return fmt.Errorf("%s is %s, which cannot travel; make it where it is needed, %s", path, describe(t), orExclude)
 	case reflect.Uintptr:
-		return fmt.Errorf("%s is a %s, which cannot travel; use a uint64, %s", path, describe(t), orExclude)
+		return fmt.Errorf("%s is %s, which cannot travel; use a uint64, %s", path, describe(t), orExclude)
 	case reflect.Complex64, reflect.Complex128:
-		return fmt.Errorf("%s is a %s, which cannot travel; use two floats, %s", path, describe(t), orExclude)
+		return fmt.Errorf("%s is %s, which cannot travel; use two floats, %s", path, describe(t), orExclude)
 	case reflect.Pointer:
 		if what := nilAsItsPointer(t.Elem()); what != "" {
 			return fmt.Errorf("%s is a pointer to a %s, which arrives as nil if the %s is nil; use the %s itself, "+
@@ -93,7 +93,7 @@ func (c *checker) checkKey(t reflect.Type, path string) error {
 	switch {
 	case k == reflect.Interface || k == reflect.Pointer, // equal ones would differ when they arrive
 		!coded && (k == reflect.Struct || k == reflect.Array && t.Elem().Kind() != reflect.Uint8):
-		return fmt.Errorf("%s is a %s; only strings, numbers, bools, arrays of bytes and types with MarshalText or "+
+		return fmt.Errorf("%s is %s; only strings, numbers, bools, arrays of bytes and types with MarshalText or "+
 			"MarshalBinary can be keys", path, describe(t))
 	}
 	return c.check(t, path)
@@ -151,9 +151,15 @@ func closed(t reflect.Type) bool {
 	return data
 }
 
+// describe names a type with its article.
 func describe(t reflect.Type) string {
-	if t.Kind().String() == t.String() {
-		return t.String()
+	what := "a " + t.Kind().String()
+	switch t.Kind() {
+	case reflect.Interface, reflect.Array, reflect.UnsafePointer:
+		what = "an " + t.Kind().String()
 	}
-	return t.Kind().String() + " (" + t.String() + ")"
+	if t.Kind().String() == t.String() {
+		return what
+	}
+	return what + " (" + t.String() + ")"
 }

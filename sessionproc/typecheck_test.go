@@ -66,7 +66,7 @@ func TestCheckTypeNamesTheFieldThatCannotTravel(t *testing.T) {
 		{[]texted{}, ""}, {None{}, ""},
 		{func() {}, "func() is a func"},
 		{make(chan int), "chan int is a chan"},
-		{[]any{}, "[]interface {}[] is a interface"},
+		{[]any{}, "[]interface {}[] is an interface"},
 		{uintptr(0), "uintptr is a uintptr"},
 		{complex64(0), "complex64"},
 		{hidden{}, "sessionproc.hidden.secret is unexported"},
@@ -74,11 +74,11 @@ func TestCheckTypeNamesTheFieldThatCannotTravel(t *testing.T) {
 		{pointing{}, "sessionproc.pointing.Outer is an embedded pointer"},
 		{embedsIt{}, "sessionproc.embedsIt.number is unexported"},
 		{halfway{}, "sessionproc.halfway has EncodeMsgpack, but no DecodeMsgpack"},
-		{struct{ E error }{}, ".E is a interface (error)"},
+		{struct{ E error }{}, ".E is an interface (error)"},
 		{struct{ M map[string]func() }{}, ".M[] is a func"},
-		{map[[2]int]int{}, "map[[2]int]int's key is a array ([2]int)"},
+		{map[[2]int]int{}, "map[[2]int]int's key is an array ([2]int)"},
 		{map[inner]int{}, "'s key is a struct (sessionproc.inner)"},
-		{map[any]int{}, "'s key is a interface (interface {})"},
+		{map[any]int{}, "'s key is an interface (interface {})"},
 	} {
 		err := checkType(reflect.TypeOf(c.value))
 		if c.err == "" {
@@ -87,7 +87,7 @@ func TestCheckTypeNamesTheFieldThatCannotTravel(t *testing.T) {
 			require.ErrorContains(t, err, c.err, "%T", c.value)
 		}
 	}
-	require.ErrorContains(t, checkType(reflect.TypeFor[any]()), "is a interface")
+	require.ErrorContains(t, checkType(reflect.TypeFor[any]()), "is an interface")
 }
 
 // What is accepted must come back as it went.
@@ -157,7 +157,7 @@ func TestTheTypesOfMigrateFromAreChecked(t *testing.T) {
 	for what, migrate := range map[string]func(int, []byte) ([]byte, error){
 		"MigrateFrom: sessionproc.hidden.secret is unexported":                        MigrateFrom(func(int, hidden) (*state, error) { return nil, nil }),
 		"Old of its MigrateFrom: sessionproc.halfState has UnmarshalState, but no":    MigrateFrom(func(int, halfState) (*state, error) { return nil, nil }),
-		"Old of its MigrateFrom: struct { V interface {} }.V is a interface":          MigrateFrom(func(int, struct{ V any }) (*state, error) { return nil, nil }),
+		"Old of its MigrateFrom: struct { V interface {} }.V is an interface":         MigrateFrom(func(int, struct{ V any }) (*state, error) { return nil, nil }),
 		"New of its MigrateFrom: sessionproc.embedsIt.number is unexported and would": MigrateFrom(func(int, state) (*embedsIt, error) { return nil, nil }),
 	} {
 		require.ErrorContains(t, fault(migrate), what)

@@ -107,7 +107,7 @@ func checkSample(t testing.TB, kind sessionproc.AnyKind, v reflect.Value, parts 
 		}
 	}
 	if !found {
-		t.Errorf("nodetest: a sample is a %v, which is neither state, argument, request, reply nor message of the kind", v.Type())
+		t.Errorf("nodetest: a sample has the type %v, which is neither state, argument, request, reply nor message of the kind", v.Type())
 	}
 }
 

@@ -189,9 +189,9 @@ func TestWhatWouldBeLostIsRefused(t *testing.T) {
 	refused(t, struct{ Mu sync.Mutex }{}, ".Mu is a sync.Mutex, whose fields are all unexported")
 	refused(t, map[time.Time]int{}, "'s key is a struct (time.Time)")
 	refused(t, map[*int]int{}, "'s key is a ptr")
-	refused(t, struct{ E error }{}, ".E is a interface (error), which cannot travel", "use one type", "exclude the field")
+	refused(t, struct{ E error }{}, ".E is an interface (error), which cannot travel", "use one type", "exclude the field")
 	refused(t, struct{ C complex128 }{}, ".C is a complex128", "two floats")
-	refused(t, struct{ C net.Conn }{}, ".C is a interface (net.Conn)")
+	refused(t, struct{ C net.Conn }{}, ".C is an interface (net.Conn)")
 	type recursive *recursive
 	refused(t, recursive(nil), "pointer to a ptr")
 	type deep [][][][][][][][][][][][][][][][]int
@@ -225,6 +225,7 @@ type (
 	endsAsCall   struct{ N int }
 	merges       struct{ N int }
 	mergesAsCall struct{ N int }
+	namedAsHooks struct{ N int }
 	both         struct{ ends }
 )
 
@@ -238,6 +239,10 @@ func (ends) Terminate(context.Context, sessionproc.Reason)       {}
 func (*endsAsCall) Terminate(context.Context, int) (int, error)  { return 0, nil }
 func (*merges) Merge(context.Context, *merges) error             { return nil }
 func (*mergesAsCall) Merge(context.Context, string) (int, error) { return 0, nil }
+
+func (*namedAsHooks) OnEnd(context.Context, sessionproc.Reason)           {}
+func (*namedAsHooks) OnMerge(context.Context, *namedAsHooks) error        { return nil }
+func (*namedAsHooks) OnArrive(context.Context, sessionproc.Arrival) error { return nil }
 
 func stateOf[S any](t *testing.T, bind ...func(k *sessionproc.Kind[S, int])) error {
 	t.Helper()
@@ -262,6 +267,14 @@ func TestAStateWhoseMethodsWouldNotBeCalledIsRefused(t *testing.T) {
 		"bind it with k.OnEnd((*nodetest_test.ends).Terminate), or rename it")
 	require.ErrorContains(t, stateOf[both](t), "bind it with k.OnEnd((*nodetest_test.both).Terminate)")
 	require.ErrorContains(t, stateOf[merges](t), "bind it with k.OnMerge((*nodetest_test.merges).Merge)")
+	for _, hook := range []string{"OnEnd", "OnMerge", "OnArrive"} {
+		require.ErrorContains(t, stateOf[namedAsHooks](t), "bind it with k."+hook+"((*nodetest_test.namedAsHooks)."+hook+")")
+	}
+	require.NoError(t, stateOf(t, func(k *sessionproc.Kind[namedAsHooks, int]) {
+		k.OnEnd((*namedAsHooks).OnEnd)
+		k.OnMerge((*namedAsHooks).OnMerge)
+		k.OnArrive((*namedAsHooks).OnArrive)
+	}))
 	require.NoError(t, stateOf[endsAsCall](t), "it may be a handler")
 	require.NoError(t, stateOf[mergesAsCall](t), "it may be a handler")
 	require.NoError(t, stateOf(t, func(k *sessionproc.Kind[ends, int]) { k.OnEnd((*ends).Terminate) }))
