@@ -271,7 +271,10 @@ func (c *codec[T]) decode(b []byte, raw bool, v *T) error {
 	err := DecodeForeign(b, boxed)
 	c.toUTC(boxed)
 	*v = *boxed
-	return err
+	if err != nil {
+		return fmt.Errorf("%w, where %v is expected", err, reflect.TypeFor[T]())
+	}
+	return nil
 }
 
 // copyOf makes nil of an empty slice, as on the wire both are the same.
@@ -367,11 +370,13 @@ func encodeValue(b []byte, v any, most int) (payload []byte, raw bool, err error
 // value that v points to. It serves package node.
 func DecodeValue(b []byte, raw bool, v any) error {
 	if !raw {
-		err := DecodeForeign(b, v)
-		if t := reflect.TypeOf(v); err == nil && t.Kind() == reflect.Pointer { // nothing else decodes
+		if err := DecodeForeign(b, v); err != nil {
+			return fmt.Errorf("%w, reading into %T", err, v)
+		}
+		if t := reflect.TypeOf(v); t.Kind() == reflect.Pointer { // nothing else decodes
 			timesOf(t.Elem()).toUTC(reflect.ValueOf(v).Elem())
 		}
-		return err
+		return nil
 	}
 	switch p := v.(type) {
 	case *[]byte:

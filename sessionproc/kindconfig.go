@@ -78,7 +78,7 @@ type KindConfig struct {
 	// a window. Defaults 5 and one minute.
 	RestartBudget int
 	RestartWindow time.Duration
-	// SlowHandler is how long a handler may run before a warning with its stack is
+	// SlowHandler is how long a handler may run before a warning with its name and stack is
 	// logged and node.NodeStats.Slow counts it, once; it is seen up to 200 ms later.
 	// The handler runs on. Default 10 s.
 	SlowHandler time.Duration

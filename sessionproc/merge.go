@@ -135,7 +135,11 @@ func (p *process) meetOne(o *process) {
 			p.table.ends.add(&ending{id: p.id, incarnation: lost, reason: ReasonConflict, at: p.table.clock.now.Load()})
 		}
 	}
-	p.logger().Warn("two copies of a session have met, both had changed", "merged", err == nil, "err", err)
+	log := p.logger().With("merged", err == nil)
+	if err != nil {
+		log = log.With("err", err)
+	}
+	log.Warn("two copies of a session have met, both had changed")
 	if what == copyThereWins {
 		p.become(o, mine.Join(theirs))
 	} else {

@@ -256,6 +256,7 @@ func TestASlowHandlerIsReportedOnce(t *testing.T) {
 		require.NoError(t, <-doing(t.Context(), l, "a", "9s"))
 		require.EqualValues(t, 1, l.table.Supervision().Slow)
 		require.Contains(t, log.String(), "a handler is slow")
+		require.Contains(t, log.String(), "method=do")
 		require.Contains(t, log.String(), "restart_test.go", "its stack")
 	})
 }

@@ -61,7 +61,7 @@ func (w *watchdog) step(t *Table) {
 			s = sighting{cur.e, cur.generation, now, false}
 		}
 		if limit := p.kind.cfg.SlowHandler; !s.warned && now-s.since >= int64(limit) {
-			s.warned = p.warnSlow(time.Duration(now-s.since), limit)
+			s.warned = p.warnSlow(s.generation, time.Duration(now-s.since), limit)
 		}
 		put(&w.seen, p, s)
 	}
@@ -69,13 +69,19 @@ func (w *watchdog) step(t *Table) {
 
 // warnSlow warns of the handler that p runs. Dumps of stacks are rare: if the last
 // one does not show it the next one will. warned: it need not be said again.
-func (p *process) warnSlow(runs, limit time.Duration) (warned bool) {
+func (p *process) warnSlow(generation uint64, runs, limit time.Duration) (warned bool) {
 	stack := p.table.stacks.of(p)
 	if stack == "" && runs < limit+2*dumpEvery {
 		return false
 	}
 	p.table.supervision.slow.Add(1)
-	p.logger().Warn("a handler is slow", "runs", runs, "limit", limit, "stack", stack)
+	method := ""
+	p.mu.Lock()
+	if p.cur != nil && p.cur.generation == generation {
+		method = methodOf(p.cur)
+	}
+	p.mu.Unlock()
+	p.logger().Warn("a handler is slow", "method", method, "runs", runs, "limit", limit, "stack", stack)
 	return true
 }
 

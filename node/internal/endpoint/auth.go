@@ -230,7 +230,7 @@ func (a *auth) checkSecret(conn net.Conn, byDialer bool, h *hello) (proved uint3
 		}
 	}
 	if !known {
-		return 0, Mismatchf("other secret: the node at %s accepts key %s, the node at %s uses key %s",
+		return 0, Mismatchf("other secret: the node at %s accepts key %s, the node at %s uses key %s (Config.Secret)",
 			self, ks, peer, KeyName(h.keyID))
 	}
 	return 0, Mismatchf("the node at %s did not prove that it has the secret of key %s: "+

@@ -77,7 +77,7 @@ func refusals(t *testing.T) []refusal {
 			says: "the node at A speaks TLS with certificates, the dialling node does not (Config.TLS)"},
 		{name: "other secret", dialer: secret(one), there: secret(two),
 			says: "other secret: the node at A accepts key " + testKeyID(t, two) +
-				", the node at D uses key " + testKeyID(t, one)},
+				", the node at D uses key " + testKeyID(t, one) + " (Config.Secret)"},
 		{name: "certificates, dialer has no secret", dialer: certs(ca, ""), there: certs(ca, one),
 			says: "the node at A has a secret, the node at D has none (Config.Secret)"},
 		{name: "certificates, acceptor has no secret", dialer: certs(ca, one), there: certs(ca, ""),
