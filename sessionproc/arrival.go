@@ -8,9 +8,9 @@ import (
 )
 
 // An arrival says where the present life of a session began that has come from
-// another node, and when the session came. After a drain a node has a million
-// of such sessions, so those that come at about the same moment share an
-// arrival.
+// another node, and when the session came. After a drain of another node, a node may have a
+// million of such sessions. Those that come from one boot at about the same moment share an
+// arrival, by a number of two bytes in their record, so that they need no extra.
 type arrival struct {
 	boot uint64 // of the node
 	came int64  // since epoch; for most sessions a little too early
@@ -19,9 +19,10 @@ type arrival struct {
 // sameMoment is how long sessions from one node share an arrival.
 const sameMoment = 50 * time.Millisecond
 
-// arrivals are all arrivals that a table has ever needed, by number. Number 0
-// means none. They are never dropped. When there are too many, further sessions
-// have the data in extra.
+// arrivals holds all arrivals that a table ever needed, by number. Number 0 means none. They are
+// never removed, since that would need a count of their sessions. When the numbers are used up,
+// which takes at least 27 minutes of arrivals without a break, further sessions keep the data in
+// extra. Readers take no lock: all is replaced, and its elements never change.
 type arrivals struct {
 	all   atomic.Pointer[[]arrival]
 	spare sync.Pool // of *extra, empty
@@ -76,17 +77,18 @@ func (p *process) arrivalLocked() arrival {
 	return o
 }
 
-// settleLocked spares a session that has come the memory of extra, if nothing else is
-// there.
+// settleLocked drops the extra of a session that has just arrived, if it holds nothing but the
+// arrival, and returns it to the pool.
 func (p *process) settleLocked() {
 	if x := p.ext; p.settledLocked() {
 		*x = extra{}
-		p.table.arrivals.spare.Put(x) // nobody but p has had it
+		p.table.arrivals.spare.Put(x) // no other goroutine has seen x yet
 	}
 }
 
-// settledLocked is settleLocked for a session whose extra others may have had, so that
-// it is not used again. false: it needs it.
+// settledLocked drops the extra without returning it to the pool, since other goroutines may hold
+// a pointer to it. It reports false if the session needs its extra. The comparison of all bytes
+// with zero cannot overlook a field that is added later.
 func (p *process) settledLocked() bool {
 	x := *p.ext
 	x.boot, x.came = 0, 0
@@ -100,8 +102,8 @@ func (p *process) settledLocked() bool {
 	return n != 0
 }
 
-// extraOfArrival is the extra of a session that is about to come, and may not need it in
-// the end.
+// extraOfArrival returns an extra for a session that is about to come. Most do not need it once
+// they have arrived, and return it to the pool.
 func (t *Table) extraOfArrival() *extra {
 	if x, _ := t.arrivals.spare.Get().(*extra); x != nil {
 		return x
@@ -109,8 +111,8 @@ func (t *Table) extraOfArrival() *extra {
 	return new(extra)
 }
 
-// bornLocked gives the session another life: of the node of that boot, or with 0 of this
-// one.
+// bornLocked gives the session an incarnation of another boot, or with 0 of this node's. The time
+// of its arrival stays.
 func (p *process) bornLocked(boot uint64) {
 	came := p.arrivalLocked().came
 	x := p.extra()

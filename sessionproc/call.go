@@ -5,17 +5,19 @@ import (
 	"fmt"
 )
 
-// call is a Message made by Method.Call. It is pooled by its method; the
-// session writes the reply into it.
+// A call is a Message made by Method.Call. Its method keeps it in a pool. The session's goroutine
+// writes the reply into it; the word of the waiting decides whether the caller may read that. A
+// call that was ended or abandoned while its handler ran is not pooled again, because the handler
+// still writes to it.
 type call[Req, Rep any] struct {
 	pooled
 	method *Method[Req, Rep]
 	bound  *binding
-	req    Req // the caller's own, kept as it is for another try
+	req    Req // the caller's own value, unchanged, for another attempt
 	sent   parcel[Req]
 	rep    Rep
 	got    parcel[Rep]
-	err    error // the handler's
+	err    error // the handler's error
 }
 
 func newCall[Req, Rep any](method *Method[Req, Rep]) *call[Req, Rep] {
@@ -24,7 +26,7 @@ func newCall[Req, Rep any](method *Method[Req, Rep]) *call[Req, Rep] {
 	return m
 }
 
-// release gives m to the pool, unless somebody may still hold it.
+// release returns m to the pool, unless another goroutine may still hold it.
 func (m *call[Req, Rep]) release() {
 	if m.reusable() {
 		m.clear()
@@ -47,13 +49,17 @@ func (m *call[Req, Rep]) ReadReply(payload []byte, raw bool) error {
 	return nil
 }
 
-// clear makes m forget its exchange, for the pool.
+// clear removes from m what belongs to its exchange, so that the pool keeps no memory of users.
 func (m *call[Req, Rep]) clear() {
 	m.err, m.ctx, m.next = nil, nil, nil
 	m.method.req.clear(&m.req, &m.sent)
 	m.method.rep.clear(&m.rep, &m.got)
 }
 
+// deliver runs the call on a session of this table. The request is packed in the caller's
+// goroutine and unpacked in the session's, and the reply the other way round, so that the two
+// share no memory. The parts that may fail before the message is in a mailbox come first: their
+// outcome has maybe false.
 func (m *call[Req, Rep]) deliver(ctx context.Context, t *Table, part int, id string) error {
 	if !m.at(t) {
 		return m.deliverAnew(ctx, t, part, id)
@@ -86,7 +92,7 @@ func (m *call[Req, Rep]) deliver(ctx context.Context, t *Table, part int, id str
 	return nil
 }
 
-// deliverAnew serves a table that m cannot serve.
+// deliverAnew delivers a fresh message in place of m, which belongs to another table; see pooled.
 func (m *call[Req, Rep]) deliverAnew(ctx context.Context, t *Table, part int, id string) error {
 	fresh := newCall(m.method)
 	fresh.req = m.req
@@ -98,7 +104,7 @@ func (m *call[Req, Rep]) deliverAnew(ctx context.Context, t *Table, part int, id
 	return err
 }
 
-// prepare makes the request fit for the session's goroutine.
+// prepare packs the request for the session's goroutine.
 func (m *call[Req, Rep]) prepare(b *binding, most int) error {
 	m.bound = b
 	size, err := m.method.req.packRequest(&m.sent, &m.req, b.cfg.ShareRequest, most)
@@ -106,7 +112,10 @@ func (m *call[Req, Rep]) prepare(b *binding, most int) error {
 	return err
 }
 
-// run implements op.
+// run implements op. The order at its end matters. The handler's ctx ends first, so that
+// goroutines which the handler left behind see that it has returned. The reply is packed before
+// finish, which hands m to the caller. After finish m may be in use again and must not be
+// touched.
 func (m *call[Req, Rep]) run(p *process) error {
 	if !m.begin() {
 		return noHandler{}
@@ -129,10 +138,12 @@ func (m *call[Req, Rep]) run(p *process) error {
 		}
 	}
 	err := m.err
-	m.finish() // m may be in use again when it returns
+	m.finish()
 	return err
 }
 
+// handle calls the handler. The token of the caller and the kind's binding have equal types if
+// both are of one program, which is nearly always so. Then there is no encoding.
 func (m *call[Req, Rep]) handle(p *process, h *handlerCtx, req *Req) error {
 	if fn, ok := m.bound.typed.(func(any, context.Context, *Req, *Rep) error); ok {
 		if err := fn(p.state, h, req, &m.rep); err != nil {
@@ -143,8 +154,8 @@ func (m *call[Req, Rep]) handle(p *process, h *handlerCtx, req *Req) error {
 	return m.handleCoded(p, h, req)
 }
 
-// handleCoded serves a token of the same name with other types, as if the call
-// came from another node.
+// handleCoded serves a token that has the name of the method and other types. It encodes the
+// request and the reply, as if the call came from another node.
 func (m *call[Req, Rep]) handleCoded(p *process, h *handlerCtx, req *Req) error {
 	payload, err := m.method.req.encode(nil, req, p.table.cfg.MaxMessage)
 	if err != nil {
@@ -158,7 +169,8 @@ func (m *call[Req, Rep]) handleCoded(p *process, h *handlerCtx, req *Req) error 
 }
 
 func (m *call[Req, Rep]) failed(id string, o outcome) error {
-	return &OpError{Op: OpCall.String(), ID: id, Kind: m.method.kind, Method: m.method.name, Err: o.err, MaybeExecuted: o.maybe}
+	return &OpError{Op: OpCall.String(), ID: id, Kind: m.method.kind, Method: m.method.name, Err: o.err,
+		MaybeExecuted: o.maybe}
 }
 
 func isBadRequest(err error) bool {
@@ -166,8 +178,8 @@ func isBadRequest(err error) bool {
 	return ok
 }
 
-// exchange puts w into the mailbox of p and waits for its outcome. ok means
-// that the handler's result is in the message.
+// exchange puts w into the mailbox of p and waits for its outcome. ok means that the handler's
+// result is in the message; otherwise o says why not.
 func (t *Table) exchange(ctx context.Context, p *process, b *binding, w *waiting) (o outcome, ok bool) {
 	from := calling(ctx)
 	begins, err := t.enter(ctx, from, p, b, w)
@@ -185,8 +197,12 @@ func (t *Table) exchange(ctx context.Context, p *process, b *binding, w *waiting
 	return o, ok
 }
 
-// enter puts w into the mailbox of p for who waits with ctx, in handler from or, nil, in
-// none; begins: see await.
+// enter puts w into the mailbox of p, for a caller that then waits with ctx. from is the handler
+// that calls, or nil. begins is a parameter of await.
+//
+// limit comes before open and arm after put: the timer's function reads the deadline of whatever
+// exchange is open (see waiting.expire). awaited comes last, when the message is in the mailbox,
+// so that two sessions which call each other see at least one of the two messages.
 func (t *Table) enter(
 	ctx context.Context, from *handlerCtx, p *process, b *binding, w *waiting,
 ) (begins bool, err error) {
@@ -218,9 +234,10 @@ func (t *Table) enter(
 	return begins, nil
 }
 
-// hand gives a handler's ctx what it has of the caller's: the deadline, the chain of
-// calls, and what Inject and Extract let through. It returns the deadline that the
-// caller's does not have; 0: it has one.
+// inherit fills a handler's ctx with what it has of its caller's: the deadline, the chain of
+// calls, and the values that Inject and Extract let through. If the caller's ctx has no deadline,
+// inherit chooses one and returns it as limit, for waiting.limit to enforce. Otherwise limit is
+// 0: the caller's ctx itself ends the wait.
 func (t *Table) inherit(ctx context.Context, from *handlerCtx, h *handlerCtx, b *binding) (limit int64) {
 	if from != nil {
 		h.rare().from = from
@@ -238,7 +255,7 @@ func (t *Table) inherit(ctx context.Context, from *handlerCtx, h *handlerCtx, b 
 	return h.deadline
 }
 
-// carry is what Inject and Extract let a handler's ctx have of its caller's; nil: nothing.
+// carry returns the values of ctx that Inject and Extract let through, or nil.
 func (t *Table) carry(ctx context.Context) context.Context {
 	if carried := t.cfg.Inject(ctx); len(carried) > 0 {
 		return t.cfg.Extract(context.Background(), carried)
@@ -246,13 +263,14 @@ func (t *Table) carry(ctx context.Context) context.Context {
 	return nil
 }
 
-// cast is a Message made by Notice.Cast and by timers.
+// A cast is a Message made by Notice.Cast. It is not pooled, since its sender does not wait for
+// the handler and so cannot know when the session is done with it.
 type cast[Msg any] struct {
 	envelope
 	notice *Notice[Msg]
 	bound  *binding
 	msg    Msg
-	sent   *parcel[Msg] // nil: msg itself goes
+	sent   *parcel[Msg] // nil if msg itself is sent
 }
 
 func (m *cast[Msg]) Op() Op         { return OpCast }
@@ -277,6 +295,7 @@ func (m *cast[Msg]) deliver(ctx context.Context, t *Table, part int, id string) 
 	return nil
 }
 
+// push packs the message and puts it into the mailbox of p.
 func (m *cast[Msg]) push(ctx context.Context, p *process, b *binding) (err error) {
 	m.op, m.bound, m.noTouch, m.noWait, m.readOnly = m, b, m.noTouch || b.cfg.NoTouch, b.cfg.NoWait, b.cfg.ReadOnly
 	c := &m.notice.msg
@@ -295,7 +314,7 @@ func (m *cast[Msg]) push(ctx context.Context, p *process, b *binding) (err error
 	return p.pushCast(ctx, &m.envelope)
 }
 
-// run implements op.
+// run implements op. The error of a handler has no caller to go to, so it is logged.
 func (m *cast[Msg]) run(p *process) error {
 	err := m.handle(p)
 	if err != nil {
@@ -328,5 +347,5 @@ func (m *cast[Msg]) message() (*Msg, error) {
 	return m.notice.msg.unpack(m.sent, &m.msg)
 }
 
-// drop implements op: nobody waits for a cast.
+// drop implements op. A cast has no caller to answer.
 func (m *cast[Msg]) drop(uint64, outcome) {}

@@ -5,39 +5,44 @@ import (
 	"time"
 )
 
-// tick is how far behind the coarse clock may be.
+// tick is the interval of the table's loop, and so how far behind the coarse clock may be.
 const tick = 20 * time.Millisecond
 
-// epoch is the zero of times kept as a number; only differences count.
+// epoch is the zero of times that are kept as a number. Only differences count. It has a monotonic
+// reading, so that steps of the wall clock do not change these times.
 var epoch = time.Now()
 
-// sinceEpoch is t as a number, and atEpoch the time of one.
+// sinceEpoch returns t as a number of nanoseconds since epoch; atEpoch is the inverse.
 func sinceEpoch(t time.Time) int64 { return int64(t.Sub(epoch)) }
 
 func atEpoch(n int64) time.Time { return epoch.Add(time.Duration(n)) }
 
-// clock is a time that costs one atomic load. A loop of the table advances it.
+// A clock is a time that costs one atomic load, for what each message needs: time.Now would be a
+// measurable share of a local call. The table's loop advances it every tick.
 type clock struct {
-	now   atomic.Int64 // since epoch
-	wall  atomic.Int64 // the same by the wall's clock, in ns of unix time
-	slept atomic.Int64 // how far the wall's clock was set on, in tests
+	now   atomic.Int64 // monotonic, since epoch
+	wall  atomic.Int64 // the same moment by the wall clock, in ns since 1970
+	slept atomic.Int64 // in tests: how far the wall clock was moved forward
 }
 
+// advance sets the clock to the present.
 func (c *clock) advance() {
 	now := time.Now()
 	c.now.Store(sinceEpoch(now))
 	c.wall.Store(now.UnixNano() + c.slept.Load())
 }
 
-// behind is how far the clock is behind, by the clock that says more: the monotonic
-// one stands still while the machine sleeps, and the wall's is set now and then.
+// behind returns how far the clock is behind the present: by the monotonic clock or by the wall
+// clock, whichever says more. On some systems the monotonic clock stands still while the machine
+// sleeps. The wall clock may be stepped; a step forward looks like a stall, which is harmless.
 func (c *clock) behind() time.Duration {
 	now := time.Now()
 	wall := now.UnixNano() + c.slept.Load() - c.wall.Load()
 	return time.Duration(max(sinceEpoch(now)-c.now.Load(), wall))
 }
 
-// in returns the time after d from now, since epoch. Short ones are exact.
+// in returns the time d from now, since epoch. It is exact for a d below a second, where a tick
+// would matter.
 func (c *clock) in(d time.Duration) int64 {
 	if d < time.Second {
 		return int64(time.Since(epoch) + d)

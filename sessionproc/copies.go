@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// maxCopies bounds the copies of a session that are in one place and have not met: in
-// one snapshot, and waiting for one session, whose handler may run for long. Each
-// member of a cluster can have one.
+// maxCopies bounds the copies of one session that wait in one place to be merged: in a snapshot,
+// or before a session whose handler runs for long. Each member of a cluster can have a copy, so
+// there may be one for each of 64 members; a sender that makes up more is refused.
 const maxCopies = 64
 
-// readCopies reads the snapshot of a session, as read does. It returns those of all
-// copies in it that the session has not met, which may have further ones.
+// readCopies is read, and returns in addition the snapshots of all copies in it that are not
+// merged yet, and of the copies in these.
 func (s *snapshot) readCopies(b []byte) (others []*snapshot, err error) {
 	if err := s.readSession(b); err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (s *snapshot) readCopies(b []byte) (others []*snapshot, err error) {
 	return others, nil
 }
 
-// readSession reads the snapshot of a session that is all there.
+// readSession reads a snapshot that must be a session, not a reference to one.
 func (s *snapshot) readSession(b []byte) error {
 	if err := s.read(b); err != nil {
 		return fmt.Errorf("its snapshot: %w", err)
@@ -40,8 +40,8 @@ func (s *snapshot) readSession(b []byte) error {
 	return nil
 }
 
-// SnapshotVersion returns the version of the session of a snapshot, when it has met
-// the copies in it.
+// SnapshotVersion returns the version that the session of a snapshot has once it has met the
+// copies in it.
 func SnapshotVersion(b []byte) (v Version, err error) {
 	var s snapshot
 	others, err := s.readCopies(b)
@@ -56,9 +56,9 @@ func SnapshotVersion(b []byte) (v Version, err error) {
 	return v, err
 }
 
-// JoinSnapshots returns the snapshot of two copies of a session that does not run
-// anywhere: the one that has seen what the other has, or both in one. They meet
-// where it is restored.
+// JoinSnapshots joins the snapshots of two copies of a session that runs nowhere. If one copy has
+// seen all changes of the other, it returns the snapshot of that copy. Otherwise it returns a
+// snapshot that holds both; they meet where it is restored.
 func JoinSnapshots(a, b []byte) ([]byte, error) {
 	va, err := SnapshotVersion(a)
 	if err != nil {
@@ -88,8 +88,8 @@ func JoinSnapshots(a, b []byte) ([]byte, error) {
 	return joined, err
 }
 
-// SnapshotKind returns the name of the kind of the session of a snapshot; "": it cannot be
-// read.
+// SnapshotKind returns the name of the kind of a snapshot's session, or "" if the snapshot cannot
+// be read.
 func SnapshotKind(b []byte) string {
 	var s snapshot
 	if s.read(b) != nil {

@@ -6,42 +6,46 @@ import (
 	"time"
 )
 
-// How sessions expire. One whose time is up is found within slotTime and a tick.
+// Sessions expire by a timing wheel. A session whose time is over is found within slotTime and a
+// tick.
 const (
 	slotTime  = 100 * time.Millisecond
 	slotCount = 4096 // a power of two
-	// At most so many sessions are looked at in one tick, in batches between which
-	// the wheel is free: 1.25 million a second.
+	// looksPerTick bounds the sessions that are checked in one tick: 1.25 million a second. They
+	// are checked in batches of looksPerLock, between which the wheel's lock is free for starts.
 	looksPerTick = 25_000
 	looksPerLock = 250
-	// lookAgain is when a session is looked at that was in use when its time was up.
+	// lookAgain is when a session is checked again that was in use when its time was over.
 	lookAgain = 200 * time.Millisecond
-	// arrivalTime is how long a session is left alone that has moved here, so that
-	// requests which waited for the move find it.
+	// arrivalTime is how long a session that has moved here does not expire, so that requests which
+	// waited for the move still find it.
 	arrivalTime = 500 * time.Millisecond
-	// spreadTime is over how long those sessions end whose time was up while the
-	// process stood still or was paused.
+	// spreadTime is the time over which those sessions end whose time was over while the operating
+	// system's process stood still or the table was paused. Otherwise they would all end at once,
+	// before their users had a chance to use them.
 	spreadTime = 5 * time.Second
-	stoodStill = time.Second // how late a tick is to mean that
+	stoodStill = time.Second // a tick that is later than this means a standstill
 )
 
-// expiry is a session's place in the wheel; 32 bytes. Only sessions of kinds with
-// an IdleTimeout or a Lifetime have one.
+// An expiry is the place of a session in the wheel, 32 bytes. Only sessions of kinds with an
+// IdleTimeout or a Lifetime have one.
 type expiry struct {
 	next  *expiry  // guarded by the wheel's mu
-	pprev **expiry // guarded by the wheel's mu: what points here; nil: it is in no slot
+	pprev **expiry // guarded by the wheel's mu: the pointer to this expiry; nil if it is in no slot
 	p     *process
-	ends  int64 // when its Lifetime is up, since epoch; 0: never. Written under the session's and the wheel's mu
+	ends  int64 // end of the Lifetime, since epoch; 0: none. Written under the session's and the wheel's mu
 }
 
-// wheel holds the sessions that may expire, by the time when they are to be looked
-// at next. Use does not touch it: a session that was used meanwhile is put off when
-// its slot comes up, as is one whose time is farther away than the wheel reaches.
+// A wheel holds the sessions that may expire, by the time at which each is checked next. A message
+// does not touch the wheel; it only stores the time of use in the session. When the slot of a
+// session comes, the session moves on to the slot of its present deadline. The same happens to a
+// deadline beyond the reach of the wheel, which is slotCount * slotTime, or 6.8 minutes. So a
+// session costs the wheel work about once per IdleTimeout, however often it is used.
 type wheel struct {
 	mu       sync.Mutex
 	slots    []*expiry // guarded by mu, as all below
-	next     int64     // the slot to be looked at next, counted from epoch
-	from, to int64     // between these the process stood still
+	next     int64     // the next slot to check, counted from epoch
+	from, to int64     // the last time during which no session could be used
 }
 
 func newWheel(now int64) *wheel {
@@ -51,27 +55,29 @@ func newWheel(now int64) *wheel {
 // mayExpire reports whether sessions of the kind need an expiry.
 func (c *KindConfig) mayExpire() bool { return c.IdleTimeout > 0 || c.Lifetime > 0 }
 
-// add puts a session in.
+// add adds a session.
 func (w *wheel) add(e *expiry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.putLocked(e, w.deadlineLocked(e))
 }
 
-// arrive puts a session in that has moved here.
+// arrive adds a session that has moved here.
 func (w *wheel) arrive(e *expiry, now int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.putLocked(e, max(now+int64(arrivalTime), w.deadlineLocked(e)))
 }
 
-// again has a session looked at once more a little later.
+// again adds a session to be checked once more a little later.
 func (w *wheel) again(e *expiry, now int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.putLocked(e, now+int64(lookAgain))
 }
 
+// putLocked puts a session into the slot that begins at or after a time, within the reach of the
+// wheel. It rounds up, so that a session is not checked before its time is over.
 func (w *wheel) putLocked(e *expiry, at int64) {
 	slot := (at + int64(slotTime) - 1) / int64(slotTime)
 	slot = max(w.next, min(slot, w.next+slotCount-1))
@@ -82,7 +88,7 @@ func (w *wheel) putLocked(e *expiry, at int64) {
 	e.pprev, *head = head, e
 }
 
-// remove takes a session out, if it is in.
+// remove removes a session, if it is in a slot.
 func (w *wheel) remove(e *expiry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -100,7 +106,7 @@ func (w *wheel) removeLocked(e *expiry) {
 	e.next, e.pprev = nil, nil
 }
 
-// change gives a session, whose lock is held, another end of its Lifetime.
+// change changes the end of a session's Lifetime. The caller holds the session's mu.
 func (w *wheel) change(e *expiry, ends int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -111,7 +117,8 @@ func (w *wheel) change(e *expiry, ends int64) {
 	}
 }
 
-// deadlineLocked is when a session expires if nobody uses it.
+// deadlineLocked returns the time at which a session expires if it is not used. A time within the
+// last standstill is put off by up to spreadTime.
 func (w *wheel) deadlineLocked(e *expiry) int64 {
 	at := e.ends
 	if idle := int64(e.p.kind.cfg.IdleTimeout); idle > 0 {
@@ -125,25 +132,25 @@ func (w *wheel) deadlineLocked(e *expiry) int64 {
 	return at
 }
 
-// spread is a time below spreadTime that differs from session to session.
+// spread returns a duration below spreadTime that differs from session to session.
 func spread(born uint64) int64 {
 	share, _ := bits.Mul64(born*0x9e3779b97f4a7c15, uint64(spreadTime))
 	return int64(share)
 }
 
-// stood says that from one time to another nobody could use any session. Those
-// whose time was up between them end over the next spreadTime.
+// noteStandstill records that no session could be used between two times. Sessions whose time was
+// over in between end over the next spreadTime. A standstill soon after another one continues it.
 func (w *wheel) noteStandstill(from, to int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.to == 0 || from > w.to+int64(spreadTime) { // else the last time is not over
+	if w.to == 0 || from > w.to+int64(spreadTime) { // otherwise the last spread is not over yet
 		w.from = from
 	}
 	w.to = to
 }
 
-// due returns sessions whose time is up, out of the wheel, after at most
-// looksPerLock looks; over: that were all.
+// due removes sessions whose time is over from the wheel and returns them, after at most
+// looksPerLock checks. over reports that there are no more.
 func (w *wheel) due(now int64, into []*expiry) (due []*expiry, over bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -166,8 +173,9 @@ func (w *wheel) due(now int64, into []*expiry) (due []*expiry, over bool) {
 	return into, true
 }
 
-// expire ends the sessions whose time is up, as many as fit into a tick. gap is
-// how long ago it was called last.
+// expire ends the sessions whose time is over, as many as fit into a tick. gap is the time since its
+// last call. It advances the clock between batches, so that a message which comes meanwhile counts
+// as use in time.
 func (t *Table) expire(now int64, gap time.Duration) {
 	w := t.wheel
 	if w == nil {
@@ -190,9 +198,9 @@ func (t *Table) expire(now int64, gap time.Duration) {
 	}
 }
 
-// expire ends a session that was taken out of the wheel, unless it is in use after
-// all: then it goes back. The end of its Lifetime ends it in spite of use, when the
-// present handler has returned.
+// expire ends a session that due removed from the wheel. If the session is in use after all, it
+// goes back into the wheel. The end of the Lifetime ends it in spite of use, when the present
+// handler has returned.
 func (p *process) expire(e *expiry, now int64) {
 	p.mu.Lock()
 	old := e.ends != 0 && e.ends <= now
@@ -201,7 +209,7 @@ func (p *process) expire(e *expiry, now int64) {
 	switch {
 	case p.phase >= phaseEnding || p.ext != nil && (p.ext.reason != "" || p.ext.renewed != nil):
 	case p.phase == phaseLive && !p.running && (old || idle):
-		p.beginEndLocked(ReasonExpired, nil) // nothing runs or waits
+		p.beginEndLocked(ReasonExpired, nil) // it returns no messages, since nothing runs or waits
 		p.running, ends = true, true
 	case p.phase == phaseLive && (old || idle && !p.inUseLocked()):
 		stops = true
@@ -217,9 +225,9 @@ func (p *process) expire(e *expiry, now int64) {
 	}
 }
 
-// inUseLocked reports whether a message that counts as use is handled or waits, for a
-// session whose time is up. Those that do not count, such as ticks which keep it busy all
-// the time, do not keep it.
+// inUseLocked reports whether a message that counts as use is being handled or waits. Messages that
+// do not count, such as the ticks of timers, do not keep a session alive even if they keep it busy
+// all the time.
 func (p *process) inUseLocked() bool {
 	if p.cur != nil && !p.cur.noTouch || p.ext != nil && p.restartsLocked() {
 		return true
@@ -237,8 +245,8 @@ func (p *process) inUseLocked() bool {
 	return false
 }
 
-// expiresLocked makes the expiry of a session that begins to live here. left is
-// what is left of its Lifetime.
+// expiresLocked makes the expiry of a session that begins to live here. left is the rest of its
+// Lifetime.
 func (p *process) expiresLocked(left time.Duration) {
 	if p.kind.cfg.Lifetime > 0 {
 		p.expiry = &expiry{p: p, ends: p.table.clock.now.Load() + int64(left)}
@@ -247,22 +255,22 @@ func (p *process) expiresLocked(left time.Duration) {
 	}
 }
 
-// lifetimeLeft is what a snapshot tells of the Lifetime; 0: there is none. It is
-// called in the session's goroutine.
+// lifetimeLeft returns the rest of the Lifetime for a snapshot, where 0 means that there is no
+// Lifetime. It is called in the session's goroutine.
 func (p *process) lifetimeLeft() time.Duration {
 	if p.expiry == nil || p.expiry.ends == 0 {
 		return 0
 	}
 	left := time.Duration(p.expiry.ends - p.table.clock.now.Load())
 	if left == 0 {
-		return -1
+		return -1 // over just now; 0 would mean that it never ends
 	}
 	return left
 }
 
-// lifetimeOf is what is left to a session that comes with what its snapshot tells:
-// never more than its kind gives here. 0: it came from where there is no Lifetime,
-// and it is counted from now on.
+// lifetimeOf returns the rest of the Lifetime of a session that arrives with told in its snapshot:
+// at most the Lifetime of the kind on this node. If told is 0, the previous node had no Lifetime,
+// and it begins now.
 func (c *KindConfig) lifetimeOf(told time.Duration) time.Duration {
 	if told == 0 {
 		return c.Lifetime
@@ -270,7 +278,7 @@ func (c *KindConfig) lifetimeOf(told time.Duration) time.Duration {
 	return min(told, c.Lifetime)
 }
 
-// touch counts as use of session id.
+// touch records a use of session id.
 func (t *Table) touch(part int, id string) error {
 	if why := t.PausedBy(); why != nil {
 		return why

@@ -5,13 +5,13 @@ import (
 	"sync/atomic"
 )
 
-// former remembers how sessions have ended here of which copies may be elsewhere: those
-// that came from another node, or whose snapshot was taken. The node keeps tombstones
-// only while its partition has something at other members; a copy can come back later,
-// when a cut heals, or of a backup. Then this tells what of it has ended, and a session
-// that is started anew under the ID is known to be another life.
+// former remembers the ends of sessions of which other nodes may have copies: sessions that came
+// from another node, and those of which a snapshot was taken. Package node keeps tombstones only
+// while other members hold something of the partition. But a copy can return later, when a network
+// cut heals or from a backup. Then former knows what of the copy has ended, and that a session
+// started again under the ID is another life.
 type former struct {
-	any atomic.Bool // it has remembered something: a start looks without the lock
+	any atomic.Bool // m is not empty; lets a start look without taking mu
 
 	mu    sync.Mutex
 	m     map[string]*grave // guarded by mu; by session ID
@@ -19,24 +19,25 @@ type former struct {
 	bytes int               // guarded by mu
 }
 
-// grave is the end of a session that is remembered.
+// A grave is the remembered end of a session.
 type grave struct {
 	id        string
 	tombstone Version
 	at        int64 // since epoch
 }
 
-// Bounds of what is remembered of ended sessions. A copy that comes back later counts as
-// one that was started beside the present session.
+// The bounds of former. A copy that returns after its grave was forgotten counts as one that was
+// started independently of the present session.
 const (
 	formerFor   = 60 * endsFor
 	maxFormer   = 64 << 10
 	formerBytes = 16 << 20
 )
 
-// size is about how many bytes of memory it takes.
+// size returns about how many bytes of memory g takes.
 func (g *grave) size() int { return 128 + len(g.id) + 24*len(g.tombstone) }
 
+// add remembers g and forgets the oldest graves beyond the bounds.
 func (f *former) add(g *grave) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -49,6 +50,7 @@ func (f *former) add(g *grave) {
 	}
 }
 
+// forgetLocked forgets the oldest grave. A later grave of the same ID stays in m.
 func (f *former) forgetLocked() {
 	g := f.order.pop()
 	f.bytes -= g.size()
@@ -57,7 +59,7 @@ func (f *former) forgetLocked() {
 	}
 }
 
-// find returns the tombstone of a session that has ended here; nil: none is known.
+// find returns the tombstone of a session that ended here, or nil.
 func (f *former) find(id string) Version {
 	if !f.any.Load() {
 		return nil
@@ -70,7 +72,7 @@ func (f *former) find(id string) Version {
 	return nil
 }
 
-// expire forgets what is too long ago.
+// expire forgets graves older than formerFor.
 func (f *former) expire(now int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -80,12 +82,12 @@ func (f *former) expire(now int64) {
 	f.any.Store(f.order.len() > 0)
 }
 
-// Former returns the tombstone of session id, if it has ended here while copies of it
-// could be elsewhere; nil: it has not, as far as is remembered. It serves package node.
+// Former returns the tombstone of session id if it ended here while copies of it could be
+// elsewhere, or nil if no such end is remembered. It serves package node.
 func (t *Table) Former(id string) Version { return t.former.find(id) }
 
-// bury takes a session that has ended out of the table, and remembers that if there may
-// be copies of it.
+// bury removes an ended session from the table, and first remembers its end if there may be copies
+// of it. In the other order a start in between would not know its predecessor.
 func (p *process) bury() {
 	p.mu.Lock()
 	copied := p.arrivalLocked().came != 0 || p.ext != nil && p.ext.copied
@@ -101,8 +103,8 @@ func (p *process) bury() {
 	p.remove()
 }
 
-// predecessor returns what a session that is to start under an ID has to have seen: the
-// ends of those that had it before. nil: none is known.
+// predecessor returns what a session that starts under an ID must have seen: the ends of earlier
+// sessions of the ID. It returns nil if none is known.
 func (t *Table) predecessor(id string) (v Version) {
 	if end := t.ended.Load(); end != nil && end.id == id {
 		v = end.version

@@ -1,8 +1,8 @@
 package sessionproc
 
-// meetOther decides between the session and a copy of another kind, which has come
-// about when both sides of a partition have started one under the same ID. A reason is
-// why the session ends and the copy goes on in its place; "": the session goes on.
+// meetOther decides between the session and a copy of another kind. Such a copy exists if both
+// sides of a network partition have started a session under one ID. A non-empty result is the
+// reason with which the session must end, so that the copy continues in its place.
 func (p *process) meetOther(o *process) Reason {
 	p.mu.Lock()
 	mine, theirs := p.versionLocked(), o.versionLocked()
@@ -21,7 +21,7 @@ func (p *process) meetOther(o *process) Reason {
 		return ReasonTerminated
 	case theirs.Covers(mine):
 		o.ext.past = both
-		return ReasonLost // it had ended, and nobody has said why
+		return ReasonLost // the session had ended, and no node has said why
 	}
 	p.table.conflicts.Add(1)
 	p.traceConflict(false)
@@ -35,7 +35,7 @@ func (p *process) meetOther(o *process) Reason {
 	return ReasonConflict
 }
 
-// loses ends a copy that has never been in the table.
+// loses ends a copy that was never in the table. No goroutine knows it, so it needs no lock.
 func (p *process) loses(reason Reason) {
 	p.phase = phaseGone
 	end := &ending{id: p.id, incarnation: p.incarnationLocked(), reason: reason, at: p.table.clock.now.Load()}
@@ -50,19 +50,21 @@ func (p *process) loses(reason Reason) {
 	p.countEnd(reason)
 }
 
-// yield has the session end in its own goroutine, and a copy of another kind, the
-// first of others, take its place.
+// makeWay ends the session in its own goroutine, so that a copy of another kind, the first of
+// others, takes its place; vanish does that. Requests that come meanwhile are retried and then
+// find the copy.
 func (p *process) makeWay(reason Reason, others []*process) {
 	p.mu.Lock()
 	p.ext.others = append(others, p.ext.others...)
 	queue, cur := p.beginEndLocked(reason, nil)
-	p.ext.moved, p.ext.gone = true, p.table.cfg.moving() // who comes now asks again, and finds the other one
+	p.ext.moved, p.ext.gone = true, p.table.cfg.moving()
 	p.mu.Unlock()
 	p.drop(queue, cur, outcome{err: reason.err()})
 }
 
-// takeHeir returns a copy of a session that ends, which it has not met and whose end it
-// is not; nil: there is none. From now on it meets no more.
+// takeHeir returns the copy that continues in place of a session that ends, or nil: one that waits
+// to meet it and whose end this is not. From now on Meet adds no more copies. When the node itself
+// closes, no copy continues.
 func (p *process) takeHeir() *process {
 	p.mu.Lock()
 	x := p.extra()
@@ -93,8 +95,9 @@ func (p *process) takeHeir() *process {
 	return heir
 }
 
-// leaveTo puts another copy of a session that ends in its place, as that never leaves
-// the table. If the session is on its way to another node, the copy goes there.
+// leaveTo replaces a session that ends by another copy of it, in one step under the lock of the
+// partition: the ID is never missing from the table, so no start can take it. If the session is
+// sealed for a move, the copy is sealed in its place and moves. The lock order is that of process.
 func (p *process) leaveTo(heir *process) {
 	t, pt := p.table, &p.table.parts[p.part]
 	t.count.Add(1)
@@ -117,8 +120,8 @@ func (p *process) leaveTo(heir *process) {
 	}
 }
 
-// findLocked finds a session and locks it. One that has just been replaced by another
-// copy of itself is passed over.
+// findLocked returns a session with its mu locked, or nil. It looks again if the session was
+// replaced by another copy between the look-up and the lock.
 func (t *Table) findLocked(part int, id string) *process {
 	for {
 		p := t.find(part, id)
@@ -133,8 +136,9 @@ func (t *Table) findLocked(part int, id string) *process {
 	}
 }
 
-// otherKind is what a request gets that is for a session of another kind. While one can
-// be on its way here, it has to ask again: that may be the one that goes on.
+// otherKind returns the error of a request that names another kind than the session's. While a
+// copy of the session may be on its way here, the request must retry: that copy may be of the
+// kind that the request names, and may be the one that continues.
 func (p *process) otherKind(asked string) error {
 	t := p.table
 	p.mu.Lock()
@@ -147,7 +151,7 @@ func (p *process) otherKind(asked string) error {
 	return p.renewedOr(wrongKind(p.kind, asked))
 }
 
-// discard drops copies that do not go on.
+// discard drops copies that do not continue.
 func discard(copies []*process) {
 	for _, o := range copies {
 		(&Restored{o}).Discard()

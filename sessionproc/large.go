@@ -9,34 +9,33 @@ import (
 	"time"
 )
 
-// A session that does not fit into a message gets its new ID in two steps: the owner
-// of the new ID is sent a reference to its snapshot, and fetches what it refers to, in
-// parts. A release that does not know references refuses it, as what it is to adopt
-// needs them.
+// This file renews sessions that do not fit into a message. The owner of the new ID gets a
+// reference in place of the snapshot, and fetches the snapshot in parts. The reference is a
+// critical field, so that a release without it refuses the session.
 
-// savedLarge is such a reference, in place of the state.
+// A savedLarge is a reference to a snapshot on another node.
 type savedLarge struct {
-	Node string // who has the snapshot
-	Key  []byte // under which it is kept there
-	Size int
+	Node string // the member that has the snapshot
+	Key  []byte // the key under which that member keeps it
+	Size int    // bytes
 }
 
-// Large is a snapshot that is kept for the owner of a session's new ID. It serves
-// package node.
+// A Large is a snapshot that is kept for the owner of a session's new ID. It serves package node.
+// given and over exclude each other: either the last part was sent, and only the new owner decides
+// about the session, or the snapshot was taken back, and the session keeps its ID.
 type Large struct {
 	b   []byte
 	key string
 
 	mu    sync.Mutex
-	given bool // guarded by mu: the last part may have left
-	over  bool // guarded by mu: it is not to be given any more
+	given bool // guarded by mu: the last part may have been sent
+	over  bool // guarded by mu: the snapshot was taken back
 }
 
-// Snapshot returns the bytes, which nobody changes.
+// Snapshot returns the encoded snapshot, which must not be changed.
 func (l *Large) Snapshot() []byte { return l.b }
 
-// Give asks whether the last part may leave. If so, only the new owner decides from then
-// on.
+// Give reports whether the last part may be sent. If so, only the new owner decides from then on.
 func (l *Large) Give() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -44,8 +43,7 @@ func (l *Large) Give() bool {
 	return !l.over
 }
 
-// takeBack reports whether the snapshot was surely given to nobody, and is not any
-// more.
+// takeBack reports whether the last part was certainly not sent, and then keeps it from being sent.
 func (l *Large) takeBack() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,13 +51,14 @@ func (l *Large) takeBack() bool {
 	return l.over
 }
 
-// larges are the snapshots that a table keeps for others.
+// larges are the snapshots that a table keeps for other members.
 type larges struct {
 	mu sync.Mutex
 	m  map[string]*Large // guarded by mu, by key
 }
 
-// keepLarge keeps a snapshot until drop is called, and returns the reference to it.
+// keepLarge keeps a snapshot until dropLarge, and returns the encoded reference to it. The key is
+// random, since whoever knows it can fetch the snapshot.
 func (t *Table) keepLarge(p *process, b []byte) (l *Large, reference []byte, err error) {
 	if t.cfg.FetchLarge == nil {
 		return nil, nil, fmt.Errorf("it does not fit into a message: %w", t.tooLarge(len(b)))
@@ -87,17 +86,18 @@ func (t *Table) dropLarge(l *Large) {
 	delete(t.larges.m, l.key)
 }
 
-// Large returns the snapshot that is kept under a key; nil: there is none.
+// Large returns the snapshot that is kept under a key, or nil.
 func (t *Table) Large(key []byte) *Large {
 	t.larges.mu.Lock()
 	defer t.larges.mu.Unlock()
 	return t.larges.m[string(key)]
 }
 
-// maxReference is the size of the largest reference to a snapshot: one with a version.
+// maxReference is the size of the largest reference to a snapshot, in bytes; a version takes most
+// of it.
 const maxReference = 8 << 10
 
-// fetch returns the snapshot that is to be adopted: payload itself, or what it refers to.
+// fetch returns the snapshot to adopt: payload itself, or the snapshot to which it refers.
 func (t *Table) fetch(payload []byte, deadline time.Time) ([]byte, error) {
 	if len(payload) > maxReference {
 		return payload, nil
@@ -110,9 +110,9 @@ func (t *Table) fetch(payload []byte, deadline time.Time) ([]byte, error) {
 		return nil, fmt.Errorf("%w: a session of %d bytes", ErrUnsupported, s.Large.Size)
 	}
 	if t.kinds[s.Kind] == nil {
-		return nil, t.unknownKind(s.Kind) // before its bytes have come for nothing
+		return nil, t.unknownKind(s.Kind) // before the snapshot is fetched in vain
 	}
-	if l := t.Large(s.Large.Key); l != nil { // the new ID is this node's too
+	if l := t.Large(s.Large.Key); l != nil { // this node owns the new ID too
 		if !l.Give() {
 			return nil, errGivenUp
 		}
@@ -126,5 +126,5 @@ func (t *Table) fetch(payload []byte, deadline time.Time) ([]byte, error) {
 	return t.cfg.FetchLarge(ctx, s.Large.Node, s.Large.Key, s.Large.Size)
 }
 
-// errReference is why a reference is not restored like a session.
+// errReference is the error for a reference where a session is expected.
 var errReference = errors.New("it is a reference to a session")

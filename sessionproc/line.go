@@ -203,7 +203,9 @@ func (x *extra) firstInLine() *stand {
 	return x.line.first
 }
 
-// tellAll tells the senders of casts that these are in the mailbox.
+// confirmCasts tells the senders of casts that their message is in the mailbox. It must be
+// called without mu. It reads next before it calls onEntered, since the sender may use the stand
+// again at once.
 func confirmCasts(entered *stand) {
 	for s := entered; s != nil; {
 		next := s.next

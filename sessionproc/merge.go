@@ -7,34 +7,36 @@ import (
 	"time"
 )
 
-// Copies counts what became of second copies of sessions, which come about when
-// a node that lives was taken for dead.
+// Copies counts how second copies of sessions were resolved. There is a second copy when a living
+// node was taken for dead.
 type Copies struct {
-	Merged    int64 // both had changed, and the kind's OnMerge joined them
-	Conflicts int64 // both had changed, and one was dropped
+	Merged    int64 // both copies had changed, and the kind's OnMerge joined them
+	Conflicts int64 // both copies had changed, and one was dropped
 }
 
-// Copies returns the counts since the table was made.
+// Copies returns the counts since NewTable.
 func (t *Table) Copies() Copies { return Copies{t.merged.Load(), t.conflicts.Load()} }
 
-// Meet gives session id, if it is in the table, another copy of itself, which has
-// run elsewhere. Before its next message, in its own goroutine, the session becomes
-// what both together are:
+// Meet gives a session of the table another copy of itself, which ran elsewhere. Before its next
+// message, in its own goroutine, the session resolves the two:
 //
-//   - If one has seen all changes of the other, it is that one; also if it has seen the
+//   - A copy that has seen all changes of the other continues. So does a copy that has seen the
 //     termination of the session that the other is a copy of.
-//   - If both encode to equal states, they are equal.
-//   - If the kind has an OnMerge, that has one take in the other.
-//   - Else one of them ends with ReasonConflict: the one of the lower incarnation
-//     number, of the earlier use, of the lower boot.
+//   - If both states encode to the same bytes, either may continue.
+//   - If the kind has an OnMerge, it merges one copy into the other.
+//   - Otherwise one copy ends with ReasonConflict: the one with the lower incarnation number, then
+//     the one that was used earlier, then the one with the lower boot.
 //
-// The timers, the watches and the published values are those of the copy that goes on.
-// Copies of different kinds have neither equal states nor an OnMerge; what waits for the one
-// that ends, ends with it.
+// The timers, watches and published values are those of the copy that continues. Copies of
+// different kinds are never equal and never merged; messages that wait for the one that ends get
+// an error or are lost with it.
 //
-// If the session ends before they meet, the copy goes on in its place, unless it has
-// ended too (see Version.Overrules). false: the session is not in the table, or just
-// leaves it.
+// If the session ends before the two meet, the copy continues in its place, unless that end is the
+// copy's end too (see Version.Overrules). Meet reports false if the session is not in the table or
+// is just leaving it.
+//
+// The rules use only what travels with the copies, so that it does not matter on which node the
+// two meet.
 func (t *Table) Meet(r *Restored) (met bool) {
 	p := t.findLocked(int(r.p.part), r.p.id)
 	if p == nil {
@@ -57,13 +59,15 @@ func (t *Table) Meet(r *Restored) (met bool) {
 	return true
 }
 
-// meetsLocked reports whether other copies wait for the session.
+// meetsLocked reports whether other copies wait to meet the session.
 func (p *process) meetsLocked() bool {
-	return p.ext != nil && p.ext.others != nil && (p.phase == phaseLive || p.phase == phaseRenewed || p.phase == phaseSealed)
+	return p.ext != nil && p.ext.others != nil &&
+		(p.phase == phaseLive || p.phase == phaseRenewed || p.phase == phaseSealed)
 }
 
-// meet takes in the copies that have come, in the session's goroutine. If one of
-// another kind goes on, the session ends and that takes its place, and meets the others.
+// meet resolves the copies that have come, one after the other, in the session's goroutine. If a
+// copy of another kind continues, the session ends, and that copy takes its place and meets the
+// remaining ones.
 func (p *process) meet() {
 	p.mu.Lock()
 	others := p.ext.others
@@ -79,7 +83,7 @@ func (p *process) meet() {
 			p.meetOne(o)
 		}
 		if o.phase != phaseRenewed {
-			p.table.release(o.kind) // it was counted as one of its own
+			p.table.release(o.kind) // Restore counted the copy as a session
 		}
 	}
 	p.mu.Lock()
@@ -87,13 +91,16 @@ func (p *process) meet() {
 	p.mu.Unlock()
 }
 
-// What becomes of two copies.
+// The results of compare.
 const (
 	copyHereWins = iota
 	copyThereWins
 	copyMerged
 )
 
+// meetOne resolves two copies of one kind. Versions decide if they can; the states are compared
+// only if both copies have changes that the other has not seen. mu is not held while code of users
+// runs: the session's goroutine is the only one that changes its state and its version here.
 func (p *process) meetOne(o *process) {
 	if p.ext.renewed != nil || o.ext.renewed != nil {
 		p.meetRenewed(o)
@@ -124,7 +131,7 @@ func (p *process) meetOne(o *process) {
 	case err == nil && what == copyMerged:
 		p.table.merged.Add(1)
 		p.traceConflict(true)
-	case err == nil: // equal
+	case err == nil: // the states are equal
 	default:
 		p.table.conflicts.Add(1)
 		p.traceConflict(false)
@@ -150,14 +157,15 @@ func (p *process) meetOne(o *process) {
 	}
 }
 
+// sees sets what the session has seen in earlier incarnations and from other copies.
 func (p *process) sees(v Version) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ext.past = v
 }
 
-// tellLoser tells a copy that it does not go on. A panic of it, which is logged, is
-// not one of the session that does.
+// tellLoser calls the OnEnd of a copy that does not continue. It logs a panic of OnEnd. That is no
+// crash of the session, since the copy that continues has done nothing wrong.
 func (p *process) tellLoser(c stateCopy, reason Reason) {
 	if c.arrives != 0 {
 		c.arrives = noteOf(ArrivalMerged)
@@ -173,8 +181,11 @@ func (p *process) tellLoser(c stateCopy, reason Reason) {
 	}
 }
 
-// compare decides between two copies that have both changed. An error says why
-// the changes of the one that does not win are lost.
+// compare decides between two copies that have both changed. The error is nil if the states are
+// equal or merged; otherwise it says why the changes of the losing copy are lost.
+//
+// OnMerge works on the states themselves and may fail half way. So both states are encoded first,
+// and decoded again after a failure. A copy whose state does not decode loses.
 func (p *process) compare(o *process) (what int, err error) {
 	var theirs []byte
 	before, err := p.stateBytes()
@@ -190,7 +201,7 @@ func (p *process) compare(o *process) (what int, err error) {
 		if err == nil {
 			return copyMerged, nil
 		}
-		if !errors.Is(err, errNoMerge) { // what it has done so far must not stay; who cannot be restored loses
+		if !errors.Is(err, errNoMerge) { // undo what OnMerge did before it failed
 			there := o.undo(theirs)
 			if here := p.undo(before); here != nil {
 				return copyThereWins, errors.Join(err, here)
@@ -205,8 +216,8 @@ func (p *process) compare(o *process) (what int, err error) {
 	return copyThereWins, err
 }
 
-// join has OnMerge take in another copy. Both states have arrived before that; one that
-// is sealed may not have.
+// join merges o into p with OnMerge. A state that has not arrived yet, as that of o and that of a
+// sealed session, arrives first: OnMerge may rely on the fields that OnArrive sets.
 func (p *process) join(h *handlerCtx, o *process) error {
 	if p.kind.hooks.merge == nil {
 		return errNoMerge
@@ -225,7 +236,8 @@ func (p *process) join(h *handlerCtx, o *process) error {
 	return p.kind.hooks.merge(p.state, h, o.state)
 }
 
-// wins decides between two copies that cannot be joined.
+// wins reports whether p continues, of two copies that cannot be merged. Every node must come to
+// the same result, so it depends only on what travels with the copies.
 func (p *process) wins(o *process) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -234,7 +246,7 @@ func (p *process) wins(o *process) bool {
 	return i.Number > j.Number || i.Number == j.Number && (here > there || here == there && i.Boot > j.Boot)
 }
 
-// undo gives a session the state that was encoded before.
+// undo restores the state that was encoded before OnMerge ran.
 func (p *process) undo(b []byte) error {
 	return p.table.coded(p.id, p.kind, "its decoding", func() error {
 		state, unknown, err := p.kind.decodeState(p.kind.cfg.Schema, b)
@@ -249,9 +261,10 @@ func (p *process) undo(b []byte) error {
 	})
 }
 
-// errNoMerge is why copies of a kind without OnMerge are not joined.
+// errNoMerge is the reason why copies of a kind without OnMerge are not merged.
 var errNoMerge = errors.New("its kind has no OnMerge")
 
+// stateBytes encodes the state, at most MaxSnapshot bytes, for comparison and for undo.
 func (p *process) stateBytes() (b []byte, err error) {
 	err = p.table.coded(p.id, p.kind, "its encoding", func() error {
 		if b, err = encodeState(p.state, p.ext.rarely().unknown, MaxSnapshot); err == errEnough {
@@ -262,7 +275,9 @@ func (p *process) stateBytes() (b []byte, err error) {
 	return b, err
 }
 
-// equalStates compares encoded states, in which the entries of maps have no order.
+// equalStates compares encoded states. Equal states may encode differently, as maps have no order,
+// so it decodes them if the bytes differ. It does not decode states with an encoding of their own,
+// whose types may hold what DeepEqual does not understand.
 func (p *process) equalStates(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -275,8 +290,9 @@ func (p *process) equalStates(a, b []byte) bool {
 	return errX == nil && errY == nil && bytes.Equal(moreX, moreY) && reflect.DeepEqual(x, y)
 }
 
-// become makes p the other copy; what waits here goes on waiting, behind what came
-// with that.
+// become makes p continue as the copy o: with its state, incarnation, timers, watches, labels and
+// published values. Messages that wait here stay, behind those that came with o. The record p
+// itself remains, because other goroutines hold pointers to it.
 func (p *process) become(o *process, seen Version) {
 	p.state = o.state
 	p.mu.Lock()
@@ -320,7 +336,8 @@ func (p *process) become(o *process, seen Version) {
 	}
 }
 
-// keep goes on with the copy that is here, and what waited for the other one.
+// keep makes p continue with its own state, and takes over the messages and labels of the copy o.
+// changed says that OnMerge has changed the state, so that subscribers get a gap.
 func (p *process) keep(o *process, seen Version, changed bool) {
 	var polls []*Inbound
 	lost := false
@@ -343,6 +360,7 @@ func (p *process) keep(o *process, seen Version, changed bool) {
 	p.appendAllLocked(o.takeQueueLocked())
 }
 
+// appendAllLocked appends the messages of another mailbox.
 func (p *process) appendAllLocked(queue *envelope) {
 	for e := queue; e != nil; {
 		next := e.next

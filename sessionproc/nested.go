@@ -2,37 +2,39 @@ package sessionproc
 
 import "context"
 
-// A start function holds one of MaxStarting places while it runs, and it may wait for
-// other sessions meanwhile: it starts them, calls them, or has one renewed. If what it
-// waits for waited for a place in its turn, start functions that hold all places would
-// wait for one another until their deadlines. So whatever a start function waits for
-// takes no turn: a start that is made by it, or by a handler that works for it, begins
-// at once, and one that waits for its turn already begins when a start function comes
-// to wait for it. It is counted all the same, so that no other start takes its place
-// when it has run. How deep such starts nest is bounded as the chain of calls is.
+// This file keeps start functions from waiting for one another's places.
+//
+// A start function holds one of MaxStarting places while it runs, and it may wait for other
+// sessions meanwhile: it starts them, calls them, or renews one. If those sessions needed a place
+// too, start functions that hold all places would wait for one another until their deadlines. So
+// a session that a start function waits for needs no turn. A start that is made by the start
+// function, or by a handler that it waits for, begins at once. A start that waits for its turn
+// already begins when a start function comes to wait for it. Such starts are counted all the
+// same, so that the total comes down to max before the queue moves on. The bound on the chain of
+// calls also bounds how deep they nest.
 
-// turn is where a session stands in the line of those that start.
+// A turn says where a session stands in the queue of starts. starts.mu guards it.
 type turn uint8
 
 const (
-	turnNone  turn = iota // it is not in the line yet, or came from another node
-	turnWaits             // it is in the queue
-	turnTaken             // it needs no turn, or has had it
+	turnNone  turn = iota // not in the queue yet, or came from another node
+	turnWaits             // in the queue
+	turnTaken             // needs no turn, or has had it
 )
 
-// holdsPlace reports whether a start function waits for what is done with c, on this
-// node or on another one. A nil c is that of nobody.
+// holdsPlace reports whether a start function, on this node or on another one, waits for the work
+// that is done with c. c may be nil.
 func (c *handlerCtx) holdsPlace() bool { return c != nil && (c.p.starts() || c.origin.holdsPlace()) }
 
 func (o *origin) holdsPlace() bool { return o != nil && (o.placed || o.from.holdsPlace()) }
 
-// HoldsPlace reports whether ctx is that of a start function, or of a handler that a
-// start function waits for, so that what is asked for with it must not wait for a place
-// to start. It serves package node, which has it travel.
+// HoldsPlace reports whether ctx belongs to a start function, or to a handler that a start
+// function waits for. A request made with such a ctx must not wait for a place to start. It serves
+// package node, which sends this along with the request.
 func HoldsPlace(ctx context.Context) bool { return calling(ctx).holdsPlace() }
 
-// waitingFor is the origin of what is done for a message to session id that somebody
-// waits for with ctx; nil: no handler does. ErrCallCycle if it would wait for itself.
+// waitingFor returns the origin of work for a message to session id whose caller waits with ctx, or
+// nil if the caller is no handler. It returns ErrCallCycle if the session would wait for itself.
 func waitingFor(ctx context.Context, id string) (*origin, error) {
 	from := calling(ctx)
 	if from == nil {
@@ -41,7 +43,7 @@ func waitingFor(ctx context.Context, id string) (*origin, error) {
 	return &origin{from: from}, from.checkChain(id)
 }
 
-// waitingFor is that of a call in its encoded form.
+// waitingFor returns the origin of work for a call in its encoded form, or nil.
 func (in *Inbound) waitingFor() *origin {
 	if in.Op != OpCall || len(in.Chain) == 0 {
 		return nil
@@ -49,19 +51,19 @@ func (in *Inbound) waitingFor() *origin {
 	return &origin{chain: in.Chain, placed: in.Placed}
 }
 
-// starts reports whether the session's start function waits or runs.
+// starts reports whether the session's start function waits for its turn or runs.
 func (p *process) starts() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.phase == phaseStarting
 }
 
-// overtake has a session start now, if it waits for its turn or will.
+// overtake starts a session out of turn, if it waits for its turn or is about to.
 func (s *starts) overtake(p *process) {
 	s.mu.Lock()
 	waits := p.turn == turnWaits
 	if p.turn = turnTaken; waits {
-		s.running++ // it stays in the queue, where leave passes over it
+		s.running++ // p stays in the queue, where leave skips it
 	}
 	s.mu.Unlock()
 	if waits {

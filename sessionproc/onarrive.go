@@ -7,36 +7,34 @@ import (
 	"slices"
 )
 
-// Arrival says how a state has come; see Kind.OnArrive. FromContext has the rest: the
-// session's ID, incarnation and labels.
+// An Arrival says how a state has arrived; see Kind.OnArrive. FromContext returns the session with
+// its ID, incarnation and labels.
 type Arrival struct {
 	Reason ArrivalReason
 }
 
-// ArrivalReason is why a state was made of encoded bytes.
+// An ArrivalReason says why a state was decoded.
 type ArrivalReason string
 
-// Reasons of arrivals.
+// The reasons of arrivals.
 const (
-	// ArrivalMoved: the session has come from another node, in the incarnation that it
-	// had there.
+	// ArrivalMoved: the session came from another node. Its incarnation is the same.
 	ArrivalMoved ArrivalReason = "moved"
-	// ArrivalRenewed: the session has a new ID (node.Node.Renew), on whatever node. Nobody
-	// calls it by the old one any more.
+	// ArrivalRenewed: the session has a new ID (node.Node.Renew). Requests for the old ID get
+	// ErrRenewed.
 	ArrivalRenewed ArrivalReason = "renewed"
-	// ArrivalRestarted: the session has crashed and goes on with its last state
-	// (RestartLastState).
+	// ArrivalRestarted: the session crashed and continues with its last state (RestartLastState).
 	ArrivalRestarted ArrivalReason = "restarted"
-	// ArrivalPromoted: the node that had the session is gone, and a copy of it that was
-	// kept goes on. The copy may lack the last changes.
+	// ArrivalPromoted: the node that had the session is lost, and a copy of the session continues
+	// in its place. The copy may lack the last changes.
 	ArrivalPromoted ArrivalReason = "promoted"
-	// ArrivalMerged: two copies of the session have met, and this is the state of the
-	// one that has come, or one that was set back as OnMerge has failed. It goes on, is
-	// taken in by OnMerge, or is told by OnEnd that it does not go on.
+	// ArrivalMerged: two copies of the session have met. The state is that of the copy that came,
+	// or one that was restored because OnMerge failed. It continues, or OnMerge takes it in, or
+	// OnEnd is called for it.
 	ArrivalMerged ArrivalReason = "merged"
 )
 
-// arrivalNote is an ArrivalReason as a session keeps it, in a byte; 0: none.
+// An arrivalNote is an ArrivalReason in one byte, for the session's record. 0 means none.
 type arrivalNote uint8
 
 var arrivalReasons = [...]ArrivalReason{
@@ -49,41 +47,41 @@ func noteOf(reason ArrivalReason) arrivalNote {
 
 func (n arrivalNote) arrival() Arrival { return Arrival{arrivalReasons[n]} }
 
-// errArriving is what an OnArrive gets that wants to change what travels.
+// errArriving is the error for an OnArrive that tries to change what travels.
 var errArriving = errors.New("OnArrive cannot change what travels with the session; do that in a handler")
 
-// arriving stands for an OnArrive where a message is looked for: it is what the session
-// handles meanwhile.
+// An arriving is the op that the session handles while OnArrive runs, for code that looks at the
+// present message, such as the watchdog and Details.
 type arriving struct{}
 
 func (arriving) run(*process) error    { return noHandler{} }
 func (arriving) drop(uint64, outcome)  {}
 func (arriving) handles(uint64) string { return "OnArrive" }
 
-// comes notes that the state was made of encoded bytes, so that OnArrive runs before
-// anything else sees it.
+// comes records that the state was decoded, so that OnArrive runs before other code of the kind
+// sees the state.
 func (p *process) comes(reason ArrivalReason) {
 	if p.kind.hooks.arrive != nil {
 		p.extra().arrives = noteOf(reason)
 	}
 }
 
-// comesAs gives a session that does not run yet another reason of its arrival.
+// comesAs changes the reason of an arrival in a session that does not run yet.
 func (p *process) comesAs(reason ArrivalReason) {
 	if p.ext.arrives != 0 {
 		p.ext.arrives = noteOf(reason)
 	}
 }
 
-// arrivesLocked reports whether OnArrive is to run before the next message. In a session
-// that is sealed it waits: what goes on to another node arrives there. In one that ends
-// it runs before OnEnd, if there is that.
+// arrivesLocked reports whether OnArrive must run before the next message. It does not run in a
+// sealed session, whose state arrives on the node to which it goes. In a session that ends it runs
+// before OnEnd, if there is an OnEnd.
 func (p *process) arrivesLocked() bool {
 	return p.ext.arrives != 0 && p.phase == phaseLive && p.ext.reason == ""
 }
 
-// arrive runs OnArrive in the session's goroutine. It is no message: it counts as no use
-// and no change. false: it has failed, and that is dealt with.
+// arrive runs OnArrive in the session's goroutine. OnArrive is not a message: it counts neither as
+// use nor as a change. arrive reports false if OnArrive failed; then it has handled the failure.
 func (p *process) arrive() bool {
 	h := &handlerCtx{p: p, deadline: p.table.clock.in(p.table.cfg.CallTimeout)}
 	p.mu.Lock()
@@ -104,8 +102,8 @@ func (p *process) arrive() bool {
 	return true
 }
 
-// welcome runs the OnArrive of a kind for a state: that of the session or, of its kind,
-// that of a copy which it meets.
+// welcome runs the OnArrive of a kind for a state: the state of the session, or of a copy that it
+// meets.
 func (p *process) welcome(h *handlerCtx, k *kindCore, state any, a Arrival) error {
 	p.noteArriving(true)
 	defer p.noteArriving(false)
@@ -121,7 +119,7 @@ func (p *process) noteArriving(on bool) {
 	p.extra().arriving = on
 }
 
-// refusesLocked is why nothing of the session that travels can be changed now.
+// refusesLocked returns errArriving while OnArrive runs: nothing that travels may change then.
 func (p *process) refusesLocked() error {
 	if p.ext != nil && p.ext.arriving {
 		return errArriving
@@ -129,8 +127,8 @@ func (p *process) refusesLocked() error {
 	return nil
 }
 
-// refuses is refusesLocked for who does not hold the lock. what is logged, where the
-// caller has no error to return.
+// refuses is refusesLocked for a caller that does not hold mu. It logs what was refused, since
+// some callers have no error to return.
 func (p *process) refuses(what string) error {
 	p.mu.Lock()
 	err := p.refusesLocked()
@@ -141,9 +139,9 @@ func (p *process) refuses(what string) error {
 	return err
 }
 
-// ArriveState runs the OnArrive of a kind, if it has one, for a state, a pointer, that
-// has come. ctx is that of a Detached. failed is what OnArrive returns; err says that it
-// has panicked. It serves package nodetest.
+// ArriveState runs the OnArrive of a kind, if it has one, for state, which is a pointer. ctx must
+// be that of a Detached. failed is the error that OnArrive returned. err reports a panic. It
+// serves package nodetest.
 func ArriveState(ctx context.Context, k AnyKind, state any, a Arrival) (failed, err error) {
 	core, h := k.core(), calling(ctx)
 	if core.hooks.arrive == nil {

@@ -1,16 +1,17 @@
 package sessionproc
 
-// own is what the library itself has put into a session's mailbox: the messages of
-// timers and watches. They take no place there from those of users, as they have
-// bounds of their own: each watch has one message, each timer at most one at a time,
-// and MaxTimers counts the messages of After until they are handled.
+// own counts the messages that the library itself has put into a mailbox: those of timers and
+// watches. They take no places from the messages of users, because they have bounds of their own:
+// a watch has one message, a timer at most one at a time, and MaxTimers counts an After until its
+// message is handled. If they did take places, a full mailbox would delay a timer, whose handler
+// may be what empties the mailbox.
 type own struct {
 	messages int32
 	bytes    int32
-	shots    int32 // of the messages, those of timers that fire once
+	shots    int32 // those of the messages that come from timers which fire once
 }
 
-// timerCast is the message of a timer.
+// A timerCast is the message of a timer.
 type timerCast struct {
 	namedCast
 	timer *timer
@@ -22,7 +23,7 @@ func newTimerCast(tm *timer) *envelope {
 	return &m.envelope
 }
 
-// countOwnLocked counts messages of the library that come into the mailbox, or leave it.
+// countOwnLocked counts a message of the library that enters the mailbox (n is 1) or leaves it (-1).
 func (p *process) countOwnLocked(e *envelope, n int32) {
 	x := p.extra()
 	x.own.messages += n
@@ -32,7 +33,7 @@ func (p *process) countOwnLocked(e *envelope, n int32) {
 	}
 }
 
-// tookOwnLocked is told of a message of the library that is taken to be handled.
+// tookOwnLocked is called when a message of the library is taken to be handled.
 func (p *process) tookOwnLocked(e *envelope) {
 	p.countOwnLocked(e, -1)
 	if m, ok := e.op.(*timerCast); ok {

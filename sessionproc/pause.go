@@ -5,23 +5,29 @@ import (
 	"sync/atomic"
 )
 
-// pause stops the work of a table's sessions for a while, without ending them.
+// A pause stops the sessions of a table for a while without ending them. A node without a quorum
+// pauses its table: another part of the cluster may run the same sessions.
+//
+// why is read without a lock for each request. A session that is about to run or a timer that is
+// due notes itself in a set under mu and reads why again there; Unpause clears why and takes the
+// sets in one critical section. So a session either sees the end of the pause or is in a set that
+// Unpause deals with.
 type pause struct {
-	why atomic.Pointer[error] // what messages get; nil: the table works
+	why atomic.Pointer[error] // the error for requests; nil while the table works
 
 	mu   sync.Mutex
-	held map[*process]struct{} // guarded by mu: they have messages and no worker
-	late map[*process]struct{} // guarded by mu: timers of theirs were due
-	end  chan struct{}         // guarded by mu: closed by Unpause; nil: nobody waits for it
+	held map[*process]struct{} // guarded by mu: sessions with messages that gave up their worker
+	late map[*process]struct{} // guarded by mu: sessions whose timers were due
+	end  chan struct{}         // guarded by mu: closed by Unpause; nil if no goroutine waits for it
 }
 
-// Pause stops the work of all sessions: no message is handled until Resumed, none
-// of those that are in mailboxes already either, no session expires, no timer fires,
-// and whatever comes gets why and surely does not run. Handlers that run go on. Sessions can be
-// sealed meanwhile. A second Pause changes why.
+// Pause stops all sessions until Unpause. No message is handled, including those that are in
+// mailboxes already; no session expires; no timer fires. New requests get the error why, and
+// certainly do not run. Running handlers continue. Sessions can be sealed meanwhile. A second Pause
+// changes why.
 func (t *Table) Pause(why error) { t.pause.why.Store(&why) }
 
-// PausedBy returns what Pause was given last, nil unless the table is paused.
+// PausedBy returns the argument of the last Pause, or nil if the table is not paused.
 func (t *Table) PausedBy() error {
 	if why := t.pause.why.Load(); why != nil {
 		return *why
@@ -29,7 +35,7 @@ func (t *Table) PausedBy() error {
 	return nil
 }
 
-// Unpause has all sessions work on.
+// Unpause ends a Pause. Timers that were due fire before messages are handled.
 func (t *Table) Unpause() {
 	b := &t.pause
 	b.mu.Lock()
@@ -58,8 +64,8 @@ func (t *Table) Unpause() {
 	}
 }
 
-// holdLocked notes that p, which has messages, is to run after the pause. false:
-// there is none.
+// holdLocked takes the worker from p, which has messages, until the end of the pause. It reports
+// false if there is no pause.
 func (p *process) holdLocked() bool {
 	b := &p.table.pause
 	held := b.note(&b.held, p)
@@ -69,7 +75,7 @@ func (p *process) holdLocked() bool {
 	return held
 }
 
-// note puts p into one of the sets that Unpause deals with. false: there is no pause.
+// note puts p into one of the sets of Unpause. It reports false if there is no pause.
 func (b *pause) note(set *map[*process]struct{}, p *process) bool {
 	if b.why.Load() == nil {
 		return false
@@ -83,7 +89,7 @@ func (b *pause) note(set *map[*process]struct{}, p *process) bool {
 	return true
 }
 
-// over returns a channel that is closed when the pause ends; nil: there is none.
+// over returns a channel that is closed when the pause ends, or nil if there is no pause.
 func (b *pause) over() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -96,12 +102,13 @@ func (b *pause) over() <-chan struct{} {
 	return b.end
 }
 
-// DetectStalls has the table look out for a stall from now on, or not: a node that is alone
-// need not. It costs a reading of the clock when a session begins to work.
+// DetectStalls turns the detection of stalls on or off. A node that is alone does not need it. It
+// costs a reading of the clock for each burst of messages.
 func (t *Table) DetectStalls(on bool) { t.watched.Store(on && t.cfg.OnStall != nil) }
 
-// notice looks whether the whole process has stood still for StallAfter, and tells
-// OnStall before any message is handled.
+// notice checks whether the operating system's process stood still for StallAfter, and if so calls
+// OnStall. It is called before a session handles a message: another node may have taken the
+// session over during a stall.
 func (t *Table) notice() {
 	if !t.watched.Load() {
 		return

@@ -10,21 +10,22 @@ import (
 )
 
 const (
-	// recallFor is how long a table remembers that the sessions of a label were
-	// ended: those on their way to it end when they arrive.
+	// recallFor is how long a table remembers that the sessions of a label were ended. A session
+	// that was on its way to the table at that moment ends when it arrives.
 	recallFor = time.Minute
-	// recallSlack is how much later than in truth a session that has moved may
-	// seem to have started, as clocks differ.
+	// recallSlack is how much too late a session that has moved may seem to have started, since
+	// clocks differ.
 	recallSlack = time.Second
-	// maxRecalled is how many labels are remembered.
+	// maxRecalled bounds the labels that are remembered.
 	maxRecalled = 1 << 16
 )
 
-// recall remembers the labels whose sessions were ended.
+// recall remembers the labels whose sessions were ended. A session in transit is in no table, so no
+// node can end it at the time of the request; the one where it arrives does.
 type recall struct {
-	count atomic.Int32 // of m
+	count atomic.Int32 // the size of m; lets arrivals skip the lock
 
-	swept time.Duration // when, since epoch; of the table's loop
+	swept time.Duration // the time of the last sweep, since epoch; used by the table's loop only
 
 	mu sync.Mutex
 	m  map[label]time.Duration // guarded by mu: when, since epoch
@@ -32,7 +33,8 @@ type recall struct {
 
 type label struct{ key, value string }
 
-// add remembers a label whose sessions were ended at that time.
+// add remembers a label whose sessions were ended at a time. It fails if too many labels are
+// remembered: forgetting one early would let a session of a user escape a log-out.
 func (r *recall) add(l label, at time.Duration) error {
 	now := time.Since(epoch)
 	r.mu.Lock()
@@ -54,7 +56,7 @@ func (r *recall) add(l label, at time.Duration) error {
 	return nil
 }
 
-// forgetLocked forgets what is too long ago.
+// forgetLocked forgets labels older than recallFor.
 func (r *recall) forgetLocked(now time.Duration) {
 	for l, at := range r.m {
 		if now-at > recallFor {
@@ -64,7 +66,7 @@ func (r *recall) forgetLocked(now time.Duration) {
 	r.count.Store(int32(len(r.m)))
 }
 
-// sweep forgets what is too long ago, once a second, for the table's loop.
+// sweep forgets labels older than recallFor, at most once a second, for the table's loop.
 func (r *recall) sweep(now time.Duration) {
 	if ago := now - r.swept; r.count.Load() == 0 || 0 <= ago && ago < time.Second {
 		return
@@ -75,8 +77,7 @@ func (r *recall) sweep(now time.Duration) {
 	r.forgetLocked(now)
 }
 
-// has reports whether a session of that label, which has started at begun, is to
-// end.
+// has reports whether a session of the label that started at begun must end.
 func (r *recall) has(l label, begun time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -89,8 +90,8 @@ func (r *recall) has(l label, begun time.Duration) bool {
 	return ok && begun <= at+recallSlack
 }
 
-// recallLocked has the session end, as soon as it runs, if it was on its way when
-// the sessions of one of its labels were ended.
+// recallLocked makes the session end, as soon as it runs, if it was in transit when the sessions of
+// one of its labels were ended.
 func (p *process) recallLocked() {
 	r := &p.table.recall
 	if r.count.Load() == 0 || p.ext == nil || p.ext.reason != "" {
@@ -104,13 +105,14 @@ func (p *process) recallLocked() {
 	}
 }
 
-// Recalled is a label whose sessions were ended.
+// A Recalled is a label whose sessions were ended, and how long ago.
 type Recalled struct {
 	Key, Value string
 	Ago        time.Duration
 }
 
-// Recalled returns the labels whose sessions were ended in the last minute.
+// Recalled returns the labels whose sessions were ended in the last minute. A node that joins gets
+// them from the others.
 func (t *Table) Recalled() (all []Recalled) {
 	r := &t.recall
 	r.mu.Lock()
@@ -124,14 +126,15 @@ func (t *Table) Recalled() (all []Recalled) {
 	return all
 }
 
-// EndLabelled ends all sessions that have the label, and for a minute those that
-// arrive with it and were started before. It returns when they have gone; those
-// whose running handler outlasts StopTimeout are not waited for, nor is any
-// longer than ctx lasts. moving are the IDs of those that are on their way to
-// another node and end there, unless they come back. If others have ended theirs
-// some time ago, only sessions are concerned that were started before. It does not
-// wait for sessions that wait for it, by ID: for their handlers to return.
-func (t *Table) EndLabelled(ctx context.Context, key, value string, ago time.Duration, waiting ...string) (ended int, moving []string, err error) {
+// EndLabelled ends all sessions that have a label, and for a minute also those that arrive with the
+// label and were started before. ago is how long ago the other nodes ended theirs: sessions that
+// started later stay. EndLabelled returns when the sessions have left the table, when ctx ends, or
+// after StopTimeout, whichever comes first. moving are the IDs of sessions that are on their way to
+// another node; they end there, or here if they come back. waiting are the IDs of sessions whose
+// handlers wait for this call: EndLabelled does not wait for these.
+func (t *Table) EndLabelled(
+	ctx context.Context, key, value string, ago time.Duration, waiting ...string,
+) (ended int, moving []string, err error) {
 	if key == "" || value == "" || len(key) > MaxLabelKey || len(value) > MaxLabelValue {
 		return 0, nil, errLabel
 	}
@@ -141,7 +144,7 @@ func (t *Table) EndLabelled(ctx context.Context, key, value string, ago time.Dur
 	}
 	gone := make(chan struct{}, 1)
 	var open atomic.Int64
-	open.Store(1) // until all are told
+	open.Store(1) // for the loop below, so that gone is not signalled before its end
 	one := func() {
 		if open.Add(-1) == 0 {
 			gone <- struct{}{}
@@ -155,7 +158,8 @@ func (t *Table) EndLabelled(ctx context.Context, key, value string, ago time.Dur
 			continue
 		}
 		if slices.Contains(waiting, p.id) || p.endsLabelled() {
-			if p.end(ReasonTerminated, nil) || p.sealed() { // what is sealed ends where it runs on, as it is recalled
+			// A sealed session ends where it runs on, because its label is remembered.
+			if p.end(ReasonTerminated, nil) || p.sealed() {
 				ended++
 			}
 			continue
@@ -176,7 +180,8 @@ func (t *Table) EndLabelled(ctx context.Context, key, value string, ago time.Dur
 	select {
 	case <-gone:
 	case <-stuck.C:
-		t.cfg.Logger.Warn("handlers outlast the end of their sessions", "handlers", open.Load(), "after", t.cfg.StopTimeout)
+		t.cfg.Logger.Warn("handlers outlast the end of their sessions", "handlers", open.Load(),
+			"after", t.cfg.StopTimeout)
 	case <-ctx.Done():
 		return ended, moving, ctx.Err()
 	}

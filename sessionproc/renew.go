@@ -9,32 +9,33 @@ import (
 )
 
 const (
-	// renewedFor is how long the old ID of a renewed session is kept from use.
+	// renewedFor is how long the old ID of a renewed session cannot be used.
 	renewedFor = 60 * time.Second
-	// renewTime bounds how long the owner of the new ID is asked whether it has
-	// the session.
+	// renewTime bounds how long the owner of the new ID is asked to adopt the session.
 	renewTime = 30 * time.Second
-	// renewPause lies between two such questions.
+	// renewPause is the time between two such requests.
 	renewPause = 100 * time.Millisecond
 )
 
-// renewal gives a session another ID. Its owner seals it as for a move and sends
-// the snapshot to the owner of the new ID, which adopts it. Meanwhile what comes
-// for the session is to ask again.
+// A renewal gives a session another ID. The owner of the session seals it as for a move and sends
+// the snapshot to the owner of the new ID, which adopts it. Requests that come meanwhile are
+// retried by their nodes.
 //
-// While it is not known whether the session was adopted it stays sealed, and the
-// request is repeated: to adopt what is there already changes nothing, as nobody
-// else knows the new ID. What surely was not adopted goes on under the old ID. If
-// the outcome cannot be learnt within renewTime the session is lost under the old
-// ID, so that there are never two: a copy under the new one may be there.
+// While it is unknown whether the session was adopted, it stays sealed and the request is repeated.
+// Repeating is safe: to adopt a session that was adopted before changes nothing, and no other
+// request can have started a session under the new ID, which only the two owners know. A session
+// that was certainly not adopted continues under the old ID. If the outcome cannot be learnt
+// within renewTime, the session is given up under the old ID, since the new owner may have it: a
+// login must never leave two sessions, of which a stranger may know one.
 type renewal struct {
 	p       *process
 	in      *Inbound
 	newID   string
 	sealing *sealing
-	large   *Large // the snapshot, if it does not fit into a message
+	large   *Large // the snapshot, if it is too large for a message
 }
 
+// serveRenew serves an OpRenew.
 func (t *Table) serveRenew(part int, in *Inbound) {
 	r := &renewal{in: in}
 	if err := DecodeValue(in.Payload, in.Raw, &r.newID); err != nil {
@@ -46,7 +47,7 @@ func (t *Table) serveRenew(part int, in *Inbound) {
 	done, err := t.renew(part, r)
 	switch {
 	case err != nil:
-		if _, ok := in.abandon(); ok { // else Cancel has answered
+		if _, ok := in.abandon(); ok { // otherwise Cancel has answered
 			in.Answer.Fail(err, false, false)
 		}
 	case done && in.begin():
@@ -54,7 +55,8 @@ func (t *Table) serveRenew(part int, in *Inbound) {
 	}
 }
 
-// renew seals the session. done: it has the new ID already.
+// renew seals the session; sealed continues when the present handler has returned. done reports
+// that the session has the new ID already, so that a repeated request succeeds.
 func (t *Table) renew(part int, r *renewal) (done bool, err error) {
 	if err := ValidID(r.newID); err != nil {
 		return false, err
@@ -87,7 +89,8 @@ func (t *Table) renew(part int, r *renewal) (done bool, err error) {
 		return false, ErrTerminated
 	case p.kind.cfg.EndOnMove:
 		p.mu.Unlock()
-		return false, fmt.Errorf("a session of kind %q cannot be renewed, as it cannot move (KindConfig.EndOnMove)", p.kind.name)
+		return false, fmt.Errorf("a session of kind %q cannot be renewed, as it cannot move (KindConfig.EndOnMove)",
+			p.kind.name)
 	}
 	if err := p.payRenewalLocked(); err != nil {
 		p.mu.Unlock()
@@ -106,7 +109,7 @@ func (t *Table) renew(part int, r *renewal) (done bool, err error) {
 	return false, nil
 }
 
-// moving is what a request gets that is to be tried again soon.
+// moving returns the error for requests that should be retried soon.
 func (c *TableConfig) moving() error {
 	if c.Moving == nil {
 		return ErrUnavailable
@@ -114,8 +117,13 @@ func (c *TableConfig) moving() error {
 	return c.Moving
 }
 
-// sealed goes on when the session's last handler under the old ID has returned,
-// in the session's goroutine.
+// sealed continues the renewal in the session's goroutine, when the last handler under the old ID
+// has returned. It blocks that goroutine until the outcome is known, which keeps nothing waiting:
+// a sealed session handles no messages.
+//
+// in.begin is the point of no return. Before it the caller may still give up, and then the session
+// keeps its ID. After it the caller waits for the outcome, and the session is committed: only the
+// new owner decides.
 func (r *renewal) sealed(snapshot []byte, err error) {
 	if u, over := errors.AsType[unsealed](err); over {
 		if r.in.begin() {
@@ -124,7 +132,7 @@ func (r *renewal) sealed(snapshot []byte, err error) {
 		return
 	}
 	t, in := r.p.table, r.in
-	if r.p.ext.renewed != nil { // it has met a copy that was renewed
+	if r.p.ext.renewed != nil { // the session has met a copy that was renewed
 		err = ErrRenewed
 	}
 	payload := snapshot
@@ -139,7 +147,7 @@ func (r *renewal) sealed(snapshot []byte, err error) {
 		in.endWith(outcome{err: context.DeadlineExceeded})
 	}
 	switch {
-	case !in.begin(): // nobody waits any more
+	case !in.begin(): // the caller gave up
 		r.goOn()
 		return
 	case err != nil:
@@ -168,7 +176,8 @@ func (r *renewal) sealed(snapshot []byte, err error) {
 	}
 }
 
-// goOn has the session run on under the old ID. A Shutdown has passed over it.
+// goOn makes the session run on under the old ID. A Shutdown in the meantime could not end the
+// sealed session, so goOn ends it.
 func (r *renewal) goOn() {
 	r.p.resume(r.sealing)
 	if r.p.table.starts.refused.Load() {
@@ -176,8 +185,10 @@ func (r *renewal) goOn() {
 	}
 }
 
-// give has the owner of the new ID adopt the session. If MaybeExecuted(err) it is
-// not known whether it has.
+// give asks the owner of the new ID to adopt the session, again and again while the outcome is
+// unknown. If MaybeExecuted(err), it is unknown whether the session was adopted. The first request
+// that certainly failed ends it. After an unknown outcome no later failure is certain, because the
+// earlier request may still arrive.
 func (r *renewal) give(payload []byte) (adopted bool, err error) {
 	t := r.p.table
 	ctx, cancel := context.WithTimeout(context.Background(), renewTime)
@@ -203,7 +214,8 @@ func (r *renewal) give(payload []byte) (adopted bool, err error) {
 	}
 }
 
-// tooLarge says so if that is why an owner of an earlier release cannot adopt it.
+// tooLarge adds to err the size of the session, if that is why an owner of an earlier release cannot
+// adopt it.
 func (r *renewal) tooLarge(err error) error {
 	if r.large == nil || !errors.Is(err, ErrUnsupported) {
 		return err
@@ -213,11 +225,13 @@ func (r *renewal) tooLarge(err error) error {
 		return err
 	}
 	said := *op
-	said.Err = fmt.Errorf("it does not fit into a message (%w), and the owner of the new ID is of a release that takes no larger ones: %w",
+	said.Err = fmt.Errorf("it does not fit into a message (%w), "+
+		"and the owner of the new ID is of a release that takes no larger ones: %w",
 		r.p.table.tooLarge(len(r.large.b)), op.Err)
 	return &said
 }
 
+// answer answers the request, unless its caller was answered already.
 func (r *renewal) answer(err error, maybe bool) {
 	in := r.in
 	if !in.move(stateRunning, stateReplied) {
@@ -231,8 +245,9 @@ func (r *renewal) answer(err error, maybe bool) {
 	}
 }
 
-// serveAdopt has a session of another ID go on here under the ID of in. It is one
-// more incarnation: nothing of it meets the copies that have the old ID.
+// serveAdopt makes a session of another ID continue here under the ID of in. It begins a new
+// incarnation, which never meets copies under the old ID. It runs in a goroutine of its own, since
+// it may have to fetch a large snapshot.
 func (t *Table) serveAdopt(part int, in *Inbound) {
 	answer := in.Answer
 	if !t.background(func() {
@@ -246,13 +261,16 @@ func (t *Table) serveAdopt(part int, in *Inbound) {
 	}
 }
 
+// adopt adopts the session of a snapshot, or finds that it was adopted before. The latter is so if
+// the session under the ID has seen the snapshot's last change; any other session under the ID is
+// ErrAlreadyStarted.
 func (t *Table) adopt(part int, in *Inbound) error {
 	if why := t.PausedBy(); why != nil {
 		return why
 	}
 	a := &adoption{}
 	var err error
-	if a.p, err = t.look(part, in.ID); err != nil && err != ErrNotFound { // it is to go to another node
+	if a.p, err = t.look(part, in.ID); err != nil && err != ErrNotFound { // another node owns the ID
 		return err
 	}
 	if a.p == nil {
@@ -280,15 +298,15 @@ func (t *Table) adopt(part int, in *Inbound) error {
 	a.p.mu.Lock()
 	defer a.p.mu.Unlock()
 	switch away := a.p.awayLocked(); {
-	case a.p.phase != phaseRenewed && away != nil: // it may have been adopted before, and is on its way
+	case a.p.phase != phaseRenewed && away != nil: // perhaps adopted before, and on its way to another node
 		return away
 	case !a.p.versionLocked().Covers(first):
 		return ErrAlreadyStarted
 	}
-	return nil // it was adopted before
+	return nil // the session was adopted before
 }
 
-// firstVersion is what a session that was adopted with a snapshot has seen at least.
+// firstVersion returns what a session that was adopted from a snapshot has seen at least.
 func firstVersion(b []byte) (Version, error) {
 	var s snapshot
 	if err := s.read(b); err != nil {
@@ -302,10 +320,10 @@ func firstVersion(b []byte) (Version, error) {
 	return Version{{Incarnation{s.Number, s.Boot}, max(changes, 1)}}, err
 }
 
-// adoption is a renewed session on its way into the table.
+// An adoption is the Entry of a renewed session on its way into the table.
 type adoption struct {
 	r   *Restored
-	p   *process // it is there already
+	p   *process // the session that is in the table already, or nil
 	err error
 }
 
@@ -324,15 +342,15 @@ func (a *adoption) Begin() bool {
 	p.adoptedLocked()
 	p.comesAs(ArrivalRenewed)
 	p.mu.Unlock()
-	if t.covered(p) { // it was adopted before, and has ended since
+	if t.covered(p) { // the session was adopted before and has ended since
 		a.r.Discard()
 		return false
 	}
-	if a.r.Insert() != nil { // another one came first
+	if a.r.Insert() != nil { // another request came first
 		a.p = t.find(int(p.part), p.id)
 		return false
 	}
-	if t.starts.refused.Load() { // a Shutdown may have passed its partition
+	if t.starts.refused.Load() { // a Shutdown may have passed this partition already
 		p.end(ReasonClosed, nil)
 	}
 	return true

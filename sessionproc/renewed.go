@@ -2,23 +2,24 @@ package sessionproc
 
 import "time"
 
-// renewed is what a session leaves under its old ID when it gets a new one: for a
-// while whatever comes for that ID gets ErrRenewed, and no session can be started
-// under it. It moves with its partition like a session, and wins over every other
-// copy of it.
+// A renewed is the mark that a session leaves under its old ID when it gets a new one. For
+// renewedFor requests for the old ID get ErrRenewed, and no session can be started under it. The
+// mark moves with its partition like a session. Where it meets a copy of the session under the old
+// ID, the mark continues and the copy ends, whatever the copy has changed: otherwise an ID that a
+// login has made worthless would work again.
 type renewed struct {
 	newID string
 	until time.Time
 	timer *time.Timer
 }
 
-// savedRenewed is a renewed in a snapshot.
+// A savedRenewed is a renewed in a snapshot.
 type savedRenewed struct {
 	ID   string
 	Left time.Duration
 }
 
-// becomeRenewed ends a sealed session that goes on under another ID.
+// becomeRenewed turns a sealed session into a mark, once the session continues under another ID.
 func (p *process) becomeRenewed(s *sealing, newID string) {
 	p.mu.Lock()
 	if p.phase != phaseSealed || p.ext.sealing != s {
@@ -37,15 +38,16 @@ func (p *process) becomeRenewed(s *sealing, newID string) {
 	}
 }
 
-// remains is what is to be answered of a session that has become a mark.
+// The remains of a session that has become a mark are what must be answered, without mu.
 type remains struct {
 	queue *envelope
 	polls []*Inbound
 	act   *handlerCtx
 }
 
-// markLocked takes everything from the session but its ID and version. Its
-// goroutine does not run, or is the caller.
+// markLocked removes everything from the session but its ID and version. The session's goroutine
+// must not run, or be the caller. The mark counts as one more change, so that its version covers
+// every copy of the session that has changed no further.
 func (p *process) markLocked(newID string, until time.Time) remains {
 	x := p.extra()
 	x.timers.stop()
@@ -58,7 +60,7 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	x.timers, x.watches, x.publisher, x.sealing, x.arrives, x.reason = nil, nil, nil, nil, 0, ""
 	x.setUnknown(nil)
 	x.restart, x.labels, p.keeps = nil, nil, false
-	x.messages, p.paced, x.ending = nil, false, nil // what it published last Table.ends has
+	x.messages, p.paced, x.ending = nil, false, nil // Table.ends has the last published values
 	if p.expiry != nil {
 		p.table.wheel.remove(p.expiry)
 	}
@@ -67,7 +69,7 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	return last
 }
 
-// leaveLife answers what waited for a session that has become a mark.
+// leaveLife answers the remains of a session that has become a mark, and counts it as a mark.
 func (p *process) leaveLife(last remains) {
 	p.table.release(p.kind)
 	p.table.marks.Add(1)
@@ -78,7 +80,7 @@ func (p *process) leaveLife(last remains) {
 	}
 }
 
-// armRenewedLocked has the mark vanish in time.
+// armRenewedLocked starts the timer that removes the mark.
 func (p *process) armRenewedLocked() {
 	m := p.ext.renewed
 	left := max(0, time.Until(m.until))
@@ -90,20 +92,20 @@ func (p *process) armRenewedLocked() {
 }
 
 func (m *renewed) stop() {
-	if m.timer != nil { // it has come to be one while it was sealed
+	if m.timer != nil { // nil if the session became a mark while it was sealed
 		m.timer.Stop()
 	}
 }
 
-// releaseID takes the mark out of the table: its time is over. One that is sealed
-// has its timer set anew when it is resumed.
+// releaseID removes the mark from the table when its time is over. For a sealed mark it does
+// nothing; resumeLocked or the target starts the timer again.
 func (p *process) releaseID() {
 	p.mu.Lock()
 	switch {
 	case p.phase != phaseRenewed:
 		p.mu.Unlock()
 		return
-	case p.running: // it meets another copy
+	case p.running: // the mark is meeting another copy
 		p.ext.renewed.timer.Reset(tick)
 		p.mu.Unlock()
 		return
@@ -113,8 +115,9 @@ func (p *process) releaseID() {
 	p.vanish(outcome{err: ErrNotFound})
 }
 
-// meetRenewed joins two copies of which one or both have been renewed. What the
-// other one has changed since is lost.
+// meetRenewed resolves two copies of which one or both are marks of a renewed ID. A mark remains.
+// If a copy has changes that the mark has not seen, they are lost, and the copy's OnEnd is called
+// with ReasonConflict.
 func (p *process) meetRenewed(o *process) {
 	p.mu.Lock()
 	mine, theirs := p.versionLocked(), o.versionLocked()
@@ -152,9 +155,9 @@ func (p *process) meetRenewed(o *process) {
 	p.tellLoser(loser, ReasonConflict)
 }
 
-// servePoll answers a poll of the old ID: to those who knew the session it has
-// ended, and they get what it published last. A watch that has just begun is told the
-// same.
+// servePoll answers a poll of the old ID. For a subscriber that knew the session it has ended: the
+// subscriber gets the last published values and ReasonRenewed. So does a watch, even a new one. Any
+// other poll gets ErrRenewed.
 func (m *renewed) servePoll(p *process, in *Inbound) {
 	at := in.ask.at
 	if watch := in.ask.renewal && in.Method == ""; at.IsZero() && !watch {
@@ -168,7 +171,7 @@ func (m *renewed) servePoll(p *process, in *Inbound) {
 	in.Answer.Reply(end.reply(in.Method, in.ask), true)
 }
 
-// renewedOr is ErrRenewed if that is what the session's ID gets, else err.
+// renewedOr returns ErrRenewed if the session is a mark of a renewed ID, otherwise err.
 func (p *process) renewedOr(err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// How often a session may get a new ID, unless its KindConfig says otherwise.
+// The defaults of KindConfig.RenewRate and RenewBurst.
 const (
 	defaultRenewRate  = 1
 	defaultRenewBurst = 10
 )
 
-// renewEvery is how long it takes to pay for one renewal.
+// renewEvery returns the time after which one renewal no longer counts.
 func (c *KindConfig) renewEvery() time.Duration { return time.Second / time.Duration(c.RenewRate) }
 
-// renewDebt is how much a session may owe that asks for another renewal.
+// renewDebt returns how much a session may owe at most to be renewed once more.
 func (c *KindConfig) renewDebt() time.Duration {
 	return c.renewEvery() * time.Duration(min(c.RenewBurst, math.MaxInt32)-1)
 }
 
-// renewals is what a session owes for the renewals that it has had: each costs
-// renewEvery, and time pays. It travels with the session from ID to ID, as each of
-// them has a record of its own.
+// renewals limits the rate of renewals of one session. It is a token bucket, kept as the debt of
+// past renewals: each adds renewEvery, and the debt decreases with time. A debt is one duration,
+// which travels with the session from ID to ID and from node to node without a common clock.
 type renewals struct {
 	owed time.Duration
 	at   time.Duration // since epoch
@@ -29,8 +29,8 @@ type renewals struct {
 
 func (r *renewals) left(now time.Duration) time.Duration { return max(0, r.owed-max(0, now-r.at)) }
 
-// payRenewalLocked counts a renewal that is about to begin. The error is a *LimitError;
-// what it refuses is not counted.
+// payRenewalLocked counts a renewal that is about to begin. The error is a *LimitError. A refused
+// renewal does not count.
 func (p *process) payRenewalLocked() error {
 	cfg, r, now := &p.kind.cfg, &p.extra().rarities().renewals, time.Since(epoch)
 	owed := r.left(now)
@@ -41,10 +41,10 @@ func (p *process) payRenewalLocked() error {
 	return nil
 }
 
-// owesLocked is what the session owes for renewals, as it travels.
+// owesLocked returns the session's debt for renewals, for its snapshot.
 func (p *process) owesLocked() time.Duration { return p.ext.rarely().renewals.left(time.Since(epoch)) }
 
-// oweLocked has the session owe at least so much, if its kind here lets it.
+// oweLocked raises the session's debt to at least owed, within what the kind on this node allows.
 func (p *process) oweLocked(owed time.Duration) {
 	cfg, now := &p.kind.cfg, time.Since(epoch)
 	owed = min(owed, cfg.renewDebt()+cfg.renewEvery())

@@ -6,54 +6,54 @@ import (
 	"time"
 )
 
-// RestartPolicy is a value of KindConfig.Restart.
+// A RestartPolicy is a value of KindConfig.Restart.
 type RestartPolicy uint8
 
 const (
-	// RestartNever: a session that crashes ends.
+	// RestartNever ends a session that crashes.
 	RestartNever RestartPolicy = iota
-	// RestartLastState: it goes on with the state that the last completed handler
-	// left, and with the timers that it has. For that the state is encoded, as it
-	// travels, before each message whose method is not ReadOnly: that is what the
-	// policy costs. A state that cannot be encoded, or only beyond MaxState, is
-	// not kept: a crash ends its session.
+	// RestartLastState continues with the state that the last completed handler left, and with the
+	// session's timers. The state is therefore encoded, as for a move, before each message whose
+	// method is not ReadOnly; that is the cost of the policy. A state that cannot be encoded, or
+	// that is larger than MaxState, is not kept: a crash then ends the session.
 	RestartLastState
-	// RestartFresh: the start function makes a new state of the argument that the
-	// session was started with, which is kept encoded. Timers are gone. The start
-	// function gets a ctx with the node's CallTimeout and does not wait for its
-	// turn (MaxStarting); its failure counts as another crash.
+	// RestartFresh calls the start function again, with the argument of the original start, which
+	// is kept encoded. The session loses its timers. The start function gets a ctx with the node's
+	// CallTimeout and does not wait for its turn (MaxStarting). Its failure counts as another
+	// crash.
 	RestartFresh
 )
 
-// Back-off of a session's restarts. The first one in a RestartWindow is at once.
+// The back-off of a session's restarts. The first restart in a RestartWindow does not wait.
 const (
-	firstBackOff = 20 * time.Millisecond // before the second; doubled for each later one
+	firstBackOff = 20 * time.Millisecond // before the second restart; doubled for each later one
 	mostBackOff  = 5 * time.Second
 )
 
-// restart is what a session of a kind that restarts needs for it.
+// A restart holds what a session needs for restarts. The session's goroutine alone uses the fields
+// that mu does not guard.
 type restart struct {
 	times []time.Time // of the restarts in RestartWindow
 
-	saved   []byte // RestartLastState: the state, encoded; nil: there is none
-	savedAt uint64 // process.changes then
-	warned  bool   // that the state cannot be kept
+	saved   []byte // RestartLastState: the encoded state, or nil
+	savedAt uint64 // the value of process.changes when it was encoded
+	warned  bool   // the log says that the state cannot be kept
 
-	argument *savedArgument // RestartFresh; nil: not known
+	argument *savedArgument // RestartFresh; nil if it is not known
 
 	// Guarded by process.mu.
-	pending bool        // it has crashed, its state is gone
-	timer   *time.Timer // of its back-off; nil: it runs as soon as it can
+	pending bool        // the session has crashed and must get a state before the next message
+	timer   *time.Timer // of the back-off; nil without one
 }
 
-// savedArgument is the argument of a start, as it travels.
+// A savedArgument is the encoded argument of a start. It travels with the session.
 type savedArgument struct {
 	Payload []byte `msgpack:",omitempty"`
 	Raw     bool   `msgpack:",omitempty"`
-	None    bool   `msgpack:",omitempty"` // the zero argument
+	None    bool   `msgpack:",omitempty"` // the argument is the zero value
 }
 
-// supervise prepares a new session, that nobody else knows, for restarts.
+// supervise prepares a new session for restarts, before other goroutines know it.
 func (p *process) supervise() {
 	if p.kind.cfg.Restart != RestartNever {
 		p.extra().restart = new(restart)
@@ -61,11 +61,12 @@ func (p *process) supervise() {
 	}
 }
 
-// startsAgain reports whether the argument of a start is to be kept.
+// startsAgain reports whether the argument of a start must be kept.
 func (p *process) startsAgain() bool { return p.kind.cfg.Restart == RestartFresh }
 
-// keepState encodes the state, unless that was done since the last change, in the
-// session's goroutine.
+// keepState encodes the state for a restart, in the session's goroutine and before a message that
+// may change it. It does nothing if nothing has changed since the last time. The state cannot be
+// encoded after a crash instead: a handler that panicked may have left it half changed.
 func (p *process) keepState() {
 	r := p.ext.restart
 	if p.state == nil || r.saved != nil && r.savedAt == p.changes {
@@ -77,7 +78,7 @@ func (p *process) keepState() {
 	})
 	r.savedAt = p.changes
 	if err == nil {
-		if r.saved == nil { // MarshalState may write nothing
+		if r.saved == nil { // MarshalState may return no bytes; nil means that nothing is kept
 			r.saved = []byte{}
 		}
 		return
@@ -89,12 +90,12 @@ func (p *process) keepState() {
 	}
 }
 
-// restartsLocked reports whether the session has crashed and is to get a state.
+// restartsLocked reports whether the session has crashed and must get a state.
 func (p *process) restartsLocked() bool {
 	return p.ext.restart != nil && p.ext.restart.pending && (p.phase == phaseLive || p.phase == phaseSealed)
 }
 
-// hurryLocked ends a back-off: the caller has the session run.
+// hurryLocked ends a back-off. If it reports true, the caller must hand the session to a worker.
 func (p *process) hurryLocked() bool {
 	if p.ext == nil || p.ext.restart == nil || p.ext.restart.timer == nil {
 		return false
@@ -104,8 +105,10 @@ func (p *process) hurryLocked() bool {
 	return stopped
 }
 
-// mayRestart decides, in the session's goroutine, whether a crash is followed by a
-// restart, and counts it.
+// mayRestart decides, in the session's goroutine, whether the session restarts after a crash, and
+// counts the restart. after is the back-off. With RestartLastState the kept state must be the one
+// of the last change, or the crashed handler must have been ReadOnly, in which case the present
+// state serves.
 func (p *process) mayRestart() (after time.Duration, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +119,7 @@ func (p *process) mayRestart() (after time.Duration, ok bool) {
 	switch {
 	case cfg.Restart == RestartFresh && r.argument == nil:
 		return 0, false
-	case cfg.Restart == RestartLastState && !r.pending && p.curLocked().readOnly: // it has changed nothing
+	case cfg.Restart == RestartLastState && !r.pending && p.curLocked().readOnly: // the handler changed nothing
 		if r.savedAt != p.changes {
 			r.saved = nil
 		}
@@ -132,7 +135,7 @@ func (p *process) mayRestart() (after time.Duration, ok bool) {
 	return backOff(len(r.times)), true
 }
 
-// backOff is how long the n-th restart in the window waits.
+// backOff returns how long the n-th restart in the window waits.
 func backOff(n int) time.Duration {
 	if n <= 1 {
 		return 0
@@ -140,13 +143,15 @@ func backOff(n int) time.Duration {
 	return min(firstBackOff<<min(n-2, 20), mostBackOff)
 }
 
-// restartAfter answers the message that has crashed and has the session run again.
-// What waits in its mailbox goes on waiting.
+// restartAfter answers the message whose handler crashed and makes the session run again after a
+// back-off. Messages in the mailbox stay there. running remains set during the back-off, so that
+// no sender hands the session to a worker. A sealed session does not back off, because its move
+// must not wait.
 func (p *process) restartAfter(after time.Duration, o outcome) {
 	p.mu.Lock()
 	r, cur, act := p.ext.restart, p.curLocked(), p.act
 	if p.kind.cfg.Restart == RestartFresh || r.saved != nil {
-		p.state = nil // not to be trusted
+		p.state = nil // the crashed handler may have left it half changed
 	}
 	if p.cur != nil && !p.cur.noTouch {
 		p.touch()
@@ -179,8 +184,10 @@ func (p *process) wakeAfterCrash() {
 	p.table.workers.run(p, nil)
 }
 
-// restart gives a crashed session a state and a new incarnation, in its goroutine.
-// false: it has failed, and is dealt with.
+// restart gives a crashed session a state and a new incarnation, in the session's goroutine. It
+// reports false if that failed; then it has handled the failure. The incarnation is new because
+// the crashed message may have published values or answered calls which the restored state does
+// not show: subscribers get a gap.
 func (p *process) restart() bool {
 	r := p.ext.restart
 	state, unknown, err := p.state, p.ext.rarely().unknown, error(nil)
@@ -204,13 +211,13 @@ func (p *process) restart() bool {
 	polls := p.takePollsLocked()
 	defer func() {
 		p.mu.Unlock()
-		dropPolls(polls, errAnew) // they are answered with the present value
+		dropPolls(polls, errAnew) // asked again, they are answered with the present value
 	}()
 	r.pending = false
 	p.ext.setUnknown(unknown)
 	p.renewLocked()
 	if p.kind.cfg.Restart == RestartFresh {
-		p.changes++ // else it has the state that it had
+		p.changes++ // the state is a new one; with RestartLastState it is an old one
 		p.ext.arrives = 0
 	} else {
 		p.comes(ArrivalRestarted)
@@ -220,7 +227,7 @@ func (p *process) restart() bool {
 	return true
 }
 
-// startAgain runs the start function once more. While that runs the session is not idle.
+// startAgain runs the start function again. The time that this takes does not count as idle.
 func (p *process) startAgain(a *savedArgument) (any, error) {
 	defer func(begun int64) {
 		now := p.table.clock.now.Load()
@@ -231,12 +238,12 @@ func (p *process) startAgain(a *savedArgument) (any, error) {
 	return p.kind.maker.startEncoded(ctx, a.Payload, a.Raw, a.None)
 }
 
-// noteArgument keeps the argument of the start, in the session's goroutine.
+// noteArgument keeps the argument of the start for later restarts, in the session's goroutine.
 func (p *process) noteArgument(payload []byte, raw, none bool) {
 	p.ext.restart.argument = &savedArgument{slices.Clone(payload), raw, none}
 }
 
-// saveRestart writes what of the restarts travels.
+// saveRestartLocked adds the restarts and the argument to a snapshot.
 func (p *process) saveRestartLocked(s *snapshot, now time.Time) {
 	r := p.ext.restart
 	if r == nil {
@@ -248,6 +255,7 @@ func (p *process) saveRestartLocked(s *snapshot, now time.Time) {
 	}
 }
 
+// loadRestart restores from a snapshot what saveRestartLocked added.
 func (p *process) loadRestart(s *snapshot) {
 	p.supervise()
 	r := p.ext.restart

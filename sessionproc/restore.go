@@ -6,16 +6,17 @@ import (
 	"time"
 )
 
-// Restored is a session of another node that does not run yet.
+// A Restored is a session from a snapshot that does not run yet. Its owner either inserts or
+// discards it; until then no other goroutine knows it.
 type Restored struct{ p *process }
 
-// Restore makes a session of a snapshot. The error says why this node cannot
-// have it.
+// Restore makes a session from a snapshot. The error says why this node cannot have the session.
 func (t *Table) Restore(part int, id string, b []byte) (*Restored, error) {
 	return t.restoreAs(part, id, b, t.admit)
 }
 
-// restoreAs is Restore for a session that admit counts, if there is room for it.
+// restoreAs is Restore with a function that counts the session, within limits or not. A copy of a
+// session that is here needs no room of its own, since only one of the two remains.
 func (t *Table) restoreAs(part int, id string, b []byte, admit func(*kindCore) error) (*Restored, error) {
 	var s snapshot
 	others, err := s.readCopies(b)
@@ -41,7 +42,8 @@ func (t *Table) restoreAs(part int, id string, b []byte, admit func(*kindCore) e
 	return r, nil
 }
 
-// restore makes a session of a snapshot, without the copies that it has not met.
+// restore makes a session from a snapshot, without the copies that are not merged with it yet. It
+// decodes everything before it calls admit, so that a refusal counts nothing.
 func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) error) (*Restored, error) {
 	k := t.kinds[s.Kind]
 	if k == nil {
@@ -71,7 +73,7 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) 
 	p.pace()
 	p.expiresLocked(k.cfg.lifetimeOf(s.Lifetime))
 	p.begun = now - int64(max(s.Age, s.Idle)+s.underway())
-	p.ext.weighed = len(s.State) > k.cfg.WarnState // the node that it was at has warned
+	p.ext.weighed = len(s.State) > k.cfg.WarnState // the previous node has warned
 	p.ext.came, p.ext.labels = int64(time.Since(epoch)), s.Labels
 	err := t.coded(id, k, "its decoding", func() (err error) {
 		state, unknown, err := k.decodeState(s.Schema, s.State)
@@ -95,7 +97,7 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) 
 	return &Restored{p}, nil
 }
 
-// addCopy gives a session that does not run yet a copy that it has not met.
+// addCopy adds a copy for the session to meet when it runs.
 func (r *Restored) addCopy(s *snapshot) error {
 	o, err := r.p.table.restore(int(r.p.part), r.p.id, s, r.p.table.admitAnyway)
 	if err == nil {
@@ -104,7 +106,7 @@ func (r *Restored) addCopy(s *snapshot) error {
 	return err
 }
 
-// unmet is how many copies wait to meet the session.
+// unmet returns the number of copies that wait to meet the session.
 func (p *process) unmet() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,7 +116,8 @@ func (p *process) unmet() int {
 	return len(p.ext.others)
 }
 
-// underway is how long ago the snapshot was taken, if the clocks of both nodes agree.
+// underway returns how long ago the snapshot was taken. It is as exact as the clocks of the two
+// nodes agree, and never negative.
 func (s *snapshot) underway() time.Duration {
 	if s.Taken == 0 {
 		return 0
@@ -122,7 +125,7 @@ func (s *snapshot) underway() time.Duration {
 	return max(0, time.Since(time.Unix(0, s.Taken)))
 }
 
-// restoreVersion gives a session that does not run yet the changes it has seen.
+// restoreVersion restores the version of a session that does not run yet.
 func (p *process) restoreVersion(s *snapshot) error {
 	v, err := ParseVersion(s.Version)
 	if err != nil {
@@ -142,7 +145,9 @@ func (p *process) restoreVersion(s *snapshot) error {
 	return nil
 }
 
-// restoreMessages gives a session that does not run yet its casts and timers.
+// restoreMessages restores the queued casts, the timers and the subscriptions of a session that
+// does not run yet. A message for which this node has no handler is an error: the session stays
+// on a node that has one.
 func (p *process) restoreMessages(s *snapshot) error {
 	ticks, err := p.restoreTimers(s)
 	if err != nil {
@@ -155,7 +160,7 @@ func (p *process) restoreMessages(s *snapshot) error {
 		}
 		if c.Own == ownTick {
 			tm := ticks[i+1]
-			if tm == nil { // it was to fire once
+			if tm == nil { // a timer that fires once, and is not among the timers any more
 				tm = &timer{bound: b, raw: c.Raw, payload: c.Payload}
 			}
 			tm.waits = true
@@ -170,8 +175,8 @@ func (p *process) restoreMessages(s *snapshot) error {
 	return p.restoreWatches(s.Watches)
 }
 
-// restoreTimers gives a session that does not run yet its timers. It returns those
-// whose ticks are in the mailbox, by the casts' numbers.
+// restoreTimers restores the timers of a session that does not run yet. It returns the timers
+// whose ticks are among the queued casts, by the number of the cast.
 func (p *process) restoreTimers(s *snapshot) (ticks map[int]*timer, err error) {
 	now := time.Now()
 	for _, saved := range s.Timers {
@@ -192,16 +197,17 @@ func (p *process) restoreTimers(s *snapshot) (ticks map[int]*timer, err error) {
 	return ticks, nil
 }
 
-// Version returns which changes the session has seen.
+// Version returns the version of the session.
 func (r *Restored) Version() Version {
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
 	return r.p.allVersionLocked()
 }
 
-// Renew gives the session a new incarnation, for a copy that runs again after
-// its node has died: one of this node, and higher than all it had. That is no change
-// yet: a copy of before that turns up alive, and has gone on meanwhile, covers it.
+// Renew gives the session a new incarnation, for a copy that runs again after its node died: an
+// incarnation of this node, with a higher number than all previous ones. The new incarnation by
+// itself is no change. So if the old session turns out to be alive and has changed, its version
+// covers this one, and the change is kept.
 func (r *Restored) Renew() {
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
@@ -209,21 +215,23 @@ func (r *Restored) Renew() {
 	r.p.comesAs(ArrivalPromoted)
 }
 
+// renewLocked begins a new incarnation of the session and keeps what the previous ones have seen.
 func (p *process) renewLocked() {
 	p.ext.past = p.versionLocked().bounded()
 	p.numberLocked()
 }
 
-// adoptedLocked gives a session that has got another ID its first incarnation under
-// that. Under the new ID there are no copies of it but those that were made of the same
-// snapshot, so its last incarnation stands for all that it has seen before.
+// adoptedLocked gives a renewed session its first incarnation under the new ID. The only copies of
+// it under that ID are made from the same snapshot. So the last incarnation under the old ID
+// stands for all that the session has seen before.
 func (p *process) adoptedLocked() {
 	p.ext.past = Version{{p.incarnationLocked(), max(p.changes, 1)}}
 	p.ext.setBefore(nil)
 	p.numberLocked()
 }
 
-// numberLocked takes a new incarnation, in which nothing has changed yet.
+// numberLocked takes a new incarnation number, higher than that of any past one: Covers and wins
+// rely on the order of the numbers.
 func (p *process) numberLocked() {
 	after := p.ext.past[len(p.ext.past)-1].Number
 	for {
@@ -236,13 +244,14 @@ func (p *process) numberLocked() {
 	p.changes = 0
 }
 
-// errDouble is why a session cannot be inserted.
+// errDouble is the error of Insert when the table has a session of that ID.
 var errDouble = errors.New("a session of that ID is here")
 
-// Kind returns the name of its kind.
+// Kind returns the name of the session's kind.
 func (r *Restored) Kind() string { return r.p.kind.name }
 
-// Insert has the session run in its table.
+// Insert puts the session into its table, where it runs. If the table has a session of that ID,
+// Insert discards r and returns an error.
 func (r *Restored) Insert() error {
 	p := r.p
 	pt := &p.table.parts[p.part]
@@ -268,7 +277,8 @@ func (r *Restored) Insert() error {
 	return nil
 }
 
-// arriveLocked has a session begin to live here. start: the caller has it run.
+// arriveLocked makes a session live here: it joins the wheel, its timers and watches run. start
+// reports that something waits for it, so that the caller must hand it to a worker.
 func (p *process) arriveLocked() (start bool) {
 	if p.expiry != nil {
 		p.table.wheel.arrive(p.expiry, p.table.clock.now.Load())
@@ -290,7 +300,8 @@ func (p *process) arriveLocked() (start bool) {
 	return p.running
 }
 
-// Discard drops a session that is not to be inserted.
+// Discard drops a session that will not be inserted, and uncounts it. A mark of a renewed ID was
+// never counted.
 func (r *Restored) Discard() {
 	if r.p.phase != phaseRenewed {
 		r.p.table.release(r.p.kind)

@@ -2,16 +2,16 @@ package sessionproc
 
 import "time"
 
-// Rival is what is known of a copy of a session without its kind: enough to decide which
-// of two goes on. It serves package node, where a node cannot have one of them.
+// A Rival is what a node knows of a copy of a session without its kind and state: enough to decide
+// which of two copies continues. It serves package node, for copies that a node cannot take.
 type Rival struct {
 	version     Version
 	incarnation Incarnation
-	last        int64 // when it was used, since epoch
-	renewed     bool  // it is only the memory of a renewed ID
+	last        int64 // when the copy was last used, since epoch
+	renewed     bool  // the copy is only the mark of a renewed ID
 }
 
-// SnapshotRival reads a Rival from a snapshot that has just come.
+// SnapshotRival reads a Rival from a snapshot that has just arrived.
 func SnapshotRival(b []byte) (r Rival, err error) {
 	var s snapshot
 	if err := s.readSession(b); err != nil {
@@ -23,9 +23,9 @@ func SnapshotRival(b []byte) (r Rival, err error) {
 	return r, err
 }
 
-// Yields decides between two copies: whether r has to end for the other one to go on, and
-// with which reason the one ends that does not go on. The rule is that of Meet, but for
-// two copies of a kind with an OnMerge: nobody joins them.
+// Yields decides between two copies. It reports whether r must end so that other continues, and
+// the reason with which the losing copy ends. The rules are those of Meet, except that copies of a
+// kind with an OnMerge are not merged.
 func (r Rival) Yields(other Rival) (yields bool, reason Reason) {
 	i, j := r.incarnation, other.incarnation
 	switch {
@@ -47,10 +47,10 @@ func (r Rival) Yields(other Rival) (yields bool, reason Reason) {
 	return i.Boot < j.Boot, ReasonConflict
 }
 
-// Contest decides between session id and a copy of it that stays elsewhere, as this node
-// cannot have it. Either the copy has to end, with a reason, or the session, which after
-// sees to; it is to be called in any case, without locks. decided is false if neither ends:
-// the session is not there, or is ending, or on its way.
+// Contest decides between session id and a copy of it on another node that this node cannot take.
+// If the copy must end, copyEnds is the reason. Otherwise the session ends, and after does that.
+// The caller must call after in both cases, without holding a lock. decided is false if neither
+// ends now, because the session is missing, ending, or on its way to another node.
 func (t *Table) Contest(part int, id string, other Rival) (copyEnds Reason, after func(), decided bool) {
 	p := t.findLocked(part, id)
 	if p == nil {
@@ -72,21 +72,21 @@ func (t *Table) Contest(part int, id string, other Rival) (copyEnds Reason, afte
 		}
 	}
 	if !yields {
-		if reason != ReasonLost && other.incarnation != mine.incarnation { // who knew that one may ask here
+		if reason != ReasonLost && other.incarnation != mine.incarnation { // its subscribers may ask here
 			t.ends.add(&ending{id: id, incarnation: other.incarnation, reason: reason, at: t.clock.now.Load()})
 		}
 		p.surviveLocked(other.version)
 		return reason, tell, true
 	}
 	c := p.claimEndLocked(reason, nil)
-	p.ext.moved, p.ext.gone = true, t.cfg.moving() // who comes now asks again, and is sent to the other one
+	p.ext.moved, p.ext.gone = true, t.cfg.moving() // requests retry, and are then sent to the other copy
 	return "", func() {
 		tell()
 		p.goOnEnding(reason, c)
 	}, true
 }
 
-// NoteConflict counts a conflict of two copies of a session of which neither can be here.
+// NoteConflict counts a conflict between two copies of a session, neither of which can be here.
 func (t *Table) NoteConflict(id, kind string) {
 	t.conflicts.Add(1)
 	if t.trace != nil && t.trace.SessionConflict != nil {
@@ -95,7 +95,7 @@ func (t *Table) NoteConflict(id, kind string) {
 	t.cfg.Logger.Warn("two copies of a session have met, of which none can be here", "session", LogID(id), "kind", kind)
 }
 
-// Lose ends session id, as another copy of it goes on elsewhere.
+// Lose ends session id because another copy of it continues elsewhere.
 func (t *Table) Lose(part int, id string, reason Reason) {
 	if p := t.find(part, id); p != nil {
 		p.end(reason, nil)

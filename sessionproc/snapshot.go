@@ -6,56 +6,53 @@ import (
 	"time"
 )
 
-// Limits of what moves.
+// The limits of what moves.
 const (
-	// MaxState is the size, in bytes, of the largest encoded state that moves. A
-	// session with a larger one stays where it is.
+	// MaxState is the size, in bytes, of the largest encoded state that moves. A session with a
+	// larger state stays where it is.
 	MaxState = 64 << 20
-	// MaxSnapshot is the size, in bytes, of the largest session that moves: its
-	// state, and the casts and timers that wait for it.
+	// MaxSnapshot is the size, in bytes, of the largest session that moves: its state together
+	// with its queued casts, its timers and the values that it has published.
 	MaxSnapshot = MaxState + 16<<20
 )
 
-// snapshot is a session on its way to another node, but for its ID, which
-// travels beside it. It is msgpack, a map by field name, between nodes of one
-// or of different releases:
+// A snapshot is a session on its way to another node, without its ID, which travels beside it. It
+// is encoded as msgpack, a map by field name, between nodes of one release or of different ones:
 //
-//   - A field that has nothing to say is left out, and one that is not there is
-//     zero.
-//   - A field that the reader does not know is skipped, unless Critical names
-//     it: then the reader refuses the session, which stays where it is. So a
-//     release that adds what a session must not lose names it there.
-//   - Names are never used again for anything else. Reserved are
-//     Aliases and
-//     Dedup (the window of idempotency keys).
+//   - A zero field is left out, and a field that is missing is zero.
+//   - A reader skips a field that it does not know, unless Critical names the field. Then the
+//     reader refuses the session, which stays where it is. So a release that adds something which
+//     a session must not lose names it in Critical.
+//   - A name is never used again for something else. Aliases and Dedup (for idempotency keys) are
+//     reserved.
 type snapshot struct {
 	Critical []string `msgpack:",omitempty"`
 	Kind     string
-	Schema   int    `msgpack:",omitempty"` // KindConfig.Schema of who wrote State
-	Number   uint64 // its incarnation
+	Schema   int    `msgpack:",omitempty"` // KindConfig.Schema on the node that encoded State
+	Number   uint64 // of the incarnation
 	Boot     uint64
 	Version  []byte            // see Version.Append
 	State    []byte            // see encodeState
-	Age      time.Duration     // since it was started
-	Taken    int64             // when, by the clock of the node, in ns since 1970: Age does not count the way
-	Idle     time.Duration     // since it was used last
-	Lifetime time.Duration     `msgpack:",omitempty"` // what is left of it; 0: there is none
-	Casts    []savedCast       `msgpack:",omitempty"` // that wait in its mailbox, in order
-	Others   [][]byte          `msgpack:",omitempty"` // snapshots of copies that it has not met
+	Age      time.Duration     // since the start of the session
+	Taken    int64             // the node's time in ns since 1970; Age does not include the way since
+	Idle     time.Duration     // since the last use
+	Lifetime time.Duration     `msgpack:",omitempty"` // the rest of KindConfig.Lifetime; 0: no Lifetime
+	Casts    []savedCast       `msgpack:",omitempty"` // the queued casts, in order
+	Others   [][]byte          `msgpack:",omitempty"` // snapshots of copies that are not merged yet
 	Timers   []savedTimer      `msgpack:",omitempty"` // in the order in which they are due
-	Restarts []time.Duration   `msgpack:",omitempty"` // how long ago they were
+	Restarts []time.Duration   `msgpack:",omitempty"` // how long ago each restart was
 	Argument *savedArgument    `msgpack:",omitempty"` // for RestartFresh
-	Labels   map[string]string `msgpack:",omitempty"` // Critical: by them a session is ended
+	Labels   map[string]string `msgpack:",omitempty"` // critical: a label can end the session
 
 	Subscriptions *savedPublisher `msgpack:",omitempty"`
 	Watches       []savedWatch    `msgpack:",omitempty"`
 
 	// of Version, what sessions of the ID had seen that ended before; see Version.Append
 	Before   []byte        `msgpack:",omitempty"`
-	Renewals time.Duration `msgpack:",omitempty"` // until those that it has had are paid for
-	Renewed  *savedRenewed `msgpack:",omitempty"` // it goes on under another ID: there is no state
-	Large    *savedLarge   `msgpack:",omitempty"` // Critical: where it is to be had; there is nothing else but its version
-	Outline  bool          `msgpack:",omitempty"` // Critical: nobody can have it; see Table.Outline
+	Renewals time.Duration `msgpack:",omitempty"` // until past renewals no longer count; see renewals
+	Renewed  *savedRenewed `msgpack:",omitempty"` // the session goes on under another ID: no state
+	Large    *savedLarge   `msgpack:",omitempty"` // critical: where the snapshot is; only Version beside it
+	Outline  bool          `msgpack:",omitempty"` // critical: no node can have the session; see Table.Outline
 }
 
 type savedCast struct {
@@ -63,27 +60,27 @@ type savedCast struct {
 	Raw     bool `msgpack:",omitempty"`
 	NoTouch bool `msgpack:",omitempty"`
 	Payload []byte
-	Own     uint8 `msgpack:",omitempty"` // which of the library's own it is; 0: a user's
+	Own     uint8 `msgpack:",omitempty"` // ownWatch or ownTick; 0: a cast of a user
 }
 
-// Values of savedCast.Own.
+// The values of savedCast.Own.
 const (
 	ownWatch = 1
 	ownTick  = 2
 )
 
 type savedTimer struct {
-	Name    string `msgpack:",omitempty"` // "": it has none
+	Name    string `msgpack:",omitempty"` // "" for a timer without a name
 	Method  string
 	Raw     bool `msgpack:",omitempty"`
 	Payload []byte
-	Left    time.Duration // until it is due; negative: since then
-	Every   time.Duration `msgpack:",omitempty"` // 0: once
-	Waits   int           `msgpack:",omitempty"` // its tick is in the mailbox: which of Casts, from 1
+	Left    time.Duration // until the timer is due; negative if it is overdue
+	Every   time.Duration `msgpack:",omitempty"` // 0 for a timer that fires once
+	Waits   int           `msgpack:",omitempty"` // which of Casts is its tick, counted from 1; 0: none
 }
 
-// read reads what save made, here or on another node, into a zero snapshot. State and
-// Version may be views of b.
+// read decodes a snapshot that any node has made, into a zero s. State and Version may share
+// memory with b.
 func (s *snapshot) read(b []byte) error {
 	if s.readPlain(b) {
 		return nil
@@ -101,10 +98,11 @@ func (s *snapshot) read(b []byte) error {
 	return nil
 }
 
-// carried is a message that moves with its session.
+// A carried is a message that moves with its session: a cast. Calls do not move, since their
+// callers' nodes send them again.
 type carried interface {
 	save() (savedCast, error)
-	name() string // of its notice
+	name() string // of the notice
 }
 
 func (m *cast[Msg]) name() string { return m.notice.name }
@@ -134,12 +132,12 @@ func (m *timerCast) save() (savedCast, error) {
 	return s, err
 }
 
-// save encodes a sealed session, in its goroutine: nothing of it changes
-// meanwhile, unless it ends.
+// save encodes a sealed session, in its own goroutine. So no handler runs, and nothing changes
+// meanwhile unless the session ends.
 func (p *process) save() (b []byte, err error) {
 	if p.kind.codes {
 		b, err = p.encodeByItself()
-	} else { // as most: without a closure
+	} else { // the usual case, without a closure
 		b, err = p.encodePlainly()
 	}
 	if err != nil {
@@ -150,7 +148,8 @@ func (p *process) save() (b []byte, err error) {
 
 const itsEncoding = "its encoding"
 
-// encodeByItself is encode for a kind that has code of its own for that.
+// encodeByItself is encode for a kind whose own code runs when its state is encoded. That code
+// runs in a goroutine of its own, where it may call runtime.Goexit without ending this one.
 func (p *process) encodeByItself() (b []byte, err error) {
 	err = p.table.contained(p.id, p.kind, itsEncoding, func() (err error) {
 		b, err = p.encode()
@@ -159,12 +158,17 @@ func (p *process) encodeByItself() (b []byte, err error) {
 	return b, err
 }
 
-// encodePlainly is encode for a kind that has none.
+// encodePlainly is encode for all other kinds.
 func (p *process) encodePlainly() (b []byte, err error) {
 	defer p.table.recovered(p.id, p.kind, itsEncoding, &err)
 	return p.encode()
 }
 
+// encode makes the snapshot. It marks the session as copied first: from now on another node may
+// have a copy of it, and its end must be remembered (see bury). The state is encoded without mu,
+// which would block every sender for as long as that takes; a cast that comes meanwhile still
+// travels, since the mailbox is read afterwards. saved is set with the mailbox read: from then on
+// put turns casts away (takesAlongLocked).
 func (p *process) encode() ([]byte, error) {
 	i := (*Session)(p).Incarnation()
 	s := snapshot{Kind: p.kind.name, Schema: p.kind.cfg.Schema, Number: i.Number, Boot: i.Boot,
@@ -191,7 +195,7 @@ func (p *process) encode() ([]byte, error) {
 	if s.Labels = p.labelsLocked(); s.Labels != nil {
 		s.Critical = append(s.Critical, "Labels")
 	}
-	var ticks map[*timer]int // where their messages are
+	var ticks map[*timer]int // the timers' messages among Casts, counted from 1
 	for e := p.head; e != nil; e = e.next {
 		c, err := e.op.(carried).save()
 		if err != nil {
@@ -225,8 +229,8 @@ func (p *process) encode() ([]byte, error) {
 
 var errSnapshot = fmt.Errorf("more than %d bytes, the limit (MaxSnapshot)", MaxSnapshot)
 
-// encodeState encodes the session's state to travel or to be kept, unless it is larger
-// than KindConfig.MaxState. A large one is warned of.
+// encodeState encodes the session's state for a move or a restart. The error is a *LimitError if
+// the state is larger than KindConfig.MaxState. It warns of a state above WarnState.
 func (p *process) encodeState(unknown []byte) ([]byte, error) {
 	most := p.kind.maxState()
 	b, err := encodeState(p.state, unknown, most)

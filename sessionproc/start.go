@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// start is a Message made by KindRef.Start and Ensure. It is pooled by its kind.
+// A start is a Message made by KindRef.Start and Ensure. Its kind keeps it in a pool.
 type start[Arg any] struct {
 	pooled
 	ref  *KindRef[Arg]
@@ -16,7 +16,7 @@ type start[Arg any] struct {
 	arg  Arg
 	sent parcel[Arg]
 	into starter
-	err  error // of the start function
+	err  error // the start function's error
 }
 
 func newStart[Arg any](ref *KindRef[Arg]) *start[Arg] {
@@ -25,7 +25,7 @@ func newStart[Arg any](ref *KindRef[Arg]) *start[Arg] {
 	return m
 }
 
-// release gives m to the pool, unless somebody may still hold it.
+// release returns m to the pool, unless another goroutine may still hold it.
 func (m *start[Arg]) release() {
 	if m.reusable() {
 		m.err, m.ctx, m.next, m.into = nil, nil, nil, starter{}
@@ -45,6 +45,8 @@ func (m *start[Arg]) AppendPayload(b []byte, most int) ([]byte, bool, error) {
 // ReadReply is never called: a start has no reply.
 func (m *start[Arg]) ReadReply([]byte, bool) error { return nil }
 
+// deliver starts a session in this table and waits for its start function. The order is that of
+// Table.enter: limit before open, arm after the message has its place.
 func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string) error {
 	if !m.at(t) {
 		return m.deliverAnew(ctx, t, part, id)
@@ -62,7 +64,7 @@ func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string)
 			return m.failed(id, outcome{err: err})
 		}
 	}
-	m.ctx = new(handlerCtx) // not one of many: sessions may keep it
+	m.ctx = new(handlerCtx) // not one of nextCtx's 16: a session may keep it, and all 16 with it
 	m.limit(t.inherit(ctx, from, m.ctx, nil))
 	m.open()
 	m.into = starter{w: &m.waiting, part: part, id: id, kind: m.ref.name, ensure: m.what == OpEnsure, waits: true,
@@ -82,7 +84,7 @@ func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string)
 	return nil
 }
 
-// deliverAnew serves a table that m cannot serve.
+// deliverAnew delivers a fresh message in place of m, which belongs to another table; see pooled.
 func (m *start[Arg]) deliverAnew(ctx context.Context, t *Table, part int, id string) error {
 	fresh := newStart(m.ref)
 	fresh.arg, fresh.what = m.arg, m.what
@@ -95,7 +97,7 @@ func (m *start[Arg]) failed(id string, o outcome) error {
 	return &OpError{Op: OpStart.String(), ID: id, Kind: m.ref.name, Err: o.err, MaybeExecuted: o.maybe}
 }
 
-// run implements op.
+// run implements op. A start whose caller gave up before its turn came leaves no session.
 func (m *start[Arg]) run(p *process) error {
 	if !m.begin() {
 		p.startFailed(errGivenUp)
@@ -106,6 +108,8 @@ func (m *start[Arg]) run(p *process) error {
 	return err
 }
 
+// make runs the start function. A kind with RestartFresh also keeps the encoded argument, for the
+// start functions to come.
 func (m *start[Arg]) make(p *process) (any, error) {
 	arg, err := m.ref.arg.unpack(&m.sent, &m.arg)
 	if err != nil {
@@ -130,7 +134,7 @@ func (m *start[Arg]) make(p *process) (any, error) {
 	return p.kind.maker.startEncoded(m.ctx, payload, m.ref.arg.raw, false)
 }
 
-// ensured turns the outcome of an OpEnsure into what Ensure returns.
+// ensured turns the error of an OpEnsure into the results of Ensure.
 func ensured(err error) (started bool, _ error) {
 	if err == nil {
 		return true, nil
@@ -141,16 +145,19 @@ func ensured(err error) (started bool, _ error) {
 	return false, err
 }
 
-// Ensured is what Ensure returns for the error of an OpEnsure: an
-// ErrAlreadyStarted means that nothing was to do. It serves package node.
+// Ensured turns the error of an OpEnsure into the results of Ensure: ErrAlreadyStarted means that
+// the session exists, which is no error. It serves package node.
 func Ensured(err error) (started bool, _ error) { return ensured(err) }
 
-// errGivenUp is why a session did not start whose starter went first.
+// errGivenUp is the error of a start whose caller gave up before the start function ran.
 var errGivenUp = errors.New("it was given up before it ran")
 
-// startOnCall starts a missing session for a message whose method or kind says so. by is what
-// waits for the message, nil if nothing does, as for a cast: the start function is part
-// of its chain of calls.
+// startOnCall starts a missing session for a message whose method or kind says so. by is the
+// origin of the message's handler, or nil for a message that no handler waits for, such as a
+// cast. The start function becomes part of the chain of calls of by.
+//
+// It does not wait for the start. The start is the first message in the mailbox, and the message
+// that caused it comes behind. If the start fails, that message gets the error.
 func (t *Table) startOnCall(part int, id, kind, method string, op Op, by *origin) (*process, error) {
 	k := t.kinds[t.kindName(kind)]
 	b := t.binding(k, method)
@@ -173,7 +180,7 @@ func (t *Table) startOnCall(part int, id, kind, method string, op Op, by *origin
 	return p, err
 }
 
-// zeroStart starts a session with the zero argument; nobody waits for it.
+// A zeroStart starts a session with the zero argument. It has no caller.
 type zeroStart struct{ waiting }
 
 // run implements op.
@@ -190,8 +197,12 @@ func (m *zeroStart) run(p *process) error {
 	return err
 }
 
-// started records the result of a start function. give answers whoever waits
-// for w; *into is where it finds an error.
+// started records the result of a start function. give answers the caller of w, which finds an
+// error in *into.
+//
+// The session is live before give is called: a caller that has its answer and then sends a
+// message must find the session there. Starts of the same ID that waited for this one are decided
+// last, without a lock.
 func (p *process) started(w *waiting, state any, err error, into *error, give func()) {
 	w.ctx.end(endedCanceled)
 	if err != nil {
@@ -217,6 +228,7 @@ func (p *process) started(w *waiting, state any, err error, into *error, give fu
 	}
 }
 
+// takeStartsLocked takes the starts that wait for the end of this start or of this session.
 func (p *process) takeStartsLocked() []*starter {
 	starts := p.ext.rarely().starts
 	if starts != nil {
@@ -225,14 +237,16 @@ func (p *process) takeStartsLocked() []*starter {
 	return starts
 }
 
-// startFailed takes a session that never lived out of the table.
+// startFailed removes from the table a session that never lived. Messages behind the start get
+// ErrNotFound with the reason. The place among the starts is given back last, when the session has
+// left the table.
 func (p *process) startFailed(err error) {
 	if err == errGivenUp {
 		p.table.neverStarted(p.kind)
 	}
 	o := outcome{err: fmt.Errorf("%w: its start failed: %w", ErrNotFound, err)}
 	p.mu.Lock()
-	p.cur = nil // the start itself gets its own answer
+	p.cur = nil // the start itself is answered by the caller of startFailed
 	p.phase = phaseEnding
 	p.extra().gone = o.err
 	p.mu.Unlock()
@@ -240,19 +254,19 @@ func (p *process) startFailed(err error) {
 	p.table.starts.leave()
 }
 
-// starts lets at most max start functions run at once, first come first served, and
-// those that others of them wait for.
+// starts lets at most max start functions run at once, in the order in which they came. A start
+// that another start function waits for runs in addition to these; see overtake.
 type starts struct {
 	max     int
-	refused atomic.Bool
+	refused atomic.Bool // Shutdown was called
 
 	mu      sync.Mutex
 	running int            // guarded by mu
 	queue   fifo[*process] // guarded by mu
 }
 
-// enter has p run its start function, now or in its turn. signals: by then, whoever
-// started it will have been signalled.
+// enter runs the start function of p, now or in its turn. signals reports that a worker is on its
+// way and will signal the caller of by first, which await needs to know.
 func (s *starts) enter(p *process, by *starter) (signals bool) {
 	s.mu.Lock()
 	if s.running >= s.max && !by.placed && p.turn != turnTaken {
@@ -272,7 +286,9 @@ func (s *starts) enter(p *process, by *starter) (signals bool) {
 	return false
 }
 
-// leave gives the place of a finished start to the next one, if it had one.
+// leave passes the place of a finished start to the next session in the queue. It skips sessions
+// that have started out of turn. While more than max run, because of starts out of turn, it gives
+// the place up.
 func (s *starts) leave() {
 	s.mu.Lock()
 	var next *process
@@ -290,5 +306,5 @@ func (s *starts) leave() {
 	}
 }
 
-// refuse lets no more sessions start.
+// refuse makes all further starts fail.
 func (s *starts) refuse() { s.refused.Store(true) }

@@ -8,27 +8,32 @@ import (
 	"time"
 )
 
-// Reason says why a session ended. Session.Stop may give any other text.
+// A Reason says why a session ended. Session.Stop may be given any other text.
 type Reason string
 
-// Reasons of the library.
+// The reasons that the library itself gives.
 const (
-	ReasonStopped    Reason = "stopped"    // its handler called Stop with no reason
-	ReasonTerminated Reason = "terminated" // somebody called Terminate
-	ReasonExpired    Reason = "expired"    // IdleTimeout or Lifetime
-	ReasonCrashed    Reason = "crashed"    // a handler panicked
-	ReasonMoved      Reason = "moved"      // its partition is another node's now
-	ReasonClosed     Reason = "closed"     // its node has left the cluster
-	ReasonRenewed    Reason = "renewed"    // it goes on under another ID: for those who knew it under this one
-	ReasonConflict   Reason = "conflict"   // another copy of it goes on, and changes of this one are lost
+	ReasonStopped    Reason = "stopped"    // a handler called Session.Stop without a reason
+	ReasonTerminated Reason = "terminated" // node.Node.Terminate or TerminateLabelled was called
+	ReasonExpired    Reason = "expired"    // KindConfig.IdleTimeout or Lifetime was over
+	ReasonCrashed    Reason = "crashed"    // a handler panicked, and the session did not restart
+	ReasonMoved      Reason = "moved"      // another node took the partition of a session with EndOnMove
+	ReasonClosed     Reason = "closed"     // the node left the cluster or was closed
+	ReasonRenewed    Reason = "renewed"    // the session continues under another ID
+	ReasonConflict   Reason = "conflict"   // another copy of the session continues; changes of this one are lost
 
-	abrupt Reason = "abrupt" // its node was closed: there is no time for OnEnd
+	abrupt Reason = "abrupt" // Table.Close was called: there is no time for OnEnd
 )
 
-// end begins the end of a session: waiting and running requests get
-// ErrTerminated at once, the running handler's ctx is cancelled, and when that
-// handler has returned OnEnd is called. false: it is ending already. done,
-// if not nil, is called when the session has gone.
+// end begins the end of a session: waiting and running requests get ErrTerminated at once, and the
+// ctx of the running handler is cancelled. When that handler has returned, OnEnd is called. end
+// reports false if the session is ending already. done, if not nil, is called when the session has
+// left the table.
+//
+// An end has three parts. claimEndLocked decides under mu: it changes the phase, takes the
+// messages, and claims the session if no goroutine has it. goOnEnding answers the messages without
+// mu, and ends an idle session itself. If a goroutine has the session, next sends it to finishTurn
+// after the present handler.
 func (p *process) end(reason Reason, done func()) bool {
 	p.mu.Lock()
 	if !p.mayEndLocked(reason) {
@@ -44,22 +49,24 @@ func (p *process) end(reason Reason, done func()) bool {
 	return true
 }
 
+// mayEndLocked reports whether the session can be ended now. A mark of a renewed ID cannot be
+// terminated: the session under the new ID is another one to its callers. A sealed session whose
+// snapshot was sent cannot be ended here, since its target may run it already.
 func (p *process) mayEndLocked(reason Reason) bool {
 	return p.phase < phaseEnding && (p.ext == nil || !p.ext.ended) &&
 		!(p.phase == phaseRenewed && reason == ReasonTerminated) &&
 		!(p.phase == phaseSealed && p.staysSealedLocked(reason))
 }
 
-// endClaim is what claimEndLocked leaves to goOnEnding.
+// An endClaim is what claimEndLocked leaves for goOnEnding to do.
 type endClaim struct {
-	queue  *envelope // messages to be answered
-	cur    handling  // the message that runs
-	idle   bool      // the caller has the session
-	starts bool      // its start function waits or runs
+	queue  *envelope // messages to answer
+	cur    handling  // the message whose handler runs
+	idle   bool      // no goroutine had the session, and the caller has it now
+	starts bool      // the start function waits or runs
 }
 
-// claimEndLocked begins the end, which the caller completes with goOnEnding when it
-// has released the lock.
+// claimEndLocked begins the end. The caller must call goOnEnding after it has unlocked mu.
 func (p *process) claimEndLocked(reason Reason, done func()) (c endClaim) {
 	c.queue, c.cur = p.beginEndLocked(reason, done)
 	c.idle = !p.running || p.hurryLocked()
@@ -68,19 +75,20 @@ func (p *process) claimEndLocked(reason Reason, done func()) (c endClaim) {
 	return c
 }
 
+// goOnEnding completes claimEndLocked, without a lock.
 func (p *process) goOnEnding(reason Reason, c endClaim) {
 	p.drop(c.queue, c.cur, outcome{err: reason.err()})
 	p.unseal(reason.err())
 	if c.starts {
-		p.table.starts.overtake(p) // it runs no start function any more: no need to wait for its turn
+		p.table.starts.overtake(p) // it will run no start function: it need not wait for its turn
 	}
 	if c.idle {
 		p.endIdle(reason)
 	}
 }
 
-// endIdle ends a session that is running in name only: the caller has claimed
-// it. It takes no goroutine unless there is an OnEnd to call.
+// endIdle ends a session that the caller has claimed by setting running. It uses a worker only if
+// there is an OnEnd to call: otherwise ending a million idle sessions would run a million bursts.
 func (p *process) endIdle(reason Reason) {
 	if p.state != nil && p.kind.hooks.end != nil && reason != abrupt {
 		p.table.workers.run(p, nil)
@@ -90,10 +98,16 @@ func (p *process) endIdle(reason Reason) {
 	}
 }
 
+// beginEndLocked records the end, changes the phase, and returns the messages to answer. The first
+// reason counts, except that abrupt replaces every other one.
+//
+// A start that still waits for its turn is the exception: it stays alone in the mailbox and is
+// answered as if its handler ran. Its run then finds that it must not begin, and startFailed
+// removes the session. If the start were taken out here, no message would ever run to do that.
 func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, cur handling) {
 	x := p.extra()
 	x.ended = true
-	if x.reason == "" || reason == abrupt { // a Stop was first
+	if x.reason == "" || reason == abrupt { // otherwise a Stop came first
 		x.reason = reason
 	}
 	if done != nil {
@@ -101,8 +115,6 @@ func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, c
 	}
 	cur = p.curLocked()
 	if p.phase == phaseStarting && cur.e == nil {
-		// The start waits for its turn and stays in the mailbox; there it finds
-		// that it is over.
 		cur = handling{e: p.head, generation: p.head.generation(), ctx: p.head.ctx}
 		start := p.head
 		if p.head = start.next; p.head == nil {
@@ -119,6 +131,7 @@ func (p *process) beginEndLocked(reason Reason, done func()) (queue *envelope, c
 	return p.takeAllLocked(), cur
 }
 
+// takeQueueLocked empties the mailbox.
 func (p *process) takeQueueLocked() *envelope {
 	queue := p.head
 	p.head, p.tail, p.queued, p.bytes = nil, nil, 0, 0
@@ -128,7 +141,8 @@ func (p *process) takeQueueLocked() *envelope {
 	return queue
 }
 
-// drop answers all requests of a session that ends.
+// drop answers all requests of a session that ends, with its lock not held. Messages that were
+// decided in another way in the meantime ignore it.
 func (p *process) drop(queue *envelope, cur handling, o outcome) {
 	for e := queue; e != nil; {
 		next := e.next
@@ -143,6 +157,7 @@ func (p *process) drop(queue *envelope, cur handling, o outcome) {
 	}
 }
 
+// err returns the error for requests that the end of a session interrupts.
 func (r Reason) err() error {
 	if r == ReasonClosed || r == abrupt {
 		return ErrClosed
@@ -150,8 +165,13 @@ func (r Reason) err() error {
 	return ErrTerminated
 }
 
-// finish ends a session in its own goroutine, after the last handler, or takes
-// the snapshot of a sealed one. goesOn: it runs on after all.
+// finishTurn does in the session's goroutine what next found to be due before another message:
+// a restart, OnArrive, a merge with other copies, the snapshot of a sealed session, or its end.
+// goesOn reports that the session runs on, so that run calls next again.
+//
+// The order matters. A crashed session must have a state before OnArrive or a merge can see one.
+// A state arrives before it is merged; in a sealed session it does not arrive here, and join sees
+// to it. Copies are merged before the snapshot, which would otherwise carry them along unmerged.
 func (p *process) finishTurn() (goesOn bool) {
 	p.mu.Lock()
 	if p.ext.restart != nil && p.restartsLocked() {
@@ -188,14 +208,15 @@ func (p *process) finishTurn() (goesOn bool) {
 	return false
 }
 
-// copyState is the state of a session, or of a copy that it meets.
+// A stateCopy is the state of a session, or of another copy of it.
 type stateCopy struct {
 	kind    *kindCore
-	state   any         // nil: it has none
-	arrives arrivalNote // 0: it has arrived
+	state   any         // nil if there is none
+	arrives arrivalNote // 0 if the state has arrived
 }
 
-// stateOf is called in the goroutine of a session, or for a copy that is in no table.
+// stateOf returns the state of p. It is called in the goroutine of p, or for a copy that is in no
+// table.
 func stateOf(p *process) stateCopy {
 	c := stateCopy{kind: p.kind, state: p.state}
 	if p.ext != nil {
@@ -204,8 +225,9 @@ func stateOf(p *process) stateCopy {
 	return c
 }
 
-// tell has a state that does not go on hear of that, if its kind has an OnEnd. The error
-// is that of its OnArrive: then it is told nothing.
+// callOnEnd calls the OnEnd of a state that does not continue, if its kind has one. A state that
+// has not arrived arrives first. If that fails, callOnEnd returns the error and does not call
+// OnEnd.
 func (p *process) callOnEnd(c stateCopy, reason Reason) error {
 	if c.state == nil || c.kind.hooks.end == nil {
 		return nil
@@ -221,8 +243,10 @@ func (p *process) callOnEnd(c stateCopy, reason Reason) error {
 	return nil
 }
 
-// vanish takes a session out of the table and answers whatever still waits for
-// it. Nothing of it runs any more.
+// vanish removes a session from the table and answers everything that still waits for it. Its
+// goroutine must not run, or be the caller. If another copy of the session waits to meet it, that
+// copy takes its place. Otherwise the gate takes part: it may have to note the end for other
+// members before the ID is free.
 func (p *process) vanish(o outcome) {
 	t := p.table
 	p.remember(o)
@@ -236,7 +260,7 @@ func (p *process) vanish(o outcome) {
 	p.gone(o)
 }
 
-// remove takes a session out of the table.
+// remove removes a session from its partition.
 func (p *process) remove() {
 	pt := &p.table.parts[p.part]
 	pt.mu.Lock()
@@ -244,7 +268,9 @@ func (p *process) remove() {
 	pt.mu.Unlock()
 }
 
-// gone answers whatever still waits for a session that is out of the table.
+// gone answers everything that still waits for a session that has left the table. It takes all of
+// it under mu and answers without mu. The starts that waited for the end come last: the first of
+// them may start a new session under the ID at once.
 func (p *process) gone(o outcome) {
 	t := p.table
 	p.mu.Lock()
@@ -298,9 +324,8 @@ func (p *process) gone(o outcome) {
 	}
 }
 
-// crashed contains the panic, or the runtime.Goexit if cause is nil, of a
-// user's code in the session's goroutine: this session ends or restarts, and only
-// this.
+// crashed contains a panic of a user's code in the session's goroutine, or with a nil cause a call
+// of runtime.Goexit. This session ends or restarts, and no other.
 func (p *process) crashed(cause any) {
 	if cause == nil {
 		cause = calledGoexit
@@ -308,14 +333,16 @@ func (p *process) crashed(cause any) {
 	p.handleFailure(cause, debug.Stack())
 }
 
-// handleFailure ends or restarts a session after its code has panicked or
-// called runtime.Goexit.
+// handleFailure ends or restarts a session whose code has failed. The log has the cause under a
+// reference. Callers get only the reference, since the text of a panic may contain anything that
+// the session holds.
 func (p *process) handleFailure(cause any, stack []byte) {
 	reference := newReference()
 	p.table.supervision.crashes.Add(1)
 	o := outcome{err: &CrashError{Reference: reference}}
 	if after, ok := p.mayRestart(); ok {
-		p.logger().Error("session crashed", "reference", reference, "panic", thrown(cause), "stack", string(stack), "restarts_after", after)
+		p.logger().Error("session crashed", "reference", reference, "panic", thrown(cause), "stack", string(stack),
+			"restarts_after", after)
 		p.traceCrash(reference, true, after)
 		p.restartAfter(after, o)
 		return
@@ -337,15 +364,16 @@ func (p *process) handleFailure(cause any, stack []byte) {
 	}
 }
 
+// newReference returns a random number by which a line of a log is found.
 func newReference() string {
 	var b [5]byte
 	rand.Read(b[:])
 	return hex.EncodeToString(b[:])
 }
 
-// terminate ends session id and calls answer when it has gone, or when its
-// running handler has outlasted StopTimeout; until that handler returns the ID
-// cannot be started anew. It does not block.
+// terminate ends session id. It calls answer when the session has left the table, or when its
+// running handler has lasted longer than StopTimeout; until that handler returns, the ID cannot be
+// started again. terminate does not block.
 func (t *Table) terminate(part int, id string, answer func(err error)) {
 	p, err := t.look(part, id)
 	if why := t.PausedBy(); why != nil {

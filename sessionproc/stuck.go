@@ -8,8 +8,7 @@ import (
 	"time"
 )
 
-// Kinds returns how many sessions of each kind there are; kinds without any are
-// left out.
+// Kinds returns the number of sessions of each kind. It leaves out kinds without sessions.
 func (t *Table) Kinds() map[string]int {
 	live := map[string]int{}
 	for name, k := range t.kinds {
@@ -31,9 +30,9 @@ func (t *Table) Handles(part int, id string) bool {
 	return p.phase == phaseSealed && p.curLocked().e != nil
 }
 
-// Interrupt cancels the ctx of the handler that a sealed session still runs, and
-// returns the stack of its goroutine: "" if it has just returned. What the
-// handler returns is its caller's answer, as ever.
+// Interrupt cancels the ctx of the handler that a sealed session still runs, and returns the stack
+// of its goroutine, or "" if the handler has just returned. The result of the handler still goes to
+// its caller.
 func (t *Table) Interrupt(part int, id string) (stack string) {
 	p := t.find(part, id)
 	if p == nil {
@@ -46,17 +45,17 @@ func (t *Table) Interrupt(part int, id string) (stack string) {
 		return ""
 	}
 	if cur.ctx == p.act {
-		p.act = nil // the casts to come, if it resumes, get a new one
+		p.act = nil // if the session resumes, later casts get a new ctx
 	}
 	p.mu.Unlock()
-	stack = t.stacks.of(p) // before it goes on
+	stack = t.stacks.of(p) // before the handler goes on
 	cur.ctx.end(endedInterrupted)
 	return stack
 }
 
-// stacks finds the stacks of sessions' goroutines in a dump of all, so that
-// sessions need not note what runs them. A dump stops the world, so there is at
-// most one a second, for all who ask.
+// stacks finds the stack of a session's goroutine in a dump of all goroutines, so that sessions need
+// not record which goroutine runs them. A dump stops the world, so there is at most one a second,
+// and callers share it.
 type stacks struct {
 	mu    sync.Mutex // guards what follows
 	dump  []byte
@@ -68,6 +67,7 @@ const (
 	dumpEvery = time.Second
 )
 
+// of returns the stack of the goroutine that runs p, or "" if the dump does not show one.
 func (s *stacks) of(p *process) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,7 +76,7 @@ func (s *stacks) of(p *process) string {
 		time.AfterFunc(dumpEvery, s.forget)
 	}
 	// A frame names its receiver: "sessionproc.(*process).run(0xc000123456, 0xc000654321)".
-	// What the compiler is not sure of has a question mark.
+	// The runtime adds a question mark if the value may be stale.
 	sure := fmt.Appendf(nil, ".(*process).run(%p, ", p)
 	unsure := fmt.Appendf(nil, ".(*process).run(%p?, ", p)
 	for one := range bytes.SplitSeq(s.dump, []byte("\n\n")) {
@@ -87,11 +87,11 @@ func (s *stacks) of(p *process) string {
 	return ""
 }
 
-// forget lets go of the memory.
+// forget frees the dump.
 func (s *stacks) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if time.Since(s.taken) >= dumpEvery { // else it is a later one
+	if time.Since(s.taken) >= dumpEvery { // otherwise the dump is a later one
 		s.dump = nil
 	}
 }

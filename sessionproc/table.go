@@ -11,53 +11,53 @@ import (
 	"time"
 )
 
-// TableConfig configures a Table. Package node makes it of its own Config.
+// TableConfig configures a Table. Package node fills it from its own Config.
 type TableConfig struct {
-	Node        string // its name in errors; "": this node
-	Partitions  int    // of the ring
-	Boot        uint64
+	Node        string // the name of the node in errors; "" for "this node"
+	Partitions  int    // partitions of the ring
+	Boot        uint64 // a number for this start of the node, part of each Incarnation
 	Kinds       []AnyKind
-	DefaultKind string // for starts that name none
-	CallTimeout time.Duration
-	StopTimeout time.Duration
-	MaxStarting int
-	MaxSessions int   // 0: no bound
-	StartRate   int   // per second; 0: no bound
-	StartBurst  int   // 0: StartRate
-	MemoryMark  int64 // bytes; 0: none
-	// what MemoryMark is compared with; nil: the heap that the last garbage collection found in
-	// use
+	DefaultKind string        // the kind of a start that names none
+	CallTimeout time.Duration // of a call whose ctx has no deadline
+	StopTimeout time.Duration // of OnEnd, and of waits for a handler of a session that ends
+	MaxStarting int           // start functions that may run at once
+	MaxSessions int           // 0: no limit
+	StartRate   int           // per second; 0: no limit
+	StartBurst  int           // 0: StartRate
+	MemoryMark  int64         // bytes; 0: none
+	// HeapInUse returns the number of bytes that is compared with MemoryMark. nil: the heap that
+	// the last garbage collection found in use.
 	HeapInUse  func() int64
-	MaxMessage int    // bytes of an encoded request or reply; 0: no bound
+	MaxMessage int    // bytes of an encoded request or reply; 0: no limit
 	Cluster    Caller // for Session.Cluster
-	// FindEnd has Table.LookupEnd asked on all nodes, with these arguments, and returns what
-	// the first one says that knows of the end; nil: none does. lives: one has that life
-	// of the session. nil: none is asked.
+	// FindEnd calls Table.LookupEnd on all other nodes with these arguments and returns the first
+	// answer of a node that knows the end, or nil. lives says that a node still has that life of
+	// the session. A nil FindEnd asks no other node.
 	FindEnd func(ctx context.Context, id, event string, poll []byte) (news []byte, lives bool)
-	Gate    Gate // nil: every session may be here
-	// Member is the node's name among the members, and FetchLarge gets the snapshot of
-	// so many bytes that another one keeps under a key (Table.Large), in parts. nil: a
-	// session that does not fit into a message is not renewed.
+	Gate    Gate // nil: every session may be on this node
+	// Member is the node's name among the members. FetchLarge gets a snapshot of size bytes that
+	// another member keeps under a key (Table.Large), in parts. With a nil FetchLarge a session
+	// that does not fit into a message cannot be renewed.
 	Member     string
 	FetchLarge func(ctx context.Context, member string, key []byte, size int) ([]byte, error)
-	// Moving is what a request gets whose session is away for a moment: Cluster
-	// tries again. nil: ErrUnavailable.
+	// Moving is the error for a request whose session is away for a moment. Cluster retries such
+	// a request. nil: ErrUnavailable.
 	Moving error
-	// OnStall is called, while Watch is on, after the whole process has stood still for more than
-	// StallAfter (a paused virtual machine, SIGSTOP, a machine that slept), before another message is
-	// handled, maybe more than once and concurrently. It must not block; it may
-	// Pause.
+	// OnStall is called, while DetectStalls is on, when the operating system's process stood
+	// still for more than StallAfter: a paused virtual machine, SIGSTOP, a machine that slept. The
+	// call comes before the next message is handled. It may come more than once and concurrently.
+	// OnStall must not block. It may call Pause.
 	OnStall    func(gap time.Duration)
 	StallAfter time.Duration
 	Logger     *slog.Logger
-	Inject     func(context.Context) []byte
-	Extract    func(context.Context, []byte) context.Context
-	Trace      *TableTrace // nil: none
+	Inject     func(context.Context) []byte                  // what of a caller's ctx travels
+	Extract    func(context.Context, []byte) context.Context // makes the values of a handler's ctx of it
+	Trace      *TableTrace                                   // nil: none
 }
 
-// Table holds the sessions that live on one node. It serves package node, which
-// decides what sessions those are; it knows nothing of other nodes. Its methods
-// are safe for concurrent use.
+// A Table holds the sessions that live on one node. It serves package node, which decides which
+// sessions these are. A Table knows nothing of other nodes but what its config's functions tell
+// it. Its methods are safe for concurrent use.
 type Table struct {
 	cfg               TableConfig
 	kinds             map[string]*kindCore
@@ -65,20 +65,20 @@ type Table struct {
 	workers           workers
 	wheel             *wheel // nil: no kind has sessions that expire
 	clock             clock
-	trace             *TableTrace // TableConfig.Trace, beside what a message touches anyway
+	trace             *TableTrace // TableConfig.Trace, near the fields that each message touches
 	pause             pause
-	watched           atomic.Bool // see Watch
+	watched           atomic.Bool // see DetectStalls
 	starts            starts
 	stacks            stacks // of handlers that hold up a move
 	born              atomic.Uint64
-	places            places // sessions within MaxSessions, those that come included
+	places            places // sessions that count for MaxSessions, those on their way here included
 	startRate         *bucket
-	admission         sync.Mutex // held while limits are compared and taken
+	admission         sync.Mutex // held while limits are checked and taken, as one step
 	memory            memory
 	supervision       supervision
 	scales            scales
 	count             atomic.Int64
-	marks             atomic.Int64 // of count, those that have been renewed
+	marks             atomic.Int64 // entries of count that are only marks of renewed IDs
 	tasks             tasks
 	ended             atomic.Pointer[predecessor] // see Succeed
 	larges            larges
@@ -86,7 +86,7 @@ type Table struct {
 	merged, conflicts atomic.Int64 // see Copies
 	counts            counts
 	recall            recall
-	none              chan struct{} // cap 1: signalled when the last session has gone
+	none              chan struct{} // capacity 1: signalled when the last session has left
 	closed            atomic.Bool
 	feeds             *Feeds
 	ends              ends
@@ -94,18 +94,19 @@ type Table struct {
 	quit              chan struct{} // ends the loop
 	done              chan struct{} // the loop has ended
 
-	detached *Detached // whose table this is; nil: a real one
+	detached *Detached // set in the table of a Detached, which runs nothing
 }
 
-// partition is the part of the table that one partition of the ring has.
+// A partition is the part of the table that belongs to one partition of the ring. Sessions of
+// different partitions do not contend for one lock.
 type partition struct {
 	mu   sync.RWMutex
 	m    map[string]*process // guarded by mu
-	born uint64              // guarded by mu: how many were ever put there
+	born uint64              // guarded by mu: how many sessions were ever added
 }
 
-// NewTable checks the kinds and makes an empty table. The error names every
-// fault of every kind.
+// NewTable checks the kinds and returns an empty table, whose loop runs until Close. The error
+// names every fault of every kind.
 func NewTable(cfg TableConfig) (*Table, error) {
 	t := &Table{cfg: cfg, kinds: map[string]*kindCore{}, parts: make([]partition, cfg.Partitions),
 		none: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
@@ -152,14 +153,14 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	return t, nil
 }
 
-// Deliver takes m to a session of this table and returns when it has been dealt
-// with. The error is an *OpError; Err is ErrOverloaded if the mailbox is full.
+// Deliver delivers m to a session of this table. It returns when the session has answered or, for
+// a cast, when m is in the mailbox. The error is an *OpError. Its Err is ErrOverloaded if the
+// mailbox was full for too long.
 func (t *Table) Deliver(ctx context.Context, part int, id string, m Message) error {
 	return m.deliver(ctx, t, part, id)
 }
 
-// started reports whether session id is there and its start function has
-// returned.
+// started reports whether session id exists and its start function has returned.
 func (t *Table) started(part int, id string) (bool, error) {
 	if why := t.PausedBy(); why != nil {
 		return false, why
@@ -179,17 +180,17 @@ func (t *Table) started(part int, id string) (bool, error) {
 	return p.phase == phaseLive, p.awayLocked()
 }
 
-// Feeds returns what the subscribers of this node share. It serves package node.
+// Feeds returns the feeds that the subscribers of this node share. It serves package node.
 func (t *Table) Feeds() *Feeds { return t.feeds }
 
-// Len returns how many sessions there are, those that start or end included.
+// Len returns the number of sessions, including those that start or end.
 func (t *Table) Len() int { return int(t.count.Load() - t.marks.Load()) }
 
-// Total is Len, and the marks of sessions that have been renewed.
+// Total returns Len plus the number of marks that renewed sessions left under their old IDs.
 func (t *Table) Total() int { return int(t.count.Load()) }
 
-// MethodConfig returns what the kind, if this node was given it, says of a
-// method. It serves the caller's side: timeouts and repetitions.
+// MethodConfig returns the config of a method, or the zero config if this node was not given the
+// kind. It serves the caller's side, for timeouts and retries.
 func (t *Table) MethodConfig(kind, method string) MethodConfig {
 	if b := t.binding(t.kinds[kind], method); b != nil {
 		return b.cfg
@@ -197,6 +198,7 @@ func (t *Table) MethodConfig(kind, method string) MethodConfig {
 	return MethodConfig{}
 }
 
+// binding returns the binding of a method, or nil. k may be nil.
 func (t *Table) binding(k *kindCore, method string) *binding {
 	if k == nil {
 		return nil
@@ -204,6 +206,7 @@ func (t *Table) binding(k *kindCore, method string) *binding {
 	return k.byName[method]
 }
 
+// timeout returns the method's own timeout, or the node's. b may be nil.
 func (b *binding) timeout(otherwise time.Duration) time.Duration {
 	if b != nil && b.cfg.Timeout > 0 {
 		return b.cfg.Timeout
@@ -211,8 +214,9 @@ func (b *binding) timeout(otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-// Fits returns ErrBadRequest if an encoded request of n bytes is too large. It
-// serves package node, for requests to other nodes: a local one fails likewise.
+// Fits returns an ErrBadRequest if an encoded request of n bytes is too large. It serves package
+// node, for requests to other nodes. Local requests are held to the same limit, so that a program
+// does not depend on where a session lives.
 func (t *Table) Fits(n int) error {
 	if n > t.cfg.MaxMessage {
 		return badRequest{t.tooLarge(n)}
@@ -224,7 +228,7 @@ func (t *Table) tooLarge(n int) error {
 	return tooLarge(n, t.cfg.MaxMessage)
 }
 
-// tooLarge says that n encoded bytes do not fit into a message.
+// tooLarge returns the error for n encoded bytes that do not fit into a message.
 func tooLarge(n, most int) error {
 	return fmt.Errorf("%d bytes, the limit is %d (Config.MaxFrame, less what else is in a message)", n, most)
 }
@@ -237,8 +241,13 @@ func (t *Table) find(part int, id string) *process {
 	return p
 }
 
-// resolve finds the session and the handler for a message of a token. ctx is that of
-// who waits for the message.
+// resolve finds the session and the handler for a message of a token, and starts the session if
+// the method says so. ctx is the ctx of the message's caller.
+//
+// The usual case costs one map look-up and no string comparison: the kind is bound to the very
+// KindRef that made the token, so the token's index finds the binding. A token of another
+// KindRef with the same name, which a test or a second copy of the contract may have, goes by
+// names.
 func (t *Table) resolve(ctx context.Context, part int, id string, tok *token, op Op) (*process, *binding, error) {
 	if why := t.PausedBy(); why != nil {
 		return nil, nil, why
@@ -274,8 +283,10 @@ func wrongKind(k *kindCore, asked string) error {
 	return fmt.Errorf("%w: it is a %q, not a %q", ErrWrongKind, k.name, asked)
 }
 
-// loop advances the clock, ends workers, expires sessions, and looks for slow
-// handlers, at the memory and at the sizes of states, until Close.
+// loop is the one goroutine of the table that does periodic work, every tick until Close: it
+// advances the clock, ends workers, expires sessions, and checks for slow handlers, the memory,
+// and the sizes of states. notice comes first, so that a stall is known before any session
+// expires because of it.
 func (t *Table) loop() {
 	defer close(t.done)
 	ticker := time.NewTicker(tick)
@@ -302,9 +313,9 @@ func (t *Table) loop() {
 	}
 }
 
-// Close ends every session at once: waiting callers get ErrClosed, running
-// handlers' ctxs are cancelled, OnEnd is not called. It waits for
-// running handlers until ctx ends; the error tells how many still run.
+// Close ends every session at once: waiting callers get ErrClosed, the ctxs of running handlers
+// are cancelled, and OnEnd is not called. Close waits for running handlers until ctx ends. The
+// error says how many still run.
 func (t *Table) Close(ctx context.Context) error {
 	if t.closed.Swap(true) {
 		<-t.done
@@ -317,10 +328,10 @@ func (t *Table) Close(ctx context.Context) error {
 		t.EndPartition(i, abrupt)
 	}
 	ended := make(chan struct{})
-	go func() { // ends with the last handler
+	go func() { // ends when the last handler has returned
 		defer close(ended)
 		t.tasks.close()
-		for i := range t.parts { // what they have brought
+		for i := range t.parts { // sessions that the tasks have brought
 			t.EndPartition(i, abrupt)
 		}
 		t.awaitNone(context.Background())
@@ -335,13 +346,14 @@ func (t *Table) Close(ctx context.Context) error {
 	}
 }
 
-// leave counts one session less.
+// leave subtracts a session from count.
 func (t *Table) leave() {
 	if t.count.Add(-1) == 0 {
 		t.noteNone()
 	}
 }
 
+// noteNone wakes one waiter of awaitNone, now or when it comes.
 func (t *Table) noteNone() {
 	select {
 	case t.none <- struct{}{}:
@@ -349,7 +361,8 @@ func (t *Table) noteNone() {
 	}
 }
 
-// awaitNone waits until there is no session or ctx ends.
+// awaitNone waits until there is no session or ctx ends. The channel holds one signal, so each
+// waiter passes it on when it leaves.
 func (t *Table) awaitNone(ctx context.Context) error {
 	defer t.noteNone() // wake the next waiter; it rechecks the count
 	for t.count.Load() > 0 {
@@ -362,8 +375,8 @@ func (t *Table) awaitNone(ctx context.Context) error {
 	return nil
 }
 
-// EndPartition ends all sessions of a partition without waiting for them, and
-// returns how many. OnEnd is called for each.
+// EndPartition begins the end of all sessions of a partition, does not wait for them, and returns
+// how many there were. OnEnd is called for each unless the table is closed.
 func (t *Table) EndPartition(part int, reason Reason) int {
 	pt := &t.parts[part]
 	pt.mu.RLock()
@@ -381,8 +394,8 @@ func (t *Table) EndPartition(part int, reason Reason) int {
 	return n
 }
 
-// Shutdown ends all sessions with the given reason, OnEnd called for each,
-// and waits for them until ctx ends; the error tells how many are left.
+// Shutdown ends all sessions with the given reason and calls OnEnd for each. It waits for them
+// until ctx ends. The error says how many are left. No session starts any more.
 func (t *Table) Shutdown(ctx context.Context, reason Reason) error {
 	t.starts.refuse()
 	for i := range t.parts {

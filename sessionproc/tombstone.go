@@ -1,14 +1,13 @@
 package sessionproc
 
-// predecessor is a session that has ended, and whose ID another one is to be started
-// under.
+// A predecessor is an ended session under whose ID another session is about to start.
 type predecessor struct {
 	id      string
 	version Version
 }
 
-// Tombstone returns the version of session id, which ends, for whoever has to know
-// later which copies of it have ended with it: see Version.Overrules.
+// Tombstone returns the version of session id, which is ending. It tells which copies of the
+// session end with it; see Version.Overrules.
 func (t *Table) Tombstone(part int, id string) Version {
 	p := t.find(part, id)
 	if p == nil {
@@ -19,6 +18,9 @@ func (t *Table) Tombstone(part int, id string) Version {
 	return p.tombstoneLocked()
 }
 
+// tombstoneLocked returns the version at the end of the session. Only a termination overrules
+// later changes of copies; a session that expired or crashed here may continue in a copy that was
+// used since.
 func (p *process) tombstoneLocked() Version {
 	v := p.allVersionLocked()
 	if p.ext != nil && p.ext.reason == ReasonTerminated {
@@ -27,23 +29,24 @@ func (p *process) tombstoneLocked() Version {
 	return v
 }
 
-// Succeed calls begin, and a session that it starts under id, or adopts, has seen what
-// one had that has ended with the given tombstone. There is one call at a time, with no
-// other start of that ID beside it. It serves package node.
+// Succeed calls begin. A session that begin starts or adopts under id has seen what the session
+// had that ended with the given tombstone. There must be one call at a time, and no other start of
+// the ID beside it. It serves package node.
 func (t *Table) Succeed(id string, tombstone Version, begin func() bool) bool {
 	t.ended.Store(&predecessor{id, tombstone})
 	defer t.ended.Store(nil)
 	return begin()
 }
 
-// covered reports whether a session that is about to begin here is one that has ended.
+// covered reports whether a session that is about to begin here is the one that has ended.
 func (t *Table) covered(p *process) bool {
 	end := t.ended.Load()
 	return end != nil && end.id == p.id && end.version.Covers(p.ext.past)
 }
 
-// succeed has a new session, that nobody else knows, have seen what its predecessor
-// had: copies of that are not merged with it. It gets a higher number than they have.
+// succeed makes a new session, which no other goroutine knows, the successor of an ended one: it has
+// seen what that had, so that copies of the ended session are not merged into it. Its incarnation
+// number is higher than theirs.
 func (p *process) succeed(v Version) {
 	x := p.extra()
 	x.past = v.bounded()
@@ -54,8 +57,8 @@ func (p *process) succeed(v Version) {
 	p.changes = 1
 }
 
-// Survive has a session that was not ended by a tombstone, though it is of the same ID,
-// have seen what that has.
+// Survive records that a tombstone of the same ID did not end the session: the session has seen
+// from now on what the tombstone has.
 func (r *Restored) Survive(tombstone Version) {
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
@@ -66,9 +69,9 @@ func (p *process) surviveLocked(tombstone Version) {
 	p.extra().past = p.versionLocked().Join(tombstone)
 }
 
-// EndCopy begins the end of session id if a tombstone that has come overrules it: it
-// has ended elsewhere. Else the session has seen from now on what the tombstone has.
-// What is left of the end is in after, as it may call whoever waits.
+// EndCopy begins the end of session id if a tombstone from another member overrules it. Otherwise
+// the session survives the tombstone. The caller must call after once it holds no lock, because
+// after answers callers.
 func (t *Table) EndCopy(part int, id string, tombstone Version) (after func(), ends bool) {
 	p := t.find(part, id)
 	if p == nil {
@@ -76,7 +79,7 @@ func (t *Table) EndCopy(part int, id string, tombstone Version) (after func(), e
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	mine, reason := p.allVersionLocked(), ReasonLost // nobody has said why it has ended
+	mine, reason := p.allVersionLocked(), ReasonLost // a tombstone does not say why the session ended
 	if tombstone.ends(mine) {
 		reason = ReasonTerminated
 	}
@@ -85,7 +88,7 @@ func (t *Table) EndCopy(part int, id string, tombstone Version) (after func(), e
 	switch {
 	case over:
 		return func() {}, true
-	case renewed || !tombstone.Overrules(mine) || !p.mayEndLocked(reason): // a renewed one overrules all others
+	case renewed || !tombstone.Overrules(mine) || !p.mayEndLocked(reason): // a renewal overrules other ends
 		p.surviveLocked(tombstone)
 		return nil, false
 	}

@@ -9,19 +9,19 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// Version says which changes a copy of a session has seen: how many of each of
-// its incarnations, sorted by incarnation. The start of a session is the first
-// change of its first incarnation; every message that was handled is one, unless its
-// method is ReadOnly. Nobody else counts for an incarnation, so of two copies one has
-// seen all that the other has, or both have changed by themselves.
+// A Version says which changes a copy of a session has seen: for each incarnation, sorted, how many
+// of its changes. It is a version vector whose replicas are incarnations. The start of a session is
+// the first change of its first incarnation. Every handled message is a change, unless its method
+// is ReadOnly. Only one session counts the changes of an incarnation. So of two copies either one
+// has seen all that the other has, or both have changed independently.
 //
-// A new incarnation by itself is no change: a copy that has run again somewhere and
-// done nothing is equal to the one that it was made of. The incarnation is named all
-// the same, with no changes, so that who knew the session under it finds it again.
+// A new incarnation by itself is no change: a copy that was started again somewhere and handled
+// nothing is equal to its original. The version names such an incarnation all the same, with zero
+// changes, so that subscribers which know the session under it find the session again.
 //
-// A session that was terminated has seen everything that can still become of it
-// (forever): its end overrules every copy of it, whatever that has changed. A session
-// that is started anew under the ID has seen what its predecessor had.
+// The version of a terminated session has seen everything that can still happen to it (forever),
+// so its end overrules every copy, whatever the copy has changed. A session that is started again
+// under the ID has seen what its predecessor had.
 type Version []seen
 
 type seen struct {
@@ -29,10 +29,10 @@ type seen struct {
 	changes uint64
 }
 
-// forever is how many changes of an incarnation have been seen by the end of a session
-// that was terminated.
+// forever is the number of changes of every incarnation in the version of a terminated session.
 const forever = math.MaxUint64
 
+// compare orders incarnations by number and then by boot. All nodes use the same order.
 func (i Incarnation) compare(other Incarnation) int {
 	return cmp.Or(cmp.Compare(i.Number, other.Number), cmp.Compare(i.Boot, other.Boot))
 }
@@ -51,8 +51,8 @@ func (v Version) Covers(other Version) bool {
 	return true
 }
 
-// Includes reports whether v covers other and names its incarnations, so that there is
-// nothing to be learnt from it.
+// Includes reports whether v covers other and also names all its incarnations, so that joining
+// other would change nothing.
 func (v Version) Includes(other Version) bool {
 	for _, s := range other {
 		if _, named := v.find(s.Incarnation); !named {
@@ -62,8 +62,8 @@ func (v Version) Includes(other Version) bool {
 	return v.Covers(other)
 }
 
-// ends reports whether v has seen the termination of a session that other, or a part
-// of it, is a copy of.
+// ends reports whether v has seen the termination of a session of which other, or an incarnation in
+// it, is a copy.
 func (v Version) ends(other Version) bool {
 	return slices.ContainsFunc(v, func(s seen) bool {
 		if s.changes != forever {
@@ -74,11 +74,11 @@ func (v Version) ends(other Version) bool {
 	})
 }
 
-// Overrules reports whether the end of a session, with version v, is the end of a copy
-// of it too.
+// Overrules reports whether the end of a session with version v is also the end of a copy with
+// version other.
 func (v Version) Overrules(other Version) bool { return v.Covers(other) || v.ends(other) }
 
-// terminated is the version of a session's termination.
+// terminated returns v as the version of a terminated session.
 func (v Version) terminated() Version {
 	v = slices.Clone(v)
 	for i := range v {
@@ -87,13 +87,13 @@ func (v Version) terminated() Version {
 	return v
 }
 
-// maxIncarnations is how many earlier incarnations a version names. One that a session
-// has had before those counts as unknown to it: a copy of that time which turns up again
-// is joined with it as if it had changed by itself.
+// maxIncarnations is the number of earlier incarnations that a version names. A session forgets
+// older ones. A copy that returns from such an incarnation is merged as if it had changed
+// independently, which loses nothing.
 const maxIncarnations = 64
 
-// Join returns the version of a copy that has seen what either has. Of more than
-// maxIncarnations it names the latest.
+// Join returns the version of a copy that has seen what v and other have seen. It names the latest
+// maxIncarnations incarnations.
 func (v Version) Join(other Version) Version { return v.join(other).bounded() }
 
 func (v Version) join(other Version) Version {
@@ -108,8 +108,8 @@ func (v Version) join(other Version) Version {
 	return v
 }
 
-// bounded is v without what is beyond maxIncarnations. Those that have changed nothing
-// go first.
+// bounded returns v with at most maxIncarnations incarnations. It drops incarnations without
+// changes first, and then the oldest.
 func (v Version) bounded() Version {
 	if len(v) <= maxIncarnations {
 		return v
@@ -118,8 +118,8 @@ func (v Version) bounded() Version {
 	return v[max(0, len(v)-maxIncarnations):]
 }
 
-// Append appends v as it travels between nodes: an array of arrays of an
-// incarnation's number and boot, and its changes.
+// Append appends the encoding of v for other nodes: an array of arrays, each of an incarnation's
+// number, its boot, and its changes.
 func (v Version) Append(b []byte) []byte {
 	b = wire.AppendArrayLen(b, len(v))
 	for _, s := range v {
@@ -133,7 +133,8 @@ func (v Version) Append(b []byte) []byte {
 
 var errVersion = errors.New("sessionproc: malformed version")
 
-// ParseVersion reads what Append wrote.
+// ParseVersion decodes what Append wrote. It accepts input of any origin and checks the order,
+// which find relies on.
 func ParseVersion(b []byte) (v Version, err error) {
 	r := wire.NewReader(b)
 	for n := r.ArrayLen(); n > 0 && r.Err() == nil; n-- {
@@ -152,7 +153,7 @@ func ParseVersion(b []byte) (v Version, err error) {
 	return v, nil
 }
 
-// Version returns the version of session id; ok: it is in the table.
+// Version returns the version of session id. ok reports whether the session is in the table.
 func (t *Table) Version(part int, id string) (v Version, ok bool) {
 	p := t.find(part, id)
 	if p == nil {
@@ -163,8 +164,8 @@ func (t *Table) Version(part int, id string) (v Version, ok bool) {
 	return p.allVersionLocked(), true
 }
 
-// allVersionLocked is the version of the session when it has met all copies that
-// have come.
+// allVersionLocked returns the version that the session has once it has met the copies that wait
+// for it.
 func (p *process) allVersionLocked() Version {
 	v := p.versionLocked()
 	if p.ext != nil {
@@ -175,10 +176,11 @@ func (p *process) allVersionLocked() Version {
 	return v
 }
 
+// versionLocked returns the version of the session without the copies that wait for it.
 func (p *process) versionLocked() Version {
 	mine := Version{{p.incarnationLocked(), p.changes}}
 	if p.ext == nil || p.ext.past == nil {
 		return mine
 	}
-	return p.ext.past.join(mine) // the present one is never left out
+	return p.ext.past.join(mine) // not bounded: the present incarnation is never left out
 }

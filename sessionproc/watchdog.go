@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Supervision counts, since the node started, what went wrong in users' code.
+// Supervision counts failures of users' code since the node started.
 type Supervision struct {
-	Crashes  int64 // of sessions, failed restarts included
+	Crashes  int64 // crashes of sessions, including failed restarts
 	Restarts int64 // see KindConfig.Restart
 	Slow     int64 // handlers that took longer than KindConfig.SlowHandler
 	Large    int64 // sessions whose state was found larger than KindConfig.WarnState
@@ -21,18 +21,19 @@ func (t *Table) Supervision() Supervision {
 	return Supervision{s.crashes.Load(), s.restarts.Load(), s.slow.Load(), s.large.Load()}
 }
 
-// watchEvery is how often running handlers are looked at.
+// watchEvery is the interval between two checks of the running handlers.
 const watchEvery = 100 * time.Millisecond
 
-// watchdog finds handlers that take long. It sees what workers run, from the
-// table's loop, so that messages pay nothing for it.
+// A watchdog finds handlers that run for long. The table's loop checks what the workers run, so a
+// message costs nothing more.
 type watchdog struct {
-	last int64 // when it looked, by the coarse clock; 0: never
+	last int64 // time of the last check, by the coarse clock; 0: none yet
 	seen map[*process]sighting
 }
 
-// sighting is a handler that was seen. It holds the message, so that no other
-// one can have its address meanwhile.
+// A sighting is a running handler that a check has seen. It holds the message, so that no other
+// message can be allocated at that address; a pooled message that is used again has another
+// generation.
 type sighting struct {
 	e          *envelope
 	generation uint64
@@ -40,7 +41,7 @@ type sighting struct {
 	warned     bool
 }
 
-// step looks at all handlers that run.
+// step checks all running handlers.
 func (w *watchdog) step(t *Table) {
 	now := t.clock.now.Load()
 	if !t.workers.watched || w.last != 0 && now-w.last < int64(watchEvery) {
@@ -67,8 +68,8 @@ func (w *watchdog) step(t *Table) {
 	}
 }
 
-// warnSlow warns of the handler that p runs. Dumps of stacks are rare: if the last
-// one does not show it the next one will. warned: it need not be said again.
+// warnSlow logs the handler that p runs, with its stack. If the last dump of stacks is too
+// old to show the handler, warnSlow reports false and the next check tries again.
 func (p *process) warnSlow(generation uint64, runs, limit time.Duration) (warned bool) {
 	stack := p.table.stacks.of(p)
 	if stack == "" && runs < limit+2*dumpEvery {
@@ -85,6 +86,7 @@ func (p *process) warnSlow(generation uint64, runs, limit time.Duration) (warned
 	return true
 }
 
+// put sets an element of a map, which it makes if it is nil.
 func put[K comparable, V any](m *map[K]V, key K, value V) {
 	if *m == nil {
 		*m = map[K]V{}
