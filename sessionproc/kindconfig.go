@@ -6,121 +6,112 @@ import (
 	"time"
 )
 
-// KindConfig sets what holds for all sessions of a kind. Its zero value works.
-// Negative values are refused by node.Start with an error that names the field;
-// durations beyond 100 years count as 100 years.
+// KindConfig configures all sessions of a kind. The zero value is ready to use. node.Start refuses
+// negative values with an error that names the field. Durations above 100 years count as 100 years.
 type KindConfig struct {
-	// StartOnCall is MethodConfig.StartOnCall for all methods and notices of the kind
-	// but those with MethodConfig.NoStart. It is for kinds whose sessions begin with
-	// nothing: the kind's argument must be None. A page's polls get NoStart, so that they
-	// see ErrNotFound when the session has ended and do not bring up an empty one.
+	// StartOnCall sets MethodConfig.StartOnCall for all methods and notices of the kind except
+	// those with MethodConfig.NoStart. The kind's argument must be None. Give NoStart to the
+	// methods that a page polls: after the end of a session they then get ErrNotFound, and do not
+	// start an empty session.
 	StartOnCall bool
-	// IdleTimeout ends a session, with ReasonExpired, when it has had no call,
-	// cast, Ensure or Touch for that long, wherever it was meanwhile. A message is
-	// use until its handler returns, and the start until the start function does.
-	// Timers, Broadcasts, subscriptions and messages of NoTouch methods are no use:
-	// what of these waits then ends with the session. Time is counted by the monotonic clock, while
-	// the process stands still too. It ends within a second of its time, at most
-	// 1.25 million sessions of a node in a second; those whose time was up while
-	// the process stood still or the node had no quorum end over the 5 s that
-	// follow, unless they are used. 0: never.
+	// IdleTimeout ends a session, with ReasonExpired, that was not used for that long, on whatever
+	// nodes it was meanwhile. Calls, casts, Ensure and Touch are use, from their arrival until the
+	// handler returns; so is the start until the start function returns. Timers, Broadcasts,
+	// subscriptions and messages of NoTouch methods are not use, and those that wait end with the
+	// session. The time is monotonic and includes time during which the program stands still.
+	//
+	// A session ends at most a second late. A node ends at most 1.25 million sessions in a second.
+	// Sessions whose time was over while the program stood still, or while the node had no quorum,
+	// end over the following 5 s unless they are used. 0: no timeout.
 	IdleTimeout time.Duration
-	// Lifetime ends a session, with ReasonExpired, that long after its start
-	// function began, in spite of use: its present handler finishes, requests that
-	// wait get ErrTerminated. It moves with the session as the time that is left,
-	// but not through a node of a release without it or whose kind has none: there
-	// it is counted anew. It is as exact as IdleTimeout. 0: never.
+	// Lifetime ends a session, with ReasonExpired, that long after its start function began, even if
+	// it is in use: the present handler finishes, and waiting requests get ErrTerminated. The
+	// remaining time moves with the session. It begins again if the session passes through a node
+	// whose release or kind has no Lifetime. It is as exact as IdleTimeout. 0: no limit.
 	Lifetime time.Duration
-	// MaxSessions bounds the sessions of this kind on one node; a start beyond
-	// it fails with ErrTooManySessions, and sessions of other nodes stay there. A
-	// session that is renewed needs no place, on whatever node it goes on: there may
-	// be more by as many as have come so. 0: no bound.
+	// MaxSessions bounds the sessions of this kind on one node. A start beyond it fails with
+	// ErrTooManySessions, and a session that would move to the node stays where it is. A session
+	// that is renewed is always accepted, so there may be more by the number of such sessions. 0:
+	// no limit.
 	MaxSessions int
-	// StartRate bounds the starts of this kind on one node, per second; further
-	// ones fail with ErrRateLimited. StartBurst of them may come at once. A start
-	// of a session that is there does not count. Defaults 0: no bound, and
-	// StartRate.
+	// StartRate bounds the starts of this kind on one node, per second. Further starts fail with
+	// ErrRateLimited. StartBurst starts may come at once. A start of an existing session does not
+	// count. Defaults: 0, no limit, and StartRate.
 	StartRate, StartBurst int
-	// MessageRate bounds the calls and casts to one session, per second; further
-	// ones fail with ErrRateLimited. MessageBurst of them may come at once, also
-	// after a move. Timers do not count. Defaults 0: no bound, and MessageRate.
+	// MessageRate bounds the calls and casts to one session, per second. Further ones fail with
+	// ErrRateLimited. MessageBurst of them may come at once, and again after a move. Timers do not
+	// count. Defaults: 0, no limit, and MessageRate.
 	MessageRate, MessageBurst int
-	// RenewRate bounds the renewals of one session (node.Node.Renew), per second, those
-	// included that fail; further ones fail with ErrRateLimited. RenewBurst of them may
-	// come at once. They are counted from ID to ID and from node to node. Defaults 1
-	// and 10.
+	// RenewRate bounds the renewals of one session (node.Node.Renew), per second, including failed
+	// ones. Further renewals fail with ErrRateLimited. RenewBurst renewals may come at once. The
+	// count moves with the session to its new IDs and nodes. Defaults: 1 and 10.
 	RenewRate, RenewBurst int
-	// MaxTimers bounds the timers of one session: setting one more fails with
-	// ErrTooManyTimers, unless it takes the place of one of its name. A timer counts
-	// until its last message is handled. Default 1,000.
+	// MaxTimers bounds the timers of one session. Setting one more fails with ErrTooManyTimers,
+	// unless it replaces a timer of the same name. A timer counts until its last message is
+	// handled. Default: 1,000.
 	MaxTimers int
-	// MaxState bounds the encoded state, in bytes, up to the constant MaxState,
-	// which is the default. It is looked at when a state is encoded: a session
-	// with a larger one does not move, and does not restart with its last state.
+	// MaxState bounds the encoded state, in bytes. It is checked when a state is encoded: a session
+	// with a larger state does not move, and does not restart with its last state. At most the
+	// constant MaxState, which is the default.
 	MaxState int
-	// WarnState is the size of an encoded state, in bytes, above which its session is
-	// warned of in the log, once and at most ten in a minute, and counted
-	// (node.NodeStats.Large). It is found when a state is encoded anyway, and by
-	// samples: states of sessions that were used are encoded between two messages,
-	// for at most a five-hundredth of the time of one core, each at most every 5 s
-	// and up to that size. What cannot be encoded is warned of too. Default 1 MiB, or
-	// MaxState if that is less.
+	// WarnState is the size of an encoded state, in bytes, above which the log has a warning, once
+	// for a session and at most ten times in a minute, and node.NodeStats.Large counts the session.
+	// Sizes are checked when a state is encoded anyway, and by samples: the states of used sessions
+	// are encoded between two messages, up to WarnState, each at most every 5 s, and for at most a
+	// five-hundredth of the time of one core. The log also warns of a state that cannot be encoded.
+	// Default: 1 MiB, or MaxState if that is less.
 	WarnState int
-	// Restart says what becomes of a session that crashes, when a handler has
-	// panicked: its caller gets ErrCrashed in any case, and what waits in its
-	// mailbox goes on waiting for the restart, within its deadlines. A restarted
-	// session has a new incarnation. Default RestartNever.
+	// Restart says what happens to a session whose handler has panicked. The caller gets ErrCrashed
+	// in any case. Messages in the mailbox wait for the restart, within their deadlines. A restarted
+	// session has a new incarnation. Default: RestartNever.
 	Restart RestartPolicy
-	// RestartBudget bounds the restarts of one session within RestartWindow; both
-	// travel with it. The first is at once, the second waits 20 ms, each later one
-	// twice as long as the one before, at most 5 s; the move of the session does
-	// not wait. With one crash more it ends, with ReasonCrashed. At most 1,000 in
-	// a window. Defaults 5 and one minute.
+	// RestartBudget bounds the restarts of one session within RestartWindow. With one more crash the
+	// session ends, with ReasonCrashed. The first restart is immediate, the second waits 20 ms, and
+	// each later one twice as long as the previous one, at most 5 s. A move of the session does not
+	// wait for a restart, and the count moves along. RestartBudget is at most 1,000. Defaults: 5 and
+	// one minute.
 	RestartBudget int
 	RestartWindow time.Duration
-	// SlowHandler is how long a handler may run before a warning with its name and stack is
-	// logged and node.NodeStats.Slow counts it, once; it is seen up to 200 ms later.
-	// The handler runs on. Default 10 s.
+	// SlowHandler is how long a handler may run before the log has a warning with its name and
+	// stack, and node.NodeStats.Slow counts it, once, up to 200 ms later. The handler runs on. Default: 10 s.
 	SlowHandler time.Duration
-	// Mailbox bounds the messages that wait for one session. Calls and casts beyond
-	// it wait for a place, in one line for those of all nodes, in the order of
-	// arrival: a call until its ctx ends, a cast until its ctx ends or, if that has
-	// no deadline, for 50 ms; then they fail with ErrOverloaded, as they do at once
-	// where MethodConfig.NoWait says so and when 4,096 messages or 16 MiB stand in
-	// the line. Default 1,024.
+	// Mailbox bounds the messages that wait for one session. Further calls and casts, from all
+	// nodes, wait for a place in one line, in the order of their arrival: a call until its ctx ends,
+	// a cast until its ctx ends or, without a deadline, for 50 ms. Then they fail with
+	// ErrOverloaded. They fail at once if MethodConfig.NoWait says so, or if 4,096 messages or 16
+	// MiB wait in the line. Default: 1,024.
 	Mailbox int
-	// MailboxBytes bounds the same in bytes of message data. A message larger
-	// than the bound is taken by an empty mailbox only. Default 1 MiB.
+	// MailboxBytes bounds the same messages in bytes of their data. An empty mailbox accepts a
+	// message of any size. Default: 1 MiB.
 	MailboxBytes int
-	// Schema is the number of the state's format. It travels with the state: a
-	// node whose kind has a lower one refuses the session, which stays where it
-	// is; one with a higher one calls Migrate. Raise it when an earlier release
-	// must not have the new states; for a field that comes or goes there is no
-	// need, as fields that a release does not know are kept. A rollback to a lower
-	// one ends the sessions with the last node that has the higher one: see
+	// Schema is the version of the state's format. It travels with the state. A node whose kind has
+	// a lower Schema refuses the session, which stays where it is. A node with a higher Schema calls
+	// Migrate. Raise Schema when an earlier release must not get the new states. To add or remove a
+	// field you need not raise it, because a release keeps fields that it does not know. A rollback
+	// to a lower Schema ends sessions together with the last node that has the higher one: see
 	// "Releases" in the package documentation.
 	Schema int
-	// Migrate turns a state of an earlier schema, from, as it travels (what
-	// MarshalState made, or msgpack), into one of this Schema; MigrateFrom makes
-	// one of a function between types. It may keep and change the slice. It runs
-	// in a goroutine of the library, outside of any session and on several states
-	// at a time. Its error or panic refuses the session, which stays where it is.
-	// nil: states of earlier schemas decode as they are. It needs a Schema above 0.
+	// Migrate converts an encoded state of the earlier schema from into one of this Schema. The
+	// encoding is that of MarshalState, or msgpack. MigrateFrom makes a Migrate from a function
+	// between types. Migrate may keep and change the slice. It runs in goroutines of the library,
+	// outside of sessions, for several states at a time. If it returns an error or panics, the
+	// session is refused and stays where it is. nil: states of earlier schemas are decoded as they
+	// are. It needs a Schema above 0.
 	Migrate func(from int, state []byte) ([]byte, error)
-	// EndOnMove is for sessions that cannot move, as they hold a file or a socket: one
-	// whose partition another node takes ends with ReasonMoved, after its present
-	// handler, and OnEnd is called. Requests that wait in its mailbox get ErrTerminated. Later ones go to the
-	// other node, where the session is not found until it is started anew. It cannot be
-	// renewed either. false: sessions go on at the other node.
+	// EndOnMove is for sessions that cannot move because they hold a file or a socket. When another
+	// node takes the partition of such a session, the session ends with ReasonMoved after its
+	// present handler, and OnEnd is called. Requests in its mailbox get ErrTerminated. Later requests
+	// go to the other node, which has no such session until one is started. The session cannot be
+	// renewed. Default: false, sessions move.
 	EndOnMove bool
 }
 
 const (
-	// ages is longer than any session lives. No sum of a few durations up to it, and of
-	// the time since the process began, overflows.
+	// ages is longer than any session lives. A sum of a few durations of that length and of the time
+	// since the program started does not overflow.
 	ages = 100 * 365 * 24 * time.Hour
 
-	// maxRestartBudget bounds the times of restarts that a session remembers.
+	// maxRestartBudget bounds how many times of restarts a session remembers.
 	maxRestartBudget = 1000
 )
 
@@ -128,10 +119,26 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	for _, f := range []struct {
 		name  string
 		value int64
-	}{{"IdleTimeout", int64(c.IdleTimeout)}, {"Lifetime", int64(c.Lifetime)}, {"MaxSessions", int64(c.MaxSessions)}, {"Mailbox", int64(c.Mailbox)}, {"MailboxBytes", int64(c.MailboxBytes)}, {"Schema", int64(c.Schema)},
-		{"StartRate", int64(c.StartRate)}, {"StartBurst", int64(c.StartBurst)}, {"MessageRate", int64(c.MessageRate)}, {"MessageBurst", int64(c.MessageBurst)},
-		{"RenewRate", int64(c.RenewRate)}, {"RenewBurst", int64(c.RenewBurst)}, {"MaxTimers", int64(c.MaxTimers)}, {"WarnState", int64(c.WarnState)},
-		{"MaxState", int64(c.MaxState)}, {"RestartBudget", int64(c.RestartBudget)}, {"RestartWindow", int64(c.RestartWindow)}, {"SlowHandler", int64(c.SlowHandler)}} {
+	}{
+		{"IdleTimeout", int64(c.IdleTimeout)},
+		{"Lifetime", int64(c.Lifetime)},
+		{"MaxSessions", int64(c.MaxSessions)},
+		{"Mailbox", int64(c.Mailbox)},
+		{"MailboxBytes", int64(c.MailboxBytes)},
+		{"Schema", int64(c.Schema)},
+		{"StartRate", int64(c.StartRate)},
+		{"StartBurst", int64(c.StartBurst)},
+		{"MessageRate", int64(c.MessageRate)},
+		{"MessageBurst", int64(c.MessageBurst)},
+		{"RenewRate", int64(c.RenewRate)},
+		{"RenewBurst", int64(c.RenewBurst)},
+		{"MaxTimers", int64(c.MaxTimers)},
+		{"WarnState", int64(c.WarnState)},
+		{"MaxState", int64(c.MaxState)},
+		{"RestartBudget", int64(c.RestartBudget)},
+		{"RestartWindow", int64(c.RestartWindow)},
+		{"SlowHandler", int64(c.SlowHandler)},
+	} {
 		if f.value < 0 {
 			return c, fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
 		}
@@ -187,33 +194,32 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	return c, nil
 }
 
-// MethodConfig sets what holds for one method or notice. Its zero value works.
+// MethodConfig configures one method or notice. The zero value is ready to use.
 type MethodConfig struct {
-	// ReadOnly: by agreement the handler changes nothing. So the library may repeat a
-	// call whose outcome is unknown, and a call, cast or timer's message is no change of
-	// the session: of two copies of it, and for RestartLastState.
+	// ReadOnly promises that the handler does not change the state. The library may then repeat a
+	// call whose outcome is unknown. Messages of the method do not count as changes, neither when
+	// two copies of a session meet nor for RestartLastState.
 	ReadOnly bool
-	// NoTouch: the message does not count as use of the session.
+	// NoTouch keeps messages of the method from counting as use of the session.
 	NoTouch bool
-	// StartOnCall: a call or cast to a missing session starts it with the zero
-	// argument, within the limits of any start. Untyped requests start one of the node's
-	// DefaultKind. The release of the session's owner decides. A session that is being
-	// restarted, or goes on under another ID (ErrRenewed), is not missing; one that has
-	// expired, or was lost with its node, is: see sessionhttp.IsNew.
+	// StartOnCall makes a call or cast to a missing session start the session with the zero
+	// argument, within the limits of any start. An untyped request starts a session of the node's
+	// DefaultKind. The release of the session's owner decides. A session that is restarting, or that
+	// continues under another ID (ErrRenewed), is not missing. A session that has expired, or that
+	// was lost with its node, is missing; see sessionhttp.IsNew.
 	StartOnCall bool
-	// NoStart: the kind's StartOnCall does not hold for this method or notice. A missing
-	// session stays missing, and the error is ErrNotFound.
+	// NoStart excludes the method or notice from the kind's StartOnCall. For a missing session the
+	// error is ErrNotFound.
 	NoStart bool
-	// NoWait: a call or cast that finds the mailbox full does not wait for a place,
-	// but fails with ErrOverloaded at once. The session's node decides.
+	// NoWait makes a call or cast fail with ErrOverloaded at once if the mailbox is full, instead of
+	// waiting for a place. The release of the session's node decides.
 	NoWait bool
-	// ShareRequest: a request from the session's own node is not copied. Both
-	// sides agree not to change it afterwards. Types that have times or fields with
-	// the tag `msgpack:"-"` behind pointers, slices or maps are copied all the same:
-	// they would not be what they are from another node.
+	// ShareRequest avoids the copy of a request from the session's own node. Neither side may change
+	// the request afterwards. Types with times, or with fields that have the tag `msgpack:"-"`,
+	// behind pointers, slices or maps are copied all the same, since otherwise the handler would
+	// get another value than from a remote node.
 	ShareRequest bool
-	// Timeout bounds calls whose ctx has no deadline, in place of the node's
-	// CallTimeout, if the calling node was given the kind too. 0: CallTimeout; at
-	// most 100 years.
+	// Timeout bounds calls whose ctx has no deadline, in place of the node's CallTimeout. It needs
+	// the kind on the calling node. At most 100 years. 0: CallTimeout.
 	Timeout time.Duration
 }

@@ -6,21 +6,21 @@ import (
 	"log/slog"
 )
 
-// Session is what a handler or start function knows of the session it runs in.
-// It may be kept and used from any goroutine. Once the session has ended, has moved to
-// another node or goes on under another ID (node.Node.Renew), it says what it was, and
-// changes nothing any more: neither do the ctx of its handlers, with which
-// Notice.After, Every and Watch do nothing, and Event.Publish and SetLabel return an
-// error.
+// A Session gives a handler or start function access to the session in which it runs. It may be
+// kept and used by any goroutine. Once the session has ended, has moved to another node, or
+// continues under another ID (node.Node.Renew), the Session reports what the session was, and
+// changes nothing any more. The same holds for the ctxs of its handlers: with these Notice.After,
+// Every and Watch do nothing, and Event.Publish and SetLabel return an error.
 type Session process
 
-// FromContext returns the session whose handler, start function, OnEnd, OnMerge or
-// OnArrive ctx was given to. It panics with any other ctx: to test a handler by
-// itself, give it a ctx made by nodetest.Context.
+// FromContext returns the session whose handler, start function, OnEnd, OnMerge or OnArrive was
+// given ctx. It panics with any other ctx. To test a handler by itself, give it a ctx made by
+// nodetest.Context.
 func FromContext(ctx context.Context) *Session {
 	c := calling(ctx)
 	if c == nil {
-		panic("sessionproc: FromContext outside of a session: ctx is not one that a handler was given; in a test use nodetest.Context")
+		panic("sessionproc: FromContext outside of a session: ctx is not one that a handler was given; " +
+			"in a test use nodetest.Context")
 	}
 	return (*Session)(c.p)
 }
@@ -28,14 +28,14 @@ func FromContext(ctx context.Context) *Session {
 // ID returns the session's ID.
 func (s *Session) ID() string { return s.id }
 
-// Kind returns the name of its kind.
+// Kind returns the name of the session's kind.
 func (s *Session) Kind() string { return s.kind.name }
 
-// Incarnation identifies one life of a session: every start has another one,
-// on whatever node. A session that moves keeps it.
+// An Incarnation identifies one life of a session. Every start begins another one, on whatever node.
+// A session that moves keeps its incarnation.
 type Incarnation struct {
-	Number uint64 // counts the starts of the node
-	Boot   uint64 // of the node, unique for each of its own starts
+	Number uint64 // counts the starts of sessions on the node
+	Boot   uint64 // identifies one start of the node
 }
 
 // String returns both numbers.
@@ -58,10 +58,10 @@ func (p *process) incarnationLocked() Incarnation {
 
 const maxReason = 256 // bytes
 
-// Stop ends the session when the present handler has returned and its reply has
-// been given: queued requests get ErrTerminated, and the kind's OnEnd is called with
-// reason, of which at most 256 bytes are kept; an empty one is ReasonStopped. A session that is
-// on its way to another node just then ends if it comes back.
+// Stop ends the session when the present handler has returned and its caller has the reply. Queued
+// requests get ErrTerminated, and the kind's OnEnd is called with reason. At most 256 bytes of
+// reason are kept. An empty reason means ReasonStopped. A session that is on its way to another node
+// ends only if it comes back.
 func (s *Session) Stop(reason Reason) {
 	if reason == "" {
 		reason = ReasonStopped
@@ -78,7 +78,7 @@ func (s *Session) Stop(reason Reason) {
 	if x.reason == "" && x.renewed == nil {
 		x.reason = reason
 	}
-	idle := !p.running && p.phase == phaseLive // called by a goroutine that a handler left behind
+	idle := !p.running && p.phase == phaseLive // Stop was called by a goroutine that a handler left behind
 	if idle {
 		p.running = true
 	}
@@ -88,8 +88,8 @@ func (s *Session) Stop(reason Reason) {
 	}
 }
 
-// Cluster reaches other sessions. Pass the handler's ctx on: the deadline and
-// the chain of calls travel in it.
+// Cluster returns a Caller for other sessions. Pass it the handler's ctx, which carries the deadline
+// and the chain of calls.
 func (s *Session) Cluster() Caller { return s.table.cfg.Cluster }
 
 // Logger returns the node's logger with the session's LogID and kind.

@@ -30,15 +30,16 @@ func KindOf[Arg any](name string) *KindRef[Arg] {
 // Name returns the kind's name.
 func (k *KindRef[Arg]) Name() string { return k.name }
 
-// Start starts session id with arg. ErrAlreadyStarted if it is there: of any
-// number of concurrent starts, from any nodes, one succeeds.
+// Start starts session id with arg and returns when the start function has returned. The error is
+// ErrAlreadyStarted if the session exists: of any number of concurrent starts, from any nodes, one
+// succeeds.
 func (k *KindRef[Arg]) Start(ctx context.Context, c Caller, id string, arg Arg) error {
 	return k.deliver(ctx, c, id, arg, OpStart)
 }
 
-// Ensure starts session id with arg unless it is there, and reports whether it
-// did. It counts as use of a session that is there. ErrWrongKind if the session is
-// there and of another kind.
+// Ensure starts session id with arg unless the session exists, and reports whether it did. It counts
+// as use of an existing session. The error is ErrWrongKind if the session exists and is of another
+// kind.
 func (k *KindRef[Arg]) Ensure(ctx context.Context, c Caller, id string, arg Arg) (started bool, err error) {
 	return ensured(k.deliver(ctx, c, id, arg, OpEnsure))
 }
@@ -54,9 +55,9 @@ func (k *KindRef[Arg]) deliver(ctx context.Context, c Caller, id string, arg Arg
 	return err
 }
 
-// Method is a token for calls: the name of a method of a kind with the types of
-// its request and reply. It names no function, so callers need not import the
-// handlers. Make it once, as a package variable, with MethodOf.
+// A Method is a token for calls: the name of a method of a kind, with the types of its request and
+// reply. It contains no function, so callers need not import the handlers. Make it once, as a
+// package variable, with MethodOf.
 type Method[Req, Rep any] struct {
 	token
 	req  codec[Req]
@@ -69,12 +70,11 @@ func MethodOf[Req, Rep, Arg any](k *KindRef[Arg], name string) *Method[Req, Rep]
 	return &Method[Req, Rep]{token: newToken(k, name), req: newCodec[Req](), rep: newCodec[Rep]()}
 }
 
-// Call sends req to session id and returns its handler's reply. It returns
-// when the reply is there, ctx has ended, or the session cannot answer;
-// without a deadline in ctx the node's CallTimeout holds. The handler runs at
-// most once, unless the method is ReadOnly; after an error MaybeExecuted tells
-// whether it may have run. Caller and session share no memory: what is not a
-// plain value is copied.
+// Call sends req to session id and returns the handler's reply. It blocks until the reply has come,
+// ctx has ended, or the session cannot answer. Without a deadline in ctx the node's CallTimeout
+// applies. The handler runs at most once, unless the method is ReadOnly. After an error
+// MaybeExecuted reports whether the handler may have run. Caller and session share no memory:
+// values that are not plain are copied.
 func (m *Method[Req, Rep]) Call(ctx context.Context, c Caller, id string, req Req) (Rep, error) {
 	msg, _ := m.pool.Get().(*call[Req, Rep])
 	if msg == nil {
@@ -84,14 +84,14 @@ func (m *Method[Req, Rep]) Call(ctx context.Context, c Caller, id string, req Re
 	var rep Rep
 	err := c.Deliver(ctx, id, msg)
 	if err == nil {
-		rep = msg.rep // after an error a handler may still write it
+		rep = msg.rep // after an error a handler may still write to msg.rep
 	}
 	msg.release()
 	return rep, err
 }
 
-// Notice is a token for casts: messages that nobody answers. Make it once, as
-// a package variable, with NoticeOf.
+// A Notice is a token for casts: messages without a reply. Make it once, as a package variable, with
+// NoticeOf.
 type Notice[Msg any] struct {
 	token
 	msg codec[Msg]
@@ -102,35 +102,31 @@ func NoticeOf[Msg, Arg any](k *KindRef[Arg], name string) *Notice[Msg] {
 	return &Notice[Msg]{token: newToken(k, name), msg: newCodec[Msg]()}
 }
 
-// Cast sends msg to session id. Nil means that the message is in the session's
-// mailbox, on whatever node it lives; its handler runs later, after every
-// message whose send had returned before this one was sent. If the session
-// ends first, the message ends with it.
+// Cast sends msg to session id. A nil error means that msg is in the session's mailbox, on whatever
+// node the session lives. The handler runs later, after those of all messages whose send had
+// returned before Cast was called. If the session ends first, msg is lost.
 func (n *Notice[Msg]) Cast(ctx context.Context, c Caller, id string, msg Msg) error {
 	return c.Deliver(ctx, id, &cast[Msg]{notice: n, msg: msg})
 }
 
-// After has msg cast to the session whose handler or start function ctx
-// belongs to, once, after d. It is handled as any cast, in its turn, but does not
-// count as use of the session, and takes no place in the mailbox from others: it is
-// cast however full that is. The timer moves with the session, with the time that
-// is left, and ends with it; one that is due while the session moves, while the
-// process stands still, or while its node has no quorum, fires right afterwards.
+// After casts msg once, after d, to the session whose handler or start function was given ctx. msg
+// is handled like any cast, in its turn. But it does not count as use of the session, and it needs
+// no place in the mailbox, so it comes even if that is full. The timer moves with the session, with
+// its remaining time, and ends with it. A timer that is due while the session moves, while the
+// program stands still, or while the node has no quorum fires right afterwards.
 //
-// The timer is not set if the session has KindConfig.MaxTimers already or msg does not
-// encode. The log warns of that, for each kind at most ten times in a minute. Nor is it
-// set by a goroutine that a handler has left behind when the session does not run here
-// any more. A handler that has to know, or that may want to cancel the timer, uses
-// AfterNamed.
+// The timer is not set if the session has KindConfig.MaxTimers timers already, or if msg cannot be
+// encoded. The log warns of that, at most ten times in a minute for each kind. The timer is also not
+// set if a goroutine that a handler has left behind calls After when the session does not run here
+// any more. To get an error, or to cancel the timer later, use AfterNamed.
 func (n *Notice[Msg]) After(ctx context.Context, d time.Duration, msg Msg) {
 	_ = setTimer(ctx, n, "", d, false, msg) // logged
 }
 
-// Every is After again and again, every d, until the session ends. At most one of its
-// messages waits in the mailbox at any time: when a
-// handler, a pause or a move takes longer than d, the times that are missed are made
-// up for by that one, and the later ones come at whole intervals after the first. It
-// panics if d is not positive. To cancel it later, use EveryNamed.
+// Every is After repeated every d until the session ends. At most one of its messages waits in the
+// mailbox: if a handler, a pause or a move takes longer than d, that one message stands for all
+// intervals that were missed, and later messages come at whole intervals after the first. Every
+// panics if d is not positive. To cancel the timer later, use EveryNamed.
 func (n *Notice[Msg]) Every(ctx context.Context, d time.Duration, msg Msg) {
 	if d <= 0 {
 		panic("sessionproc: Every needs a positive interval")
@@ -138,12 +134,11 @@ func (n *Notice[Msg]) Every(ctx context.Context, d time.Duration, msg Msg) {
 	_ = setTimer(ctx, n, "", d, true, msg) // logged
 }
 
-// AfterNamed is After for a timer that has a name, 1 to 64 bytes, by which
-// Session.CancelTimer finds it, after moves too. It takes the place of the session's
-// timer of that name, of whatever notice, so that setting it again puts it off. What
-// After only logs is returned as well: ErrTooManyTimers if the session has
-// KindConfig.MaxTimers, ErrBadRequest if msg does not encode; then nothing is set and a
-// timer of that name goes on. It panics if the name is too short or too long.
+// AfterNamed is After for a timer with a name, by which Session.CancelTimer finds it, also after a
+// move. It replaces the session's timer of that name, of whatever notice, so setting a timer again
+// postpones it. It returns the errors that After only logs: ErrTooManyTimers if the session has
+// KindConfig.MaxTimers timers, and ErrBadRequest if msg cannot be encoded. After an error nothing
+// has changed. AfterNamed panics if the name is not 1 to 64 bytes long.
 func (n *Notice[Msg]) AfterNamed(ctx context.Context, name string, d time.Duration, msg Msg) error {
 	checkTimerName(name)
 	return setTimer(ctx, n, name, d, false, msg)
@@ -179,26 +174,25 @@ func (t *token) Name() string { return t.name }
 // Kind returns the name of the kind it belongs to.
 func (t *token) Kind() string { return t.kind }
 
-// Caller reaches sessions on any node by their ID. *node.Node is one, and so
-// is Session.Cluster in a handler.
+// A Caller reaches sessions on any node by their ID. *node.Node implements it. In a handler use
+// Session.Cluster.
 type Caller interface {
-	// Deliver takes m to session id, wherever it lives, and returns when m has
-	// been dealt with. Tokens call it; use their methods instead.
+	// Deliver delivers m to session id, wherever the session lives, and returns when m is answered
+	// or, for a cast, queued. Tokens call it; use their methods instead.
 	Deliver(ctx context.Context, id string, m Message) error
 }
 
-// Message is one start, call or cast that a token has made. Package node
-// routes it: to Table.Deliver where the session lives here, otherwise encoded
-// over the network.
+// A Message is one start, call or cast made by a token. Package node routes it: to Table.Deliver if
+// the session lives on this node, otherwise encoded over the network.
 type Message interface {
 	// Op, Kind and Method say what it is; Method is empty for a start.
 	Op() Op
 	Kind() string
 	Method() string
-	// AppendPayload appends the encoded argument or request to b: ErrBadRequest if it
-	// is more than most bytes, if that is not 0.
+	// AppendPayload appends the encoded argument or request to b. The error is ErrBadRequest if that
+	// takes more than most bytes and most is not 0.
 	AppendPayload(b []byte, most int) (payload []byte, raw bool, err error)
-	// ReadReply takes the encoded reply of a call.
+	// ReadReply decodes the reply of a call.
 	ReadReply(payload []byte, raw bool) error
 
 	deliver(ctx context.Context, t *Table, part int, id string) error
