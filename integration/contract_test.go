@@ -76,16 +76,20 @@ func startOf[S, Arg any](context.Context, Arg) (*S, error) { return new(S), nil 
 func bound[S, Arg, Req, Rep any](name string) sessionproc.AnyKind {
 	ref := sessionproc.KindOf[Arg](name)
 	k := sessionproc.NewKind(ref, startOf[S, Arg], sessionproc.KindConfig{})
-	sessionproc.HandleCall(k, sessionproc.MethodOf[Req, Rep](ref, "do"), func(*S, context.Context, Req) (rep Rep, err error) {
-		return rep, nil
-	})
+	sessionproc.HandleCall(k, sessionproc.MethodOf[Req, Rep](ref, "do"),
+		func(*S, context.Context, Req) (rep Rep, err error) {
+			return rep, nil
+		})
 	return k
 }
 
 func noticed[Msg any](name string) sessionproc.AnyKind {
 	ref := sessionproc.KindOf[int](name)
 	k := sessionproc.NewKind(ref, startOf[inner, int], sessionproc.KindConfig{})
-	sessionproc.HandleCast(k, sessionproc.NoticeOf[Msg](ref, "tell"), func(*inner, context.Context, Msg) error { return nil })
+	sessionproc.HandleCast(k, sessionproc.NoticeOf[Msg](ref, "tell"), func(*inner, context.Context,
+		Msg) error {
+		return nil
+	})
 	return k
 }
 

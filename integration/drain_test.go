@@ -85,7 +85,8 @@ func TestAcceptance40_NoRequestFailsWithinReadyDelay(t *testing.T) {
 	const readyDelay = 600 * time.Millisecond
 	ended := make(chan error, 1)
 	go func() {
-		ended <- node.RunUntilSignal(t.Context(), n.Node, node.Shutdown{HTTP: srv, ReadyDelay: readyDelay, Timeout: 20 * time.Second})
+		ended <- node.RunUntilSignal(t.Context(), n.Node, node.Shutdown{HTTP: srv, ReadyDelay: readyDelay,
+			Timeout: 20 * time.Second})
 	}()
 	var until, served atomic.Int64 // until: no request may fail that begins before; unix nanoseconds
 	until.Store(time.Now().Add(time.Hour).UnixNano())

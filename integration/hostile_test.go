@@ -94,7 +94,8 @@ func TestHostileStrangersAreRefused(t *testing.T) {
 			flood(t, s)
 
 			peak, held := grown()
-			t.Logf("the heap has grown by %d MiB, of which %d are held; %d lines were logged", peak>>20, held>>20, victim.log.count()-lines)
+			t.Logf("the heap has grown by %d MiB, of which %d are held; %d lines were logged", peak>>20, held>>20,
+				victim.log.count()-lines)
 			require.Less(t, peak, int64(32*mebi), "memory stays flat")
 			require.Less(t, held, int64(8*mebi), "memory stays flat")
 			require.LessOrEqual(t, victim.log.count()-lines, 60, "the log is not flooded:\n%s", victim.log.text())
@@ -119,16 +120,24 @@ func oneByOne(t *testing.T, s stranger) {
 		limit  time.Duration
 	}{
 		{"HTTP", s.dial, func() []byte { return []byte("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n") }, 20, time.Second},
-		{"HTTP behind the preface", s.polite, func() []byte { return []byte("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n") }, 20, time.Second},
-		{"random bytes", s.dial, func() []byte { _, _ = source.Read(random); random[0] = 'x'; return random }, 50, time.Second},
-		{"random bytes behind the preface", s.polite, func() []byte { _, _ = source.Read(random); random[0] = 0xff; return random }, 50, time.Second},
-		{"a frame that claims 4 GB", s.polite, func() []byte { return []byte{0xff, 0xff, 0xff, 0xff, 0x93, 1, 0} }, 20, time.Second},
-		{"an array that claims 4 G elements", s.polite, func() []byte { return []byte{0, 0, 0, 5, 0xdd, 0xff, 0xff, 0xff, 0xff} }, 20, time.Second},
+		{"HTTP behind the preface", s.polite, func() []byte { return []byte("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n") },
+			20, time.Second},
+		{"random bytes", s.dial, func() []byte { _, _ = source.Read(random); random[0] = 'x'; return random }, 50,
+			time.Second},
+		{"random bytes behind the preface", s.polite,
+			func() []byte { _, _ = source.Read(random); random[0] = 0xff; return random }, 50, time.Second},
+		{"a frame that claims 4 GB", s.polite, func() []byte { return []byte{0xff, 0xff, 0xff, 0xff, 0x93, 1, 0} }, 20,
+			time.Second},
+		{"an array that claims 4 G elements", s.polite, func() []byte {
+			return []byte{0, 0, 0, 5, 0xdd, 0xff, 0xff, 0xff,
+				0xff}
+		}, 20, time.Second},
 		{"12 MB of nested arrays", s.dial, nested, 3, authentication},
 		{"12 MB of nested arrays behind the preface", s.polite, func() []byte {
 			return append([]byte{0, 0xc0, 0, 0}, nested()[:mebi]...)
 		}, 3, authentication},
-		{"half a hello", s.polite, func() []byte { return []byte{0, 0, 1, 0, 0x93, 1, 0, 0xc4, 0xf0, 1, 2, 3} }, 1, authentication},
+		{"half a hello", s.polite, func() []byte { return []byte{0, 0, 1, 0, 0x93, 1, 0, 0xc4, 0xf0, 1, 2, 3} }, 1,
+			authentication},
 	} {
 		for range attack.rounds {
 			conn, err := attack.dial()
@@ -163,7 +172,8 @@ func slowLoris(t *testing.T, s stranger) {
 		_, err = conn.Write([]byte{1})
 	}
 	assert.Less(t, time.Since(start), authentication, "it may go on for ever")
-	assert.Greater(t, time.Since(start), time.Second, "it was not taken for a stranger at once, so this test shows nothing")
+	assert.Greater(t, time.Since(start), time.Second,
+		"it was not taken for a stranger at once, so this test shows nothing")
 }
 
 // silence connects and says nothing.

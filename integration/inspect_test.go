@@ -144,7 +144,8 @@ func TestAcceptance34_CountsOutliveTheGoroutineThatStarted(t *testing.T) {
 		check(5)
 		require.Empty(t, p.from.TerminateMany(t.Context(), ids))
 		after = check(0)
-		require.GreaterOrEqual(t, after.Total.Ends[sessionproc.ReasonTerminated], before.Total.Ends[sessionproc.ReasonTerminated]+5)
+		require.GreaterOrEqual(t, after.Total.Ends[sessionproc.ReasonTerminated],
+			before.Total.Ends[sessionproc.ReasonTerminated]+5)
 		if p.moving != nil {
 			require.NotZero(t, after.Total.Moved+after.Total.Taken)
 		} else if p.remote() {

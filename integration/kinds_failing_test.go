@@ -54,7 +54,8 @@ func newLastWords() sessionproc.AnyKind {
 		return &lastWordsState{ID: sessionproc.FromContext(ctx).ID()}, nil
 	}, sessionproc.KindConfig{})
 	k.OnEnd((*lastWordsState).ended)
-	sessionproc.HandleCall(k, armBomb, func(_ *lastWordsState, ctx context.Context, _ sessionproc.None) (sessionproc.None, error) {
+	sessionproc.HandleCall(k, armBomb, func(_ *lastWordsState, ctx context.Context, _ sessionproc.None) (sessionproc.None,
+		error) {
 		bomb.After(ctx, 10*time.Millisecond, "the bomb went off")
 		return sessionproc.None{}, nil
 	})
@@ -87,12 +88,19 @@ func (unwrapped) EncodeMsgpack(*msgpack.Encoder) error    { panic(parcelPanic) }
 func (*unwrapped) DecodeMsgpack(d *msgpack.Decoder) error { return d.Skip() }
 
 func newParcels() sessionproc.AnyKind {
-	k := sessionproc.NewKind(parcels, func(context.Context, sessionproc.None) (*parcel, error) { return &parcel{}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(parcels, func(context.Context, sessionproc.None) (*parcel, error) { return &parcel{}, nil },
+		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, receive, func(p *parcel, _ context.Context, _ unopened) (sessionproc.None, error) {
 		p.Received++
 		return sessionproc.None{}, nil
 	})
-	sessionproc.HandleCall(k, dispatch, func(*parcel, context.Context, sessionproc.None) (unwrapped, error) { return unwrapped{}, nil })
-	sessionproc.HandleCall(k, received, func(p *parcel, _ context.Context, _ sessionproc.None) (int, error) { return p.Received, nil })
+	sessionproc.HandleCall(k, dispatch, func(*parcel, context.Context, sessionproc.None) (unwrapped,
+		error) {
+		return unwrapped{}, nil
+	})
+	sessionproc.HandleCall(k, received, func(p *parcel, _ context.Context, _ sessionproc.None) (int,
+		error) {
+		return p.Received, nil
+	})
 	return k
 }

@@ -27,14 +27,18 @@ func newBadges() sessionproc.AnyKind {
 		return &badge{}, sessionproc.FromContext(ctx).SetLabel("user", user)
 	}, sessionproc.KindConfig{})
 	sessionproc.HandleCast(k, ping, func(b *badge, _ context.Context, _ sessionproc.None) error { b.Pings++; return nil })
-	sessionproc.HandleCall(k, pings, func(b *badge, _ context.Context, _ sessionproc.None) (int, error) { return b.Pings, nil })
+	sessionproc.HandleCall(k, pings, func(b *badge, _ context.Context, _ sessionproc.None) (int, error) {
+		return b.Pings,
+			nil
+	})
 	sessionproc.HandleCall(k, relabel, func(_ *badge, ctx context.Context, l [2]string) (string, error) {
 		if err := sessionproc.FromContext(ctx).SetLabel(l[0], l[1]); err != nil {
 			return err.Error(), nil
 		}
 		return "", nil
 	})
-	sessionproc.HandleCall(k, labelsOf, func(_ *badge, ctx context.Context, _ sessionproc.None) (map[string]string, error) {
+	sessionproc.HandleCall(k, labelsOf, func(_ *badge, ctx context.Context, _ sessionproc.None) (map[string]string,
+		error) {
 		return sessionproc.FromContext(ctx).Labels(), nil
 	})
 	sessionproc.HandleCall(k, remind, func(_ *badge, ctx context.Context, d time.Duration) (sessionproc.None, error) {

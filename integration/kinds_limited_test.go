@@ -44,7 +44,8 @@ func (tokens tight) new(cfg sessionproc.KindConfig) sessionproc.AnyKind {
 	k := sessionproc.NewKind(tokens.kind, func(ctx context.Context, _ sessionproc.None) (*tightState, error) {
 		return &tightState{ID: sessionproc.FromContext(ctx).ID()}, nil
 	}, cfg)
-	sessionproc.HandleCall(k, tokens.block, func(s *tightState, _ context.Context, _ sessionproc.None) (sessionproc.None, error) {
+	sessionproc.HandleCall(k, tokens.block, func(s *tightState, _ context.Context, _ sessionproc.None) (sessionproc.None,
+		error) {
 		events.tell(s.ID, "blocked")
 		<-events.gate(s.ID)
 		return sessionproc.None{}, nil
@@ -106,7 +107,10 @@ var (
 )
 
 func newVolunteers() sessionproc.AnyKind {
-	k := sessionproc.NewKind(volunteers, func(_ context.Context, n int) (*counter, error) { return &counter{N: n + 10}, nil },
+	k := sessionproc.NewKind(volunteers, func(_ context.Context, n int) (*counter, error) {
+		return &counter{N: n + 10},
+			nil
+	},
 		sessionproc.KindConfig{})
 	look := func(c *counter, _ context.Context, _ sessionproc.None) (int, error) { return c.N, nil }
 	sessionproc.HandleCall(k, callUp, look, sessionproc.MethodConfig{StartOnCall: true})
@@ -135,6 +139,9 @@ func newHoards() sessionproc.AnyKind {
 		time.Sleep(rand.N(replyTime))
 		return hoard, nil
 	})
-	sessionproc.HandleCall(k, giveUp, func(_ *empty, _ context.Context, size int) ([]byte, error) { return make([]byte, size), nil })
+	sessionproc.HandleCall(k, giveUp, func(_ *empty, _ context.Context, size int) ([]byte,
+		error) {
+		return make([]byte, size), nil
+	})
 	return k
 }

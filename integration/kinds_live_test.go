@@ -31,7 +31,8 @@ type board struct {
 
 func newBoards() sessionproc.AnyKind {
 	none := sessionproc.None{}
-	k := sessionproc.NewKind(boards, func(_ context.Context, n int) (*board, error) { return &board{N: n}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(boards, func(_ context.Context, n int) (*board, error) { return &board{N: n}, nil },
+		sessionproc.KindConfig{})
 	sessionproc.HandleEvent(k, shown, func(b *board) int {
 		if b.N < 0 {
 			panic("a board shows no negative numbers")
@@ -48,16 +49,24 @@ func newBoards() sessionproc.AnyKind {
 		advance.After(ctx, again, again)
 		return shown.Publish(ctx, b.N)
 	})
-	sessionproc.HandleCall(k, closeUp, func(_ *board, ctx context.Context, why sessionproc.Reason) (sessionproc.None, error) {
+	sessionproc.HandleCall(k, closeUp, func(_ *board, ctx context.Context, why sessionproc.Reason) (sessionproc.None,
+		error) {
 		sessionproc.FromContext(ctx).Stop(why)
 		return none, nil
 	})
-	sessionproc.HandleCall(k, smash, func(*board, context.Context, sessionproc.None) (sessionproc.None, error) { panic("smashed") })
+	sessionproc.HandleCall(k, smash, func(*board, context.Context, sessionproc.None) (sessionproc.None,
+		error) {
+		panic("smashed")
+	})
 	sessionproc.HandleCall(k, mind, func(_ *board, ctx context.Context, id string) (sessionproc.None, error) {
 		sessionproc.Watch(ctx, id, ended)
 		return none, nil
 	})
-	sessionproc.HandleCast(k, ended, func(b *board, _ context.Context, e sessionproc.Ended) error { b.Obits = append(b.Obits, e); return nil })
+	sessionproc.HandleCast(k, ended, func(b *board, _ context.Context,
+		e sessionproc.Ended) error {
+		b.Obits = append(b.Obits, e)
+		return nil
+	})
 	sessionproc.HandleCall(k, obits, func(b *board, _ context.Context, _ sessionproc.None) ([]sessionproc.Ended, error) {
 		return b.Obits, nil
 	}, sessionproc.MethodConfig{ReadOnly: true})

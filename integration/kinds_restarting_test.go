@@ -23,7 +23,8 @@ func newPhoenixes() sessionproc.AnyKind {
 		}
 		return c.N, nil
 	})
-	sessionproc.HandleCall(k, whichLife, func(_ *counter, ctx context.Context, _ sessionproc.None) (sessionproc.Incarnation, error) {
+	sessionproc.HandleCall(k, whichLife, func(_ *counter, ctx context.Context,
+		_ sessionproc.None) (sessionproc.Incarnation, error) {
 		return sessionproc.FromContext(ctx).Incarnation(), nil
 	})
 	return k

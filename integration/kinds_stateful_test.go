@@ -32,7 +32,10 @@ func newBags() sessionproc.AnyKind {
 	sessionproc.HandleCall(k, items, func(b *bag, _ context.Context, _ sessionproc.None) (map[string]int, error) {
 		return b.Items, nil
 	})
-	sessionproc.HandleCall(k, raw, func(b *bag, _ context.Context, _ sessionproc.None) ([]byte, error) { return b.Raw, nil })
+	sessionproc.HandleCall(k, raw, func(b *bag, _ context.Context, _ sessionproc.None) ([]byte, error) {
+		return b.Raw,
+			nil
+	})
 	sessionproc.HandleCall(k, fill, func(b *bag, _ context.Context, with bag) (sessionproc.None, error) {
 		*b = with
 		return sessionproc.None{}, nil
@@ -70,6 +73,9 @@ func newClocks() sessionproc.AnyKind {
 		events.tell(c.ID, "run down")
 		return nil
 	})
-	sessionproc.HandleCall(k, ticks, func(c *clock, _ context.Context, _ sessionproc.None) ([]int, error) { return c.Ticks, nil })
+	sessionproc.HandleCall(k, ticks, func(c *clock, _ context.Context, _ sessionproc.None) ([]int,
+		error) {
+		return c.Ticks, nil
+	})
 	return k
 }

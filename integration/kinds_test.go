@@ -13,7 +13,8 @@ import (
 // allKinds makes the kinds of the tests, afresh for each node.
 func allKinds() []sessionproc.AnyKind {
 	return []sessionproc.AnyKind{
-		newCounters(), newProbes(), newPings(), newPongs(), newFragile(), newLastWords(), newParcels(), newBags(), newClocks(),
+		newCounters(), newProbes(), newPings(), newPongs(), newFragile(), newLastWords(), newParcels(), newBags(),
+		newClocks(),
 		narrow.new(sessionproc.KindConfig{Mailbox: 4}), thin.new(sessionproc.KindConfig{MailboxBytes: 16 << 10}),
 		newPairs(), newIdlers(), newVolunteers(), newHoards(), newMayflies(), newAlarms(), newPhoenixes(), newHasties(),
 		newBadges(), newLoungers(), snug.new(sessionproc.KindConfig{Mailbox: 2}),
@@ -37,7 +38,10 @@ func newCounters() sessionproc.AnyKind {
 		events.tell(sessionproc.FromContext(ctx).ID(), "started")
 		return &counter{N: n}, nil
 	}, sessionproc.KindConfig{RenewRate: 1000, RenewBurst: 1000})
-	sessionproc.HandleCall(k, get, func(c *counter, _ context.Context, _ sessionproc.None) (int, error) { return c.N, nil },
+	sessionproc.HandleCall(k, get, func(c *counter, _ context.Context, _ sessionproc.None) (int, error) {
+		return c.N,
+			nil
+	},
 		sessionproc.MethodConfig{ReadOnly: true})
 	sessionproc.HandleCall(k, add, func(c *counter, _ context.Context, n int) (int, error) { c.N += n; return c.N, nil })
 	sessionproc.HandleCast(k, addOne, func(c *counter, _ context.Context, _ sessionproc.None) error { c.N++; return nil })

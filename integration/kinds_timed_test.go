@@ -71,7 +71,10 @@ func newAlarms() sessionproc.AnyKind {
 	sessionproc.HandleCall(k, calmAlarm, func(_ *alarm, ctx context.Context, name string) (bool, error) {
 		return sessionproc.FromContext(ctx).CancelTimer(name), nil
 	})
-	sessionproc.HandleCall(k, rang, func(a *alarm, _ context.Context, _ sessionproc.None) (map[string]int, error) { return a.Rang, nil })
+	sessionproc.HandleCall(k, rang, func(a *alarm, _ context.Context, _ sessionproc.None) (map[string]int,
+		error) {
+		return a.Rang, nil
+	})
 	sessionproc.HandleCast(k, goesOff, func(a *alarm, _ context.Context, what string) error {
 		a.Rang[what]++
 		events.tell(a.ID, what)

@@ -61,7 +61,8 @@ func TestAcceptance39_LogOutReachesSessionsInFlight(t *testing.T) {
 		_, err := p.from.TerminateLabelled(t.Context(), "user", "dee")
 		require.NoError(t, err)
 		moved()
-		require.Eventually(t, func() bool { return len(list(t, p.from.Node, node.ListOptions{Kind: badges.Name()})) == 0 }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return len(list(t, p.from.Node, node.ListOptions{Kind: badges.Name()})) == 0 },
+			10*time.Second, 10*time.Millisecond)
 		for _, id := range ids {
 			started, err := p.from.Started(t.Context(), id)
 			require.NoError(t, err)

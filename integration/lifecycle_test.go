@@ -197,7 +197,8 @@ func TestAcceptance07_SlowStartDelaysNoOther(t *testing.T) {
 		for i := range others {
 			others[i] = p.id(t)
 			if i < 3 { // in the very same partition
-				for place, err := p.from.Where(others[i]); err == nil && place.Partition != where.Partition; place, err = p.from.Where(others[i]) {
+				for place, err := p.from.Where(others[i]); err == nil &&
+					place.Partition != where.Partition; place, err = p.from.Where(others[i]) {
 					others[i] = sessionproc.NewID()
 				}
 			}
@@ -242,7 +243,8 @@ func TestAcceptance09_ExplicitZeroArgumentArrives(t *testing.T) {
 		require.Equal(t, "0", who.Number)
 
 		id = p.id(t)
-		require.NoError(t, p.from.Start(t.Context(), id, sessionproc.StartOptions{Kind: probes.Name(), Arg: probeArg{Number: &zero}}))
+		require.NoError(t, p.from.Start(t.Context(), id, sessionproc.StartOptions{Kind: probes.Name(),
+			Arg: probeArg{Number: &zero}}))
 		who, err = whoAmI.Call(t.Context(), p.from, id, sessionproc.None{})
 		require.NoError(t, err)
 		require.Equal(t, "0", who.Number)

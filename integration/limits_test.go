@@ -16,7 +16,8 @@ import (
 )
 
 // limited is a cluster of a and b with limits of its own, and IDs that live on a.
-func limited(t *testing.T, cfg node.Config, kind func() sessionproc.AnyKind, ids int) (places map[string]*member, onA []string) {
+func limited(t *testing.T, cfg node.Config, kind func() sessionproc.AnyKind, ids int) (places map[string]*member,
+	onA []string) {
 	t.Helper()
 	cfg.Slot, cfg.Kinds = "a", []sessionproc.AnyKind{kind()}
 	a, err := startNode(t.Context(), cfg)
@@ -31,7 +32,8 @@ func limited(t *testing.T, cfg node.Config, kind func() sessionproc.AnyKind, ids
 
 // arrived is a cluster of a, without limits, and b, which has some and to which
 // guests have moved as it came. ids are free, and belong to b.
-func arrived(t *testing.T, cfg node.Config, kind func() sessionproc.AnyKind, guestsThere, free int) (a *member, there, ids []string) {
+func arrived(t *testing.T, cfg node.Config, kind func() sessionproc.AnyKind, guestsThere, free int) (a *member, there,
+	ids []string) {
 	t.Helper()
 	all := goingTo(t, guestsThere+free, "b", "a", "b")
 	there, ids = all[:guestsThere], all[guestsThere:]
@@ -144,7 +146,8 @@ func TestAcceptance30_TheSixthStartInASecondIsRateLimited(t *testing.T) {
 				var err error
 				for err == nil && started < len(ids) {
 					if err = guests.Start(t.Context(), from, ids[started], sessionproc.None{}); err == nil {
-						require.ErrorIs(t, guests.Start(t.Context(), from, ids[started], sessionproc.None{}), sessionproc.ErrAlreadyStarted,
+						require.ErrorIs(t, guests.Start(t.Context(), from, ids[started], sessionproc.None{}),
+							sessionproc.ErrAlreadyStarted,
 							"it costs nothing")
 						started++
 					}
@@ -216,7 +219,8 @@ func TestANodeOverItsMemoryMarkTakesNoSessions(t *testing.T) {
 	for _, id := range ids[:5] {
 		require.NoError(t, guests.Start(t.Context(), a, id, sessionproc.None{}))
 	}
-	b, err := startNode(t.Context(), node.Config{Slot: "b", Join: []string{a.Addr()}, MemoryMark: 1, Kinds: []sessionproc.AnyKind{newGuests(sessionproc.KindConfig{}, nil)()}})
+	b, err := startNode(t.Context(), node.Config{Slot: "b", Join: []string{a.Addr()}, MemoryMark: 1,
+		Kinds: []sessionproc.AnyKind{newGuests(sessionproc.KindConfig{}, nil)()}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.Close() })
 	requireRefusal(t, a, b, "memory")
@@ -289,7 +293,8 @@ func TestAcceptance22_PanicsInInjectAndExtractAreContained(t *testing.T) {
 					require.Equal(t, i, n)
 				}
 			}
-			logged := append(places["owner"].log.with("function of Config panicked", name), places["remote"].log.with("function of Config panicked", name)...)
+			logged := append(places["owner"].log.with("function of Config panicked", name),
+				places["remote"].log.with("function of Config panicked", name)...)
 			require.NotEmpty(t, logged)
 			require.LessOrEqual(t, len(logged), len(places), "once for each node")
 		})

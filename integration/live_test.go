@@ -26,7 +26,10 @@ var (
 type bulletin struct{ N int }
 
 func newBulletins() sessionproc.AnyKind {
-	k := sessionproc.NewKind(bulletins, func(context.Context, sessionproc.None) (*bulletin, error) { return &bulletin{}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(bulletins, func(context.Context, sessionproc.None) (*bulletin, error) {
+		return &bulletin{},
+			nil
+	}, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, pin, func(b *bulletin, ctx context.Context, n int) (sessionproc.None, error) {
 		b.N = n
 		return sessionproc.None{}, pinned.Publish(ctx, n)

@@ -42,7 +42,8 @@ func TestManyStartAndEndWithAResultEach(t *testing.T) {
 		require.Empty(t, list(t, p.from.Node, node.ListOptions{Kind: badges.Name()}))
 
 		untyped := p.id(t)
-		failed = p.from.StartMany(t.Context(), map[string]sessionproc.StartOptions{untyped: {Kind: badges.Name(), Arg: "cyd"}, long: {Kind: "none"}})
+		failed = p.from.StartMany(t.Context(), map[string]sessionproc.StartOptions{untyped: {Kind: badges.Name(),
+			Arg: "cyd"}, long: {Kind: "none"}})
 		require.Len(t, failed, 1)
 		require.ErrorIs(t, failed[long], sessionproc.ErrUnknownKind)
 		require.NoError(t, p.from.Terminate(t.Context(), untyped))

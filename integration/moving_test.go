@@ -148,7 +148,8 @@ func (c *movingCluster) begin(t testing.TB) (end func()) {
 
 func (c *movingCluster) awaitEmpty(t testing.TB, m *member) {
 	t.Helper()
-	require.Eventually(t, func() bool { return m.Sessions() == 0 }, 10*time.Second, time.Millisecond, "all sessions of the test move")
+	require.Eventually(t, func() bool { return m.Sessions() == 0 }, 10*time.Second, time.Millisecond,
+		"all sessions of the test move")
 }
 
 // settle waits until all nodes know that d has come or gone.

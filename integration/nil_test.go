@@ -62,7 +62,8 @@ func someArgument(t reflect.Type) reflect.Value {
 	case reflect.TypeFor[map[string]sessionproc.StartOptions]():
 		return reflect.ValueOf(map[string]sessionproc.StartOptions{"a": {}})
 	case reflect.TypeFor[[]sessionproc.Delivery]():
-		return reflect.ValueOf([]sessionproc.Delivery{{ID: "a", Message: sessionproc.Untyped(sessionproc.OpStart, "", "", nil, nil)}})
+		return reflect.ValueOf([]sessionproc.Delivery{{ID: "a", Message: sessionproc.Untyped(sessionproc.OpStart, "", "",
+			nil, nil)}})
 	}
 	return reflect.Zero(t)
 }
@@ -91,7 +92,8 @@ func call(f reflect.Value, args []reflect.Value) (said string, returns bool) {
 		case []sessionproc.Delivery:
 			errs = append(errs, v[0].Err)
 		default:
-			if seq := reflect.TypeFor[func(func(node.SessionInfo, error) bool)](); r.Type().ConvertibleTo(seq) && r.Kind() == reflect.Func {
+			if seq := reflect.TypeFor[func(func(node.SessionInfo, error) bool)](); r.Type().ConvertibleTo(seq) &&
+				r.Kind() == reflect.Func {
 				r.Convert(seq).Interface().(func(func(node.SessionInfo, error) bool))(func(_ node.SessionInfo, err error) bool {
 					errs = append(errs, err)
 					return true

@@ -36,9 +36,12 @@ func TestNodesThatDifferRefuse(t *testing.T) {
 		{"joiner_without_secret", node.Config{Secret: one}, node.Config{}, []string{"secret"}},
 		{"seed_without_secret", node.Config{}, node.Config{Secret: one}, []string{"secret"}},
 		{"another_secret", node.Config{Secret: one}, node.Config{Secret: two}, []string{"secret"}},
-		{"another_cluster", node.Config{Secret: one, Cluster: "shop"}, node.Config{Secret: one, Cluster: "bank"}, []string{"cluster", "shop", "bank"}},
-		{"another_cluster_without_secret", node.Config{Cluster: "shop"}, node.Config{Cluster: "bank"}, []string{"cluster", "shop", "bank"}},
-		{"another_ring", node.Config{Secret: one}, node.Config{Secret: one, Ring: ring.Config{Partitions: 509}}, []string{"ring"}},
+		{"another_cluster", node.Config{Secret: one, Cluster: "shop"}, node.Config{Secret: one, Cluster: "bank"},
+			[]string{"cluster", "shop", "bank"}},
+		{"another_cluster_without_secret", node.Config{Cluster: "shop"}, node.Config{Cluster: "bank"},
+			[]string{"cluster", "shop", "bank"}},
+		{"another_ring", node.Config{Secret: one}, node.Config{Secret: one, Ring: ring.Config{Partitions: 509}},
+			[]string{"ring"}},
 		{"another_ring_without_secret", node.Config{}, node.Config{Ring: ring.Config{Load: 1.5}}, []string{"ring"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -85,24 +88,32 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		says []string
 		is   error
 	}{
-		{name: "beyond_loopback_without_secret", cfg: node.Config{Bind: "0.0.0.0:0"}, says: []string{"Bind", "Secret", "Insecure"}},
-		{name: "beyond_loopback_v6_without_secret", cfg: node.Config{Bind: "[::]:0"}, says: []string{"Bind", "Secret", "Insecure"}},
+		{name: "beyond_loopback_without_secret", cfg: node.Config{Bind: "0.0.0.0:0"},
+			says: []string{"Bind", "Secret", "Insecure"}},
+		{name: "beyond_loopback_v6_without_secret", cfg: node.Config{Bind: "[::]:0"},
+			says: []string{"Bind", "Secret", "Insecure"}},
 		{name: "a_pass_phrase", cfg: node.Config{Secret: phrase}, says: []string{"Secret", "NewSecret"}},
 		{name: "a_mistyped_secret", cfg: node.Config{Secret: flip(secret)}, says: []string{"Secret"}},
-		{name: "an_accepted_pass_phrase", cfg: node.Config{Secret: secret, AcceptSecrets: []string{phrase}}, says: []string{"AcceptSecrets"}},
-		{name: "port_taken", cfg: node.Config{Bind: taken.Addr().String()}, says: []string{taken.Addr().String()}, is: syscall.EADDRINUSE},
+		{name: "an_accepted_pass_phrase", cfg: node.Config{Secret: secret, AcceptSecrets: []string{phrase}},
+			says: []string{"AcceptSecrets"}},
+		{name: "port_taken", cfg: node.Config{Bind: taken.Addr().String()}, says: []string{taken.Addr().String()},
+			is: syscall.EADDRINUSE},
 		{name: "bind_without_port", cfg: node.Config{Bind: "127.0.0.1"}, says: []string{"Bind", "127.0.0.1"}},
 		{name: "bind_to_nonsense", cfg: node.Config{Bind: "127.0.0.1:http:x"}, says: []string{"Bind"}},
-		{name: "two_kinds_of_one_name", cfg: node.Config{Kinds: []sessionproc.AnyKind{newCounters(), newCounters()}}, says: []string{"counter"}},
+		{name: "two_kinds_of_one_name", cfg: node.Config{Kinds: []sessionproc.AnyKind{newCounters(), newCounters()}},
+			says: []string{"counter"}},
 		{name: "default_kind_unknown", cfg: node.Config{DefaultKind: "cart"}, says: []string{"DefaultKind", "cart"}},
 		{name: "empty_seed", cfg: node.Config{Join: []string{""}}, says: []string{"Join"}},
 		{name: "seed_with_a_bad_port", cfg: node.Config{Join: []string{"127.0.0.1:99999"}}, says: []string{"Join", "99999"}},
-		{name: "seed_with_two_ports", cfg: node.Config{Join: []string{"127.0.0.1:1:2"}}, says: []string{"Join", "127.0.0.1:1:2"}},
-		{name: "seed_that_is_a_URL", cfg: node.Config{Join: []string{"http://10.0.0.8:7946"}}, says: []string{"Join", "http://10.0.0.8:7946"}},
+		{name: "seed_with_two_ports", cfg: node.Config{Join: []string{"127.0.0.1:1:2"}},
+			says: []string{"Join", "127.0.0.1:1:2"}},
+		{name: "seed_that_is_a_URL", cfg: node.Config{Join: []string{"http://10.0.0.8:7946"}},
+			says: []string{"Join", "http://10.0.0.8:7946"}},
 		{name: "negative_timeout", cfg: node.Config{CallTimeout: -1}, says: []string{"CallTimeout"}},
 		{name: "negative_partitions", cfg: node.Config{Ring: ring.Config{Partitions: -1}}, says: []string{"Partitions"}},
 		{name: "load_below_one", cfg: node.Config{Ring: ring.Config{Load: 0.5}}, says: []string{"Load"}},
-		{name: "unverified_TLS", cfg: node.Config{TLS: &tls.Config{InsecureSkipVerify: true}}, says: []string{"TLS", "InsecureSkipVerify"}},
+		{name: "unverified_TLS", cfg: node.Config{TLS: &tls.Config{InsecureSkipVerify: true}},
+			says: []string{"TLS", "InsecureSkipVerify"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			start := time.Now()
@@ -143,7 +154,8 @@ func TestSeedsThatNobodyAnswersAt(t *testing.T) {
 	require.ErrorContains(t, m.Ready(), "seeds")
 	require.NotEmpty(t, m.log.with(nobody), "the log names them")
 
-	alone, err := startNode(t.Context(), node.Config{Join: []string{nobody}, JoinTimeout: 300 * time.Millisecond, AllowAlone: true})
+	alone, err := startNode(t.Context(), node.Config{Join: []string{nobody}, JoinTimeout: 300 * time.Millisecond,
+		AllowAlone: true})
 	require.NoError(t, err)
 	defer alone.Close()
 	require.NoError(t, alone.Ready())

@@ -176,7 +176,8 @@ func missNothing(t *testing.T, c replicas) {
 		require.Greater(t, f.last, 5)
 		gaps += f.gaps
 	}
-	t.Logf("%d subscribers of %d sessions got up to %d values each, with %d gaps", len(followers), len(ids), followers[0].last, gaps)
+	t.Logf("%d subscribers of %d sessions got up to %d values each, with %d gaps", len(followers), len(ids),
+		followers[0].last, gaps)
 	require.Zero(t, gaps, "what a session keeps is enough for a move")
 }
 

@@ -23,7 +23,8 @@ func TestSecretsAreReplacedUnderLoad(t *testing.T) {
 	}
 	for _, step := range [][]string{{older, newer}, {newer, older}, {newer}} {
 		for _, m := range members {
-			require.Eventually(t, func() bool { return m.SetSecrets(step[0], step[1:]...) == nil }, 10*time.Second, 20*time.Millisecond)
+			require.Eventually(t, func() bool { return m.SetSecrets(step[0], step[1:]...) == nil }, 10*time.Second,
+				20*time.Millisecond)
 			time.Sleep(100 * time.Millisecond)
 		}
 	}

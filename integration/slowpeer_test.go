@@ -46,7 +46,8 @@ func TestPeerThatStopsReadingHarmsOnlyItself(t *testing.T) {
 			require.LessOrEqual(t, during, max(3*before, 50*time.Millisecond), "others' p99 is unchanged")
 			require.LessOrEqual(t, peakDuring, peakBefore+24*mebi, "memory is bounded")
 			require.Less(t, held, int64(16*mebi), "a connection holds no more than its MaxOutput of 8 MiB")
-			require.NotEmpty(t, owner.log.with("connection ended", "slow"), "the owner says why it has closed the connection:\n%s", owner.log.text())
+			require.NotEmpty(t, owner.log.with("connection ended", "slow"),
+				"the owner says why it has closed the connection:\n%s", owner.log.text())
 
 			kill()
 			require.NoError(t, other.awaitServing(within(t, 20*time.Second), 2))

@@ -26,7 +26,8 @@ func (p place) show(t testing.TB, id string, count int) {
 	}
 }
 
-func subscribe[T any](t testing.TB, c sessionproc.Caller, id string, e *sessionproc.Event[T], o sessionproc.SubscribeOptions) *sessionproc.Subscription[T] {
+func subscribe[T any](t testing.TB, c sessionproc.Caller, id string, e *sessionproc.Event[T],
+	o sessionproc.SubscribeOptions) *sessionproc.Subscription[T] {
 	t.Helper()
 	sub, err := e.Subscribe(t.Context(), c, id, o)
 	require.NoError(t, err)

@@ -43,13 +43,18 @@ func (*unreadable) UnmarshalState([]byte) error     { panic("the glasses are bro
 
 // release is a kind of orders as one release has it.
 func release[S any](first S, receiptOf func(*S) map[string]string, cfg sessionproc.KindConfig) []sessionproc.AnyKind {
-	k := sessionproc.NewKind(orders, func(context.Context, sessionproc.None) (*S, error) { s := first; return &s, nil }, cfg)
-	sessionproc.HandleCall(k, receipt, func(s *S, _ context.Context, _ sessionproc.None) (map[string]string, error) { return receiptOf(s), nil })
+	k := sessionproc.NewKind(orders, func(context.Context, sessionproc.None) (*S, error) { s := first; return &s, nil },
+		cfg)
+	sessionproc.HandleCall(k, receipt, func(s *S, _ context.Context, _ sessionproc.None) (map[string]string,
+		error) {
+		return receiptOf(s), nil
+	})
 	return []sessionproc.AnyKind{newCounters(), k}
 }
 
 func v1(cfg sessionproc.KindConfig) []sessionproc.AnyKind {
-	return release(orderV1{Item: "tea"}, func(o *orderV1) map[string]string { return map[string]string{"item": o.Item} }, cfg)
+	return release(orderV1{Item: "tea"}, func(o *orderV1) map[string]string { return map[string]string{"item": o.Item} },
+		cfg)
 }
 
 func v2() []sessionproc.AnyKind {
@@ -137,10 +142,11 @@ func TestAcceptance26_HigherSchemaMigrates(t *testing.T) {
 	ids := goingTo(t, 5, "b", "a", "b")
 	a := joinWith(t, "a", v1(sessionproc.KindConfig{Schema: 1}))
 	startOrders(t, a, ids)
-	b := joinWith(t, "b", release(orderV3{}, func(o *orderV3) map[string]string { return map[string]string{"first": o.Items[0]} },
-		sessionproc.KindConfig{Schema: 2, Migrate: sessionproc.MigrateFrom(func(_ int, old orderV1) (*orderV3, error) {
-			return &orderV3{Items: []string{old.Item}}, nil
-		})}), a)
+	b := joinWith(t, "b",
+		release(orderV3{}, func(o *orderV3) map[string]string { return map[string]string{"first": o.Items[0]} },
+			sessionproc.KindConfig{Schema: 2, Migrate: sessionproc.MigrateFrom(func(_ int, old orderV1) (*orderV3, error) {
+				return &orderV3{Items: []string{old.Item}}, nil
+			})}), a)
 	b.awaitSessions(t, len(ids))
 	requireReceipts(t, map[string]string{"first": "tea"}, ids, a, b)
 }
@@ -149,7 +155,8 @@ func TestAcceptance26_HigherSchemaMigrates(t *testing.T) {
 func requireRefusal(t *testing.T, a, b *member, words ...string) {
 	t.Helper()
 	for _, m := range []*member{a, b} {
-		require.Eventually(t, func() bool { return len(m.log.with(append(words, "refused")...)) > 0 }, 10*time.Second, 2*time.Millisecond,
+		require.Eventually(t, func() bool { return len(m.log.with(append(words, "refused")...)) > 0 }, 10*time.Second,
+			2*time.Millisecond,
 			"%s has to say why: %s", m.Slot(), m.log.text())
 	}
 }
@@ -180,7 +187,8 @@ func TestAcceptance27_ANodeWithoutTheKindRefusesItsSessions(t *testing.T) {
 func TestAcceptance22_PanicInMarshalStateIsContained(t *testing.T) {
 	ids := goingTo(t, 5, "b", "a", "b")
 	kinds := func() []sessionproc.AnyKind {
-		return release(unprintable{Item: "tea"}, func(o *unprintable) map[string]string { return map[string]string{"item": o.Item} },
+		return release(unprintable{Item: "tea"},
+			func(o *unprintable) map[string]string { return map[string]string{"item": o.Item} },
 			sessionproc.KindConfig{})
 	}
 	a := joinWith(t, "a", kinds())
@@ -202,7 +210,8 @@ func TestAcceptance22_PanicInMarshalStateIsContained(t *testing.T) {
 func TestAcceptance22_PanicsWhereASessionArrivesAreContained(t *testing.T) {
 	const text = "the glasses are broken"
 	own := func() []sessionproc.AnyKind {
-		return release(unreadable{Item: "tea"}, func(o *unreadable) map[string]string { return map[string]string{"item": o.Item} },
+		return release(unreadable{Item: "tea"},
+			func(o *unreadable) map[string]string { return map[string]string{"item": o.Item} },
 			sessionproc.KindConfig{})
 	}
 	for name, releases := range map[string][2][]sessionproc.AnyKind{

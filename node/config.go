@@ -61,7 +61,8 @@ type Config struct {
 	// TLS takes your own certificates for TCP, beside or without Secret. It is
 	// cloned; version, protocols and mutual verification are set, so each
 	// certificate needs the extended key usages of both server and client
-	// authentication, and RootCAs or ClientCAs must be set. Default: with a Secret, ephemeral certificates whose keys the Secret vouches for.
+	// authentication, and RootCAs or ClientCAs must be set. Default: with a Secret,
+	// ephemeral certificates whose keys the Secret vouches for.
 	TLS *tls.Config
 	// Insecure allows to bind beyond loopback without Secret: whoever reaches
 	// the port reads and changes every session.
@@ -237,7 +238,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	for _, n := range []struct {
 		name  string
 		value int64
-	}{{"MaxSessions", int64(cfg.MaxSessions)}, {"StartRate", int64(cfg.StartRate)}, {"StartBurst", int64(cfg.StartBurst)}, {"MemoryMark", cfg.MemoryMark}} {
+	}{{"MaxSessions", int64(cfg.MaxSessions)}, {"StartRate", int64(cfg.StartRate)}, {"StartBurst",
+		int64(cfg.StartBurst)}, {"MemoryMark", cfg.MemoryMark}} {
 		if n.value < 0 {
 			return cfg, fmt.Errorf("negative Config.%s (%d)", n.name, n.value)
 		}

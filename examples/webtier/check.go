@@ -52,8 +52,10 @@ const pace = 250 * time.Millisecond
 // after another. It prints a table of what it saw each time, and returns an error
 // unless every request was answered and every cart held what its browser had
 // clicked.
-func runCheck(ctx context.Context, url string, browsers, clicks int, restart func(context.Context) error, w io.Writer) error {
-	fmt.Fprintf(w, "%d browsers × %d clicks through a balancer without stickiness, %d replicas\n\n", browsers, clicks, len(names))
+func runCheck(ctx context.Context, url string, browsers, clicks int, restart func(context.Context) error,
+	w io.Writer) error {
+	fmt.Fprintf(w, "%d browsers × %d clicks through a balancer without stickiness, %d replicas\n\n", browsers, clicks,
+		len(names))
 	c := newCheck(url, clicks)
 	if err := c.run(ctx, browsers, w); err != nil {
 		return err
@@ -189,7 +191,8 @@ func (c *check) request(ctx context.Context, browser *http.Client, path string, 
 	return st, nil
 }
 
-func fetch(ctx context.Context, browser *http.Client, url string, form url.Values) (st state, h http.Header, err error) {
+func fetch(ctx context.Context, browser *http.Client, url string, form url.Values) (st state, h http.Header,
+	err error) {
 	method, body := http.MethodGet, io.Reader(nil)
 	if form != nil {
 		method, body = http.MethodPost, strings.NewReader(form.Encode())

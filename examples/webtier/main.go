@@ -117,7 +117,8 @@ func announce(w io.Writer, t *tier, url string) {
 		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", r.name, r.at.PID, r.at.HTTP, r.at.Node)
 	}
 	table.Flush()
-	fmt.Fprintf(w, "\nThe shop is open at %s\nr and Enter restarts the replicas one after another. Ctrl-C closes it.\n", url)
+	fmt.Fprintf(w, "\nThe shop is open at %s\nr and Enter restarts the replicas one after another. Ctrl-C closes it.\n",
+		url)
 }
 
 // watch returns nil when ctx ends. Replicas may die meanwhile (try it: kill one),
@@ -130,7 +131,8 @@ func (t *tier) watch(ctx context.Context, b *balancer, logger *slog.Logger) erro
 		case err := <-b.failed:
 			return err
 		case r := <-t.died:
-			logger.Warn("a replica has ended, the others go on", "replica", r.name, "pid", r.at.PID, "state", r.cmd.ProcessState.String())
+			logger.Warn("a replica has ended, the others go on", "replica", r.name, "pid", r.at.PID, "state",
+				r.cmd.ProcessState.String())
 		}
 	}
 	return errors.New("no replica is left")

@@ -25,7 +25,8 @@ var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
 
 // policy lets the page run its own style and script, which are inside it, talk
 // to where it came from, and nothing else. One request loads all of it.
-var policy = "default-src 'none'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; img-src data:" +
+var policy = "default-src 'none'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; " +
+	"img-src data:" +
 	"; style-src " + hashSource(pageCSS) + "; script-src " + hashSource(pageJS)
 
 func hashSource(text string) string {

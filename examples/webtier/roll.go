@@ -126,7 +126,8 @@ func (r *roll) obey(in io.Reader, w io.Writer) {
 				break
 			}
 			full := s.Percent * barWidth / 100
-			fmt.Fprintf(w, "\r\x1b[K[%s%s] %d %%  %s %s", strings.Repeat("#", full), strings.Repeat("-", barWidth-full), s.Percent, s.Replica, s.Doing)
+			fmt.Fprintf(w, "\r\x1b[K[%s%s] %d %%  %s %s", strings.Repeat("#", full), strings.Repeat("-", barWidth-full),
+				s.Percent, s.Replica, s.Doing)
 		}
 		fmt.Fprintln(w, "\r\x1b[KAll replicas were restarted.")
 	}

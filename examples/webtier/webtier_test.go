@@ -64,7 +64,8 @@ func TestCheckFindsEveryCartRight(t *testing.T) {
 	var forwarded int
 	_, err := fmt.Sscan(row("forwarded"), &forwarded)
 	require.NoError(t, err)
-	require.InDelta(t, 2./3, float64(forwarded)/330, 0.15, "the share of requests that came to another node than the session's")
+	require.InDelta(t, 2./3, float64(forwarded)/330, 0.15,
+		"the share of requests that came to another node than the session's")
 	before, rolling, found := strings.Cut(stdout.String(), "click on while each replica is restarted")
 	require.True(t, found)
 	for _, part := range []string{before, rolling} {
@@ -116,7 +117,8 @@ func TestReplicasRestartOneAfterAnother(t *testing.T) {
 }
 
 func TestWrongFlagsAreRefused(t *testing.T) {
-	for _, args := range [][]string{{"-nonsense"}, {"surplus"}, {"-check", "-browsers", "0"}, {"-check", "-clicks", "-1"}} {
+	for _, args := range [][]string{{"-nonsense"}, {"surplus"}, {"-check", "-browsers", "0"},
+		{"-check", "-clicks", "-1"}} {
 		cmd := exec.CommandContext(t.Context(), program, args...)
 		out, _ := cmd.CombinedOutput()
 		require.Equal(t, 2, cmd.ProcessState.ExitCode(), "%v\n%s", args, out)
@@ -200,7 +202,8 @@ func (s *running) end(t *testing.T, signal os.Signal) {
 func (s *running) requireGone(t *testing.T) {
 	t.Helper()
 	for _, pid := range s.pids {
-		require.Eventually(t, func() bool { return !alive(pid) }, 5*time.Second, 10*time.Millisecond, "replica %d is left over", pid)
+		require.Eventually(t, func() bool { return !alive(pid) }, 5*time.Second, 10*time.Millisecond,
+			"replica %d is left over", pid)
 	}
 	for _, addr := range s.addrs {
 		require.Eventually(t, func() bool { return free(addr) }, 5*time.Second, 10*time.Millisecond, "%s is not free", addr)
@@ -228,7 +231,8 @@ func TestInterruptEndsEverything(t *testing.T) {
 }
 
 func TestInterruptWhileItStartsEndsEverything(t *testing.T) {
-	for _, after := range []time.Duration{30 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond} {
+	for _, after := range []time.Duration{30 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond,
+		400 * time.Millisecond} {
 		t.Run(after.String(), func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.Command(program, "-addr", "127.0.0.1:0")
@@ -308,7 +312,8 @@ func TestRequestsOfOtherSitesAreRefused(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, post("cart/add", one, "Sec-Fetch-Site", "cross-site"))
 	require.Equal(t, http.StatusForbidden, post("cart/add", one, "Origin", "http://elsewhere.example"))
 	require.Equal(t, http.StatusOK, post("cart/add", one, "Sec-Fetch-Site", "same-origin"))
-	require.Equal(t, http.StatusOK, post("cart/add", one, "Origin", strings.TrimSuffix(s.url, "/")), "the balancer keeps the Host")
+	require.Equal(t, http.StatusOK, post("cart/add", one, "Origin", strings.TrimSuffix(s.url, "/")),
+		"the balancer keeps the Host")
 
 	require.Equal(t, http.StatusUnprocessableEntity, post("cart/add", "tea=coffee&qty=1", "X", "y"))
 	require.Equal(t, http.StatusUnprocessableEntity, post("cart/add", "tea=oolong&qty=99", "X", "y"))

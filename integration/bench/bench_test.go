@@ -17,7 +17,8 @@ func TestMain(m *testing.M) {
 }
 
 func TestPairsRun(t *testing.T) {
-	require.NoError(t, run(t.Context(), 1, time.Millisecond, "^(Call|Start)Local|CallRemote/64B/(1|64)/plain|IdleSession", 100))
+	require.NoError(t, run(t.Context(), 1, time.Millisecond, "^(Call|Start)Local|CallRemote/64B/(1|64)/plain|IdleSession",
+		100))
 }
 
 func TestWrongFlagsAreRefused(t *testing.T) {

@@ -44,5 +44,6 @@ func pace(w workload.Work, ns float64) string {
 }
 
 func printIdle(sessions int, each float64, took time.Duration) {
-	fmt.Printf("\nIdleSession: %d sessions, %.0f bytes each, started in %v\n", sessions, each, took.Round(time.Millisecond))
+	fmt.Printf("\nIdleSession: %d sessions, %.0f bytes each, started in %v\n", sessions, each,
+		took.Round(time.Millisecond))
 }

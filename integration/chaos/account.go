@@ -55,7 +55,8 @@ const (
 )
 
 func newAccount(sessions int) *account {
-	return &account{sessions: make([]history, sessions), trails: make([]trail, sessions), failed: map[string]int{}, lags: map[string][]time.Duration{}, gone: map[string]int64{}}
+	return &account{sessions: make([]history, sessions), trails: make([]trail, sessions), failed: map[string]int{},
+		lags: map[string][]time.Duration{}, gone: map[string]int64{}}
 }
 
 // maxSamples texts of failures are kept.
@@ -99,7 +100,8 @@ func (a *account) recordLocked(r *record) {
 		h.longest = max(h.longest, latency)
 	}
 	if r.Serial > 0 {
-		a.trails[r.Session] = append(a.trails[r.Session], event{entry{r.Writer, r.Serial}, r.Outcome, r.Due, r.Done, r.Failure})
+		a.trails[r.Session] = append(a.trails[r.Session], event{entry{r.Writer, r.Serial}, r.Outcome, r.Due, r.Done,
+			r.Failure})
 	}
 	if r.Failure != nil {
 		a.failureLocked(r)

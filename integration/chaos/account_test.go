@@ -184,7 +184,8 @@ func TestThePauseIsTheLongestRequestOfEachSession(t *testing.T) {
 	a, e := book(t, 2, 1)
 	ms := int64(time.Millisecond)
 	a.take("node1", report{Records: []record{
-		{Session: 0, Outcome: outcome{Number: 2}, Due: 0, Done: 30 * ms}, {Session: 0, Outcome: outcome{Number: 3}, Due: 0, Done: 20 * ms}, {Session: 1, Outcome: outcome{Number: 2}, Due: 0, Done: 10 * ms},
+		{Session: 0, Outcome: outcome{Number: 2}, Due: 0, Done: 30 * ms}, {Session: 0, Outcome: outcome{Number: 3}, Due: 0,
+			Done: 20 * ms}, {Session: 1, Outcome: outcome{Number: 2}, Due: 0, Done: 10 * ms},
 	}})
 	e.finals[0].Number, e.finals[1].Number = 3, 2
 	r := a.judge(e)

@@ -56,7 +56,8 @@ func runQuickly(t *testing.T, name string, o options) *result {
 	var err error
 	o.scenario, err = findScenario(name)
 	require.NoError(t, err)
-	o.sessions, o.duration, o.readyDelay, o.load, o.seed, o.progress = 300, time.Second, 400*time.Millisecond, 0.1, 1, t.Output()
+	o.sessions, o.duration, o.readyDelay = 300, time.Second, 400*time.Millisecond
+	o.load, o.seed, o.progress = 0.1, 1, t.Output()
 	r, err := run(t.Context(), o)
 	if errors.Is(err, errNotPermitted) {
 		t.Skip("NOT TESTED: ", err)

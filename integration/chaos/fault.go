@@ -26,7 +26,10 @@ func (f *fleet) aim(x *fault, victims []*process) {
 // find notes which sessions the victims have.
 func (f *fleet) find(x *fault, victims []*process) {
 	for i := range x.affected {
-		x.affected[i] = x.split || slices.ContainsFunc(victims, func(p *process) bool { return f.marks.lastIn(i, p.cmd.Process.Pid) })
+		x.affected[i] = x.split || slices.ContainsFunc(victims, func(p *process) bool {
+			return f.marks.lastIn(i,
+				p.cmd.Process.Pid)
+		})
 	}
 }
 

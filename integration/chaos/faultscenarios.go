@@ -79,7 +79,8 @@ func flap(ctx context.Context, f *fleet) error {
 	f.aim(x, []*process{victim})
 	f.find(x, []*process{victim})
 	x.struck = time.Now().UnixNano()
-	for i, down := range []time.Duration{f.cut / 64, f.cut / 32, f.cut / 16, f.cut / 8, f.cut / 16, f.cut / 32, f.cut / 4} {
+	for i, down := range []time.Duration{f.cut / 64, f.cut / 32, f.cut / 16, f.cut / 8, f.cut / 16, f.cut / 32,
+		f.cut / 4} {
 		if i > 0 {
 			if err := wait(ctx, up); err != nil {
 				return err

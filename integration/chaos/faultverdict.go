@@ -46,7 +46,8 @@ func (r *result) unexcused(f *fault, events []*event) {
 		if len(r.Samples) < maxSamples && !slices.Contains(seen, e.failure.Text) {
 			seen = append(seen, e.failure.Text)
 			after := func(at int64) float64 { return time.Duration(at - max(f.struck, f.mended)).Seconds() }
-			r.Samples = append(r.Samples, fmt.Sprintf("from %.3f to %.3f s after the kill, or the end of the fault: %s", after(e.due), after(e.done), e.failure.Text))
+			r.Samples = append(r.Samples, fmt.Sprintf("from %.3f to %.3f s after the kill, or the end of the fault: %s",
+				after(e.due), after(e.done), e.failure.Text))
 		}
 	}
 }

@@ -192,7 +192,8 @@ func parse(args []string) (o options, asJSON bool, err error) {
 	f.Float64Var(&o.rate, "rate", 2000, "requests a second, at most")
 	f.Uint64Var(&o.seed, "seed", rand.Uint64(), "of the load; processes and the network keep their own time")
 	f.DurationVar(&o.stall, "stall", 30*time.Second, "how long stall stops a node")
-	f.DurationVar(&o.cut, "cut", time.Minute, "how long partition cuts nodes off, and four times as long as flap does at most")
+	f.DurationVar(&o.cut, "cut", time.Minute,
+		"how long partition cuts nodes off, and four times as long as flap does at most")
 	f.IntVar(&o.quorum, "quorum", 0, "`members` that a node must see to answer, 0: none")
 	f.BoolVar(&asJSON, "json", false, "print a JSON object to the standard output, and the table to the standard error")
 	if err := f.Parse(args); err != nil {

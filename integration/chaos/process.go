@@ -34,7 +34,8 @@ type process struct {
 // launch starts a child and waits until it says hello. All that it reports goes
 // to take, which is called by one goroutine. What it logs is in dir. With w the
 // visitor is the hub, and is to be launched first; replicas are plugged into it.
-func launch(ctx context.Context, w *wires, exe, role, name, dir string, c childConfig, take func(report)) (*process, error) {
+func launch(ctx context.Context, w *wires, exe, role, name, dir string, c childConfig, take func(report)) (*process,
+	error) {
 	cmd, err := child.Command(exe, role, c)
 	if err != nil {
 		return nil, err

@@ -47,14 +47,16 @@ func runReplica(c childConfig, orders *gob.Decoder, o *outbox) error {
 			return fmt.Errorf("chaos: wait for the network: %w", err)
 		}
 	}
-	n, err := node.Start(ctx, node.Config{Bind: c.listen(), Slot: c.Slot, Join: c.Join, DrainTimeout: c.Leave, Secret: c.Secret, Quorum: c.Quorum,
+	n, err := node.Start(ctx, node.Config{Bind: c.listen(), Slot: c.Slot, Join: c.Join, DrainTimeout: c.Leave,
+		Secret: c.Secret, Quorum: c.Quorum,
 		Kinds:  []sessionproc.AnyKind{newRegisters(m), newLedgers(c.Number, m)},
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
 	}
 	r := &replica{childConfig: c, node: n, sids: c.ids()}
-	r.gen = &generator{out: o, rand: c.rand(), write: r.write, kind: callWrite, size: c.Sessions, writer: c.Number, serials: c.serials()}
+	r.gen = &generator{out: o, rand: c.rand(), write: r.write, kind: callWrite, size: c.Sessions, writer: c.Number,
+		serials: c.serials()}
 	if !c.Ledgers {
 		r.gen.spawn = r.spawn
 	}
@@ -72,7 +74,8 @@ func runReplica(c childConfig, orders *gob.Decoder, o *outbox) error {
 		_ = n.Close() // which ends the process: nobody is left to be told
 	}()
 	var bye report
-	if err := node.RunUntilSignal(context.Background(), n, node.Shutdown{HTTP: r.web, ReadyDelay: c.ReadyDelay, Timeout: c.ReadyDelay + c.Leave}); err != nil {
+	if err := node.RunUntilSignal(context.Background(), n, node.Shutdown{HTTP: r.web, ReadyDelay: c.ReadyDelay,
+		Timeout: c.ReadyDelay + c.Leave}); err != nil {
 		bye.Err = err.Error()
 	}
 	bye.Bye = true

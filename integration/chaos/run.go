@@ -35,7 +35,8 @@ func run(ctx context.Context, o options) (r *result, err error) {
 		}
 		fmt.Fprintln(o.progress, "the logs of the processes are in", dir)
 	}()
-	f := &fleet{options: o, dir: dir, run: strconv.FormatUint(o.seed, 36), account: newAccount(o.sessions), leaving: map[*process]bool{}}
+	f := &fleet{options: o, dir: dir, run: strconv.FormatUint(o.seed, 36), account: newAccount(o.sessions),
+		leaving: map[*process]bool{}}
 	if f.marks, err = makeMarks(f.marksPath(), o.sessions); err != nil {
 		return nil, err
 	}
@@ -182,7 +183,8 @@ func (f *fleet) report(w io.Writer) (stop func()) {
 			f.mu.Lock()
 			doing, replicas := f.doing, len(f.replicas)
 			f.mu.Unlock()
-			fmt.Fprintf(w, "%3.0f s  %d replicas  %8d requests  %d failed  %s\n", time.Since(began).Seconds(), replicas, requests, failed, doing)
+			fmt.Fprintf(w, "%3.0f s  %d replicas  %8d requests  %d failed  %s\n", time.Since(began).Seconds(), replicas,
+				requests, failed, doing)
 		}
 	}()
 	return func() {

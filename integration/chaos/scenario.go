@@ -15,8 +15,9 @@ type scenario struct {
 	least  int                                                             // that it needs
 	first  func(nodes int) int                                             // how many there are before
 	change func(ctx context.Context, f *fleet) (lostFields int, err error) // returns when it is over
-	faulty bool                                                            // not only changes in good order: sessions are ledgers
-	wired  bool                                                            // each node has a network namespace
+	// not only changes in good order: sessions are ledgers
+	faulty bool
+	wired  bool // each node has a network namespace
 }
 
 var scenarios = append([]scenario{

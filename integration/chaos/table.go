@@ -11,7 +11,8 @@ import (
 
 func (r *result) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s: %d nodes, %d sessions, seed %d\n", r.Scenario, r.Nodes, r.Sessions, r.Seed)
-	fmt.Fprintf(w, "saturation %.0f requests/s, load %.0f requests/s, the change took %.1f s\n\n", r.Saturate, r.Rate, r.Change/1000)
+	fmt.Fprintf(w, "saturation %.0f requests/s, load %.0f requests/s, the change took %.1f s\n\n", r.Saturate, r.Rate,
+		r.Change/1000)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "requests\t%d, %d of them by HTTP; %d starts\n", r.Calls, r.HTTP, r.Starts)
 	fmt.Fprintf(t, "failed\t%d surely not executed, %d maybe; %d by HTTP\n", r.SurelyNot, r.Maybe, r.FailedHTTP)
@@ -63,13 +64,15 @@ func (n *findings) print(w io.Writer) {
 	for _, text := range n.Stales {
 		fmt.Fprintf(w, "\t%s\n", text)
 	}
-	fmt.Fprintf(w, "by the fault\t%d writes lost with a process, %d sessions started anew, %d missing; %d twins until it was over\n",
+	fmt.Fprintf(w,
+		"by the fault\t%d writes lost with a process, %d sessions started anew, %d missing; %d twins until it was over\n",
 		n.LostDead, n.Restarted, n.Missing, n.TwinsThen)
 	for _, class := range slices.Sorted(maps.Keys(n.Excused)) {
 		fmt.Fprintf(w, "\t%d requests failed that may: %s\n", n.Excused[class], class)
 	}
 	if n.First.N > 0 {
-		fmt.Fprintf(w, "first success\tmedian %.0f ms, max %.0f ms after the kill, of %d sessions\n", n.First.P50, n.First.Max, n.First.N)
+		fmt.Fprintf(w, "first success\tmedian %.0f ms, max %.0f ms after the kill, of %d sessions\n", n.First.P50,
+			n.First.Max, n.First.N)
 	}
 	fmt.Fprintf(w, "agreed\tafter %.0f ms; all over after %.0f ms\n", n.Agreed, n.Over)
 	if n.Answered+n.Twice > 0 {

@@ -29,10 +29,12 @@ type fault struct {
 }
 
 const (
-	flightTime  = int64(250 * time.Millisecond) // how long requests may still be on their way to a process that was killed
-	detectTime  = int64(9 * time.Second)        // or to one that nobody reaches, until all know it; who is alone is the last to
-	wakeTime    = int64(50 * time.Millisecond)  // how long who stood still may use connections that others have closed meanwhile
-	askedWithin = int64(time.Second)            // sessions asked so soon after the kill say how long they were away
+	flightTime = int64(250 * time.Millisecond) // how long requests may still be on their way to a process that was killed
+	// or to one that nobody reaches, until all know it; who is alone is the last to
+	detectTime = int64(9 * time.Second)
+	// how long who stood still may use connections that others have closed meanwhile
+	wakeTime    = int64(50 * time.Millisecond)
+	askedWithin = int64(time.Second) // sessions asked so soon after the kill say how long they were away
 	firstMax    = 5 * time.Second
 	firstMedian = 4 * time.Second
 	agreeMax    = 15 * time.Second
@@ -106,7 +108,8 @@ func (f *fault) restarts(session int, e *event) bool {
 
 // unanswered: a minority answered although it must know that it is one.
 func (f *fault) unanswered(e *event) bool {
-	return f.quorum && e.failure == nil && (f.victims[e.Node] || f.victims[e.Writer]) && e.due > f.struck+detectTime && e.done < f.mended
+	return f.quorum && e.failure == nil && (f.victims[e.Node] || f.victims[e.Writer]) && e.due > f.struck+detectTime &&
+		e.done < f.mended
 }
 
 // findings is what the trails say. Its fields count writes, unless it is said
@@ -210,8 +213,9 @@ func (n *findings) sample(f *fault, session int, r, w *event) {
 	if len(n.Stales) == maxSamples {
 		return
 	}
-	n.Stales = append(n.Stales, fmt.Sprintf("session %d: the reply of node %d at %s lacks what node %d acknowledged at %s: %v without %v of %v",
-		session, r.Node, f.when(r), w.Node, f.when(w), r.Entries, w.entry, w.Entries))
+	n.Stales = append(n.Stales,
+		fmt.Sprintf("session %d: the reply of node %d at %s lacks what node %d acknowledged at %s: %v without %v of %v",
+			session, r.Node, f.when(r), w.Node, f.when(w), r.Entries, w.entry, w.Entries))
 }
 
 // when is the time of a request, in seconds, since the fault began, for people to read.

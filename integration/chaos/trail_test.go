@@ -30,7 +30,8 @@ func anew(r record) record {
 }
 
 func lost(session int, from, to float64, serial uint64, maybe bool) record {
-	return record{Session: session, Writer: 1, Serial: serial, Due: at(from), Done: at(to), Failure: &failure{Class: "unavailable", Text: "unavailable", Maybe: maybe}}
+	return record{Session: session, Writer: 1, Serial: serial, Due: at(from), Done: at(to),
+		Failure: &failure{Class: "unavailable", Text: "unavailable", Maybe: maybe}}
 }
 
 func (r record) by(child int, url string) record {
@@ -56,14 +57,16 @@ type story struct {
 }
 
 func victims() fault {
-	return fault{victims: map[int]bool{3: true}, urls: map[string]bool{victimURL: true}, affected: []bool{true, false}, struck: at(10)}
+	return fault{victims: map[int]bool{3: true}, urls: map[string]bool{victimURL: true}, affected: []bool{true, false},
+		struck: at(10)}
 }
 
 func killed() story {
 	f := victims()
 	f.dead, f.promised, f.half, f.flight, f.over = true, true, true, flightTime, at(13)
 	return story{f, []record{
-		replied(0, 1, 2, 3, 1), lost(0, 9.9, 10.1, 2, true), anew(replied(0, 10.5, 13.2, 1, 3)), replied(0, 14, 14.1, 2, 4, 3),
+		replied(0, 1, 2, 3, 1), lost(0, 9.9, 10.1, 2, true), anew(replied(0, 10.5, 13.2, 1, 3)), replied(0, 14, 14.1, 2, 4,
+			3),
 		replied(1, 1, 2, 1, 1), replied(1, 11, 11.1, 1, 2, 1),
 	}, []page{page1(3, 4), page1(1, 2)}, 0}
 }
@@ -72,16 +75,19 @@ func stopped() story {
 	f := victims()
 	f.flight, f.mended, f.over = detectTime, at(40), at(41)
 	return story{f, []record{
-		replied(0, 1, 2, 3, 1), lost(0, 9.9, 13, 2, true), anew(replied(0, 14, 15, 1, 3)), replied(0, 20, 21, 1, 4, 3), replied(0, 40.2, 40.3, 3, 5, 1, 3, 4),
+		replied(0, 1, 2, 3, 1), lost(0, 9.9, 13, 2, true), anew(replied(0, 14, 15, 1, 3)), replied(0, 20, 21, 1, 4,
+			3), replied(0, 40.2, 40.3, 3, 5, 1, 3, 4),
 		replied(1, 1, 2, 1, 1), replied(1, 11, 11.1, 1, 2, 1),
 	}, []page{page1(1, 3, 4, 5), page1(1, 2)}, 0}
 }
 
 func parted() story {
 	f := victims()
-	f.split, f.flight, f.affected, f.mended, f.over, f.agreed = true, detectTime, []bool{true, true}, at(40), at(42), 2*time.Second
+	f.split, f.flight, f.affected, f.mended, f.over, f.agreed = true, detectTime, []bool{true,
+		true}, at(40), at(42), 2*time.Second
 	return story{f, []record{
-		replied(0, 1, 2, 1, 1), replied(0, 20, 21, 1, 2, 1), anew(replied(0, 20, 21, 3, 3)), replied(0, 43, 44, 1, 4, 1, 2, 3),
+		replied(0, 1, 2, 1, 1), replied(0, 20, 21, 1, 2, 1), anew(replied(0, 20, 21, 3, 3)), replied(0, 43, 44, 1, 4, 1, 2,
+			3),
 		replied(1, 1, 2, 3, 1), anew(replied(1, 20, 21, 2, 2)), replied(1, 43, 44, 3, 3, 1, 2),
 	}, []page{page1(1, 2, 3, 4), page1(1, 2, 3)}, 0}
 }
@@ -109,7 +115,8 @@ func (s *story) judge() *result {
 }
 
 func TestAFaultBreaksNothingByItself(t *testing.T) {
-	for name, tell := range map[string]func() story{"killed": killed, "stopped": stopped, "parted": parted, "with quorum": withQuorum} {
+	for name, tell := range map[string]func() story{"killed": killed, "stopped": stopped, "parted": parted,
+		"with quorum": withQuorum} {
 		t.Run(name, func(t *testing.T) {
 			s := tell()
 			r := s.judge()
@@ -128,7 +135,8 @@ func TestWhatAKillTakesIsShown(t *testing.T) {
 	require.InDelta(t, 3200, r.Fault.First.Max, 1e-6)
 	s.records, s.finals = append(s.records[:2], s.records[4:]...), []page{{}, page1(1, 2)}
 	r = s.judge()
-	require.Equal(t, 1, r.Fault.Missing) // nobody asked for it: that is no promise, nor does the run say how soon it would be back
+	// nobody asked for it: that is no promise, nor does the run say how soon it would be back
+	require.Equal(t, 1, r.Fault.Missing)
 	require.Empty(t, r.Broken)
 	require.Equal(t, invalid, r.exitCode())
 }
@@ -167,11 +175,16 @@ func TestEachPromiseThatAFaultBreaksIsReported(t *testing.T) {
 			with(lost(0, 8, 9, 5, true)), []string{"1 failed requests"}},
 		"killed: too late": {killed,
 			func(s *story) { s.records[2].Done, s.records[3].Due, s.records[3].Done = at(15.1), at(15.2), at(15.3) },
-			[]string{"the last session of a killed process was answered for after 5100 ms, more than 5s", "half of the sessions of a killed process were answered for after 5100 ms, more than 4s"}},
+			[]string{"the last session of a killed process was answered for after 5100 ms, more than 5s",
+				"half of the sessions of a killed process were answered for after 5100 ms, more than 4s"}},
 		"killed: a new copy forgets": {killed,
 			func(s *story) { s.records[3] = replied(0, 14, 14.1, 2, 4) }, []string{"1 stale replies"}},
 		"killed: a call that surely did not run did": {killed,
-			func(s *story) { s.records[1] = lost(0, 9.9, 10.1, 2, false); s.finals[0] = page1(2, 3, 4) }, []string{"1 failed requests", "1 writes that nobody asked for"}},
+			func(s *story) {
+				s.records[1] = lost(0, 9.9, 10.1, 2, false)
+				s.finals[0] = page1(2, 3,
+					4)
+			}, []string{"1 failed requests", "1 writes that nobody asked for"}},
 		"a session is in two places": {killed,
 			func(s *story) { s.surplus = 1 }, []string{"1 sessions too many"}},
 		"a session is nowhere": {stopped,
@@ -220,7 +233,8 @@ func TestEachPromiseThatAFaultBreaksIsReported(t *testing.T) {
 
 func TestRequestsAskedOfAVictimMayFail(t *testing.T) {
 	s := killed()
-	s.records = append(s.records, lost(1, 9.9, 10.1, 6, true).by(4, victimURL), lost(1, 10.05, 10.06, 7, false).by(4, victimURL))
+	s.records = append(s.records, lost(1, 9.9, 10.1, 6, true).by(4, victimURL),
+		lost(1, 10.05, 10.06, 7, false).by(4, victimURL))
 	require.Empty(t, s.judge().Broken)
 	s.records = append(s.records, lost(1, 9.9, 10.1, 8, true).by(4, "http://other"))
 	require.Equal(t, []string{"1 failed requests"}, s.judge().Broken)
@@ -255,7 +269,8 @@ func TestASlowMachineBreaksNoPromiseOfTime(t *testing.T) {
 	s.records[2].Done, s.records[3].Due, s.records[3].Done = at(15.1), at(15.2), at(15.3)
 	a := newAccount(2)
 	a.take("node1", report{Records: s.records, Lags: []time.Duration{2 * maxLag}})
-	r := a.judge(ending{alive: 2, fault: &s.fault, finals: []final{{Session: 0, Page: s.finals[0]}, {Session: 1, Page: s.finals[1]}}})
+	r := a.judge(ending{alive: 2, fault: &s.fault, finals: []final{{Session: 0, Page: s.finals[0]},
+		{Session: 1, Page: s.finals[1]}}})
 	require.Empty(t, r.Late)
 	require.Equal(t, invalid, r.exitCode())
 }

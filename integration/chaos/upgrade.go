@@ -16,7 +16,8 @@ const nextTag = "chaosnext"
 func upgrade(ctx context.Context, f *fleet) (lostFields int, err error) {
 	f.say("build the next release")
 	next := filepath.Join(f.dir, "next")
-	build := exec.CommandContext(ctx, "go", "build", "-tags", nextTag, "-o", next, "github.com/sessionproc/sessionproc/integration/chaos")
+	build := exec.CommandContext(ctx, "go", "build", "-tags", nextTag, "-o", next,
+		"github.com/sessionproc/sessionproc/integration/chaos")
 	if text, err := build.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("build the next release: %w: %s", err, text)
 	}

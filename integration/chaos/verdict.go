@@ -74,11 +74,13 @@ func (a *account) judge(e ending) *result {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r := &result{Sessions: len(a.sessions), Change: milliseconds(a.done.Sub(a.began)),
-		Calls: a.calls, HTTP: a.http, Starts: a.starts, Failed: a.failed, FailedHTTP: a.httpFail, SurelyNot: a.surely, Maybe: a.maybe,
+		Calls: a.calls, HTTP: a.http, Starts: a.starts, Failed: a.failed, FailedHTTP: a.httpFail, SurelyNot: a.surely,
+		Maybe:   a.maybe,
 		Samples: a.samples, Repeated: a.repeated, Twins: e.twins, LostChanges: e.gone, LostFields: e.lostFields,
 		Before: spreadOf(a.latency[before]), During: spreadOf(a.latency[during]), After: spreadOf(a.latency[after]),
-		StartBefore: spreadOf(a.startTimes[before]), StartDuring: spreadOf(a.startTimes[during]), StartAfter: spreadOf(a.startTimes[after]),
-		Moved: len(a.moves), MovedPerSecond: most(a.moves, time.Second), Join: spreadOf(a.joins), Leave: spreadOf(a.leaves),
+		StartBefore: spreadOf(a.startTimes[before]), StartDuring: spreadOf(a.startTimes[during]),
+		StartAfter: spreadOf(a.startTimes[after]),
+		Moved:      len(a.moves), MovedPerSecond: most(a.moves, time.Second), Join: spreadOf(a.joins), Leave: spreadOf(a.leaves),
 		Broken: append([]string{}, a.broken...)}
 	a.pausesLocked(r)
 	a.lagsLocked(r)
@@ -111,7 +113,8 @@ func (a *account) lagsLocked(r *result) {
 			r.LagP99 = s.P99
 		}
 		if s.P99 > milliseconds(maxLag) {
-			r.Invalid = fmt.Sprintf("the ticker of %s was %.1f ms late at p99: the machine was too slow to measure anything", child, s.P99)
+			r.Invalid = fmt.Sprintf("the ticker of %s was %.1f ms late at p99: the machine was too slow to measure anything",
+				child, s.P99)
 		}
 	}
 }

@@ -37,7 +37,8 @@ const (
 func runVisitor(c childConfig, orders *gob.Decoder, o *outbox) error {
 	v := &visitor{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
 	v.ready.Store(new([]string))
-	g := &generator{out: o, rand: c.rand(), write: v.write, kind: httpWrite, size: c.Sessions, writer: c.Number, serials: c.serials()}
+	g := &generator{out: o, rand: c.rand(), write: v.write, kind: httpWrite, size: c.Sessions, writer: c.Number,
+		serials: c.serials()}
 	g.begin()
 	defer g.stop()
 	done := make(chan struct{})
@@ -108,7 +109,8 @@ func (v *visitor) write(ctx context.Context, session int, en entry) (outcome, *f
 		return outcome{}, &failure{Class: "http: no replica is ready", Text: "no replica is ready"}
 	}
 	via := ready[rand.IntN(len(ready))]
-	body, status, f := v.do(ctx, http.MethodPost, fmt.Sprintf("%s/write/%d?writer=%d&serial=%d", via, session, en.Writer, en.Serial))
+	body, status, f := v.do(ctx, http.MethodPost, fmt.Sprintf("%s/write/%d?writer=%d&serial=%d", via, session, en.Writer,
+		en.Serial))
 	if f != nil {
 		return outcome{Via: via}, f
 	}

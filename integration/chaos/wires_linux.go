@@ -18,7 +18,8 @@ import (
 type wires struct{ hub int } // process ID
 
 // errNotPermitted: this process may not make network namespaces.
-var errNotPermitted = errors.New("network namespaces are not permitted here: run it as root, with CAP_SYS_ADMIN and CAP_NET_ADMIN")
+var errNotPermitted = errors.New("network namespaces are not permitted here: " +
+	"run it as root, with CAP_SYS_ADMIN and CAP_NET_ADMIN")
 
 // separate has a command that is not started yet run in a namespace of its own.
 func (w *wires) separate(cmd *exec.Cmd) {

@@ -13,7 +13,8 @@ import (
 )
 
 var (
-	sessions = flag.Int("sessions", usualSessions, "`sessions` of TestManySessionsDrainInTime; 1,000,000 take 3 GB of memory and 2 minutes")
+	sessions = flag.Int("sessions", usualSessions,
+		"`sessions` of TestManySessionsDrainInTime; 1,000,000 take 3 GB of memory and 2 minutes")
 	busy     = flag.Int("busy", 0, "`processes` that compute beside it")
 	deadline = flag.Duration("deadline", 0, "of the drain; 0: a minute for a million, and 20 s at least")
 )
@@ -75,7 +76,8 @@ func TestForecastsAreJudged(t *testing.T) {
 	}}
 	require.InDelta(t, 2.5, d.wrong(func(p point) time.Duration { return p.Progress }), 0.01)
 	d.Left = 1
-	require.Zero(t, d.wrong(func(p point) time.Duration { return p.Progress }), "nobody knows how long it would have taken")
+	require.Zero(t, d.wrong(func(p point) time.Duration { return p.Progress }),
+		"nobody knows how long it would have taken")
 }
 
 func TestFlags(t *testing.T) {

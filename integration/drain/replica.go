@@ -57,9 +57,10 @@ type settings struct {
 
 // answer is what a child says when it has done an order.
 type answer struct {
-	Err   string
-	Addr  string
-	Count int   // fill: the numbers that were tried, of which all that belong here have a session; verify: the sessions that are here
+	Err  string
+	Addr string
+	// fill: the numbers that were tried, of which all that belong here have a session; verify: the sessions that are here
+	Count int
 	Sum   int64 // verify: of all they have counted
 	Own   int64 // fill: bytes that the sessions take
 	Bare  int64 // fill, load: bytes of the process without sessions

@@ -141,8 +141,10 @@ func (r *result) perMillion(cpu time.Duration) float64 {
 func (r *result) print(w io.Writer) {
 	d := r.drain
 	moved := r.o.sessions - d.Left
-	fmt.Fprintf(w, "sessions  %d of %d bytes, beside %d busy processes; deadline %v\n", r.o.sessions, r.o.state, r.o.busy, r.o.deadline)
-	fmt.Fprintf(w, "drain     %.1f s, %d left, first after %.2f s; %.0f sessions/s, %.1f MB/s\n", d.Took.Seconds(), d.Left, d.First.Seconds(),
+	fmt.Fprintf(w, "sessions  %d of %d bytes, beside %d busy processes; deadline %v\n", r.o.sessions, r.o.state, r.o.busy,
+		r.o.deadline)
+	fmt.Fprintf(w, "drain     %.1f s, %d left, first after %.2f s; %.0f sessions/s, %.1f MB/s\n", d.Took.Seconds(),
+		d.Left, d.First.Seconds(),
 		float64(moved)/d.Took.Seconds(), float64(d.Bytes)/1e6/d.Took.Seconds())
 	if d.TooLong > 0 {
 		fmt.Fprintf(w, "          after %.1f s Drain said that its deadline cannot be met\n", d.TooLong.Seconds())
@@ -155,16 +157,21 @@ func (r *result) print(w io.Writer) {
 		}
 	}
 	fmt.Fprintln(w)
-	fmt.Fprintf(w, "estimate  %.1f s before; later wrong by at most: DrainEstimate %.1f, Progress %.1f\n", d.Estimate.Seconds(),
-		d.wrong(func(p point) time.Duration { return p.Estimate }), d.wrong(func(p point) time.Duration { return p.Progress }))
-	fmt.Fprintf(w, "calls     %d, failed %d; p50 %v, p99 %v, longest %v\n", r.calls.Made, r.calls.Failed, r.latency(0.5).Round(10*time.Microsecond),
+	fmt.Fprintf(w, "estimate  %.1f s before; later wrong by at most: DrainEstimate %.1f, Progress %.1f\n",
+		d.Estimate.Seconds(),
+		d.wrong(func(p point) time.Duration { return p.Estimate }),
+		d.wrong(func(p point) time.Duration { return p.Progress }))
+	fmt.Fprintf(w, "calls     %d, failed %d; p50 %v, p99 %v, longest %v\n", r.calls.Made, r.calls.Failed,
+		r.latency(0.5).Round(10*time.Microsecond),
 		r.latency(0.99).Round(10*time.Microsecond), r.latency(1).Round(10*time.Microsecond))
 	for _, f := range r.calls.Failures {
 		fmt.Fprintf(w, "          %s\n", f)
 	}
-	fmt.Fprintf(w, "cpu       %.1f + %.1f s, %.1f + %.1f s per million\n", r.cpu[0].Seconds(), r.cpu[1].Seconds(), r.perMillion(r.cpu[0]), r.perMillion(r.cpu[1]))
+	fmt.Fprintf(w, "cpu       %.1f + %.1f s, %.1f + %.1f s per million\n", r.cpu[0].Seconds(), r.cpu[1].Seconds(),
+		r.perMillion(r.cpu[0]), r.perMillion(r.cpu[1]))
 	if r.own > 0 {
-		fmt.Fprintf(w, "memory    own %.0f MB (%.0f B each); at most %.1f × and %.1f ×\n", float64(r.own)/1e6, float64(r.own)/float64(r.o.sessions),
+		fmt.Fprintf(w, "memory    own %.0f MB (%.0f B each); at most %.1f × and %.1f ×\n", float64(r.own)/1e6,
+			float64(r.own)/float64(r.o.sessions),
 			float64(r.peaks[0])/float64(r.own), float64(r.peaks[1])/float64(r.own))
 	}
 	for _, b := range r.broken() {

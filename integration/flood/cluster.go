@@ -26,7 +26,10 @@ var (
 type counter struct{ N int }
 
 func newCounters() sessionproc.AnyKind {
-	k := sessionproc.NewKind(counters, func(context.Context, sessionproc.None) (*counter, error) { return &counter{}, nil },
+	k := sessionproc.NewKind(counters, func(context.Context, sessionproc.None) (*counter, error) {
+		return &counter{},
+			nil
+	},
 		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, add, func(c *counter, _ context.Context, n int) (int, error) {
 		c.N += n

@@ -82,7 +82,8 @@ type result struct {
 	logged              int64
 }
 
-var columns = []string{"attack", "calls", "failed", "p99", "slowest", "join", "leave", "its sessions", "lost", "warnings"}
+var columns = []string{"attack", "calls", "failed", "p99", "slowest", "join", "leave", "its sessions", "lost",
+	"warnings"}
 
 func (r result) row() []string {
 	took := func(d time.Duration, err error) string {

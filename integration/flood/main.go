@@ -75,7 +75,8 @@ func run(ctx context.Context, kind string, length time.Duration, rate int, near,
 			a.Rate = rate
 		}
 		a.Near = near
-		p := plan{Attack: a, Time: length, Sessions: 3000, CallRate: 600, Plain: plain, MaxJoin: 2 * time.Second, CallLimit: 5 * time.Second}
+		p := plan{Attack: a, Time: length, Sessions: 3000, CallRate: 600, Plain: plain, MaxJoin: 2 * time.Second,
+			CallLimit: 5 * time.Second}
 		r, err := p.run(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", a.Kind, err)

@@ -121,7 +121,8 @@ type client struct {
 }
 
 func newClient(w *ledgerLoad, number int) *client {
-	return &client{ledgerLoad: w, number: number, rand: rand.New(rand.NewPCG(w.schedule.Seed, uint64(number))), home: number, sent: map[string]stamp{}}
+	return &client{ledgerLoad: w, number: number, rand: rand.New(rand.NewPCG(w.schedule.Seed, uint64(number))),
+		home: number, sent: map[string]stamp{}}
 }
 
 // work sends requests until the world says stop.

@@ -90,10 +90,11 @@ var found = map[string]schedule{
 		{Do: crash, Node: 1, Wait: 20 * ms},
 		{Do: restart, Node: 2, Linger: true, Wait: 20 * ms}}},
 	// Two nodes that were cut off took a minute to meet again: they tried those first that were gone.
-	"a node leaves, one is cut off, one loses power": {Seed: 5, Nodes: 4, Sessions: 4, Clients: 3, Faults: true, Steps: []step{
-		{Do: leave, Node: 4},
-		{Do: isolate, Wait: 5 * ms},
-		{Do: power, Node: 2, Wait: 6000 * ms}}},
+	"a node leaves, one is cut off, one loses power": {Seed: 5, Nodes: 4, Sessions: 4, Clients: 3, Faults: true,
+		Steps: []step{
+			{Do: leave, Node: 4},
+			{Do: isolate, Wait: 5 * ms},
+			{Do: power, Node: 2, Wait: 6000 * ms}}},
 	// A node that left seemed lost to one that was leaving too, which broke the connection to it, with a call under way.
 	"a node leaves, another one restarts, two join": {Seed: 1, Nodes: 2, Sessions: 10, Clients: 2, Steps: []step{
 		{Do: rest, Linger: true, Wait: 100 * ms},
@@ -111,10 +112,11 @@ var found = map[string]schedule{
 		{Do: near, Node: 3, Wait: 1000 * ms},
 		{Do: leave, Node: 2, Wait: 1 * ms}}},
 	// Who waited for an answer of a node that died while it drained waited for the last answers of one that has left.
-	"a node loses power while it drains": {Seed: 8, Nodes: 3, Sessions: 4, Clients: 4, Faults: true, Quorum: 2, Steps: []step{
-		{Do: leave, Node: 1, Wait: 2000 * ms},
-		{Do: leave, Node: 3, Wait: 5 * ms},
-		{Do: power, Node: 4, Linger: true, Wait: 100 * ms}}},
+	"a node loses power while it drains": {Seed: 8, Nodes: 3, Sessions: 4, Clients: 4, Faults: true, Quorum: 2,
+		Steps: []step{
+			{Do: leave, Node: 1, Wait: 2000 * ms},
+			{Do: leave, Node: 3, Wait: 5 * ms},
+			{Do: power, Node: 4, Linger: true, Wait: 100 * ms}}},
 }
 
 const ms = time.Millisecond

@@ -21,7 +21,8 @@ func TestOrderAcrossMoves(t *testing.T) {
 	const senders, ids, moves = 4, 8, 3
 	w := newWitness(&blame{})
 	start := func(slot int, seeds ...string) *node.Node {
-		n, err := node.Start(t.Context(), node.Config{Slot: fmt.Sprintf("n%d", slot), Join: seeds, Kinds: []sessionproc.AnyKind{newLedgers(w, w.newHome())}})
+		n, err := node.Start(t.Context(), node.Config{Slot: fmt.Sprintf("n%d", slot), Join: seeds,
+			Kinds: []sessionproc.AnyKind{newLedgers(w, w.newHome())}})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = n.Close() })
 		return n

@@ -83,7 +83,8 @@ func planned() *rapid.Generator[schedule] {
 // only, for which more is claimed, and a part has a quorum.
 func unplanned() *rapid.Generator[schedule] {
 	crashes := []change{crash, power, crash, power, back, back, back, join, leave, restart, far, near, reset, rest}
-	all := append([]change{isolate, isolate, isolate, evict, stall, stall, cut, oneWay, lossy, heal, heal, heal, heal, heal}, crashes...)
+	all := append([]change{isolate, isolate, isolate, evict, stall, stall, cut, oneWay, lossy, heal, heal, heal, heal,
+		heal}, crashes...)
 	return rapid.Custom(func(t *rapid.T) schedule {
 		dos := rapid.SampledFrom([][]change{crashes, all, all}).Draw(t, "dos")
 		steps := rapid.Custom(func(t *rapid.T) step {
@@ -91,7 +92,8 @@ func unplanned() *rapid.Generator[schedule] {
 				Do:     rapid.SampledFrom(dos).Draw(t, "do"),
 				Node:   rapid.SampledFrom([]int{0, 1, 2, 3, 4}).Draw(t, "node"),
 				Linger: rapid.Bool().Draw(t, "linger"),
-				Wait:   time.Duration(rapid.SampledFrom([]int{0, 1, 5, 20, 100, 300, 1000, 2000, 4000, 6000, 10000}).Draw(t, "wait")) * time.Millisecond,
+				Wait: time.Duration(rapid.SampledFrom([]int{0, 1, 5, 20, 100, 300, 1000, 2000, 4000, 6000, 10000}).Draw(t,
+					"wait")) * time.Millisecond,
 			}
 		})
 		s := schedule{

@@ -148,7 +148,8 @@ func shrink(t *testing.T, s schedule, r result) string {
 		}
 	}
 	lines := strings.Split(r.log, "\n")
-	return fmt.Sprintf("%s\n\n%v\n\n%s", strings.Join(r.faults, "\n"), s, strings.Join(lines[max(0, len(lines)-logLines):], "\n"))
+	return fmt.Sprintf("%s\n\n%v\n\n%s", strings.Join(r.faults, "\n"), s,
+		strings.Join(lines[max(0, len(lines)-logLines):], "\n"))
 }
 
 // totals are summed over schedules.
@@ -176,7 +177,8 @@ func (t *totals) add(r result) {
 func (t *totals) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	text := fmt.Sprintf("%d schedules, %.1f node hours, %d requests, the longest took %v", t.schedules, t.sum.hours, t.sum.requests, t.sum.longest)
+	text := fmt.Sprintf("%d schedules, %.1f node hours, %d requests, the longest took %v", t.schedules, t.sum.hours,
+		t.sum.requests, t.sum.longest)
 	for _, what := range slices.Sorted(maps.Keys(t.sum.counts)) {
 		text += fmt.Sprintf(", %d %s", t.sum.counts[what], what)
 	}

@@ -41,7 +41,8 @@ const (
 )
 
 func newTrouble() *trouble {
-	return &trouble{open: map[int]bool{}, past: map[int]time.Time{}, few: map[int]time.Time{}, cuts: map[[2]int]bool{}, stalled: map[int]bool{}}
+	return &trouble{open: map[int]bool{}, past: map[int]time.Time{}, few: map[int]time.Time{}, cuts: map[[2]int]bool{},
+		stalled: map[int]bool{}}
 }
 
 // begin notes a fault of places. lasting: until over is called.

@@ -130,7 +130,8 @@ func (w *wanderer) check(via *run) (alive bool) {
 	switch {
 	case err == nil:
 		w.has(p)
-	case w.started || !errors.Is(err, sessionproc.ErrNotFound) && !(errors.Is(err, sessionproc.ErrUnknownKind) && w.strange.Load()):
+	case w.started || !errors.Is(err, sessionproc.ErrNotFound) && !(errors.Is(err, sessionproc.ErrUnknownKind) &&
+		w.strange.Load()):
 		w.world.fault("wanderer: %s: %v", w.id, err)
 	}
 	return err == nil

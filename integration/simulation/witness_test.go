@@ -47,8 +47,9 @@ type alarm struct {
 }
 
 func newWitness(b *blame) *witness {
-	return &witness{blame: b, inside: map[string]int{}, home: map[string]life{}, alarms: map[uint64]alarm{}, strays: map[entry]bool{},
-		turns: map[turn]time.Time{}, last: map[string]int{}, ended: map[string]bool{}, watches: map[watching]*watched{}}
+	return &witness{blame: b, inside: map[string]int{}, home: map[string]life{}, alarms: map[uint64]alarm{},
+		strays: map[entry]bool{},
+		turns:  map[turn]time.Time{}, last: map[string]int{}, ended: map[string]bool{}, watches: map[watching]*watched{}}
 }
 
 // newHome numbers the runs of nodes.

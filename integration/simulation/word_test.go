@@ -239,7 +239,8 @@ func (l *list) list() *list { return l }
 func (b *bag) list() *list  { return (*list)(b) }
 
 // newWords makes one of the kinds for the node of a place.
-func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int) *sessionproc.Kind[S, sessionproc.None] {
+func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int) *sessionproc.Kind[S,
+	sessionproc.None] {
 	k := sessionproc.NewKind(t.kind, func(ctx context.Context, _ sessionproc.None) (*S, error) {
 		defer n.enter(ctx, p, home, nil)()
 		s := new(S)

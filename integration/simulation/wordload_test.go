@@ -33,7 +33,8 @@ func newWordLoad(w *world) load {
 	for _, id := range w.sessions {
 		l.histories[id] = &history{}
 	}
-	l.audience = &grewAudience{wordLoad: l, told: map[sessionproc.Position][]uint64{}, reasons: map[sessionproc.Reason]int{}, ended: map[string]bool{}}
+	l.audience = &grewAudience{wordLoad: l, told: map[sessionproc.Position][]uint64{},
+		reasons: map[sessionproc.Reason]int{}, ended: map[string]bool{}}
 	l.readers = &readers[[]uint64]{world: w, audience: l.audience}
 	for i := range w.schedule.Clients {
 		l.roamers = append(l.roamers, newRoamer(l, i))
@@ -126,7 +127,8 @@ func (l *wordLoad) work(i int) {
 	}
 }
 
-var wordOps = []string{"add", "add", "add", "add", "add", "note", "note", "note", "look", "look", "look", "start", "terminate"}
+var wordOps = []string{"add", "add", "add", "add", "add", "note", "note", "note", "look", "look", "look", "start",
+	"terminate"}
 
 // wordClient sends requests to sessions.
 type wordClient struct {
@@ -225,7 +227,8 @@ func (c *wordClient) judge(t try, err error) outcome {
 		explained = t.op != "look" && (c.trouble.killed() || c.trouble.wasSplit() && c.anyTouched(t))
 	}
 	if !explained {
-		c.fault("failed: %s: %s of client %d through n%d, begun %s: %v", t.id, t.op, c.number, t.via.index, t.begun.Format(clock), err)
+		c.fault("failed: %s: %s of client %d through n%d, begun %s: %v", t.id, t.op, c.number, t.via.index,
+			t.begun.Format(clock), err)
 	}
 	if sessionproc.MaybeExecuted(err) {
 		return uncertain
@@ -263,7 +266,8 @@ func (l *wordLoad) end() {
 			s, err := c.final(id, p.run.Load())
 			if i == 0 {
 				first, firstErr = s, err
-			} else if first.Incarnation != s.Incarnation || !slices.Equal(first.Words, s.Words) || (err == nil) != (firstErr == nil) {
+			} else if first.Incarnation != s.Incarnation || !slices.Equal(first.Words, s.Words) ||
+				(err == nil) != (firstErr == nil) {
 				l.fault("answers: %s: n%d says %v (%v), n%d says %v (%v)", id, up[0].index, first, firstErr, p.index, s, err)
 			}
 		}
@@ -324,7 +328,8 @@ func (l *wordLoad) reckon(id string, left []uint64) {
 		case at >= 0 && l.tokens(id) == lists && !slices.Equal([]uint64(f.after), left[:at+1]):
 			l.fault("mixed: %s: after word %d the list was %v, now it is %v", id, f.word, f.after, left)
 		case f.sent && at < 0 && excuse == nil && (f.ran.Load() > 0 || !l.mortal(id)):
-			l.fault("lost: %s: word %d was acknowledged, it was handled %d times, last seen in home %d", id, f.word, f.ran.Load(), f.at.Load())
+			l.fault("lost: %s: word %d was acknowledged, it was handled %d times, last seen in home %d", id, f.word,
+				f.ran.Load(), f.at.Load())
 		}
 	}
 }

@@ -87,7 +87,8 @@ func CheckKind(t testing.TB, kind sessionproc.AnyKind, samples []any, goldenDir 
 }
 
 // checkSample checks one sample in every part that it can be.
-func checkSample(t testing.TB, kind sessionproc.AnyKind, v reflect.Value, parts []sessionproc.ContractPart, files *goldens) {
+func checkSample(t testing.TB, kind sessionproc.AnyKind, v reflect.Value, parts []sessionproc.ContractPart,
+	files *goldens) {
 	t.Helper()
 	found := false
 	for _, p := range parts {
@@ -107,7 +108,8 @@ func checkSample(t testing.TB, kind sessionproc.AnyKind, v reflect.Value, parts 
 		}
 	}
 	if !found {
-		t.Errorf("nodetest: a sample has the type %v, which is neither state, argument, request, reply nor message of the kind", v.Type())
+		t.Errorf("nodetest: a sample has the type %v, which is neither state, argument, request, reply nor message "+
+			"of the kind", v.Type())
 	}
 }
 

@@ -81,7 +81,8 @@ func (g *goldens) hold(p sessionproc.ContractPart, coded []byte, write bool) err
 		}
 	}
 	if !write {
-		return fmt.Errorf("no golden file in %s has a sample as this release writes it: run the test with -nodetest.update and commit the new file", g.dir)
+		return fmt.Errorf("no golden file in %s has a sample as this release writes it: "+
+			"run the test with -nodetest.update and commit the new file", g.dir)
 	}
 	if err := os.MkdirAll(g.dir, 0o755); err != nil {
 		return err
@@ -127,7 +128,8 @@ func (g *goldens) check(parts []sessionproc.ContractPart) (faults []error) {
 		i := slices.IndexFunc(parts, func(p sessionproc.ContractPart) bool { return p.Name == name })
 		for _, f := range files {
 			if i < 0 {
-				faults = append(faults, fmt.Errorf("%s: the kind has no %s any more, and nodes of an earlier release still send it", f.path, name))
+				faults = append(faults,
+					fmt.Errorf("%s: the kind has no %s any more, and nodes of an earlier release still send it", f.path, name))
 			} else if err := g.understood(parts[i], f); err != nil {
 				faults = append(faults, fmt.Errorf("%s: %w", f.path, err))
 			}

@@ -16,7 +16,8 @@ func TestContextRecordsTimers(t *testing.T) {
 	ctx, s := nodetest.Context(t, nodetest.SessionConfig{Kind: newCarts()})
 	c, err := newCart(ctx, "ann")
 	require.NoError(t, err)
-	require.Equal(t, []nodetest.Timer{{Name: "remind", Notice: "remind", Delay: time.Hour, Message: reminder{[]string{"still there?"}}}}, s.Timers())
+	require.Equal(t, []nodetest.Timer{{Name: "remind", Notice: "remind", Delay: time.Hour,
+		Message: reminder{[]string{"still there?"}}}}, s.Timers())
 	_, err = c.add(ctx, item{"tea", 1})
 	require.NoError(t, err)
 	require.Equal(t, []nodetest.Timer{

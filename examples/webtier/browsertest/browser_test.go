@@ -87,7 +87,9 @@ func cartsStay(t *testing.T, browser context.Context, url string) {
 	b := buyer{t, openTab(t, browser, chromedp.WithNewBrowserContext())}
 	b.run(chromedp.Navigate(url))
 	b.click(addSencha)
-	b.run(chromedp.Click(chromedp.CSS(restartAll)), chromedp.Poll[chromedp.Void](`document.querySelector(".roll progress").value > 0`, chromedp.WithPollingTimeout(10*time.Second)))
+	b.run(chromedp.Click(chromedp.CSS(restartAll)),
+		chromedp.Poll[chromedp.Void](`document.querySelector(".roll progress").value > 0`,
+			chromedp.WithPollingTimeout(10*time.Second)))
 	clicks, percents := 0, map[float64]bool{}
 	for ask[bool](b, `document.querySelector("`+restartAll+`").disabled`) {
 		b.click([]string{moreSencha, addMatcha, lessSencha, lessMatcha}[clicks%4]) // a cart holds no hundred of one tea
@@ -124,7 +126,9 @@ func windowsAreLive(t *testing.T, browser context.Context, url string) {
 	one.click(moreSencha)
 	two.awaitCart("Sencha 2 €17.80", "Matcha 1 €19.50")
 
-	one.run(chromedp.Click(chromedp.CSS(restartAll)), chromedp.Poll[chromedp.Void](`document.querySelector(".roll progress").value > 0`, chromedp.WithPollingTimeout(10*time.Second)))
+	one.run(chromedp.Click(chromedp.CSS(restartAll)),
+		chromedp.Poll[chromedp.Void](`document.querySelector(".roll progress").value > 0`,
+			chromedp.WithPollingTimeout(10*time.Second)))
 	rounds := 0
 	for ; rounds < 3 || ask[bool](one, `document.querySelector("`+restartAll+`").disabled`); rounds++ {
 		one.click(moreSencha)
@@ -144,7 +148,8 @@ func windowsAreLive(t *testing.T, browser context.Context, url string) {
 func worksWithoutScript(t *testing.T, browser context.Context, url string) {
 	ctx := openTab(t, browser, chromedp.WithNewBrowserContext())
 	b := buyer{t, ctx}
-	_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled,
+		emulation.SetScriptExecutionDisabledParams{Value: true})
 	require.NoError(t, err)
 	b.run(chromedp.Navigate(url))
 	press := func(selector string) {
@@ -174,7 +179,8 @@ func takePictures(b buyer) {
 				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
 			})
 			require.NoError(b.t, err)
-			require.LessOrEqual(b.t, ask[int64](b, `document.documentElement.scrollWidth`), size.width, "%s sticks out", size.name)
+			require.LessOrEqual(b.t, ask[int64](b, `document.documentElement.scrollWidth`), size.width, "%s sticks out",
+				size.name)
 			png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 			require.NoError(b.t, err)
 			require.NoError(b.t, os.WriteFile(filepath.Join(dir, size.name+"-"+scheme+".png"), png, 0o644))

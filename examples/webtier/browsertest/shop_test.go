@@ -135,7 +135,8 @@ func (b buyer) click(button string) {
 	b.run(
 		chromedp.Evaluate[chromedp.Void](`document.querySelector("#says").textContent = ""`),
 		chromedp.Click(chromedp.CSS(button)),
-		chromedp.Poll[chromedp.Void](`document.querySelector("#says").textContent !== ""`, chromedp.WithPollingTimeout(5*time.Second)),
+		chromedp.Poll[chromedp.Void](`document.querySelector("#says").textContent !== ""`,
+			chromedp.WithPollingTimeout(5*time.Second)),
 	)
 }
 
