@@ -39,8 +39,9 @@ type Config struct {
 	// of all keys. Default "sessionproc".
 	Cluster string
 
-	// Join lists seeds: host:port or DNS names (all their addresses), resolved
-	// at every attempt. The own address among them is dialled, and ignored if this
+	// Join lists seeds: host:port, or a host alone, which means the port of this node's
+	// own address. All addresses of a name are tried, and names are resolved anew at every
+	// attempt. The own address among them is dialled, and ignored if this
 	// node answers there; if another one does, Start fails. Empty: this node begins
 	// a cluster.
 	Join []string
@@ -146,10 +147,10 @@ type Config struct {
 	// Quorum is how many members of different slots, itself among them, a node
 	// must see to answer for its sessions: below it requests get
 	// sessionproc.ErrNoQuorum, nothing runs, and state waits in memory until enough
-	// answer it, not those that it still takes for alive. With more than half of the
+	// members answer; one that does not answer, but is not yet known to be dead, does not
+	// count. With more than half of the
 	// cluster's size at most one side of a partition answers, once the members know
-	// of it. Equal on all nodes. Default 0:
-	// each side answers.
+	// of it. Equal on all nodes. Default 0: each side answers.
 	Quorum int
 
 	// Ring holds the settings of consistent hashing. They must be equal on all

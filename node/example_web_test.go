@@ -45,7 +45,7 @@ func newCartKind() sessionproc.AnyKind {
 
 // handler makes what the web server serves, and the streams that end with it.
 func handler(n *node.Node, key []byte) (http.Handler, *sessionhttp.EventStream[Contents], error) {
-	web, err := sessionhttp.New(sessionhttp.Config{Keys: [][]byte{key}})
+	web, err := sessionhttp.New(sessionhttp.Config{Keys: [][]byte{key}}) // in development with Insecure, for plain HTTP
 	if err != nil {
 		return nil, nil, err
 	}

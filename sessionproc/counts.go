@@ -18,8 +18,8 @@ type counts struct {
 	}
 }
 
-// ReasonOther stands for all reasons beyond the first maxReasons texts that
-// handlers have given to Session.Stop.
+// ReasonOther stands in counts for the reasons that handlers have given to Session.Stop,
+// beyond the first 64 different texts.
 const ReasonOther Reason = "other"
 
 const maxReasons = 64

@@ -183,9 +183,11 @@
 // back-off are each session's own and move with it: one that crashes again and
 // again ends, and no other notices. A restarted session has a new Incarnation.
 //
-// All limits are off by default, but for MaxStarting and the mailbox. A start of a
-// session that is there is ErrAlreadyStarted, whatever limits say. Errors of limits
-// are *LimitErrors; what met one has not run.
+// The mailbox, timers, renewals and the size of a state are bounded by default, and so are
+// the start functions that run at once on a node (node.Config.MaxStarting). IdleTimeout,
+// Lifetime, MaxSessions, StartRate, MessageRate and node.Config.MemoryMark are off. A
+// start of a session that is there is ErrAlreadyStarted, whatever limits say. Errors of
+// limits are *LimitErrors; what met one has not run.
 //
 // # Errors
 //

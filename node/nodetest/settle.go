@@ -18,9 +18,11 @@ const (
 
 // Settle waits until all running nodes that can reach one another, directly or
 // through others, see the same members, serving but for those that drain, and place
-// sessions on the same owners. Nodes that crashed, left, stalled or are cut off count as gone, so
-// Settle waits until the others have noticed. If that does not happen in 90 s it
-// ends the test and says who sees whom.
+// sessions on the same owners. Nodes that crashed, left, stalled or are cut off count
+// as gone, so Settle waits until the others have noticed. It does not wait for sessions:
+// two copies of one meet, and sessions move to their new owners, a moment later, so let a
+// second of virtual time pass before you look at them. If the nodes do not agree in 90 s
+// Settle ends the test and says who sees whom.
 func (c *Cluster) Settle() {
 	c.t.Helper()
 	deadline := time.Now().Add(settleTimeout)

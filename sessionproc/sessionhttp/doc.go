@@ -16,7 +16,7 @@
 //	})
 //	http.ListenAndServe(addr, web.Middleware(mux))
 //
-// It works with everything that takes or gives an [net/http.Handler]. The example of
+// It works with everything that takes or gives a [net/http.Handler]. The example of
 // node.RunUntilSignal is a whole web server, from its start to its shutdown.
 //
 // # The cookie
@@ -30,10 +30,11 @@
 // is not passed on. The prefix "__Host-" of the cookie's name keeps other hosts of the
 // same domain from planting somebody else's signed cookie.
 //
-// The cookie is HttpOnly, Secure and SameSite=Lax unless [Config] says
-// otherwise. SameSite=Lax keeps other sites' POST requests from carrying it;
-// [net/http.CrossOriginProtection] is the second lock for handlers that change
-// something.
+// The cookie is HttpOnly, Secure and SameSite=Lax unless [Config] says otherwise. Clients
+// drop a Secure cookie on plain HTTP, so that each request has a new ID: set
+// Config.Insecure in development, and nowhere else. SameSite=Lax keeps other sites' POST
+// requests from carrying it; [net/http.CrossOriginProtection] is the second lock for
+// handlers that change something.
 //
 // # Logging in
 //

@@ -56,8 +56,9 @@ type EventsConfig[T any] struct {
 	// Defaults: 16,384 and 64.
 	MaxStreams, MaxStreamsPerSession int
 
-	// OnError hears why a stream could not begin or was broken off, but not that
-	// its browser has gone; and ErrServerTimeout of one that the server will cut. It may be called concurrently. Default: nobody does.
+	// OnError is told why a stream could not begin or was broken off, and with
+	// ErrServerTimeout that the server will cut one. It is not told that a browser has
+	// gone. It may be called concurrently. Default: nobody is told.
 	OnError func(r *http.Request, err error)
 }
 
