@@ -6,67 +6,64 @@ import (
 	"fmt"
 )
 
-// Errors of starts, calls and casts. They arrive inside an *OpError; compare
-// with errors.Is, which works whether the session lives here or on another
-// node.
+// The errors of starts, calls and casts. They are wrapped in an *OpError. Compare with errors.Is,
+// which works whether the session lives on this node or on another one.
 var (
 	// ErrNotFound: no session has that ID.
 	ErrNotFound = errors.New("session not found")
 	// ErrAlreadyStarted: a session has that ID; its state is untouched.
 	ErrAlreadyStarted = errors.New("session already started")
-	// ErrWrongKind: the session is of another kind than the token used.
+	// ErrWrongKind: the session is of another kind than the token.
 	ErrWrongKind = errors.New("session is of another kind")
-	// ErrUnknownKind: the owning node was not given that kind, whether or not there
-	// is a session of that ID. While two releases work beside each other only one of
-	// them may have it: see "Releases" in the package documentation.
+	// ErrUnknownKind: the owning node was not given that kind, whether or not a session of that ID
+	// exists. During a deploy one of two releases may lack a kind: see "Releases" in the package
+	// documentation.
 	ErrUnknownKind = errors.New("unknown kind")
-	// ErrUnknownMethod: the session's kind has no handler of that name (of a method,
-	// notice or event) at the owning node, whether or not there is a session of that
-	// ID; see ErrUnknownKind.
+	// ErrUnknownMethod: on the owning node the kind has no handler for that method, notice or event,
+	// whether or not a session of that ID exists; see ErrUnknownKind.
 	ErrUnknownMethod = errors.New("unknown method")
-	// ErrBadRequest: the request does not decode into the handler's type. The
-	// session lives on unchanged.
+	// ErrBadRequest: the request cannot be decoded into the handler's type, or is too large. No
+	// handler has run.
 	ErrBadRequest = errors.New("bad request")
-	// ErrBadReply: the reply does not decode into the caller's type, or the
-	// handler's reply could not be encoded. The handler has run.
+	// ErrBadReply: the reply cannot be decoded into the caller's type, or the handler's reply could
+	// not be encoded. The handler has run.
 	ErrBadReply = errors.New("bad reply")
-	// ErrCrashed: a handler or start function panicked, and the session ended.
-	// The text and stack of the panic are in the log of the owning node under
-	// the reference that the error names, and nowhere else.
+	// ErrCrashed: a handler or start function panicked, and the session ended or restarted. The text
+	// and stack of the panic are in the log of the owning node, under the reference that the error
+	// names, and nowhere else.
 	ErrCrashed = errors.New("session crashed")
 	// ErrTerminated: the session was ended while the request ran or waited.
 	ErrTerminated = errors.New("session terminated")
-	// ErrOverloaded: a bounded queue is full: the session's mailbox, the bytes
-	// in flight of a node, or the waiters for a full mailbox.
+	// ErrOverloaded: a bounded queue is full: the session's mailbox, the line in front of it, or the
+	// bytes in flight of a node.
 	ErrOverloaded = errors.New("overloaded")
-	// ErrTooManySessions: MaxSessions of the kind or of the owning node is reached;
-	// the error is a *LimitError, as the next two are.
+	// ErrTooManySessions: MaxSessions of the kind or of the owning node is reached. The error is a
+	// *LimitError.
 	ErrTooManySessions = errors.New("too many sessions")
-	// ErrRateLimited: more starts, or messages to one session, than its StartRate or
-	// MessageRate allows.
+	// ErrRateLimited: StartRate, or the MessageRate or RenewRate of one session, is exceeded. The
+	// error is a *LimitError.
 	ErrRateLimited = errors.New("rate limited")
-	// ErrMemoryMark: the heap of the owning node is above its MemoryMark, so that it
-	// starts no sessions.
+	// ErrMemoryMark: the heap of the owning node is above its MemoryMark, so the node starts no
+	// sessions. The error is a *LimitError.
 	ErrMemoryMark = errors.New("memory mark reached")
-	// ErrTooManyTimers: the session has MaxTimers timers, so that its handler cannot set
-	// another one; a *LimitError. A caller that the handler returns it to gets its text.
+	// ErrTooManyTimers: the session has KindConfig.MaxTimers timers. The error is a *LimitError in
+	// the handler. If the handler returns it, the caller gets only its text.
 	ErrTooManyTimers = errors.New("too many timers")
-	// ErrRenewed: the session goes on under another ID. Nothing can be started
-	// under this one for 60 s.
+	// ErrRenewed: the session continues under another ID. For 60 s no session can be started under
+	// this one.
 	ErrRenewed = errors.New("session renewed")
-	// ErrCallCycle: the call would wait for itself; the error names the cycle. Also: it
-	// waited for a session whose handler has come to wait for the caller's.
+	// ErrCallCycle: the call would wait for itself, or waited for a session whose handler came to
+	// wait for the caller's session. The error names the sessions.
 	ErrCallCycle = errors.New("call cycle")
-	// ErrInvalidID: see ValidID.
+	// ErrInvalidID: the session ID is not valid; see ValidID.
 	ErrInvalidID = errors.New("invalid session ID")
-	// ErrUnavailable: the owner could not be reached before ctx ended, or no
-	// member owns the session at this moment.
+	// ErrUnavailable: the owner could not be reached before ctx ended, or no member owned the session
+	// at that time.
 	ErrUnavailable = errors.New("session unavailable")
-	// ErrNoQuorum: the owner sees fewer members than its cluster's quorum and
-	// answers nothing. The request surely did not run.
+	// ErrNoQuorum: the owner sees fewer members than the quorum of its cluster, and serves nothing.
+	// The request did not run.
 	ErrNoQuorum = errors.New("no quorum")
-	// ErrUnsupported: the peer is of another release and does not know
-	// something that the request depends on.
+	// ErrUnsupported: the other node's release does not know something that the request depends on.
 	ErrUnsupported = errors.New("not supported by the peer's release")
 	// ErrClosed: the node was closed.
 	ErrClosed = errors.New("node closed")
@@ -76,15 +73,15 @@ var (
 type OpError struct {
 	Op     string // "start", "call", "cast", "terminate", "started", "renew", "inspect", "broadcast"
 	ID     string // whole; Error prints only LogID(ID); "" of a broadcast
-	Kind   string // as far as it is known
+	Kind   string // "" if it is not known
 	Method string // of calls and casts
 	Err    error
-	// MaybeExecuted is false only if it is certain that no handler or start
-	// function ran for the request; see the function of that name.
+	// MaybeExecuted is false only if certainly no handler or start function ran for the request; see
+	// the function MaybeExecuted.
 	MaybeExecuted bool
 }
 
-// Error names the operation, the session by its LogID, and the cause.
+// Error returns a text with the operation, the LogID of the session, and the cause.
 func (e *OpError) Error() string {
 	what := e.Op
 	switch {
@@ -102,7 +99,7 @@ func (e *OpError) Error() string {
 // Unwrap returns the cause.
 func (e *OpError) Unwrap() error { return e.Err }
 
-// bare is err without the OpError around it.
+// bare returns err without the OpError around it.
 func bare(err error) error {
 	if op, ok := err.(*OpError); ok {
 		return op.Err
@@ -110,10 +107,9 @@ func bare(err error) error {
 	return err
 }
 
-// MaybeExecuted reports whether the handler or start function of a failed
-// operation may have run. It is exact on the session's own node; from another
-// node it is true unless the owner's word that nothing ran has come. It is
-// false for nil and true for errors that are not of this library.
+// MaybeExecuted reports whether the handler or start function of a failed operation may have run. It
+// is exact if the session lives on the caller's node. Otherwise it is true unless the owner has
+// answered that nothing ran. It is false for a nil error, and true for errors of other packages.
 func MaybeExecuted(err error) bool {
 	if err == nil {
 		return false
@@ -124,19 +120,18 @@ func MaybeExecuted(err error) bool {
 	return true
 }
 
-// Error is an error made by NewError: a code that survives the wire, and a
-// text.
+// An Error is an error made by NewError: a text, and a code by which errors.Is finds it on every node.
 type Error struct {
 	Code string // what errors.Is compares
 	Text string
 }
 
-// NewError makes an error for handlers and start functions to return. Make it
-// once, as a package variable: errors.Is finds it on the caller's side after
-// any number of nodes, by its code. Other errors arrive as their text only.
+// NewError returns an error for handlers and start functions to return. Make it once, as a package
+// variable: on the caller's node errors.Is finds it by its code. Of other errors only the text
+// reaches the caller.
 func NewError(code, text string) error { return &Error{Code: code, Text: text} }
 
-// Error returns the text; of nil it is empty.
+// Error returns the text, or "" for a nil e.
 func (e *Error) Error() string {
 	if e == nil {
 		return ""
@@ -150,23 +145,22 @@ func (e *Error) Is(target error) bool {
 	return ok && e != nil && t != nil && t.Code == e.Code
 }
 
-// CrashError is an ErrCrashed with the reference under which the owning node
-// has logged the panic.
+// A CrashError is an ErrCrashed with the reference under which the owning node has logged the panic.
 type CrashError struct{ Reference string }
 
-// Error names the reference.
+// Error returns a text with the reference.
 func (e *CrashError) Error() string { return "session crashed (reference " + e.Reference + ")" }
 
 // Is reports whether target is ErrCrashed.
 func (e *CrashError) Is(target error) bool { return target == ErrCrashed }
 
-// outcome is how a message ended that did not get its handler's reply.
+// An outcome says how a message ended that did not get its handler's reply.
 type outcome struct {
 	err   error
 	maybe bool // the handler may have run
 }
 
-// ctxOutcome turns the end of a ctx into an outcome.
+// ctxOutcome returns the outcome of a message whose caller's ctx has ended.
 func ctxOutcome(ctx context.Context, maybe bool) outcome {
 	return outcome{err: ctx.Err(), maybe: maybe}
 }

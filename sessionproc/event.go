@@ -6,28 +6,25 @@ import (
 	"reflect"
 )
 
-// Event is a token for the values of type T that sessions of a kind publish to
-// whoever subscribes. Make it once, as a package variable, with EventOf, and bind
-// it with HandleEvent.
+// An Event is a token for values of type T that sessions of a kind publish to their subscribers.
+// Make it once, as a package variable, with EventOf, and bind it with HandleEvent.
 type Event[T any] struct {
 	token
 	value codec[T]
 }
 
-// EventOf makes the token of an event of kind k. The name travels on the wire.
+// EventOf returns the token of an event of kind k. The name travels on the wire: 1 to 64 bytes.
 func EventOf[T, Arg any](k *KindRef[Arg], name string) *Event[T] {
 	return &Event[T]{token: newToken(k, name), value: newCodec[T]()}
 }
 
-// EventConfig sets what holds for one event of a kind. Its zero value works.
+// EventConfig configures one event of a kind. The zero value is ready to use.
 type EventConfig struct {
-	// Keep is how many values a session keeps, the newest ones, for subscribers
-	// that come back to where they were: after a lost connection, after a move.
-	// Who has missed more finds a gap. Default 64.
+	// Keep is the number of newest values that a session keeps, for subscribers that continue
+	// after a lost connection or a move. A subscriber that has missed more finds a gap. Default: 64.
 	Keep int
-	// KeepBytes bounds the same in bytes of encoded values; the newest one is kept
-	// whatever its size, but does not move with the session if it is larger.
-	// Default 64 KiB.
+	// KeepBytes bounds the kept values in bytes of their encoding. The newest value is kept
+	// whatever its size, but a larger one does not move with the session. Default: 64 KiB.
 	KeepBytes int
 }
 
@@ -47,10 +44,9 @@ func (c EventConfig) withDefaults() (EventConfig, error) {
 	return c, nil
 }
 
-// HandleEvent binds event e. present makes the value that a subscriber begins
-// with, of the state as it is then. It runs in the session's goroutine between two
-// messages, and must not change the state. If it panics, that subscription fails,
-// and the session lives on.
+// HandleEvent binds event e. present makes the value with which a subscriber begins, from the
+// present state. It runs in the session's goroutine between two messages, and must not change the
+// state. If it panics, the subscription fails, and the session lives on.
 func HandleEvent[S, T, Arg any](k *Kind[S, Arg], e *Event[T], present func(s *S) T, cfg ...EventConfig) {
 	b := &binding{name: e.name, op: OpSubscribe, types: []reflect.Type{reflect.TypeFor[T]()}}
 	b.serve = func(s any, ctx context.Context, _ []byte, _ bool, dst []byte) ([]byte, bool, error) {
@@ -69,21 +65,20 @@ func HandleEvent[S, T, Arg any](k *Kind[S, Arg], e *Event[T], present func(s *S)
 	k.bind(&e.token, b, present == nil, nil)
 }
 
-// Publish gives v to all subscribers of the session whose handler ctx belongs to.
-// It copies v by encoding it, and waits for nobody: without subscribers it costs
-// that and a place among the values that the session keeps. Values that one
-// session publishes of one event arrive in the order of their Publish.
+// Publish sends v to all subscribers of the session whose handler was given ctx. It encodes v, so v
+// may be changed afterwards, and it does not wait for subscribers. Values of one event of one
+// session arrive in the order in which they were published.
 //
-// The error is an *OpError: ErrBadRequest if v does not encode or is larger than a
-// message may be, ErrNotFound if the session has ended or is at another node, which
-// only a goroutine sees that a handler has left behind. Publish panics if the
-// event is not one of the session's kind.
+// The error is an *OpError: ErrBadRequest if v cannot be encoded or is larger than a message may be,
+// and ErrNotFound if the session has ended or is on another node, which only a goroutine that a
+// handler has left behind can see. Publish panics if the event is not one of the session's kind.
 func (e *Event[T]) Publish(ctx context.Context, v T) error {
 	p := (*process)(FromContext(ctx))
 	b := p.kind.byName[e.name]
 	if e.kind != p.kind.name || b == nil || b.op != OpSubscribe {
 		if d := p.table.detached; d == nil || !d.anyKind {
-			panic(fmt.Sprintf("sessionproc: Publish of event %q of kind %q in a session of kind %q", e.name, e.kind, p.kind.name))
+			panic(fmt.Sprintf("sessionproc: Publish of event %q of kind %q in a session of kind %q",
+				e.name, e.kind, p.kind.name))
 		}
 		cfg, _ := EventConfig{}.withDefaults()
 		b = &binding{name: e.name, event: cfg}
@@ -100,6 +95,6 @@ func (e *Event[T]) Publish(ctx context.Context, v T) error {
 	return nil
 }
 
-// maxEvent is how many bytes of a value one answer to a subscriber takes; 0: there is no
-// bound.
+// maxEvent returns the largest size of a value, in bytes, that fits into one answer to a subscriber,
+// or 0 if there is no limit.
 func (t *Table) maxEvent() int { return max(0, t.cfg.MaxMessage-pollRoom) }

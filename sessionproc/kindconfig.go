@@ -116,32 +116,8 @@ const (
 )
 
 func (c KindConfig) withDefaults() (KindConfig, error) {
-	for _, f := range []struct {
-		name  string
-		value int64
-	}{
-		{"IdleTimeout", int64(c.IdleTimeout)},
-		{"Lifetime", int64(c.Lifetime)},
-		{"MaxSessions", int64(c.MaxSessions)},
-		{"Mailbox", int64(c.Mailbox)},
-		{"MailboxBytes", int64(c.MailboxBytes)},
-		{"Schema", int64(c.Schema)},
-		{"StartRate", int64(c.StartRate)},
-		{"StartBurst", int64(c.StartBurst)},
-		{"MessageRate", int64(c.MessageRate)},
-		{"MessageBurst", int64(c.MessageBurst)},
-		{"RenewRate", int64(c.RenewRate)},
-		{"RenewBurst", int64(c.RenewBurst)},
-		{"MaxTimers", int64(c.MaxTimers)},
-		{"WarnState", int64(c.WarnState)},
-		{"MaxState", int64(c.MaxState)},
-		{"RestartBudget", int64(c.RestartBudget)},
-		{"RestartWindow", int64(c.RestartWindow)},
-		{"SlowHandler", int64(c.SlowHandler)},
-	} {
-		if f.value < 0 {
-			return c, fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
-		}
+	if err := c.checkNegative(); err != nil {
+		return c, err
 	}
 	switch {
 	case c.Mailbox > math.MaxInt32:
@@ -192,6 +168,38 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 		c.MailboxBytes = 1 << 20
 	}
 	return c, nil
+}
+
+// checkNegative refuses negative values.
+func (c KindConfig) checkNegative() error {
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"IdleTimeout", int64(c.IdleTimeout)},
+		{"Lifetime", int64(c.Lifetime)},
+		{"MaxSessions", int64(c.MaxSessions)},
+		{"Mailbox", int64(c.Mailbox)},
+		{"MailboxBytes", int64(c.MailboxBytes)},
+		{"Schema", int64(c.Schema)},
+		{"StartRate", int64(c.StartRate)},
+		{"StartBurst", int64(c.StartBurst)},
+		{"MessageRate", int64(c.MessageRate)},
+		{"MessageBurst", int64(c.MessageBurst)},
+		{"RenewRate", int64(c.RenewRate)},
+		{"RenewBurst", int64(c.RenewBurst)},
+		{"MaxTimers", int64(c.MaxTimers)},
+		{"WarnState", int64(c.WarnState)},
+		{"MaxState", int64(c.MaxState)},
+		{"RestartBudget", int64(c.RestartBudget)},
+		{"RestartWindow", int64(c.RestartWindow)},
+		{"SlowHandler", int64(c.SlowHandler)},
+	} {
+		if f.value < 0 {
+			return fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
+		}
+	}
+	return nil
 }
 
 // MethodConfig configures one method or notice. The zero value is ready to use.

@@ -9,61 +9,59 @@ import (
 	"sync/atomic"
 )
 
-// ErrUnsubscribed is what Subscription.Next returns after Close.
+// ErrUnsubscribed is returned by Subscription.Next after Close.
 var ErrUnsubscribed = errors.New("subscription closed")
 
-// SubscribeOptions says how a subscription begins and what becomes of values that
-// wait for a slow subscriber. Its zero value works.
+// SubscribeOptions says how a subscription begins and what happens to values that wait for a slow
+// subscriber. The zero value is ready to use.
 type SubscribeOptions struct {
-	// After begins with the values after a position, for a subscriber that had
-	// everything up to it, instead of with the present value. If some of them are
-	// not kept any more, it begins with the present value, as a gap. If the
-	// position is of an earlier life of the session, the values left of that
-	// come first, and if that is all there is, its end. Default: none.
+	// After makes the subscription begin with the values after a position, for a subscriber that
+	// has everything up to it. If some of these values are not kept any more, the subscription
+	// begins with the present value, marked as a gap. If the position belongs to an earlier life of
+	// the session, the values that are left of that life come first, and its end comes last if
+	// there is no later life. Default: none; the subscription begins with the present value.
 	After Position
-	// Buffer is how many values wait for the subscriber, at most 1 MiB of them
-	// but for the newest; beyond it the oldest are dropped, which leaves a gap.
-	// Default 64.
+	// Buffer is the number of values that may wait for the subscriber, and at most 1 MiB of them
+	// besides the newest. Beyond that the oldest are dropped, which leaves a gap. Default: 64.
 	Buffer int
-	// Conflate lets only the newest value wait: the subscriber skips to it.
+	// Conflate keeps only the newest value waiting, like a Buffer of 1.
 	Conflate bool
 }
 
-// Update is a value that a subscriber gets.
+// An Update is a value that a subscriber gets.
 type Update[T any] struct {
 	Value T
-	// Position is where the value stands. Each published value has the offset
-	// of the one before it plus 1, in one incarnation.
+	// Position is the place of the value among all values of the event. In one incarnation each
+	// published value has the offset of the previous one plus 1.
 	Position Position
-	// Present: the value was made of the session's state, by the function that
-	// HandleEvent was given. The first one of a subscription is, and most that come
-	// after a gap.
+	// Present reports that the value was made from the session's state, by the function that was
+	// given to HandleEvent, and was not published. The first value of a subscription is such a
+	// value, and so are most values after a gap.
 	Present bool
-	// Gap: values were published between the one before and this one that this
-	// subscriber does not get, or it cannot be known whether there were.
+	// Gap reports that the subscriber does not get some values between the previous one and this
+	// one, or that this cannot be excluded.
 	Gap bool
 }
 
-// Subscription is a stream of the values that one session publishes of one event:
-// first the present one, then every later one, in order, each once. Where that
-// cannot be, because the subscriber was too slow or was away for too long, the next
-// value has Gap set. The subscription goes on by itself when the session moves and
-// when nodes are lost or come back; it ends when the session has ended, with an
-// *Ended that gives the reason. A session that restarts after a crash has not ended:
-// its present value comes, after a gap, with a new incarnation.
+// A Subscription is a stream of the values that one session publishes of one event: first the
+// present value, then every later one, in order, each once. If a value was lost, because the
+// subscriber was too slow or was away for too long, the next value has Gap set. The subscription
+// continues by itself when the session moves and when nodes are lost or come back. It ends when the
+// session has ended, with an *Ended that gives the reason. A session that restarts after a crash has
+// not ended: its present value follows, after a gap, with a new incarnation.
 //
-// Next and All are for one goroutine at a time; Close and Ready may be called from
-// any. A subscription must be closed, or its ctx end.
+// Next and All must not be called concurrently; Close and Ready may be called by any goroutine. A
+// subscription holds memory until it is closed or its ctx ends.
 type Subscription[T any] struct {
 	s     *subscription
 	event *Event[T]
 }
 
-// Subscribe subscribes to e of session id, wherever that lives. It returns when
-// the present value is there; ErrNotFound if no session has that ID, ErrNoQuorum
-// where calls get it. What else may pass it waits for, until ctx ends or, without a
-// deadline, for the node's CallTimeout. The subscription ends with ctx. It never
-// counts as use of the session, and a subscriber that does not read harms nobody.
+// Subscribe subscribes to event e of session id, wherever the session lives. It returns when the
+// present value has come. The error is ErrNotFound if no session has that ID, and ErrNoQuorum where
+// calls get it. Subscribe retries after other errors that may pass, until ctx ends or, without a
+// deadline, for the node's CallTimeout. The subscription ends with ctx. It never counts as use of
+// the session. A subscriber that does not read delays neither the session nor other subscribers.
 func (e *Event[T]) Subscribe(ctx context.Context, c Caller, id string, o SubscribeOptions) (*Subscription[T], error) {
 	failed := func(err error) error {
 		return &OpError{Op: OpSubscribe.String(), ID: id, Kind: e.kind, Method: e.name, Err: bare(err)}
@@ -93,12 +91,14 @@ func (e *Event[T]) Subscribe(ctx context.Context, c Caller, id string, o Subscri
 	return &Subscription[T]{s, e}, nil
 }
 
-// Next returns the next value as soon as there is one. The error is an *Ended
-// (errors.As) after the last value of a session that has ended; ErrUnsubscribed
-// after Close; that of the ctx which Subscribe was given, after its end;
-// ErrClosed if the node was closed; ErrUnknownMethod or ErrUnsupported if the
-// session has come to a node whose release does not know the event; and ctx's, if
-// that ends first, after which Next may be called again.
+// Next returns the next value as soon as there is one. It returns one of these errors:
+//   - an *Ended (errors.As), after the last value of a session that has ended;
+//   - ErrUnsubscribed, after Close;
+//   - the error of the ctx that was given to Subscribe, after the end of that ctx;
+//   - ErrClosed, if the node was closed;
+//   - ErrUnknownMethod or ErrUnsupported, if the session has moved to a node whose release does not
+//     know the event;
+//   - ctx.Err(), if ctx ends first; Next may then be called again.
 func (s *Subscription[T]) Next(ctx context.Context) (Update[T], error) {
 	it, err := s.s.next(ctx)
 	if err != nil {
@@ -111,8 +111,8 @@ func (s *Subscription[T]) Next(ctx context.Context) (Update[T], error) {
 	return u, nil
 }
 
-// All returns the values as they come, for range. The last pair is an error, one
-// of those of Next.
+// All returns an iterator over the values as they come. The last pair has an error, one of those of
+// Next.
 func (s *Subscription[T]) All(ctx context.Context) iter.Seq2[Update[T], error] {
 	return func(yield func(Update[T], error) bool) {
 		for {
@@ -124,21 +124,24 @@ func (s *Subscription[T]) All(ctx context.Context) iter.Seq2[Update[T], error] {
 	}
 }
 
-// Ready returns a channel for select: a receive from it means that the next Next
-// does not block. It is never closed.
+// Ready returns a channel for select. After a receive from it the next call of Next does not block.
+// The channel is never closed.
 func (s *Subscription[T]) Ready() <-chan struct{} { return s.s.ready }
 
-// Close ends the subscription: Next returns no value any more.
+// Close ends the subscription. Next returns no more values.
 func (s *Subscription[T]) Close() {
 	s.s.stop()
 	s.s.close(ErrUnsubscribed)
 }
 
-// maxWaiting is the most bytes of values that wait for one subscriber, but for the
-// newest value.
+// maxWaiting bounds the bytes of the values that wait for one subscriber, besides the newest value.
 const maxWaiting = 1 << 20
 
-// subscription is a Subscription without its type, or a Watch.
+// A subscription is a Subscription without its type, or a watch.
+//
+// It begins in two steps. join puts it into a feed, whose values then wait in queue (beginning).
+// Meanwhile its own first poll brings the values with which it begins. replay puts these in front,
+// drops duplicates, and ends the beginning. In this order no value between the two is lost.
 type subscription struct {
 	feed   atomic.Pointer[feed]
 	own    *Feeds // that nobody else uses; nil: it is shared
