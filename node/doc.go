@@ -92,9 +92,9 @@
 // joins them, or one ends with ReasonConflict.
 //
 // What was ended on one side of a cut, while a copy of it ran on the other side, does not
-// come back where the node that has ended it owns the session when the cut heals: it
-// remembers up to 65,536 such ends for an hour. Where a member that holds the old copy is
-// the owner then, that copy goes on: end it again, or let it expire.
+// come back when the cut heals, whichever node owns it then: who has ended it tells the
+// owner. Each node remembers up to 65,536 such ends for an hour. An owner of an earlier
+// release may let the old copy go on.
 //
 // # What is promised
 //

@@ -71,7 +71,8 @@ type driver struct {
 	owned     []*peer              // the owner of each partition before its present owner
 	former    map[string]former    // members that are gone, by name
 	returned  map[string]time.Time // when members returned that had counted as dead
-	asked     map[int]pace         // when to ask about the sessions of a partition that stay elsewhere
+	untold    untold
+	asked     map[int]pace // when to ask about the sessions of a partition that stay elsewhere
 	evicted   map[string]bool
 	woken     []int    // partitions whose waiting requests unlock retries
 	later     []func() // functions that unlock calls
@@ -88,6 +89,7 @@ type driven struct {
 	away    int                            // how many of sealed ran here; the table still counts them
 	backups map[string]backup              // sessions whose target has died
 	tombs   map[string]sessionproc.Version // tombstones
+	late    map[string]bool                // tombstones that are told of later: see lateEnd
 	buried  map[string]*handoff            // tombstones on their way
 	wanted  []string                       // sessions to hand over first
 	asked   map[string]time.Time           // when this node asked other members for a session
@@ -303,7 +305,7 @@ func (d *driver) doOneLocked(e *ownership.Effect) {
 			d.woken = append(d.woken, e.Partition)
 		}
 	case ownership.Bury:
-		delete(pt.tombs, e.Session)
+		pt.disinter(e.Session)
 		delete(pt.buried, e.Session)
 	case ownership.End:
 		d.ended.Add(int64(len(pt.backups)))

@@ -62,7 +62,7 @@ func (d *driver) beginLocked(part int, id string, e sessionproc.Entry) bool {
 	if !d.n.table.Succeed(id, tomb, e.Begin) {
 		return false
 	}
-	delete(pt.tombs, id)
+	pt.disinter(id)
 	return true
 }
 
@@ -89,6 +89,7 @@ func (d *driver) Leave(part int, id string, remove func()) {
 		}
 		if remember {
 			put(&pt.tombs, id, pt.tombs[id].Join(d.n.table.Tombstone(part, id)))
+			delete(pt.late, id)
 		}
 		remove()
 		return effects

@@ -45,6 +45,7 @@ type handoff struct {
 	// outline says that the session cannot be encoded. The target decides between the
 	// session and another copy, and refuses it.
 	outline bool
+	late    bool // the tombstone of a session that ended before: see lateEnd
 }
 
 // epoch is the zero of times that are kept as numbers. Only differences have a
@@ -126,6 +127,7 @@ func (d *driver) transferTombLocked(e *ownership.Effect) {
 	l := d.laneLocked(e.To)
 	h = &handoff{
 		part: e.Partition, session: e.Session, id: e.ID, form: ownership.Ended, sent: true, busy: true, lane: l,
+		late: pt.late[e.Session],
 	}
 	h.state.Store(isMade)
 	h.snapshot = pt.tombs[e.Session].Append(nil)

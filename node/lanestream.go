@@ -62,12 +62,19 @@ func (l *lane) readAcks(st *transport.Stream) {
 func (h *handoff) appendHeader(b []byte) []byte {
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
-	b = wire.AppendArrayLen(b, 5)
+	if h.late {
+		b = wire.AppendArrayLen(b, 6)
+	} else {
+		b = wire.AppendArrayLen(b, 5)
+	}
 	b = wire.AppendUint(b, uint64(h.part))
 	b = wire.AppendUint(b, h.id)
 	b = wire.AppendUint(b, uint64(h.form))
 	b = wire.AppendString(b, h.session)
 	b = wire.AppendUint(b, uint64(len(h.snapshot)))
+	if h.late {
+		b = wire.AppendBool(wire.AppendUint(wire.AppendBool(wire.AppendArrayLen(b, 3), false), lateEnd), true)
+	}
 	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	return b
 }

@@ -29,6 +29,7 @@ func (d *driver) retry() {
 				d.viewLocked()
 			}
 			d.askAgainLocked()
+			d.tellLocked()
 		}
 		d.unlock()
 		busy = d.sayAgain(all) || busy && !all

@@ -25,6 +25,7 @@ type arrival struct {
 	restored *sessionproc.Restored // the decoded session, if it may run or merge here
 	version  sessionproc.Version
 	err      error // why this node refuses the session
+	late     bool  // see lateEnd
 }
 
 // stream serves a stream of another member and returns why it ended.
@@ -145,6 +146,10 @@ func (d *driver) check(a *arrival, more int, r *wire.Reader) error {
 			return errors.New("an element of its header that this release does not know")
 		}
 		critical, tag := r.Bool(), r.Uint()
+		if tag == lateEnd {
+			a.late = r.Bool()
+			continue
+		}
 		r.Skip()
 		if critical {
 			return fmt.Errorf("element %d of its header, which this release does not know", tag)
@@ -236,7 +241,7 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 	here, runs := d.n.table.Version(a.part, a.Session)
 	tomb, ended := pt.tombs[a.Session]
 	if a.Form == ownership.Ended {
-		return d.acceptEndLocked(m, a, runs)
+		return d.acceptEndLocked(m, a, here, runs)
 	}
 	if !ended && !runs {
 		tomb = d.n.table.Former(a.Session)
@@ -258,7 +263,7 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 		put(&pt.tombs, a.Session, tomb.Join(a.version))
 		return effects
 	}
-	delete(pt.tombs, a.Session)
+	pt.disinter(a.Session)
 	delete(pt.refused, a.Session)
 	if a.restored != nil && tomb != nil {
 		a.restored.Survive(tomb)
@@ -289,7 +294,7 @@ func (d *driver) acceptCopyLocked(m *ownership.Machine, a *arrival) []ownership.
 		return effects
 	}
 	a.restored = nil
-	delete(d.parts[a.part].tombs, a.Session)
+	d.parts[a.part].disinter(a.Session)
 	_, more := m.Accept(a.part, a.Incoming, false)
 	return append(effects, more...)
 }
@@ -297,7 +302,7 @@ func (d *driver) acceptCopyLocked(m *ownership.Machine, a *arrival) []ownership.
 // acceptEndLocked takes over the tombstone of a session, if the machine agrees.
 // A copy that is here ends, unless it has changes that the tombstone does not
 // include.
-func (d *driver) acceptEndLocked(m *ownership.Machine, a *arrival, runs bool) []ownership.Effect {
+func (d *driver) acceptEndLocked(m *ownership.Machine, a *arrival, here sessionproc.Version, runs bool) []ownership.Effect {
 	take, effects := m.Arrived(a.part, a.Incoming)
 	if !take {
 		return effects
@@ -306,16 +311,25 @@ func (d *driver) acceptEndLocked(m *ownership.Machine, a *arrival, runs bool) []
 	pt := &d.parts[a.part]
 	b, backedUp := pt.backups[a.Session]
 	ended, after := !backedUp || a.version.Overrules(b.version), func() {}
-	if ended && runs {
+	switch {
+	case !ended || !runs:
+	case a.late && !a.version.Overrules(here):
+		ended = false
+	default:
 		after, ended = d.n.table.EndCopy(a.part, a.Session, a.version)
 	}
 	_, more := m.Accept(a.part, a.Incoming, ended)
 	if ended {
+		if _, known := pt.tombs[a.Session]; a.late && !known {
+			put(&pt.late, a.Session, true)
+		} else if !a.late {
+			delete(pt.late, a.Session)
+		}
 		delete(pt.backups, a.Session)
 		put(&pt.tombs, a.Session, pt.tombs[a.Session].Join(a.version))
 		d.later = append(d.later, after)
 	} else {
-		delete(pt.tombs, a.Session)
+		pt.disinter(a.Session)
 	}
 	return append(effects, more...)
 }

@@ -45,9 +45,15 @@ func (d *driver) missLocked(last, next *cluster.View) {
 		d.former[m.Name()] = f
 	}
 	for _, m := range next.Members {
+		d.untold.returns(m.Name())
 		if _, was := d.former[m.Name()]; was {
 			delete(d.former, m.Name())
 			d.returned[m.Name()] = time.Now()
+		}
+	}
+	for _, m := range last.Members {
+		if f, gone := d.former[m.Name()]; gone && f.level == ownership.Dead {
+			d.untold.miss(m.Name())
 		}
 	}
 }
@@ -56,6 +62,7 @@ func (d *driver) missLocked(last, next *cluster.View) {
 // forgets members after formerFor. It reports whether the machine's view has
 // changed.
 func (d *driver) ageLocked() (changed bool) {
+	d.untold.ageMissed()
 	for name, back := range d.returned {
 		if time.Since(back) > formerFor {
 			delete(d.returned, name)

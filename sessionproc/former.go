@@ -3,6 +3,7 @@ package sessionproc
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // former remembers the ends of sessions of which other nodes may have copies: sessions that came
@@ -24,6 +25,7 @@ type grave struct {
 	id        string
 	tombstone Version
 	at        int64 // since epoch
+	yielded   bool  // to another copy, which goes on
 }
 
 // The bounds of former. A copy that returns after its grave was forgotten counts as one that was
@@ -94,13 +96,46 @@ func (p *process) bury() {
 	known := copied && !p.table.closed.Load()
 	var g *grave
 	if known {
-		g = &grave{p.id, p.tombstoneLocked(), p.table.clock.now.Load()}
+		g = &grave{p.id, p.tombstoneLocked(), p.table.clock.now.Load(), p.yieldsLocked()}
 	}
 	p.mu.Unlock()
 	if known {
 		p.table.former.add(g)
 	}
 	p.remove()
+}
+
+// yieldsLocked reports whether a session that ends does so for another copy to go on, or
+// may do so.
+func (p *process) yieldsLocked() bool {
+	if p.ext == nil {
+		return false
+	}
+	switch p.ext.reason {
+	case ReasonLost, ReasonConflict, ReasonMoved, ReasonClosed, ReasonRenewed, abrupt:
+		return true
+	}
+	return p.ext.moved || p.ext.renewed != nil
+}
+
+// EachFormer calls each with what Former knows of the sessions that ended lately and of which
+// nothing goes on, the latest first. It serves package node.
+func (t *Table) EachFormer(lately time.Duration, each func(id string, tombstone Version)) {
+	f, from := &t.former, int64(time.Since(epoch)-lately)
+	if !f.any.Load() {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := f.order.len() - 1; i >= 0; i-- {
+		g := f.order.items[f.order.head+i]
+		if g.at < from {
+			break
+		}
+		if f.m[g.id] == g && !g.yielded {
+			each(g.id, g.tombstone)
+		}
+	}
 }
 
 // predecessor returns what a session that starts under an ID must have seen: the ends of earlier

@@ -85,6 +85,25 @@ func (m *Machine) Ended(p int, session string) (remember bool, effects []Effect)
 	return t.entombed(session), m.out
 }
 
+// Remember reports sessions that have ended here before, of which a member that was taken
+// for dead may still have an older copy. If the token is not here their tombstones, which the
+// driver keeps until Bury, go to the owner. Of a session that ok does not list there is none:
+// the token is here, where the driver knows of the end by itself, or the session is on its way.
+func (m *Machine) Remember(p int, sessions []string) (ok []string, effects []Effect) {
+	m.begin()
+	t := m.turn(p)
+	if t.tok == none {
+		for _, session := range sessions {
+			if t.sealed.find(session) == nil && t.kept.find(session) == nil {
+				t.tombs = addName(t.tombs, session)
+				ok = append(ok, session)
+			}
+		}
+	}
+	m.finishTurn(t)
+	return ok, m.out
+}
+
 // Started reports that a session is started (see Who). The driver calls it
 // before Count, and need not call it while the partition is Quiet.
 func (m *Machine) Started(p int, session string) []Effect {
