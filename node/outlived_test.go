@@ -3,6 +3,7 @@ package node_test
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,12 +21,15 @@ import (
 // many of them have come to it, before it has said so. It returns those that both sides
 // have, when these are settled.
 func doubles(t *testing.T, after int) (c *nodetest.Cluster, both []string) {
-	var hosts []*simnet.Host
+	var mu sync.Mutex
+	var hosts []*simnet.Host // guarded by mu, as is come
 	come := 0
 	c = nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newBags},
 		Network: simnet.Config{Link: simnet.Link{Latency: 5 * time.Millisecond}}, Tune: func(i int, cfg *node.Config) {
 			cfg.Trace = &node.Trace{SessionMoved: func(m node.TraceSessionMoved) {
-				if i != 2 || !m.Arrived || hosts == nil {
+				mu.Lock()
+			defer mu.Unlock()
+			if i != 2 || !m.Arrived || hosts == nil {
 					return
 				}
 				if come++; come == after {
@@ -37,9 +41,11 @@ func doubles(t *testing.T, after int) (c *nodetest.Cluster, both []string) {
 		}})
 	c.Settle()
 	c.Leave(2)
+	mu.Lock()
 	for i := range 3 {
 		hosts = append(hosts, c.Host(i))
 	}
+	mu.Unlock()
 	var all []string
 	for range started {
 		id := sessionproc.NewID()
