@@ -28,8 +28,8 @@ func doubles(t *testing.T, after int) (c *nodetest.Cluster, both []string) {
 		Network: simnet.Config{Link: simnet.Link{Latency: 5 * time.Millisecond}}, Tune: func(i int, cfg *node.Config) {
 			cfg.Trace = &node.Trace{SessionMoved: func(m node.TraceSessionMoved) {
 				mu.Lock()
-			defer mu.Unlock()
-			if i != 2 || !m.Arrived || hosts == nil {
+				defer mu.Unlock()
+				if i != 2 || !m.Arrived || hosts == nil {
 					return
 				}
 				if come++; come == after {
