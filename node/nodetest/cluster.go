@@ -249,8 +249,13 @@ func (c *Cluster) take(m *member) *node.Node {
 	return n
 }
 
-// close ends what runs, at the end of the test.
+// close ends what runs, at the end of the test. The nodes of a bubble can be closed in
+// it only: from elsewhere the runtime ends the program without a word of the reason.
 func (c *Cluster) close() {
+	if c.bubble && !inBubble() {
+		panic("nodetest: the t of a Cluster in a bubble is of outside the bubble: " +
+			"give NewCluster the t of the function that synctest.Test calls")
+	}
 	c.mu.Lock()
 	members := c.members
 	c.mu.Unlock()
