@@ -40,7 +40,8 @@ func newBucket(limit string, perSecond, burst int) *bucket {
 		burst = perSecond
 	}
 	most := min(int64(burst), maxRate) * oneToken
-	return &bucket{limit: limit, perSecond: min(int64(perSecond), maxRate), burst: most, tokens: most, last: int64(time.Since(epoch))}
+	return &bucket{limit: limit, perSecond: min(int64(perSecond), maxRate), burst: most, tokens: most,
+		last: int64(time.Since(epoch))}
 }
 
 // take takes a token; its error is a *LimitError.

@@ -64,7 +64,9 @@ func (pt *partition) sessions(into []*process) []*process {
 func (t *Table) Page(at Cursor, f Filter, limit, size int) (page []Info, next Cursor, more bool) {
 	var some []*process
 	for ; at.Part < len(t.parts); at = (Cursor{Part: at.Part + 1}) {
-		some = slices.DeleteFunc(t.parts[at.Part].sessions(some[:0]), func(p *process) bool { return p.id <= at.After || !f.maybe(p) })
+		some = slices.DeleteFunc(t.parts[at.Part].sessions(some[:0]), func(p *process) bool {
+			return p.id <= at.After || !f.maybe(p)
+		})
 		slices.SortFunc(some, func(a, b *process) int { return strings.Compare(a.id, b.id) })
 		for _, p := range some {
 			info, ok := p.info(f)

@@ -18,8 +18,8 @@ func (t *Table) Outline(part int, id string) ([]byte, error) {
 		return nil, ErrUnsealed
 	}
 	i := p.incarnationLocked()
-	s := snapshot{Critical: []string{"Outline"}, Kind: p.kind.name, Schema: p.kind.cfg.Schema, Number: i.Number, Boot: i.Boot,
-		Version: p.allVersionLocked().Append(nil), Idle: time.Duration(t.clock.now.Load() - p.last.Load()), Outline: true}
+	s := snapshot{Critical: []string{"Outline"}, Kind: p.kind.name, Schema: p.kind.cfg.Schema, Number: i.Number,
+		Boot: i.Boot, Version: p.allVersionLocked().Append(nil), Idle: time.Duration(t.clock.now.Load() - p.last.Load()), Outline: true}
 	return s.bytes()
 }
 

@@ -13,9 +13,9 @@ import (
 
 // plain reports whether s has none of the fields that few sessions have.
 func (s *snapshot) plain() bool {
-	return s.Critical == nil && s.Casts == nil && s.Others == nil && s.Timers == nil && s.Restarts == nil && s.Argument == nil &&
-		s.Labels == nil && s.Subscriptions == nil && s.Watches == nil && s.Before == nil && s.Renewals == 0 && s.Renewed == nil &&
-		s.Large == nil && !s.Outline
+	return s.Critical == nil && s.Casts == nil && s.Others == nil && s.Timers == nil &&
+		s.Restarts == nil && s.Argument == nil && s.Labels == nil && s.Subscriptions == nil && s.Watches == nil && s.Before == nil && s.Renewals == 0 &&
+		s.Renewed == nil && s.Large == nil && !s.Outline
 }
 
 // plainRoom is more than what a plain snapshot takes beside its kind, version and state.
@@ -26,7 +26,8 @@ const smallSnapshot = 512
 
 // appendPlain appends a plain snapshot as encode does; ok: it is one.
 func (s *snapshot) appendPlain(b []byte) (_ []byte, ok bool) {
-	if !s.plain() || min(s.Schema, int(s.Age), int(s.Taken), int(s.Idle), int(s.Lifetime)) < 0 || s.Version == nil || s.State == nil {
+	if !s.plain() || min(s.Schema, int(s.Age), int(s.Taken), int(s.Idle), int(s.Lifetime)) < 0 ||
+		s.Version == nil || s.State == nil {
 		return b, false
 	}
 	fields := 8

@@ -8,23 +8,6 @@ import (
 	"time"
 )
 
-// A Reason says why a session ended. Session.Stop may be given any other text.
-type Reason string
-
-// The reasons that the library itself gives.
-const (
-	ReasonStopped    Reason = "stopped"    // a handler called Session.Stop without a reason
-	ReasonTerminated Reason = "terminated" // node.Node.Terminate or TerminateLabelled was called
-	ReasonExpired    Reason = "expired"    // KindConfig.IdleTimeout or Lifetime was over
-	ReasonCrashed    Reason = "crashed"    // a handler panicked, and the session did not restart
-	ReasonMoved      Reason = "moved"      // another node took the partition of a session with EndOnMove
-	ReasonClosed     Reason = "closed"     // the node left the cluster or was closed
-	ReasonRenewed    Reason = "renewed"    // the session continues under another ID
-	ReasonConflict   Reason = "conflict"   // another copy of the session continues; changes of this one are lost
-
-	abrupt Reason = "abrupt" // Table.Close was called: there is no time for OnEnd
-)
-
 // end begins the end of a session: waiting and running requests get ErrTerminated at once, and the
 // ctx of the running handler is cancelled. When that handler has returned, OnEnd is called. end
 // reports false if the session is ending already. done, if not nil, is called when the session has
@@ -155,14 +138,6 @@ func (p *process) drop(queue *envelope, cur handling, o outcome) {
 	if cur.ctx != nil {
 		cur.ctx.end(endedCanceled)
 	}
-}
-
-// err returns the error for requests that the end of a session interrupts.
-func (r Reason) err() error {
-	if r == ReasonClosed || r == abrupt {
-		return ErrClosed
-	}
-	return ErrTerminated
 }
 
 // finishTurn does in the session's goroutine what next found to be due before another message:

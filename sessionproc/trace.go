@@ -101,7 +101,8 @@ func (p *process) traceRun(starting bool, m TraceMessageHandled, handled *bool) 
 	switch _, not := m.Err.(noHandler); {
 	case not:
 	case starting && t.SessionStarted != nil:
-		t.SessionStarted(TraceSessionStarted{Session: LogID(p.id), Kind: m.Kind, Wait: m.Wait, Duration: m.Duration, Err: m.Err})
+		t.SessionStarted(TraceSessionStarted{Session: LogID(p.id), Kind: m.Kind, Wait: m.Wait, Duration: m.Duration,
+			Err: m.Err})
 	case !starting && t.MessageHandled != nil:
 		*handled = m.Err != ErrCrashed
 		t.MessageHandled(m)
@@ -138,7 +139,8 @@ func (p *process) countEnd(reason Reason) {
 
 func (p *process) traceCrash(reference string, restarts bool, after time.Duration) {
 	if t := p.table.trace; t != nil && t.SessionCrashed != nil {
-		t.SessionCrashed(TraceSessionCrashed{Session: LogID(p.id), Kind: p.kind.name, Reference: reference, Restarts: restarts, After: after})
+		t.SessionCrashed(TraceSessionCrashed{Session: LogID(p.id), Kind: p.kind.name, Reference: reference,
+			Restarts: restarts, After: after})
 	}
 }
 

@@ -90,7 +90,8 @@ func (m *untyped) exchange(ctx context.Context, t *Table, part int, id string) e
 		return m.failed(id, outcome{err: err})
 	}
 	a := &localAnswer{m: m, done: make(chan outcome, 1)}
-	in := &Inbound{Op: m.op, ID: id, Kind: m.kind, Method: m.method, Payload: payload, Raw: raw, Chain: chain, Placed: HoldsPlace(ctx), Answer: a}
+	in := &Inbound{Op: m.op, ID: id, Kind: m.kind, Method: m.method, Payload: payload, Raw: raw, Chain: chain,
+		Placed: HoldsPlace(ctx), Answer: a}
 	in.Deadline, _ = ctx.Deadline()
 	in.Patient, in.NoWait = patient, err != nil
 	switch {

@@ -8,7 +8,8 @@ import (
 
 // Format implements fmt.Formatter: no verb prints a key.
 func (c Config) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "sessionhttp.Config{CookieName: %q, Path: %q, Domain: %q, MaxAge: %v, Sliding: %v, SameSite: %d, Insecure: %v, Keys: %d not shown}",
+	fmt.Fprintf(f, "sessionhttp.Config{CookieName: %q, Path: %q, Domain: %q, MaxAge: %v, Sliding: %v, SameSite: %d, "+
+		"Insecure: %v, Keys: %d not shown}",
 		c.CookieName, c.Path, c.Domain, c.MaxAge, c.Sliding, c.SameSite, c.Insecure, len(c.Keys))
 }
 
