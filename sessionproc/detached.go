@@ -136,7 +136,9 @@ func (d *Detached) cancelLocked(t *DetachedTimer) {
 }
 
 // noteTimer records a timer in place of setting it.
-func noteTimer[Msg any](d *Detached, n *Notice[Msg], name string, delay time.Duration, again bool, payload []byte) error {
+func noteTimer[Msg any](
+	d *Detached, n *Notice[Msg], name string, delay time.Duration, again bool, payload []byte,
+) error {
 	var msg Msg
 	if err := n.msg.decode(payload, n.msg.raw, &msg); err != nil {
 		panic("sessionproc: the message of a timer does not decode: " + err.Error())

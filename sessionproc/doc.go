@@ -118,7 +118,8 @@
 // calls wait or are sent on, the order is kept. With a session travel its ID,
 // kind, incarnation and state, the casts that wait in its mailbox, its timers
 // with the time that they have left, the time since it was used last, the newest
-// values that it has published, and what it watches. Calls that wait do not: their callers' nodes send them to where the session is now.
+// values that it has published, and what it watches. Waiting calls do not: their callers'
+// nodes send them to the session's new place.
 //
 // So a state is plain data, at most MaxState bytes of it (64 MiB) when it is
 // encoded. It travels as msgpack, a struct as a map by field name, and node.Start

@@ -71,7 +71,8 @@ type binding struct {
 	typed  any         // func(any, context.Context, *Req, *Rep) error; of casts func(any, context.Context, Msg) error
 	// serve decodes the request, runs the handler and appends its encoded
 	// reply to dst.
-	serve func(state any, ctx context.Context, payload []byte, raw bool, dst []byte) (reply []byte, rawReply bool, err error)
+	serve func(state any, ctx context.Context, payload []byte, raw bool, dst []byte) (
+		reply []byte, rawReply bool, err error)
 	types []reflect.Type
 }
 

@@ -27,5 +27,6 @@ func (p *process) silentLocked() error {
 
 // leftover logs what was to be done to a session that has left.
 func (p *process) leftover(what string) {
-	p.logger().Debug("a goroutine that a handler has left behind does nothing to a session that has gone on elsewhere", "what", what)
+	p.logger().Debug("a goroutine that a handler has left behind does nothing to a session that has gone on elsewhere",
+		"what", what)
 }

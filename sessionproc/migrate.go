@@ -21,7 +21,9 @@ import (
 //	}),
 //
 //go:noinline
-func MigrateFrom[Old, New any](migrate func(from int, old Old) (*New, error)) func(from int, state []byte) ([]byte, error) {
+func MigrateFrom[Old, New any](
+	migrate func(from int, old Old) (*New, error),
+) func(from int, state []byte) ([]byte, error) {
 	fault := sync.OnceValue(func() error {
 		return errors.Join(inContext("Old of its MigrateFrom", checkStored(reflect.TypeFor[Old]())),
 			inContext("New of its MigrateFrom", checkStored(reflect.TypeFor[New]())))

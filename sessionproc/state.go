@@ -41,7 +41,8 @@ func encodeState(state any, unknown []byte, most int) ([]byte, error) {
 func (k *kindCore) decodeState(schema int, b []byte) (state any, unknown []byte, err error) {
 	switch {
 	case schema > k.cfg.Schema:
-		return nil, nil, fmt.Errorf("%w: it has schema %d, and %d is the highest that is known here", ErrUnsupported, schema, k.cfg.Schema)
+		return nil, nil, fmt.Errorf("%w: it has schema %d, and %d is the highest that is known here",
+			ErrUnsupported, schema, k.cfg.Schema)
 	case schema < k.cfg.Schema && k.cfg.Migrate != nil:
 		if b, err = k.cfg.Migrate(schema, bytes.Clone(b)); err != nil {
 			return nil, nil, fmt.Errorf("its migration from schema %d: %w", schema, userError(err))

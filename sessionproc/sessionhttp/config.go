@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// MinKey is the least length of a key, in bytes.
+// MinKey is the minimum length of a key, in bytes.
 const MinKey = 32
 
 // Default names of the cookie. A browser accepts a name with the prefix
@@ -21,51 +21,49 @@ const (
 	plainCookie = "session"
 )
 
-// Config says how sessions are tied to browsers. All replicas need the same.
+// Config says how browsers are tied to sessions. All replicas need the same Config.
 type Config struct {
-	// Keys sign the cookie: the first one signs, all of them verify. At least
-	// one, each of at least MinKey random bytes, kept secret, the same on all
-	// replicas. Make one with "openssl rand -base64 32". They are copied.
+	// Keys sign the cookie: the first key signs, all keys verify. At least one key is required. Each
+	// needs at least MinKey random bytes, for instance from "openssl rand -base64 32". Keep them
+	// secret. New copies them.
 	Keys [][]byte
 
-	// CookieName is the cookie's name. Default: "__Host-session", or "session"
-	// where Insecure, Domain or Path do not allow that prefix. The name is
-	// signed too: another name is another cookie.
+	// CookieName is the name of the cookie. Default: "__Host-session", or "session" if Insecure,
+	// Domain or Path do not allow that prefix. The name is signed as well, so a cookie is not valid
+	// under another name.
 	CookieName string
 
-	// Path is the part of the site that gets the cookie. Default: "/".
+	// Path is the part of the site to which browsers send the cookie. Default: "/".
 	Path string
 
-	// Domain widens the cookie to all hosts of a domain. Default: "", only the
-	// host that answered, which is safer.
+	// Domain makes browsers send the cookie to all hosts of a domain. Default: "", only to the host
+	// that set it, which is safer.
 	Domain string
 
-	// MaxAge is how long the browser keeps the cookie, in whole seconds, counted
-	// from the answer that set it. Default: 0, until the browser is closed.
-	// Negative values are refused. How long the session lives is another matter:
-	// its kind decides that.
+	// MaxAge is how long the browser keeps the cookie after the answer that set it, in whole
+	// seconds. Default: 0, until the browser is closed. Negative values are refused. MaxAge does not
+	// affect how long the session lives; its kind decides that.
 	MaxAge time.Duration
 
-	// Sliding has MaxAge begin anew with use: a request whose cookie was set more
-	// than a tenth of MaxAge ago gets it again. The cookie then holds, signed, when
-	// it was set; releases without Sliding do not know that form, so set it when no
-	// replica runs one any more. An answer that is on its way with the old ID while
-	// [Sessions.Renew] answers another request of the browser, and arrives after
-	// it, brings the old ID back. Default: false, MaxAge counts from the first answer.
+	// Sliding makes MaxAge begin again with use: a request whose cookie was set more than a tenth of
+	// MaxAge ago gets the cookie again. The cookie then contains the signed time at which it was set.
+	// Releases without Sliding do not understand that form, so set Sliding when no replica runs such
+	// a release any more. If an answer with the old ID is on its way while [Sessions.Renew] answers
+	// another request of the browser, and arrives later, it brings the old ID back. Default: false,
+	// MaxAge counts from the first answer.
 	Sliding bool
 
-	// SameSite says whether requests that other sites cause carry the cookie.
-	// Default: http.SameSiteLaxMode. http.SameSiteNoneMode opens the door to
-	// cross-site requests and is refused together with Insecure.
+	// SameSite says whether browsers send the cookie with requests that other sites cause. Default:
+	// http.SameSiteLaxMode. http.SameSiteNoneMode allows cross-site requests, and is refused together
+	// with Insecure.
 	SameSite http.SameSite
 
-	// Insecure drops the cookie's Secure attribute, for development over plain
-	// HTTP. Default: false; most browsers then drop the cookie on plain HTTP, and
-	// each request comes with a new ID.
+	// Insecure omits the cookie's Secure attribute, for development over plain HTTP. Default: false;
+	// most browsers then ignore the cookie over plain HTTP, so that each request gets a new ID.
 	Insecure bool
 }
 
-// withDefaults fills in what is not set and refuses what cannot work.
+// withDefaults sets the defaults and refuses settings that cannot work.
 func (c Config) withDefaults() (Config, error) {
 	keys, err := cloneKeys(c.Keys)
 	if err != nil {
@@ -107,8 +105,8 @@ func cloneKeys(keys [][]byte) ([][]byte, error) {
 	return own, nil
 }
 
-// checkAttributes asks net/http, which would drop what it does not like in
-// silence when the cookie is written.
+// checkAttributes checks the attributes with net/http, which silently drops invalid ones when it
+// writes a cookie.
 func (c Config) checkAttributes() error {
 	if err := (&http.Cookie{Name: c.CookieName}).Valid(); err != nil {
 		return fmt.Errorf("sessionhttp: Config.CookieName: %q is no name for a cookie", c.CookieName)
@@ -125,13 +123,15 @@ func (c Config) checkAttributes() error {
 		return fmt.Errorf("sessionhttp: Config.MaxAge: %v, it is 0 or at least one second", c.MaxAge)
 	}
 	if c.Sliding && c.MaxAge < slides*time.Second {
-		return fmt.Errorf("sessionhttp: Config.Sliding: Config.MaxAge is %v, at least %v are needed", c.MaxAge, slides*time.Second)
+		return fmt.Errorf("sessionhttp: Config.Sliding: Config.MaxAge is %v, at least %v are needed",
+			c.MaxAge, slides*time.Second)
 	}
 	switch c.SameSite {
 	case http.SameSiteLaxMode, http.SameSiteStrictMode:
 	case http.SameSiteNoneMode:
 		if c.Insecure {
-			return errors.New("sessionhttp: Config.SameSite: None needs a Secure cookie, browsers refuse it with Config.Insecure")
+			return errors.New("sessionhttp: Config.SameSite: None needs a Secure cookie, " +
+				"browsers refuse it with Config.Insecure")
 		}
 	default:
 		return fmt.Errorf("sessionhttp: Config.SameSite: %d is no mode of http.SameSite", c.SameSite)
@@ -139,8 +139,8 @@ func (c Config) checkAttributes() error {
 	return nil
 }
 
-// checkPrefix holds the name to what its prefix promises: browsers refuse a
-// cookie that breaks it, without a word.
+// checkPrefix checks the attributes that the prefix of a cookie's name requires. Browsers silently
+// refuse a cookie without them.
 func (c Config) checkPrefix() error {
 	name := strings.ToLower(c.CookieName)
 	host := strings.HasPrefix(name, "__host-")
@@ -148,7 +148,8 @@ func (c Config) checkPrefix() error {
 	case !host && !strings.HasPrefix(name, "__secure-"):
 		return nil
 	case c.Insecure:
-		return fmt.Errorf("sessionhttp: Config.CookieName: %q needs a Secure cookie, browsers refuse it with Config.Insecure", c.CookieName)
+		return fmt.Errorf("sessionhttp: Config.CookieName: %q needs a Secure cookie, "+
+			"browsers refuse it with Config.Insecure", c.CookieName)
 	case host && c.Path != "/":
 		return fmt.Errorf("sessionhttp: Config.CookieName: %q needs Config.Path \"/\"", c.CookieName)
 	case host && c.Domain != "":

@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// ErrTooManyStreams is what EventsConfig.OnError hears of a stream that was refused
-// because of MaxStreams or MaxStreamsPerSession.
+// ErrTooManyStreams is passed to EventsConfig.OnError if a stream was refused because of MaxStreams
+// or MaxStreamsPerSession.
 var ErrTooManyStreams = errors.New("sessionhttp: too many streams of events")
 
-// ErrServerTimeout is what EventsConfig.OnError hears of a stream that the server
-// will cut: http.Server.WriteTimeout is set, and something in front wraps the
-// http.ResponseWriter without a method Unwrap, so that it cannot be lifted.
+// ErrServerTimeout is passed to EventsConfig.OnError for a stream that the server will cut:
+// http.Server.WriteTimeout is set and cannot be lifted, because middleware wraps the
+// http.ResponseWriter without a method Unwrap.
 var ErrServerTimeout = errors.New("sessionhttp: http.Server.WriteTimeout will cut a stream of events: " +
 	"a wrapper of the http.ResponseWriter has no method Unwrap")
 
-// crowd counts the streams that are open. Safe for concurrent use.
+// A crowd counts the open streams. It is safe for concurrent use.
 type crowd struct {
 	mu        sync.Mutex // guards the rest
 	all       int
 	bySession map[string]int
 }
 
-// enter counts a stream of a session, or says which bound is reached.
+// enter counts a stream of a session, or returns an error that names the limit.
 func (c *crowd) enter(id string, most, perSession int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,15 +53,14 @@ func (c *crowd) leave(id string) {
 	}
 }
 
-// refuseStream answers a request whose stream is one too many.
+// refuseStream answers a request for a stream beyond a limit.
 func refuseStream(w http.ResponseWriter, retry time.Duration) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Retry-After", strconv.FormatInt(int64((retry+time.Second-1)/time.Second), 10))
 	http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
 }
 
-// cannotLift reports whether the server of r cuts answers after a time that w does
-// not let be changed.
+// cannotLift reports whether the server of r has a WriteTimeout that control cannot change.
 func cannotLift(control *http.ResponseController, r *http.Request) bool {
 	srv, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
 	return ok && srv.WriteTimeout > 0 && errors.Is(control.SetWriteDeadline(time.Time{}), http.ErrNotSupported)

@@ -16,44 +16,40 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// EventsConfig says how a session's events are sent to browsers. Its zero value
-// works; durations beyond a day count as a day.
+// EventsConfig says how a session's events are sent to browsers. The zero value is ready to use.
+// Durations above a day count as a day.
 type EventsConfig[T any] struct {
-	// Session picks the session whose events a request gets, and decides whether
-	// the request may have them. If not, it answers the request and returns false;
-	// a browser's EventSource gives up then. Default: the session of the request's
-	// own cookie, see [ID].
+	// Session returns the ID of the session whose events a request gets, and decides whether the
+	// request may have them. If not, Session answers the request and returns false; a browser's
+	// EventSource then gives up. Default: the session of the request's own cookie, see [ID].
 	Session func(w http.ResponseWriter, r *http.Request) (id string, ok bool)
 
-	// Encode makes the data that the browser gets of a value; it may have several
-	// lines. Default: JSON.
+	// Encode encodes a value for the browser. The result may have several lines. Default: JSON.
 	Encode func(v T) ([]byte, error)
 
-	// Name is the type of the browser's events, what addEventListener takes.
-	// Default: "message", which onmessage hears too.
+	// Name is the type of the browser's events, for addEventListener. Default: "message", which
+	// onmessage also receives.
 	Name string
 
-	// Subscribe is what a subscription begins with, but for After, which comes
-	// from the request.
+	// Subscribe has the options of the subscriptions. After must not be set: it comes from the
+	// request.
 	Subscribe sessionproc.SubscribeOptions
 
-	// Heartbeat is how often a comment is sent while nothing else is, so that
-	// proxies leave the connection open and browsers that have gone are found.
-	// Default: 15 s.
+	// Heartbeat is the interval at which a comment is sent if there is no event, so that proxies
+	// keep the connection open and lost browsers are detected. Default: 15 s.
 	Heartbeat time.Duration
 
-	// Retry is how long a browser waits before it reconnects; each is told up to
-	// half as much more, so that not all of a replica's come at once. Default: 1 s.
+	// Retry is how long a browser waits before it reconnects. Each browser gets a random value up to
+	// half as long again, so that those of one replica do not reconnect all at once. Default: 1 s.
 	Retry time.Duration
 
-	// WriteTimeout is how long a browser may take nothing of what is sent, before
-	// its stream is cut. It holds in place of the http.Server's. Default: 10 s.
+	// WriteTimeout is how long a browser may accept no data before its stream is cut. It replaces
+	// that of the http.Server. Default: 10 s.
 	WriteTimeout time.Duration
 
-	// MaxStreams bounds the streams that this handler has open, and
-	// MaxStreamsPerSession those of one session among them: a request beyond it is
-	// answered with 503 and Retry-After, and OnError hears ErrTooManyStreams.
-	// Defaults: 16,384 and 64.
+	// MaxStreams bounds the open streams of the handler, and MaxStreamsPerSession those of one
+	// session. A request beyond a limit is answered with 503 and Retry-After, and OnError gets
+	// ErrTooManyStreams. Defaults: 16,384 and 64.
 	MaxStreams, MaxStreamsPerSession int
 
 	// OnError is told why a stream could not begin or was broken off, and with
@@ -62,11 +58,13 @@ type EventsConfig[T any] struct {
 	OnError func(r *http.Request, err error)
 }
 
-// longest is what longer durations of an EventsConfig count as.
+// longest is the longest duration in an EventsConfig; longer ones count as this.
 const longest = 24 * time.Hour
 
 func (c EventsConfig[T]) withDefaults() (EventsConfig[T], error) {
-	for name, d := range map[string]*time.Duration{"Heartbeat": &c.Heartbeat, "Retry": &c.Retry, "WriteTimeout": &c.WriteTimeout} {
+	for name, d := range map[string]*time.Duration{
+		"Heartbeat": &c.Heartbeat, "Retry": &c.Retry, "WriteTimeout": &c.WriteTimeout,
+	} {
 		if *d < 0 || *d > 0 && *d < time.Millisecond {
 			return c, fmt.Errorf("sessionhttp: EventsConfig.%s: %v, it is 0 or at least one millisecond", name, *d)
 		}
@@ -116,7 +114,7 @@ func ownSession(w http.ResponseWriter, r *http.Request) (id string, ok bool) {
 	return id, ok
 }
 
-// EventStream is the handler that [Events] returns.
+// An EventStream is the http.Handler that [Events] returns.
 type EventStream[T any] struct {
 	caller sessionproc.Caller
 	event  *sessionproc.Event[T]
@@ -126,8 +124,7 @@ type EventStream[T any] struct {
 	over   chan struct{} // closed by Close
 }
 
-// Events returns a handler that sends what a session publishes of e to browsers, as
-// Server-Sent Events, for as long as they listen:
+// Events returns a handler that sends the values of event e to browsers as Server-Sent Events:
 //
 //	changes, err := sessionhttp.Events(n, cart.Changed, sessionhttp.EventsConfig[cart.View]{})
 //	...
@@ -137,27 +134,24 @@ type EventStream[T any] struct {
 //	// in the page:
 //	new EventSource("/events").onmessage = (e) => show(JSON.parse(e.data))
 //
-// First comes the present value, then each later one, in order. Every event has an
-// id, the value's position, and a browser that has lost its connection comes back
-// with the last one (Last-Event-ID), to whatever replica: it misses nothing of what
-// its session still keeps, see sessionproc.EventConfig, whether or not the session
-// has moved meanwhile. Where something is missing all the same, an event of type
-// "gap" comes first. When the session ends, an event of type "ended" has the reason
-// as its data; then the stream ends, and a browser that comes again gets 404 unless
-// there is a new session.
+// A browser gets the present value first, then each later one, in order. The id of an event is the
+// position of the value. A browser that has lost its connection sends the last id (Last-Event-ID) to
+// whatever replica it reaches, and continues there without a loss if the session still keeps the
+// values in between (see sessionproc.EventConfig), also if the session has moved meanwhile. If
+// values are missing, an event of type "gap" comes first. When the session ends, an event of type
+// "ended" has the reason as its data. Then the stream ends, and a browser that reconnects gets 404
+// unless there is a new session.
 //
-// A stream is no use of the session: it does not keep it from its idle timeout.
+// A stream does not count as use of the session and does not postpone its idle timeout.
 //
-// A browser gives up for good if the answer is not a stream, so where it is to come
-// again (the session's node cannot be reached, this one closes, the session has been
-// renewed and the browser has another cookie by now) it gets one that ends at once.
-// Over HTTP/1 a browser opens at most six connections to a site: serve many windows
-// over HTTP/2.
+// A browser gives up for good if the answer is not a stream. So if it should reconnect, it gets a
+// stream that ends at once: when the session's node cannot be reached, when this node closes, and
+// when the session was renewed and the browser has another cookie by now. Over HTTP/1 a browser opens
+// at most six connections to a site, so use HTTP/2 for users with many windows.
 //
-// Compression and buffering on the way hold events back. The answer tells proxies not
-// to ("no-transform", "X-Accel-Buffering: no"); middleware in front that wraps the
-// http.ResponseWriter must have a method Unwrap, or a method Flush if the server has
-// no WriteTimeout.
+// Compression and buffering on the way delay events. The answer asks proxies to do neither
+// ("no-transform", "X-Accel-Buffering: no"). Middleware that wraps the http.ResponseWriter must have
+// a method Unwrap, or a method Flush if the server has no WriteTimeout.
 //
 // The error names the field of cfg that cannot work.
 func Events[T any](c sessionproc.Caller, e *sessionproc.Event[T], cfg EventsConfig[T]) (*EventStream[T], error) {
@@ -168,9 +162,9 @@ func Events[T any](c sessionproc.Caller, e *sessionproc.Event[T], cfg EventsConf
 	return &EventStream[T]{caller: c, event: e, cfg: cfg, over: make(chan struct{})}, nil
 }
 
-// Close ends all streams, each between two events, and those to come at once: their
-// browsers reconnect, to another replica. It is what http.Server.RegisterOnShutdown
-// takes: Shutdown waits for streams otherwise until its ctx ends.
+// Close ends all streams, each between two events, and makes new streams end at once. Their browsers
+// reconnect to another replica. Pass it to http.Server.RegisterOnShutdown; otherwise Shutdown waits
+// for the streams until its ctx ends.
 func (s *EventStream[T]) Close() { s.once.Do(func() { close(s.over) }) }
 
 // ServeHTTP implements http.Handler. It returns when the stream has ended.
@@ -183,7 +177,7 @@ func (s *EventStream[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil || s.cfg.OnError == nil {
 		return
 	}
-	if slow := errors.Is(err, os.ErrDeadlineExceeded); slow || r.Context().Err() == nil { // else the browser has gone
+	if slow := errors.Is(err, os.ErrDeadlineExceeded); slow || r.Context().Err() == nil { // not a lost browser
 		s.cfg.OnError(r, err)
 	}
 }
@@ -226,7 +220,7 @@ func (s *EventStream[T]) serve(w http.ResponseWriter, r *http.Request, id string
 	return s.pass(r.Context(), sub, out)
 }
 
-// comesAgain reports whether a browser that got err may be luckier next time.
+// comesAgain reports whether a browser should reconnect after err.
 func comesAgain(err error) bool {
 	if errors.Is(err, sessionproc.ErrRenewed) {
 		return true
@@ -241,7 +235,7 @@ func comesAgain(err error) bool {
 // burst is how many events are written before they are flushed.
 const burst = 64
 
-// pass sends what comes, until the stream is to end.
+// pass sends events until the stream must end.
 func (s *EventStream[T]) pass(ctx context.Context, sub *sessionproc.Subscription[T], out *eventWriter) error {
 	beat := time.NewTicker(s.cfg.Heartbeat)
 	defer beat.Stop()
@@ -265,8 +259,10 @@ func (s *EventStream[T]) pass(ctx context.Context, sub *sessionproc.Subscription
 	}
 }
 
-// passSome writes what is there, of which there is something.
-func (s *EventStream[T]) passSome(ctx context.Context, sub *sessionproc.Subscription[T], out *eventWriter) (over bool, err error) {
+// passSome writes the values that are ready, at least one and at most burst.
+func (s *EventStream[T]) passSome(
+	ctx context.Context, sub *sessionproc.Subscription[T], out *eventWriter,
+) (over bool, err error) {
 	for range burst {
 		u, err := sub.Next(ctx)
 		if err != nil {
@@ -289,7 +285,7 @@ func (s *EventStream[T]) passSome(ctx context.Context, sub *sessionproc.Subscrip
 	return false, nil
 }
 
-// finish writes what the browser hears of the end of a subscription.
+// finish writes the last event of a stream, if the browser should know of the end.
 func (s *EventStream[T]) finish(out *eventWriter, err error) error {
 	end, ended := errors.AsType[*sessionproc.Ended](err)
 	switch {

@@ -10,31 +10,28 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// Renewer gives sessions another ID; *node.Node is one.
+// A Renewer gives sessions another ID. *node.Node implements it.
 type Renewer interface {
-	// Renew returns the new ID of the session that had the given one. If
-	// sessionproc.MaybeExecuted(err) the session may have the new ID.
+	// Renew gives session id a new ID and returns it. If sessionproc.MaybeExecuted(err), the session
+	// may have the new ID.
 	Renew(ctx context.Context, id string) (newID string, err error)
 }
 
-// Renew gives the session of r's ID a new ID, and the browser a cookie with it.
-// Call it when somebody logs in, before the session is told who that is: an ID
-// that somebody else has planted in the browser is worth nothing afterwards.
-// What is in the session stays. Call it behind the middleware and before
-// anything is written to w.
+// Renew gives the session of r's ID a new ID, and the browser a cookie with the new ID. Call it when
+// a user logs in, before you tell the session who the user is: an ID that an attacker has planted in
+// the browser is worthless afterwards. The state of the session stays. Call Renew behind the
+// middleware and before anything is written to w.
 //
-// It returns r with the new ID in its context, for what is left of the handler;
-// with the old one every call gets sessionproc.ErrRenewed, for 60 s. So do other
-// requests of the browser that were on their way: [WriteError] answers them with
-// 409 and no cookie, and the browser, which has the new cookie by then or soon
-// after, can repeat them.
+// Renew returns r with the new ID in its context, for the rest of the handler. For 60 s calls with
+// the old ID get sessionproc.ErrRenewed. This includes other requests of the browser that were on
+// their way: [WriteError] answers these with 409 and sets no cookie. The browser can repeat them once
+// it has the new cookie.
 //
-// A session that is not there is no error: the browser gets a new ID all the same.
-// After an error r is returned as it came, and the browser keeps its cookie,
-// unless the session may have the new ID (sessionproc.MaybeExecuted): then request
-// and browser get that one. The end of r's context does not end the renewal: it
-// must not be half known. Renew's own time limit is that of n. Who logs in again and
-// again gets sessionproc.ErrRateLimited in the end (KindConfig.RenewRate), which
+// A missing session is not an error: the browser gets a new ID all the same. After an error Renew
+// returns r unchanged, and the browser keeps its cookie, unless the session may have the new ID
+// (sessionproc.MaybeExecuted): then the request and the browser get the new ID. The end of r's
+// context does not stop a renewal, since its outcome must become known; the time limit is that of n.
+// Too many renewals of a session fail with sessionproc.ErrRateLimited (KindConfig.RenewRate), which
 // [WriteError] answers with 429 and Retry-After.
 func (s *Sessions) Renew(w http.ResponseWriter, r *http.Request, n Renewer) (*http.Request, error) {
 	who, ok := r.Context().Value(contextKey{}).(identity)
@@ -57,8 +54,8 @@ func (s *Sessions) Renew(w http.ResponseWriter, r *http.Request, n Renewer) (*ht
 	return r.WithContext(context.WithValue(r.Context(), contextKey{}, identity{by: s, id: newID, isNew: who.isNew})), err
 }
 
-// keepCookie takes back a cookie of an ID that has been renewed: a signature that
-// the middleware has made afresh must not bring the old ID back to the browser.
+// keepCookie removes from an answer a cookie with an ID that was renewed. The middleware may have
+// set one to refresh its signature, and it would bring the old ID back to the browser.
 func keepCookie(h http.Header, err error) {
 	op, ok := errors.AsType[*sessionproc.OpError](err)
 	if ok && errors.Is(err, sessionproc.ErrRenewed) {

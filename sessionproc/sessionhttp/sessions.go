@@ -12,20 +12,19 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// maxCandidates is how many cookies of our name a request may hold before the
-// rest is ignored: a browser sends one, or a few when paths or domains overlap,
-// and each costs an HMAC for every key.
+// maxCandidates bounds how many cookies of our name are checked in one request. A browser sends one,
+// or a few if paths or domains overlap. Each costs an HMAC for every key, so the bound keeps a
+// request with thousands of cookies cheap.
 const maxCandidates = 8
 
-// Sessions ties browsers to session IDs by a signed cookie. It holds nothing
-// per browser. All methods may be called concurrently.
+// Sessions ties browsers to session IDs by a signed cookie. It keeps no data for a browser. Its
+// methods are safe for concurrent use.
 type Sessions struct {
 	cfg    Config
 	signer signer
 }
 
-// New returns Sessions as cfg says, or an error that names the field of cfg
-// that cannot work.
+// New returns Sessions with a Config, or an error that names the field of cfg that cannot work.
 func New(cfg Config) (*Sessions, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -34,50 +33,49 @@ func New(cfg Config) (*Sessions, error) {
 	return &Sessions{cfg: cfg, signer: signer{name: cfg.CookieName, keys: cfg.Keys}}, nil
 }
 
-// identity is what the middleware leaves in a request's context.
+// An identity is what the middleware puts into a request's context.
 type identity struct {
 	by    *Sessions
 	id    string
-	isNew bool // the browser brought no ID that we signed
+	isNew bool // the browser sent no ID that we signed
 }
 
 type contextKey struct{}
 
-// ID returns the session ID of the request that ctx belongs to, and whether the
-// middleware has run. The ID is valid, and either came in a cookie that we
-// signed or is new; there may be no session under it yet.
+// ID returns the session ID of the request to which ctx belongs, and whether the middleware has run.
+// The ID is valid. Either it came in a cookie that we signed, or it is new. A session with that ID
+// need not exist.
 func ID(ctx context.Context) (string, bool) {
 	who, ok := ctx.Value(contextKey{}).(identity)
 	return who.id, ok
 }
 
-// IsNew reports whether the session ID of the request that ctx belongs to was made for
-// this request, because the browser brought none that we signed. So nobody can have
-// started a session under it before, and a page that starts one on each first visit can
-// tell a new visitor from one whose session is gone:
+// IsNew reports whether the session ID of the request to which ctx belongs was made for this
+// request, because the browser sent none that we signed. No session can have been started under a
+// new ID before. So a page that starts a session on each first visit can tell a new visitor from a
+// visitor whose session was lost:
 //
 //	view, err := cart.Look.Call(ctx, n, id, none) // with MethodConfig.NoStart
 //	if errors.Is(err, sessionproc.ErrNotFound) && !sessionhttp.IsNew(ctx) {
 //		// Lost with its node, or expired: say so before an empty cart begins.
 //	}
 //
-// A site that starts no session on the first visit sees the same on the second one,
-// although nothing was lost. After [Sessions.Renew] it says what it said before. It is
-// false if the middleware has not run.
+// On a site that starts no session on the first visit, IsNew is false on the second visit although
+// nothing was lost. [Sessions.Renew] does not change the result. IsNew is false if the middleware has
+// not run.
 func IsNew(ctx context.Context) bool {
 	who, _ := ctx.Value(contextKey{}).(identity)
 	return who.isNew
 }
 
-// Middleware returns a handler that gives each request a session ID, see [ID],
-// and calls next. A request whose cookie we signed keeps its ID; of several
-// cookies of the name the first that we signed counts. Every other request gets
-// a new ID and a cookie with it. Nothing is started or called, and what a client
-// sends beside that is ignored without an error.
+// Middleware returns a handler that gives each request a session ID, see [ID], and calls next. A
+// request with a cookie that we signed keeps its ID; of several such cookies the first counts. Every
+// other request gets a new ID and a cookie with it. The middleware neither starts nor calls a
+// session, and it ignores cookies that we did not sign.
 //
-// It sets the headers Set-Cookie (only when there is something to say), Vary and
-// Cache-Control before next runs and does not wrap the http.ResponseWriter.
-// Applied twice, the outer one counts.
+// It sets the headers Vary, Cache-Control and, if the cookie changes, Set-Cookie before it calls
+// next. It does not wrap the http.ResponseWriter. If a Sessions' middleware is applied twice, the
+// outer one counts.
 func (s *Sessions) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if who, ok := r.Context().Value(contextKey{}).(identity); ok && who.by == s {
@@ -102,7 +100,7 @@ func (s *Sessions) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// set gives the browser a cookie with id.
+// set sets a cookie with id in the answer.
 func (s *Sessions) set(w http.ResponseWriter, id string) {
 	value := s.signer.sign(id)
 	if s.cfg.Sliding {
@@ -111,14 +109,14 @@ func (s *Sessions) set(w http.ResponseWriter, id string) {
 	http.SetCookie(w, s.cookie(value, s.cfg.MaxAge))
 }
 
-// due reports whether a cookie that was set then, or says nothing about it, is to
-// be set anew.
+// due reports whether a sliding cookie must be set again. set is the time in the cookie, or zero.
 func (s *Sessions) due(set time.Time) bool {
 	age := time.Since(set)
-	return s.cfg.Sliding && (age < -time.Minute || age >= s.cfg.MaxAge/slides) // a minute: clocks differ
+	// A time in the future by more than clocks differ is as good as none.
+	return s.cfg.Sliding && (age < -time.Minute || age >= s.cfg.MaxAge/slides)
 }
 
-// read returns what the first cookie of r that we signed says.
+// read returns the content of the first cookie of r that we signed.
 func (s *Sessions) read(r *http.Request) (c content, ok bool) {
 	for i, c := range r.CookiesNamed(s.cfg.CookieName) {
 		if i == maxCandidates {
@@ -131,22 +129,19 @@ func (s *Sessions) read(r *http.Request) (c content, ok bool) {
 	return content{}, false
 }
 
-// Terminator ends sessions by their ID; *node.Node is one.
+// A Terminator ends sessions by their ID. *node.Node implements it.
 type Terminator interface {
 	Terminate(ctx context.Context, id string) error
 }
 
-// Destroy ends the session of r's ID and tells the browser to forget the ID:
-// what "log out" means. Call it behind the middleware and before anything is
-// written to w. A session that is not there is no error. The cookie is cleared
-// even if Terminate fails, and the failure is returned: the browser has
-// forgotten a session that lives on until its kind's idle time is over. Only
-// with sessionproc.ErrRenewed, which says that the session goes on under an ID
-// that the browser has got meanwhile, the cookie stays.
+// Destroy logs out: it ends the session of r's ID and makes the browser delete the cookie. Call it
+// behind the middleware and before anything is written to w. A missing session is not an error. If
+// Terminate fails, Destroy clears the cookie all the same and returns the error; the session then
+// lives on, unknown to the browser, until its idle timeout. With sessionproc.ErrRenewed the cookie
+// stays, because the session continues under an ID that the browser has received meanwhile.
 //
-// The next request of the browser gets a new ID. The old one stays signed: who
-// kept a copy of the cookie can still present it, and meets no state of the
-// session that was ended.
+// The next request of the browser gets a new ID. The signature of the old ID remains valid: a client
+// with a copy of the cookie can still send it, but finds no state of the ended session.
 func (s *Sessions) Destroy(w http.ResponseWriter, r *http.Request, t Terminator) error {
 	who, ok := r.Context().Value(contextKey{}).(identity)
 	if !ok || who.by != s {
@@ -163,8 +158,8 @@ func (s *Sessions) Destroy(w http.ResponseWriter, r *http.Request, t Terminator)
 	return nil
 }
 
-// unset takes back a cookie that the middleware set in this very answer: one
-// answer speaks of a cookie once.
+// unset removes from the answer the cookie that the middleware has set, since an answer must not set
+// one cookie twice.
 func (s *Sessions) unset(h http.Header) {
 	dropCookies(h, func(line string) bool { return strings.HasPrefix(line, s.cfg.CookieName+"=") })
 }
@@ -181,8 +176,8 @@ func dropCookies(h http.Header, these func(line string) bool) {
 	}
 }
 
-// cookie returns our cookie with the given value. maxAge < 0 makes the browser
-// delete it, 0 makes it one that ends with the browser.
+// cookie returns our cookie with the given value. A negative maxAge makes the browser delete the
+// cookie. With 0 the browser keeps it until it is closed.
 func (s *Sessions) cookie(value string, maxAge time.Duration) *http.Cookie {
 	return &http.Cookie{
 		Name:     s.cfg.CookieName,

@@ -10,12 +10,12 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// StatusClientClosedRequest is what [Status] says of a request whose client went
-// away before its answer: nobody reads it but logs. The number is nginx's.
+// StatusClientClosedRequest is the [Status] of a request whose client has disconnected before the
+// answer. Only logs show it. The number is that of nginx.
 const StatusClientClosedRequest = 499
 
-// retryAfter is the hint that goes with an answer of 503 or 429, in seconds. What
-// most of them stand for (a full mailbox, a node that is leaving) passes within one.
+// retryAfter returns the value of Retry-After for an answer of 503 or 429, in seconds. Most causes,
+// such as a full mailbox or a node that is leaving, pass within one second.
 func retryAfter(err error) string {
 	wait := time.Second
 	if limit, ok := errors.AsType[*sessionproc.LimitError](err); ok {
@@ -28,7 +28,7 @@ func retryAfter(err error) string {
 	return strconv.FormatInt(int64(seconds), 10)
 }
 
-// statuses is looked through in order: an error may wrap several of these.
+// statuses is searched in order, since an error may wrap several of these.
 var statuses = []struct {
 	err    error
 	status int
@@ -71,9 +71,9 @@ var statuses = []struct {
 //	ErrUnknownMethod, ErrBadReply, ErrCallCycle,
 //	ErrUnsupported, a handler's unnamed errors      500 Internal Server Error
 //
-// An error that a handler made with sessionproc.NewError is a refusal on purpose,
-// hence 422. Where the application knows better ("sold out" is a 409), it compares
-// with errors.Is first and leaves the rest to Status.
+// An error made with sessionproc.NewError is a deliberate refusal by a handler, hence 422. An
+// application that knows a better status, such as 409 for "sold out", compares with errors.Is first
+// and leaves the rest to Status.
 func Status(err error) int {
 	if err == nil {
 		return http.StatusOK
@@ -89,16 +89,16 @@ func Status(err error) int {
 	return http.StatusInternalServerError
 }
 
-// WriteError answers a request with the status that fits err, see [Status], and
-// the status' own name as a plain text body. The error's text never reaches the
-// client: it may hold a session ID or what a handler meant for the log. The
-// answer is not to be cached. A 503 or 429 carries Retry-After, in seconds, only
-// where err says that nothing was executed, so that no client repeats what may
-// have happened: what a *sessionproc.LimitError says, rounded up, else 1. An
-// answer to ErrRenewed sets no cookie for the old ID, see [Sessions.Renew].
+// WriteError answers a request with the status that fits err, see [Status], and the name of the
+// status as a plain text body. The text of err never reaches the client, because it may contain a
+// session ID or details that are meant for the log. The answer must not be cached. A 503 or 429 has
+// the header Retry-After only if certainly nothing was executed, so that no client repeats a request
+// that may have had an effect. Its value is that of a *sessionproc.LimitError in whole seconds,
+// rounded up, otherwise 1. An answer to ErrRenewed sets no cookie for the old ID, see
+// [Sessions.Renew].
 //
-// Call it before anything is written to w, and log err where it matters. A nil
-// err writes nothing.
+// Call WriteError before anything is written to w, and log err if it matters. For a nil err
+// WriteError does nothing.
 func WriteError(w http.ResponseWriter, err error) {
 	if err == nil {
 		return
@@ -110,7 +110,8 @@ func WriteError(w http.ResponseWriter, err error) {
 		text = "Client Closed Request"
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && !sessionproc.MaybeExecuted(err) {
+	passes := status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests
+	if passes && !sessionproc.MaybeExecuted(err) {
 		w.Header().Set("Retry-After", retryAfter(err))
 	}
 	http.Error(w, text, status)
