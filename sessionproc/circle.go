@@ -7,27 +7,26 @@ import (
 	"time"
 )
 
-// Sessions that wait for one another form a circle: a handler of each waits for the next
-// one, whose handler runs. A node sees the waits of its own sessions, and those of
-// others for its own. So it sees every circle of sessions of its own, all of two
-// sessions, and all of three on two nodes. What it does not see ends with its deadline.
+// This file breaks circles of sessions that wait for one another: a handler of each waits for the
+// next session, whose handler runs. A node knows what its own sessions wait for, and which other
+// sessions wait for its own. So it sees every circle of its own sessions, every circle of two
+// sessions, and every circle of three on two nodes. Larger circles end with a deadline.
 
-// A circle is looked at twice, so that what was an answer on its way is no circle. It is
-// broken at one place where it can be, so that the others go on.
+// A circle must be found twice, circlePatience apart: an answer on its way from another node looks
+// like a wait. Only one wait of a circle is ended, if possible, so that the other handlers go on.
 const (
 	circlePatience = 100 * time.Millisecond
-	maxCircle      = 64 // sessions that are looked at
+	maxCircle      = 64 // sessions that a search visits at most
 )
 
-// step is a wait on the way along a circle.
+// A step is a wait in a search for a circle.
 type step struct {
 	w      *pending
-	before int // index of the step that led here; -1: none
+	before int // the index of the previous step, or -1
 }
 
-// at returns the session that is waited for, if it is on this node. A handler may wait for
-// one of another cluster, whose partitions are others, and one without a node, as package
-// nodetest makes it, has none.
+// at returns the session that w waits for, if it is on this node. A handler may wait for a session
+// of another cluster with more partitions, and the table of a Detached has no partitions at all.
 func (w *pending) at() *process {
 	if w.id == Labelled || w.part >= len(w.by.p.table.parts) {
 		return nil
@@ -35,8 +34,8 @@ func (w *pending) at() *process {
 	return w.by.p.table.find(w.part, w.id)
 }
 
-// circle follows who waits for whom from w to the session whose handler waits with w. It
-// returns the waits on the way that this node sees; nil: there is no such way.
+// circle follows the waits from w on. If they lead back to the session whose handler waits with w, it
+// returns the waits of that circle that this node sees, otherwise nil.
 func (w *pending) circle() []*pending {
 	first := w.at()
 	switch {
@@ -58,7 +57,8 @@ func (w *pending) circle() []*pending {
 	return nil
 }
 
-// steps returns the waits that w leads to, nearest first. It begins with w.
+// steps returns w and the waits to which it leads, nearest first. It holds one session's mu at a
+// time, so what it returns may be out of date; suspect searches twice because of that.
 func (w *pending) steps() []step {
 	steps := []step{{w, -1}}
 	for i := 0; i < len(steps) && len(steps) < maxCircle; i++ {
@@ -77,12 +77,12 @@ func (w *pending) steps() []step {
 	return steps
 }
 
-// leadsTo reports whether w waits, maybe by way of others, for one of some sessions.
+// leadsTo reports whether w waits, directly or through other sessions, for one of ids.
 func (w *pending) leadsTo(ids []string) bool {
 	return slices.ContainsFunc(w.steps(), func(s step) bool { return slices.Contains(ids, s.w.id) })
 }
 
-// way returns the waits that have led to a step.
+// way returns the waits that lead to a step.
 func way(steps []step, i int) (all []*pending) {
 	for ; i >= 0; i = steps[i].before {
 		all = append(all, steps[i].w)
@@ -91,7 +91,7 @@ func way(steps []step, i int) (all []*pending) {
 	return all
 }
 
-// waitsLocked returns what the session's handler waits for.
+// waitsLocked returns the waits of the session's handler.
 func (p *process) waitsLocked() (all []*pending) {
 	if p.ext == nil {
 		return nil
@@ -117,8 +117,8 @@ func (p *process) uncalled() bool {
 	return p.head == nil && !p.lined && (p.ext == nil || len(p.ext.rarely().starts) == 0 && p.ext.sealing == nil)
 }
 
-// isAwaitedBy reports whether a session of another node waits for what is done with c,
-// or for a session of this node that does.
+// isAwaitedBy reports whether session id, on another node, waits for the work that is done with c,
+// or for a session of this node that waits for it.
 func (c *handlerCtx) isAwaitedBy(id string) bool {
 	var all []*process
 	found := false
@@ -142,7 +142,7 @@ func (c *handlerCtx) isAwaitedBy(id string) bool {
 	return found
 }
 
-// suspect ends the wait if it is part of a circle, and still is after a while.
+// suspect ends the wait w if it is part of a circle now and still is after w.patience.
 func (w *pending) suspect() {
 	circle := w.circle()
 	if circle == nil {
@@ -165,7 +165,8 @@ func (w *pending) suspect() {
 	})
 }
 
-// patience is for how long w is suspected: one in the circle before all others.
+// patience returns how long w is suspected. The wait of the session with the highest ID ends first,
+// so that two nodes which see the same circle do not break it at two places.
 func (w *pending) patience(circle []*pending) time.Duration {
 	for _, o := range circle {
 		if o.id > w.by.p.id {
@@ -175,7 +176,7 @@ func (w *pending) patience(circle []*pending) time.Duration {
 	return circlePatience
 }
 
-// circleError names the sessions of a circle that begins with session id.
+// circleError returns an ErrCallCycle that names the sessions of a circle, beginning with id.
 func circleError(id string, circle []*pending) error {
 	names := []string{LogID(id)}
 	for _, w := range circle {

@@ -15,15 +15,14 @@ const maxChain = 16
 // sessionKey finds the handlerCtx in a ctx that a handler passes on.
 type sessionKey struct{}
 
-// handlerCtx is the ctx of one handler or start function: its session, its
-// caller's deadline and end, and the chain of calls that it is part of. It has
-// no parent, holds none of the caller's values, and is never reused, as
-// handlers may keep it. Each call allocates one, so that its size counts.
+// A handlerCtx is the ctx of one handler or start function: its session, the deadline and the end of
+// its caller, and the chain of calls. It has no parent, has none of the caller's values, and is
+// never used again, because handlers may keep it. Each call allocates one, so its size matters.
 type handlerCtx struct {
 	p        *process
 	deadline int64                  // since epoch; 0: none
-	origin   *origin                // nil: it comes from no handler, and brings nothing
-	sig      atomic.Pointer[signal] // nil: nobody waits for its end, which has not come
+	origin   *origin                // nil if no handler made the call and it brings no values
+	sig      atomic.Pointer[signal] // nil while the ctx has not ended and nothing waits for its end
 }
 
 // causes of the end of a handlerCtx; 0 is "not ended".
@@ -43,7 +42,8 @@ type origin struct {
 	placed bool            // a start function on another node waits for this call; see holdsPlace
 }
 
-// signal is what a handlerCtx needs once somebody waits for its end.
+// A signal is what a handlerCtx needs once a goroutine waits for its end. Most ctxs end without one:
+// then sig is set to a shared signal in over.
 type signal struct {
 	done  chan struct{}
 	timer *time.Timer
@@ -52,7 +52,7 @@ type signal struct {
 	funcs map[*func()]struct{} // nil once ended
 }
 
-// over has the signals of those that end before anybody waits, by cause.
+// over has the shared signals of ctxs that end before any goroutine waits, by cause.
 var over = func() (all [len(causes)]*signal) {
 	for cause := range all {
 		all[cause] = &signal{done: make(chan struct{})}

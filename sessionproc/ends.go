@@ -11,12 +11,12 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// ReasonLost is the reason of an end that nobody can tell more about: the node that could
-// has died or left since, or the end is too long ago.
+// ReasonLost is the reason of an end of which no node knows more: the node that did has died or left
+// since, or the end is too long ago.
 const ReasonLost Reason = "lost"
 
-// Ended tells the end of a session: to a subscriber as an error (errors.As with
-// an *Ended), to a session that called Watch as a message.
+// An Ended reports the end of a session: to a subscriber as an error (errors.As with an *Ended), to a
+// session that called Watch as a message.
 type Ended struct {
 	ID     string // whole; Error prints only LogID(ID)
 	Reason Reason
@@ -55,7 +55,7 @@ func (e *Ended) Error() string {
 	return fmt.Sprintf("sessionproc: session %s has ended: %s", LogID(e.ID), e.Reason)
 }
 
-// ending is what is remembered of a session that has ended.
+// An ending is the remembered end of a session.
 type ending struct {
 	id          string
 	incarnation Incarnation
@@ -79,14 +79,15 @@ func (e *ending) reply(event string, q poll) []byte {
 	return n.append(nil)
 }
 
-// Bounds of what is remembered of sessions that have ended and had subscribers.
+// The bounds of ends.
 const (
 	endsFor   = time.Minute
 	maxEnds   = 16 << 10
 	endsBytes = 16 << 20 // of the values that they kept
 )
 
-// ends remembers sessions that have ended, for those who did not ask just then.
+// ends remembers the ends of sessions that had subscribers, for nodes that had no poll open at that
+// moment.
 type ends struct {
 	mu    sync.Mutex
 	m     map[lifeKey]*ending // guarded by mu
@@ -130,7 +131,7 @@ func (e *ends) find(id string, i Incarnation) *ending {
 	return e.m[lifeKey{id, i}]
 }
 
-// expire forgets what is too long ago.
+// expire forgets ends older than endsFor.
 func (e *ends) expire(now int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -139,8 +140,8 @@ func (e *ends) expire(now int64) {
 	}
 }
 
-// remember notes the end of a session that somebody has asked about, before it
-// leaves the table.
+// remember remembers the end of a session that was polled, before the session leaves the table. In
+// the other order a poll in between would learn nothing of the end.
 func (p *process) remember(o outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,8 +167,8 @@ func (p *process) rememberLocked(o outcome) {
 	p.table.ends.add(p.ext.ending)
 }
 
-// tellEnd answers the polls that waited for the end of a session. nil: it ended
-// abruptly, and who asks again is told what is known.
+// tellEnd answers the polls that waited for the end of a session. With a nil end, the session ended
+// abruptly, and the polls get an error.
 func tellEnd(polls []*Inbound, end *ending, o outcome) {
 	if end == nil {
 		if errors.Is(o.err, ErrNotFound) {

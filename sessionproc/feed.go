@@ -101,13 +101,14 @@ func (h *Feeds) ask(ctx context.Context, key feedKey, q poll) (pollReply, error)
 	return h.askOwner(ctx, key, q) // it may have come there while the others were asked
 }
 
-// unknown: who was asked does not know the life of the session.
+// unknown reports whether the answer to a poll says that the node does not know that life of the
+// session.
 func unknown(n pollReply, err error) bool {
 	return err == nil && n.reason == ReasonLost || errors.Is(err, ErrNotFound)
 }
 
-// errElsewhere: the life of the session that is asked about is not where requests for
-// its ID go. It is on its way there.
+// errElsewhere is the error of a poll about a life of a session that another node still has. That
+// life is on its way to the owner of the ID, so the poll is repeated.
 var errElsewhere = fmt.Errorf("%w: that life of the session is at another node", ErrUnavailable)
 
 func (h *Feeds) askOwner(ctx context.Context, key feedKey, q poll) (pollReply, error) {
@@ -122,7 +123,7 @@ func (h *Feeds) askOwner(ctx context.Context, key feedKey, q poll) (pollReply, e
 	return n, nil
 }
 
-// askAgain reports whether a poll that failed may have another answer later.
+// askAgain reports whether a failed poll may succeed later.
 func askAgain(err error) bool {
 	for _, passing := range []error{ErrUnavailable, ErrOverloaded, ErrNoQuorum, ErrClosed, ErrTerminated, ErrCrashed,
 		context.DeadlineExceeded, context.Canceled} {
@@ -255,9 +256,9 @@ func (f *feed) run() {
 	}
 }
 
-// rest waits about as long as pause before a failed poll is made anew, and returns how
-// long to wait the next time. While the table is paused the waits grow up to pollTime,
-// as its end is told: feeds of any number do not keep such a node busy.
+// rest waits for about the time pause before a failed poll is repeated, and returns how long to wait
+// the next time. While the table is paused the waits grow up to pollTime, since rest also returns at
+// the end of the pause. So any number of feeds does not keep a paused node busy.
 func (h *Feeds) rest(ctx context.Context, pause time.Duration) (next time.Duration) {
 	most := pollLast
 	var over <-chan struct{}
@@ -316,9 +317,9 @@ func (f *feed) finish(err error) {
 	}
 }
 
-// subscribe has s begin at a position, or with the present value if that is zero.
-// anew: with that as well if the position is of a life that has ended. ctx bounds
-// the beginning only.
+// subscribe makes s begin at a position, or with the present value if the position is zero. anew
+// says that s continues with the present value if the position belongs to a life that has ended. ctx
+// bounds only the beginning.
 func (h *Feeds) subscribe(ctx context.Context, key feedKey, s *subscription, at Position, anew bool) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc

@@ -7,10 +7,9 @@ import (
 	"time"
 )
 
-// Inbound is a request in its encoded form: one that came from another node, or
-// an untyped one of this node. It serves package node, which fills the exported
-// fields, gives it to Table.Serve, and may use it again after its Answer has
-// been called, unless by Fail with held true.
+// An Inbound is a request in its encoded form: from another node, or an untyped one of this node. It
+// serves package node, which sets the exported fields and passes the Inbound to Table.Serve. Package
+// node may use it again after its Answer was called, except by Fail with held set.
 type Inbound struct {
 	waiting
 	Op       Op
@@ -38,20 +37,20 @@ type Inbound struct {
 	raw   bool
 }
 
-// Answer receives the outcome of an Inbound: exactly one call of one method,
-// from any goroutine; it must not block.
+// An Answer receives the outcome of an Inbound, by exactly one call of one method, in any goroutine.
+// The methods must not block.
 type Answer interface {
-	// Reply gives a call's reply, or that a start or terminate has succeeded.
-	// payload is valid during the call.
+	// Reply receives the reply of a call, or reports that a start or terminate has succeeded.
+	// payload is valid until Reply returns.
 	Reply(payload []byte, raw bool)
-	// Ack says that a cast is in its session's mailbox.
+	// Ack reports that a cast is in its session's mailbox.
 	Ack()
-	// Fail gives an error. held means that a session still holds the Inbound
-	// and its fields: neither may be used again.
+	// Fail receives an error. held means that a session still holds the Inbound and its fields, so
+	// that neither may be used again.
 	Fail(err error, maybeExecuted, held bool)
 }
 
-// Serve gives in to its session and returns without waiting for it.
+// Serve passes in to its session and does not wait for the answer.
 func (t *Table) Serve(part int, in *Inbound) {
 	if in.op == nil { // set once: a session may look at it when in is used anew
 		in.op = in
@@ -111,8 +110,8 @@ func (t *Table) serveStarted(part int, in *Inbound) {
 // Begin is called before an Inbound that was cancelled is used for another request.
 func (in *Inbound) Begin() { in.gone.Store(false) }
 
-// opened has in wait, unless its caller has gone before it was served: a request may
-// be served again after a pause, or late.
+// opened begins the exchange of in. If the caller gave up before, it ends the exchange at once: a
+// request may be served late, or again after a pause.
 func (in *Inbound) opened() {
 	in.open()
 	if in.gone.Load() {
@@ -120,8 +119,8 @@ func (in *Inbound) opened() {
 	}
 }
 
-// Cancel ends the wait for in: its caller has gone. The handler's ctx ends; a
-// request that still waits in a mailbox is not run.
+// Cancel records that the caller of in gave up. The handler's ctx ends. A request that still waits in
+// a mailbox does not run.
 func (in *Inbound) Cancel() {
 	in.gone.Store(true)
 	if in.endWith(outcome{err: context.Canceled}) && !in.end.maybe {
@@ -129,7 +128,7 @@ func (in *Inbound) Cancel() {
 	}
 }
 
-// left tells the session that nobody waits any more for a request that has not begun.
+// left tells the session that the caller of a request gave up before the request began.
 func (in *Inbound) left() {
 	switch in.Op {
 	case OpCall, OpCast, OpSubscribe:
@@ -260,7 +259,7 @@ func (in *Inbound) serve(p *process) error {
 	return err
 }
 
-// give answers with the handler's result, unless somebody has answered already.
+// give answers with the handler's result, unless in was answered already.
 func (in *Inbound) give() {
 	if !in.move(stateRunning, stateReplied) {
 		return

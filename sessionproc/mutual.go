@@ -7,38 +7,37 @@ import (
 	"time"
 )
 
-// Two handlers that wait for each other's sessions are no cycle in a chain of calls, as
-// neither has begun for the other. What a handler waits for is known to its session, so
-// that whichever comes second is told, or tells the first one. A call that is answered
-// before its caller has to wait costs nothing for it.
+// This file records what handlers wait for. Two handlers that wait for each other's sessions form no
+// cycle in a chain of calls, since neither call has begun. So each session knows the waits of its
+// handler, and the second of the two waits finds the first one. A call that is answered before its
+// caller must wait records nothing, so short calls cost no more.
 
-// pending is what a handler waits for.
+// A pending is one wait of a handler.
 type pending struct {
 	by         *handlerCtx
 	part       int
 	id         string // the session
 	cancel     context.CancelCauseFunc
-	w          *waiting    // a call of this node, in place of cancel
+	w          *waiting    // for a call on this node, in place of cancel
 	generation uint64      // of w
 	again      *time.Timer // guarded by the handler's session's mu; see suspect
 }
 
-// Labelled stands in Pending for all sessions with a label, which are ended.
+// Labelled, as an ID, makes Pending wait for the end of all sessions with a label.
 const Labelled = ""
 
-// endsLabelled reports whether the session's handler waits for the end of sessions with a
-// label.
+// endsLabelled reports whether the session's handler waits for the end of sessions with a label.
 func (p *process) endsLabelled() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.ContainsFunc(p.ext.rarely().pending, func(w *pending) bool { return w.id == Labelled })
 }
 
-// Pending is called before the handler that ctx belongs to waits for session id of a
-// partition, and done when it does not any more. The ctx that it returns is cancelled,
-// with an ErrCallCycle as its cause, when that session comes to wait for the handler; the
-// error is that if it does already. Where ctx is no handler's it does nothing. It serves
-// package node.
+// Pending records that the handler to which ctx belongs waits for session id of a partition. The
+// caller must call done at the end of the wait. The ctx that Pending returns is cancelled, with an
+// ErrCallCycle as its cause, when that session comes to wait for the handler. Pending returns
+// ErrCallCycle if the session does so already. If ctx does not belong to a handler, Pending does
+// nothing. It serves package node.
 func Pending(ctx context.Context, part int, id string) (waiting context.Context, done func(), err error) {
 	from := calling(ctx)
 	if from == nil {
@@ -52,8 +51,8 @@ func Pending(ctx context.Context, part int, id string) (waiting context.Context,
 	return waiting, func() { over(); cancel(nil) }, nil
 }
 
-// EndedByCycle returns the ErrCallCycle that has ended a ctx of Pending, and with it what
-// has come to err; nil: none has. It serves package node.
+// EndedByCycle returns the ErrCallCycle that has ended a ctx of Pending and so caused err, or nil. It
+// serves package node.
 func EndedByCycle(waiting context.Context, err error) error {
 	if cycle := context.Cause(waiting); err != nil && errors.Is(cycle, ErrCallCycle) {
 		return cycle
@@ -61,7 +60,7 @@ func EndedByCycle(waiting context.Context, err error) error {
 	return nil
 }
 
-// waits notes that the handler waits, until over is called.
+// waits records a wait of the handler until over is called.
 func (c *handlerCtx) waits(w *pending) (over func()) {
 	w.by = c
 	p := c.p
@@ -91,8 +90,8 @@ func (c *handlerCtx) awaitNested(ctx context.Context, p *process, w *waiting, be
 	return w.await(ctx, false)
 }
 
-// lastsLocked reports whether the handler still waits. A goroutine that the handler of a
-// cast has left behind is none.
+// lastsLocked reports whether the handler still waits. A wait of a goroutine that the handler of a
+// cast has left behind does not count.
 func (w *pending) lastsLocked() bool {
 	if p := w.by.p; p.cur == nil && p.act == w.by {
 		return false
@@ -105,7 +104,7 @@ func (w *pending) lastsLocked() bool {
 	return word>>stateBits == w.generation && (state == stateQueued || state == stateRunning)
 }
 
-// end ends the wait, unless the answer is there.
+// end ends the wait with err, unless the answer has come.
 func (w *pending) end(err error) {
 	if w.w == nil {
 		w.cancel(err)
@@ -114,7 +113,7 @@ func (w *pending) end(err error) {
 	w.w.endExchange(w.generation, outcome{err: err})
 }
 
-// awaited is told that the sessions of a chain have come to wait for this one.
+// awaited is called when the sessions of a chain have come to wait for this one.
 func (p *process) awaited(chain []string) {
 	if len(chain) == 0 {
 		return
@@ -133,9 +132,9 @@ func (p *process) awaited(chain []string) {
 	}
 }
 
-// callersLocked calls yield with each request that waits for the handler which runs here: with
-// the IDs of the sessions that wait for it, and their handler if it is on this node.
-// It stops when yield returns false.
+// callersLocked calls yield for each request that waits for the handler which runs here, with the
+// IDs of the sessions that wait for the request, and with the handler that made it if that is on
+// this node. It stops when yield returns false.
 func (p *process) callersLocked(yield func(ids []string, from *handlerCtx) bool) {
 	of := func(w *envelope) bool {
 		c := w.ctx
