@@ -337,8 +337,6 @@ func (d *driver) sayLocked(e *ownership.Effect) {
 }
 
 // put sets a value in a map that is made when it is needed.
-// put sets a value in a map that is made when it is needed.
-// put sets a value in a map that is made when it is needed.
 func put[V any](m *map[string]V, key string, v V) {
 	if *m == nil {
 		*m = map[string]V{}
