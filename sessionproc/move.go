@@ -168,7 +168,7 @@ func (p *process) staysSealedLocked(reason Reason) bool {
 	return reason == ReasonTerminated || p.ext.sealing.sent && reason != abrupt
 }
 
-// takeDown makes the snapshot of a sealed session, in the session's goroutine.
+// giveSnapshot makes the snapshot of a sealed session, in the session's goroutine.
 // goesOn reports that the session was resumed or ended in the meantime.
 func (p *process) giveSnapshot(s *sealing) (goesOn bool) {
 	b, err := p.save()

@@ -271,7 +271,7 @@ func (s *subscription) end(from *feed, err error) {
 	s.reportEnd()
 }
 
-// tell calls onEnd if it has ended, once.
+// reportEnd calls onEnd once, if the subscription has ended.
 func (s *subscription) reportEnd() {
 	s.mu.Lock()
 	err, due := s.err, s.err != nil && !s.beginning && !s.reported

@@ -118,7 +118,7 @@ func (e *envelope) asks() Op {
 	return OpCall
 }
 
-// ended counts and reports the end of a session that has lived. One that was
+// countEnd counts and reports the end of a session that has lived. One that was
 // renewed goes on.
 func (p *process) countEnd(reason Reason) {
 	p.mu.Lock()

@@ -101,7 +101,7 @@ func (ws *workers) work(w *worker) {
 	}
 }
 
-// takeDown runs a session for its snapshot. One goroutine does so for many
+// runSealed runs a session for its snapshot. One goroutine does so for many
 // sessions, or a few if one of them has to wait. Waking a worker for each would
 // cost more than most snapshots do.
 func (ws *workers) runSealed(p *process) {
