@@ -19,7 +19,8 @@ func (t *Table) Outline(part int, id string) ([]byte, error) {
 	}
 	i := p.incarnationLocked()
 	s := snapshot{Critical: []string{"Outline"}, Kind: p.kind.name, Schema: p.kind.cfg.Schema, Number: i.Number,
-		Boot: i.Boot, Version: p.allVersionLocked().Append(nil), Idle: time.Duration(t.clock.now.Load() - p.last.Load()), Outline: true}
+		Boot: i.Boot, Version: p.allVersionLocked().Append(nil), Outline: true,
+		Idle: time.Duration(t.clock.now.Load() - p.last.Load())}
 	return s.bytes()
 }
 
