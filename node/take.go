@@ -302,7 +302,8 @@ func (d *driver) acceptCopyLocked(m *ownership.Machine, a *arrival) []ownership.
 // acceptEndLocked takes over the tombstone of a session, if the machine agrees.
 // A copy that is here ends, unless it has changes that the tombstone does not
 // include.
-func (d *driver) acceptEndLocked(m *ownership.Machine, a *arrival, here sessionproc.Version, runs bool) []ownership.Effect {
+func (d *driver) acceptEndLocked(m *ownership.Machine, a *arrival, here sessionproc.Version,
+	runs bool) []ownership.Effect {
 	take, effects := m.Arrived(a.part, a.Incoming)
 	if !take {
 		return effects

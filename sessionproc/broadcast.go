@@ -31,7 +31,8 @@ type Broadcaster interface {
 func (n *Notice[Msg]) Broadcast(ctx context.Context, c Caller, msg Msg) (Reach, error) {
 	b, ok := c.(Broadcaster)
 	if !ok {
-		return Reach{}, &OpError{Op: "broadcast", Kind: n.kind, Method: n.name, Err: fmt.Errorf("%w: a %T is no sessionproc.Broadcaster", ErrUnsupported, c)}
+		return Reach{}, &OpError{Op: "broadcast", Kind: n.kind, Method: n.name,
+			Err: fmt.Errorf("%w: a %T is no sessionproc.Broadcaster", ErrUnsupported, c)}
 	}
 	return b.Broadcast(ctx, &cast[Msg]{notice: n, msg: msg})
 }
@@ -41,7 +42,8 @@ func (n *Notice[Msg]) Broadcast(ctx context.Context, c Caller, msg Msg) (Reach, 
 // are the IDs of those that are on their way to another node and did not get it.
 // payload must not be changed any more. ErrUnknownKind or ErrUnknownMethod if this
 // node's release does not know the notice; see HasKind.
-func (t *Table) Broadcast(kind, method string, payload []byte, raw bool, age time.Duration) (r Reach, moving []string, err error) {
+func (t *Table) Broadcast(kind, method string, payload []byte, raw bool, age time.Duration) (r Reach, moving []string,
+	err error) {
 	if why := t.PausedBy(); why != nil {
 		return r, nil, why
 	}

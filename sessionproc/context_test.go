@@ -281,7 +281,8 @@ func TestAnInboundChainIsPartOfTheChain(t *testing.T) {
 	}})
 	l.start(t, "a")
 	for target, wants := range map[string]error{"x": nil, "far": sessionproc.ErrCallCycle, "a": sessionproc.ErrCallCycle} {
-		got := serve(t, l, &sessionproc.Inbound{Op: sessionproc.OpCall, ID: "a", Method: "do", Payload: encoded(t, target), Chain: []string{"farther", "far"}})
+		got := serve(t, l, &sessionproc.Inbound{Op: sessionproc.OpCall, ID: "a", Method: "do", Payload: encoded(t, target),
+			Chain: []string{"farther", "far"}})
 		if wants == nil {
 			require.NoError(t, got.err)
 			var chain string

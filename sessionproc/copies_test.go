@@ -22,7 +22,8 @@ func markSnapshot(t testing.TB, number uint64, others ...[]byte) []byte {
 func newTable(t testing.TB) *Table {
 	ref := KindOf[None]("none")
 	k := NewKind(ref, func(context.Context, None) (*struct{}, error) { return new(struct{}), nil }, KindConfig{})
-	table, err := NewTable(TableConfig{Partitions: 1, Boot: 9, Kinds: []AnyKind{k}, CallTimeout: time.Second, StopTimeout: time.Second,
+	table, err := NewTable(TableConfig{Partitions: 1, Boot: 9, Kinds: []AnyKind{k}, CallTimeout: time.Second,
+		StopTimeout: time.Second,
 		MaxStarting: 1, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, table.Close(context.Background())) })

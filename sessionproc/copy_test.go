@@ -23,17 +23,22 @@ type keeper[T any] struct{ Kept T }
 
 // isolated has a session keep a value and answer with it, and changes the
 // value on one side after the other.
-func isolated[T any](t *testing.T, kind string, first func() T, change func(T), same func(a, b T) bool, cfg sessionproc.MethodConfig, shared bool) {
+func isolated[T any](t *testing.T, kind string, first func() T, change func(T), same func(a, b T) bool,
+	cfg sessionproc.MethodConfig, shared bool) {
 	ref := sessionproc.KindOf[int](kind)
 	keep := sessionproc.MethodOf[T, sessionproc.None](ref, "keep")
 	look := sessionproc.MethodOf[sessionproc.None, T](ref, "look")
 	tell := sessionproc.NoticeOf[T](ref, "tell")
-	k := sessionproc.NewKind(ref, func(context.Context, int) (*keeper[T], error) { return &keeper[T]{}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, func(context.Context, int) (*keeper[T], error) { return &keeper[T]{}, nil },
+		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, keep, func(s *keeper[T], _ context.Context, v T) (sessionproc.None, error) {
 		s.Kept = v
 		return sessionproc.None{}, nil
 	}, cfg)
-	sessionproc.HandleCall(k, look, func(s *keeper[T], _ context.Context, _ sessionproc.None) (T, error) { return s.Kept, nil })
+	sessionproc.HandleCall(k, look, func(s *keeper[T], _ context.Context, _ sessionproc.None) (T, error) {
+		return s.Kept,
+			nil
+	})
 	sessionproc.HandleCast(k, tell, func(s *keeper[T], _ context.Context, v T) error { s.Kept = v; return nil }, cfg)
 	l := newLocal(t, k)
 	require.NoError(t, ref.Start(t.Context(), l, "a", 0))
@@ -70,7 +75,8 @@ func TestCallerAndSessionShareNoMemory(t *testing.T) {
 		func(a, b map[string]int) bool { return len(a) == len(b) && a["a"] == b["a"] }, plain, false)
 	isolated(t, "pointer", func() *int { return new(int) }, func(v *int) { *v++ },
 		func(a, b *int) bool { return *a == *b }, plain, false)
-	isolated(t, "nested", func() struct{ M map[string][]int } { return struct{ M map[string][]int }{map[string][]int{"a": {1}}} },
+	isolated(t, "nested",
+		func() struct{ M map[string][]int } { return struct{ M map[string][]int }{map[string][]int{"a": {1}}} },
 		func(v struct{ M map[string][]int }) { v.M["a"][0] = 9 },
 		func(a, b struct{ M map[string][]int }) bool { return a.M["a"][0] == b.M["a"][0] }, plain, false)
 	isolated(t, "twin", func() twin { return twin{List: []int{1}} }, func(v twin) { v.List[0] = 9 },
@@ -85,7 +91,8 @@ func TestShareRequestShares(t *testing.T) {
 func TestCloneIsUsedOnceEachWay(t *testing.T) {
 	ref := sessionproc.KindOf[int]("twins")
 	echo := sessionproc.MethodOf[twin, twin](ref, "echo")
-	k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil },
+		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, echo, func(_ *counter, _ context.Context, v twin) (twin, error) { return v, nil })
 	l := newLocal(t, k)
 	require.NoError(t, ref.Start(t.Context(), l, "a", 0))
@@ -117,7 +124,8 @@ func TestAReplyShowsNothingOfTheOneBefore(t *testing.T) {
 	where := sessionproc.MethodOf[int, point](ref, "where")
 	who := sessionproc.MethodOf[int, named](ref, "who")
 	which := sessionproc.MethodOf[int, map[string]int](ref, "which")
-	c := remote{"a": map[string]any{"X": 1, "Y": 2}, "b": map[string]any{"X": 3}, "c": map[string]any{"Name": "ann"}, "d": nil}
+	c := remote{"a": map[string]any{"X": 1, "Y": 2}, "b": map[string]any{"X": 3}, "c": map[string]any{"Name": "ann"},
+		"d": nil}
 	for range 20 {
 		for id, want := range map[string]point{"a": {1, 2}, "b": {X: 3}, "d": {}} {
 			got, err := where.Call(t.Context(), c, id, 0)
@@ -141,7 +149,11 @@ func TestAReplyShowsNothingOfTheOneBefore(t *testing.T) {
 func TestAStartArgumentIsCopied(t *testing.T) {
 	ref := sessionproc.KindOf[[]int]("argument")
 	var got []int
-	k := sessionproc.NewKind(ref, func(_ context.Context, arg []int) (*counter, error) { got = arg; return &counter{}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, func(_ context.Context, arg []int) (*counter, error) {
+		got = arg
+		return &counter{},
+			nil
+	}, sessionproc.KindConfig{})
 	l := newLocal(t, k)
 	arg := []int{1, 2}
 	require.NoError(t, ref.Start(t.Context(), l, "a", arg))
@@ -161,8 +173,13 @@ func TestTokensOfAnotherReleaseWork(t *testing.T) {
 	ref := sessionproc.KindOf[item]("release")
 	add := sessionproc.MethodOf[item, item](ref, "add")
 	drop := sessionproc.NoticeOf[item](ref, "drop")
-	k := sessionproc.NewKind(ref, func(_ context.Context, arg item) (*counter, error) { return &counter{N: arg.N}, nil }, sessionproc.KindConfig{})
-	sessionproc.HandleCall(k, add, func(c *counter, _ context.Context, v item) (item, error) { c.N += v.N; return item{c.N, "new"}, nil })
+	k := sessionproc.NewKind(ref, func(_ context.Context, arg item) (*counter, error) { return &counter{N: arg.N}, nil },
+		sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, add, func(c *counter, _ context.Context, v item) (item,
+		error) {
+		c.N += v.N
+		return item{c.N, "new"}, nil
+	})
 	sessionproc.HandleCast(k, drop, func(c *counter, _ context.Context, v item) error { c.N -= v.N; return nil })
 	l := newLocal(t, k)
 	oldRef := sessionproc.KindOf[old]("release")

@@ -147,7 +147,11 @@ func TestAllPanicsAreContained(t *testing.T) {
 		"printer": func() { panic(explosive{}) },
 		"deep":    func() { panic(fmt.Sprint(deep(100))) },
 	} {
-		l := newLocalWith(t, new(journal).into, script{do: func(context.Context, string) (string, error) { cause(); return "", nil }}.make())
+		l := newLocalWith(t, new(journal).into, script{do: func(context.Context, string) (string,
+			error) {
+			cause()
+			return "", nil
+		}}.make())
 		l.start(t, "a")
 		_, err := do.Call(t.Context(), l, "a", "")
 		require.ErrorIs(t, err, sessionproc.ErrCrashed, name)
@@ -165,7 +169,8 @@ func TestPanicsBesideTheHandlerAreContained(t *testing.T) {
 	ref := sessionproc.KindOf[int]("beside")
 	reply := sessionproc.MethodOf[int, bomb](ref, "reply")
 	fail := sessionproc.MethodOf[int, int](ref, "fail")
-	k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil },
+		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, reply, func(*counter, context.Context, int) (bomb, error) { return bomb{[]int{1}}, nil })
 	sessionproc.HandleCall(k, fail, func(*counter, context.Context, int) (int, error) { return 0, explosive{} })
 	l := newLocal(t, k)
@@ -201,7 +206,8 @@ func TestPanicsOfRequestsAreErrorsOfTheirCallers(t *testing.T) {
 	ref := sessionproc.KindOf[fuse]("careless")
 	send := sessionproc.MethodOf[bomb, int](ref, "send")
 	tell := sessionproc.NoticeOf[fuse](ref, "tell")
-	k := sessionproc.NewKind(ref, func(context.Context, fuse) (*counter, error) { return &counter{}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, func(context.Context, fuse) (*counter, error) { return &counter{}, nil },
+		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, send, func(*counter, context.Context, bomb) (int, error) { return 0, nil })
 	sessionproc.HandleCast(k, tell, func(*counter, context.Context, fuse) error { return nil })
 	l := newLocal(t, k)

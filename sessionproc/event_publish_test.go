@@ -17,7 +17,10 @@ var (
 )
 
 func newStages(act func(ctx context.Context) error, cfg ...sessionproc.EventConfig) sessionproc.AnyKind {
-	k := sessionproc.NewKind(stages, func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(stages, func(context.Context, sessionproc.None) (*struct{}, error) {
+		return new(struct{}),
+			nil
+	}, sessionproc.KindConfig{})
 	sessionproc.HandleEvent(k, played, func(*struct{}) []byte { return nil }, cfg...)
 	sessionproc.HandleCall(k, play, func(_ *struct{}, ctx context.Context, n sessionproc.None) (sessionproc.None, error) {
 		return n, act(ctx)
@@ -75,7 +78,10 @@ func TestEventsOfAKindAreChecked(t *testing.T) {
 
 	kind := sessionproc.KindOf[sessionproc.None]("unbound")
 	sessionproc.EventOf[chan int](kind, "news")
-	k := sessionproc.NewKind(kind, func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(kind, func(context.Context, sessionproc.None) (*struct{}, error) {
+		return new(struct{}),
+			nil
+	}, sessionproc.KindConfig{})
 	_, err = sessionproc.NewTable(sessionproc.TableConfig{Partitions: 1, Kinds: []sessionproc.AnyKind{k}})
 	require.ErrorContains(t, err, `"news" has no handler`)
 }

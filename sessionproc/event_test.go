@@ -49,7 +49,11 @@ func newBoards(kind sessionproc.KindConfig, event sessionproc.EventConfig) sessi
 		b.N = n
 		return none, changed.Publish(ctx, n)
 	})
-	sessionproc.HandleCall(k, quiet, func(b *board, ctx context.Context, n int) (sessionproc.None, error) { b.N = n; return none, nil })
+	sessionproc.HandleCall(k, quiet, func(b *board, ctx context.Context, n int) (sessionproc.None,
+		error) {
+		b.N = n
+		return none, nil
+	})
 	sessionproc.HandleCall(k, say, func(_ *board, ctx context.Context, s string) (sessionproc.None, error) {
 		return none, texts.Publish(ctx, s)
 	})
@@ -57,7 +61,10 @@ func newBoards(kind sessionproc.KindConfig, event sessionproc.EventConfig) sessi
 		sessionproc.FromContext(ctx).Stop(sessionproc.Reason(why))
 		return none, changed.Publish(ctx, -1)
 	})
-	sessionproc.HandleCall(k, blow, func(*board, context.Context, sessionproc.None) (sessionproc.None, error) { panic("boom") })
+	sessionproc.HandleCall(k, blow, func(*board, context.Context, sessionproc.None) (sessionproc.None,
+		error) {
+		panic("boom")
+	})
 	sessionproc.HandleCall(k, watch, func(_ *board, ctx context.Context, id string) (sessionproc.None, error) {
 		sessionproc.Watch(ctx, id, heard)
 		return none, nil
@@ -66,7 +73,10 @@ func newBoards(kind sessionproc.KindConfig, event sessionproc.EventConfig) sessi
 		b.Ends = append(b.Ends, e.ID+" "+string(e.Reason))
 		return nil
 	})
-	sessionproc.HandleCall(k, reports, func(b *board, _ context.Context, _ sessionproc.None) ([]string, error) { return b.Ends, nil },
+	sessionproc.HandleCall(k, reports, func(b *board, _ context.Context, _ sessionproc.None) ([]string,
+		error) {
+		return b.Ends, nil
+	},
 		sessionproc.MethodConfig{ReadOnly: true, NoTouch: true})
 	return k
 }
@@ -103,7 +113,8 @@ func (s *sharing) set(t testing.TB, id string, numbers ...int) {
 	}
 }
 
-func subscribe(t testing.TB, c sessionproc.Caller, id string, o sessionproc.SubscribeOptions) *sessionproc.Subscription[int] {
+func subscribe(t testing.TB, c sessionproc.Caller, id string,
+	o sessionproc.SubscribeOptions) *sessionproc.Subscription[int] {
 	t.Helper()
 	sub, err := changed.Subscribe(t.Context(), c, id, o)
 	require.NoError(t, err)
@@ -264,7 +275,8 @@ func TestSubscriptionResumesFromAPosition(t *testing.T) {
 }
 
 func TestPositionsAreParsedStrictly(t *testing.T) {
-	for _, bad := range []string{"", "1", "1.2", "1.2@", "1.2@G", "+1.2@3", "1.2@03", "1.2@3\n", strings.Repeat("9", 30) + ".1@1"} {
+	for _, bad := range []string{"", "1", "1.2", "1.2@", "1.2@G", "+1.2@3", "1.2@03", "1.2@3\n",
+		strings.Repeat("9", 30) + ".1@1"} {
 		_, err := sessionproc.ParsePosition(bad)
 		require.Error(t, err, bad)
 	}
@@ -286,7 +298,10 @@ func TestEachEndArrivesWithItsReason(t *testing.T) {
 			_, err := blow.Call(t.Context(), s, "a", sessionproc.None{})
 			require.ErrorIs(t, err, sessionproc.ErrCrashed)
 		},
-		sessionproc.ReasonClosed: func(t *testing.T, s *sharing) { s.table.EndPartition(part("a"), sessionproc.ReasonClosed) },
+		sessionproc.ReasonClosed: func(t *testing.T, s *sharing) {
+			s.table.EndPartition(part("a"),
+				sessionproc.ReasonClosed)
+		},
 	}
 	for reason, end := range ways {
 		t.Run(string(reason), func(t *testing.T) {

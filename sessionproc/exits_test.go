@@ -65,20 +65,32 @@ var exits = map[string]struct {
 	moves    bool // what is in its place moves, but does not get its new ID
 	stays    bool // it is there as before
 }{
-	"it returns":                {goesOn: true},
-	"it panics":                 {handler: "panics"},
-	"it calls Goexit":           {handler: "exits"},
-	"it panics, and restarts":   {handler: "panics", kind: sessionproc.KindConfig{Restart: sessionproc.RestartFresh}, goesOn: true},
+	"it returns":      {goesOn: true},
+	"it panics":       {handler: "panics"},
+	"it calls Goexit": {handler: "exits"},
+	"it panics, and restarts": {handler: "panics", kind: sessionproc.KindConfig{Restart: sessionproc.RestartFresh},
+		goesOn: true},
 	"it stops":                  {handler: "stops"},
 	"its lifetime is over":      {kind: sessionproc.KindConfig{Lifetime: 500 * time.Millisecond}, goesOn: true},
 	"its state does not encode": {handler: "stiffens", stays: true},
-	"somebody terminates it":    {meantime: func(t *testing.T, l *sharing) { _ = l.terminate(t.Context(), "a") }, goesOn: true},
-	"its partition ends":        {meantime: func(_ *testing.T, l *sharing) { l.table.EndPartition(part("a"), sessionproc.ReasonClosed) }},
-	"its partition expires":     {meantime: func(_ *testing.T, l *sharing) { l.table.EndPartition(part("a"), sessionproc.ReasonExpired) }},
-	"a shutdown":                {meantime: func(t *testing.T, l *sharing) { go l.table.Shutdown(context.Background(), sessionproc.ReasonClosed) }},
-	"a close":                   {meantime: func(t *testing.T, l *sharing) { go l.table.Close(context.Background()) }},
+	"somebody terminates it": {meantime: func(t *testing.T, l *sharing) { _ = l.terminate(t.Context(), "a") },
+		goesOn: true},
+	"its partition ends": {meantime: func(_ *testing.T, l *sharing) {
+		l.table.EndPartition(part("a"),
+			sessionproc.ReasonClosed)
+	}},
+	"its partition expires": {meantime: func(_ *testing.T, l *sharing) {
+		l.table.EndPartition(part("a"),
+			sessionproc.ReasonExpired)
+	}},
+	"a shutdown": {meantime: func(t *testing.T, l *sharing) {
+		go l.table.Shutdown(context.Background(),
+			sessionproc.ReasonClosed)
+	}},
+	"a close": {meantime: func(t *testing.T, l *sharing) { go l.table.Close(context.Background()) }},
 	"a copy of another kind comes and wins": {meantime: func(t *testing.T, l *sharing) {
-		other := newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Boot = 9 }, newPhoenixes(sessionproc.KindConfig{}, nil))
+		other := newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Boot = 9 },
+			newPhoenixes(sessionproc.KindConfig{}, nil))
 		for range 5 {
 			require.NoError(t, phoenixes.Start(t.Context(), other, sessionproc.NewID(), 0))
 		}
@@ -200,7 +212,8 @@ func TestWhoSealedASessionHearsThatItIsResumed(t *testing.T) {
 		synctest.Wait()
 		for range 2 {
 			heard := make(outcomes, 9)
-			require.True(t, l.table.Seal(part("a"), "a", errAway, func() bool { return true }, func(_ []byte, err error) { heard <- err }))
+			require.True(t, l.table.Seal(part("a"), "a", errAway, func() bool { return true },
+				func(_ []byte, err error) { heard <- err }))
 			l.table.Resume(part("a"), "a")
 			require.ErrorIs(t, heard.once(t, "who sealed it"), sessionproc.ErrUnsealed)
 		}

@@ -61,7 +61,8 @@ func TestTouchDoesNotWaitForTheSession(t *testing.T) {
 func TestLifetimeEndsASessionInSpiteOfUse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var told ends
-		l := newScripted(t, script{end: told.note, kind: sessionproc.KindConfig{IdleTimeout: idleLimit, Lifetime: 3 * idleLimit},
+		l := newScripted(t, script{end: told.note, kind: sessionproc.KindConfig{IdleTimeout: idleLimit,
+			Lifetime: 3 * idleLimit},
 			start: func(ctx context.Context, _ string) error { note.Every(ctx, tenth, ""); return nil }})
 		begin := time.Now()
 		l.start(t, "a")

@@ -85,7 +85,8 @@ func work(t *testing.T, l *local) {
 		defer cancel()
 		require.NoError(t, <-doing(far, l, "a", "x"))
 		require.ErrorIs(t, <-doing(context.Background(), l, "a", "panic"), sessionproc.ErrCrashed)
-		require.NoError(t, l.Deliver(context.Background(), "a", sessionproc.Untyped(sessionproc.OpCall, "scripted", "do", "x", nil)))
+		require.NoError(t, l.Deliver(context.Background(), "a", sessionproc.Untyped(sessionproc.OpCall, "scripted", "do",
+			"x", nil)))
 		require.NoError(t, l.renew(context.Background(), "a", "b"))
 		time.Sleep(150 * time.Millisecond) // a look for what expires, and for what is slow
 		require.NoError(t, l.terminate(context.Background(), "b"))

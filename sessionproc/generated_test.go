@@ -192,7 +192,8 @@ func anyType(t *rapid.T, levels int) reflect.Type {
 
 // anyStruct draws a struct type, with whatever tags.
 func anyStruct(t *rapid.T, levels int) (typ reflect.Type) {
-	tags := []string{"", "", "", "", "a", "F1", ",omitempty", "-", "-,omitempty", "-,", ",noinline", ",inline", "b,alias:c",
+	tags := []string{"", "", "", "", "a", "F1", ",omitempty", "-", "-,omitempty", "-,", ",noinline", ",inline",
+		"b,alias:c",
 		",intern", ",as_array"}
 	var fields []reflect.StructField
 	for i := range rapid.IntRange(0, 4).Draw(t, "fields") {

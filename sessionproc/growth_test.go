@@ -102,7 +102,8 @@ func TestVersionsStaySmall(t *testing.T) {
 			feedIt(t, l, "a", 1)
 		},
 		"meetings": func(t *testing.T, l *local, i int) {
-			other := newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Boot = uint64(100 + i) }, newPhoenixes(sessionproc.KindConfig{}, nil))
+			other := newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Boot = uint64(100 + i) },
+				newPhoenixes(sessionproc.KindConfig{}, nil))
 			require.NoError(t, phoenixes.Start(t.Context(), other, "a", i))
 			b, err := take(t, other, "a")
 			require.NoError(t, err)

@@ -72,7 +72,8 @@ func invalid(id string) error {
 	for outsideID[id[i]] == 0 {
 		i++
 	}
-	return fmt.Errorf("%w: byte %d is %q, allowed are letters, digits, '_' and '-' (DeriveID makes an ID of any text)", ErrInvalidID, i, id[i])
+	return fmt.Errorf("%w: byte %d is %q, allowed are letters, digits, '_' and '-' (DeriveID makes an ID of any text)",
+		ErrInvalidID, i, id[i])
 }
 
 // LogID returns a form of a session ID that is fit for logs: its first four

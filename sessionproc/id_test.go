@@ -14,7 +14,8 @@ func TestValidIDKnowsIDs(t *testing.T) {
 	for _, id := range []string{"a", "A-b_9", strings.Repeat("x", sessionproc.MaxID), sessionproc.NewID()} {
 		require.NoError(t, sessionproc.ValidID(id), "%q", id)
 	}
-	for _, id := range []string{"", strings.Repeat("x", sessionproc.MaxID+1), "a b", "a@b", "a/b", "a.b", "ä", "abc\n", "\x00", "a\x7f", "=", "+"} {
+	for _, id := range []string{"", strings.Repeat("x", sessionproc.MaxID+1), "a b", "a@b", "a/b", "a.b", "ä", "abc\n",
+		"\x00", "a\x7f", "=", "+"} {
 		require.ErrorIs(t, sessionproc.ValidID(id), sessionproc.ErrInvalidID, "%q", id)
 	}
 	require.ErrorContains(t, sessionproc.ValidID("abc\n"), `byte 3 is '\n'`)
@@ -58,7 +59,8 @@ func TestDeriveIDIsStable(t *testing.T) {
 }
 
 func TestDeriveIDKeepsNamespacesApart(t *testing.T) {
-	pairs := [][2]string{{"a", "b"}, {"b", "a"}, {"ab", ""}, {"", "ab"}, {"a\x00", "b"}, {"a", "\x00b"}, {"a\x001", "b"}, {"", "a\x00b"}, {"1\x00a", "b"}}
+	pairs := [][2]string{{"a", "b"}, {"b", "a"}, {"ab", ""}, {"", "ab"}, {"a\x00", "b"}, {"a", "\x00b"}, {"a\x001", "b"},
+		{"", "a\x00b"}, {"1\x00a", "b"}}
 	seen := map[string][2]string{}
 	for _, p := range pairs {
 		id := sessionproc.DeriveID(p[0], p[1])

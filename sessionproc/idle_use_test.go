@@ -45,22 +45,27 @@ func TestUseLastsUntilItsEnd(t *testing.T) {
 		use    func(t *testing.T, l *local) // a has ended a use when it returns
 		none   bool                         // it is no use: a does not live as long
 	}{
-		"a start":           {script{start: starts}, func(t *testing.T, l *local) { require.NoError(t, scripted.Start(hour(t), l, "a", "")) }, false},
+		"a start": {script{start: starts}, func(t *testing.T, l *local) {
+			require.NoError(t,
+				scripted.Start(hour(t), l, "a", ""))
+		}, false},
 		"an untyped start":  {script{start: starts}, untyped(sessionproc.OpStart, ""), false},
 		"a start by Ensure": {script{start: starts}, untyped(sessionproc.OpEnsure, ""), false},
-		"a start on call":   {script{start: starts, method: sessionproc.MethodConfig{StartOnCall: true, NoTouch: true}}, call, false},
-		"a call":            {script{do: takes}, started(call), false},
-		"an untyped call":   {script{do: takes}, started(untyped(sessionproc.OpCall, "do")), false},
-		"a read only call":  {script{do: takes, method: sessionproc.MethodConfig{ReadOnly: true}}, started(call), false},
-		"a cast":            {script{note: notes}, started(cast), false},
+		"a start on call": {script{start: starts, method: sessionproc.MethodConfig{StartOnCall: true, NoTouch: true}},
+			call, false},
+		"a call":           {script{do: takes}, started(call), false},
+		"an untyped call":  {script{do: takes}, started(untyped(sessionproc.OpCall, "do")), false},
+		"a read only call": {script{do: takes, method: sessionproc.MethodConfig{ReadOnly: true}}, started(call), false},
+		"a cast":           {script{note: notes}, started(cast), false},
 		"a call that was given up": {script{do: takes}, started(func(t *testing.T, l *local) {
 			require.Error(t, <-doing(t.Context(), l, "a", "")) // CallTimeout
 			time.Sleep(long - 15*time.Second)
 		}), false},
-		"a crash": {script{kind: sessionproc.KindConfig{Restart: sessionproc.RestartFresh}, do: func(context.Context, string) (string, error) {
-			time.Sleep(long)
-			panic("boom")
-		}}, started(func(t *testing.T, l *local) {
+		"a crash": {script{kind: sessionproc.KindConfig{Restart: sessionproc.RestartFresh},
+			do: func(context.Context, string) (string, error) {
+				time.Sleep(long)
+				panic("boom")
+			}}, started(func(t *testing.T, l *local) {
 			require.ErrorIs(t, <-doing(hour(t), l, "a", ""), sessionproc.ErrCrashed)
 		}), false},
 		"a restart": {restartsSlowly(long), started(func(t *testing.T, l *local) {
@@ -73,7 +78,8 @@ func TestUseLastsUntilItsEnd(t *testing.T) {
 			require.NoError(t, err)
 			require.False(t, was)
 		}), false},
-		"an untyped Ensure": {script{}, started(func(t *testing.T, l *local) { time.Sleep(almost); untyped(sessionproc.OpEnsure, "")(t, l) }), false},
+		"an untyped Ensure": {script{},
+			started(func(t *testing.T, l *local) { time.Sleep(almost); untyped(sessionproc.OpEnsure, "")(t, l) }), false},
 		"Start": {script{}, started(func(t *testing.T, l *local) {
 			time.Sleep(almost)
 			require.ErrorIs(t, scripted.Start(hour(t), l, "a", ""), sessionproc.ErrAlreadyStarted)

@@ -209,7 +209,8 @@ func TestAnInboundPastItsDeadlineInTheQueueNeverRuns(t *testing.T) {
 		}})
 		l.start(t, "a")
 		request := func(r string, d time.Duration) *sessionproc.Inbound {
-			return &sessionproc.Inbound{Op: sessionproc.OpCall, ID: "a", Method: "do", Payload: encoded(t, r), Deadline: time.Now().Add(d)}
+			return &sessionproc.Inbound{Op: sessionproc.OpCall, ID: "a", Method: "do", Payload: encoded(t, r),
+				Deadline: time.Now().Add(d)}
 		}
 		first := serving(l, request("first", time.Minute))
 		synctest.Wait()

@@ -80,7 +80,8 @@ type binding struct {
 // state of a new session; it runs in the session's goroutine, its ctx carries
 // the starter's deadline, and FromContext works in it. What is wrong with a
 // kind is reported by node.Start.
-func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg Arg) (*S, error), cfg KindConfig) *Kind[S, Arg] {
+func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg Arg) (*S, error),
+	cfg KindConfig) *Kind[S, Arg] {
 	k := &Kind[S, Arg]{start: start, arg: &ref.arg}
 	k.kindCore = kindCore{name: ref.name, ref: ref, maker: k, byName: map[string]*binding{}, timerWarns: newWarns(),
 		state: reflect.TypeFor[S](), argument: reflect.TypeFor[Arg]()}
@@ -108,7 +109,8 @@ func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg 
 // HandleCall binds the handler of method m. It runs in the session's goroutine,
 // one message at a time, so it needs no lock on the state. A method expression
 // such as (*Cart).add serves.
-func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep], h func(s *S, ctx context.Context, r Req) (Rep, error), cfg ...MethodConfig) {
+func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep],
+	h func(s *S, ctx context.Context, r Req) (Rep, error), cfg ...MethodConfig) {
 	b := &binding{name: m.name, op: OpCall, types: []reflect.Type{reflect.TypeFor[Req](), reflect.TypeFor[Rep]()}}
 	b.typed = func(s any, ctx context.Context, req *Req, rep *Rep) (err error) {
 		*rep, err = h(s.(*S), ctx, *req)

@@ -91,14 +91,18 @@ func TestWhatIsWrongWithAKindIsNamed(t *testing.T) {
 		"method configs": {func(r ref) sessionproc.AnyKind {
 			k := good(r)
 			sessionproc.HandleCall(k, sessionproc.MethodOf[int, int](r, "add"), call, sessionproc.MethodConfig{Timeout: -1})
-			sessionproc.HandleCall(k, sessionproc.MethodOf[int, int](r, "two"), call, sessionproc.MethodConfig{}, sessionproc.MethodConfig{})
+			sessionproc.HandleCall(k, sessionproc.MethodOf[int, int](r, "two"), call, sessionproc.MethodConfig{},
+				sessionproc.MethodConfig{})
 			return k
 		}, []string{`MethodConfig.Timeout of "add" is negative`, `"two" has 2 MethodConfigs`}},
 		"message types": {func(r ref) sessionproc.AnyKind {
 			k := good(r)
-			sessionproc.HandleCall(k, sessionproc.MethodOf[unfit, int](r, "req"), func(*counter, context.Context, unfit) (int, error) { return 0, nil })
-			sessionproc.HandleCall(k, sessionproc.MethodOf[int, any](r, "rep"), func(*counter, context.Context, int) (any, error) { return 0, nil })
-			sessionproc.HandleCast(k, sessionproc.NoticeOf[chan int](r, "msg"), func(*counter, context.Context, chan int) error { return nil })
+			sessionproc.HandleCall(k, sessionproc.MethodOf[unfit, int](r, "req"),
+				func(*counter, context.Context, unfit) (int, error) { return 0, nil })
+			sessionproc.HandleCall(k, sessionproc.MethodOf[int, any](r, "rep"),
+				func(*counter, context.Context, int) (any, error) { return 0, nil })
+			sessionproc.HandleCast(k, sessionproc.NoticeOf[chan int](r, "msg"),
+				func(*counter, context.Context, chan int) error { return nil })
 			return k
 		}, []string{"call req: ", "unfit.f", "call rep: ", "interface", "cast msg: ", "chan"}},
 		"migration without a schema": {config(sessionproc.KindConfig{
@@ -127,19 +131,29 @@ func TestNegativeKindConfigsAreNamed(t *testing.T) {
 		}
 		numbers++
 		f.SetInt(-1)
-		k := sessionproc.NewKind(sessionproc.KindOf[int]("fixture"), func(context.Context, int) (*counter, error) { return nil, nil }, cfg)
+		k := sessionproc.NewKind(sessionproc.KindOf[int]("fixture"), func(context.Context, int) (*counter,
+			error) {
+			return nil, nil
+		}, cfg)
 		require.ErrorContains(t, newTable(k), "KindConfig."+fields.Field(i).Name+" is negative")
 	}
 	require.GreaterOrEqual(t, numbers, 14)
 }
 
 func TestStatesAndArgumentsThatCannotTravelAreNamed(t *testing.T) {
-	state := sessionproc.NewKind(sessionproc.KindOf[int]("state"), func(context.Context, int) (*unfit, error) { return nil, nil }, sessionproc.KindConfig{})
+	state := sessionproc.NewKind(sessionproc.KindOf[int]("state"), func(context.Context, int) (*unfit,
+		error) {
+		return nil, nil
+	}, sessionproc.KindConfig{})
 	require.ErrorContains(t, newTable(state), `kind "state": state: `)
-	arg := sessionproc.NewKind(sessionproc.KindOf[unfit]("arg"), func(context.Context, unfit) (*counter, error) { return nil, nil }, sessionproc.KindConfig{})
+	arg := sessionproc.NewKind(sessionproc.KindOf[unfit]("arg"), func(context.Context, unfit) (*counter,
+		error) {
+		return nil, nil
+	}, sessionproc.KindConfig{})
 	require.ErrorContains(t, newTable(arg), `kind "arg": argument: `)
 	require.NoError(t, newTable(script{}.make()), "its state brings MarshalState and UnmarshalState")
-	long := sessionproc.NewKind(sessionproc.KindOf[int](string(make([]byte, 65))), func(context.Context, int) (*counter, error) { return nil, nil }, sessionproc.KindConfig{})
+	long := sessionproc.NewKind(sessionproc.KindOf[int](string(make([]byte, 65))),
+		func(context.Context, int) (*counter, error) { return nil, nil }, sessionproc.KindConfig{})
 	require.ErrorContains(t, newTable(long), "its name has 65 bytes")
 }
 
@@ -149,9 +163,13 @@ func TestWhatIsWrongWithKindsTogether(t *testing.T) {
 	k := newCounters()
 	require.NoError(t, newTable(k))
 	require.ErrorContains(t, newTable(k), "given to a node before")
-	_, err := sessionproc.NewTable(sessionproc.TableConfig{Partitions: 3, Kinds: []sessionproc.AnyKind{newCounters()}, DefaultKind: "none"})
+	_, err := sessionproc.NewTable(sessionproc.TableConfig{Partitions: 3, Kinds: []sessionproc.AnyKind{newCounters()},
+		DefaultKind: "none"})
 	require.ErrorContains(t, err, `DefaultKind "none"`)
-	bad := sessionproc.NewKind(sessionproc.KindOf[int]("bad"), func(context.Context, int) (*unfit, error) { return nil, nil }, sessionproc.KindConfig{Mailbox: -1})
+	bad := sessionproc.NewKind(sessionproc.KindOf[int]("bad"), func(context.Context, int) (*unfit, error) {
+		return nil,
+			nil
+	}, sessionproc.KindConfig{Mailbox: -1})
 	err = newTable(bad, newCounters(), newCounters())
 	for _, want := range []string{"unfit.f", "Mailbox", "two kinds"} {
 		require.ErrorContains(t, err, want, "all faults at once")
@@ -163,7 +181,8 @@ func TestWhatIsWrongWithKindsTogether(t *testing.T) {
 func TestHandleAfterTheKindWasGiven(t *testing.T) {
 	ref := sessionproc.KindOf[int]("late")
 	m := sessionproc.MethodOf[int, int](ref, "add")
-	k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil },
+		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, m, func(_ *counter, _ context.Context, n int) (int, error) { return n, nil })
 	l := newLocal(t, k)
 	late := sessionproc.MethodOf[int, int](ref, "late")

@@ -26,7 +26,8 @@ func (s *Session) SetLabel(key, value string) error {
 	case key == "" || len(key) > MaxLabelKey:
 		return fmt.Errorf("sessionproc: a label's key has %d bytes; 1 to %d are allowed", len(key), MaxLabelKey)
 	case len(value) > MaxLabelValue:
-		return fmt.Errorf("sessionproc: the value of label %q has %d bytes, the limit is %d (MaxLabelValue)", key, len(value), MaxLabelValue)
+		return fmt.Errorf("sessionproc: the value of label %q has %d bytes, the limit is %d (MaxLabelValue)", key,
+			len(value), MaxLabelValue)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,9 +100,11 @@ func (p *process) joinLabelsLocked(labels map[string]string) (some bool) {
 
 func (p *process) warnOfLabels(lost bool) {
 	if lost {
-		p.logger().Warn("a session has met too many copies with labels of their own: some labels are lost", "kept", maxJoinedLabels)
+		p.logger().Warn("a session has met too many copies with labels of their own: some labels are lost", "kept",
+			maxJoinedLabels)
 	}
 }
 
 // errLabel is why sessions are not ended by a label.
-var errLabel = fmt.Errorf("sessionproc: a label has a key of 1 to %d bytes and a value of 1 to %d", MaxLabelKey, MaxLabelValue)
+var errLabel = fmt.Errorf("sessionproc: a label has a key of 1 to %d bytes and a value of 1 to %d", MaxLabelKey,
+	MaxLabelValue)

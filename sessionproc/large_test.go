@@ -83,7 +83,8 @@ func TestReferenceToALargeSessionIsNotRestored(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		from, to := largeOwners(t, true)
 		var reference []byte
-		fromPath := &path{to: to, deliver: func(ctx context.Context, id string, m sessionproc.Message, next sessionproc.Caller) error {
+		fromPath := &path{to: to, deliver: func(ctx context.Context, id string, m sessionproc.Message,
+			next sessionproc.Caller) error {
 			var err error
 			reference, _, err = m.AppendPayload(nil, 0)
 			require.NoError(t, err)

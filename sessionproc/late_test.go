@@ -43,28 +43,44 @@ func TestLateErrorsSayWhatWasWaitedFor(t *testing.T) {
 		want   string
 		maybe  bool
 	}{
-		"a handler":              {script{do: block}, started, call, "while its handler ran for 6s", true},
-		"a handler that obeys":   {script{do: obey}, started, call, "while its handler ran", true},
-		"an untyped call":        {script{do: block}, started, untyped(sessionproc.OpCall, "do"), "while its handler ran for 6s", true},
-		"one that obeys":         {script{do: obey}, started, untyped(sessionproc.OpCall, "do"), "while its handler ran", true},
-		"a message before it":    {script{do: block}, busy, call, "while it waited behind the handler of do, which ran for 6s", false},
-		"40 messages before it":  {script{do: block}, queued(40), call, "while it waited behind 40 messages and the handler of do, which ran for 6s", false},
-		"40, untyped":            {script{do: block}, queued(40), untyped(sessionproc.OpCall, "do"), "while it waited behind 40 messages and the handler of do, which", false},
-		"1 message before it":    {script{do: block}, queued(1), call, "while it waited behind 1 message and the handler of do, which ran for 6s", false},
-		"a full mailbox":         {script{do: block, kind: sessionproc.KindConfig{Mailbox: 3}}, queued(3), call, "while it waited behind 3 messages for a place in the mailbox", false},
-		"a start function":       {script{start: starts}, nil, start, "while its start function ran for 6s", true},
-		"an untyped start":       {script{start: starts}, nil, untyped(sessionproc.OpStart, ""), "while its start function ran for 6s", true},
-		"another start":          {script{start: starts}, starting1("a"), start, "while the session's start function ran for 6s", false},
-		"its turn":               {script{start: starts}, starting1("b"), start, "while it waited for its turn to start (Config.MaxStarting is 1)", false},
-		"the turn of the other":  {script{start: starts}, starting1("b", "a"), untyped(sessionproc.OpStart, ""), "while the session waited for its turn to start", false},
-		"a call of one starting": {script{start: starts}, starting1("a"), call, "while the session's start function ran for 6s", false},
-		"a call before its turn": {script{start: starts}, starting1("b", "a"), call, "while the session waited for its turn to start", false},
-		"a terminate":            {script{do: block}, busy, untyped(sessionproc.OpTerminate, ""), "while a handler of the session ran for 6s", true},
-		"a renewal":              {script{do: block}, busy, untyped(sessionproc.OpRenew, ""), "while a handler of the session ran for 6s", false},
-		"the end of another":     {script{do: block}, ending, start, "while a handler of the session ran for 6s", false},
+		"a handler":            {script{do: block}, started, call, "while its handler ran for 6s", true},
+		"a handler that obeys": {script{do: obey}, started, call, "while its handler ran", true},
+		"an untyped call": {script{do: block}, started, untyped(sessionproc.OpCall, "do"),
+			"while its handler ran for 6s", true},
+		"one that obeys": {script{do: obey}, started, untyped(sessionproc.OpCall, "do"), "while its handler ran",
+			true},
+		"a message before it": {script{do: block}, busy, call,
+			"while it waited behind the handler of do, which ran for 6s", false},
+		"40 messages before it": {script{do: block}, queued(40), call,
+			"while it waited behind 40 messages and the handler of do, which ran for 6s", false},
+		"40, untyped": {script{do: block}, queued(40), untyped(sessionproc.OpCall, "do"),
+			"while it waited behind 40 messages and the handler of do, which", false},
+		"1 message before it": {script{do: block}, queued(1), call,
+			"while it waited behind 1 message and the handler of do, which ran for 6s", false},
+		"a full mailbox": {script{do: block, kind: sessionproc.KindConfig{Mailbox: 3}}, queued(3), call,
+			"while it waited behind 3 messages for a place in the mailbox", false},
+		"a start function": {script{start: starts}, nil, start, "while its start function ran for 6s", true},
+		"an untyped start": {script{start: starts}, nil, untyped(sessionproc.OpStart, ""),
+			"while its start function ran for 6s", true},
+		"another start": {script{start: starts}, starting1("a"), start,
+			"while the session's start function ran for 6s", false},
+		"its turn": {script{start: starts}, starting1("b"), start,
+			"while it waited for its turn to start (Config.MaxStarting is 1)", false},
+		"the turn of the other": {script{start: starts}, starting1("b", "a"), untyped(sessionproc.OpStart, ""),
+			"while the session waited for its turn to start", false},
+		"a call of one starting": {script{start: starts}, starting1("a"), call,
+			"while the session's start function ran for 6s", false},
+		"a call before its turn": {script{start: starts}, starting1("b", "a"), call,
+			"while the session waited for its turn to start", false},
+		"a terminate": {script{do: block}, busy, untyped(sessionproc.OpTerminate, ""),
+			"while a handler of the session ran for 6s", true},
+		"a renewal": {script{do: block}, busy, untyped(sessionproc.OpRenew, ""),
+			"while a handler of the session ran for 6s", false},
+		"the end of another": {script{do: block}, ending, start, "while a handler of the session ran for 6s", false},
 	} {
 		t.Run(what, func(t *testing.T) {
-			for cause, want := range map[error]string{context.DeadlineExceeded: "context deadline exceeded ", context.Canceled: "context canceled "} {
+			for cause, want := range map[error]string{context.DeadlineExceeded: "context deadline exceeded ",
+				context.Canceled: "context canceled "} {
 				bubble(t, func(t *testing.T) {
 					l := newLocalWith(t, func(cfg *sessionproc.TableConfig) {
 						cfg.MaxStarting, cfg.StopTimeout, cfg.CallTimeout = 1, time.Hour, time.Hour
@@ -113,12 +129,17 @@ func ending(t *testing.T, l *local) {
 // A call whose ctx has no deadline says it too, after CallTimeout.
 func TestCallTimeoutSaysWhatWasWaitedFor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		l := newScripted(t, script{do: func(context.Context, string) (string, error) { time.Sleep(time.Minute); return "", nil }})
+		l := newScripted(t, script{do: func(context.Context, string) (string, error) {
+			time.Sleep(time.Minute)
+			return "",
+				nil
+		}})
 		l.start(t, "a")
 		for i := range 2 {
 			err := <-doing(context.Background(), l, "a", "")
 			require.ErrorIs(t, err, context.DeadlineExceeded)
-			require.ErrorContains(t, err, []string{"while its handler ran for 15s", "while it waited behind the handler of do, which ran for 30s"}[i])
+			require.ErrorContains(t, err, []string{"while its handler ran for 15s",
+				"while it waited behind the handler of do, which ran for 30s"}[i])
 		}
 		time.Sleep(time.Minute)
 	})
@@ -136,7 +157,8 @@ func TestSessionsThatCallEachOtherAreNamed(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 					if untyped {
-						return "", sessionproc.FromContext(ctx).Cluster().Deliver(ctx, r, sessionproc.Untyped(sessionproc.OpCall, "scripted", "do", "back", nil))
+						return "", sessionproc.FromContext(ctx).Cluster().Deliver(ctx, r,
+							sessionproc.Untyped(sessionproc.OpCall, "scripted", "do", "back", nil))
 					}
 					_, err := do.Call(ctx, sessionproc.FromContext(ctx).Cluster(), r, "back")
 					return "", err

@@ -35,15 +35,25 @@ func (k *keeping) Feeds() *sessionproc.Feeds { return k.table.Feeds() }
 
 func newKeeping(t *testing.T) *keeping {
 	s := &keeping{log: new(journal)}
-	k := sessionproc.NewKind(hoarders, func(context.Context, sessionproc.None) (*hoarder, error) { return &hoarder{}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(hoarders, func(context.Context, sessionproc.None) (*hoarder, error) {
+		return &hoarder{},
+			nil
+	}, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, keep, func(_ *hoarder, ctx context.Context, d time.Duration) (sessionproc.None, error) {
 		s.kept = ctx
 		time.Sleep(d)
 		return sessionproc.None{}, nil
 	})
-	sessionproc.HandleCall(k, show, func(k *hoarder, _ context.Context, _ sessionproc.None) (hoarder, error) { return *k, nil })
+	sessionproc.HandleCall(k, show, func(k *hoarder, _ context.Context, _ sessionproc.None) (hoarder, error) {
+		return *k,
+			nil
+	})
 	sessionproc.HandleCast(k, tick, func(k *hoarder, _ context.Context, _ string) error { k.Ticks++; return nil })
-	sessionproc.HandleCast(k, heardOf, func(k *hoarder, _ context.Context, _ sessionproc.Ended) error { k.Heard++; return nil })
+	sessionproc.HandleCast(k, heardOf, func(k *hoarder, _ context.Context,
+		_ sessionproc.Ended) error {
+		k.Heard++
+		return nil
+	})
 	sessionproc.HandleEvent(k, told, func(*hoarder) int { return 0 })
 	s.local = newLocalWith(t, func(c *sessionproc.TableConfig) {
 		c.Cluster, c.Moving = s, errAway
@@ -74,8 +84,11 @@ var keptUses = map[string]func(ctx context.Context) error{
 		sessionproc.Unwatch(ctx, "nobody", heardOf)
 		return nil
 	},
-	"Publish":           func(ctx context.Context) error { return told.Publish(ctx, 1) },
-	"SetLabel":          func(ctx context.Context) error { return sessionproc.FromContext(ctx).SetLabel("user", "mallory") },
+	"Publish": func(ctx context.Context) error { return told.Publish(ctx, 1) },
+	"SetLabel": func(ctx context.Context) error {
+		return sessionproc.FromContext(ctx).SetLabel("user",
+			"mallory")
+	},
 	"SetLabel, to none": func(ctx context.Context) error { return sessionproc.FromContext(ctx).SetLabel("own", "") },
 	"Stop":              func(ctx context.Context) error { sessionproc.FromContext(ctx).Stop("by nobody"); return nil },
 	"what it was": func(ctx context.Context) error {

@@ -174,7 +174,8 @@ func (t *Table) watchMemory() {
 	switch over := used > mark; {
 	case over && !was:
 		t.memory.over.Store(&LimitError{limitMemory, mark, memoryEvery})
-		t.cfg.Logger.Warn("the heap is above MemoryMark: starts and sessions of other nodes are refused", "bytes", used, "mark", mark)
+		t.cfg.Logger.Warn("the heap is above MemoryMark: starts and sessions of other nodes are refused", "bytes", used,
+			"mark", mark)
 	case !over && was:
 		t.memory.over.Store(nil)
 		t.cfg.Logger.Info("the heap is below MemoryMark again", "bytes", used, "mark", mark)

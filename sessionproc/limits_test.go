@@ -42,7 +42,8 @@ func TestMaxSessionsOfTheNodeIsExact(t *testing.T) {
 	}
 	wg.Wait()
 	require.EqualValues(t, 1, started.Load())
-	requireLimit(t, sessionproc.LimitError{Limit: "Config.MaxSessions", Max: 3}, sessionproc.ErrTooManySessions, scripted.Start(t.Context(), l, "c", ""))
+	requireLimit(t, sessionproc.LimitError{Limit: "Config.MaxSessions", Max: 3}, sessionproc.ErrTooManySessions,
+		scripted.Start(t.Context(), l, "c", ""))
 	require.ErrorIs(t, scripted.Start(t.Context(), l, "a", ""), sessionproc.ErrAlreadyStarted)
 	require.NoError(t, l.terminate(t.Context(), "a"))
 	l.start(t, "c")
@@ -55,7 +56,8 @@ func TestStartRate(t *testing.T) {
 	} {
 		bubble(t, func(t *testing.T) {
 			s := script{method: sessionproc.MethodConfig{StartOnCall: true}}
-			l := newLocalWith(t, func(c *sessionproc.TableConfig) { set(c, &s.kind) }, func() sessionproc.AnyKind { set(new(sessionproc.TableConfig), &s.kind); return s.make() }())
+			l := newLocalWith(t, func(c *sessionproc.TableConfig) { set(c, &s.kind) },
+				func() sessionproc.AnyKind { set(new(sessionproc.TableConfig), &s.kind); return s.make() }())
 			l.start(t, names("a", 4)...)
 			for range 20 {
 				require.ErrorIs(t, scripted.Start(t.Context(), l, names("a", 1)[0], ""), sessionproc.ErrAlreadyStarted)
@@ -75,10 +77,12 @@ func TestStartRate(t *testing.T) {
 // A start that another limit refuses costs no token.
 func TestARefusedStartCostsNoToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		l := newLocalWith(t, func(c *sessionproc.TableConfig) { c.StartRate = 1 }, script{kind: sessionproc.KindConfig{StartRate: 2}}.make())
+		l := newLocalWith(t, func(c *sessionproc.TableConfig) { c.StartRate = 1 },
+			script{kind: sessionproc.KindConfig{StartRate: 2}}.make())
 		l.start(t, "a")
 		for range 10 {
-			requireLimit(t, sessionproc.LimitError{Limit: "Config.StartRate", Max: 1, RetryAfter: time.Second}, sessionproc.ErrRateLimited,
+			requireLimit(t, sessionproc.LimitError{Limit: "Config.StartRate", Max: 1, RetryAfter: time.Second},
+				sessionproc.ErrRateLimited,
 				scripted.Start(t.Context(), l, "b", ""))
 		}
 		require.Equal(t, 1, l.table.Len())

@@ -23,11 +23,13 @@ func TestTheLineOfASessionThatEnds(t *testing.T) {
 		last   string // what the running handler does in the end
 		is     error  // nil: they are handled
 	}{
-		"terminated": {act: func(t *testing.T, l *local) { require.NoError(t, l.terminate(t.Context(), "a")) }, is: sessionproc.ErrTerminated},
-		"closed":     {act: func(t *testing.T, l *local) { l.table.EndPartition(part("a"), sessionproc.ReasonClosed) }, is: sessionproc.ErrClosed},
-		"stopped":    {last: "stop", is: sessionproc.ErrTerminated},
-		"crashed":    {last: "panic", is: sessionproc.ErrCrashed},
-		"restarted":  {script: script{kind: sessionproc.KindConfig{Restart: sessionproc.RestartFresh}}, last: "panic"},
+		"terminated": {act: func(t *testing.T, l *local) { require.NoError(t, l.terminate(t.Context(), "a")) },
+			is: sessionproc.ErrTerminated},
+		"closed": {act: func(t *testing.T, l *local) { l.table.EndPartition(part("a"), sessionproc.ReasonClosed) },
+			is: sessionproc.ErrClosed},
+		"stopped":   {last: "stop", is: sessionproc.ErrTerminated},
+		"crashed":   {last: "panic", is: sessionproc.ErrCrashed},
+		"restarted": {script: script{kind: sessionproc.KindConfig{Restart: sessionproc.RestartFresh}}, last: "panic"},
 		"sealed": {act: func(t *testing.T, l *local) {
 			require.True(t, l.table.Seal(part("a"), "a", errAway, func() bool { return true }, func([]byte, error) {}))
 		}, is: errAway},
@@ -136,12 +138,13 @@ func TestTheLineIsBounded(t *testing.T) {
 func TestWhoHasGoneKeepsNoPlace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		gate := make(chan struct{})
-		l := newScripted(t, script{kind: sessionproc.KindConfig{Mailbox: 10}, do: func(_ context.Context, r string) (string, error) {
-			if r == "block" {
-				<-gate
-			}
-			return r, nil
-		}})
+		l := newScripted(t, script{kind: sessionproc.KindConfig{Mailbox: 10},
+			do: func(_ context.Context, r string) (string, error) {
+				if r == "block" {
+					<-gate
+				}
+				return r, nil
+			}})
 		l.start(t, "a")
 		hour, stop := context.WithTimeout(context.Background(), time.Hour)
 		defer stop()
@@ -180,7 +183,8 @@ func TestWhoHasGoneKeepsNoPlace(t *testing.T) {
 // What has stood in the line for nothing costs no token of MessageRate.
 func TestTheLineCostsNoMessageRate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		l, open, got := crowded(t, script{kind: sessionproc.KindConfig{MessageRate: 1, MessageBurst: 6}}) // 3 of them are used
+		// 3 of them are used
+		l, open, got := crowded(t, script{kind: sessionproc.KindConfig{MessageRate: 1, MessageBurst: 6}})
 		for range 10 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 			require.ErrorIs(t, note.Cast(ctx, l, "a", ""), sessionproc.ErrOverloaded)
@@ -208,18 +212,19 @@ func TestAHandlerDoesNotWaitForItself(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var l *local
 		results := make(chan error, 10)
-		l = newScripted(t, script{kind: sessionproc.KindConfig{Mailbox: 2}, do: func(ctx context.Context, r string) (string, error) {
-			if r != "back" {
-				for range 3 {
-					results <- note.Cast(ctx, l, "a", "")
+		l = newScripted(t, script{kind: sessionproc.KindConfig{Mailbox: 2},
+			do: func(ctx context.Context, r string) (string, error) {
+				if r != "back" {
+					for range 3 {
+						results <- note.Cast(ctx, l, "a", "")
+					}
+					results <- untypedTo(l, sessionproc.OpCast, "note", "")(ctx)
+					_, err := do.Call(ctx, l, "other", "back")
+					return "", err
 				}
-				results <- untypedTo(l, sessionproc.OpCast, "note", "")(ctx)
-				_, err := do.Call(ctx, l, "other", "back")
-				return "", err
-			}
-			results <- note.Cast(ctx, l, "a", "") // which waits for this one
-			return "", nil
-		}})
+				results <- note.Cast(ctx, l, "a", "") // which waits for this one
+				return "", nil
+			}})
 		l.start(t, "a", "other")
 		begun := time.Now()
 		require.NoError(t, <-doing(t.Context(), l, "a", ""))
@@ -242,7 +247,8 @@ func TestTheLineLosesAndDoublesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ran := map[string]int{}
 		var mu sync.Mutex
-		s := script{kind: sessionproc.KindConfig{Mailbox: 3, Restart: sessionproc.RestartFresh, RestartWindow: time.Millisecond}}
+		s := script{kind: sessionproc.KindConfig{Mailbox: 3, Restart: sessionproc.RestartFresh,
+			RestartWindow: time.Millisecond}}
 		s.note = func(_ context.Context, m string) error {
 			mu.Lock()
 			ran[m]++

@@ -14,7 +14,8 @@ import (
 
 // remote is a request of another node that has a second.
 func remoteTo(t *testing.T, op sessionproc.Op, m string) *sessionproc.Inbound {
-	in := &sessionproc.Inbound{Op: op, ID: "a", Kind: "scripted", Method: "do", Payload: encoded(t, m), Peer: "b", Deadline: time.Now().Add(time.Second)}
+	in := &sessionproc.Inbound{Op: op, ID: "a", Kind: "scripted", Method: "do", Payload: encoded(t, m), Peer: "b",
+		Deadline: time.Now().Add(time.Second)}
 	if op == sessionproc.OpCast {
 		in.Method = "note"
 	}
@@ -118,9 +119,11 @@ func TestMessagesOfTheLibraryForAFullMailbox(t *testing.T) {
 		block := sessionproc.MethodOf[sessionproc.None, sessionproc.None](ref, "block")
 		fill, ring := sessionproc.NoticeOf[string](ref, "fill"), sessionproc.NoticeOf[string](ref, "ring")
 		ended, number := sessionproc.NoticeOf[sessionproc.Ended](ref, "ended"), sessionproc.EventOf[int](ref, "number")
-		k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil }, sessionproc.KindConfig{Mailbox: 1})
+		k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil },
+			sessionproc.KindConfig{Mailbox: 1})
 		var got []string
-		sessionproc.HandleCall(k, block, func(_ *counter, ctx context.Context, _ sessionproc.None) (n sessionproc.None, err error) {
+		sessionproc.HandleCall(k, block, func(_ *counter, ctx context.Context, _ sessionproc.None) (n sessionproc.None,
+			err error) {
 			ring.After(ctx, tenth, "timer")
 			sessionproc.Watch(ctx, "watched", ended)
 			<-gate
@@ -129,7 +132,11 @@ func TestMessagesOfTheLibraryForAFullMailbox(t *testing.T) {
 		hear := func(_ *counter, _ context.Context, m string) error { got = append(got, m); return nil }
 		sessionproc.HandleCast(k, fill, hear)
 		sessionproc.HandleCast(k, ring, hear)
-		sessionproc.HandleCast(k, ended, func(_ *counter, _ context.Context, e sessionproc.Ended) error { got = append(got, e.ID); return nil })
+		sessionproc.HandleCast(k, ended, func(_ *counter, _ context.Context,
+			e sessionproc.Ended) error {
+			got = append(got, e.ID)
+			return nil
+		})
 		sessionproc.HandleEvent(k, number, func(*counter) int { return 1 })
 		s := &sharing{}
 		s.local = newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Cluster = s }, k)

@@ -216,14 +216,15 @@ func TestATightLoopOfCastsIsNeverOverloaded(t *testing.T) {
 			t.Run(name+"/"+how, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					next := 0
-					l := newScripted(t, script{kind: sessionproc.KindConfig{Mailbox: 16}, note: func(_ context.Context, m string) error {
-						if m != strconv.Itoa(next) {
-							t.Errorf("%s in place of %d", m, next)
-						}
-						next++
-						time.Sleep(time.Millisecond)
-						return nil
-					}})
+					l := newScripted(t, script{kind: sessionproc.KindConfig{Mailbox: 16},
+						note: func(_ context.Context, m string) error {
+							if m != strconv.Itoa(next) {
+								t.Errorf("%s in place of %d", m, next)
+							}
+							next++
+							time.Sleep(time.Millisecond)
+							return nil
+						}})
 					l.start(t, "a")
 					c, cancel := context.WithCancel(context.Background())
 					if ctx > 0 {
@@ -244,7 +245,8 @@ func TestATightLoopOfCastsIsNeverOverloaded(t *testing.T) {
 
 func TestNoWaitFailsAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		l, open, _ := crowded(t, script{method: sessionproc.MethodConfig{NoWait: true}, notice: sessionproc.MethodConfig{NoWait: true}})
+		l, open, _ := crowded(t, script{method: sessionproc.MethodConfig{NoWait: true},
+			notice: sessionproc.MethodConfig{NoWait: true}})
 		begun := time.Now()
 		for what, err := range map[string]error{
 			"call":         <-doing(t.Context(), l, "a", ""),

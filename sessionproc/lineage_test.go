@@ -37,7 +37,8 @@ func (l *lineages) change() int {
 // copy takes a copy the way of a snapshot to another table.
 func (l *lineages) copy(t *rapid.T, c *lineage, to *Table) *lineage {
 	c.p.extra()
-	s := &snapshot{Number: c.p.incarnationLocked().Number, Boot: c.p.incarnationLocked().Boot, Version: c.p.versionLocked().Append(nil)}
+	s := &snapshot{Number: c.p.incarnationLocked().Number, Boot: c.p.incarnationLocked().Boot,
+		Version: c.p.versionLocked().Append(nil)}
 	p := &process{table: to, born: s.Number}
 	p.extra().boot = s.Boot
 	require.NoError(t, p.restoreVersion(s))
@@ -138,7 +139,8 @@ func (l *lineages) check(t *rapid.T) {
 			for change := range b.seen {
 				within = within && a.seen[change]
 			}
-			require.Equal(t, within, a.p.versionLocked().Covers(b.p.versionLocked()), "%v\n%v", a.p.versionLocked(), b.p.versionLocked())
+			require.Equal(t, within, a.p.versionLocked().Covers(b.p.versionLocked()), "%v\n%v", a.p.versionLocked(),
+				b.p.versionLocked())
 		}
 	}
 }

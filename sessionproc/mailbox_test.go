@@ -17,15 +17,17 @@ import (
 )
 
 // blocked is a session whose handler of do waits for the gate.
-func blocked(t *testing.T, cfg sessionproc.KindConfig, method ...sessionproc.MethodConfig) (l *local, open func(), first <-chan error) {
+func blocked(t *testing.T, cfg sessionproc.KindConfig, method ...sessionproc.MethodConfig) (l *local, open func(),
+	first <-chan error) {
 	gate := make(chan struct{})
 	method = append(method, sessionproc.MethodConfig{})
-	l = newScripted(t, script{kind: cfg, method: method[0], notice: method[0], do: func(_ context.Context, r string) (string, error) {
-		if r == "block" {
-			<-gate
-		}
-		return r, nil
-	}})
+	l = newScripted(t, script{kind: cfg, method: method[0], notice: method[0],
+		do: func(_ context.Context, r string) (string, error) {
+			if r == "block" {
+				<-gate
+			}
+			return r, nil
+		}})
 	l.start(t, "a", "other")
 	first = doing(t.Context(), l, "a", "block")
 	synctest.Wait()
@@ -88,16 +90,25 @@ func requireInVain(t *testing.T, l *local, msg string) {
 		wait time.Duration
 		is   []error
 	}{
-		"cast":                    {0, func(ctx context.Context) error { return note.Cast(ctx, l, "a", msg) }, tenth / 2, nil},
-		"cast with a deadline":    {time.Second, func(ctx context.Context) error { return note.Cast(ctx, l, "a", msg) }, time.Second, []error{context.DeadlineExceeded}},
-		"call":                    {0, func(ctx context.Context) error { return <-doing(ctx, l, "a", msg) }, 15 * time.Second, []error{context.DeadlineExceeded}},
-		"call with a deadline":    {time.Second, func(ctx context.Context) error { return <-doing(ctx, l, "a", msg) }, time.Second, []error{context.DeadlineExceeded}},
-		"untyped cast":            {0, untypedTo(l, sessionproc.OpCast, "note", msg), tenth / 2, nil},
-		"untyped cast, deadline":  {time.Second, untypedTo(l, sessionproc.OpCast, "note", msg), time.Second, []error{context.DeadlineExceeded}},
-		"untyped call":            {0, untypedTo(l, sessionproc.OpCall, "do", msg), 15 * time.Second, []error{context.DeadlineExceeded}},
-		"untyped call, deadline":  {time.Second, untypedTo(l, sessionproc.OpCall, "do", msg), time.Second, []error{context.DeadlineExceeded}},
-		"cast of a short ctx":     {time.Millisecond, func(ctx context.Context) error { return note.Cast(ctx, l, "a", msg) }, time.Millisecond, []error{context.DeadlineExceeded}},
-		"untyped cast, short ctx": {time.Millisecond, untypedTo(l, sessionproc.OpCast, "note", msg), time.Millisecond, []error{context.DeadlineExceeded}},
+		"cast": {0, func(ctx context.Context) error { return note.Cast(ctx, l, "a", msg) }, tenth / 2,
+			nil},
+		"cast with a deadline": {time.Second, func(ctx context.Context) error { return note.Cast(ctx, l, "a", msg) },
+			time.Second, []error{context.DeadlineExceeded}},
+		"call": {0, func(ctx context.Context) error { return <-doing(ctx, l, "a", msg) },
+			15 * time.Second, []error{context.DeadlineExceeded}},
+		"call with a deadline": {time.Second, func(ctx context.Context) error { return <-doing(ctx, l, "a", msg) },
+			time.Second, []error{context.DeadlineExceeded}},
+		"untyped cast": {0, untypedTo(l, sessionproc.OpCast, "note", msg), tenth / 2, nil},
+		"untyped cast, deadline": {time.Second, untypedTo(l, sessionproc.OpCast, "note", msg), time.Second,
+			[]error{context.DeadlineExceeded}},
+		"untyped call": {0, untypedTo(l, sessionproc.OpCall, "do", msg), 15 * time.Second,
+			[]error{context.DeadlineExceeded}},
+		"untyped call, deadline": {time.Second, untypedTo(l, sessionproc.OpCall, "do", msg), time.Second,
+			[]error{context.DeadlineExceeded}},
+		"cast of a short ctx": {time.Millisecond, func(ctx context.Context) error { return note.Cast(ctx, l, "a", msg) },
+			time.Millisecond, []error{context.DeadlineExceeded}},
+		"untyped cast, short ctx": {time.Millisecond, untypedTo(l, sessionproc.OpCast, "note", msg), time.Millisecond,
+			[]error{context.DeadlineExceeded}},
 	} {
 		ctx, cancel := context.WithCancel(context.Background())
 		if c.ctx > 0 {
@@ -237,7 +248,8 @@ func TestAHotSessionYields(t *testing.T) {
 	})
 	l.start(t, "hot", "other")
 	first := doing(t.Context(), l, "hot", "")
-	require.Eventually(t, func() bool { return note.Cast(t.Context(), l, "hot", "") == nil }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return note.Cast(t.Context(), l, "hot", "") == nil }, time.Second,
+		time.Millisecond)
 	for range 1000 {
 		require.NoError(t, note.Cast(t.Context(), l, "hot", ""))
 	}

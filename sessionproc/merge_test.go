@@ -57,8 +57,14 @@ func (l *diary) UnmarshalState(b []byte) error {
 }
 
 func newDiaries() sessionproc.AnyKind {
-	k := sessionproc.NewKind(diaries, func(_ context.Context, lines []string) (*diary, error) { return &diary{lines}, nil }, sessionproc.KindConfig{})
-	sessionproc.HandleCall(k, read, func(l *diary, _ context.Context, _ sessionproc.None) ([]string, error) { return l.Lines, nil },
+	k := sessionproc.NewKind(diaries, func(_ context.Context, lines []string) (*diary, error) {
+		return &diary{lines},
+			nil
+	}, sessionproc.KindConfig{})
+	sessionproc.HandleCall(k, read, func(l *diary, _ context.Context, _ sessionproc.None) ([]string,
+		error) {
+		return l.Lines, nil
+	},
 		sessionproc.MethodConfig{ReadOnly: true})
 	sessionproc.HandleEvent(k, written, func(l *diary) []string { return l.Lines })
 	k.OnMerge((*diary).merge)
@@ -79,15 +85,24 @@ func TestPanicsWhereCopiesMeetAreContained(t *testing.T) {
 		merged      int64
 		quiet       bool // nothing panics
 	}{
-		"merged":                          {here: []string{"a"}, there: []string{"b"}, want: []string{"a", "b"}, merged: 1, quiet: true},
-		"Merge fails, here wins":          {here: []string{"merge fails"}, there: []string{"b"}, higher: "here", want: []string{"merge fails"}, quiet: true},
-		"Merge panics, here wins":         {here: []string{"merge panics"}, there: []string{"b"}, higher: "here", want: []string{"merge panics"}},
-		"Merge panics, there wins":        {here: []string{"merge panics"}, there: []string{"b"}, higher: "there", want: []string{"b"}},
-		"Terminate panics, here wins":     {here: []string{"merge fails"}, there: []string{"terminate panics"}, higher: "here", want: []string{"merge fails"}},
-		"Terminate panics, there wins":    {here: []string{"terminate panics"}, there: []string{"merge fails"}, higher: "there", want: []string{"merge fails"}},
-		"MarshalState panics, here wins":  {here: []string{"marshal panics"}, there: []string{"b"}, higher: "here", want: []string{"marshal panics"}},
-		"MarshalState panics, there wins": {here: []string{"marshal panics"}, there: []string{"b"}, higher: "there", want: []string{"b"}},
-		"UnmarshalState panics":           {here: []string{"merge fails", "unmarshal panics"}, there: []string{"b"}, higher: "here", want: []string{"b"}},
+		"merged": {here: []string{"a"}, there: []string{"b"}, want: []string{"a", "b"}, merged: 1,
+			quiet: true},
+		"Merge fails, here wins": {here: []string{"merge fails"}, there: []string{"b"}, higher: "here",
+			want: []string{"merge fails"}, quiet: true},
+		"Merge panics, here wins": {here: []string{"merge panics"}, there: []string{"b"}, higher: "here",
+			want: []string{"merge panics"}},
+		"Merge panics, there wins": {here: []string{"merge panics"}, there: []string{"b"}, higher: "there",
+			want: []string{"b"}},
+		"Terminate panics, here wins": {here: []string{"merge fails"}, there: []string{"terminate panics"},
+			higher: "here", want: []string{"merge fails"}},
+		"Terminate panics, there wins": {here: []string{"terminate panics"}, there: []string{"merge fails"},
+			higher: "there", want: []string{"merge fails"}},
+		"MarshalState panics, here wins": {here: []string{"marshal panics"}, there: []string{"b"}, higher: "here",
+			want: []string{"marshal panics"}},
+		"MarshalState panics, there wins": {here: []string{"marshal panics"}, there: []string{"b"}, higher: "there",
+			want: []string{"b"}},
+		"UnmarshalState panics": {here: []string{"merge fails", "unmarshal panics"}, there: []string{"b"},
+			higher: "here", want: []string{"b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := new(journal)

@@ -54,7 +54,11 @@ func (o *orchard) Feeds() *sessionproc.Feeds { return o.table.Feeds() }
 
 func newOrchard(t *testing.T, boot uint64, cfg sessionproc.KindConfig) *orchard {
 	a := sessionproc.NewKind(apples, func(context.Context, sessionproc.None) (*apple, error) { return &apple{}, nil }, cfg)
-	sessionproc.HandleCall(a, bite, func(a *apple, _ context.Context, n int) (int, error) { a.Bites += n; return a.Bites, nil })
+	sessionproc.HandleCall(a, bite, func(a *apple, _ context.Context, n int) (int, error) {
+		a.Bites += n
+		return a.Bites,
+			nil
+	})
 	sessionproc.HandleCall(a, drop, func(a *apple, ctx context.Context, d time.Duration) (int, error) {
 		rot.After(ctx, d, 1)
 		time.Sleep(d)
@@ -63,8 +67,13 @@ func newOrchard(t *testing.T, boot uint64, cfg sessionproc.KindConfig) *orchard 
 	sessionproc.HandleCast(a, rot, func(a *apple, _ context.Context, n int) error { a.Bites -= n; return nil })
 	sessionproc.HandleEvent(a, ripe, func(a *apple) int { return a.Bites })
 	a.OnEnd((*apple).ended)
-	o := sessionproc.NewKind(oranges, func(context.Context, sessionproc.None) (*orange, error) { return &orange{}, nil }, cfg)
-	sessionproc.HandleCall(o, peel, func(o *orange, _ context.Context, s string) (string, error) { o.Peel += s; return o.Peel, nil })
+	o := sessionproc.NewKind(oranges, func(context.Context, sessionproc.None) (*orange, error) { return &orange{}, nil },
+		cfg)
+	sessionproc.HandleCall(o, peel, func(o *orange, _ context.Context, s string) (string,
+		error) {
+		o.Peel += s
+		return o.Peel, nil
+	})
 	sessionproc.HandleCast(o, squash, func(o *orange, _ context.Context, s string) error { o.Peel += s; return nil })
 	o.OnEnd((*orange).ended)
 	g := &orchard{ends: make(fallen, 10)}
@@ -150,7 +159,8 @@ var meetings = map[string]func(t *testing.T, here *orchard, other []byte){
 		go func() { _, _ = drop.Call(context.Background(), here, "a", time.Second) }()
 		synctest.Wait()
 		sealed := make(chan struct{})
-		require.True(t, here.table.Seal(part("a"), "a", errAway, func() bool { return true }, func([]byte, error) { close(sealed) }))
+		require.True(t, here.table.Seal(part("a"), "a", errAway, func() bool { return true },
+			func([]byte, error) { close(sealed) }))
 		r, err := here.table.Restore(part("a"), "a", other)
 		require.NoError(t, err)
 		require.True(t, here.table.Meet(r))

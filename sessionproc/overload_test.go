@@ -20,7 +20,8 @@ import (
 // burst. try does it once.
 var limiters = map[string]func(t *testing.T, rate, burst int) (try func() error){
 	"Config.StartRate": func(t *testing.T, rate, burst int) func() error {
-		return starts(newLocalWith(t, func(c *sessionproc.TableConfig) { c.StartRate, c.StartBurst = rate, burst }, script{}.make()))
+		return starts(newLocalWith(t, func(c *sessionproc.TableConfig) { c.StartRate, c.StartBurst = rate, burst },
+			script{}.make()))
 	},
 	"KindConfig.StartRate": func(t *testing.T, rate, burst int) func() error {
 		return starts(newScripted(t, script{kind: sessionproc.KindConfig{StartRate: rate, StartBurst: burst}}))
@@ -146,7 +147,8 @@ var (
 )
 
 func newOthers() sessionproc.AnyKind {
-	k := sessionproc.NewKind(others, func(context.Context, string) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(others, func(context.Context, string) (*struct{}, error) { return new(struct{}), nil },
+		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, noOne, func(_ *struct{}, _ context.Context, r string) (string, error) { return r, nil })
 	return k
 }
@@ -182,7 +184,8 @@ func TestAStartThatNeverRanCostsNoToken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		l := newLocalWith(t, func(c *sessionproc.TableConfig) { c.MaxStarting, c.StartRate, c.StartBurst = 1, 1, 4 },
-			script{kind: sessionproc.KindConfig{StartRate: 1, StartBurst: 4}, start: func(context.Context, string) error { <-gate; return nil }}.make())
+			script{kind: sessionproc.KindConfig{StartRate: 1, StartBurst: 4},
+				start: func(context.Context, string) error { <-gate; return nil }}.make())
 		slow := starting(t.Context(), l, "slow")
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)

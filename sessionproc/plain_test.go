@@ -14,7 +14,8 @@ func anyPlain(t *rapid.T) snapshot {
 	bytes := rapid.SliceOfN(rapid.Byte(), 0, 300)
 	number := rapid.OneOf(rapid.Int64Range(0, 1<<62), rapid.Int64Range(0, 300))
 	s := snapshot{
-		Kind: rapid.StringN(0, 64, -1).Draw(t, "kind"), Number: rapid.Uint64().Draw(t, "number"), Boot: rapid.Uint64().Draw(t, "boot"),
+		Kind: rapid.StringN(0, 64, -1).Draw(t, "kind"), Number: rapid.Uint64().Draw(t,
+			"number"), Boot: rapid.Uint64().Draw(t, "boot"),
 		Version: bytes.Draw(t, "version"), State: bytes.Draw(t, "state"), Age: time.Duration(number.Draw(t, "age")),
 		Taken: number.Draw(t, "taken"), Idle: time.Duration(number.Draw(t, "idle")),
 	}

@@ -27,7 +27,8 @@ func TestDetailsTellWhoAsks(t *testing.T) {
 		s.set(t, "a", 1, 2)
 		require.Equal(t, []sessionproc.EventInfo{{Name: "changed", Offset: 2}}, details(t, s.local, "a").Events)
 
-		first, second := subscribe(t, s, "a", sessionproc.SubscribeOptions{}), subscribe(t, s, "a", sessionproc.SubscribeOptions{})
+		first, second := subscribe(t, s, "a", sessionproc.SubscribeOptions{}), subscribe(t, s, "a",
+			sessionproc.SubscribeOptions{})
 		all, err := texts.Subscribe(t.Context(), s, "a", sessionproc.SubscribeOptions{})
 		require.NoError(t, err)
 		both := []sessionproc.EventInfo{{Name: "changed", Offset: 2, Nodes: here}, {Name: "texts", Nodes: here}}
@@ -45,7 +46,8 @@ func TestDetailsTellWhoAsks(t *testing.T) {
 		synctest.Wait()
 		all.Close()
 		synctest.Wait()
-		require.Equal(t, []sessionproc.EventInfo{{Name: "changed", Offset: 1000, Nodes: here}}, details(t, s.local, "a").Events)
+		require.Equal(t, []sessionproc.EventInfo{{Name: "changed", Offset: 1000, Nodes: here}},
+			details(t, s.local, "a").Events)
 		s.set(t, "a", 1001)
 		second.Close()
 		synctest.Wait()

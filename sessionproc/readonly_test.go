@@ -103,7 +103,8 @@ func TestACallSaysBehindWhatItWaits(t *testing.T) {
 		block func(ctx context.Context, l *local)
 		says  string
 	}{
-		"call": {func(ctx context.Context, l *local) { go func() { _, _ = do.Call(ctx, l, "a", "block") }() }, "the handler of do"},
+		"call": {func(ctx context.Context, l *local) { go func() { _, _ = do.Call(ctx, l, "a", "block") }() },
+			"the handler of do"},
 		"cast": {func(ctx context.Context, l *local) { _ = note.Cast(ctx, l, "a", "x") }, "the handler of note"},
 		"far call": {func(ctx context.Context, l *local) {
 			serving(l, &sessionproc.Inbound{Op: sessionproc.OpCall, ID: "a", Method: "do", Payload: []byte("\xa5block")})
@@ -149,7 +150,8 @@ var (
 
 // newSlow is a kind whose present value takes its time.
 func newSlow(blocks func()) sessionproc.AnyKind {
-	k := sessionproc.NewKind(slow, func(context.Context, string) (*struct{}, error) { return &struct{}{}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(slow, func(context.Context, string) (*struct{}, error) { return &struct{}{}, nil },
+		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, slowDo, func(_ *struct{}, _ context.Context, r string) (string, error) { return r, nil })
 	sessionproc.HandleEvent(k, slowly, func(*struct{}) int { blocks(); return 1 })
 	return k

@@ -153,7 +153,8 @@ func TestSubscribersHearThatASessionIsRenewed(t *testing.T) {
 
 func TestMarkThatHasMovedTellsSubscribersToo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s, other := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{}), newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s, other := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{}), newSharing(t,
+			sessionproc.KindConfig{}, sessionproc.EventConfig{})
 		s.board(t, "old", 1)
 		sub := subscribe(t, s, "old", sessionproc.SubscribeOptions{})
 		u, err := sub.Next(t.Context())

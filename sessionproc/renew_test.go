@@ -187,7 +187,8 @@ func (p *path) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 func twoOwners(t *testing.T, cfg sessionproc.KindConfig) (from, to *local, between *path) {
 	to = newLocalWith(t, func(*sessionproc.TableConfig) {}, release(cartV1{}, cfg), script{}.make())
 	between = &path{to: to}
-	from = newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Cluster = between }, release(cartV1{}, cfg), script{}.make())
+	from = newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Cluster = between }, release(cartV1{}, cfg),
+		script{}.make())
 	require.NoError(t, carts.Start(t.Context(), from, "old", sessionproc.None{}))
 	require.NoError(t, remark.Cast(t.Context(), from, "old", "tea"))
 	_, err := reorder.Call(t.Context(), from, "old", []time.Duration{10 * time.Second})

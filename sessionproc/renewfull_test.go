@@ -95,8 +95,10 @@ func TestCopiesMeetWhereMaxSessionsIsReached(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var kind sessionproc.KindConfig
 			limit(new(sessionproc.TableConfig), &kind)
-			other := newLocalWith(t, func(c *sessionproc.TableConfig) { c.Boot = 9 }, newPhoenixes(sessionproc.KindConfig{}, nil))
-			l := newLocalWith(t, func(c *sessionproc.TableConfig) { limit(c, new(sessionproc.KindConfig)) }, newPhoenixes(kind, nil))
+			other := newLocalWith(t, func(c *sessionproc.TableConfig) { c.Boot = 9 },
+				newPhoenixes(sessionproc.KindConfig{}, nil))
+			l := newLocalWith(t, func(c *sessionproc.TableConfig) { limit(c, new(sessionproc.KindConfig)) },
+				newPhoenixes(kind, nil))
 			require.NoError(t, phoenixes.Start(t.Context(), l, "a", 1))
 			b := snapshotOf(t, l, "a")
 			require.NoError(t, land(other, "a", b))
@@ -114,7 +116,8 @@ func TestCopiesMeetWhereMaxSessionsIsReached(t *testing.T) {
 // are as many as before, and there is no room yet.
 func TestManyRenewalsInAFullTable(t *testing.T) {
 	const all, rounds = 50, 5
-	l := newLocalWith(t, func(c *sessionproc.TableConfig) { c.MaxSessions = all }, release(cartV1{}, sessionproc.KindConfig{MaxSessions: all}))
+	l := newLocalWith(t, func(c *sessionproc.TableConfig) { c.MaxSessions = all },
+		release(cartV1{}, sessionproc.KindConfig{MaxSessions: all}))
 	for i := range all {
 		require.NoError(t, carts.Start(t.Context(), l, fmt.Sprint("s", i, "-", 0), sessionproc.None{}))
 	}

@@ -53,7 +53,8 @@ func newPhoenixes(cfg sessionproc.KindConfig, started *atomic.Int32) sessionproc
 		nudge.After(ctx, d, 100)
 		return sessionproc.None{}, nil
 	})
-	sessionproc.HandleCall(k, burn, func(_ *phoenix, ctx context.Context, _ sessionproc.None) (sessionproc.Incarnation, error) {
+	sessionproc.HandleCall(k, burn, func(_ *phoenix, ctx context.Context, _ sessionproc.None) (sessionproc.Incarnation,
+		error) {
 		return sessionproc.FromContext(ctx).Incarnation(), nil
 	})
 	return k
@@ -224,7 +225,8 @@ func TestTheArgumentOfAFreshRestartTravels(t *testing.T) {
 func TestAStateTooLargeIsNotKeptAndStays(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		log := new(journal)
-		l := newLocalWith(t, log.into, newPhoenixes(sessionproc.KindConfig{Restart: sessionproc.RestartLastState, MaxState: 3}, nil))
+		l := newLocalWith(t, log.into, newPhoenixes(sessionproc.KindConfig{Restart: sessionproc.RestartLastState,
+			MaxState: 3}, nil))
 		require.NoError(t, phoenixes.Start(t.Context(), l, "a", 1<<40))
 		feedIt(t, l, "a", 1)
 		require.Contains(t, log.String(), "KindConfig.MaxState is 3")

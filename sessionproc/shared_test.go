@@ -67,14 +67,18 @@ type shared[T any] struct{ Value *T }
 
 func newSharer[T any](name string) *sharer[T] {
 	ref := sessionproc.KindOf[*T](name)
-	return &sharer[T]{name, ref, sessionproc.MethodOf[*T, sessionproc.None](ref, "put"), sessionproc.MethodOf[string, *T](ref, "get"),
+	return &sharer[T]{name, ref, sessionproc.MethodOf[*T, sessionproc.None](ref, "put"),
+		sessionproc.MethodOf[string, *T](ref, "get"),
 		sessionproc.NoticeOf[*T](ref, "tell"), sessionproc.EventOf[*T](ref, "news")}
 }
 
 func (s *sharer[T]) kind(large *T, restart sessionproc.RestartPolicy) sessionproc.AnyKind {
 	k := sessionproc.NewKind(s.ref, func(context.Context, *T) (*shared[T], error) { return &shared[T]{}, nil },
 		sessionproc.KindConfig{MaxState: mostBytes, WarnState: mostBytes, Restart: restart})
-	sessionproc.HandleCall(k, s.put, func(*shared[T], context.Context, *T) (none sessionproc.None, err error) { return none, nil })
+	sessionproc.HandleCall(k, s.put, func(*shared[T], context.Context, *T) (none sessionproc.None,
+		err error) {
+		return none, nil
+	})
 	sessionproc.HandleCast(k, s.tell, func(*shared[T], context.Context, *T) error { return nil })
 	sessionproc.HandleEvent(k, s.news, func(st *shared[T]) *T { return st.Value })
 	sessionproc.HandleCall(k, s.get, func(st *shared[T], ctx context.Context, do string) (*T, error) {

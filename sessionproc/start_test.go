@@ -219,7 +219,8 @@ func TestAPanicInAStartFunctionIsContained(t *testing.T) {
 
 func TestANilStateIsAnError(t *testing.T) {
 	ref := sessionproc.KindOf[int]("nil")
-	k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return nil, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return nil, nil },
+		sessionproc.KindConfig{})
 	l := newLocal(t, k)
 	require.ErrorContains(t, ref.Start(t.Context(), l, "a", 1), "neither a state nor an error")
 	requireNothingLeft(t, l)
@@ -273,14 +274,15 @@ func TestStartOnCall(t *testing.T) {
 
 func TestMaxSessionsIsExact(t *testing.T) {
 	var alive atomic.Int64
-	l := newScripted(t, script{kind: sessionproc.KindConfig{MaxSessions: 5}, start: func(_ context.Context, arg string) error {
-		if arg == "bad" {
-			return errNoStock
-		}
-		assert.LessOrEqual(t, alive.Add(1), int64(5))
-		runtime.Gosched()
-		return nil
-	}, end: func(context.Context, sessionproc.Reason) { alive.Add(-1) }})
+	l := newScripted(t, script{kind: sessionproc.KindConfig{MaxSessions: 5},
+		start: func(_ context.Context, arg string) error {
+			if arg == "bad" {
+				return errNoStock
+			}
+			assert.LessOrEqual(t, alive.Add(1), int64(5))
+			runtime.Gosched()
+			return nil
+		}, end: func(context.Context, sessionproc.Reason) { alive.Add(-1) }})
 	l.start(t, names("s", 4)...)
 	for range 20 {
 		var won atomic.Int64
@@ -290,7 +292,8 @@ func TestMaxSessionsIsExact(t *testing.T) {
 				switch err := scripted.Start(t.Context(), l, id, ""); {
 				case err == nil:
 					won.Add(1)
-					assert.ErrorIs(t, scripted.Start(t.Context(), l, "s0", ""), sessionproc.ErrAlreadyStarted, "existence comes before the limit")
+					assert.ErrorIs(t, scripted.Start(t.Context(), l, "s0", ""), sessionproc.ErrAlreadyStarted,
+						"existence comes before the limit")
 					assert.NoError(t, l.terminate(t.Context(), id))
 				default:
 					assert.ErrorIs(t, err, sessionproc.ErrTooManySessions)
@@ -325,7 +328,8 @@ func TestAnEndedSessionCountsNoMore(t *testing.T) {
 func TestAStartLeavesNothingBehind(t *testing.T) {
 	type argument struct{ Numbers [64]int }
 	ref := sessionproc.KindOf[*argument]("argument")
-	k := sessionproc.NewKind(ref, func(context.Context, *argument) (*counter, error) { return &counter{}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, func(context.Context, *argument) (*counter, error) { return &counter{}, nil },
+		sessionproc.KindConfig{})
 	l := newLocal(t, k)
 	var all []weak.Pointer[argument]
 	for _, id := range names("s", 200) {

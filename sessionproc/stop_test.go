@@ -212,7 +212,8 @@ func TestStopFromAHandler(t *testing.T) {
 			require.NoError(t, <-restart, "it waits until the first has gone")
 			require.NoError(t, l.terminate(t.Context(), "a"))
 		}
-		require.Equal(t, []sessionproc.Reason{sessionproc.ReasonStopped, sessionproc.ReasonTerminated, "checked out", sessionproc.ReasonTerminated}, told.of("a"))
+		require.Equal(t, []sessionproc.Reason{sessionproc.ReasonStopped, sessionproc.ReasonTerminated, "checked out",
+			sessionproc.ReasonTerminated}, told.of("a"))
 	})
 }
 
@@ -334,7 +335,11 @@ func TestAStuckHandlerHoldsItsIDOnly(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		var told ends
-		l := newScripted(t, script{end: told.note, do: func(context.Context, string) (string, error) { <-gate; return "", nil }})
+		l := newScripted(t, script{end: told.note, do: func(context.Context, string) (string, error) {
+			<-gate
+			return "",
+				nil
+		}})
 		l.start(t, "a")
 		call := doing(t.Context(), l, "a", "")
 		synctest.Wait()

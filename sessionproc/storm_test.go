@@ -25,16 +25,18 @@ func TestAStormOfStartsRunsInOrder(t *testing.T) {
 	)
 	bubble(t, func(t *testing.T) {
 		turns := make(chan string, all)
-		l := newLocalWith(t, func(c *sessionproc.TableConfig) { c.MaxStarting = most }, script{start: func(_ context.Context, id string) error {
-			turns <- id
-			time.Sleep(takes)
-			return nil
-		}}.make())
+		l := newLocalWith(t, func(c *sessionproc.TableConfig) { c.MaxStarting = most },
+			script{start: func(_ context.Context, id string) error {
+				turns <- id
+				time.Sleep(takes)
+				return nil
+			}}.make())
 		ids := names("s", all)
 		begin := time.Now()
 		requests, outcomes := make([]*sessionproc.Inbound, all), make([]answers, all)
 		for i, id := range ids {
-			requests[i] = &sessionproc.Inbound{Op: sessionproc.OpStart, ID: id, Kind: "scripted", Payload: encoded(t, id), Deadline: begin.Add(patience)}
+			requests[i] = &sessionproc.Inbound{Op: sessionproc.OpStart, ID: id, Kind: "scripted", Payload: encoded(t, id),
+				Deadline: begin.Add(patience)}
 			outcomes[i] = serving(l, requests[i])
 		}
 		time.Sleep(patience)

@@ -100,7 +100,8 @@ func newMortals(l *ledger) sessionproc.AnyKind {
 func TestNothingIsLostTwiceOrLeft(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	led := &ledger{ran: map[int]int{}}
-	table, err := sessionproc.NewTable(sessionproc.TableConfig{Partitions: partitions, Kinds: []sessionproc.AnyKind{newMortals(led)},
+	table, err := sessionproc.NewTable(sessionproc.TableConfig{Partitions: partitions,
+		Kinds:       []sessionproc.AnyKind{newMortals(led)},
 		CallTimeout: 5 * time.Second, StopTimeout: time.Second, MaxStarting: 2, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	l := &local{table}
@@ -143,7 +144,8 @@ func TestNothingIsLostTwiceOrLeft(t *testing.T) {
 	require.Zero(t, table.Live("mortal"))
 	require.Zero(t, table.LiveWorkers())
 	require.Equal(t, led.born.Load(), led.dead.Load(), "each state is told of its end, once")
-	t.Logf("%d requests ran once, %d did not run, of %d the outcome is unknown; %d sessions", len(once), len(never), len(atMost), led.born.Load())
+	t.Logf("%d requests ran once, %d did not run, of %d the outcome is unknown; %d sessions", len(once), len(never),
+		len(atMost), led.born.Load())
 	for _, n := range once {
 		require.Equal(t, 1, led.ran[n], "request %d was answered", n)
 	}

@@ -28,7 +28,8 @@ func TestInterruptedHandlerAnswers(t *testing.T) {
 
 		errMoved, taken := errors.New("moved"), make(chan error, 2)
 		seal := func(id string) {
-			require.True(t, l.table.Seal(part(id), id, errMoved, func() bool { return true }, func(_ []byte, err error) { taken <- err }))
+			require.True(t, l.table.Seal(part(id), id, errMoved, func() bool { return true },
+				func(_ []byte, err error) { taken <- err }))
 		}
 		seal("b")
 		require.NoError(t, <-taken)

@@ -58,7 +58,10 @@ func newCounters() sessionproc.AnyKind {
 	}, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, addTo, func(c *counter, _ context.Context, n int) (int, error) { c.N += n; return c.N, nil })
 	sessionproc.HandleCall(k, echo, func(_ *counter, _ context.Context, v [8]uint64) ([8]uint64, error) { return v, nil })
-	sessionproc.HandleCall(k, tally, func(c *counter, _ context.Context, _ sessionproc.None) (map[string]int, error) { return c.Tally, nil })
+	sessionproc.HandleCall(k, tally, func(c *counter, _ context.Context, _ sessionproc.None) (map[string]int,
+		error) {
+		return c.Tally, nil
+	})
 	sessionproc.HandleCast(k, bump, func(c *counter, _ context.Context, _ sessionproc.None) error { c.N++; return nil })
 	return k
 }

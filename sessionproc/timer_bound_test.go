@@ -112,7 +112,8 @@ func TestTimersTakeNoPlaceFromUsers(t *testing.T) {
 }
 
 // blockedBy is a session whose handler does something and then waits.
-func blockedBy(t *testing.T, cfg sessionproc.KindConfig, first func(ctx context.Context)) (l *local, open func(), done <-chan error) {
+func blockedBy(t *testing.T, cfg sessionproc.KindConfig, first func(ctx context.Context)) (l *local, open func(),
+	done <-chan error) {
 	gate := make(chan struct{})
 	l = newScripted(t, script{kind: cfg, do: func(ctx context.Context, r string) (string, error) {
 		if r == "block" {
@@ -136,36 +137,37 @@ func TestMaxTimers(t *testing.T) {
 			require.Equal(t, "KindConfig.MaxTimers", limit.Limit)
 			require.EqualValues(t, 10, limit.Max)
 		}
-		l := newScripted(t, script{kind: sessionproc.KindConfig{MaxTimers: 10}, do: func(ctx context.Context, r string) (string, error) {
-			switch r {
-			case "fill":
-				for i := range 10 {
-					require.NoError(t, note.EveryNamed(ctx, strconv.Itoa(i), time.Hour, ""))
-					if i >= 5 {
-						require.True(t, sessionproc.FromContext(ctx).CancelTimer(strconv.Itoa(i)))
-						require.NoError(t, note.AfterNamed(ctx, strconv.Itoa(i), time.Hour, ""))
+		l := newScripted(t, script{kind: sessionproc.KindConfig{MaxTimers: 10},
+			do: func(ctx context.Context, r string) (string, error) {
+				switch r {
+				case "fill":
+					for i := range 10 {
+						require.NoError(t, note.EveryNamed(ctx, strconv.Itoa(i), time.Hour, ""))
+						if i >= 5 {
+							require.True(t, sessionproc.FromContext(ctx).CancelTimer(strconv.Itoa(i)))
+							require.NoError(t, note.AfterNamed(ctx, strconv.Itoa(i), time.Hour, ""))
+						}
 					}
+				case "one more":
+					note.After(ctx, 0, "refused")
+					note.Every(ctx, tenth, "refused")
+					err := note.AfterNamed(ctx, "newer", time.Hour, "")
+					limited(t, err)
+					limited(t, note.EveryNamed(ctx, "newer", time.Hour, ""))
+					require.NoError(t, note.EveryNamed(ctx, "7", time.Hour, ""), "in place of another one")
+					return "", err
+				case "cancelled":
+					require.True(t, sessionproc.FromContext(ctx).CancelTimer("0"))
+					require.NoError(t, note.EveryNamed(ctx, "new", time.Hour, ""))
+					require.True(t, sessionproc.FromContext(ctx).CancelTimer("new"))
+					note.After(ctx, 0, "")
+					time.Sleep(tenth) // its message waits now
+					limited(t, note.EveryNamed(ctx, "new", time.Hour, ""))
+				case "handled":
+					require.NoError(t, note.EveryNamed(ctx, "new", time.Hour, ""))
 				}
-			case "one more":
-				note.After(ctx, 0, "refused")
-				note.Every(ctx, tenth, "refused")
-				err := note.AfterNamed(ctx, "newer", time.Hour, "")
-				limited(t, err)
-				limited(t, note.EveryNamed(ctx, "newer", time.Hour, ""))
-				require.NoError(t, note.EveryNamed(ctx, "7", time.Hour, ""), "in place of another one")
-				return "", err
-			case "cancelled":
-				require.True(t, sessionproc.FromContext(ctx).CancelTimer("0"))
-				require.NoError(t, note.EveryNamed(ctx, "new", time.Hour, ""))
-				require.True(t, sessionproc.FromContext(ctx).CancelTimer("new"))
-				note.After(ctx, 0, "")
-				time.Sleep(tenth) // its message waits now
-				limited(t, note.EveryNamed(ctx, "new", time.Hour, ""))
-			case "handled":
-				require.NoError(t, note.EveryNamed(ctx, "new", time.Hour, ""))
-			}
-			return "", nil
-		}})
+				return "", nil
+			}})
 		l.start(t, "a")
 		for _, r := range []string{"fill", "one more", "cancelled", "handled", "one more"} {
 			_, err := do.Call(t.Context(), l, "a", r)
@@ -201,21 +203,22 @@ func TestMaxTimersIs1000ByDefault(t *testing.T) {
 // among few. It took a look at each: a minute for these.
 func TestNamedTimersAreFoundByName(t *testing.T) {
 	const many = 40_000
-	l := newScripted(t, script{kind: sessionproc.KindConfig{MaxTimers: many}, do: func(ctx context.Context, _ string) (string, error) {
-		for range 2 {
-			for i := range many {
-				if err := note.AfterNamed(ctx, strconv.Itoa(i), time.Hour, ""); err != nil {
-					return "", err
+	l := newScripted(t, script{kind: sessionproc.KindConfig{MaxTimers: many},
+		do: func(ctx context.Context, _ string) (string, error) {
+			for range 2 {
+				for i := range many {
+					if err := note.AfterNamed(ctx, strconv.Itoa(i), time.Hour, ""); err != nil {
+						return "", err
+					}
 				}
 			}
-		}
-		for i := range many {
-			if name := strconv.Itoa(i); !sessionproc.FromContext(ctx).CancelTimer(name) {
-				return "", errors.New("there is no timer " + name)
+			for i := range many {
+				if name := strconv.Itoa(i); !sessionproc.FromContext(ctx).CancelTimer(name) {
+					return "", errors.New("there is no timer " + name)
+				}
 			}
-		}
-		return "", nil
-	}})
+			return "", nil
+		}})
 	l.start(t, "a")
 	begun := time.Now()
 	_, err := do.Call(t.Context(), l, "a", "")

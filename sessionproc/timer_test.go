@@ -23,7 +23,8 @@ type ring struct {
 }
 
 // alarms is a session whose do sets a timer, and the list of what came.
-func alarms(t *testing.T, cfg sessionproc.KindConfig, set func(ctx context.Context, r string)) (l *local, came func() []ring) {
+func alarms(t *testing.T, cfg sessionproc.KindConfig, set func(ctx context.Context, r string)) (l *local,
+	came func() []ring) {
 	begin := time.Now()
 	var mu sync.Mutex
 	var got []ring
@@ -201,7 +202,8 @@ func TestMisusedTimersPanicWithASentence(t *testing.T) {
 	text, err = do.Call(t.Context(), l, "a", "interval")
 	require.NoError(t, err)
 	require.Contains(t, text, "positive")
-	require.PanicsWithValue(t, "sessionproc: FromContext outside of a session: ctx is not one that a handler was given; in a test use nodetest.Context",
+	require.PanicsWithValue(t,
+		"sessionproc: FromContext outside of a session: ctx is not one that a handler was given; in a test use nodetest.Context",
 		func() { note.After(t.Context(), time.Second, "") })
 }
 
@@ -212,7 +214,8 @@ func TestATimersMessageIsACopy(t *testing.T) {
 		arm := sessionproc.MethodOf[int, int](ref, "arm")
 		tick := sessionproc.NoticeOf[[]int](ref, "tick")
 		var sums []int
-		k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil }, sessionproc.KindConfig{})
+		k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil },
+			sessionproc.KindConfig{})
 		sessionproc.HandleCall(k, arm, func(_ *counter, ctx context.Context, _ int) (int, error) {
 			list := []int{1, 2}
 			tick.Every(ctx, tenth, list)

@@ -48,10 +48,11 @@ func TestSessionsStartedAnewDoNotMeetTheirPredecessors(t *testing.T) {
 		want                            []string
 		copies                          sessionproc.Copies
 	}{
-		"terminated":                   {terminated: true, want: []string{"second"}},
-		"terminated, a copy goes on":   {terminated: true, changed: true, want: []string{"second"}},
-		"stopped":                      {want: []string{"second"}},
-		"stopped, a copy has changed":  {changed: true, want: []string{"second", "first"}, copies: sessionproc.Copies{Merged: 1}},
+		"terminated":                 {terminated: true, want: []string{"second"}},
+		"terminated, a copy goes on": {terminated: true, changed: true, want: []string{"second"}},
+		"stopped":                    {want: []string{"second"}},
+		"stopped, a copy has changed": {changed: true, want: []string{"second", "first"},
+			copies: sessionproc.Copies{Merged: 1}},
 		"the copy is here, terminated": {copyIsHere: true, terminated: true, changed: true, want: []string{"second"}},
 		"the copy is here, unchanged":  {copyIsHere: true, terminated: true, want: []string{"second"}},
 		"the copy is here, stopped":    {copyIsHere: true, want: []string{"second"}},
@@ -110,7 +111,8 @@ func TestTombstoneEndsTheCopyThatItOverrules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := &grave{seen: map[string]sessionproc.Version{}}
-			there := newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Gate = g }, newPhoenixes(sessionproc.KindConfig{}, nil))
+			there := newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Gate = g },
+				newPhoenixes(sessionproc.KindConfig{}, nil))
 			g.l = there
 			here := bagTable(t, 2)
 			require.NoError(t, phoenixes.Start(t.Context(), there, "a", 5))
@@ -154,7 +156,8 @@ func TestWatchesOfAPredecessorHearOfItsEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := &grave{seen: map[string]sessionproc.Version{}}
 		s, other := &sharing{}, newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
-		s.local = newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Cluster, cfg.Gate = s, g }, newBoards(sessionproc.KindConfig{}, sessionproc.EventConfig{}))
+		s.local = newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Cluster, cfg.Gate = s, g },
+			newBoards(sessionproc.KindConfig{}, sessionproc.EventConfig{}))
 		g.l = s.local
 		s.board(t, "a", 1)
 		s.board(t, "watcher", 0)

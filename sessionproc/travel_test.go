@@ -26,7 +26,8 @@ func take(t testing.TB, l *local, id string) ([]byte, error) {
 		err error
 	}
 	done := make(chan taken, 1)
-	require.True(t, l.table.Seal(part(id), id, errAway, func() bool { return true }, func(b []byte, err error) { done <- taken{b, err} }))
+	require.True(t, l.table.Seal(part(id), id, errAway, func() bool { return true },
+		func(b []byte, err error) { done <- taken{b, err} }))
 	got := <-done
 	return got.b, got.err
 }
@@ -67,8 +68,12 @@ type state[S any] interface {
 
 // release makes a kind of a release.
 func release[S any, P state[S]](first S, cfg sessionproc.KindConfig) sessionproc.AnyKind {
-	k := sessionproc.NewKind(carts, func(context.Context, sessionproc.None) (*S, error) { s := first; return &s, nil }, cfg)
-	sessionproc.HandleCall(k, look, func(s *S, _ context.Context, _ sessionproc.None) (string, error) { return P(s).look(), nil })
+	k := sessionproc.NewKind(carts, func(context.Context, sessionproc.None) (*S, error) { s := first; return &s, nil },
+		cfg)
+	sessionproc.HandleCall(k, look, func(s *S, _ context.Context, _ sessionproc.None) (string,
+		error) {
+		return P(s).look(), nil
+	})
 	sessionproc.HandleCast(k, remark, func(s *S, _ context.Context, m string) error { P(s).remark(m); return nil })
 	sessionproc.HandleCall(k, reorder, func(_ *S, ctx context.Context, after []time.Duration) (sessionproc.None, error) {
 		for _, d := range after {
@@ -112,7 +117,8 @@ func (c *cartV2) remark(m string) { c.Items = append(c.Items, m) }
 
 func newV2() cartV2 {
 	at := time.Unix(1_700_000_000, 5)
-	return cartV2{Items: []string{"tea"}, Coupon: map[string]int{"a": 1}, Shipping: Shipping{"High Street", at}, Gift: &Shipping{"Low Street", at}}
+	return cartV2{Items: []string{"tea"}, Coupon: map[string]int{"a": 1}, Shipping: Shipping{"High Street", at},
+		Gift: &Shipping{"Low Street", at}}
 }
 
 func lookAt(t testing.TB, l *local, id string) string {
@@ -124,7 +130,8 @@ func lookAt(t testing.TB, l *local, id string) string {
 
 // An older release keeps what a newer one has added, however often it moves.
 func TestUnknownFieldsSurviveAnOlderRelease(t *testing.T) {
-	v2, v1, again, back := newLocal(t, release(newV2(), sessionproc.KindConfig{})), newLocal(t, release(cartV1{}, sessionproc.KindConfig{})),
+	v2, v1, again, back := newLocal(t, release(newV2(), sessionproc.KindConfig{})), newLocal(t,
+		release(cartV1{}, sessionproc.KindConfig{})),
 		newLocal(t, release(cartV1{}, sessionproc.KindConfig{})), newLocal(t, release(cartV2{}, sessionproc.KindConfig{}))
 	require.NoError(t, carts.Start(t.Context(), v2, "a", sessionproc.None{}))
 	require.NoError(t, remark.Cast(t.Context(), v2, "a", "cup"))
@@ -178,7 +185,10 @@ func TestSchema(t *testing.T) {
 		var log bytes.Buffer
 		l := newLocalWith(t, func(cfg *sessionproc.TableConfig) {
 			cfg.Node, cfg.Logger = "b", slog.New(slog.NewTextHandler(&log, nil))
-		}, release(cartV1{}, sessionproc.KindConfig{Schema: 2, Migrate: func(int, []byte) ([]byte, error) { panic("the secret") }}))
+		}, release(cartV1{}, sessionproc.KindConfig{Schema: 2, Migrate: func(int, []byte) ([]byte,
+			error) {
+			panic("the secret")
+		}}))
 		requireContained(t, land(l, "a", shelve(t, 1)), &log, "the secret")
 	})
 	t.Run("nonsense is refused", func(t *testing.T) {
@@ -287,7 +297,8 @@ func edited(t testing.TB, snapshot []byte, fields map[string]any) []byte {
 
 // A later release may add to what travels.
 func TestSnapshotOfALaterRelease(t *testing.T) {
-	a, b := newLocal(t, release(cartV1{Items: []string{"tea"}}, sessionproc.KindConfig{})), newLocal(t, release(cartV1{}, sessionproc.KindConfig{}))
+	a, b := newLocal(t, release(cartV1{Items: []string{"tea"}}, sessionproc.KindConfig{})), newLocal(t,
+		release(cartV1{}, sessionproc.KindConfig{}))
 	require.NoError(t, carts.Start(t.Context(), a, "a", sessionproc.None{}))
 	snapshot, err := take(t, a, "a")
 	require.NoError(t, err)
@@ -295,7 +306,8 @@ func TestSnapshotOfALaterRelease(t *testing.T) {
 	err = land(b, "a", edited(t, snapshot, map[string]any{"Critical": []string{"Kind", "Dedup"}, "Dedup": []string{"1"}}))
 	require.ErrorIs(t, err, sessionproc.ErrUnsupported)
 	require.ErrorContains(t, err, "Dedup")
-	require.NoError(t, land(b, "a", edited(t, snapshot, map[string]any{"Critical": []string{"Kind", "State"}, "Dedup": 3})))
+	require.NoError(t, land(b, "a", edited(t, snapshot, map[string]any{"Critical": []string{"Kind", "State"},
+		"Dedup": 3})))
 	require.Equal(t, "tea", lookAt(t, b, "a"))
 	require.ErrorIs(t, land(b, "b", edited(t, snapshot, map[string]any{"Kind": "order"})), sessionproc.ErrUnknownKind)
 }

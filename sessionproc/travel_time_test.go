@@ -14,7 +14,8 @@ import (
 // sealed fire in their order.
 func TestTimersTravel(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		a, b := newLocal(t, release(cartV1{}, sessionproc.KindConfig{})), newLocal(t, release(cartV1{}, sessionproc.KindConfig{}))
+		a, b := newLocal(t, release(cartV1{}, sessionproc.KindConfig{})), newLocal(t,
+			release(cartV1{}, sessionproc.KindConfig{}))
 		require.NoError(t, carts.Start(t.Context(), a, "a", sessionproc.None{}))
 		var after []time.Duration
 		var want []string

@@ -62,7 +62,8 @@ func TestCheckTypeNamesTheFieldThatCannotTravel(t *testing.T) {
 		err   string // "": accepted
 	}{
 		{0, ""}, {"", ""}, {[]byte{}, ""}, {map[int]string{}, ""}, {[3]*float32{}, ""}, {time.Time{}, ""}, {time.Second, ""},
-		{map[bool]time.Time{}, ""}, {promote{}, ""}, {tree{}, ""}, {excluded{}, ""}, {opaque{}, ""}, {&opaque{}, ""}, {texted{}, ""},
+		{map[bool]time.Time{}, ""}, {promote{}, ""}, {tree{}, ""}, {excluded{}, ""}, {opaque{}, ""}, {&opaque{},
+			""}, {texted{}, ""},
 		{[]texted{}, ""}, {None{}, ""},
 		{func() {}, "func() is a func"},
 		{make(chan int), "chan int is a chan"},
@@ -149,16 +150,29 @@ func TestTheTypesOfMigrateFromAreChecked(t *testing.T) {
 	type state struct{ N int }
 	ref := KindOf[None]("migrated")
 	fault := func(migrate func(int, []byte) ([]byte, error)) error {
-		k := NewKind(ref, func(context.Context, None) (*state, error) { return nil, nil }, KindConfig{Schema: 1, Migrate: migrate})
+		k := NewKind(ref, func(context.Context, None) (*state, error) { return nil, nil },
+			KindConfig{Schema: 1, Migrate: migrate})
 		return k.check()
 	}
 	require.NoError(t, fault(MigrateFrom(func(int, state) (*state, error) { return nil, nil })))
 	require.NoError(t, fault(func(from int, b []byte) ([]byte, error) { panic("a program's own is not called") }))
 	for what, migrate := range map[string]func(int, []byte) ([]byte, error){
-		"MigrateFrom: sessionproc.hidden.secret is unexported":                        MigrateFrom(func(int, hidden) (*state, error) { return nil, nil }),
-		"Old of its MigrateFrom: sessionproc.halfState has UnmarshalState, but no":    MigrateFrom(func(int, halfState) (*state, error) { return nil, nil }),
-		"Old of its MigrateFrom: struct { V interface {} }.V is an interface":         MigrateFrom(func(int, struct{ V any }) (*state, error) { return nil, nil }),
-		"New of its MigrateFrom: sessionproc.embedsIt.number is unexported and would": MigrateFrom(func(int, state) (*embedsIt, error) { return nil, nil }),
+		"MigrateFrom: sessionproc.hidden.secret is unexported": MigrateFrom(func(int, hidden) (*state,
+			error) {
+			return nil, nil
+		}),
+		"Old of its MigrateFrom: sessionproc.halfState has UnmarshalState, but no": MigrateFrom(func(int,
+			halfState) (*state, error) {
+			return nil, nil
+		}),
+		"Old of its MigrateFrom: struct { V interface {} }.V is an interface": MigrateFrom(func(int,
+			struct{ V any }) (*state, error) {
+			return nil, nil
+		}),
+		"New of its MigrateFrom: sessionproc.embedsIt.number is unexported and would": MigrateFrom(func(int,
+			state) (*embedsIt, error) {
+			return nil, nil
+		}),
 	} {
 		require.ErrorContains(t, fault(migrate), what)
 		_, err := migrate(0, []byte{0x80})

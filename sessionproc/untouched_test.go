@@ -106,7 +106,8 @@ func TestFreshRestartIsAChange(t *testing.T) {
 func TestSubscribersOfAnUntouchedCopyGoOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		here := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
-		there := newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Boot = 9 }, newBoards(sessionproc.KindConfig{}, sessionproc.EventConfig{}))
+		there := newLocalWith(t, func(cfg *sessionproc.TableConfig) { cfg.Boot = 9 },
+			newBoards(sessionproc.KindConfig{}, sessionproc.EventConfig{}))
 		here.board(t, "a", 1)
 		b, err := take(t, here.local, "a")
 		require.NoError(t, err)

@@ -78,7 +78,8 @@ func TestWhateverAnErrorIsItIsAnsweredOnce(t *testing.T) {
 		"a panic in Unwrap":            mineError{"Unwrap"},
 		"another node's missing frame": errors.New(strings.Repeat("long ", 1<<20)),
 	} {
-		for wrapping, err := range map[string]error{"": err, ", wrapped": fmt.Errorf("it failed: %w", err), ", joined": errors.Join(errors.New("one"), err)} {
+		for wrapping, err := range map[string]error{"": err, ", wrapped": fmt.Errorf("it failed: %w", err),
+			", joined": errors.Join(errors.New("one"), err)} {
 			t.Run(name+wrapping, func(t *testing.T) { bubble(t, func(t *testing.T) { returnError(t, err) }) })
 		}
 	}
@@ -104,7 +105,8 @@ func returnError(t *testing.T, err error) {
 	l := newLocalWith(t, log.into, fails.make())
 	begun := time.Now()
 	ask := func(op sessionproc.Op, id, method, arg string) answer {
-		in := &sessionproc.Inbound{Op: op, ID: id, Kind: "scripted", Method: method, Payload: encoded(t, arg), Deadline: time.Now().Add(time.Minute)}
+		in := &sessionproc.Inbound{Op: op, ID: id, Kind: "scripted", Method: method, Payload: encoded(t, arg),
+			Deadline: time.Now().Add(time.Minute)}
 		a := serving(l, in)
 		synctest.Wait()
 		require.Len(t, a, 1, "one answer, at once")
@@ -186,9 +188,15 @@ func TestErrorsOfCodingAreTextAsSoonAsTheyAreReturned(t *testing.T) {
 	b, err := take(t, values, "a")
 	require.NoError(t, err)
 	for _, method := range []string{"Error", "Is", "As", "Unwrap"} {
-		for _, migrate := range []func(int, []byte) ([]byte, error){nil, func(int, []byte) ([]byte, error) { return nil, mineError{method} }} {
+		for _, migrate := range []func(int, []byte) ([]byte, error){nil, func(int, []byte) ([]byte, error) {
+			return nil,
+				mineError{method}
+		}} {
 			target := newLocal(t, sessionproc.NewKind(sessionproc.KindOf[sessionproc.None](pages.Name()),
-				func(context.Context, sessionproc.None) (*brittle, error) { return &brittle{}, nil }, sessionproc.KindConfig{Schema: 1, Migrate: migrate}))
+				func(context.Context, sessionproc.None) (*brittle, error) {
+					return &brittle{},
+						nil
+				}, sessionproc.KindConfig{Schema: 1, Migrate: migrate}))
 			_, err := target.table.Restore(part("a"), "a", b)
 			require.Error(t, err)
 			require.NotPanics(t, func() { require.NotErrorIs(t, err, sessionproc.ErrNotFound) }, method)

@@ -31,7 +31,8 @@ func Watch(ctx context.Context, id string, n *Notice[Ended]) {
 	p := (*process)(FromContext(ctx))
 	b, detached := p.kind.byName[n.name], p.table.detached
 	if mine := n.kind == p.kind.name && b != nil && b.op == OpCast; !mine && (detached == nil || !detached.anyKind) {
-		panic(fmt.Sprintf("sessionproc: a watch for notice %q of kind %q in a session of kind %q", n.name, n.kind, p.kind.name))
+		panic(fmt.Sprintf("sessionproc: a watch for notice %q of kind %q in a session of kind %q", n.name, n.kind,
+			p.kind.name))
 	}
 	if detached != nil || p.refuses("a watch") != nil {
 		return

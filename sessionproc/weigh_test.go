@@ -35,15 +35,18 @@ func TestOnlyStatesThatCanBeLargeAreWeighed(t *testing.T) {
 	}
 	ref := KindOf[None]("sizes")
 	require.False(t, NewKind(ref, func(context.Context, None) (*fixed, error) { return nil, nil }, KindConfig{}).grows)
-	require.True(t, NewKind(ref, func(context.Context, None) (*fixed, error) { return nil, nil }, KindConfig{WarnState: 100}).grows)
+	require.True(t, NewKind(ref, func(context.Context, None) (*fixed, error) { return nil, nil },
+		KindConfig{WarnState: 100}).grows)
 	require.True(t, NewKind(ref, func(context.Context, None) (*parent, error) { return nil, nil }, KindConfig{}).grows)
-	require.False(t, NewKind(ref, func(context.Context, None) (*parent, error) { return nil, nil }, KindConfig{EndOnMove: true}).grows)
+	require.False(t, NewKind(ref, func(context.Context, None) (*parent, error) { return nil, nil },
+		KindConfig{EndOnMove: true}).grows)
 }
 
 // The size of what is large costs no more than what is asked about.
 func TestASizeIsFoundWithoutEncodingTheRest(t *testing.T) {
 	type texts struct{ Texts []string }
-	for _, v := range []any{&texts{make([]string, 1000)}, &parent{Down: []*parent{{Name: strings.Repeat("n", 1000)}}}, new(int)} {
+	for _, v := range []any{&texts{make([]string, 1000)}, &parent{Down: []*parent{{Name: strings.Repeat("n", 1000)}}},
+		new(int)} {
 		b, err := encodeAny(nil, v, 0)
 		require.NoError(t, err)
 		for range 3 {
@@ -103,9 +106,12 @@ func TestASessionIsWeighedOnceAfterItHasChanged(t *testing.T) {
 			all = append(all, new(heavy))
 			return all[n], nil
 		}, KindConfig{WarnState: 10, IdleTimeout: time.Minute})
-		HandleCast(k, grow, func(h *heavy, _ context.Context, n int) error { h.text = strings.Repeat("x", n); return nil }, MethodConfig{NoTouch: true})
-		HandleCall(k, look, func(_ *heavy, _ context.Context, n int) (int, error) { return n, nil }, MethodConfig{ReadOnly: true})
-		table, err := NewTable(TableConfig{Partitions: 7, Kinds: []AnyKind{k}, CallTimeout: time.Second, StopTimeout: time.Second,
+		HandleCast(k, grow, func(h *heavy, _ context.Context, n int) error { h.text = strings.Repeat("x", n); return nil },
+			MethodConfig{NoTouch: true})
+		HandleCall(k, look, func(_ *heavy, _ context.Context, n int) (int, error) { return n, nil },
+			MethodConfig{ReadOnly: true})
+		table, err := NewTable(TableConfig{Partitions: 7, Kinds: []AnyKind{k}, CallTimeout: time.Second,
+			StopTimeout: time.Second,
 			MaxStarting: 8, Logger: slog.New(slog.DiscardHandler)})
 		require.NoError(t, err)
 		defer table.Close(t.Context())

@@ -51,7 +51,8 @@ func TestAStateThatGrowsIsWarnedOfBeforeItHasToMove(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		here, there := new(journal), new(journal)
 		l := newLocalWith(t, here.into, newTrunks(sessionproc.KindConfig{}))
-		to := newLocalWith(t, func(c *sessionproc.TableConfig) { c.Boot = 8; there.into(c) }, newTrunks(sessionproc.KindConfig{}))
+		to := newLocalWith(t, func(c *sessionproc.TableConfig) { c.Boot = 8; there.into(c) },
+			newTrunks(sessionproc.KindConfig{}))
 		for _, id := range []string{"a", "b", "c"} {
 			require.NoError(t, trunks.Start(t.Context(), l, id, sessionproc.None{}))
 		}
@@ -79,7 +80,8 @@ func TestAStateThatGrowsIsWarnedOfBeforeItHasToMove(t *testing.T) {
 // What encodes a state anyway sees its size at once.
 func TestALargeStateIsSeenWhereverItIsEncoded(t *testing.T) {
 	for what, cfg := range map[string]sessionproc.KindConfig{
-		"at a move": {WarnState: 1000}, "for a restart": {WarnState: 1000, Restart: sessionproc.RestartLastState}, "by MaxState": {MaxState: 1000},
+		"at a move": {WarnState: 1000}, "for a restart": {WarnState: 1000,
+			Restart: sessionproc.RestartLastState}, "by MaxState": {MaxState: 1000},
 	} {
 		t.Run(what, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

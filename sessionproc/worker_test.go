@@ -34,7 +34,10 @@ func deep(n int) int {
 }
 
 func TestHandlersMayRecurseDeeply(t *testing.T) {
-	l := newScripted(t, script{do: func(_ context.Context, r string) (string, error) { return fmt.Sprint(deep(2000)), nil }})
+	l := newScripted(t, script{do: func(_ context.Context, r string) (string, error) {
+		return fmt.Sprint(deep(2000)),
+			nil
+	}})
 	ids := names("s", 20)
 	l.start(t, ids...)
 	var wg sync.WaitGroup
@@ -55,7 +58,12 @@ func TestMoreHandlersThanWorkersRunAtOnce(t *testing.T) {
 	const all = 300
 	gate := make(chan struct{})
 	var running atomic.Int64
-	l := newScripted(t, script{do: func(context.Context, string) (string, error) { running.Add(1); <-gate; return "", nil }})
+	l := newScripted(t, script{do: func(context.Context, string) (string, error) {
+		running.Add(1)
+		<-gate
+		return "",
+			nil
+	}})
 	ids := names("s", all)
 	l.start(t, ids...)
 	results := make([]<-chan error, all)
@@ -97,7 +105,8 @@ func TestGoexitInAHandlerEndsItsSessionOnly(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, l.terminate(t.Context(), "b"))
 	}
-	require.Eventually(t, func() bool { runtime.GC(); return l.table.LiveWorkers() < 10 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { runtime.GC(); return l.table.LiveWorkers() < 10 }, 5*time.Second,
+		10*time.Millisecond)
 }
 
 func TestUnusedWorkersAreDismissed(t *testing.T) {
@@ -113,7 +122,8 @@ func TestUnusedWorkersAreDismissed(t *testing.T) {
 	for _, done := range results {
 		require.NoError(t, <-done)
 	}
-	require.Eventually(t, func() bool { runtime.GC(); return l.table.LiveWorkers() < 10 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { runtime.GC(); return l.table.LiveWorkers() < 10 }, 5*time.Second,
+		10*time.Millisecond)
 	l.start(t, "again")
 	_, err := do.Call(t.Context(), l, "again", "")
 	require.NoError(t, err)
@@ -124,7 +134,8 @@ func TestUnusedWorkersAreDismissed(t *testing.T) {
 func TestCloseLeavesNoGoroutine(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	for round := range 100 {
-		table, err := sessionproc.NewTable(sessionproc.TableConfig{Partitions: partitions, Kinds: []sessionproc.AnyKind{newCounters()},
+		table, err := sessionproc.NewTable(sessionproc.TableConfig{Partitions: partitions,
+			Kinds:       []sessionproc.AnyKind{newCounters()},
 			CallTimeout: time.Second, StopTimeout: time.Second, MaxStarting: 4})
 		require.NoError(t, err)
 		l := &local{table}

@@ -80,7 +80,8 @@ func (a *account) judge(e ending) *result {
 		Before: spreadOf(a.latency[before]), During: spreadOf(a.latency[during]), After: spreadOf(a.latency[after]),
 		StartBefore: spreadOf(a.startTimes[before]), StartDuring: spreadOf(a.startTimes[during]),
 		StartAfter: spreadOf(a.startTimes[after]),
-		Moved:      len(a.moves), MovedPerSecond: most(a.moves, time.Second), Join: spreadOf(a.joins), Leave: spreadOf(a.leaves),
+		Moved:      len(a.moves), MovedPerSecond: most(a.moves,
+			time.Second), Join: spreadOf(a.joins), Leave: spreadOf(a.leaves),
 		Broken: append([]string{}, a.broken...)}
 	a.pausesLocked(r)
 	a.lagsLocked(r)

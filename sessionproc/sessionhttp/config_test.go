@@ -31,11 +31,14 @@ func TestConfigRefusesWhatCannotWork(t *testing.T) {
 		"negative age":         {sessionhttp.Config{Keys: good, MaxAge: -time.Second}, "Config.MaxAge"},
 		"age below a second":   {sessionhttp.Config{Keys: good, MaxAge: time.Millisecond}, "Config.MaxAge"},
 		"same site":            {sessionhttp.Config{Keys: good, SameSite: 9}, "Config.SameSite"},
-		"none, not secure":     {sessionhttp.Config{Keys: good, SameSite: http.SameSiteNoneMode, Insecure: true}, "Config.SameSite"},
-		"host, not secure":     {sessionhttp.Config{Keys: good, CookieName: "__Host-a", Insecure: true}, "Config.CookieName"},
-		"host with path":       {sessionhttp.Config{Keys: good, CookieName: "__host-a", Path: "/a"}, "Config.CookieName"},
-		"host with domain":     {sessionhttp.Config{Keys: good, CookieName: "__Host-a", Domain: "a.example"}, "Config.CookieName"},
-		"secure, not secure":   {sessionhttp.Config{Keys: good, CookieName: "__Secure-a", Insecure: true}, "Config.CookieName"},
+		"none, not secure": {sessionhttp.Config{Keys: good, SameSite: http.SameSiteNoneMode, Insecure: true},
+			"Config.SameSite"},
+		"host, not secure": {sessionhttp.Config{Keys: good, CookieName: "__Host-a", Insecure: true}, "Config.CookieName"},
+		"host with path":   {sessionhttp.Config{Keys: good, CookieName: "__host-a", Path: "/a"}, "Config.CookieName"},
+		"host with domain": {sessionhttp.Config{Keys: good, CookieName: "__Host-a", Domain: "a.example"},
+			"Config.CookieName"},
+		"secure, not secure": {sessionhttp.Config{Keys: good, CookieName: "__Secure-a", Insecure: true},
+			"Config.CookieName"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			s, err := sessionhttp.New(row.cfg)

@@ -15,7 +15,8 @@ import (
 // stream has ended.
 func TestStreamsAreBoundedPerSessionAndInAll(t *testing.T) {
 	heard := make(chan error, 10)
-	s := newSite(t, sessionhttp.EventsConfig[string]{MaxStreams: 3, MaxStreamsPerSession: 2, Retry: 1500 * time.Millisecond,
+	s := newSite(t, sessionhttp.EventsConfig[string]{MaxStreams: 3, MaxStreamsPerSession: 2,
+		Retry:   1500 * time.Millisecond,
 		OnError: func(_ *http.Request, err error) { heard <- err }})
 	s.start("a")
 	s.start("b")

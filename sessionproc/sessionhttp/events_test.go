@@ -30,7 +30,10 @@ var (
 type board struct{ Text string }
 
 func newBoards() sessionproc.AnyKind {
-	k := sessionproc.NewKind(boards, func(context.Context, sessionproc.None) (*board, error) { return &board{"new"}, nil }, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(boards, func(context.Context, sessionproc.None) (*board, error) {
+		return &board{"new"},
+			nil
+	}, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, write, func(b *board, ctx context.Context, text string) (sessionproc.None, error) {
 		b.Text = text
 		return sessionproc.None{}, written.Publish(ctx, text)
@@ -213,7 +216,10 @@ func TestEventsAskWhoMayHaveThem(t *testing.T) {
 }
 
 func TestEventsOfTheOwnSession(t *testing.T) {
-	s := newSite(t, sessionhttp.EventsConfig[string]{Session: func(http.ResponseWriter, *http.Request) (string, bool) { return "", false }})
+	s := newSite(t, sessionhttp.EventsConfig[string]{Session: func(http.ResponseWriter, *http.Request) (string,
+		bool) {
+		return "", false
+	}})
 	stream, err := sessionhttp.Events(s.node, written, sessionhttp.EventsConfig[string]{})
 	require.NoError(t, err)
 	w := httptest.NewRecorder()

@@ -91,7 +91,11 @@ type tray struct{ N int }
 func newTrays() sessionproc.AnyKind {
 	k := sessionproc.NewKind(trays, func(context.Context, sessionproc.None) (*tray, error) { return new(tray), nil },
 		sessionproc.KindConfig{StartOnCall: true})
-	sessionproc.HandleCall(k, fill, func(s *tray, _ context.Context, _ sessionproc.None) (int, error) { s.N++; return s.N, nil })
+	sessionproc.HandleCall(k, fill, func(s *tray, _ context.Context, _ sessionproc.None) (int, error) {
+		s.N++
+		return s.N,
+			nil
+	})
 	sessionproc.HandleCall(k, see, func(s *tray, _ context.Context, _ sessionproc.None) (int, error) { return s.N, nil },
 		sessionproc.MethodConfig{ReadOnly: true, NoStart: true})
 	return k

@@ -32,7 +32,8 @@ func (n *renewing) Renew(ctx context.Context, id string) (string, error) {
 
 // login sends a request through s whose handler renews, and returns the
 // ID that the handler has afterwards, the answer and the error.
-func login(s *sessionhttp.Sessions, n sessionhttp.Renewer, cookies ...string) (id string, answer *http.Response, err error) {
+func login(s *sessionhttp.Sessions, n sessionhttp.Renewer, cookies ...string) (id string, answer *http.Response,
+	err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := httptest.NewRequest(http.MethodPost, "https://shop.example/login", nil).WithContext(ctx)
 	for _, c := range cookies {
@@ -82,9 +83,10 @@ func TestRenewThatFails(t *testing.T) {
 		n     renewing
 		moves bool
 	}{
-		"surely":                 {renewing{err: &sessionproc.OpError{Err: sessionproc.ErrOverloaded}}, false},
-		"renewed before":         {renewing{err: &sessionproc.OpError{Err: sessionproc.ErrRenewed}}, false},
-		"maybe":                  {renewing{newID, &sessionproc.OpError{Err: sessionproc.ErrUnavailable, MaybeExecuted: true}, nil}, true},
+		"surely":         {renewing{err: &sessionproc.OpError{Err: sessionproc.ErrOverloaded}}, false},
+		"renewed before": {renewing{err: &sessionproc.OpError{Err: sessionproc.ErrRenewed}}, false},
+		"maybe": {renewing{newID, &sessionproc.OpError{Err: sessionproc.ErrUnavailable,
+			MaybeExecuted: true}, nil}, true},
 		"maybe, and not told it": {renewing{err: errors.New("no idea")}, false},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -358,7 +358,8 @@ func TestDestroyOnAFirstVisitSetsNoCookie(t *testing.T) {
 }
 
 // destroy logs out through s and returns the answer.
-func destroy(t *testing.T, s *sessionhttp.Sessions, n sessionhttp.Terminator, want error, cookies ...string) *http.Response {
+func destroy(t *testing.T, s *sessionhttp.Sessions, n sessionhttp.Terminator, want error,
+	cookies ...string) *http.Response {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "https://shop.example/logout", nil)
 	for _, c := range cookies {

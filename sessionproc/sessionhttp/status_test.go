@@ -52,7 +52,8 @@ func TestStatusOfEachError(t *testing.T) {
 		{context.DeadlineExceeded, 504, "Gateway Timeout"},
 	} {
 		t.Run(row.err.Error(), func(t *testing.T) {
-			for _, err := range []error{row.err, fmt.Errorf("cart of Ann: %w", row.err), &sessionproc.OpError{Op: "call", ID: "Ann", Err: row.err}} {
+			for _, err := range []error{row.err, fmt.Errorf("cart of Ann: %w", row.err),
+				&sessionproc.OpError{Op: "call", ID: "Ann", Err: row.err}} {
 				require.Equal(t, row.status, sessionhttp.Status(err))
 				w := httptest.NewRecorder()
 				w.Header().Set("Content-Type", "application/json")
@@ -75,10 +76,12 @@ func TestRetryAfterOnlyWhereNothingRan(t *testing.T) {
 		err  error
 		want string
 	}{
-		"never ran":     {&sessionproc.OpError{Err: sessionproc.ErrOverloaded}, "1"},
-		"may have run":  {&sessionproc.OpError{Err: sessionproc.ErrUnavailable, MaybeExecuted: true}, ""},
-		"rate":          {&sessionproc.OpError{Err: &sessionproc.LimitError{Limit: "Config.StartRate", RetryAfter: 2100 * time.Millisecond}}, "3"},
-		"soon":          {&sessionproc.OpError{Err: &sessionproc.LimitError{Limit: "Config.StartRate", RetryAfter: time.Millisecond}}, "1"},
+		"never ran":    {&sessionproc.OpError{Err: sessionproc.ErrOverloaded}, "1"},
+		"may have run": {&sessionproc.OpError{Err: sessionproc.ErrUnavailable, MaybeExecuted: true}, ""},
+		"rate": {&sessionproc.OpError{Err: &sessionproc.LimitError{Limit: "Config.StartRate",
+			RetryAfter: 2100 * time.Millisecond}}, "3"},
+		"soon": {&sessionproc.OpError{Err: &sessionproc.LimitError{Limit: "Config.StartRate",
+			RetryAfter: time.Millisecond}}, "1"},
 		"no such thing": {&sessionproc.OpError{Err: sessionproc.ErrNotFound}, ""},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -100,6 +103,7 @@ func TestNoErrorWritesNothing(t *testing.T) {
 // A node of another release may say anything.
 func TestRetryAfterOfTheLongestDuration(t *testing.T) {
 	w := httptest.NewRecorder()
-	sessionhttp.WriteError(w, &sessionproc.OpError{Op: "start", Err: &sessionproc.LimitError{Limit: "Config.StartRate", RetryAfter: math.MaxInt64}})
+	sessionhttp.WriteError(w, &sessionproc.OpError{Op: "start", Err: &sessionproc.LimitError{Limit: "Config.StartRate",
+		RetryAfter: math.MaxInt64}})
 	require.Equal(t, "9223372037", w.Header().Get("Retry-After"))
 }
