@@ -107,7 +107,12 @@ func (m *call[Req, Rep]) deliverAnew(ctx context.Context, t *Table, part int, id
 // prepare packs the request for the session's goroutine.
 func (m *call[Req, Rep]) prepare(b *binding, most int) error {
 	m.bound = b
-	size, err := m.method.req.packRequest(&m.sent, &m.req, b.cfg.ShareRequest, most)
+	c := &m.method.req
+	if c.simple {
+		m.size = mailSize(c.size)
+		return nil
+	}
+	size, err := c.packRequest(&m.sent, &m.req, b.cfg.ShareRequest, most)
 	m.size = size
 	return err
 }
@@ -121,13 +126,15 @@ func (m *call[Req, Rep]) run(p *process) error {
 		return noHandler{}
 	}
 	h := m.ctx
-	if req, err := m.method.req.unpack(&m.sent, &m.req); err == nil {
+	if c := &m.method.req; c.simple {
+		m.err = m.handle(p, h, &m.req)
+	} else if req, err := c.unpack(&m.sent, &m.req); err == nil {
 		m.err = m.handle(p, h, req)
 	} else {
 		m.err = badRequest{err}
 	}
 	h.end(endedCanceled)
-	if c := &m.method.rep; m.err == nil && !c.simple() {
+	if c := &m.method.rep; m.err == nil && !c.simple {
 		most := p.table.cfg.MaxMessage
 		size, err := c.pack(&m.got, &m.rep, false, most)
 		if err == nil && int(size) > most {

@@ -21,6 +21,7 @@ import (
 // memory, and over the wire.
 type codec[T any] struct {
 	mode    copyMode
+	simple  bool      // nothing is to be done with a value that is on its way or has been used
 	raw     bool      // T is []byte: it is its own encoding
 	open    bool      // see nesting
 	behind  bool      // see settling, as the next two
@@ -54,6 +55,7 @@ func newCodec[T any]() codec[T] {
 	case clone != nil && !s.behind:
 		c.mode, c.clone = copyClone, clone
 	}
+	c.simple = c.mode == copyPlain && c.strings == nil && c.fixes == nil
 	return c
 }
 
@@ -80,10 +82,6 @@ func cloneOf[T any]() func(*T) T {
 // asIs reports whether a value goes to a session on the same node as it is, but for
 // its fixes. share: both sides agree to share memory.
 func (c *codec[T]) asIs(share bool) bool { return c.mode == copyPlain || share && !c.behind }
-
-// simple reports whether nothing is to be done with a value that is on its way or has
-// been used.
-func (c *codec[T]) simple() bool { return c.mode == copyPlain && c.strings == nil && c.fixes == nil }
 
 // normalize changes *v, which is not encoded, to what would arrive at another
 // node.
@@ -200,9 +198,12 @@ func (c *codec[T]) toUTC(v *T) {
 
 // clear makes a pooled message forget a value, unless that refers to nothing.
 func (c *codec[T]) clear(v *T, p *parcel[T]) {
-	if c.simple() {
-		return
+	if !c.simple {
+		c.forget(v, p)
 	}
+}
+
+func (c *codec[T]) forget(v *T, p *parcel[T]) {
 	var none T
 	*v = none
 	p.form, p.clone = parcelEmpty, none
