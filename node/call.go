@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/internal/failure"
@@ -368,34 +367,4 @@ func (n *Node) withTimeout(ctx context.Context, m sessionproc.Message) (context.
 		timeout = own
 	}
 	return context.WithTimeout(ctx, timeout)
-}
-
-// maxOverloadWaiters bounds the requests for one session that are asked for again.
-const maxOverloadWaiters = 64
-
-// overload counts the requests of this node whose owners had no room and hold no line.
-type overload struct {
-	mu      sync.Mutex
-	waiters map[string]int // guarded by mu; by session ID
-}
-
-func (o *overload) enter(id string) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.waiters[id] >= maxOverloadWaiters {
-		return false
-	}
-	if o.waiters == nil {
-		o.waiters = map[string]int{}
-	}
-	o.waiters[id]++
-	return true
-}
-
-func (o *overload) leave(id string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.waiters[id]--; o.waiters[id] == 0 {
-		delete(o.waiters, id)
-	}
 }
