@@ -18,11 +18,7 @@ func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 	if n == nil {
 		return failed(m, id, errNil, false)
 	}
-	switch m.Op() {
-	case sessionproc.OpStart, sessionproc.OpEnsure, sessionproc.OpRenew, sessionproc.OpSubscribe:
-		return n.deliverPending(ctx, id, m)
-	}
-	if n.trace.RequestDone != nil { // as deliverSeen: a call of it would be seen in the time of a local one
+	if n.trace.RequestDone != nil {
 		return n.deliverTraced(ctx, id, m)
 	}
 	return n.deliver(ctx, id, m, nil)
@@ -39,7 +35,8 @@ func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, do
 			return err
 		}
 	}
-	if m.Op() == sessionproc.OpCall {
+	switch m.Op() {
+	case sessionproc.OpCall, sessionproc.OpStart, sessionproc.OpEnsure, sessionproc.OpRenew, sessionproc.OpSubscribe:
 		return n.routePending(ctx, id, part, m, done)
 	}
 	return n.route(ctx, id, part, m, done)

@@ -45,12 +45,26 @@ func (m *start[Arg]) AppendPayload(b []byte, most int) ([]byte, bool, error) {
 // ReadReply is never called: a start has no reply.
 func (m *start[Arg]) ReadReply([]byte, bool) error { return nil }
 
-// deliver starts a session in this table and waits for its start function. The order is that of
-// Table.enter: limit before open, arm after the message has its place.
+// deliver starts a session in this table and waits for its start function.
 func (m *start[Arg]) deliver(ctx context.Context, t *Table, part int, id string) error {
 	if !m.at(t) {
 		return m.deliverAnew(ctx, t, part, id)
 	}
+	waiting, over, err := Pending(ctx, part, id)
+	if err != nil {
+		return m.failed(id, outcome{err: err})
+	}
+	defer over()
+	err = m.exchange(waiting, t, part, id)
+	if cycle := EndedByCycle(waiting, err); cycle != nil {
+		return m.failed(id, outcome{err: cycle, maybe: MaybeExecuted(err)})
+	}
+	return err
+}
+
+// exchange is deliver for a ctx that a circle of waits ends. The order is that of
+// Table.enter: limit before open, arm after the message has its place.
+func (m *start[Arg]) exchange(ctx context.Context, t *Table, part int, id string) error {
 	size, err := m.ref.arg.packRequest(&m.sent, &m.arg, false, t.cfg.MaxMessage)
 	if err == nil {
 		err = t.Fits(int(size))

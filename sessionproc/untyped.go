@@ -56,7 +56,9 @@ func (m *untyped) ReadReply(payload []byte, raw bool) error {
 
 // deliver takes the way of a request from another node.
 func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) error {
-	if m.op != OpCall {
+	switch m.op {
+	case OpCall, OpStart, OpEnsure, OpRenew, OpSubscribe:
+	default:
 		return m.exchange(ctx, t, part, id)
 	}
 	waiting, over, err := Pending(ctx, part, id)
