@@ -203,7 +203,8 @@ func TestMisusedTimersPanicWithASentence(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, text, "positive")
 	require.PanicsWithValue(t,
-		"sessionproc: FromContext outside of a session: ctx is not one that a handler was given; in a test use nodetest.Context",
+		"sessionproc: FromContext outside of a session: ctx is not one that a handler was given; "+
+			"in a test use nodetest.Context",
 		func() { note.After(t.Context(), time.Second, "") })
 }
 

@@ -114,8 +114,8 @@ func (c *checker) checkStruct(t reflect.Type, path string) error {
 			return fmt.Errorf("%s has the option as_array, with which no release can add a field that others can read; "+
 				"take it away: structs travel as maps by field name", name)
 		case f.Tag.Get("msgpack") == "-,":
-			return fmt.Errorf("%s has the tag `msgpack:\"-,\"`, with which it would be lost, and not be named \"-\" as in JSON; "+
-				"write `msgpack:\"-\"` to exclude it", name)
+			return fmt.Errorf("%s has the tag `msgpack:\"-,\"`, with which it would be lost, "+
+				"and not be named \"-\" as in JSON; write `msgpack:\"-\"` to exclude it", name)
 		case tag.Name == "-" || f.Name == "_" || f.Name == "_msgpack" && f.Type.Size() == 0: // layout or options, no data
 			continue
 		case tag.HasOption("intern"):

@@ -9,7 +9,8 @@ import (
 
 // What schedules have found, each with the fewest steps that showed it.
 var found = map[string]schedule{
-	// Gossip lost the news of a node that drained together with others, and they waited for it until they took it for dead.
+	// Gossip lost the news of a node that drained together with others, and they waited
+	// for it until they took it for dead.
 	"three of four nodes leave at once": {Seed: 0x810, Nodes: 4, Sessions: 20, Clients: 3, Steps: []step{
 		{Do: leave, Node: 2, Linger: true, Wait: 20 * ms},
 		{Do: leave, Node: 4, Wait: 5 * ms},

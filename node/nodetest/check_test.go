@@ -214,7 +214,8 @@ func TestSamplesMustCoverTheKind(t *testing.T) {
 	dir := t.TempDir()
 	got := check(t, newCarts(), dir, true, cartSamples()[:4]...)
 	require.Contains(t, got,
-		"no sample of add.reply (nodetest_test.view), look.reply (nodetest_test.view), remind.message (nodetest_test.reminder)")
+		"no sample of add.reply (nodetest_test.view), look.reply (nodetest_test.view), "+
+			"remind.message (nodetest_test.reminder)")
 	require.Contains(t, check(t, newCarts(), dir, true, append(cartSamples(), 1.5)...),
 		"a sample has the type float64, which is neither")
 	require.Contains(t, check(t, newCarts(), dir, true, append(cartSamples(), (*cart)(nil))...), "a sample is nil")

@@ -24,8 +24,8 @@ const (
 	storyTimeout = 2 * time.Second // of a call
 )
 
-// Whatever happens to a cluster under load, each call ends by its deadline, the cluster settles and serves when it is over,
-// and no goroutine is left.
+// Whatever happens to a cluster under load, each call ends by its deadline, the cluster
+// settles and serves when it is over, and no goroutine is left.
 func TestClusterSurvivesAnyStory(t *testing.T) {
 	for seed := range uint64(*stories) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
