@@ -184,7 +184,7 @@ func (c *codec[T]) unpack(p *parcel[T], own *T) (*T, error) {
 		p.clone = none
 		err := decode(p.buf, &p.clone)
 		c.toUTC(&p.clone)
-		return &p.clone, err
+		return &p.clone, c.expecting(err)
 	}
 	return own, nil
 }
@@ -272,10 +272,16 @@ func (c *codec[T]) decode(b []byte, raw bool, v *T) error {
 	err := DecodeForeign(b, boxed)
 	c.toUTC(boxed)
 	*v = *boxed
-	if err != nil {
-		return fmt.Errorf("%w, where %v is expected", err, reflect.TypeFor[T]())
+	return c.expecting(err)
+}
+
+// expecting adds the type to the error of a value that does not decode. The text is the
+// same whether the value came from another node or not.
+func (c *codec[T]) expecting(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w, where %v is expected", err, reflect.TypeFor[T]())
 }
 
 // copyOf makes nil of an empty slice, as on the wire both are the same.
