@@ -22,6 +22,8 @@ import (
 func circles(t *testing.T, at []int, after []time.Duration) (errs []error, took time.Duration) {
 	d := &deedsDone{errs: map[string]error{}, took: map[string]time.Duration{}}
 	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{d.kind}})
+	time.Sleep(time.Second) // all know that all serve: no session moves, which would cut its handler short
+	c.Settle()
 	var ids []string
 	for i, n := range at {
 		ids = append(ids, ownedBy(c, n, fmt.Sprint("circle", i, "-")))

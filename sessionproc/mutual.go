@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,7 @@ type pending struct {
 	w          *waiting    // for a call on this node, in place of cancel
 	generation uint64      // of w
 	again      *time.Timer // guarded by the handler's session's mu; see suspect
+	broken     atomic.Bool // end was called; see breaks
 }
 
 // Labelled, as an ID, makes Pending wait for the end of all sessions with a label.
@@ -97,7 +99,7 @@ func (w *pending) lastsLocked() bool {
 		return false
 	}
 	if w.w == nil {
-		return true
+		return !w.broken.Load()
 	}
 	word := w.w.word.Load()
 	state := word & stateMask
@@ -106,11 +108,35 @@ func (w *pending) lastsLocked() bool {
 
 // end ends the wait with err, unless the answer has come.
 func (w *pending) end(err error) {
+	w.broken.Store(true)
 	if w.w == nil {
 		w.cancel(err)
 		return
 	}
 	w.w.endExchange(w.generation, outcome{err: err})
+}
+
+// breaks ends w, which is part of a circle with the sessions of a chain. Two handlers that
+// find the circle at the same moment must not both end their waits: the second one sees
+// that the next wait of the circle is broken, and looks again later.
+func (w *pending) breaks(chain []string) {
+	p := w.by.p
+	p.table.circles.Lock()
+	defer p.table.circles.Unlock()
+	if next := w.at(); next != nil && next.broke(append([]string{p.id}, chain...)) {
+		w.suspect()
+		return
+	}
+	w.end(circleError(p.id, []*pending{w}))
+}
+
+// broke reports whether a wait of the handler for one of some sessions was ended just now.
+func (p *process) broke(ids []string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.ext.rarely().pending, func(w *pending) bool {
+		return w.broken.Load() && slices.Contains(ids, w.id)
+	})
 }
 
 // awaited is called when the sessions of a chain have come to wait for this one.
@@ -125,7 +151,7 @@ func (p *process) awaited(chain []string) {
 		switch {
 		// An answer that is there wins here. One from another node may still be on its way.
 		case slices.Contains(chain, w.id) && w.at() != nil:
-			w.end(circleError(p.id, []*pending{w}))
+			w.breaks(chain)
 		case w.leadsTo(chain):
 			w.suspect()
 		}

@@ -41,6 +41,7 @@ type Table struct {
 	merged, conflicts atomic.Int64 // see Copies
 	counts            counts
 	recall            recall
+	circles           sync.Mutex    // held while a circle of waits is broken; before a session's mu
 	none              chan struct{} // capacity 1: signalled when the last session has left
 	closed            atomic.Bool
 	feeds             *Feeds
