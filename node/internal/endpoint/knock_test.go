@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -61,16 +62,26 @@ func TestKnocksAreBounded(t *testing.T) {
 	require.Len(t, s.used, 1)
 }
 
-// A node that knocks comes in although a flood has all places and all turns.
+// A node that knocks comes in although a flood has all places and all turns. It has the time of
+// MaxStrangers newcomers to do so.
 func TestWhoKnocksComesInThroughAFlood(t *testing.T) {
+	const places = 200
 	secret := NewSecret()
-	few := func(c *Config) { c.Secret, c.MaxStrangers, c.ReservedPlaces = secret, 2, 1 }
+	few := func(c *Config) { c.Secret, c.MaxStrangers, c.ReservedPlaces = secret, places, 1 }
 	a, b := openEndpoint(t, few), openEndpoint(t, few)
 	a.turnstile.mu.Lock()
 	a.turnstile.taken = true // a turn that never ends
 	a.turnstile.mu.Unlock()
-	stop := make(chan struct{})
-	flooded := make(chan struct{})
+	var flood []net.Conn
+	newcomer := func() {
+		if conn, err := (&realNetwork{}).Dial(t.Context(), "tcp", a.Addr()); err == nil {
+			flood = append(flood, conn)
+		}
+	}
+	for range places {
+		newcomer()
+	}
+	stop, flooded := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(flooded)
 		for {
@@ -78,16 +89,16 @@ func TestWhoKnocksComesInThroughAFlood(t *testing.T) {
 			case <-stop:
 				return
 			case <-time.After(time.Millisecond):
-				conn, err := (&realNetwork{}).Dial(t.Context(), "tcp", a.Addr())
-				if err == nil {
-					defer conn.Close()
-				}
+				newcomer()
 			}
 		}
 	}()
 	defer func() {
 		close(stop)
 		<-flooded
+		for _, conn := range flood {
+			_ = conn.Close()
+		}
 	}()
 	for range 5 {
 		_, word, err := b.meet(a.Addr(), transport.Calls)
