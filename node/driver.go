@@ -178,8 +178,6 @@ func (d *driver) busy() bool {
 }
 
 // addr returns the address of a member, or "" if the member is unknown.
-// addr returns the address of a member, or "" if the member is unknown.
-// addr returns the address of a member, or "" if the member is unknown.
 func (d *driver) addr(member string) string { return (*d.addrs.Load())[member] }
 
 // farewell stands for the partition of an event that concerns no partition.
@@ -196,8 +194,6 @@ func (d *driver) turn(part int, event func(m *ownership.Machine) []ownership.Eff
 	d.unlock()
 }
 
-// unlock unlocks mu and does what must not be done under it.
-// unlock unlocks mu and does what must not be done under it.
 // unlock unlocks mu and does what must not be done under it.
 func (d *driver) unlock() {
 	later, woken := d.later, d.woken
@@ -269,8 +265,6 @@ func (d *driver) doLocked(effects []ownership.Effect) {
 // tens of thousands of effects.
 const maxTodo = 1 << 10
 
-// doOneLocked executes one effect; see the comments of ownership.Do.
-// doOneLocked executes one effect; see the comments of ownership.Do.
 // doOneLocked executes one effect; see the comments of ownership.Do.
 func (d *driver) doOneLocked(e *ownership.Effect) {
 	if e.Do == ownership.Send {

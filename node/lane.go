@@ -248,8 +248,6 @@ func (l *lane) next() (batch []*handoff) {
 }
 
 // isOver reports whether the session must not be sent any more.
-// isOver reports whether the session must not be sent any more.
-// isOver reports whether the session must not be sent any more.
 func (h *handoff) isOver() bool { return h.state.Load() == isOver }
 
 // requeue queues again what the broken stream carried, ahead of everything

@@ -78,10 +78,6 @@ func (n *Node) awaitOther(ctx context.Context, all ...<-chan struct{}) error {
 
 // leave drains, ends the sessions that are left, tells the members, and closes the node. Every step
 // runs, even after an error.
-// leave drains, ends the sessions that are left, tells the members, and closes the node. Every step
-// runs, even after an error.
-// leave drains, ends the sessions that are left, tells the members, and closes the node. Every step
-// runs, even after an error.
 func (n *Node) leave(ctx context.Context, grace time.Duration) error {
 	ctx, cancel := n.withDrainTimeout(ctx)
 	defer cancel()

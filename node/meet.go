@@ -103,8 +103,6 @@ func (d *driver) tellDifferences(met map[string]*release) {
 const maxNamed = 20
 
 // shortened joins names, of which it names the first maxNamed.
-// shortened joins names, of which it names the first maxNamed.
-// shortened joins names, of which it names the first maxNamed.
 func shortened(names []string) string {
 	if more := len(names) - maxNamed; more > 0 {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)

@@ -29,13 +29,9 @@ type waitlist struct {
 
 // waiters are the requests that wait for one partition. After a wake they are dropped, and new
 // ones are made when they are needed.
-// waiters are the requests that wait for one partition. After a wake they are dropped, and new
-// ones are made when they are needed.
-// waiters are the requests that wait for one partition. After a wake they are dropped, and new
-// ones are made when they are needed.
 type waiters struct {
 	wake   chan struct{} // closed when it is time to try again
-	parked []*inbound    // requests of other nodes    // requests of other nodes    // requests of other nodes
+	parked []*inbound    // requests of other nodes
 }
 
 const (
@@ -45,8 +41,6 @@ const (
 	maxAsked  = 256                    // remembered questions of a partition
 )
 
-// waitersLocked returns the waiters of a partition, and makes them if there are none.
-// waitersLocked returns the waiters of a partition, and makes them if there are none.
 // waitersLocked returns the waiters of a partition, and makes them if there are none.
 func (l *waitlist) waitersLocked(part int) *waiters {
 	s := l.byPart[part]

@@ -55,8 +55,6 @@ func (s *standing) begin(t *sessionproc.Table) {
 }
 
 // applyLocked pauses or unpauses the table.
-// applyLocked pauses or unpauses the table.
-// applyLocked pauses or unpauses the table.
 func (s *standing) applyLocked() {
 	switch {
 	case s.table == nil:
@@ -97,8 +95,6 @@ func (s *standing) count(v *cluster.View) {
 	}
 }
 
-// hasQuorum reports whether this node sees enough members.
-// hasQuorum reports whether this node sees enough members.
 // hasQuorum reports whether this node sees enough members.
 func (s *standing) hasQuorum() bool {
 	s.mu.Lock()
@@ -191,8 +187,6 @@ func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
 }
 
 // askStanding asks one member for this node's status.
-// askStanding asks one member for this node's status.
-// askStanding asks one member for this node's status.
 func (n *Node) askStanding(ctx context.Context, addr string, gap time.Duration) (uint64, error) {
 	payload := wire.AppendUint([]byte{helloStanding}, uint64(gap.Milliseconds()))
 	reply, err := n.transport.Peer(addr).Call(ctx, &transport.Request{Flags: opHello, Payload: payload})
@@ -251,8 +245,6 @@ func (d *driver) standingOf(member string, gap time.Duration) uint64 {
 	return standsAgain
 }
 
-// sees reports whether a member is in the present view. The caller holds mu.
-// sees reports whether a member is in the present view. The caller holds mu.
 // sees reports whether a member is in the present view. The caller holds mu.
 func (d *driver) sees(member string) bool {
 	for _, m := range d.routes.view.Members {

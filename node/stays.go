@@ -28,8 +28,6 @@ const (
 )
 
 // askAgainLocked asks again for sessions that stay elsewhere, where it is time.
-// askAgainLocked asks again for sessions that stay elsewhere, where it is time.
-// askAgainLocked asks again for sessions that stay elsewhere, where it is time.
 func (d *driver) askAgainLocked() {
 	now := time.Now()
 	for part := range d.parts {
