@@ -153,7 +153,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 	case a.here, owner != nil && owner.remote == nil, n.table.Has(a.part, a.id):
 		a.here = false
 		if a.tries > 0 {
-			a.wake = n.driver.waitlist.wakeUp(a.part)
+			a.wake = n.waitlist.wakeUp(a.part)
 		}
 		if a.m.Op() == sessionproc.OpCast { // it has the time for its place that its caller gives it
 			ctx = a.asked

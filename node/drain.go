@@ -200,17 +200,13 @@ const reportInterval = time.Second
 // beginDrain looks for takers of what owners cannot have, and logs how the drain goes,
 // until nothing is left or the driver stops.
 func (d *driver) beginDrain() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.closed {
-		d.wait.Go(d.reportUntilDrained)
-		d.wait.Go(d.findTakers)
-	}
+	d.n.life.Go(d.reportUntilDrained)
+	d.n.life.Go(d.findTakers)
 }
 
 func (d *driver) reportUntilDrained() {
 	begun, told := time.Now(), map[string]bool{}
-	d.meet(d.ctx) // what kinds they take
+	d.meet(d.n.life.Context()) // what kinds they take
 	for {
 		for kind, sessions := range d.n.table.Kinds() {
 			if !told[kind] && d.nobodyTakes(kind, d.n.otherServers()) {
@@ -224,7 +220,7 @@ func (d *driver) reportUntilDrained() {
 			d.n.log.Info("node has drained", "moved", p.Moved, "bytes", p.Bytes, "after", time.Since(begun))
 			return
 		}
-		if !pause(d.ctx, reportInterval) {
+		if !pause(d.n.life.Context(), reportInterval) {
 			return
 		}
 		p = d.n.Progress()

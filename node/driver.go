@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -39,9 +40,8 @@ import (
 // execution of Wake, wakes the waitlist: a request that is served again may enter the Gate.
 type driver struct {
 	n        *Node
-	ctx      context.Context // ends with the driver
-	cancel   context.CancelFunc
-	wait     sync.WaitGroup // all its goroutines
+	life     *lifetime.Lifetime
+	ctx      context.Context // of life
 	inbox    chan ownershipBatch
 	bound    bound         // limits the bytes handed over per second
 	bytes    atomic.Int64  // of the snapshots on their way
@@ -52,7 +52,6 @@ type driver struct {
 	ended    atomic.Int64 // sessions that ended at the deadline of a leave
 	changing atomic.Bool  // the view has changed, and messages about it are still expected
 	outbox   outbox
-	waitlist waitlist
 	traffic  traffic
 	members  members
 
@@ -126,42 +125,28 @@ func newDriver(n *Node, partitions int) *driver {
 		returned: map[string]time.Time{}, asked: map[int]pace{},
 	}
 	d.addrs.Store(&map[string]string{})
-	d.waitlist.n = n
 	d.bound.init(n.cfg.HandoffBytesPerSecond)
 	d.bulk = bulk{rate: handoffRate(n.cfg.HandoffRate), within: n.cfg.DrainTimeout / 2}
-	d.ctx, d.cancel = context.WithCancel(context.Background())
+	d.life = lifetime.New(n.life.Context())
+	d.ctx = d.life.Context()
 	return d
 }
 
 // start starts the driver's goroutines. The node's name is known by now.
 func (d *driver) start() {
 	d.m = ownership.New(d.n.self.Name(), len(d.parts))
-	d.wait.Go(d.handleBatches)
-	d.wait.Go(d.retry)
-	d.wait.Go(d.handOver)
-	d.wait.Go(d.watchMembers)
-	d.wait.Go(d.meetMembers)
+	d.life.Go(d.handleBatches)
+	d.life.Go(d.retry)
+	d.life.Go(d.handOver)
 }
 
 // stop ends the driver. From now on sessions start and end without it. The
-// caller waits for d.wait.
+// caller waits for d.life.
 func (d *driver) stop() {
 	d.mu.Lock()
 	d.closed = true
 	d.mu.Unlock()
-	d.cancel()
-	d.waitlist.close()
-}
-
-// spawn runs f on a goroutine of the driver, unless the driver has stopped. It
-// holds mu, so that no goroutine is added once stop has set closed and d.wait
-// is waited for.
-func (d *driver) spawn(f func()) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if !d.closed {
-		d.wait.Go(f)
-	}
+	d.life.End()
 }
 
 // busy reports whether acquiring the driver would block during a view change.
@@ -203,7 +188,7 @@ func (d *driver) unlock() {
 		f()
 	}
 	for _, part := range woken {
-		d.waitlist.wake(part)
+		d.n.waitlist.wake(part)
 	}
 }
 

@@ -26,8 +26,8 @@ type played struct {
 func play(t *testing.T, sessions int, phases ...phase) (p played) {
 	const deadline, step = time.Minute, 10 * time.Millisecond
 	synctest.Test(t, func(*testing.T) {
-		d := newDriver(&Node{cfg: Config{DrainTimeout: deadline}}, 1)
-		defer d.cancel()
+		d := newDriver(newNode(Config{DrainTimeout: deadline}), 1)
+		defer d.life.End()
 		d.bulk.rate = 1000
 		d.drainUntil(time.Now().Add(deadline))
 		l, begun, due, left := &lateness{n: d.n}, time.Now(), 0.0, sessions

@@ -189,7 +189,7 @@ func (d *driver) greet(c *transport.Call) {
 	case d.closed || d.m == nil || !d.m.Ready():
 		fail(c, failure.Encode(fmt.Errorf("%w: it has not joined itself", sessionproc.ErrUnavailable), false))
 	case question == helloReach:
-		d.wait.Go(func() { d.reach(c, name) })
+		d.n.serveLater(c, func() { d.reach(c, name) })
 	case question == helloWelcome:
 		d.welcomeLocked(c, name)
 	case question == helloMeet:
@@ -198,13 +198,20 @@ func (d *driver) greet(c *transport.Call) {
 		c.Reply(0, appendNames(nil, d.n.kinds()))
 	case question == helloState && len(c.Payload) == 2 && cluster.State(c.Payload[1]) <= cluster.Draining:
 		state := cluster.State(c.Payload[1])
-		d.wait.Go(func() { d.n.noteState(name, state) })
+		d.n.life.Go(func() { d.n.noteState(name, state) })
 		c.Reply(0, appendNames(nil, nil))
 	case question == helloEvict:
 		out := string(c.Payload[1:])
-		d.wait.Go(func() { d.hearEvict(c, name, out) })
+		d.n.serveLater(c, func() { d.hearEvict(c, name, out) })
 	default:
 		fail(c, failure.Encode(sessionproc.ErrUnsupported, false))
+	}
+}
+
+// serveLater runs f, which replies to c, on a goroutine of the node.
+func (n *Node) serveLater(c *transport.Call, f func()) {
+	if !n.life.Go(f) {
+		fail(c, failure.Encode(sessionproc.ErrClosed, false))
 	}
 }
 
@@ -233,7 +240,7 @@ func (d *driver) reach(c *transport.Call, name string) {
 		fail(c, failure.Encode(fmt.Errorf("%w: it has not heard of you", sessionproc.ErrUnavailable), false))
 		return
 	}
-	ctx, cancel := context.WithTimeout(d.ctx, helloTimeout)
+	ctx, cancel := context.WithTimeout(d.n.life.Context(), helloTimeout)
 	defer cancel()
 	peer, err := d.n.transport.Peer(addr).Connect(ctx)
 	if err == nil && peer != name {

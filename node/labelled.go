@@ -112,21 +112,18 @@ func (n *Node) passOn(last, next *routes) {
 	for _, m := range last.view.Members {
 		was[m.Name()] = true
 	}
-	d := n.driver
-	d.mu.RLock()
-	defer d.mu.RUnlock()
 	for _, m := range next.view.Members {
-		if d.closed || was[m.Name()] || m.Name() == n.self.Name() || m.State == cluster.Joining {
+		if was[m.Name()] || m.Name() == n.self.Name() || m.State == cluster.Joining {
 			continue
 		}
-		d.wait.Go(func() { n.tellRecalled(m, recalled) })
+		n.life.Go(func() { n.tellRecalled(m, recalled) })
 	}
 }
 
 func (n *Node) tellRecalled(m cluster.Member, recalled []sessionproc.Recalled) {
 	begun := time.Now()
 	for _, r := range recalled {
-		ctx, cancel := context.WithTimeout(n.driver.ctx, n.cfg.CallTimeout)
+		ctx, cancel := context.WithTimeout(n.life.Context(), n.cfg.CallTimeout)
 		_, err := ask[tally](ctx, n, m, &query{What: askEnd, Key: r.Key, Value: r.Value, Ago: r.Ago + time.Since(begun)})
 		cancel()
 		if err != nil {

@@ -61,7 +61,7 @@ func (d *driver) laneLocked(to string) *lane {
 	if l == nil {
 		l = &lane{d: d, to: to, wake: make(chan struct{}, 1), window: d.leastWindow()}
 		d.lanes[to] = l
-		d.wait.Go(l.run)
+		d.life.Go(l.run)
 	}
 	return l
 }

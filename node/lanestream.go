@@ -27,7 +27,7 @@ func (l *lane) dial() (*transport.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.d.wait.Go(func() { l.readAcks(st) })
+	l.d.life.Go(func() { l.readAcks(st) })
 	return st, nil
 }
 

@@ -29,7 +29,7 @@ func (n *Node) fetchLarge(ctx context.Context, member string, key []byte, size i
 	defer n.fetches.Release(int64(size))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(n.driver.ctx, cancel)()
+	defer context.AfterFunc(n.life.Context(), cancel)()
 	b, err := n.receiveLarge(ctx, member, key, size)
 	if err != nil {
 		return nil, fmt.Errorf("%w: its %d bytes could not be fetched: %w", sessionproc.ErrUnavailable, size, err)

@@ -223,8 +223,11 @@ func (n *Node) shut(ctx context.Context) (err error) {
 		close(n.quit)
 		<-n.followed
 		n.driver.stop()
+		n.life.End()
+		n.waitlist.close()
 		err = errors.Join(n.table.Close(ctx), n.transport.Close(), n.cluster.Close(), n.endpoint.Close())
-		n.driver.wait.Wait()
+		n.driver.life.Wait()
+		n.life.Wait()
 		n.log.Info("node closed")
 		return err
 	}
@@ -240,8 +243,10 @@ func (n *Node) undo() {
 	}
 	if n.driver != nil {
 		n.driver.stop()
-		defer n.driver.wait.Wait()
+		defer n.driver.life.Wait()
 	}
+	n.life.End()
+	defer n.life.Wait()
 	if n.table != nil {
 		_ = n.table.Close(context.Background()) // there are no sessions yet
 	}

@@ -21,10 +21,10 @@ func (d *driver) meetMembers() {
 		select {
 		case <-d.met:
 		case <-again.C:
-		case <-d.ctx.Done():
+		case <-d.n.life.Context().Done():
 			return
 		}
-		if d.meet(d.ctx) {
+		if d.meet(d.n.life.Context()) {
 			again.Stop()
 		} else {
 			again.Reset(aliveInterval)

@@ -36,8 +36,8 @@ type answers struct {
 
 // watchMembers asks all members again and again, until the driver stops.
 func (d *driver) watchMembers() {
-	for pause(d.ctx, aliveInterval) {
-		d.askMembers(d.ctx)
+	for pause(d.n.life.Context(), aliveInterval) {
+		d.askMembers(d.n.life.Context())
 	}
 }
 
@@ -53,7 +53,7 @@ func (d *driver) askMembers(ctx context.Context) {
 		if m.Name() != d.n.self.Name() {
 			all.Go(func() {
 				_, err := d.n.question(ctx, m, []byte{helloAlive})
-				if d.ctx.Err() == nil {
+				if d.n.life.Context().Err() == nil {
 					d.note(m, err)
 				}
 			})

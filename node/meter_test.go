@@ -29,7 +29,7 @@ func TestMeter(t *testing.T) {
 // What a drain of which nothing has moved yet takes is what was planned, and not for ever; and
 // the speed is that since the first session moved.
 func TestForecastBeforeAndAfterTheFirstSession(t *testing.T) {
-	n := &Node{cfg: Config{DrainTimeout: time.Minute}}
+	n := newNode(Config{DrainTimeout: time.Minute})
 	d := newDriver(n, 1)
 	now := time.Now()
 	d.bulk.rate, d.bulk.drains, d.bulk.begun, d.bulk.done = 1000, true, now.Add(-2*time.Second), now.Add(20*time.Second)
@@ -48,7 +48,7 @@ func TestForecastBeforeAndAfterTheFirstSession(t *testing.T) {
 // What a drain takes that stands still is not what was planned, and the longer it does the
 // more it is.
 func TestForecastOfAStandstill(t *testing.T) {
-	d := newDriver(&Node{cfg: Config{DrainTimeout: time.Minute}}, 1)
+	d := newDriver(newNode(Config{DrainTimeout: time.Minute}), 1)
 	now := time.Now()
 	d.bulk.rate, d.bulk.drains, d.bulk.had = 1000, true, 500
 	d.traffic.away = 500

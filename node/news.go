@@ -24,8 +24,8 @@ func (n *Node) tell(s cluster.State) {
 		if m.Name() == n.self.Name() {
 			continue
 		}
-		n.driver.spawn(func() {
-			ctx, cancel := context.WithTimeout(n.driver.ctx, newsTimeout)
+		n.life.Go(func() {
+			ctx, cancel := context.WithTimeout(n.life.Context(), newsTimeout)
 			defer cancel()
 			if _, err := n.question(ctx, m, []byte{helloState, byte(s)}); err != nil {
 				n.log.Debug("a member hears of this node's state by gossip only", "peer", m.Name(), "state", s.String(), "err", err)

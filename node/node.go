@@ -14,6 +14,7 @@ import (
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/endpoint"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
@@ -33,6 +34,8 @@ type Node struct {
 	table     *sessionproc.Table
 	overload  overload
 	driver    *driver
+	life      *lifetime.Lifetime // all goroutines but the driver's
+	waitlist  waitlist
 	secrets   sync.Mutex // held by SetSecrets
 	standing  standing
 	queries   chan struct{}       // one for each that is answered
@@ -71,10 +74,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("node: %w", err)
 	}
 	for atLeast := cluster.Boot(0); ; {
-		n := &Node{cfg: cfg, quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}),
-			queries: make(chan struct{}, maxQueries),
-			fetches: semaphore.NewWeighted(max(cfg.HandoffMemory, sessionproc.MaxSnapshot))}
-		n.log = cfg.Logger
+		n := newNode(cfg)
 		err := n.start(ctx, atLeast)
 		if err == nil {
 			return n, nil
@@ -86,6 +86,15 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 		}
 		atLeast = newer.boot + 1
 	}
+}
+
+func newNode(cfg Config) *Node {
+	n := &Node{cfg: cfg, log: cfg.Logger, life: lifetime.New(context.Background()),
+		quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}),
+		queries: make(chan struct{}, maxQueries),
+		fetches: semaphore.NewWeighted(max(cfg.HandoffMemory, sessionproc.MaxSnapshot))}
+	n.waitlist.n = n
+	return n
 }
 
 func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
@@ -123,6 +132,8 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 		return err
 	}
 	n.driver.start()
+	n.life.Go(n.driver.watchMembers)
+	n.life.Go(n.driver.meetMembers)
 	n.endpoint.Serve(n.transport.Accept)
 	if n.cluster, err = n.join(ctx); err != nil {
 		return err
@@ -130,8 +141,8 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	if err := n.takeSlot(ctx); err != nil {
 		return err
 	}
-	n.driver.wait.Go(func() { n.standing.watch(n.driver.ctx) })
-	n.driver.wait.Go(func() { n.standing.regain(n.driver.ctx) })
+	n.life.Go(func() { n.standing.watch(n.life.Context()) })
+	n.life.Go(func() { n.standing.regain(n.life.Context()) })
 	n.reroute(n.cluster.View())
 	n.follows = true
 	go n.follow()

@@ -162,13 +162,13 @@ func (in *inbound) park() bool {
 			return true
 		}
 	}
-	return n.driver.waitlist.park(part, in)
+	return n.waitlist.park(part, in)
 }
 
 // unpark answers a request whose caller has given up.
 func (in *inbound) unpark() {
 	n := in.n
-	if n.driver.waitlist.drop(n.routes.Load().ring.Partition(in.ID), in) {
+	if n.waitlist.drop(n.routes.Load().ring.Partition(in.ID), in) {
 		fail(in.call, failure.Encode(context.Canceled, false))
 	}
 }

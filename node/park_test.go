@@ -19,7 +19,7 @@ func TestAParkedRequestMayBeAnsweredAtOnce(t *testing.T) {
 		Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = n.Close() })
-	lot, in := &n.driver.waitlist, &inbound{n: n}
+	lot, in := &n.waitlist, &inbound{n: n}
 	in.ID = sessionproc.NewID()
 	part := n.routes.Load().ring.Partition(in.ID)
 

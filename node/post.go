@@ -99,7 +99,7 @@ func (d *driver) sendLocked(to string, msg ownership.Message) {
 	p.add(msg)
 	if p.writers == 0 || p.sessions == 1 && p.writers < maxWriters {
 		p.writers++
-		d.wait.Go(func() { d.flush(to) })
+		d.life.Go(func() { d.flush(to) })
 	}
 }
 

@@ -64,13 +64,6 @@ func (n *Node) hearQuery(c *transport.Call) {
 		fail(c, failure.Encode(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))
 		return
 	}
-	d := n.driver
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if d.closed {
-		fail(c, failure.Encode(sessionproc.ErrClosed, false))
-		return
-	}
 	done := func() { <-n.queries }
 	if c.Flags&flagPlaced != 0 {
 		done = func() {} // a start function waits for it, and what has that run may be one of the queries
@@ -86,10 +79,14 @@ func (n *Node) hearQuery(c *transport.Call) {
 	if deadline.IsZero() {
 		deadline = time.Now().Add(n.cfg.CallTimeout)
 	}
-	d.wait.Go(func() {
+	answers := n.life.Go(func() {
 		defer done()
 		n.replyQuery(c, deadline)
 	})
+	if !answers {
+		done()
+		fail(c, failure.Encode(sessionproc.ErrClosed, false))
+	}
 }
 
 func (n *Node) replyQuery(c *transport.Call, deadline time.Time) {
@@ -99,7 +96,7 @@ func (n *Node) replyQuery(c *transport.Call, deadline time.Time) {
 		return
 	}
 	q.waiting = c.Chain()
-	ctx, cancel := context.WithDeadline(n.driver.ctx, deadline)
+	ctx, cancel := context.WithDeadline(n.life.Context(), deadline)
 	defer cancel()
 	if values := n.carried(c.Trace); values != nil {
 		ctx = carried{ctx, values}
@@ -198,9 +195,9 @@ func ask[T any](ctx context.Context, n *Node, m cluster.Member, q *query) (answe
 }
 
 func askSelf[T any](ctx context.Context, n *Node, q *query) (answer T, err error) {
-	within, cancel := context.WithCancel(n.driver.ctx)
+	within, cancel := context.WithCancel(n.life.Context())
 	if deadline, ok := ctx.Deadline(); ok {
-		within, cancel = context.WithDeadline(n.driver.ctx, deadline)
+		within, cancel = context.WithDeadline(n.life.Context(), deadline)
 	}
 	defer cancel()
 	own := *q

@@ -120,10 +120,10 @@ func TestStoppedDriverBeginsNothing(t *testing.T) {
 	n, err := Start(t.Context(), Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	ran := make(chan struct{}, 2)
-	n.driver.spawn(func() { ran <- struct{}{} })
+	n.life.Go(func() { ran <- struct{}{} })
 	<-ran
 	require.NoError(t, n.Close())
-	n.driver.spawn(func() { ran <- struct{}{} })
-	n.driver.wait.Wait()
+	n.life.Go(func() { ran <- struct{}{} })
+	n.life.Wait()
 	require.Empty(t, ran)
 }

@@ -19,7 +19,7 @@ func TestWhatStaysIsAskedAboutTheMoreRarelyTheMoreItIs(t *testing.T) {
 	for sessions, often := range map[int]int{1: 40, pollFew - 1: 40, 10 * pollFew: 4, 1000: 2, 1_000_000: 2} {
 		t.Run(fmt.Sprint(sessions), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newDriver(&Node{cfg: Config{DrainTimeout: time.Minute}}, 1)
+				d := newDriver(newNode(Config{DrainTimeout: time.Minute}), 1)
 				d.m = ownership.New("a", 1)
 				both := []ownership.Seen{{Name: "a", Level: ownership.Serving}, {Name: "b", Level: ownership.Draining}}
 				d.m.Bootstrap()

@@ -274,7 +274,7 @@ func (d *driver) lookAfterSealedLocked() (next time.Duration) {
 			h.lane.open--
 			h.ready()
 		}
-		d.wait.Go(func() { d.await(h) })
+		d.life.Go(func() { d.await(h) })
 	}
 	d.unready = nil
 	return 0

@@ -38,8 +38,10 @@ func (s *server) Serve(c *transport.Call) {
 	default:
 		part, in := r.ring.Partition(id), s.inbound(c, id)
 		if s.n.driver.busy() && !s.n.table.Has(part, id) {
-			s.n.driver.wait.Go(func() { s.n.table.Serve(part, in) }) // it has to wait for the driver, those behind it maybe not
-			return
+			// It has to wait for the driver. Those behind it may not have to.
+			if s.n.life.Go(func() { s.n.table.Serve(part, in) }) {
+				return
+			}
 		}
 		s.n.table.Serve(part, in)
 	}

@@ -17,8 +17,7 @@ func TestRestartIsTheNewerBootWhateverTheClockSays(t *testing.T) {
 	t.Cleanup(func() { _ = seed.Close() })
 	cfg, err := Config{Slot: "web-1", Join: []string{seed.Addr()}}.withDefaults()
 	require.NoError(t, err)
-	former := &Node{cfg: cfg, log: cfg.Logger, quit: make(chan struct{}), followed: make(chan struct{}),
-		stopped: make(chan struct{})}
+	former := newNode(cfg)
 	require.NoError(t, former.start(t.Context(), cluster.NewBoot(time.Now().Add(time.Hour), 0)))
 	require.NoError(t, former.Close())
 

@@ -138,7 +138,7 @@ func (s *standing) watch(ctx context.Context) {
 		}
 		s.mu.Unlock()
 		if !again {
-			s.n.driver.waitlist.wakeAll()
+			s.n.waitlist.wakeAll()
 		}
 		told = again
 		switch {
@@ -164,7 +164,7 @@ func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	for name, addr := range others {
-		n.driver.wait.Go(func() {
+		asks := n.life.Go(func() {
 			answer, err := n.askStanding(ctx, addr, gap)
 			if err != nil {
 				n.log.Debug("a member does not tell this node's status", "peer", name, "err", err)
@@ -172,6 +172,9 @@ func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
 			}
 			answers <- answer
 		})
+		if !asks {
+			answers <- standsNotYet
+		}
 	}
 	all := true
 	for range others {

@@ -74,7 +74,9 @@ func (d *driver) meetFor(c *transport.Call) {
 			anew = append(anew, m)
 		}
 	}
-	d.wait.Go(func() { c.Reply(0, appendNames(nil, append(counted, d.n.meetAll(d.ctx, anew)...))) })
+	d.n.serveLater(c, func() {
+		c.Reply(0, appendNames(nil, append(counted, d.n.meetAll(d.n.life.Context(), anew)...)))
+	})
 }
 
 // meetAll returns the names of those that answer.

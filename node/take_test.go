@@ -14,7 +14,7 @@ import (
 )
 
 func parserOf(t testing.TB) *driver {
-	n := &Node{cfg: Config{HandoffBytesPerSecond: 1}}
+	n := newNode(Config{HandoffBytesPerSecond: 1})
 	r, err := ring.New(ring.Config{}, nil)
 	require.NoError(t, err)
 	n.routes.Store(&routes{ring: r})
