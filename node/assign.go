@@ -51,17 +51,17 @@ func nameHash(name string) uint64 { return xxhash.Sum64String(name) }
 // assign gives partitions to those that they are assigned to; of several assignments
 // of one the first holds.
 func (r *routes) assign(all []assignment, peers map[string]*peer) {
-	r.assigned, r.owners = all, r.placed
+	r.assigned, r.Owners = all, r.Placed
 	if len(all) == 0 {
 		return
 	}
-	r.owners = slices.Clone(r.placed)
-	r.lent = map[int]bool{}
+	r.Owners = slices.Clone(r.Placed)
+	r.Lent = map[int]bool{}
 	for _, a := range all {
 		for _, number := range a.numbers {
-			if part := int(number); part < len(r.owners) && !r.lent[part] {
-				r.lent[part] = true
-				r.owners[part] = peers[a.to]
+			if part := int(number); part < len(r.Owners) && !r.Lent[part] {
+				r.Lent[part] = true
+				r.Owners[part] = peers[a.to]
 			}
 		}
 	}

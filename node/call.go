@@ -28,8 +28,8 @@ func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 // was routed.
 func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, done *TraceRequestDone) error {
 	r := n.routes.Load()
-	part := r.ring.Partition(id)
-	if owner := r.owners[part]; owner != nil && owner.remote == nil && !r.closed && ctx.Err() == nil {
+	part := r.Ring.Partition(id)
+	if owner := r.Owners[part]; owner != nil && owner.Remote == nil && !r.Closed && ctx.Err() == nil {
 		err := n.table.Deliver(ctx, part, id, m) // it checks the IDs that it does not find
 		if err == nil || !isMoved(err) {
 			return err
@@ -55,7 +55,7 @@ func (n *Node) locate(id string) (*routes, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	return r, r.ring.Partition(id), nil
+	return r, r.Ring.Partition(id), nil
 }
 
 // present returns the present routes, unless the node is closed.
@@ -64,7 +64,7 @@ func (n *Node) present() (*routes, error) {
 		return nil, errNil
 	}
 	r := n.routes.Load()
-	if r.closed {
+	if r.Closed {
 		return nil, sessionproc.ErrClosed
 	}
 	return r, nil
@@ -147,10 +147,10 @@ func (a *attempt) once(ctx context.Context) verdict {
 		a.out.request.Flags |= flagWaits
 	}
 	var target *transport.Peer
-	switch owner := r.owners[a.part]; {
+	switch owner := r.Owners[a.part]; {
 	case a.hint != "":
 		target, a.hint = n.transport.Peer(a.hint), ""
-	case a.here, owner != nil && owner.remote == nil, n.table.Has(a.part, a.id):
+	case a.here, owner != nil && owner.Remote == nil, n.table.Has(a.part, a.id):
 		a.here = false
 		if a.tries > 0 {
 			a.wake = n.waitlist.wakeUp(a.part)
@@ -172,7 +172,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 	case owner == nil:
 		return verdict{errNoOwner, a.ran, true}
 	default:
-		target = owner.remote
+		target = owner.Remote
 	}
 	n.forwarded.add(a.part)
 	if a.done != nil {
@@ -203,7 +203,7 @@ func (a *attempt) judge(ctx context.Context, target *transport.Peer, err error) 
 		return verdict{err: fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, err), maybe: a.ran}
 	}
 	unreachable := fmt.Errorf("%w: %w", sessionproc.ErrUnavailable, err)
-	if errors.Is(err, transport.ErrClosed) && a.node.routes.Load().closed {
+	if errors.Is(err, transport.ErrClosed) && a.node.routes.Load().Closed {
 		unreachable = sessionproc.ErrClosed
 	}
 	if !transport.Sent(err) {
@@ -218,7 +218,7 @@ func (a *attempt) judge(ctx context.Context, target *transport.Peer, err error) 
 
 // slotAt names the member at an address; it is the address if none is known there.
 func (n *Node) slotAt(addr string) string {
-	for _, m := range n.routes.Load().view.Members {
+	for _, m := range n.routes.Load().View.Members {
 		if m.Addr == addr {
 			return m.Slot
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
@@ -86,7 +85,7 @@ func (n *Node) waitedForBy(ctx context.Context) error {
 	chain, _ := sessionproc.CallChain(ctx, "")
 	r := n.routes.Load()
 	for _, id := range chain {
-		if n.table.Has(r.ring.Partition(id), id) {
+		if n.table.Has(r.Ring.Partition(id), id) {
 			return fmt.Errorf("%w: it waits until the handler of session %s has returned, which waits for it",
 				sessionproc.ErrCallCycle, sessionproc.LogID(id))
 		}
@@ -130,7 +129,7 @@ func (n *Node) drain(ctx context.Context, hasty bool) error {
 func (n *Node) awaitDrained(ctx context.Context, late *lateness) error {
 	for begun := time.Now(); ; {
 		switch {
-		case n.routes.Load().closed:
+		case n.routes.Load().Closed:
 			return sessionproc.ErrClosed
 		case n.driver.mayLeave():
 			return nil
@@ -148,16 +147,14 @@ func (n *Node) awaitDrained(ctx context.Context, late *lateness) error {
 
 // otherServers are the other members that take sessions.
 func (n *Node) otherServers() []cluster.Member {
-	return slices.DeleteFunc(n.routes.Load().view.Serving(), func(m cluster.Member) bool {
-		return m.Name() == n.self.Name()
-	})
+	return n.routes.Load().OtherServers(n.self.Name())
 }
 
 // othersMayServe reports whether sessions have another place to go to, or can
 // expect one: a node that joins will serve.
 func (n *Node) othersMayServe(waited time.Duration) bool {
 	others := false
-	for _, m := range n.routes.Load().view.Members {
+	for _, m := range n.routes.Load().View.Members {
 		switch {
 		case m.Name() == n.self.Name():
 		case m.State != cluster.Draining:

@@ -18,7 +18,7 @@ type ending struct {
 
 // ending answers askEnding.
 func (n *Node) ending(q *query) (e ending) {
-	e.News, e.Lives = n.table.LookupEnd(n.routes.Load().ring.Partition(q.ID), q.ID, q.Method, q.Payload)
+	e.News, e.Lives = n.table.LookupEnd(n.routes.Load().Ring.Partition(q.ID), q.ID, q.Method, q.Payload)
 	return e
 }
 

@@ -31,7 +31,7 @@ func (n *Node) Evict(name string) error {
 		return errNil
 	}
 	switch {
-	case n.routes.Load().closed:
+	case n.routes.Load().Closed:
 		return sessionproc.ErrClosed
 	case name == n.self.Name():
 		return errors.New("node: evict: that is this node: use Leave or Close")
@@ -39,7 +39,7 @@ func (n *Node) Evict(name string) error {
 		return fmt.Errorf("node: evict: no member is named %q", name)
 	}
 	n.log.Warn("a member is put out", "peer", name)
-	tell := n.routes.Load().view.Members // it included, for the last time
+	tell := n.routes.Load().View.Members // it included, for the last time
 	n.putOut(name)
 	ctx, cancel := context.WithTimeout(context.Background(), helloTimeout)
 	defer cancel()
@@ -67,9 +67,7 @@ func (n *Node) knows(name string) bool {
 	d := n.driver
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.evicted[name] || slices.ContainsFunc(d.routes.view.Members, func(m cluster.Member) bool {
-		return m.Name() == name
-	})
+	return d.evicted[name] || d.routes.Sees(name)
 }
 
 // putOut has this node treat members as gone for good.

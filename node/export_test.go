@@ -78,5 +78,5 @@ func (s stopping) Here() bool {
 // EnterAsItStops looks for session id while the driver stops. The partition is not to
 // be quiet.
 func (n *Node) EnterAsItStops(id string) error {
-	return n.driver.Enter(n.routes.Load().ring.Partition(id), id, stopping{n.driver})
+	return n.driver.Enter(n.routes.Load().Ring.Partition(id), id, stopping{n.driver})
 }

@@ -25,11 +25,11 @@ func TestFiltersOfPromises(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, n.Close()) })
 	d := n.driver
-	part := n.routes.Load().ring.Partition("s")
+	part := n.routes.Load().Ring.Partition("s")
 	start := func(count int) {
 		for k := 0; count > 0; k++ {
 			id := fmt.Sprintf("s%d-%d", n.Sessions(), k)
-			if n.routes.Load().ring.Partition(id) == part {
+			if n.routes.Load().Ring.Partition(id) == part {
 				require.NoError(t, filtered.Start(t.Context(), n, id, sessionproc.None{}))
 				count--
 			}

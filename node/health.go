@@ -43,7 +43,7 @@ func (n *Node) Health() Health {
 	n.must()
 	h := Health{Ready: n.Ready(), Draining: n.draining.Load() != nil, Memory: n.table.OverMemory(),
 		Waiting: n.driver.waitingFor()}
-	view := n.routes.Load().view
+	view := n.routes.Load().View
 	h.Differing = n.driver.differences(view)
 	ms := &n.driver.members
 	ms.mu.Lock()

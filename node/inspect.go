@@ -99,7 +99,7 @@ func (n *Node) Inspect(ctx context.Context, id string) (Inspection, error) {
 	}
 	i := inspectionOf(at.Name(), &best.Details)
 	i.Partition, i.Holding = part, best.Holding
-	if owner := r.owners[part]; owner != nil {
+	if owner := r.Owners[part]; owner != nil {
 		i.Owner = owner.Name()
 	}
 	return i, nil
@@ -148,7 +148,7 @@ func inspectionOf(name string, d *sessionproc.Details) Inspection {
 }
 
 func (n *Node) details(id string) (f found) {
-	part := n.routes.Load().ring.Partition(id)
+	part := n.routes.Load().Ring.Partition(id)
 	if f.Details, f.Here = n.table.Details(part, id); f.Here {
 		f.Holding = n.driver.holding(part)
 		for _, e := range f.Details.Events {

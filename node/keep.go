@@ -26,7 +26,7 @@ func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 	}
 	pt.looked = claimed{to, id}
 	drains := d.n.draining.Load() != nil
-	lent := d.routes != nil && d.routes.lent[part] && !drains
+	lent := d.routes != nil && d.routes.Lent[part] && !drains
 	if !lent && (pt.told == pt.looked || !d.members.lacks(to, d.n.release)) {
 		return nil
 	}

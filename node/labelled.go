@@ -105,14 +105,14 @@ func (n *Node) endLabelled(ctx context.Context, q *query) (tally, error) {
 // in the last minute: they may have been behind a cut.
 func (n *Node) passOn(last, next *routes) {
 	recalled := n.table.Recalled()
-	if len(recalled) == 0 || last.view == nil {
+	if len(recalled) == 0 || last.View == nil {
 		return
 	}
-	was := make(map[string]bool, len(last.view.Members))
-	for _, m := range last.view.Members {
+	was := make(map[string]bool, len(last.View.Members))
+	for _, m := range last.View.Members {
 		was[m.Name()] = true
 	}
-	for _, m := range next.view.Members {
+	for _, m := range next.View.Members {
 		if was[m.Name()] || m.Name() == n.self.Name() || m.State == cluster.Joining {
 			continue
 		}

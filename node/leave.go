@@ -217,7 +217,7 @@ func (n *Node) shut(ctx context.Context) (err error) {
 		defer close(n.stopped)
 		n.mu.Lock()
 		last := *n.routes.Load()
-		last.closed = true
+		last.Closed = true
 		n.routes.Store(&last)
 		n.mu.Unlock()
 		close(n.quit)

@@ -41,7 +41,7 @@ func (n *Node) leftovers() (all []leftover) {
 // serves, or will.
 func (d *driver) noTakers() bool {
 	var others []cluster.Member
-	for _, m := range d.n.routes.Load().view.Members {
+	for _, m := range d.n.routes.Load().View.Members {
 		if m.Name() != d.n.self.Name() && m.State != cluster.Draining {
 			others = append(others, m)
 		}

@@ -245,7 +245,7 @@ func (l *lister) advance(s *listing) {
 
 func (l *lister) locate(s *listing) {
 	if len(s.head) > 0 {
-		s.part = l.n.routes.Load().ring.Partition(s.head[0].ID)
+		s.part = l.n.routes.Load().Ring.Partition(s.head[0].ID)
 	}
 }
 

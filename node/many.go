@@ -135,13 +135,13 @@ func (n *Node) collect(ctx context.Context, d *sessionproc.Delivery, byNode map[
 	if err != nil {
 		return goesAlone // it fails
 	}
-	owner := r.owners[part]
+	owner := r.Owners[part]
 	op := d.Message.Op()
 	if chain, err := sessionproc.CallChain(ctx, d.ID); owner == nil || chain != nil || err != nil ||
 		op != sessionproc.OpStart && op != sessionproc.OpTerminate {
 		return goesAlone
 	}
-	if owner.remote == nil {
+	if owner.Remote == nil {
 		return goesHere
 	}
 	it := item{Op: uint8(op), ID: d.ID, Kind: d.Message.Kind()}
@@ -234,7 +234,7 @@ func (n *Node) serveMany(ctx context.Context, items []item) ([]itemResult, error
 			in.Fail(sessionproc.ErrUnsupported, false, false)
 			continue
 		}
-		n.table.Serve(r.ring.Partition(it.ID), &in.Inbound)
+		n.table.Serve(r.Ring.Partition(it.ID), &in.Inbound)
 	}
 	select {
 	case <-g.done:

@@ -38,7 +38,7 @@ func (d *driver) meetMembers() {
 func (d *driver) meet(ctx context.Context) (complete bool) {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
-	view := d.n.routes.Load().view
+	view := d.n.routes.Load().View
 	d.members.keep(view)
 	var all sync.WaitGroup
 	var mu sync.Mutex

@@ -46,7 +46,7 @@ func (d *driver) watchMembers() {
 func (d *driver) askMembers(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, aliveInterval)
 	defer cancel()
-	view := d.n.routes.Load().view
+	view := d.n.routes.Load().View
 	d.members.keep(view)
 	var all sync.WaitGroup
 	for _, m := range view.Members {

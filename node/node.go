@@ -15,7 +15,6 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/endpoint"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
-	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -47,7 +46,7 @@ type Node struct {
 
 	routes   atomic.Pointer[routes]
 	placing  sync.Mutex               // held while partitions are placed; before mu
-	rings    *ring.Builder            // guarded by placing
+	builder  *builder                 // guarded by placing
 	mu       sync.Mutex               // guards changes of routes, and told
 	told     map[string]cluster.State // by members of themselves
 	quit     chan struct{}            // ends follow
@@ -100,15 +99,15 @@ func newNode(cfg Config) *Node {
 func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), atLeast),
 		Wire: [2]uint8{endpoint.WireOldest, endpoint.WireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
-	if n.rings, err = ring.NewBuilder(n.cfg.Ring); err != nil {
+	if n.builder, err = newBuilder(n.cfg.Ring, n.remote); err != nil {
 		return err
 	}
-	nobody, err := n.newRoutes(&cluster.View{}, nil)
+	nobody, err := n.builder.Routes(&cluster.View{}, nil)
 	if err != nil {
 		return err
 	}
 	n.routes.Store(nobody)
-	n.driver = newDriver(n, nobody.ring.Partitions())
+	n.driver = newDriver(n, nobody.Ring.Partitions())
 	n.standing.n, n.standing.stood, n.standing.found = n, make(chan struct{}, 1), make(chan struct{}, 1)
 	if n.endpoint, err = endpoint.New(ctx, n.endpointConfig()); err != nil {
 		return err
@@ -118,7 +117,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.log = n.log.With("node", n.self.Slot)
 	n.trace = n.cfg.Trace.contained(n.log)
 	n.cfg.containCarriers(n.log)
-	if n.table, err = n.newTable(nobody.ring.Partitions()); err != nil {
+	if n.table, err = n.newTable(nobody.Ring.Partitions()); err != nil {
 		return err
 	}
 	n.release, n.given = ownRelease(n.cfg.DefaultKind, n.table.Understood())
@@ -252,7 +251,7 @@ func (n *Node) Ready() error {
 	switch {
 	case n.evicted.Load():
 		return errEvicted
-	case n.routes.Load().closed:
+	case n.routes.Load().Closed:
 		return sessionproc.ErrClosed
 	case n.leaving.Load():
 		return errLeaving

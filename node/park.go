@@ -155,7 +155,7 @@ func (l *waitlist) close() {
 // the meantime.
 func (in *inbound) park() bool {
 	n := in.n
-	part := n.routes.Load().ring.Partition(in.ID)
+	part := n.routes.Load().Ring.Partition(in.ID)
 	if in.call.Flags&flagWaits == 0 {
 		if addr := n.driver.before(part, in.Op); addr != "" {
 			fail(in.call, failure.Coded{Code: failure.CodeNotOwner, Extra: addr})
@@ -168,7 +168,7 @@ func (in *inbound) park() bool {
 // unpark answers a request whose caller has given up.
 func (in *inbound) unpark() {
 	n := in.n
-	if n.waitlist.drop(n.routes.Load().ring.Partition(in.ID), in) {
+	if n.waitlist.drop(n.routes.Load().Ring.Partition(in.ID), in) {
 		fail(in.call, failure.Encode(context.Canceled, false))
 	}
 }
@@ -228,7 +228,7 @@ func (d *driver) before(part int, op sessionproc.Op) string {
 	defer d.mu.RUnlock()
 	p := d.owned[part]
 	starts := op == sessionproc.OpStart || op == sessionproc.OpEnsure
-	if d.closed || p == nil || starts && d.m.Holds(part) || p.remote == nil || d.m.Full(part) || !d.sees(p.name) {
+	if d.closed || p == nil || starts && d.m.Holds(part) || p.Remote == nil || d.m.Full(part) || !d.routes.Sees(p.Name()) {
 		return ""
 	}
 	return p.Addr

@@ -21,7 +21,7 @@ func TestAParkedRequestMayBeAnsweredAtOnce(t *testing.T) {
 	t.Cleanup(func() { _ = n.Close() })
 	lot, in := &n.waitlist, &inbound{n: n}
 	in.ID = sessionproc.NewID()
-	part := n.routes.Load().ring.Partition(in.ID)
+	part := n.routes.Load().Ring.Partition(in.ID)
 
 	n.driver.mu.Lock() // who parks asks the driver then whether it has to wait at all
 	parked := make(chan bool, 1)

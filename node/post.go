@@ -268,7 +268,7 @@ func (d *driver) lastLocked(part int) string {
 	if part < 0 || d.owned == nil || d.owned[part] == nil {
 		return ""
 	}
-	return d.owned[part].name
+	return d.owned[part].Name()
 }
 
 // handleBatch passes the messages of a batch to the machine. It decodes them

@@ -245,8 +245,8 @@ func (n *Node) holders() ([]cluster.Member, error) {
 		return nil, err
 	}
 	var all []cluster.Member
-	for _, m := range r.view.Members {
-		newest, _ := r.view.Find(m.Slot)
+	for _, m := range r.View.Members {
+		newest, _ := r.View.Find(m.Slot)
 		former := newest.Boot > m.Boot && newest.Addr == m.Addr
 		if m.State != cluster.Joining && !former {
 			all = append(all, m)

@@ -52,14 +52,14 @@ func (s *standing) awaitQuorum(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, regainTime)
 	defer cancel()
 	all := func(cluster.Member) bool { return true }
-	for !s.hasQuorum() && countSlots(s.n.routes.Load().view, all) >= s.n.cfg.Quorum && pause(ctx, helloPause) {
+	for !s.hasQuorum() && countSlots(s.n.routes.Load().View, all) >= s.n.cfg.Quorum && pause(ctx, helloPause) {
 	}
 }
 
 // ask asks the members whether they are there, and reports whether that is over:
 // enough of them answer, or fewer are seen than are needed.
 func (s *standing) ask(ctx context.Context) (over bool) {
-	quorum, view := s.n.cfg.Quorum, s.n.routes.Load().view
+	quorum, view := s.n.cfg.Quorum, s.n.routes.Load().View
 	if s.hasQuorum() || countSlots(view, func(cluster.Member) bool { return true }) < quorum {
 		return true
 	}
@@ -69,7 +69,7 @@ func (s *standing) ask(ctx context.Context) (over bool) {
 		return false
 	}
 	s.mu.Lock()
-	if s.n.routes.Load().view != view { // somebody may have gone meanwhile
+	if s.n.routes.Load().View != view { // somebody may have gone meanwhile
 		s.mu.Unlock()
 		return false
 	}

@@ -44,8 +44,8 @@ func (n *Node) newIDFor(refused map[string]bool) (id, owner string) {
 	r := n.routes.Load()
 	for range 64 {
 		id = sessionproc.NewID()
-		if p := r.owners[r.ring.Partition(id)]; p != nil {
-			owner = p.name
+		if p := r.Owners[r.Ring.Partition(id)]; p != nil {
+			owner = p.Name()
 		}
 		if !refused[owner] {
 			return id, owner

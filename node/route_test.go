@@ -61,11 +61,11 @@ func (n *Node) hasItsOwn() bool {
 	n.driver.mu.RLock()
 	defer n.driver.mu.RUnlock()
 	r := n.routes.Load()
-	if len(r.view.Serving()) != 2 {
+	if len(r.View.Serving()) != 2 {
 		return false
 	}
-	for part, owner := range r.owners {
-		if owner.remote == nil && !n.driver.m.Full(part) {
+	for part, owner := range r.Owners {
+		if owner.Remote == nil && !n.driver.m.Full(part) {
 			return false
 		}
 	}
@@ -92,17 +92,17 @@ func TestCallFollowsTheOwnerThatAnotherNodeNames(t *testing.T) {
 	require.NoError(t, err)
 	defer c.Close()
 	require.Eventually(t, func() bool {
-		return len(a.routes.Load().view.Serving()) == 3 && len(b.routes.Load().view.Serving()) == 3 &&
-			len(c.routes.Load().view.Serving()) == 3
+		return len(a.routes.Load().View.Serving()) == 3 && len(b.routes.Load().View.Serving()) == 3 &&
+			len(c.routes.Load().View.Serving()) == 3
 	}, 5*time.Second, time.Millisecond)
 
 	id := idOf(t, c)
 	require.NoError(t, gates.Start(t.Context(), c, id, sessionproc.None{}))
 	// a believes that everything is b's, as a node does that has not heard of c.
 	stale := *a.routes.Load()
-	stale.owners = make([]*peer, len(stale.owners))
-	for part := range stale.owners {
-		stale.owners[part] = a.peer(b.self)
+	stale.Owners = make([]*peer, len(stale.Owners))
+	for part := range stale.Owners {
+		stale.Owners[part] = newPeer(b.self, a.remote(b.self))
 	}
 	a.routes.Store(&stale)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -117,7 +117,7 @@ func TestCallWaitsWhileNodesDisagreeAndSaysThatNothingRan(t *testing.T) {
 	id := idOf(t, b)
 	before := b.routes.Load()
 	leaves := *before
-	leaves.closed = true
+	leaves.Closed = true
 	b.routes.Store(&leaves) // a sends to b, b says that it is not its own
 	t.Cleanup(func() { b.routes.Store(before) })
 	for range 5 { // a deadline that passes while b is asked leaves the outcome open

@@ -44,7 +44,7 @@ func (d *driver) listLocked(l *lane, part int) {
 	d.parts[part].listed = true
 	d.handing++
 	at := len(l.parts)
-	if d.routes != nil && d.routes.lent[part] {
+	if d.routes != nil && d.routes.Lent[part] {
 		at = min(1, at)
 	}
 	l.parts = slices.Insert(l.parts, at, part)

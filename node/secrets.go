@@ -50,7 +50,7 @@ func (n *Node) setSecrets(secret string, accept []string) error {
 	n.secrets.Lock()
 	defer n.secrets.Unlock()
 	switch {
-	case n.routes.Load().closed:
+	case n.routes.Load().Closed:
 		return sessionproc.ErrClosed
 	case !n.endpoint.HasSecret():
 		return errors.New("this node was started without Config.Secret")

@@ -24,7 +24,7 @@ type inbound struct {
 func (s *server) Serve(c *transport.Call) {
 	r := s.n.routes.Load()
 	id := unsafeString(c.ID) // its node has checked it; the table checks what it starts
-	if r.closed {
+	if r.Closed {
 		fail(c, failure.Coded{Code: failure.CodeNotOwner})
 		return
 	}
@@ -36,7 +36,7 @@ func (s *server) Serve(c *transport.Call) {
 	case opQuery:
 		s.n.hearQuery(c)
 	default:
-		part, in := r.ring.Partition(id), s.inbound(c, id)
+		part, in := r.Ring.Partition(id), s.inbound(c, id)
 		if s.n.driver.busy() && !s.n.table.Has(part, id) {
 			// It has to wait for the driver. Those behind it may not have to.
 			if s.n.life.Go(func() { s.n.table.Serve(part, in) }) {
@@ -75,7 +75,7 @@ func (s *server) Cancel(c *transport.Call) {
 // Why tells a caller whose time is nearly over what its request waits for.
 func (s *server) Why(c *transport.Call) string {
 	if in, ok := c.Tag.(*inbound); ok {
-		return s.n.table.Why(s.n.routes.Load().ring.Partition(in.ID), &in.Inbound)
+		return s.n.table.Why(s.n.routes.Load().Ring.Partition(in.ID), &in.Inbound)
 	}
 	return ""
 }

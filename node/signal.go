@@ -139,7 +139,7 @@ func (s Shutdown) withDefaults() (Shutdown, error) {
 // inOrder is what RunUntilSignal promises.
 func (s Shutdown) inOrder(ctx context.Context, n *Node) error {
 	begun := time.Now()
-	if n.routes.Load().closed {
+	if n.routes.Load().Closed {
 		err := s.shutHTTP(ctx)
 		if n.evicted.Load() {
 			err = errors.Join(errEvicted, err)

@@ -214,7 +214,7 @@ func (d *driver) othersSince(since time.Time) map[string]string {
 	if d.routes == nil {
 		return others
 	}
-	for _, m := range d.routes.view.Members {
+	for _, m := range d.routes.View.Members {
 		if m.Name() != d.n.self.Name() && m.State != cluster.Joining {
 			others[m.Name()] = m.Addr
 		}
@@ -231,13 +231,13 @@ func (d *driver) othersSince(since time.Time) map[string]string {
 func (d *driver) standingOf(member string, gap time.Duration) uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if back, ok := d.returned[member]; d.routes == nil || !d.sees(member) || d.former[member].addr != "" {
+	if back, ok := d.returned[member]; d.routes == nil || !d.routes.Sees(member) || d.former[member].addr != "" {
 		return standsNotYet
 	} else if !ok || time.Since(back) > gap+standingTime {
 		return standsAsEver
 	}
-	for part, owner := range d.routes.owners {
-		if owner == nil || owner.name != member {
+	for part, owner := range d.routes.Owners {
+		if owner == nil || owner.Name() != member {
 			continue
 		}
 		d.countLocked(part)
@@ -246,14 +246,4 @@ func (d *driver) standingOf(member string, gap time.Duration) uint64 {
 		}
 	}
 	return standsAgain
-}
-
-// sees reports whether a member is in the present view. The caller holds mu.
-func (d *driver) sees(member string) bool {
-	for _, m := range d.routes.view.Members {
-		if m.Name() == member {
-			return true
-		}
-	}
-	return false
 }

@@ -138,7 +138,7 @@ func (d *driver) check(a *arrival, more int, r *wire.Reader) error {
 	if err := sessionproc.ValidID(a.Session); err != nil {
 		return err
 	}
-	if d.n.routes.Load().ring.Partition(a.Session) != a.part {
+	if d.n.routes.Load().Ring.Partition(a.Session) != a.part {
 		return errors.New("a session of another partition")
 	}
 	for range more { // extensions: critical, tag, value

@@ -17,7 +17,7 @@ func parserOf(t testing.TB) *driver {
 	n := newNode(Config{HandoffBytesPerSecond: 1})
 	r, err := ring.New(ring.Config{}, nil)
 	require.NoError(t, err)
-	n.routes.Store(&routes{ring: r})
+	n.routes.Store(&routes{Ring: r})
 	return newDriver(n, r.Partitions())
 }
 
@@ -89,7 +89,7 @@ func TestABackupThatCannotRunStays(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = n.Close() })
 	d, id := n.driver, sessionproc.NewID()
-	part := n.routes.Load().ring.Partition(id)
+	part := n.routes.Load().Ring.Partition(id)
 	d.mu.Lock()
 	put(&d.parts[part].backups, id, backup{snapshot: []byte("no snapshot")})
 	d.countLocked(part)

@@ -78,18 +78,18 @@ func (n *Node) assign(l share) error {
 // that can, another one at each turn if there are several.
 func (d *driver) nextShare(turn int, tries map[int]int) (next share) {
 	r, others := d.n.routes.Load(), d.n.otherServers()
-	if !d.allHeard(r.view) {
+	if !d.allHeard(r.View) {
 		return next
 	}
 	most := min(shareMost, d.n.cluster.AssignedMost())
-	for part, owner := range r.placed {
+	for part, owner := range r.Placed {
 		if len(next.parts) >= most {
 			break
 		}
 		if owner == nil || tries[part] >= shareTries || d.n.table.Count(part) == 0 {
 			continue
 		}
-		stuck := d.stuckIn(part, owner.name, others)
+		stuck := d.stuckIn(part, owner.Name(), others)
 		able := slices.DeleteFunc(slices.Clone(others), func(m cluster.Member) bool {
 			return slices.ContainsFunc(stuck, func(b burden) bool { return d.hopeless(b.final, b.needs, m.Name()) })
 		})
@@ -156,7 +156,7 @@ func (d *driver) awaitShare(s share) (left []int) {
 		r, sessions, others := d.n.routes.Load(), 0, d.n.otherServers()
 		left = left[:0]
 		for _, part := range s.parts {
-			if owner := r.placed[part]; owner != nil && len(d.stuckIn(part, owner.name, others)) > 0 {
+			if owner := r.Placed[part]; owner != nil && len(d.stuckIn(part, owner.Name(), others)) > 0 {
 				left = append(left, part)
 				sessions += d.n.table.Count(part)
 			}
@@ -168,7 +168,7 @@ func (d *driver) awaitShare(s share) (left []int) {
 		if d.awaitsTurn(left, s.to.Name()) {
 			patience = shareTurn
 		}
-		serves := slices.ContainsFunc(r.view.Serving(), s.to.Equal)
+		serves := slices.ContainsFunc(r.View.Serving(), s.to.Equal)
 		if len(left) == 0 || !serves || time.Since(since) > patience || !pause(d.ctx, takersPause) {
 			return left
 		}

@@ -60,7 +60,7 @@ func (d *driver) tellLocked() {
 	if !u.since.IsZero() && now.Sub(u.back) > tellPause {
 		u.graves = map[int][]grave{}
 		d.n.table.EachFormer(now.Sub(u.since)+detection, func(id string, tombstone sessionproc.Version) {
-			part := d.routes.ring.Partition(id)
+			part := d.routes.Ring.Partition(id)
 			u.graves[part] = append(u.graves[part], grave{id, tombstone})
 		})
 		u.since = time.Time{}

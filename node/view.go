@@ -23,7 +23,7 @@ func (d *driver) handleView(r *routes) {
 	d.routes = r
 	d.changing.Store(true)
 	if last != nil {
-		d.missLocked(last.view, r.view)
+		d.missLocked(last.View, r.View)
 		d.ownedLocked(last, r)
 	}
 	d.viewLocked()
@@ -92,10 +92,10 @@ func (d *driver) viewLocked() {
 	r := d.routes
 	addrs := map[string]string{}
 	v := ownership.View{NoQuorum: !d.n.standing.hasQuorum()}
-	for _, m := range r.view.Members {
+	for _, m := range r.View.Members {
 		addrs[m.Name()] = m.Addr
 		level := ownership.Serving
-		if newest, ok := r.view.Find(m.Slot); m.State == cluster.Draining || ok && newest.Boot != m.Boot {
+		if newest, ok := r.View.Find(m.Slot); m.State == cluster.Draining || ok && newest.Boot != m.Boot {
 			level = ownership.Draining
 		}
 		if m.State != cluster.Joining {
@@ -107,10 +107,10 @@ func (d *driver) viewLocked() {
 		v.Members = append(v.Members, ownership.Seen{Name: name, Level: f.level})
 	}
 	slices.SortFunc(v.Members, func(a, b ownership.Seen) int { return strings.Compare(a.Name, b.Name) })
-	v.Owners = make([]string, len(r.owners))
-	for part, p := range r.owners {
+	v.Owners = make([]string, len(r.Owners))
+	for part, p := range r.Owners {
 		if p != nil {
-			v.Owners[part] = p.name
+			v.Owners[part] = p.Name()
 		}
 	}
 	d.addrs.Store(&addrs)
@@ -125,10 +125,10 @@ func (d *driver) viewLocked() {
 // ownedLocked records the previous owner of each partition that has a new one.
 func (d *driver) ownedLocked(last, next *routes) {
 	if d.owned == nil {
-		d.owned = make([]*peer, len(next.owners))
+		d.owned = make([]*peer, len(next.Owners))
 	}
-	for part, p := range last.owners {
-		if now := next.owners[part]; p != nil && (now == nil || p.name != now.name) {
+	for part, p := range last.Owners {
+		if now := next.Owners[part]; p != nil && (now == nil || p.Name() != now.Name()) {
 			d.owned[part] = p
 		}
 	}
