@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/internal/failure"
+	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -44,7 +45,7 @@ func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, do
 
 // locate checks id and finds its partition in the present routes. It is the same in
 // all routes.
-func (n *Node) locate(id string) (*routes, int, error) {
+func (n *Node) locate(id string) (*route.Routes, int, error) {
 	if n == nil {
 		return nil, 0, errNil
 	}
@@ -59,7 +60,7 @@ func (n *Node) locate(id string) (*routes, int, error) {
 }
 
 // present returns the present routes, unless the node is closed.
-func (n *Node) present() (*routes, error) {
+func (n *Node) present() (*route.Routes, error) {
 	if n == nil {
 		return nil, errNil
 	}

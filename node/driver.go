@@ -9,6 +9,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -65,9 +66,9 @@ type driver struct {
 	bulk      bulk
 	todo      []ownership.Effect // see doLocked
 	lanes     map[string]*lane
-	routes    *routes
+	routes    *route.Routes
 	seen      ownership.View       // the view that the machine has
-	owned     []*peer              // the owner of each partition before its present owner
+	owned     []*route.Peer        // the owner of each partition before its present owner
 	former    map[string]former    // members that are gone, by name
 	returned  map[string]time.Time // when members returned that had counted as dead
 	untold    untold

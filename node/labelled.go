@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -103,7 +104,7 @@ func (n *Node) endLabelled(ctx context.Context, q *query) (tally, error) {
 
 // passOn tells members that come into view of the labels whose sessions were ended
 // in the last minute: they may have been behind a cut.
-func (n *Node) passOn(last, next *routes) {
+func (n *Node) passOn(last, next *route.Routes) {
 	recalled := n.table.Recalled()
 	if len(recalled) == 0 || last.View == nil {
 		return

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/sessionproc/sessionproc/node/internal/failure"
+	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
@@ -66,7 +67,7 @@ type itemResult struct {
 
 // batch is messages for sessions of one node.
 type batch struct {
-	to    *peer
+	to    *route.Peer
 	items []item
 	of    []*sessionproc.Delivery // the items'
 	size  int
@@ -85,7 +86,7 @@ func (n *Node) DeliverMany(ctx context.Context, all []sessionproc.Delivery) {
 	ctx, cancel := n.withQueryTimeout(ctx)
 	defer cancel()
 	var here, alone []*sessionproc.Delivery
-	byNode := map[*peer][]*batch{}
+	byNode := map[*route.Peer][]*batch{}
 	for i := range all {
 		switch d := &all[i]; n.collect(ctx, d, byNode) {
 		case goesHere:
@@ -130,7 +131,7 @@ const (
 )
 
 // collect puts a message into the last batch for the node that owns its session.
-func (n *Node) collect(ctx context.Context, d *sessionproc.Delivery, byNode map[*peer][]*batch) int {
+func (n *Node) collect(ctx context.Context, d *sessionproc.Delivery, byNode map[*route.Peer][]*batch) int {
 	r, part, err := n.locate(d.ID)
 	if err != nil {
 		return goesAlone // it fails

@@ -15,6 +15,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/endpoint"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
+	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -44,9 +45,9 @@ type Node struct {
 	release   *release // what this node was given
 	given     []byte   // the same, as other members hear of it
 
-	routes   atomic.Pointer[routes]
+	routes   atomic.Pointer[route.Routes]
 	placing  sync.Mutex               // held while partitions are placed; before mu
-	builder  *builder                 // guarded by placing
+	builder  *route.Builder           // guarded by placing
 	mu       sync.Mutex               // guards changes of routes, and told
 	told     map[string]cluster.State // by members of themselves
 	quit     chan struct{}            // ends follow
@@ -99,7 +100,7 @@ func newNode(cfg Config) *Node {
 func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), atLeast),
 		Wire: [2]uint8{endpoint.WireOldest, endpoint.WireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
-	if n.builder, err = newBuilder(n.cfg.Ring, n.remote); err != nil {
+	if n.builder, err = route.NewBuilder(n.cfg.Ring, n.remote); err != nil {
 		return err
 	}
 	nobody, err := n.builder.Routes(&cluster.View{}, nil)

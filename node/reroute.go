@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -71,7 +72,7 @@ const (
 )
 
 // forgetPeers closes the connections to members that are not there any more.
-func (n *Node) forgetPeers(last, next *routes) {
+func (n *Node) forgetPeers(last, next *route.Routes) {
 	if last.View == nil {
 		return
 	}

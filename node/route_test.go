@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -100,9 +101,9 @@ func TestCallFollowsTheOwnerThatAnotherNodeNames(t *testing.T) {
 	require.NoError(t, gates.Start(t.Context(), c, id, sessionproc.None{}))
 	// a believes that everything is b's, as a node does that has not heard of c.
 	stale := *a.routes.Load()
-	stale.Owners = make([]*peer, len(stale.Owners))
+	stale.Owners = make([]*route.Peer, len(stale.Owners))
 	for part := range stale.Owners {
-		stale.Owners[part] = newPeer(b.self, a.remote(b.self))
+		stale.Owners[part] = route.NewPeer(b.self, a.remote(b.self))
 	}
 	a.routes.Store(&stale)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

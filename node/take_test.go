@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport/wire"
@@ -17,7 +18,7 @@ func parserOf(t testing.TB) *driver {
 	n := newNode(Config{HandoffBytesPerSecond: 1})
 	r, err := ring.New(ring.Config{}, nil)
 	require.NoError(t, err)
-	n.routes.Store(&routes{Ring: r})
+	n.routes.Store(&route.Routes{Ring: r})
 	return newDriver(n, r.Partitions())
 }
 

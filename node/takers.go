@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -65,7 +66,7 @@ func (d *driver) holdsAny() bool {
 func (n *Node) assign(l share) error {
 	var a cluster.Assigned
 	for _, part := range l.parts {
-		a.To, a.Numbers = nameHash(l.to.Name()), append(a.Numbers, uint16(part))
+		a.To, a.Numbers = route.NameHash(l.to.Name()), append(a.Numbers, uint16(part))
 	}
 	if err := n.cluster.SetAssigned(a); err != nil {
 		return err

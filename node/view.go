@@ -7,6 +7,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/route"
 )
 
 // A former is a member that is no longer in the cluster's view.
@@ -17,7 +18,7 @@ type former struct {
 }
 
 // handleView handles a new view of the cluster.
-func (d *driver) handleView(r *routes) {
+func (d *driver) handleView(r *route.Routes) {
 	d.mu.Lock()
 	last := d.routes
 	d.routes = r
@@ -123,9 +124,9 @@ func (d *driver) viewLocked() {
 }
 
 // ownedLocked records the previous owner of each partition that has a new one.
-func (d *driver) ownedLocked(last, next *routes) {
+func (d *driver) ownedLocked(last, next *route.Routes) {
 	if d.owned == nil {
-		d.owned = make([]*peer, len(next.Owners))
+		d.owned = make([]*route.Peer, len(next.Owners))
 	}
 	for part, p := range last.Owners {
 		if now := next.Owners[part]; p != nil && (now == nil || p.Name() != now.Name()) {

@@ -1,4 +1,4 @@
-package node
+package route
 
 import (
 	"fmt"
@@ -9,53 +9,53 @@ import (
 	"github.com/sessionproc/sessionproc/transport"
 )
 
-// routes is where every partition's sessions are, as a node sees it at one
+// Routes is where every partition's sessions are, as a node sees it at one
 // moment. It is immutable.
-type routes struct {
+type Routes struct {
 	View   *cluster.View
 	Ring   *ring.Ring
-	Owners []*peer // by partition; nil: nobody serves
+	Owners []*Peer // by partition; nil: nobody serves
 	Closed bool    // the node was closed: no request is taken
 
-	Placed   []*peer      // owners, as the ring says
+	Placed   []*Peer      // owners, as the ring says
 	Lent     map[int]bool // the partitions that are assigned
 	assigned []assignment // where Owners differ from Placed
 }
 
-// A peer is an owner of partitions.
-type peer struct {
+// A Peer is an owner of partitions.
+type Peer struct {
 	cluster.Member
 	Remote *transport.Peer // nil: this node
 	name   string
 }
 
-// newPeer returns a member as an owner. remote is nil for this node itself.
-func newPeer(m cluster.Member, remote *transport.Peer) *peer {
-	return &peer{Member: m, Remote: remote, name: m.Name()}
+// NewPeer returns a member as an owner. remote is nil for this node itself.
+func NewPeer(m cluster.Member, remote *transport.Peer) *Peer {
+	return &Peer{Member: m, Remote: remote, name: m.Name()}
 }
 
 // Name returns slot/boot, as Member.Name does, without making it anew.
-func (p *peer) Name() string { return p.name }
+func (p *Peer) Name() string { return p.name }
 
-// A builder places partitions on members.
-type builder struct {
+// A Builder places partitions on members.
+type Builder struct {
 	rings  *ring.Builder
 	remote func(cluster.Member) *transport.Peer
 }
 
-// newBuilder returns a builder for rings of cfg. remote returns what a request for a member
+// NewBuilder returns a Builder for rings of cfg. remote returns what a request for a member
 // is sent with, or nil for this node itself.
-func newBuilder(cfg ring.Config, remote func(cluster.Member) *transport.Peer) (*builder, error) {
+func NewBuilder(cfg ring.Config, remote func(cluster.Member) *transport.Peer) (*Builder, error) {
 	rings, err := ring.NewBuilder(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &builder{rings, remote}, nil
+	return &Builder{rings, remote}, nil
 }
 
 // Routes places the partitions on the serving members of a view. The routes
 // until now, last, may have the same. They may be nil. It must not be called concurrently.
-func (b *builder) Routes(view *cluster.View, last *routes) (*routes, error) {
+func (b *Builder) Routes(view *cluster.View, last *Routes) (*Routes, error) {
 	serving, given := view.Serving(), assigned(view)
 	same := last != nil && last.View != nil && slices.EqualFunc(serving, last.View.Serving(), cluster.Member.Equal)
 	if same && sameAssigned(given, last.assigned) {
@@ -64,14 +64,14 @@ func (b *builder) Routes(view *cluster.View, last *routes) (*routes, error) {
 		return &r, nil
 	}
 	slots := make([]string, len(serving))
-	peers, named := make(map[string]*peer, len(serving)), make(map[string]*peer, len(serving))
+	peers, named := make(map[string]*Peer, len(serving)), make(map[string]*Peer, len(serving))
 	for i, m := range serving {
 		slots[i] = m.Slot
-		p := newPeer(m, b.remote(m))
+		p := NewPeer(m, b.remote(m))
 		peers[m.Slot], named[p.name] = p, p
 	}
 	if same {
-		r := &routes{View: view, Ring: last.Ring, Placed: last.Placed}
+		r := &Routes{View: view, Ring: last.Ring, Placed: last.Placed}
 		r.assign(given, named)
 		return r, nil
 	}
@@ -79,7 +79,7 @@ func (b *builder) Routes(view *cluster.View, last *routes) (*routes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node: ring of %d members: %w", len(slots), err)
 	}
-	r := &routes{View: view, Ring: table, Placed: make([]*peer, table.Partitions())}
+	r := &Routes{View: view, Ring: table, Placed: make([]*Peer, table.Partitions())}
 	for part := range r.Placed {
 		if slot, ok := table.Owner(part); ok {
 			r.Placed[part] = peers[slot]
@@ -90,11 +90,11 @@ func (b *builder) Routes(view *cluster.View, last *routes) (*routes, error) {
 }
 
 // Sees reports whether a member is in the view.
-func (r *routes) Sees(name string) bool {
+func (r *Routes) Sees(name string) bool {
 	return slices.ContainsFunc(r.View.Members, func(m cluster.Member) bool { return m.Name() == name })
 }
 
 // OtherServers returns the members that take sessions, but for one, by name.
-func (r *routes) OtherServers(self string) []cluster.Member {
+func (r *Routes) OtherServers(self string) []cluster.Member {
 	return slices.DeleteFunc(r.View.Serving(), func(m cluster.Member) bool { return m.Name() == self })
 }

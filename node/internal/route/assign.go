@@ -1,4 +1,4 @@
-package node
+package route
 
 import (
 	"slices"
@@ -31,7 +31,7 @@ func assigned(view *cluster.View) (all []assignment) {
 			continue
 		}
 		for _, to := range view.Serving() {
-			if nameHash(to.Name()) == m.Assigned.To {
+			if NameHash(to.Name()) == m.Assigned.To {
 				all = append(all, assignment{m.Name(), to.Name(), m.Assigned.Numbers})
 			}
 		}
@@ -45,12 +45,12 @@ func sameAssigned(a, b []assignment) bool {
 	})
 }
 
-// nameHash stands for a member's name in Assigned.To.
-func nameHash(name string) uint64 { return xxhash.Sum64String(name) }
+// NameHash stands for a member's name in Assigned.To.
+func NameHash(name string) uint64 { return xxhash.Sum64String(name) }
 
 // assign gives partitions to those that they are assigned to; of several assignments
 // of one the first holds.
-func (r *routes) assign(all []assignment, peers map[string]*peer) {
+func (r *Routes) assign(all []assignment, peers map[string]*Peer) {
 	r.assigned, r.Owners = all, r.Placed
 	if len(all) == 0 {
 		return
