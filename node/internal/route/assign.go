@@ -31,7 +31,7 @@ func assigned(view *cluster.View) (all []assignment) {
 			continue
 		}
 		for _, to := range view.Serving() {
-			if NameHash(to.Name()) == m.Assigned.To {
+			if nameHash(to.Name()) == m.Assigned.To {
 				all = append(all, assignment{m.Name(), to.Name(), m.Assigned.Numbers})
 			}
 		}
@@ -45,24 +45,32 @@ func sameAssigned(a, b []assignment) bool {
 	})
 }
 
-// NameHash stands for a member's name in Assigned.To.
-func NameHash(name string) uint64 { return xxhash.Sum64String(name) }
-
-// assign gives partitions to those that they are assigned to; of several assignments
-// of one the first holds.
-func (r *Routes) assign(all []assignment, peers map[string]*Peer) {
-	r.assigned, r.Owners = all, r.Placed
-	if len(all) == 0 {
-		return
+// Assign returns what a draining member makes known: partitions are assigned to a member.
+// Of no partitions it is the end of that.
+func Assign(to cluster.Member, parts []int) (a cluster.Assigned) {
+	for _, part := range parts {
+		a.To, a.Numbers = nameHash(to.Name()), append(a.Numbers, uint16(part))
 	}
-	r.Owners = slices.Clone(r.Placed)
-	r.Lent = map[int]bool{}
+	return a
+}
+
+// nameHash stands for a member's name in Assigned.To.
+func nameHash(name string) uint64 { return xxhash.Sum64String(name) }
+
+// assign returns the owners of the partitions when some are assigned, and which are: of
+// several assignments of one the first holds. placed are the owners as the ring says.
+func assign(placed []*Peer, all []assignment, peers map[string]*Peer) (owners []*Peer, lent map[int]bool) {
+	if len(all) == 0 {
+		return placed, nil
+	}
+	owners, lent = slices.Clone(placed), map[int]bool{}
 	for _, a := range all {
 		for _, number := range a.numbers {
-			if part := int(number); part < len(r.Owners) && !r.Lent[part] {
-				r.Lent[part] = true
-				r.Owners[part] = peers[a.to]
+			if part := int(number); part < len(owners) && !lent[part] {
+				lent[part] = true
+				owners[part] = peers[a.to]
 			}
 		}
 	}
+	return owners, lent
 }

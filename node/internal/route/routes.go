@@ -22,21 +22,6 @@ type Routes struct {
 	assigned []assignment // where Owners differ from Placed
 }
 
-// A Peer is an owner of partitions.
-type Peer struct {
-	cluster.Member
-	Remote *transport.Peer // nil: this node
-	name   string
-}
-
-// NewPeer returns a member as an owner. remote is nil for this node itself.
-func NewPeer(m cluster.Member, remote *transport.Peer) *Peer {
-	return &Peer{Member: m, Remote: remote, name: m.Name()}
-}
-
-// Name returns slot/boot, as Member.Name does, without making it anew.
-func (p *Peer) Name() string { return p.name }
-
 // A Builder places partitions on members.
 type Builder struct {
 	rings  *ring.Builder
@@ -71,22 +56,24 @@ func (b *Builder) Routes(view *cluster.View, last *Routes) (*Routes, error) {
 		peers[m.Slot], named[p.name] = p, p
 	}
 	if same {
-		r := &Routes{View: view, Ring: last.Ring, Placed: last.Placed}
-		r.assign(given, named)
-		return r, nil
+		return newRoutes(view, last.Ring, last.Placed, given, named), nil
 	}
 	table, err := b.rings.Ring(slots)
 	if err != nil {
 		return nil, fmt.Errorf("node: ring of %d members: %w", len(slots), err)
 	}
-	r := &Routes{View: view, Ring: table, Placed: make([]*Peer, table.Partitions())}
-	for part := range r.Placed {
+	placed := make([]*Peer, table.Partitions())
+	for part := range placed {
 		if slot, ok := table.Owner(part); ok {
-			r.Placed[part] = peers[slot]
+			placed[part] = peers[slot]
 		}
 	}
-	r.assign(given, named)
-	return r, nil
+	return newRoutes(view, table, placed, given, named), nil
+}
+
+func newRoutes(view *cluster.View, r *ring.Ring, placed []*Peer, given []assignment, peers map[string]*Peer) *Routes {
+	owners, lent := assign(placed, given, peers)
+	return &Routes{View: view, Ring: r, Owners: owners, Placed: placed, Lent: lent, assigned: given}
 }
 
 // Sees reports whether a member is in the view.
