@@ -64,11 +64,7 @@ func (d *driver) holdsAny() bool {
 
 // assign makes the assignment known: none of an empty share.
 func (n *Node) assign(l share) error {
-	var a cluster.Assigned
-	for _, part := range l.parts {
-		a.To, a.Numbers = route.NameHash(l.to.Name()), append(a.Numbers, uint16(part))
-	}
-	if err := n.cluster.SetAssigned(a); err != nil {
+	if err := n.cluster.SetAssigned(route.Assign(l.to, l.parts)); err != nil {
 		return err
 	}
 	n.reroute(n.cluster.View())
