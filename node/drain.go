@@ -206,7 +206,7 @@ func (d *driver) reportUntilDrained() {
 	d.meet(d.n.life.Context()) // what kinds they take
 	for {
 		for kind, sessions := range d.n.table.Kinds() {
-			if !told[kind] && d.nobodyTakes(kind, d.n.otherServers()) {
+			if !told[kind] && d.n.roster.NobodyTakes(kind, d.n.otherServers()) {
 				told[kind] = true
 				d.n.log.Error("no member can take the sessions of a kind", "kind", kind, "sessions", sessions, "why",
 					d.whyNobody(kind))

@@ -30,7 +30,7 @@ import (
 //
 //	driver.mu -> lane.mu
 //	driver.mu -> outbox.mu
-//	driver.mu -> members.mu
+//	driver.mu -> roster.mu
 //	driver.mu -> standing.mu -> locks of the table
 //	driver.mu -> locks of the table: the partition's, then the process's
 //
@@ -54,7 +54,6 @@ type driver struct {
 	changing atomic.Bool  // the view has changed, and messages about it are still expected
 	outbox   outbox
 	traffic  traffic
-	members  members
 
 	mu        sync.RWMutex // guards the rest
 	m         *ownership.Machine

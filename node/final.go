@@ -49,12 +49,12 @@ func (d *driver) finalIn(part int) map[string]final {
 // one member refuses for good, another of the same release refuses too.
 func (d *driver) hopeless(f final, n sessionproc.Needs, member string) bool {
 	switch {
-	case f.why != "" && len(f.by) == 0, slices.Contains(f.by, member), d.members.cannotTake(member, n) != "":
+	case f.why != "" && len(f.by) == 0, slices.Contains(f.by, member), d.n.roster.CannotTake(member, n) != "":
 		return true
 	}
-	r := d.members.release(member)
-	return r != nil && !r.onlyNames && slices.ContainsFunc(f.by, func(by string) bool {
-		refuser := d.members.release(by)
+	r := d.n.roster.Release(member)
+	return r != nil && !r.OnlyNames() && slices.ContainsFunc(f.by, func(by string) bool {
+		refuser := d.n.roster.Release(by)
 		return refuser != nil && refuser.equal(r)
 	})
 }

@@ -45,12 +45,9 @@ func (n *Node) Health() Health {
 		Waiting: n.driver.waitingFor()}
 	view := n.routes.Load().View
 	h.Differing = n.driver.differences(view)
-	ms := &n.driver.members
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
 	for _, m := range view.Members {
-		if a := ms.m[m.Name()]; a != nil && a.silent {
-			h.Silent = append(h.Silent, SilentMember{m.Name(), m.Addr, a.last, a.err})
+		if since, err, silent := n.roster.Silent(m.Name()); silent {
+			h.Silent = append(h.Silent, SilentMember{m.Name(), m.Addr, since, err})
 		}
 	}
 	return h

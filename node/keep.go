@@ -27,7 +27,7 @@ func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 	pt.looked = claimed{to, id}
 	drains := d.n.draining.Load() != nil
 	lent := d.routes != nil && d.routes.Lent[part] && !drains
-	if !lent && (pt.told == pt.looked || !d.members.lacks(to, d.n.release)) {
+	if !lent && (pt.told == pt.looked || !d.n.roster.Lacks(to)) {
 		return nil
 	}
 	var keep, lacking []string
@@ -35,13 +35,13 @@ func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 	ids, _ := d.n.table.IDs(part)
 	for _, session := range ids {
 		n, ok := d.n.table.Travels(part, session)
-		why, kind := d.members.cannotTake(to, n), n.Kind
+		why, kind := d.n.roster.CannotTake(to, n), n.Kind
 		switch {
 		case kind == "":
 		case lent:
 			keep = append(keep, session)
 		case !ok:
-		case why != "" && (drains || d.members.refusal(to, kind) != ""):
+		case why != "" && (drains || d.n.roster.Refusal(to, kind) != ""):
 			why = fmt.Sprintf("kind %q: %s", kind, why)
 			keep, lacking = append(keep, session), append(lacking, why)
 			pt.rule(session, final{why: why, by: []string{to}})
@@ -79,7 +79,7 @@ func (d *driver) noteRefusal(member string, msg ownership.Message) {
 	if kind == "" || d.outlined(msg.Partition, msg.Session) {
 		return
 	}
-	first := d.members.noteRefusal(member, kind, msg.Cause)
+	first := d.n.roster.NoteRefusal(member, kind, msg.Cause)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if slices.Contains(msg.Names, isFinal) {
@@ -93,44 +93,4 @@ func (d *driver) noteRefusal(member string, msg ownership.Message) {
 			pt.looked = claimed{} // there may be more of the kind
 		}
 	}
-}
-
-// lacks reports whether a member is known to lack something that own has.
-func (ms *members) lacks(name string, own *release) bool {
-	r := ms.release(name)
-	return r != nil && slices.ContainsFunc(own.Kinds, func(u sessionproc.Understanding) bool {
-		return r.cannotTake(sessionproc.Needs{Kind: u.Name, Schema: u.Schema, Notices: u.Notices}) != ""
-	})
-}
-
-// cannotTake says why a member certainly takes no session that needs n; "": it may.
-func (ms *members) cannotTake(name string, n sessionproc.Needs) string {
-	if r := ms.release(name); r != nil {
-		return r.cannotTake(n)
-	}
-	return ""
-}
-
-// noteRefusal notes why a member has refused a session of a kind; first: it is the first
-// one.
-func (ms *members) noteRefusal(name, kind, cause string) (first bool) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	a := ms.m[name]
-	if a == nil {
-		return false
-	}
-	first = a.refused[kind] == ""
-	put(&a.refused, kind, cause)
-	return first
-}
-
-// refusal is why a member refused a session of a kind last; "": it has not.
-func (ms *members) refusal(name, kind string) string {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	if a := ms.m[name]; a != nil {
-		return a.refused[kind]
-	}
-	return ""
 }

@@ -23,7 +23,7 @@ func (n *Node) leftovers() (all []leftover) {
 	others := n.otherServers()
 	final, reasons := n.driver.finals(others)
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		o := leftover{kind: kind, sessions: kinds[kind], nobody: n.driver.nobodyTakes(kind, others)}
+		o := leftover{kind: kind, sessions: kinds[kind], nobody: n.roster.NobodyTakes(kind, others)}
 		switch o.final = min(final[kind], o.sessions); {
 		case o.nobody:
 			o.why = n.driver.whyNobody(kind)
@@ -51,7 +51,7 @@ func (d *driver) noTakers() bool {
 	}
 	kinds := d.n.table.Kinds()
 	for kind := range kinds {
-		if !d.nobodyTakes(kind, others) {
+		if !d.n.roster.NobodyTakes(kind, others) {
 			return false
 		}
 	}
@@ -68,7 +68,7 @@ func (d *driver) onlyMarksThatNobodyTakes(members []cluster.Member) (marks bool)
 			if n.Kind == "" {
 				continue
 			}
-			if !d.nobodyTakes(n.Kind, members) {
+			if !d.n.roster.NobodyTakes(n.Kind, members) {
 				return false
 			}
 			marks = true
@@ -82,7 +82,7 @@ func (d *driver) onlyMarksThatNobodyTakes(members []cluster.Member) (marks bool)
 func (d *driver) whyNobody(kind string) string {
 	names := map[string][]string{}
 	for _, m := range d.n.otherServers() {
-		why := d.members.cannotTake(m.Name(), d.needsOf(kind))
+		why := d.n.roster.CannotTake(m.Name(), d.n.roster.NeedsOf(kind))
 		names[why] = append(names[why], m.Slot)
 	}
 	var all []string
@@ -95,7 +95,7 @@ func (d *driver) whyNobody(kind string) string {
 // whyRefused says why members have refused sessions of a kind; "": none has.
 func (d *driver) whyRefused(kind string, members []cluster.Member) string {
 	for _, m := range members {
-		if why := d.members.refusal(m.Name(), kind); why != "" {
+		if why := d.n.roster.Refusal(m.Name(), kind); why != "" {
 			return why
 		}
 	}

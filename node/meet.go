@@ -39,13 +39,13 @@ func (d *driver) meet(ctx context.Context) (complete bool) {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	view := d.n.routes.Load().View
-	d.members.keep(view)
+	d.n.roster.Keep(view)
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	met := map[string]*release{} // guarded by mu; by name
 	complete = true              // guarded by mu
 	for _, m := range view.Members {
-		if m.Name() == d.n.self.Name() || d.members.release(m.Name()) != nil {
+		if m.Name() == d.n.self.Name() || d.n.roster.Release(m.Name()) != nil {
 			continue
 		}
 		all.Go(func() {
@@ -56,7 +56,7 @@ func (d *driver) meet(ctx context.Context) (complete bool) {
 			case err != nil:
 				complete = false
 				d.n.log.Debug("a member has not told its release", "peer", m.Name(), "err", err)
-			case d.members.learn(m.Name(), r):
+			case d.n.roster.Learn(m.Name(), r):
 				met[m.Name()] = r
 			}
 		})
@@ -72,7 +72,7 @@ func (d *driver) tellDifferences(met map[string]*release) {
 	groups := map[string][]string{} // names of members, by what they differ in
 	of := map[string]Difference{}
 	for name, r := range met {
-		if diff, differs := d.n.release.differs(r); differs {
+		if diff, differs := differs(d.n.roster.Own(), r); differs {
 			key := fmt.Sprint(diff)
 			groups[key], of[key] = append(groups[key], name), diff
 		}
@@ -110,41 +110,12 @@ func shortened(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// release returns the release of a member, or nil if it is not known.
-func (ms *members) release(name string) *release {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	if a := ms.m[name]; a != nil {
-		return a.release
-	}
-	return nil
-}
-
-// learn records the release of a member. It reports false if the release is
-// known, or the member is not. Equal releases share memory.
-func (ms *members) learn(name string, r *release) bool {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	a := ms.m[name]
-	if a == nil || a.release != nil {
-		return false
-	}
-	for _, other := range ms.m {
-		if other.release != nil && other.release.equal(r) {
-			r = other.release
-			break
-		}
-	}
-	a.release = r
-	return true
-}
-
 // differences returns the differences of all members whose release is known,
 // sorted by name.
 func (d *driver) differences(view *cluster.View) (all []Difference) {
 	for _, m := range view.Members {
-		if r := d.members.release(m.Name()); r != nil {
-			if diff, differs := d.n.release.differs(r); differs {
+		if r := d.n.roster.Release(m.Name()); r != nil {
+			if diff, differs := differs(d.n.roster.Own(), r); differs {
 				diff.Name = m.Name()
 				all = append(all, diff)
 			}

@@ -41,9 +41,9 @@ type Node struct {
 	queries   chan struct{}       // one for each that is answered
 	fetches   *semaphore.Weighted // the bytes of large sessions that come
 	forwarded forwarded
-	trace     Trace    // Config.Trace; what it lacks is nil
-	release   *release // what this node was given
-	given     []byte   // the same, as other members hear of it
+	trace     Trace   // Config.Trace; what it lacks is nil
+	roster    *roster // what this node and the others were given, and whether they answer
+	given     []byte  // what this node was given, as other members hear of it
 
 	routes   atomic.Pointer[route.Routes]
 	placing  sync.Mutex               // held while partitions are placed; before mu
@@ -121,7 +121,8 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	if n.table, err = n.newTable(nobody.Ring.Partitions()); err != nil {
 		return err
 	}
-	n.release, n.given = ownRelease(n.cfg.DefaultKind, n.table.Understood())
+	own, given := ownRelease(n.cfg.DefaultKind, n.table.Understood())
+	n.roster, n.given = newRoster(own), given
 	n.standing.begin(n.table)
 	n.transport, err = transport.New(transport.Config{
 		Dial: n.endpoint.Dial, Handshake: n.endpoint.Handshake(), Handler: &server{n},

@@ -19,12 +19,12 @@ func TestWhatIsNotKnownOfAReleaseIsNoDifference(t *testing.T) {
 		{onlyNames: true, Kinds: []sessionproc.Understanding{{Name: "cart"}, {Name: "order"}}},
 		{DefaultKind: "cart", Kinds: []sessionproc.Understanding{cart}, Cut: true},
 	} {
-		_, differs := own.differs(r)
+		_, differs := differs(own, r)
 		require.False(t, differs, r)
 		require.Empty(t, r.cannotTake(sessionproc.Needs{Kind: "cart", Schema: 2}), r)
 		require.Empty(t, r.cannotTake(sessionproc.Needs{Kind: "order", Schema: 0}), r)
 	}
-	d, differs := own.differs(&release{onlyNames: true, Kinds: []sessionproc.Understanding{{Name: "cart"}}})
+	d, differs := differs(own, &release{onlyNames: true, Kinds: []sessionproc.Understanding{{Name: "cart"}}})
 	require.True(t, differs)
 	require.Equal(t, Difference{OnlyHere: []string{"kind order"}}, d)
 	require.Contains(t, (&release{Kinds: own.Kinds[1:]}).cannotTake(sessionproc.Needs{Kind: "cart", Schema: 2}),
@@ -62,8 +62,8 @@ func FuzzRelease(f *testing.F) {
 		if err != nil {
 			return
 		}
-		own.differs(r)
-		r.differs(own)
+		differs(own, r)
+		differs(r, own)
 		r.cannotTake(sessionproc.Needs{Kind: "cart", Schema: 1})
 	})
 }

@@ -105,7 +105,7 @@ func (d *driver) nextShare(turn int, tries map[int]int) (next share) {
 // of assignments too.
 func (d *driver) allHeard(view *cluster.View) bool {
 	for _, m := range view.Members {
-		if r := d.members.release(m.Name()); m.Name() != d.n.self.Name() && (r == nil || r.onlyNames) {
+		if r := d.n.roster.Release(m.Name()); m.Name() != d.n.self.Name() && (r == nil || r.OnlyNames()) {
 			return false
 		}
 	}
@@ -122,7 +122,7 @@ type burden struct {
 // another member can: of those that need the same one.
 func (d *driver) stuckIn(part int, owner string, others []cluster.Member) (all []burden) {
 	finals := d.finalIn(part)
-	if len(finals) == 0 && !d.members.lacks(owner, d.n.release) {
+	if len(finals) == 0 && !d.n.roster.Lacks(owner) {
 		return nil
 	}
 	known := map[string]bool{}

@@ -1,0 +1,67 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/transport"
+)
+
+// aliveInterval is between two questions to a member whether it is there.
+const aliveInterval = 5 * time.Second
+
+// watchMembers asks all members again and again, until the driver stops.
+func (d *driver) watchMembers() {
+	for pause(d.n.life.Context(), aliveInterval) {
+		d.askMembers(d.n.life.Context())
+	}
+}
+
+// askMembers asks every other member whether it is there, all at a time, and returns
+// when each has answered or has not in time.
+func (d *driver) askMembers(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, aliveInterval)
+	defer cancel()
+	view := d.n.routes.Load().View
+	d.n.roster.Keep(view)
+	var all sync.WaitGroup
+	for _, m := range view.Members {
+		if m.Name() != d.n.self.Name() {
+			all.Go(func() {
+				_, err := d.n.question(ctx, m, []byte{helloAlive})
+				if d.n.life.Context().Err() == nil {
+					d.note(m, err)
+				}
+			})
+		}
+	}
+	all.Wait()
+}
+
+// note takes in whether a member has answered, and logs when one falls silent.
+func (d *driver) note(m cluster.Member, err error) {
+	if _, answered := errors.AsType[*transport.Error](err); answered {
+		err = nil
+	}
+	was, is, since := d.n.roster.Note(m.Name(), err)
+	switch {
+	case is && !was:
+		d.n.log.Error("a member gossips and does not answer calls: whatever has to ask it waits, until it answers or "+
+			"Evict puts it out",
+			"peer", m.Name(), "addr", m.Addr, "since", since, "err", err)
+	case was && !is:
+		d.n.log.Info("a member answers calls again", "peer", m.Name())
+	}
+}
+
+// kinds are the names of those that this node was given.
+func (n *Node) kinds() []string {
+	names := make([]string, len(n.cfg.Kinds))
+	for i, k := range n.cfg.Kinds {
+		names[i] = k.Name()
+	}
+	return names
+}
