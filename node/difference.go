@@ -7,6 +7,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
+	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -36,13 +37,13 @@ type SchemaDifference struct {
 
 // differs says in what another member's release differs from r; false: in nothing that
 // is known.
-func differs(r, other *release) (d Difference, differs bool) {
+func differs(r, other *roster.Release) (d Difference, differs bool) {
 	both := map[string]bool{}
 	for i := range r.Kinds {
 		here := &r.Kinds[i]
-		there := other.find(here.Name)
+		there := other.Find(here.Name)
 		if both[here.Name] = there != nil; there == nil {
-			if other.lacks(here.Name) {
+			if other.Lacks(here.Name) {
 				d.OnlyHere = append(d.OnlyHere, "kind "+here.Name)
 			}
 			continue
@@ -86,7 +87,7 @@ func lacking(a, b *sessionproc.Understanding) (all []string) {
 
 // askRelease asks a member what it was given. One of a release of this library that
 // cannot say that names its kinds.
-func (n *Node) askRelease(ctx context.Context, m cluster.Member) (*release, error) {
+func (n *Node) askRelease(ctx context.Context, m cluster.Member) (*roster.Release, error) {
 	question := &transport.Request{Flags: opHello, Key: m.Name(), Payload: []byte{helloRelease}}
 	reply, err := n.transport.Peer(m.Addr).Call(ctx, question)
 	if e, ok := errors.AsType[*transport.Error](err); ok && failure.Decode(e).Code == failure.CodeUnsupported {
@@ -96,14 +97,14 @@ func (n *Node) askRelease(ctx context.Context, m cluster.Member) (*release, erro
 		return nil, err
 	}
 	defer reply.Release()
-	return readRelease(reply.Payload)
+	return roster.ReadRelease(reply.Payload)
 }
 
 // askKinds asks a member for the names of its kinds.
-func (n *Node) askKinds(ctx context.Context, m cluster.Member) (*release, error) {
+func (n *Node) askKinds(ctx context.Context, m cluster.Member) (*roster.Release, error) {
 	names, err := n.question(ctx, m, []byte{helloAlive})
 	if err != nil {
 		return nil, err
 	}
-	return namesOnly(names), nil
+	return roster.NamesOnly(names), nil
 }

@@ -55,7 +55,7 @@ func (d *driver) hopeless(f final, n sessionproc.Needs, member string) bool {
 	r := d.n.roster.Release(member)
 	return r != nil && !r.OnlyNames() && slices.ContainsFunc(f.by, func(by string) bool {
 		refuser := d.n.roster.Release(by)
-		return refuser != nil && refuser.equal(r)
+		return refuser != nil && refuser.Equal(r)
 	})
 }
 

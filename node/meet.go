@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/roster"
 )
 
 // meetMembers is the goroutine that asks new members for their release, until
@@ -42,8 +43,8 @@ func (d *driver) meet(ctx context.Context) (complete bool) {
 	d.n.roster.Keep(view)
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	met := map[string]*release{} // guarded by mu; by name
-	complete = true              // guarded by mu
+	met := map[string]*roster.Release{} // guarded by mu; by name
+	complete = true                     // guarded by mu
 	for _, m := range view.Members {
 		if m.Name() == d.n.self.Name() || d.n.roster.Release(m.Name()) != nil {
 			continue
@@ -68,7 +69,7 @@ func (d *driver) meet(ctx context.Context) (complete bool) {
 
 // tellDifferences logs how members differ from this node. Members with the same
 // differences share a line.
-func (d *driver) tellDifferences(met map[string]*release) {
+func (d *driver) tellDifferences(met map[string]*roster.Release) {
 	groups := map[string][]string{} // names of members, by what they differ in
 	of := map[string]Difference{}
 	for name, r := range met {

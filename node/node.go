@@ -15,6 +15,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/endpoint"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
+	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
@@ -41,9 +42,9 @@ type Node struct {
 	queries   chan struct{}       // one for each that is answered
 	fetches   *semaphore.Weighted // the bytes of large sessions that come
 	forwarded forwarded
-	trace     Trace   // Config.Trace; what it lacks is nil
-	roster    *roster // what this node and the others were given, and whether they answer
-	given     []byte  // what this node was given, as other members hear of it
+	trace     Trace          // Config.Trace; what it lacks is nil
+	roster    *roster.Roster // what this node and the others were given, and whether they answer
+	given     []byte         // what this node was given, as other members hear of it
 
 	routes   atomic.Pointer[route.Routes]
 	placing  sync.Mutex               // held while partitions are placed; before mu
@@ -121,8 +122,8 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	if n.table, err = n.newTable(nobody.Ring.Partitions()); err != nil {
 		return err
 	}
-	own, given := ownRelease(n.cfg.DefaultKind, n.table.Understood())
-	n.roster, n.given = newRoster(own), given
+	own, given := roster.NewRelease(n.cfg.DefaultKind, n.table.Understood())
+	n.roster, n.given = roster.New(own), given
 	n.standing.begin(n.table)
 	n.transport, err = transport.New(transport.Config{
 		Dial: n.endpoint.Dial, Handshake: n.endpoint.Handshake(), Handler: &server{n},

@@ -1,4 +1,4 @@
-package node
+package roster
 
 import (
 	"slices"
@@ -12,11 +12,11 @@ import (
 // silentAfter is how long a member has not answered when it counts as silent.
 const silentAfter = 10 * time.Second
 
-// A roster is what a node knows of the other members beside gossip: when they answered last,
+// A Roster is what a node knows of the other members beside gossip: when they answered last,
 // what they were given, and what they have refused. That a member gossips does not mean that
 // calls reach it. Its methods are safe for concurrent use.
-type roster struct {
-	own *release // what this node was given; set before use
+type Roster struct {
+	own *Release // what this node was given; set before use
 
 	mu      sync.Mutex          // no other lock is taken under it
 	m       map[string]*answers // guarded by mu; by name
@@ -29,18 +29,18 @@ type answers struct {
 	err    error     // why it does not answer
 	silent bool      // silentAfter has passed without an answer
 
-	release *release          // what it was given; nil: not known
+	release *Release          // what it was given; nil: not known
 	refused map[string]string // by kind: why it has refused a session of this node last
 }
 
-// newRoster returns the roster of a node that was given own.
-func newRoster(own *release) *roster { return &roster{own: own} }
+// New returns the roster of a node that was given own.
+func New(own *Release) *Roster { return &Roster{own: own} }
 
 // Own returns what this node was given.
-func (ms *roster) Own() *release { return ms.own }
+func (ms *Roster) Own() *Release { return ms.own }
 
 // Keep forgets members that are not there any more.
-func (ms *roster) Keep(view *cluster.View) {
+func (ms *Roster) Keep(view *cluster.View) {
 	here := map[string]bool{}
 	for _, m := range view.Members {
 		here[m.Name()] = true
@@ -62,7 +62,7 @@ func (ms *roster) Keep(view *cluster.View) {
 
 // Note records whether a member has answered; err is why it has not. It returns whether the
 // member was silent before and is now, and when it has answered last.
-func (ms *roster) Note(name string, err error) (was, is bool, last time.Time) {
+func (ms *Roster) Note(name string, err error) (was, is bool, last time.Time) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	a := ms.m[name]
@@ -79,7 +79,7 @@ func (ms *roster) Note(name string, err error) (was, is bool, last time.Time) {
 }
 
 // Silent returns since when a member does not answer, and why; false: it answers.
-func (ms *roster) Silent(name string) (since time.Time, err error, silent bool) {
+func (ms *Roster) Silent(name string) (since time.Time, err error, silent bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	if a := ms.m[name]; a != nil && a.silent {
@@ -89,7 +89,7 @@ func (ms *roster) Silent(name string) (since time.Time, err error, silent bool) 
 }
 
 // Release returns the release of a member, or nil if it is not known.
-func (ms *roster) Release(name string) *release {
+func (ms *Roster) Release(name string) *Release {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	if a := ms.m[name]; a != nil {
@@ -100,7 +100,7 @@ func (ms *roster) Release(name string) *release {
 
 // Learn records the release of a member. It reports false if the release is
 // known, or the member is not. Equal releases share memory.
-func (ms *roster) Learn(name string, r *release) bool {
+func (ms *Roster) Learn(name string, r *Release) bool {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	a := ms.m[name]
@@ -108,7 +108,7 @@ func (ms *roster) Learn(name string, r *release) bool {
 		return false
 	}
 	for _, other := range ms.m {
-		if other.release != nil && other.release.equal(r) {
+		if other.release != nil && other.release.Equal(r) {
 			r = other.release
 			break
 		}
@@ -118,24 +118,24 @@ func (ms *roster) Learn(name string, r *release) bool {
 }
 
 // Lacks reports whether a member is known to lack something that this node has.
-func (ms *roster) Lacks(name string) bool {
+func (ms *Roster) Lacks(name string) bool {
 	r := ms.Release(name)
 	return r != nil && slices.ContainsFunc(ms.own.Kinds, func(u sessionproc.Understanding) bool {
-		return r.cannotTake(sessionproc.Needs{Kind: u.Name, Schema: u.Schema, Notices: u.Notices}) != ""
+		return r.CannotTake(sessionproc.Needs{Kind: u.Name, Schema: u.Schema, Notices: u.Notices}) != ""
 	})
 }
 
 // CannotTake says why a member certainly takes no session that needs n; "": it may.
-func (ms *roster) CannotTake(name string, n sessionproc.Needs) string {
+func (ms *Roster) CannotTake(name string, n sessionproc.Needs) string {
 	if r := ms.Release(name); r != nil {
-		return r.cannotTake(n)
+		return r.CannotTake(n)
 	}
 	return ""
 }
 
 // NoteRefusal notes why a member has refused a session of a kind; first: it is the first
 // one.
-func (ms *roster) NoteRefusal(name, kind, cause string) (first bool) {
+func (ms *Roster) NoteRefusal(name, kind, cause string) (first bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	a := ms.m[name]
@@ -143,12 +143,15 @@ func (ms *roster) NoteRefusal(name, kind, cause string) (first bool) {
 		return false
 	}
 	first = a.refused[kind] == ""
-	put(&a.refused, kind, cause)
+	if a.refused == nil {
+		a.refused = map[string]string{}
+	}
+	a.refused[kind] = cause
 	return first
 }
 
 // Refusal is why a member refused a session of a kind last; "": it has not.
-func (ms *roster) Refusal(name, kind string) string {
+func (ms *Roster) Refusal(name, kind string) string {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	if a := ms.m[name]; a != nil {
@@ -159,7 +162,7 @@ func (ms *roster) Refusal(name, kind string) string {
 
 // NobodyTakes reports whether it is known of all of some members that they cannot have
 // sessions of a kind, as this node has it. Of no members it is not.
-func (ms *roster) NobodyTakes(kind string, among []cluster.Member) bool {
+func (ms *Roster) NobodyTakes(kind string, among []cluster.Member) bool {
 	for _, m := range among {
 		if ms.CannotTake(m.Name(), ms.NeedsOf(kind)) == "" {
 			return false
@@ -169,9 +172,9 @@ func (ms *roster) NobodyTakes(kind string, among []cluster.Member) bool {
 }
 
 // NeedsOf is what a node needs at least to take sessions of a kind of this node.
-func (ms *roster) NeedsOf(kind string) sessionproc.Needs {
+func (ms *Roster) NeedsOf(kind string) sessionproc.Needs {
 	n := sessionproc.Needs{Kind: kind}
-	if own := ms.own.find(kind); own != nil {
+	if own := ms.own.Find(kind); own != nil {
 		n.Schema = own.Schema
 	}
 	return n
