@@ -54,7 +54,7 @@ func TestMembersThatHaveGoneAreForgotten(t *testing.T) {
 	require.True(t, r.NoteRefusal(b, "cart", "full"))
 	require.False(t, r.NoteRefusal(b, "cart", "full"))
 	r.Keep(viewOf(1, "a", "b", "c"))
-	require.False(t, r.Learn("c/1", &Release{}), "an older view brings nobody")
+	require.False(t, r.Learn(viewOf(1, "c").Members[0].Name(), &Release{}), "an older view brings nobody")
 	r.Keep(viewOf(3, "b"))
 	require.Nil(t, r.Release(a))
 	require.NotNil(t, r.Release(b))
