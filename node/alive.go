@@ -14,26 +14,26 @@ import (
 const aliveInterval = 5 * time.Second
 
 // watchMembers asks all members again and again, until the driver stops.
-func (d *driver) watchMembers() {
-	for pause(d.n.life.Context(), aliveInterval) {
-		d.askMembers(d.n.life.Context())
+func (n *Node) watchMembers() {
+	for pause(n.life.Context(), aliveInterval) {
+		n.askMembers(n.life.Context())
 	}
 }
 
 // askMembers asks every other member whether it is there, all at a time, and returns
 // when each has answered or has not in time.
-func (d *driver) askMembers(ctx context.Context) {
+func (n *Node) askMembers(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, aliveInterval)
 	defer cancel()
-	view := d.n.routes.Load().View
-	d.n.roster.Keep(view)
+	view := n.routes.Load().View
+	n.roster.Keep(view)
 	var all sync.WaitGroup
 	for _, m := range view.Members {
-		if m.Name() != d.n.self.Name() {
+		if m.Name() != n.self.Name() {
 			all.Go(func() {
-				_, err := d.n.question(ctx, m, []byte{helloAlive})
-				if d.n.life.Context().Err() == nil {
-					d.note(m, err)
+				_, err := n.question(ctx, m, []byte{helloAlive})
+				if n.life.Context().Err() == nil {
+					n.note(m, err)
 				}
 			})
 		}
@@ -42,18 +42,18 @@ func (d *driver) askMembers(ctx context.Context) {
 }
 
 // note takes in whether a member has answered, and logs when one falls silent.
-func (d *driver) note(m cluster.Member, err error) {
+func (n *Node) note(m cluster.Member, err error) {
 	if _, answered := errors.AsType[*transport.Error](err); answered {
 		err = nil
 	}
-	was, is, since := d.n.roster.Note(m.Name(), err)
+	was, is, since := n.roster.Note(m.Name(), err)
 	switch {
 	case is && !was:
-		d.n.log.Error("a member gossips and does not answer calls: whatever has to ask it waits, until it answers or "+
+		n.log.Error("a member gossips and does not answer calls: whatever has to ask it waits, until it answers or "+
 			"Evict puts it out",
 			"peer", m.Name(), "addr", m.Addr, "since", since, "err", err)
 	case was && !is:
-		d.n.log.Info("a member answers calls again", "peer", m.Name())
+		n.log.Info("a member answers calls again", "peer", m.Name())
 	}
 }
 

@@ -128,10 +128,10 @@ func (b *bulk) wait() time.Duration {
 	return time.Duration(missing/b.pace*float64(time.Second)) + 1 // rounded up
 }
 
-// drainUntil sets the goal of the hand-over to half of the time until the
+// DrainUntil sets the goal of the hand-over to half of the time until the
 // deadline of a drain, unless an earlier goal is set. The other half is a
 // reserve.
-func (d *driver) drainUntil(deadline time.Time) {
+func (d *driver) DrainUntil(deadline time.Time) {
 	now := time.Now()
 	done := now.Add(time.Duration(planShare * float64(deadline.Sub(now))))
 	d.mu.Lock()

@@ -7,14 +7,9 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
-
-// draining is what a node that drains knows of the beginning.
-type draining struct {
-	begun time.Time
-	moved int64 // sessions that had moved away before
-}
 
 const (
 	drainStep = 10 * time.Millisecond
@@ -104,14 +99,17 @@ func (n *Node) withDrainTimeout(ctx context.Context) (context.Context, context.C
 // drain begins to drain, unless that has been done, and waits: until ctx ends, or with
 // hasty until it is certain that this is too early.
 func (n *Node) drain(ctx context.Context, hasty bool) error {
-	begins := n.draining.CompareAndSwap(nil, &draining{time.Now(), n.driver.traffic.moved()})
+	begins := n.draining.CompareAndSwap(false, true)
 	if begins {
 		n.log.Info("node drains", "sessions", n.table.Len())
-		n.driver.forgetFinals() // they are tried once more
-		n.driver.beginDrain()
+		n.driver.ForgetFinals() // they are tried once more
+		// It looks for takers of what owners cannot have, and logs how the drain goes, until
+		// nothing is left or the node stops.
+		n.life.Go(n.reportUntilDrained)
+		n.life.Go(n.findTakers)
 	}
 	if deadline, ok := ctx.Deadline(); ok {
-		n.driver.drainUntil(deadline)
+		n.driver.DrainUntil(deadline)
 	}
 	if err := n.cluster.SetState(cluster.Draining); err != nil {
 		return sessionproc.ErrClosed
@@ -120,25 +118,24 @@ func (n *Node) drain(ctx context.Context, hasty bool) error {
 	if begins {
 		n.tell(cluster.Draining)
 	}
-	late := &lateness{n: n, hasty: hasty}
-	return n.awaitDrained(ctx, late)
+	return n.awaitDrained(ctx, n.driver.Lateness(), hasty)
 }
 
-// awaitDrained waits until the node has drained or ctx ends, or, if it is to return then,
-// until late is certain.
-func (n *Node) awaitDrained(ctx context.Context, late *lateness) error {
+// awaitDrained waits until the node has drained or ctx ends, or with hasty until late is
+// certain. late may be nil.
+func (n *Node) awaitDrained(ctx context.Context, late *lateness, hasty bool) error {
 	for begun := time.Now(); ; {
 		switch {
 		case n.routes.Load().Closed:
 			return sessionproc.ErrClosed
-		case n.driver.mayLeave():
+		case n.driver.MayLeave():
 			return nil
 		case !n.othersMayServe(time.Since(begun)):
 			return n.left(errNobody)
-		case time.Since(begun) >= newsTime && n.driver.noTakers():
+		case time.Since(begun) >= newsTime && n.driver.NoTakers():
 			return n.left(errNoTakers)
-		case late != nil && late.certain(ctx) && late.hasty:
-			return late.tooLong()
+		case late != nil && late.Certain(ctx) && hasty:
+			return n.tooLong(late.Takes())
 		case !pause(ctx, drainStep):
 			return n.left(ctx.Err())
 		}
@@ -166,62 +163,44 @@ func (n *Node) othersMayServe(waited time.Duration) bool {
 	return others && waited < newsTime
 }
 
-func (d *driver) mayLeave() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.abandoned && d.n.table.Total() > 0 {
-		return false
-	}
-	for i := range d.parts {
-		d.countLocked(i)
-	}
-	return d.m.MayLeave()
+// findTakers has sessions that their owners cannot have go to members that can.
+func (n *Node) findTakers() {
+	n.meet(n.life.Context()) // what they were given
+	n.driver.FindTakers()
 }
 
-// stuck returns how many sessions are sealed whose handler still runs.
-func (d *driver) stuck() (n int) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	for i := range d.parts {
-		for _, h := range d.parts[i].sealed {
-			if h.state.Load() == isSealed {
-				n++
-			}
-		}
+// assign makes known that a member is to own partitions for a while; of none it is the end of that.
+func (n *Node) assign(to cluster.Member, parts []int) error {
+	if err := n.cluster.SetAssigned(route.Assign(to, parts)); err != nil {
+		return err
 	}
-	return n
+	n.reroute(n.cluster.View())
+	return nil
 }
 
 const reportInterval = time.Second
 
-// beginDrain looks for takers of what owners cannot have, and logs how the drain goes,
-// until nothing is left or the driver stops.
-func (d *driver) beginDrain() {
-	d.n.life.Go(d.reportUntilDrained)
-	d.n.life.Go(d.findTakers)
-}
-
-func (d *driver) reportUntilDrained() {
+func (n *Node) reportUntilDrained() {
 	begun, told := time.Now(), map[string]bool{}
-	d.meet(d.n.life.Context()) // what kinds they take
+	n.meet(n.life.Context()) // what kinds they take
 	for {
-		for kind, sessions := range d.n.table.Kinds() {
-			if !told[kind] && d.n.roster.NobodyTakes(kind, d.n.otherServers()) {
+		for kind, sessions := range n.table.Kinds() {
+			if !told[kind] && n.roster.NobodyTakes(kind, n.otherServers()) {
 				told[kind] = true
-				d.n.log.Error("no member can take the sessions of a kind", "kind", kind, "sessions", sessions, "why",
-					d.whyNobody(kind))
+				n.log.Error("no member can take the sessions of a kind", "kind", kind, "sessions", sessions, "why",
+					n.driver.WhyNobody(kind))
 			}
 		}
-		p := d.n.Progress()
+		p := n.Progress()
 		if p.Sessions == 0 {
-			d.n.log.Info("node has drained", "moved", p.Moved, "bytes", p.Bytes, "after", time.Since(begun))
+			n.log.Info("node has drained", "moved", p.Moved, "bytes", p.Bytes, "after", time.Since(begun))
 			return
 		}
-		if !pause(d.n.life.Context(), reportInterval) {
+		if !pause(n.life.Context(), reportInterval) {
 			return
 		}
-		p = d.n.Progress()
-		d.n.log.Info("node drains", "sessions", p.Sessions, "partitions", p.Partitions, "moved", p.Moved, "bytes", p.Bytes,
+		p = n.Progress()
+		n.log.Info("node drains", "sessions", p.Sessions, "partitions", p.Partitions, "moved", p.Moved, "bytes", p.Bytes,
 			"per_second", int(p.PerSecond), "left", p.Left.Round(time.Second))
 	}
 }

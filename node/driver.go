@@ -48,7 +48,6 @@ type driver struct {
 	bytes    atomic.Int64  // of the snapshots on their way
 	kick     chan struct{} // capacity 1: there is something to hand over
 	again    chan struct{} // capacity 1: retry soon
-	met      chan struct{} // capacity 1: the release of some members is not known
 	addrs    atomic.Pointer[map[string]string]
 	ended    atomic.Int64 // sessions that ended at the deadline of a leave
 	changing atomic.Bool  // the view has changed, and messages about it are still expected
@@ -119,7 +118,7 @@ func newDriver(n *Node, partitions int) *driver {
 	d := &driver{
 		n:     n,
 		inbox: make(chan ownershipBatch, 1024),
-		kick:  make(chan struct{}, 1), again: make(chan struct{}, 1), met: make(chan struct{}, 1),
+		kick:  make(chan struct{}, 1), again: make(chan struct{}, 1),
 		parts: make([]driven, partitions),
 		lanes: map[string]*lane{}, former: map[string]former{},
 		returned: map[string]time.Time{}, asked: map[int]pace{},
@@ -132,26 +131,29 @@ func newDriver(n *Node, partitions int) *driver {
 	return d
 }
 
-// start starts the driver's goroutines. The node's name is known by now.
-func (d *driver) start() {
+// Start starts the driver's goroutines. The node's name is known by now.
+func (d *driver) Start() {
 	d.m = ownership.New(d.n.self.Name(), len(d.parts))
 	d.life.Go(d.handleBatches)
 	d.life.Go(d.retry)
 	d.life.Go(d.handOver)
 }
 
-// stop ends the driver. From now on sessions start and end without it. The
-// caller waits for d.life.
-func (d *driver) stop() {
+// Stop ends the driver. From now on sessions start and end without it. The
+// caller waits for Wait.
+func (d *driver) Stop() {
 	d.mu.Lock()
 	d.closed = true
 	d.mu.Unlock()
 	d.life.End()
 }
 
-// busy reports whether acquiring the driver would block during a view change.
+// Wait waits for all goroutines of the driver. It must be called after Stop.
+func (d *driver) Wait() { d.life.Wait() }
+
+// Busy reports whether acquiring the driver would block during a view change.
 // The first view of a big cluster holds mu for a while.
-func (d *driver) busy() bool {
+func (d *driver) Busy() bool {
 	if !d.changing.Load() {
 		return false
 	}
@@ -162,16 +164,16 @@ func (d *driver) busy() bool {
 	return true
 }
 
-// addr returns the address of a member, or "" if the member is unknown.
-func (d *driver) addr(member string) string { return (*d.addrs.Load())[member] }
+// Addr returns the address of a member, or "" if the member is unknown.
+func (d *driver) Addr(member string) string { return (*d.addrs.Load())[member] }
 
 // farewell stands for the partition of an event that concerns no partition.
 const farewell = ownership.NoPartition - 1
 
-// turn passes an event to the machine and executes the effects. part is the
+// Turn passes an event to the machine and executes the effects. part is the
 // partition that the event concerns, NoPartition for all of them, or farewell
 // for none.
-func (d *driver) turn(part int, event func(m *ownership.Machine) []ownership.Effect) {
+func (d *driver) Turn(part int, event func(m *ownership.Machine) []ownership.Effect) {
 	d.mu.Lock()
 	if !d.closed {
 		d.turnLocked(part, event)
@@ -192,7 +194,7 @@ func (d *driver) unlock() {
 	}
 }
 
-// turnLocked is turn for a caller that holds mu. It counts the sessions before
+// turnLocked is Turn for a caller that holds mu. It counts the sessions before
 // the event, because sessions may have ended since the last one, and again
 // afterwards, because the effects change the number.
 func (d *driver) turnLocked(part int, event func(m *ownership.Machine) []ownership.Effect) {

@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
-	"time"
 
-	"github.com/sessionproc/sessionproc/cluster"
-	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -35,7 +31,7 @@ func (n *Node) Evict(name string) error {
 		return sessionproc.ErrClosed
 	case name == n.self.Name():
 		return errors.New("node: evict: that is this node: use Leave or Close")
-	case !n.knows(name):
+	case !n.driver.Knows(name):
 		return fmt.Errorf("node: evict: no member is named %q", name)
 	}
 	n.log.Warn("a member is put out", "peer", name)
@@ -63,51 +59,25 @@ func (n *Node) Evict(name string) error {
 	return nil
 }
 
-func (n *Node) knows(name string) bool {
-	d := n.driver
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.evicted[name] || d.routes.Sees(name)
-}
-
 // putOut has this node treat members as gone for good.
 func (n *Node) putOut(names ...string) {
-	d := n.driver
-	d.mu.Lock()
-	for _, name := range names {
-		if name != n.self.Name() {
-			put(&d.evicted, name, true)
-			d.former[name] = former{ownership.Gone, d.addr(name), time.Now()}
-		}
-	}
-	d.mu.Unlock()
+	n.driver.PutOut(names...)
 	n.reroute(n.cluster.View())
-}
-
-// admitted is view without the members that were put out.
-func (d *driver) admitted(view *cluster.View) *cluster.View {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	out := func(m cluster.Member) bool { return d.evicted[m.Name()] }
-	if !slices.ContainsFunc(view.Members, out) {
-		return view
-	}
-	return &cluster.View{Version: view.Version, Members: slices.DeleteFunc(slices.Clone(view.Members), out)}
 }
 
 // errEvicted is what Ready says then.
 var errEvicted = fmt.Errorf("%w: an operator has put this node out of the cluster (Evict)", sessionproc.ErrClosed)
 
 // hearEvict obeys another member's Evict.
-func (d *driver) hearEvict(c *transport.Call, by, name string) {
-	if name == d.n.self.Name() {
+func (n *Node) hearEvict(c *transport.Call, by, name string) {
+	if name == n.self.Name() {
 		c.Reply(0, appendNames(nil, nil))
-		d.n.log.Error("this node is put out of the cluster, it closes", "by", by)
-		d.n.evicted.Store(true)
-		go func() { _ = d.n.Close() }() // nobody waits for it: Close waits for us
+		n.log.Error("this node is put out of the cluster, it closes", "by", by)
+		n.evicted.Store(true)
+		go func() { _ = n.Close() }() // nobody waits for it: Close waits for us
 		return
 	}
-	d.n.log.Warn("a member is put out", "peer", name, "by", by)
-	d.n.putOut(name)
+	n.log.Warn("a member is put out", "peer", name, "by", by)
+	n.putOut(name)
 	c.Reply(0, appendNames(nil, nil))
 }

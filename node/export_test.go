@@ -52,7 +52,7 @@ func (n *Node) Remains() (what string) {
 		keeps("buried", len(pt.buried))
 	}
 	for to := range d.lanes {
-		if d.addr(to) == "" {
+		if d.Addr(to) == "" {
 			keeps("lane to "+to, 1)
 		}
 	}
@@ -71,7 +71,7 @@ type stopping struct{ d *driver }
 func (stopping) Begin() bool { return false }
 
 func (s stopping) Here() bool {
-	s.d.stop()
+	s.d.Stop()
 	return false
 }
 

@@ -30,8 +30,8 @@ func (pt *driven) rule(session string, f final) {
 	put(&pt.final, session, f)
 }
 
-// forgetFinals has all sessions tried again.
-func (d *driver) forgetFinals() {
+// ForgetFinals has all sessions tried again.
+func (d *driver) ForgetFinals() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := range d.parts {

@@ -29,8 +29,8 @@ func play(t *testing.T, sessions int, phases ...phase) (p played) {
 		d := newDriver(newNode(Config{DrainTimeout: deadline}), 1)
 		defer d.life.End()
 		d.bulk.rate = 1000
-		d.drainUntil(time.Now().Add(deadline))
-		l, begun, due, left := &lateness{n: d.n}, time.Now(), 0.0, sessions
+		d.DrainUntil(time.Now().Add(deadline))
+		l, begun, due, left := &lateness{d: d}, time.Now(), 0.0, sessions
 		for at := step; at <= deadline; at += step {
 			time.Sleep(step)
 			for len(phases) > 1 && at > phases[0].until {
@@ -44,12 +44,12 @@ func play(t *testing.T, sessions int, phases ...phase) (p played) {
 				p.took = time.Since(begun)
 				return
 			}
-			f := d.foresee(left)
+			f := d.Foresee(left)
 			if at%lookLate == 0 && p.despairs == 0 && l.despairs(time.Now(), deadline-at, left, f) {
 				p.despairs = at
 			}
 			if at%time.Second == 0 {
-				p.foreseen = append(p.foreseen, f.takes)
+				p.foreseen = append(p.foreseen, f.Takes)
 			}
 		}
 	})

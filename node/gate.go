@@ -34,7 +34,7 @@ func (d *driver) Enter(part int, id string, e sessionproc.Entry) error {
 	switch a.Place {
 	case ownership.Nowhere:
 		closed = true
-		d.turn(part, func(m *ownership.Machine) []ownership.Effect {
+		d.Turn(part, func(m *ownership.Machine) []ownership.Effect {
 			closed = false
 			if a = m.Who(part, id); a.Place == ownership.Nowhere && d.beginLocked(part, id, e) {
 				return m.Started(part, id)
@@ -79,7 +79,7 @@ func (d *driver) Leave(part int, id string, remove func()) {
 	}
 	d.mu.RUnlock()
 	done := false
-	d.turn(part, func(m *ownership.Machine) []ownership.Effect {
+	d.Turn(part, func(m *ownership.Machine) []ownership.Effect {
 		done = true
 		pt := &d.parts[part]
 		delete(pt.final, id)

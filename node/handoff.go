@@ -93,7 +93,7 @@ func (h *handoff) ready() {
 // outline first.
 func (d *driver) keepUnencodable(h *handoff) {
 	d.n.log.Error("a session cannot move", "session", sessionproc.LogID(h.session), "err", h.err)
-	d.turn(h.part, func(m *ownership.Machine) []ownership.Effect {
+	d.Turn(h.part, func(m *ownership.Machine) []ownership.Effect {
 		d.parts[h.part].rule(h.session, final{why: h.err.Error()})
 		if d.outlineLocked(h) {
 			return nil

@@ -41,10 +41,10 @@ type WaitingFor struct {
 // Health returns what is wrong at this moment. It may be called at any time.
 func (n *Node) Health() Health {
 	n.must()
-	h := Health{Ready: n.Ready(), Draining: n.draining.Load() != nil, Memory: n.table.OverMemory(),
-		Waiting: n.driver.waitingFor()}
+	h := Health{Ready: n.Ready(), Draining: n.draining.Load(), Memory: n.table.OverMemory(),
+		Waiting: n.waitingFor()}
 	view := n.routes.Load().View
-	h.Differing = n.driver.differences(view)
+	h.Differing = n.differences(view)
 	for _, m := range view.Members {
 		if since, err, silent := n.roster.Silent(m.Name()); silent {
 			h.Silent = append(h.Silent, SilentMember{m.Name(), m.Addr, since, err})
@@ -54,20 +54,8 @@ func (n *Node) Health() Health {
 }
 
 // waitingFor returns who has not answered to claims of partitions.
-func (d *driver) waitingFor() (all []WaitingFor) {
-	count := map[string]int{}
-	d.mu.RLock()
-	for part := range d.parts {
-		if names, claiming := d.m.Claiming(part); claiming {
-			for _, name := range names {
-				if !d.asksLastLocked(part, name) {
-					count[name]++
-				}
-			}
-		}
-	}
-	d.mu.RUnlock()
-	for name, partitions := range count {
+func (n *Node) waitingFor() (all []WaitingFor) {
+	for name, partitions := range n.driver.WaitingFor() {
 		all = append(all, WaitingFor{name, partitions})
 	}
 	slices.SortFunc(all, func(a, b WaitingFor) int { return strings.Compare(a.Name, b.Name) })

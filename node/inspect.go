@@ -150,7 +150,7 @@ func inspectionOf(name string, d *sessionproc.Details) Inspection {
 func (n *Node) details(id string) (f found) {
 	part := n.routes.Load().Ring.Partition(id)
 	if f.Details, f.Here = n.table.Details(part, id); f.Here {
-		f.Holding = n.driver.holding(part)
+		f.Holding = n.holding(part)
 		for _, e := range f.Details.Events {
 			if len(e.Nodes) > 0 && e.Nodes[0] == "" {
 				e.Nodes[0] = n.self.Name()
@@ -161,19 +161,15 @@ func (n *Node) details(id string) (f found) {
 	return f
 }
 
-func (d *driver) holding(part int) HoldingState {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	_, _, hands := d.m.HandingOver(part)
-	_, claims := d.m.Claiming(part)
-	switch {
-	case d.m.Full(part):
+func (n *Node) holding(part int) HoldingState {
+	switch p := n.driver.Part(part); {
+	case p.Full:
 		return HoldingSettled
-	case d.m.Holds(part):
+	case p.Holds:
 		return HoldingGathering
-	case claims:
+	case p.Claims:
 		return HoldingClaiming
-	case hands:
+	case p.HandsOver:
 		return HoldingHandingOver
 	}
 	return HoldingElsewhere

@@ -4,15 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math"
 	"slices"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
-	"github.com/sessionproc/sessionproc/node/internal/failure"
-	"github.com/sessionproc/sessionproc/node/internal/ownership"
-	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
@@ -53,7 +48,7 @@ func (n *Node) beWelcomed(ctx context.Context) error {
 		switch {
 		case len(hosts) == 0 && n.strangersMayCome(begun):
 		case len(hosts) == 0 && (serving || alone || first && time.Since(begun) > firstOf):
-			return n.serveAs(func(m *ownership.Machine) []ownership.Effect { return m.Bootstrap() })
+			return n.serveAs(n.driver.Bootstrap)
 		case !serving:
 			var evicted []string
 			if evicted, last = n.ask(ctx, hosts, helloReach); last == nil {
@@ -68,7 +63,7 @@ func (n *Node) beWelcomed(ctx context.Context) error {
 		default:
 			var names []string
 			if names, last = n.ask(ctx, hosts, helloWelcome); last == nil {
-				n.driver.turn(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect { return m.Welcome(names) })
+				n.driver.Welcome(names)
 				if n.awaitReady(ctx) {
 					return nil
 				}
@@ -81,15 +76,16 @@ func (n *Node) beWelcomed(ctx context.Context) error {
 	}
 }
 
-// serveAs makes this node serving in its own view, and tells the machine.
-func (n *Node) serveAs(event func(m *ownership.Machine) []ownership.Effect) error {
+// serveAs makes this node serving in its own view, and tells the members. Then it calls then,
+// unless that is nil.
+func (n *Node) serveAs(then func()) error {
 	if err := n.cluster.SetState(cluster.Serving); err != nil {
 		return err
 	}
 	n.reroute(n.cluster.View())
 	n.tell(cluster.Serving)
-	if event != nil {
-		n.driver.turn(ownership.NoPartition, event)
+	if then != nil {
+		then()
 	}
 	return nil
 }
@@ -150,10 +146,7 @@ func (n *Node) question(ctx context.Context, m cluster.Member, payload []byte) (
 // It may never: a member that has just died is asked for again.
 func (n *Node) awaitReady(ctx context.Context) bool {
 	for range welcomeTries {
-		n.driver.mu.RLock()
-		ready := n.driver.m.Ready()
-		n.driver.mu.RUnlock()
-		if ready {
+		if n.driver.Ready() {
 			return true
 		}
 		if !pause(ctx, helloPause) {
@@ -161,97 +154,4 @@ func (n *Node) awaitReady(ctx context.Context) bool {
 		}
 	}
 	return false
-}
-
-// greet answers a member's question.
-func (d *driver) greet(c *transport.Call) {
-	name, question := c.Peer, byte(math.MaxUint8)
-	if len(c.Payload) > 0 {
-		question = c.Payload[0]
-	}
-	if question == helloStanding {
-		r := wire.NewReader(c.Payload[1:])
-		gap := time.Duration(min(r.Uint(), uint64(formerFor.Milliseconds()))) * time.Millisecond
-		c.Reply(0, wire.AppendUint(nil, d.standingOf(name, gap)))
-		return
-	}
-	if question == helloRelease {
-		if unsafeString(c.Key) != d.n.self.Name() {
-			fail(c, failure.Encode(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))
-			return
-		}
-		c.Reply(0, d.n.given)
-		return
-	}
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	switch {
-	case d.closed || d.m == nil || !d.m.Ready():
-		fail(c, failure.Encode(fmt.Errorf("%w: it has not joined itself", sessionproc.ErrUnavailable), false))
-	case question == helloReach:
-		d.n.serveLater(c, func() { d.reach(c, name) })
-	case question == helloWelcome:
-		d.welcomeLocked(c, name)
-	case question == helloMeet:
-		d.meetFor(c)
-	case question == helloAlive:
-		c.Reply(0, appendNames(nil, d.n.kinds()))
-	case question == helloState && len(c.Payload) == 2 && cluster.State(c.Payload[1]) <= cluster.Draining:
-		state := cluster.State(c.Payload[1])
-		d.n.life.Go(func() { d.n.noteState(name, state) })
-		c.Reply(0, appendNames(nil, nil))
-	case question == helloEvict:
-		out := string(c.Payload[1:])
-		d.n.serveLater(c, func() { d.hearEvict(c, name, out) })
-	default:
-		fail(c, failure.Encode(sessionproc.ErrUnsupported, false))
-	}
-}
-
-// serveLater runs f, which replies to c, on a goroutine of the node.
-func (n *Node) serveLater(c *transport.Call, f func()) {
-	if !n.life.Go(f) {
-		fail(c, failure.Encode(sessionproc.ErrClosed, false))
-	}
-}
-
-// welcomeLocked tells a node that serves now whom this one sees.
-func (d *driver) welcomeLocked(c *transport.Call, name string) {
-	names := d.m.Present()
-	if !slices.Contains(names, name) {
-		fail(c, failure.Encode(fmt.Errorf("%w: it has not heard of you", sessionproc.ErrUnavailable), false))
-		return
-	}
-	c.Reply(0, appendNames(nil, names))
-}
-
-func appendNames(b []byte, names []string) []byte {
-	b = wire.AppendArrayLen(b, len(names))
-	for _, name := range names {
-		b = wire.AppendString(b, name)
-	}
-	return b
-}
-
-// reach dials a node that joins.
-func (d *driver) reach(c *transport.Call, name string) {
-	addr := d.addr(name)
-	if addr == "" {
-		fail(c, failure.Encode(fmt.Errorf("%w: it has not heard of you", sessionproc.ErrUnavailable), false))
-		return
-	}
-	ctx, cancel := context.WithTimeout(d.n.life.Context(), helloTimeout)
-	defer cancel()
-	peer, err := d.n.transport.Peer(addr).Connect(ctx)
-	if err == nil && peer != name {
-		err = fmt.Errorf("%s answers there", peer)
-	}
-	if err != nil {
-		fail(c, failure.Encode(fmt.Errorf("%w: it cannot reach you at %s: %w", sessionproc.ErrUnavailable, addr, err), false))
-		return
-	}
-	d.mu.RLock()
-	evicted := slices.Collect(maps.Keys(d.evicted))
-	d.mu.RUnlock()
-	c.Reply(0, appendNames(nil, evicted))
 }

@@ -25,7 +25,7 @@ func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 		return nil
 	}
 	pt.looked = claimed{to, id}
-	drains := d.n.draining.Load() != nil
+	drains := d.n.draining.Load()
 	lent := d.routes != nil && d.routes.Lent[part] && !drains
 	if !lent && (pt.told == pt.looked || !d.n.roster.Lacks(to)) {
 		return nil

@@ -97,7 +97,7 @@ func (l *lane) doneLocked() {
 // moved returns the error for requests whose session is on its way to the
 // member. All of them share one value until the address changes.
 func (l *lane) moved() *failure.Moved {
-	addr := l.d.addr(l.to)
+	addr := l.d.Addr(l.to)
 	m := l.movedErr.Load()
 	if m == nil || m.Addr != addr {
 		m = &failure.Moved{Addr: addr}
@@ -206,7 +206,7 @@ func (l *lane) retire() bool {
 	defer d.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if d.addr(l.to) != "" || l.open > 0 || len(l.parts)+len(l.ready)+len(l.flight) > 0 {
+	if d.Addr(l.to) != "" || l.open > 0 || len(l.parts)+len(l.ready)+len(l.flight) > 0 {
 		return false
 	}
 	delete(d.lanes, l.to)

@@ -16,7 +16,7 @@ import (
 func (l *lane) dial() (*transport.Stream, error) {
 	ctx, cancel := context.WithTimeout(l.d.ctx, sendTimeout)
 	defer cancel()
-	addr := l.d.addr(l.to)
+	addr := l.d.Addr(l.to)
 	if addr == "" {
 		return nil, fmt.Errorf("unknown member %s", l.to)
 	}

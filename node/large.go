@@ -38,7 +38,7 @@ func (n *Node) fetchLarge(ctx context.Context, member string, key []byte, size i
 }
 
 func (n *Node) receiveLarge(ctx context.Context, member string, key []byte, size int) ([]byte, error) {
-	addr := n.driver.addr(member)
+	addr := n.driver.Addr(member)
 	if addr == "" {
 		return nil, fmt.Errorf("%s is not known", member)
 	}

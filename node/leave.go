@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -85,7 +84,7 @@ func (n *Node) leave(ctx context.Context, grace time.Duration) error {
 	within, cancel := beforeFarewell(ctx)
 	defer cancel()
 	left := n.drain(within, false)
-	if errors.Is(left, context.DeadlineExceeded) && grace > 0 && n.driver.traffic.moves() {
+	if errors.Is(left, context.DeadlineExceeded) && grace > 0 && n.driver.Moves() {
 		ctx, cancel = withGrace(ctx, grace)
 		defer cancel()
 		left = n.drainOn(ctx, left)
@@ -138,12 +137,12 @@ func (n *Node) drainOn(ctx context.Context, left error) error {
 		"sessions", n.table.Len(), "grace", n.cfg.LeaveGrace)
 	ctx, cancel := beforeFarewell(ctx)
 	defer cancel()
-	for left != nil && ctx.Err() == nil && n.driver.traffic.moves() {
-		if n.driver.noTakers() {
+	for left != nil && ctx.Err() == nil && n.driver.Moves() {
+		if n.driver.NoTakers() {
 			return n.left(errNoTakers)
 		}
 		step, cancel := context.WithTimeout(ctx, graceStep)
-		left = n.awaitDrained(step, nil)
+		left = n.awaitDrained(step, nil, false)
 		cancel()
 	}
 	return left
@@ -156,8 +155,8 @@ const graceStep = 200 * time.Millisecond
 // abandon ends the sessions that a drain has left, and returns an error that
 // says so. left is the error of the drain.
 func (n *Node) abandon(ctx context.Context, left error) error {
-	over := n.leftovers()
-	lost := n.driver.abandon()
+	over := n.driver.Leftovers()
+	lost := n.driver.Abandon()
 	switch {
 	case left == nil || errors.Is(left, errNobody): // nothing is left, except marks of renewed sessions
 		return nil
@@ -166,28 +165,18 @@ func (n *Node) abandon(ctx context.Context, left error) error {
 	}
 	last, cancel := context.WithTimeout(ctx, lastWords)
 	defer cancel()
-	for !n.driver.mayLeave() && pause(last, drainStep) {
+	for !n.driver.MayLeave() && pause(last, drainStep) {
 	}
 	if lost == 0 {
 		return nil
 	}
 	for _, o := range over {
-		n.log.Error("sessions end because they could not move", "kind", o.kind, "sessions", o.sessions, "why", o.why)
+		n.log.Error("sessions end because they could not move", "kind", o.Kind, "sessions", o.Sessions, "why", o.Why)
 	}
 	if e, ok := left.(*DrainError); ok {
 		e.Continues, e.Takes = false, 0
 	}
 	return fmt.Errorf("%w; these sessions have ended", left)
-}
-
-// abandon ends the sessions that are here and were not sent, and returns their
-// number.
-func (d *driver) abandon() int {
-	d.turn(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect {
-		d.abandoned = true
-		return m.Abandon()
-	})
-	return int(d.ended.Load())
 }
 
 // Close ends the node abruptly: callers get sessionproc.ErrClosed, sessions
@@ -222,11 +211,11 @@ func (n *Node) shut(ctx context.Context) (err error) {
 		n.mu.Unlock()
 		close(n.quit)
 		<-n.followed
-		n.driver.stop()
+		n.driver.Stop()
 		n.life.End()
 		n.waitlist.close()
 		err = errors.Join(n.table.Close(ctx), n.transport.Close(), n.cluster.Close(), n.endpoint.Close())
-		n.driver.life.Wait()
+		n.driver.Wait()
 		n.life.Wait()
 		n.log.Info("node closed")
 		return err
@@ -242,8 +231,8 @@ func (n *Node) undo() {
 		<-n.followed
 	}
 	if n.driver != nil {
-		n.driver.stop()
-		defer n.driver.life.Wait()
+		n.driver.Stop()
+		defer n.driver.Wait()
 	}
 	n.life.End()
 	defer n.life.Wait()

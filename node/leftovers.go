@@ -8,38 +8,37 @@ import (
 	"github.com/sessionproc/sessionproc/cluster"
 )
 
-// leftover is the sessions of a kind that are left on a node which drains.
+// Leftover is the sessions of a kind that are left on a node which drains.
 type leftover struct {
-	kind     string
-	sessions int
-	nobody   bool   // can have them
-	final    int    // of them, those that nobody can have, as is known of each
-	why      string // "": it is not known, or there was no time
+	Kind     string
+	Sessions int
+	Nobody   bool   // can have them
+	Why      string // "": it is not known, or there was no time
 }
 
-// leftovers are sorted by kind.
-func (n *Node) leftovers() (all []leftover) {
-	kinds := n.table.Kinds()
-	others := n.otherServers()
-	final, reasons := n.driver.finals(others)
+// Leftovers are sorted by kind.
+func (d *driver) Leftovers() (all []leftover) {
+	kinds := d.n.table.Kinds()
+	others := d.n.otherServers()
+	final, reasons := d.finals(others)
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		o := leftover{kind: kind, sessions: kinds[kind], nobody: n.roster.NobodyTakes(kind, others)}
-		switch o.final = min(final[kind], o.sessions); {
-		case o.nobody:
-			o.why = n.driver.whyNobody(kind)
-		case o.final > 0:
-			o.why, o.nobody = reasons[kind], o.final == o.sessions
+		o := leftover{Kind: kind, Sessions: kinds[kind], Nobody: d.n.roster.NobodyTakes(kind, others)}
+		switch lost := min(final[kind], o.Sessions); {
+		case o.Nobody:
+			o.Why = d.WhyNobody(kind)
+		case lost > 0:
+			o.Why, o.Nobody = reasons[kind], lost == o.Sessions
 		default:
-			o.why = n.driver.whyRefused(kind, others)
+			o.Why = d.whyRefused(kind, others)
 		}
 		all = append(all, o)
 	}
 	return all
 }
 
-// noTakers reports whether all that is left is of kinds that no member can have which
+// NoTakers reports whether all that is left is of kinds that no member can have which
 // serves, or will.
-func (d *driver) noTakers() bool {
+func (d *driver) NoTakers() bool {
 	var others []cluster.Member
 	for _, m := range d.n.routes.Load().View.Members {
 		if m.Name() != d.n.self.Name() && m.State != cluster.Draining {
@@ -77,9 +76,9 @@ func (d *driver) onlyMarksThatNobodyTakes(members []cluster.Member) (marks bool)
 	return marks
 }
 
-// whyNobody says why no other member can have sessions of a kind: members with the same
+// WhyNobody says why no other member can have sessions of a kind: members with the same
 // reason together.
-func (d *driver) whyNobody(kind string) string {
+func (d *driver) WhyNobody(kind string) string {
 	names := map[string][]string{}
 	for _, m := range d.n.otherServers() {
 		why := d.n.roster.CannotTake(m.Name(), d.n.roster.NeedsOf(kind))

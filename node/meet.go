@@ -15,17 +15,17 @@ import (
 
 // meetMembers is the goroutine that asks new members for their release, until
 // each has answered or the driver stops.
-func (d *driver) meetMembers() {
+func (n *Node) meetMembers() {
 	again := time.NewTimer(aliveInterval)
 	defer again.Stop()
 	for {
 		select {
-		case <-d.met:
+		case <-n.met:
 		case <-again.C:
-		case <-d.n.life.Context().Done():
+		case <-n.life.Context().Done():
 			return
 		}
-		if d.meet(d.n.life.Context()) {
+		if n.meet(n.life.Context()) {
 			again.Stop()
 		} else {
 			again.Reset(aliveInterval)
@@ -36,44 +36,44 @@ func (d *driver) meetMembers() {
 // meet asks the members whose release is not known, concurrently, and logs once
 // for each how it differs from this node. It returns when each has answered or
 // the time is over, and reports whether all have answered.
-func (d *driver) meet(ctx context.Context) (complete bool) {
+func (n *Node) meet(ctx context.Context) (complete bool) {
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
-	view := d.n.routes.Load().View
-	d.n.roster.Keep(view)
+	view := n.routes.Load().View
+	n.roster.Keep(view)
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	met := map[string]*roster.Release{} // guarded by mu; by name
 	complete = true                     // guarded by mu
 	for _, m := range view.Members {
-		if m.Name() == d.n.self.Name() || d.n.roster.Release(m.Name()) != nil {
+		if m.Name() == n.self.Name() || n.roster.Release(m.Name()) != nil {
 			continue
 		}
 		all.Go(func() {
-			r, err := d.n.askRelease(ctx, m)
+			r, err := n.askRelease(ctx, m)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
 			case err != nil:
 				complete = false
-				d.n.log.Debug("a member has not told its release", "peer", m.Name(), "err", err)
-			case d.n.roster.Learn(m.Name(), r):
+				n.log.Debug("a member has not told its release", "peer", m.Name(), "err", err)
+			case n.roster.Learn(m.Name(), r):
 				met[m.Name()] = r
 			}
 		})
 	}
 	all.Wait()
-	d.tellDifferences(met)
+	n.tellDifferences(met)
 	return complete
 }
 
 // tellDifferences logs how members differ from this node. Members with the same
 // differences share a line.
-func (d *driver) tellDifferences(met map[string]*roster.Release) {
+func (n *Node) tellDifferences(met map[string]*roster.Release) {
 	groups := map[string][]string{} // names of members, by what they differ in
 	of := map[string]Difference{}
 	for name, r := range met {
-		if diff, differs := differs(d.n.roster.Own(), r); differs {
+		if diff, differs := differs(n.roster.Own(), r); differs {
 			key := fmt.Sprint(diff)
 			groups[key], of[key] = append(groups[key], name), diff
 		}
@@ -95,7 +95,7 @@ func (d *driver) tellDifferences(met map[string]*roster.Release) {
 			here, there := diff.DefaultKinds[0], diff.DefaultKinds[1]
 			args = append(args, "default_kind", fmt.Sprintf("%q here, %q there", here, there))
 		}
-		d.n.log.Warn("members were given other kinds than this node: "+
+		n.log.Warn("members were given other kinds than this node: "+
 			"requests fail where the owner of their session lacks what they name", args...)
 	}
 }
@@ -113,10 +113,10 @@ func shortened(names []string) string {
 
 // differences returns the differences of all members whose release is known,
 // sorted by name.
-func (d *driver) differences(view *cluster.View) (all []Difference) {
+func (n *Node) differences(view *cluster.View) (all []Difference) {
 	for _, m := range view.Members {
-		if r := d.n.roster.Release(m.Name()); r != nil {
-			if diff, differs := differs(d.n.roster.Own(), r); differs {
+		if r := n.roster.Release(m.Name()); r != nil {
+			if diff, differs := differs(n.roster.Own(), r); differs {
 				diff.Name = m.Name()
 				all = append(all, diff)
 			}

@@ -33,16 +33,16 @@ func TestForecastBeforeAndAfterTheFirstSession(t *testing.T) {
 	d := newDriver(n, 1)
 	now := time.Now()
 	d.bulk.rate, d.bulk.drains, d.bulk.begun, d.bulk.done = 1000, true, now.Add(-2*time.Second), now.Add(20*time.Second)
-	f := d.foresee(100_000)
-	require.InDelta(t, 20, f.takes.Seconds(), 1)
-	require.Zero(t, f.seen)
+	f := d.Foresee(100_000)
+	require.InDelta(t, 20, f.Takes.Seconds(), 1)
+	require.Zero(t, f.Seen)
 	for i := range 500 { // 0.5 s ago, 1.5 s after the begin
 		d.traffic.lately.add(now.Add(-500*time.Millisecond+time.Duration(i)*time.Millisecond), 10)
 	}
 	d.traffic.away = 5000
-	f = d.foresee(100_000)
-	require.InDelta(t, 10_000, f.seen, 3000)
-	require.InDelta(t, 14, f.takes.Seconds(), 5, "between 10 s by the speed and 20 s by the plan")
+	f = d.Foresee(100_000)
+	require.InDelta(t, 10_000, f.Seen, 3000)
+	require.InDelta(t, 14, f.Takes.Seconds(), 5, "between 10 s by the speed and 20 s by the plan")
 }
 
 // What a drain takes that stands still is not what was planned, and the longer it does the
@@ -54,13 +54,13 @@ func TestForecastOfAStandstill(t *testing.T) {
 	d.traffic.away = 500
 	for _, ago := range []time.Duration{20 * time.Second, 40 * time.Second} {
 		d.bulk.begun, d.bulk.done = now.Add(-ago), now.Add(-time.Second)
-		require.InDelta(t, ago.Seconds(), d.foresee(100_000).takes.Seconds(), 1, "nothing has moved yet")
+		require.InDelta(t, ago.Seconds(), d.Foresee(100_000).Takes.Seconds(), 1, "nothing has moved yet")
 	}
 	d.traffic.away = 20_500
-	f := d.foresee(10_000)
-	require.InDelta(t, 20, f.takes.Seconds(), 1, "20,000 in 40 s")
-	require.Zero(t, f.seen)
-	require.False(t, f.young)
+	f := d.Foresee(10_000)
+	require.InDelta(t, 20, f.Takes.Seconds(), 1, "20,000 in 40 s")
+	require.Zero(t, f.Seen)
+	require.False(t, f.Young)
 }
 
 func TestHistory(t *testing.T) {

@@ -25,5 +25,5 @@ func (d *driver) elsewhere(a ownership.Answer) error {
 	case ownership.Unavailable:
 		return fmt.Errorf("%w: only a backup is left, at %s, which cannot hand it over", sessionproc.ErrUnavailable, a.To)
 	}
-	return &failure.Moved{Addr: d.addr(a.To)}
+	return &failure.Moved{Addr: d.Addr(a.To)}
 }

@@ -44,6 +44,7 @@ type Node struct {
 	forwarded forwarded
 	trace     Trace          // Config.Trace; what it lacks is nil
 	roster    *roster.Roster // what this node and the others were given, and whether they answer
+	met       chan struct{}  // capacity 1: the release of some members is not known
 	given     []byte         // what this node was given, as other members hear of it
 
 	routes   atomic.Pointer[route.Routes]
@@ -55,7 +56,7 @@ type Node struct {
 	followed chan struct{}            // follow has ended
 	follows  bool
 
-	draining  atomic.Pointer[draining] // nil: it does not drain
+	draining  atomic.Bool
 	evicted   atomic.Bool
 	leaving   atomic.Bool
 	departure atomic.Pointer[departure] // nil: nobody has called Leave
@@ -92,6 +93,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 func newNode(cfg Config) *Node {
 	n := &Node{cfg: cfg, log: cfg.Logger, life: lifetime.New(context.Background()),
 		quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}),
+		met:     make(chan struct{}, 1),
 		queries: make(chan struct{}, maxQueries),
 		fetches: semaphore.NewWeighted(max(cfg.HandoffMemory, sessionproc.MaxSnapshot))}
 	n.waitlist.n = n
@@ -133,9 +135,9 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	if err != nil {
 		return err
 	}
-	n.driver.start()
-	n.life.Go(n.driver.watchMembers)
-	n.life.Go(n.driver.meetMembers)
+	n.driver.Start()
+	n.life.Go(n.watchMembers)
+	n.life.Go(n.meetMembers)
 	n.endpoint.Serve(n.transport.Accept)
 	if n.cluster, err = n.join(ctx); err != nil {
 		return err
@@ -258,7 +260,7 @@ func (n *Node) Ready() error {
 		return sessionproc.ErrClosed
 	case n.leaving.Load():
 		return errLeaving
-	case n.draining.Load() != nil:
+	case n.draining.Load():
 		return errDrains
 	case n.cluster.Alone():
 		return errAlone

@@ -201,7 +201,7 @@ func (d *driver) want(part int, id string) {
 	if !holds || asked && time.Since(last) < askPause {
 		return
 	}
-	d.turn(part, func(m *ownership.Machine) []ownership.Effect {
+	d.Turn(part, func(m *ownership.Machine) []ownership.Effect {
 		d.parts[part].noteAsked(id, time.Now())
 		return m.Want(part, id)
 	})

@@ -127,7 +127,7 @@ func (d *driver) flush(to string) {
 			n := batchLen(all, min(batchBytes, d.n.cfg.MaxFrame/4))
 			*buf, n = appendBatch((*buf)[:0], all[:n], d.n.maxMessage()/2)
 			all = all[n:]
-			addr := d.addr(to)
+			addr := d.Addr(to)
 			if addr == "" {
 				break
 			}
@@ -201,10 +201,10 @@ const (
 	keptRoom    = 64
 )
 
-// enqueue takes a batch in. It runs on a connection's reader, so it does not
+// Enqueue takes a batch in. It runs on a connection's reader, so it does not
 // wait: if the inbox is full, it drops the batch, and the sender's machine
 // repeats the messages.
-func (d *driver) enqueue(c *transport.Call) {
+func (d *driver) Enqueue(c *transport.Call) {
 	c.Tag = nil                                 // a cancel of the cast means nothing
 	if unsafeString(c.Key) != d.n.self.Name() { // it is for an earlier boot at this address
 		c.Ack()

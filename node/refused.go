@@ -21,7 +21,7 @@ func (d *driver) refused(what, member, session, cause string, here bool) {
 // have the same cause, such as a kind that a member was not given: it is said once in
 // 10 s, with one of them.
 func (d *driver) hindered(what, member, session, cause string) {
-	addr, _ := netip.ParseAddrPort(d.addr(member))
+	addr, _ := netip.ParseAddrPort(d.Addr(member))
 	d.n.endpoint.LogRefusal(what, net.TCPAddrFromAddrPort(addr), errors.New(cause),
 		slog.String("peer", member), slog.String("session", sessionproc.LogID(session)))
 }

@@ -43,7 +43,7 @@ func (n *Node) reroute(view *cluster.View) {
 	}
 	told := n.toldLocked(view)
 	n.mu.Unlock()
-	next, err := n.builder.Routes(n.driver.admitted(told), last)
+	next, err := n.builder.Routes(n.driver.Admitted(told), last)
 	if err != nil {
 		n.log.Error("the members cannot be placed", "err", err)
 		return
@@ -56,11 +56,11 @@ func (n *Node) reroute(view *cluster.View) {
 	n.routes.Store(next)
 	n.endpoint.Expect(next.View.Members)
 	n.standing.count(next.View)
-	n.driver.handleView(next)
+	n.driver.HandleView(next)
 	n.mu.Unlock()
 	n.forgetPeers(last, next)
 	n.passOn(last, next)
-	signal(n.driver.met)
+	signal(n.met)
 }
 
 // How long the connections to a member that has left are kept, as its good-bye overtakes

@@ -77,7 +77,7 @@ func (d *driver) sayAgain(all bool) (some bool) {
 		}
 		d.unlock()
 	}
-	d.turn(farewell, func(m *ownership.Machine) []ownership.Effect {
+	d.Turn(farewell, func(m *ownership.Machine) []ownership.Effect {
 		effects := m.Farewell()
 		some = some || len(effects) > 0
 		return effects

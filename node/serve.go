@@ -30,14 +30,14 @@ func (s *server) Serve(c *transport.Call) {
 	}
 	switch c.Flags & flagOp {
 	case opOwnership:
-		s.n.driver.enqueue(c)
+		s.n.driver.Enqueue(c)
 	case opHello:
-		s.n.driver.greet(c)
+		s.n.greet(c)
 	case opQuery:
 		s.n.hearQuery(c)
 	default:
 		part, in := r.Ring.Partition(id), s.inbound(c, id)
-		if s.n.driver.busy() && !s.n.table.Has(part, id) {
+		if s.n.driver.Busy() && !s.n.table.Has(part, id) {
 			// It has to wait for the driver. Those behind it may not have to.
 			if s.n.life.Go(func() { s.n.table.Serve(part, in) }) {
 				return
@@ -82,7 +82,7 @@ func (s *server) Why(c *transport.Call) string {
 
 // ServeStream takes sessions that another node sends.
 func (s *server) ServeStream(st *transport.Stream) {
-	err := s.n.driver.stream(st)
+	err := s.n.driver.ServeStream(st)
 	s.n.log.Debug("a stream of sessions has ended", "peer", st.Peer(), "err", err)
 	st.Close(err.Error())
 }

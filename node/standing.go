@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
-	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
@@ -159,7 +158,7 @@ func (s *standing) watch(ctx context.Context) {
 // other member can have become holder. Otherwise all members must have handed
 // back what they took.
 func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
-	others := n.driver.othersSince(time.Now().Add(-gap - standingTime))
+	others := n.driver.OthersSince(time.Now().Add(-gap - standingTime))
 	answers := make(chan uint64, len(others))
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
@@ -205,45 +204,13 @@ func (n *Node) askStanding(ctx context.Context, addr string, gap time.Duration) 
 	return answer, r.Err()
 }
 
-// othersSince returns the addresses of all other members by name, including
-// those lost since then.
-func (d *driver) othersSince(since time.Time) map[string]string {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	others := map[string]string{}
-	if d.routes == nil {
-		return others
-	}
-	for _, m := range d.routes.View.Members {
-		if m.Name() != d.n.self.Name() && m.State != cluster.Joining {
-			others[m.Name()] = m.Addr
-		}
-	}
-	for name, f := range d.former {
-		if f.level != ownership.Left && f.since.After(since) {
-			others[name] = f.addr
-		}
-	}
-	return others
-}
-
 // standingOf returns the status of a member whose process stood still for gap.
-func (d *driver) standingOf(member string, gap time.Duration) uint64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if back, ok := d.returned[member]; d.routes == nil || !d.routes.Sees(member) || d.former[member].addr != "" {
-		return standsNotYet
-	} else if !ok || time.Since(back) > gap+standingTime {
+func (n *Node) standingOf(member string, gap time.Duration) uint64 {
+	switch was, back := n.driver.Returned(member, gap+standingTime); {
+	case was:
 		return standsAsEver
+	case back:
+		return standsAgain
 	}
-	for part, owner := range d.routes.Owners {
-		if owner == nil || owner.Name() != member {
-			continue
-		}
-		d.countLocked(part)
-		if pt := &d.parts[part]; pt.counted || len(pt.sealed) > 0 || d.m.Holds(part) {
-			return standsNotYet
-		}
-	}
-	return standsAgain
+	return standsNotYet
 }

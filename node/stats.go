@@ -131,10 +131,8 @@ func (n *Node) stats(ctx context.Context) NodeStats {
 	for _, h := range t.Hottest {
 		s.Hottest = append(s.Hottest, HotSession{h.ID, h.Kind, s.Name, h.PerSecond})
 	}
-	tr := &n.driver.traffic
-	tr.mu.Lock()
-	s.Moved, s.Taken = tr.away, tr.taken
-	tr.mu.Unlock()
+	moves := n.driver.Traffic()
+	s.Moved, s.Taken = moves.Moved, moves.Taken
 	return s
 }
 

@@ -47,7 +47,7 @@ func (n *Node) askToMeet(ctx context.Context, of cluster.Member, anew []cluster.
 }
 
 // meetFor answers that question of another member.
-func (d *driver) meetFor(c *transport.Call) {
+func (n *Node) meetFor(c *transport.Call) {
 	var names []string
 	r := wire.NewReader(c.Payload[1:])
 	for i := r.ArrayLen(); i > 0 && r.Err() == nil; i-- {
@@ -57,7 +57,7 @@ func (d *driver) meetFor(c *transport.Call) {
 		fail(c, failure.Encode(fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, r.Err()), false))
 		return
 	}
-	view := d.n.cluster.View()
+	view := n.cluster.View()
 	var counted []string
 	for _, m := range view.Members {
 		if !slices.Contains(names, m.Name()) {
@@ -70,12 +70,12 @@ func (d *driver) meetFor(c *transport.Call) {
 	}
 	var anew []cluster.Member
 	for _, m := range slices.Concat(view.Members, view.Strangers) {
-		if slices.Contains(names, m.Name()) && m.Name() != d.n.self.Name() && len(anew) < cluster.MeetMost {
+		if slices.Contains(names, m.Name()) && m.Name() != n.self.Name() && len(anew) < cluster.MeetMost {
 			anew = append(anew, m)
 		}
 	}
-	d.n.serveLater(c, func() {
-		c.Reply(0, appendNames(nil, append(counted, d.n.meetAll(d.n.life.Context(), anew)...)))
+	n.serveLater(c, func() {
+		c.Reply(0, appendNames(nil, append(counted, n.meetAll(n.life.Context(), anew)...)))
 	})
 }
 

@@ -28,8 +28,8 @@ type arrival struct {
 	late     bool  // see lateEnd
 }
 
-// stream serves a stream of another member and returns why it ended.
-func (d *driver) stream(st *transport.Stream) error {
+// ServeStream serves a stream of another member and returns why it ended.
+func (d *driver) ServeStream(st *transport.Stream) error {
 	r := wire.NewReader(st.Header())
 	n, release, to := r.ArrayLen(), r.Uint(), string(r.Str())
 	switch {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
-	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -25,16 +24,15 @@ type share struct {
 	parts []int
 }
 
-// findTakers has sessions that the owners of their partitions cannot have, as those
+// FindTakers has sessions that the owners of their partitions cannot have, as those
 // are of another release, go to members that can, until nothing is left or the driver
 // stops. This node drains. It assigns a share of partitions after another to such a
 // member, and each comes back to its owner when the sessions have moved.
-func (d *driver) findTakers() {
-	d.meet(d.ctx)
+func (d *driver) FindTakers() {
 	tries := map[int]int{} // by partition: shares in which not all has moved
 	for turn := 0; d.holdsAny(); {
 		next := d.nextShare(turn, tries)
-		if err := d.n.assign(next); err != nil {
+		if err := d.n.assign(next.to, next.parts); err != nil {
 			return // it leaves
 		}
 		if len(next.parts) == 0 {
@@ -49,7 +47,7 @@ func (d *driver) findTakers() {
 			tries[part]++
 		}
 	}
-	_ = d.n.assign(share{})
+	_ = d.n.assign(cluster.Member{}, nil)
 }
 
 // holdsAny reports whether anything is here, marks of renewed sessions included.
@@ -60,15 +58,6 @@ func (d *driver) holdsAny() bool {
 		}
 	}
 	return false
-}
-
-// assign makes the assignment known: none of an empty share.
-func (n *Node) assign(l share) error {
-	if err := n.cluster.SetAssigned(route.Assign(l.to, l.parts)); err != nil {
-		return err
-	}
-	n.reroute(n.cluster.View())
-	return nil
 }
 
 // nextShare returns partitions with sessions that their owners cannot have, and a member

@@ -17,8 +17,8 @@ type former struct {
 	since time.Time
 }
 
-// handleView handles a new view of the cluster.
-func (d *driver) handleView(r *route.Routes) {
+// HandleView handles a new view of the cluster.
+func (d *driver) HandleView(r *route.Routes) {
 	d.mu.Lock()
 	last := d.routes
 	d.routes = r
