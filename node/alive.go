@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -15,7 +16,7 @@ const aliveInterval = 5 * time.Second
 
 // watchMembers asks all members again and again, until the driver stops.
 func (n *Node) watchMembers() {
-	for pause(n.life.Context(), aliveInterval) {
+	for lifetime.Pause(n.life.Context(), aliveInterval) {
 		n.askMembers(n.life.Context())
 	}
 }

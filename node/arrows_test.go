@@ -20,6 +20,9 @@ func TestLeavesImportNoneOfOurs(t *testing.T) {
 		"sessionproc/sessionhttp": {"sessionproc", "sessionproc/sessionhttp", "transport/wire"},
 		"node/internal/ownership": {"node/internal/ownership"},
 		"node/internal/failure":   {"node/internal/failure", "sessionproc", "transport", "transport/wire"},
+		"node/internal/lifetime":  {"node/internal/lifetime"},
+		"node/internal/route":     {"node/internal/route", "cluster", "ring", "transport", "transport/wire"},
+		"node/internal/roster":    {"node/internal/roster", "cluster", "sessionproc", "transport/wire"},
 		"node/internal/endpoint":  {"node/internal/endpoint", "cluster", "transport", "transport/wire"},
 		"node/nodetest/simnet":    {"node/nodetest/simnet"},
 	} {

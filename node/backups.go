@@ -16,19 +16,19 @@ func (d *driver) runBackupsLocked(part int) {
 		if !d.m.FullFor(part, session) {
 			continue
 		}
-		here, runs := d.n.table.Version(part, session)
-		if end := d.n.table.Former(session); !runs && end != nil && end.Overrules(b.version) {
+		here, runs := d.table.Version(part, session)
+		if end := d.table.Former(session); !runs && end != nil && end.Overrules(b.version) {
 			delete(pt.backups, session) // it has ended here since
 			continue
 		}
 		if !runs || !here.Includes(b.version) {
-			r, err := d.n.table.Restore(part, session, b.snapshot)
+			r, err := d.table.Restore(part, session, b.snapshot)
 			if err != nil {
-				d.hindered("a backup cannot run", d.n.self.Name(), session, err.Error())
+				d.hindered("a backup cannot run", d.env.Name, session, err.Error())
 				continue
 			}
 			if runs {
-				d.n.table.Meet(r)
+				d.table.Meet(r)
 			} else {
 				r.Renew()
 				_ = r.Insert() // nothing is there
@@ -48,7 +48,7 @@ func (d *driver) backUpLocked(part int, session string, b backup) {
 	if ok {
 		joined, err := sessionproc.JoinSnapshots(old.snapshot, b.snapshot)
 		if err != nil {
-			d.n.log.Error("of two backups of a session one is lost", "session", sessionproc.LogID(session), "err", err)
+			d.env.Log.Error("of two backups of a session one is lost", "session", sessionproc.LogID(session), "err", err)
 			return
 		}
 		b = backup{joined, old.version.Join(b.version)}

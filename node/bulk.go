@@ -3,6 +3,8 @@ package node
 import (
 	"math"
 	"time"
+
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 )
 
 // A bulk paces the hand-over of the sessions that no request waits for. As long
@@ -144,5 +146,5 @@ func (d *driver) DrainUntil(deadline time.Time) {
 		b.drains, b.done = true, done
 	}
 	b.recount()
-	signal(d.kick)
+	lifetime.Signal(d.kick)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/internal/failure"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
@@ -162,7 +163,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 		err := n.table.Deliver(ctx, a.part, a.id, a.m)
 		if away, ok := cause(err).(*failure.Moved); ok {
 			if a.hint = away.Addr; a.hint == "" && a.tries == 0 {
-				a.hint = n.driver.before(a.part, a.m.Op())
+				a.hint = n.driver.Before(a.part, a.m.Op())
 			}
 			if a.hint == n.self.Addr {
 				a.hint = ""
@@ -245,7 +246,7 @@ func (a *attempt) answered(ctx context.Context, f failure.Coded) verdict {
 		}
 		return verdict{errDiffer, a.ran, true}
 	case f.Code == failure.CodeMoving:
-		return verdict{errMoving, a.ran, true}
+		return verdict{failure.Coming, a.ran, true}
 	case f.Code == failure.CodeNoQuorum && !f.Maybe && a.node.standing.hasQuorum():
 		return verdict{f.Err(), a.ran, true} // a partition ends: it will see what this node sees
 	case f.Code == failure.CodeOverloaded && !f.Maybe:
@@ -307,7 +308,7 @@ func (a *attempt) backOff(err error) time.Duration {
 // ended.
 func (a *attempt) pause(ctx context.Context, d time.Duration) bool {
 	if d == 0 || a.wake == nil {
-		return pause(ctx, d)
+		return lifetime.Pause(ctx, d)
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -320,19 +321,10 @@ func (a *attempt) pause(ctx context.Context, d time.Duration) bool {
 	return true
 }
 
-// pause waits for d; false: ctx has ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	if d == 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+// isMoved reports whether a session is on its way, or at another node.
+func isMoved(err error) bool {
+	_, ok := cause(err).(*failure.Moved)
+	return ok
 }
 
 func cause(err error) error {

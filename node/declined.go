@@ -62,7 +62,7 @@ func (d *driver) contestLocked(a *arrival, r *declined) sessionproc.Reason {
 	if r.rival, err = sessionproc.SnapshotRival(a.body); err != nil || a.Form != ownership.Running {
 		return ""
 	}
-	ends, after, decided := d.n.table.Contest(a.part, a.Session, r.rival)
+	ends, after, decided := d.table.Contest(a.part, a.Session, r.rival)
 	if decided {
 		d.later = append(d.later, after)
 		return ends
@@ -73,7 +73,7 @@ func (d *driver) contestLocked(a *arrival, r *declined) sessionproc.Reason {
 	}
 	if yields, reason := r.rival.Yields(old.rival); yields {
 		if session, kind := a.Session, r.kind; reason == sessionproc.ReasonConflict {
-			d.later = append(d.later, func() { d.n.table.NoteConflict(session, kind) })
+			d.later = append(d.later, func() { d.table.NoteConflict(session, kind) })
 		}
 		return reason
 	}
@@ -87,7 +87,7 @@ func (d *driver) outlineLocked(h *handoff) (sent bool) {
 	if pt.told != (claimed{h.lane.to, h.id}) || pt.sealed[h.session] != h {
 		return false
 	}
-	b, err := d.n.table.Outline(h.part, h.session)
+	b, err := d.table.Outline(h.part, h.session)
 	if err != nil {
 		return false
 	}
@@ -132,7 +132,7 @@ func (d *driver) losesLocked(from string, msg *ownership.Message) (ends func()) 
 	for _, name := range msg.Names {
 		if reason, told := strings.CutPrefix(name, endsFor); told {
 			part, session := msg.Partition, msg.Session // the message's memory is used again
-			return func() { d.n.table.Lose(part, session, sessionproc.Reason(reason)) }
+			return func() { d.table.Lose(part, session, sessionproc.Reason(reason)) }
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -136,7 +137,7 @@ func (n *Node) awaitDrained(ctx context.Context, late *lateness, hasty bool) err
 			return n.left(errNoTakers)
 		case late != nil && late.Certain(ctx) && hasty:
 			return n.tooLong(late.Takes())
-		case !pause(ctx, drainStep):
+		case !lifetime.Pause(ctx, drainStep):
 			return n.left(ctx.Err())
 		}
 	}
@@ -196,7 +197,7 @@ func (n *Node) reportUntilDrained() {
 			n.log.Info("node has drained", "moved", p.Moved, "bytes", p.Bytes, "after", time.Since(begun))
 			return
 		}
-		if !pause(n.life.Context(), reportInterval) {
+		if !lifetime.Pause(n.life.Context(), reportInterval) {
 			return
 		}
 		p = n.Progress()

@@ -7,10 +7,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
+	"golang.org/x/sync/semaphore"
 )
 
 // A driver runs the node's ownership machine: it passes events to the machine and
@@ -40,19 +44,23 @@ import (
 // appended to later, and unlock calls it. For the same reason unlock, and not the
 // execution of Wake, wakes the waitlist: a request that is served again may enter the Gate.
 type driver struct {
-	n        *Node
-	life     *lifetime.Lifetime
-	ctx      context.Context // of life
-	inbox    chan ownershipBatch
-	bound    bound         // limits the bytes handed over per second
-	bytes    atomic.Int64  // of the snapshots on their way
-	kick     chan struct{} // capacity 1: there is something to hand over
-	again    chan struct{} // capacity 1: retry soon
-	addrs    atomic.Pointer[map[string]string]
-	ended    atomic.Int64 // sessions that ended at the deadline of a leave
-	changing atomic.Bool  // the view has changed, and messages about it are still expected
-	outbox   outbox
-	traffic  traffic
+	env       driverEnv
+	table     *sessionproc.Table // set by Start, as all below
+	transport *transport.Transport
+	roster    *roster.Roster
+	life      *lifetime.Lifetime
+	ctx       context.Context // of life
+	inbox     chan ownershipBatch
+	bound     bound         // limits the bytes handed over per second
+	bytes     atomic.Int64  // of the snapshots on their way
+	kick      chan struct{} // capacity 1: there is something to hand over
+	again     chan struct{} // capacity 1: retry soon
+	addrs     atomic.Pointer[map[string]string]
+	ended     atomic.Int64 // sessions that ended at the deadline of a leave
+	changing  atomic.Bool  // the view has changed, and messages about it are still expected
+	outbox    outbox
+	fetches   *semaphore.Weighted // the bytes of large sessions that come
+	traffic   traffic
 
 	mu        sync.RWMutex // guards the rest
 	m         *ownership.Machine
@@ -114,30 +122,41 @@ const (
 	freshFor = time.Second
 )
 
-func newDriver(n *Node, partitions int) *driver {
+// newDriver returns a driver that is not started: it is a Gate that lets nothing in.
+func newDriver(env driverEnv) *driver {
 	d := &driver{
-		n:     n,
+		env:   env,
+		life:  lifetime.New(env.Parent),
 		inbox: make(chan ownershipBatch, 1024),
 		kick:  make(chan struct{}, 1), again: make(chan struct{}, 1),
-		parts: make([]driven, partitions),
-		lanes: map[string]*lane{}, former: map[string]former{},
+		fetches: semaphore.NewWeighted(max(env.HandoffMemory, sessionproc.MaxSnapshot)),
+		parts:   make([]driven, env.Partitions),
+		lanes:   map[string]*lane{}, former: map[string]former{},
 		returned: map[string]time.Time{}, asked: map[int]pace{},
 	}
-	d.addrs.Store(&map[string]string{})
-	d.bound.init(n.cfg.HandoffBytesPerSecond)
-	d.bulk = bulk{rate: handoffRate(n.cfg.HandoffRate), within: n.cfg.DrainTimeout / 2}
-	d.life = lifetime.New(n.life.Context())
 	d.ctx = d.life.Context()
+	d.addrs.Store(&map[string]string{})
+	d.bound.init(env.HandoffBytesPerSecond)
+	d.bulk = bulk{rate: handoffRate(env.HandoffRate), within: env.DrainTimeout / 2}
 	return d
 }
 
-// Start starts the driver's goroutines. The node's name is known by now.
-func (d *driver) Start() {
-	d.m = ownership.New(d.n.self.Name(), len(d.parts))
+// Start starts the machine and the driver's goroutines. The table is the one that has the
+// driver as its Gate. What the members were given is in r.
+func (d *driver) Start(t *sessionproc.Table, tr *transport.Transport, r *roster.Roster) {
+	d.use(t, tr, r)
 	d.life.Go(d.handleBatches)
 	d.life.Go(d.retry)
 	d.life.Go(d.handOver)
 }
+
+func (d *driver) use(t *sessionproc.Table, tr *transport.Transport, r *roster.Roster) {
+	d.table, d.transport, d.roster = t, tr, r
+	d.m = ownership.New(d.env.Name, len(d.parts))
+}
+
+// otherServers are the other members that take sessions.
+func (d *driver) otherServers() []cluster.Member { return d.env.Routes().OtherServers(d.env.Name) }
 
 // Stop ends the driver. From now on sessions start and end without it. The
 // caller waits for Wait.
@@ -190,7 +209,7 @@ func (d *driver) unlock() {
 		f()
 	}
 	for _, part := range woken {
-		d.n.waitlist.wake(part)
+		d.env.Wake(part)
 	}
 }
 
@@ -219,7 +238,7 @@ func (d *driver) countLocked(part int) {
 		return
 	}
 	pt := &d.parts[part]
-	running := d.n.table.Count(part) - pt.away
+	running := d.table.Count(part) - pt.away
 	some := running > 0 || len(pt.backups) > 0
 	if !some && !pt.counted {
 		return
@@ -270,7 +289,7 @@ func (d *driver) doOneLocked(e *ownership.Effect) {
 	case ownership.RunBackups:
 		d.runBackupsLocked(e.Partition)
 	case ownership.Seek:
-		if _, backup := pt.backups[e.Session]; !backup && !d.n.table.Has(e.Partition, e.Session) {
+		if _, backup := pt.backups[e.Session]; !backup && !d.table.Has(e.Partition, e.Session) {
 			d.todo = append(d.todo, d.m.Absent(e.Partition, e.To, e.ID, e.Session)...)
 			return
 		}
@@ -292,7 +311,7 @@ func (d *driver) doOneLocked(e *ownership.Effect) {
 		d.ended.Add(int64(len(pt.backups)))
 		pt.backups = nil
 		part := e.Partition
-		d.later = append(d.later, func() { d.ended.Add(int64(d.n.table.EndPartition(part, sessionproc.ReasonClosed))) })
+		d.later = append(d.later, func() { d.ended.Add(int64(d.table.EndPartition(part, sessionproc.ReasonClosed))) })
 	}
 }
 
@@ -323,12 +342,4 @@ func put[V any](m *map[string]V, key string, v V) {
 		*m = map[string]V{}
 	}
 	(*m)[key] = v
-}
-
-// signal wakes the goroutine that waits on ch, or the next one that does.
-func signal(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default:
-	}
 }

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"fmt"
 	"time"
 )
 
@@ -33,37 +32,7 @@ func (cfg *Config) UseHeap(f func() int64) { cfg.heapInUse = f }
 var RunUntil = runUntil
 
 // Remains says what n keeps of moves and of members that are gone; "" if nothing.
-func (n *Node) Remains() (what string) {
-	d := n.driver
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	keeps := func(name string, number int) {
-		if number != 0 {
-			what += fmt.Sprintf("%s: %d\n", name, number)
-		}
-	}
-	for i := range d.parts {
-		pt := &d.parts[i]
-		keeps("sealed", len(pt.sealed))
-		keeps("backups", len(pt.backups))
-		keeps("tombs", len(pt.tombs))
-		keeps("wanted", len(pt.wanted))
-		keeps("away", pt.away)
-		keeps("buried", len(pt.buried))
-	}
-	for to := range d.lanes {
-		if d.Addr(to) == "" {
-			keeps("lane to "+to, 1)
-		}
-	}
-	keeps("bytes", int(d.bytes.Load()))
-	keeps("handing", d.handing+len(d.first)+len(d.unready)+len(d.todo))
-	keeps("former", len(d.former))
-	keeps("returned", len(d.returned))
-	keeps("asked", len(d.asked))
-	keeps("later", len(d.later))
-	return what
-}
+func (n *Node) Remains() (what string) { return n.driver.Remains() }
 
 // stopping is an Entry that finds its driver stopped.
 type stopping struct{ d *driver }

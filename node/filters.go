@@ -21,7 +21,7 @@ func (d *driver) filterLocked(part int, to string, id uint64) ownership.Filter {
 	pt := &d.parts[part]
 	if pt.said.to != to || pt.said.id != id {
 		pt.said = promise{to, id, d.makeFilterLocked(part)}
-		if len(pt.said.filter) > d.n.cfg.MaxFrame/2 {
+		if len(pt.said.filter) > d.env.MaxFrame/2 {
 			pt.said.filter = "" // it would not arrive; a promise without one costs questions only
 		}
 	}
@@ -39,7 +39,7 @@ type draft struct {
 func (d *driver) draft(from string, messages []ownership.Message) {
 	for _, msg := range messages {
 		if part := msg.Partition; msg.Kind == ownership.Claim && d.mayPromise(part, from, msg.ID) {
-			ids, born := d.n.table.IDs(part)
+			ids, born := d.table.IDs(part)
 			filter := ownership.NewFilter(len(ids), slices.Values(ids))
 			d.mu.Lock()
 			d.parts[part].draft = draft{born, filter}
@@ -63,10 +63,10 @@ func (d *driver) makeFilterLocked(part int) ownership.Filter {
 	pt := &d.parts[part]
 	ahead := pt.draft
 	pt.draft = draft{}
-	if len(pt.sealed)+len(pt.backups)+len(pt.tombs) == 0 && ahead.filter != "" && ahead.born == d.n.table.Born(part) {
+	if len(pt.sealed)+len(pt.backups)+len(pt.tombs) == 0 && ahead.filter != "" && ahead.born == d.table.Born(part) {
 		return ahead.filter
 	}
-	ids, _ := d.n.table.IDs(part)
+	ids, _ := d.table.IDs(part)
 	for id := range pt.sealed {
 		ids = append(ids, id)
 	}

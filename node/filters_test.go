@@ -21,16 +21,13 @@ func newFiltered() sessionproc.AnyKind {
 // A promise's filter is made once, ahead of the lock if nothing has come since, and has
 // every session.
 func TestFiltersOfPromises(t *testing.T) {
-	n, err := Start(t.Context(), Config{Kinds: []sessionproc.AnyKind{newFiltered()}})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, n.Close()) })
-	d := n.driver
-	part := n.routes.Load().Ring.Partition("s")
+	d := newRig(t, newFiltered())
+	part := d.routes.Ring.Partition("s")
 	start := func(count int) {
 		for k := 0; count > 0; k++ {
-			id := fmt.Sprintf("s%d-%d", n.Sessions(), k)
-			if n.routes.Load().Ring.Partition(id) == part {
-				require.NoError(t, filtered.Start(t.Context(), n, id, sessionproc.None{}))
+			id := fmt.Sprintf("s%d-%d", d.table.Len(), k)
+			if d.routes.Ring.Partition(id) == part {
+				require.NoError(t, filtered.Start(t.Context(), d, id, sessionproc.None{}))
 				count--
 			}
 		}
@@ -69,10 +66,10 @@ func TestFiltersOfPromises(t *testing.T) {
 	lock(func() { ahead = size(d.parts[part].draft.filter) })
 	start(20)
 	lock(func() {
-		ids, _ := n.table.IDs(part)
+		ids, _ := d.table.IDs(part)
 		require.Greater(t, size(d.filterLocked(part, "other", 9)), ahead, "something has come since it was made ahead")
 		require.Len(t, ids, 60)
-		n.cfg.MaxFrame = 64
+		d.env.MaxFrame = 64
 		require.Empty(t, d.filterLocked(part, "other", 10), "it would not arrive")
 	})
 }

@@ -49,12 +49,12 @@ func (d *driver) finalIn(part int) map[string]final {
 // one member refuses for good, another of the same release refuses too.
 func (d *driver) hopeless(f final, n sessionproc.Needs, member string) bool {
 	switch {
-	case f.why != "" && len(f.by) == 0, slices.Contains(f.by, member), d.n.roster.CannotTake(member, n) != "":
+	case f.why != "" && len(f.by) == 0, slices.Contains(f.by, member), d.roster.CannotTake(member, n) != "":
 		return true
 	}
-	r := d.n.roster.Release(member)
+	r := d.roster.Release(member)
 	return r != nil && !r.OnlyNames() && slices.ContainsFunc(f.by, func(by string) bool {
-		refuser := d.n.roster.Release(by)
+		refuser := d.roster.Release(by)
 		return refuser != nil && refuser.Equal(r)
 	})
 }
@@ -63,7 +63,7 @@ func (d *driver) hopeless(f final, n sessionproc.Needs, member string) bool {
 // some members can have.
 func (d *driver) hopelessIn(part int, members []cluster.Member) (lost map[string]final) {
 	for session, f := range d.finalIn(part) {
-		n, _ := d.n.table.Travels(part, session)
+		n, _ := d.table.Travels(part, session)
 		possible := func(m cluster.Member) bool { return !d.hopeless(f, n, m.Name()) }
 		if n.Kind != "" && !slices.ContainsFunc(members, possible) {
 			put(&lost, session, f)
@@ -79,7 +79,7 @@ func (d *driver) onlyFinal(members []cluster.Member) (some bool) {
 		return false
 	}
 	for part := range d.parts {
-		count := d.n.table.Count(part)
+		count := d.table.Count(part)
 		if count == 0 {
 			continue
 		}
@@ -96,7 +96,7 @@ func (d *driver) finals(members []cluster.Member) (count map[string]int, why map
 	count, why = map[string]int{}, map[string]string{}
 	for part := range d.parts {
 		for session, f := range d.hopelessIn(part, members) {
-			if kind := d.n.table.SessionKind(part, session); kind != "" {
+			if kind := d.table.SessionKind(part, session); kind != "" {
 				count[kind]++
 				why[kind] = f.why
 			}

@@ -24,8 +24,8 @@ const (
 
 // Plan returns the speed of a drain that begins now and has DrainTimeout, and how long it takes.
 func (d *driver) Plan(sessions int) (perSecond float64, takes time.Duration) {
-	within := planSlack * planShare * d.n.cfg.DrainTimeout.Seconds()
-	perSecond = min(max(handoffRate(d.n.cfg.HandoffRate), float64(sessions)/within), d.speed())
+	within := planSlack * planShare * d.env.DrainTimeout.Seconds()
+	perSecond = min(max(handoffRate(d.env.HandoffRate), float64(sessions)/within), d.speed())
 	return perSecond, timeFor(sessions, perSecond)
 }
 

@@ -25,9 +25,9 @@ type played struct {
 // goes on.
 func play(t *testing.T, sessions int, phases ...phase) (p played) {
 	const deadline, step = time.Minute, 10 * time.Millisecond
-	synctest.Test(t, func(*testing.T) {
-		d := newDriver(newNode(Config{DrainTimeout: deadline}), 1)
-		defer d.life.End()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDriver(driverEnv{Parent: t.Context(), Partitions: 1, DrainTimeout: deadline})
+		defer d.Stop()
 		d.bulk.rate = 1000
 		d.DrainUntil(time.Now().Add(deadline))
 		l, begun, due, left := &lateness{d: d}, time.Now(), 0.0, sessions

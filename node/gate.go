@@ -59,7 +59,7 @@ func (d *driver) beginLocked(part int, id string, e sessionproc.Entry) bool {
 	if !ended {
 		return e.Begin()
 	}
-	if !d.n.table.Succeed(id, tomb, e.Begin) {
+	if !d.table.Succeed(id, tomb, e.Begin) {
 		return false
 	}
 	pt.disinter(id)
@@ -88,7 +88,7 @@ func (d *driver) Leave(part int, id string, remove func()) {
 			d.doneLocked(h)
 		}
 		if remember {
-			put(&pt.tombs, id, pt.tombs[id].Join(d.n.table.Tombstone(part, id)))
+			put(&pt.tombs, id, pt.tombs[id].Join(d.table.Tombstone(part, id)))
 			delete(pt.late, id)
 		}
 		remove()

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -92,7 +93,7 @@ func (h *handoff) ready() {
 // stays here. If the target knows of another copy of it, the target is sent an
 // outline first.
 func (d *driver) keepUnencodable(h *handoff) {
-	d.n.log.Error("a session cannot move", "session", sessionproc.LogID(h.session), "err", h.err)
+	d.env.Log.Error("a session cannot move", "session", sessionproc.LogID(h.session), "err", h.err)
 	d.Turn(h.part, func(m *ownership.Machine) []ownership.Effect {
 		d.parts[h.part].rule(h.session, final{why: h.err.Error()})
 		if d.outlineLocked(h) {
@@ -153,7 +154,7 @@ func (d *driver) commitLocked(h *handoff) error {
 	}
 	h.sent = true
 	if h.form == ownership.Running {
-		d.n.table.Sent(h.part, h.session)
+		d.table.Sent(h.part, h.session)
 	}
 	return nil
 }
@@ -181,7 +182,7 @@ func (d *driver) doneLocked(h *handoff) {
 		h.lane.open--
 	}
 	h.lane.doneLocked()
-	signal(d.kick)
+	lifetime.Signal(d.kick)
 }
 
 // unsealLocked executes the effects Resume, Drop and Shelve.
@@ -195,13 +196,13 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 	switch {
 	case e.Do == ownership.Resume && e.Form == ownership.Running,
 		h.outline: // nobody has taken it; the machine is told of its number before its next event
-		d.n.table.Resume(e.Partition, e.Session)
+		d.table.Resume(e.Partition, e.Session)
 		return
 	case e.Do != ownership.Drop:
 		version, err := sessionproc.SnapshotVersion(h.snapshot)
 		if err != nil {
 			// Cannot happen: this node has encoded the snapshot.
-			d.n.log.Error("a session is lost", "session", sessionproc.LogID(h.session), "err", err)
+			d.env.Log.Error("a session is lost", "session", sessionproc.LogID(h.session), "err", err)
 			break
 		}
 		d.backUpLocked(e.Partition, e.Session, backup{h.snapshot, version})
@@ -209,11 +210,11 @@ func (d *driver) unsealLocked(e *ownership.Effect) {
 	if h.form == ownership.Running {
 		if e.Do == ownership.Drop {
 			d.traffic.leave()
-			kind := d.n.table.SessionKind(e.Partition, e.Session)
-			d.traceMoveLocked(TraceSessionMoved{Session: h.session, Kind: kind, Peer: h.lane.to,
+			kind := d.table.SessionKind(e.Partition, e.Session)
+			d.traceMoveLocked(moveReport{Session: h.session, Kind: kind, Peer: h.lane.to,
 				Size: len(h.snapshot), Duration: time.Since(epoch) - h.begun})
 		}
 		delete(pt.final, e.Session)
-		d.later = append(d.later, d.n.table.Forget(e.Partition, e.Session))
+		d.later = append(d.later, d.table.Forget(e.Partition, e.Session))
 	}
 }

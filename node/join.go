@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
@@ -70,7 +71,7 @@ func (n *Node) beWelcomed(ctx context.Context) error {
 				last = errors.New("this node has not heard of all members yet")
 			}
 		}
-		if !pause(ctx, helloPause) {
+		if !lifetime.Pause(ctx, helloPause) {
 			return errors.Join(fmt.Errorf("join: %w: %w", errNoWelcome, ctx.Err()), last)
 		}
 	}
@@ -149,7 +150,7 @@ func (n *Node) awaitReady(ctx context.Context) bool {
 		if n.driver.Ready() {
 			return true
 		}
-		if !pause(ctx, helloPause) {
+		if !lifetime.Pause(ctx, helloPause) {
 			break
 		}
 	}

@@ -25,23 +25,23 @@ func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 		return nil
 	}
 	pt.looked = claimed{to, id}
-	drains := d.n.draining.Load()
+	drains := d.env.Draining()
 	lent := d.routes != nil && d.routes.Lent[part] && !drains
-	if !lent && (pt.told == pt.looked || !d.n.roster.Lacks(to)) {
+	if !lent && (pt.told == pt.looked || !d.roster.Lacks(to)) {
 		return nil
 	}
 	var keep, lacking []string
 	told := map[string]bool{}
-	ids, _ := d.n.table.IDs(part)
+	ids, _ := d.table.IDs(part)
 	for _, session := range ids {
-		n, ok := d.n.table.Travels(part, session)
-		why, kind := d.n.roster.CannotTake(to, n), n.Kind
+		n, ok := d.table.Travels(part, session)
+		why, kind := d.roster.CannotTake(to, n), n.Kind
 		switch {
 		case kind == "":
 		case lent:
 			keep = append(keep, session)
 		case !ok:
-		case why != "" && (drains || d.n.roster.Refusal(to, kind) != ""):
+		case why != "" && (drains || d.roster.Refusal(to, kind) != ""):
 			why = fmt.Sprintf("kind %q: %s", kind, why)
 			keep, lacking = append(keep, session), append(lacking, why)
 			pt.rule(session, final{why: why, by: []string{to}})
@@ -54,10 +54,10 @@ func (d *driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 	if len(keep) == 0 {
 		return nil
 	}
-	if refused := d.n.trace.MoveRefused; refused != nil && len(lacking) > 0 {
+	if refused := d.env.MoveRefused; refused != nil && len(lacking) > 0 {
 		d.later = append(d.later, func() {
 			for i, session := range keep {
-				refused(TraceMoveRefused{Session: sessionproc.LogID(session), Peer: to, Cause: lacking[i]})
+				refused(refusal{Session: sessionproc.LogID(session), Peer: to, Cause: lacking[i]})
 			}
 		})
 	}
@@ -75,11 +75,11 @@ func (d *driver) noteRefusal(member string, msg ownership.Message) {
 	if msg.Partition < 0 || msg.Partition >= len(d.parts) {
 		return
 	}
-	kind := d.n.table.SessionKind(msg.Partition, msg.Session)
+	kind := d.table.SessionKind(msg.Partition, msg.Session)
 	if kind == "" || d.outlined(msg.Partition, msg.Session) {
 		return
 	}
-	first := d.n.roster.NoteRefusal(member, kind, msg.Cause)
+	first := d.roster.NoteRefusal(member, kind, msg.Cause)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if slices.Contains(msg.Names, isFinal) {

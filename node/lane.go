@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/internal/failure"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -68,7 +69,7 @@ func (d *driver) laneLocked(to string) *lane {
 
 // leastWindow returns the smallest window. It leaves a quarter of
 // HandoffConcurrency to sessions that a request waits for.
-func (d *driver) leastWindow() int { return d.n.cfg.HandoffConcurrency - d.n.cfg.HandoffConcurrency/4 }
+func (d *driver) leastWindow() int { return d.env.HandoffConcurrency - d.env.HandoffConcurrency/4 }
 
 // maxWindow bounds the window when time is short. Each session is away for as
 // long as the member takes for all sessions before it.
@@ -87,7 +88,7 @@ func (l *lane) doneLocked() {
 		return
 	}
 	if l.short {
-		l.window = min(2*l.window, max(maxWindow, l.d.n.cfg.HandoffConcurrency))
+		l.window = min(2*l.window, max(maxWindow, l.d.env.HandoffConcurrency))
 	} else {
 		l.window = max(l.window-l.window/4, l.d.leastWindow())
 	}
@@ -121,7 +122,7 @@ func (l *lane) add(h *handoff) {
 	wake := len(l.ready) == 1 || l.mayGoLocked()
 	l.mu.Unlock()
 	if wake {
-		signal(l.wake)
+		lifetime.Signal(l.wake)
 	}
 }
 
@@ -167,13 +168,13 @@ func (l *lane) run() {
 			continue
 		}
 		if err := l.send(&st, batch); err != nil {
-			l.d.n.log.Debug("sessions could not be sent; retrying", "peer", l.to, "sessions", len(batch), "err", err)
+			l.d.env.Log.Debug("sessions could not be sent; retrying", "peer", l.to, "sessions", len(batch), "err", err)
 			if st != nil {
 				st.Close(err.Error())
 				st = nil
 			}
 			l.requeue()
-			if !errors.Is(err, errStays) && !pause(l.d.ctx, resendPause) {
+			if !errors.Is(err, errStays) && !lifetime.Pause(l.d.ctx, resendPause) {
 				return
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
@@ -23,7 +24,7 @@ func (l *lane) dial() (*transport.Stream, error) {
 	header := wire.AppendArrayLen(nil, 2)
 	header = wire.AppendUint(header, laneRelease)
 	header = wire.AppendString(header, l.to)
-	st, err := l.d.n.transport.Peer(addr).Open(ctx, header)
+	st, err := l.d.transport.Peer(addr).Open(ctx, header)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +38,7 @@ func (l *lane) readAcks(st *transport.Stream) {
 	for {
 		b, err := st.Recv(l.d.ctx)
 		if err != nil {
-			signal(l.wake)
+			lifetime.Signal(l.wake)
 			return
 		}
 		r := wire.NewReader(b)

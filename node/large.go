@@ -18,27 +18,27 @@ import (
 // that does not know it closes the stream.
 const largeRelease = 2
 
-// fetchLarge implements TableConfig.FetchLarge.
-func (n *Node) fetchLarge(ctx context.Context, member string, key []byte, size int) ([]byte, error) {
+// FetchLarge implements TableConfig.FetchLarge.
+func (d *driver) FetchLarge(ctx context.Context, member string, key []byte, size int) ([]byte, error) {
 	if size <= 0 || size > sessionproc.MaxSnapshot {
 		return nil, fmt.Errorf("%w: a session of %d bytes", sessionproc.ErrBadRequest, size)
 	}
-	if err := n.fetches.Acquire(ctx, int64(size)); err != nil {
+	if err := d.fetches.Acquire(ctx, int64(size)); err != nil {
 		return nil, fmt.Errorf("%w: too many large sessions come at once: %w", sessionproc.ErrUnavailable, err)
 	}
-	defer n.fetches.Release(int64(size))
+	defer d.fetches.Release(int64(size))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(n.life.Context(), cancel)()
-	b, err := n.receiveLarge(ctx, member, key, size)
+	defer context.AfterFunc(d.ctx, cancel)()
+	b, err := d.receiveLarge(ctx, member, key, size)
 	if err != nil {
 		return nil, fmt.Errorf("%w: its %d bytes could not be fetched: %w", sessionproc.ErrUnavailable, size, err)
 	}
 	return b, nil
 }
 
-func (n *Node) receiveLarge(ctx context.Context, member string, key []byte, size int) ([]byte, error) {
-	addr := n.driver.Addr(member)
+func (d *driver) receiveLarge(ctx context.Context, member string, key []byte, size int) ([]byte, error) {
+	addr := d.Addr(member)
 	if addr == "" {
 		return nil, fmt.Errorf("%s is not known", member)
 	}
@@ -46,7 +46,7 @@ func (n *Node) receiveLarge(ctx context.Context, member string, key []byte, size
 	header = wire.AppendUint(header, largeRelease)
 	header = wire.AppendString(header, member)
 	header = wire.AppendBytes(header, key)
-	st, err := n.transport.Peer(addr).Open(ctx, header)
+	st, err := d.transport.Peer(addr).Open(ctx, header)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (n *Node) receiveLarge(ctx context.Context, member string, key []byte, size
 // giveLarge sends the snapshot that is kept under key, within HandoffBytesPerSecond. Its
 // last chunk leaves only if the renewal still waits.
 func (d *driver) giveLarge(st *transport.Stream, key []byte) error {
-	l := d.n.table.Large(key)
+	l := d.table.Large(key)
 	if l == nil {
 		return errors.New("no session is kept under that key")
 	}

@@ -46,7 +46,7 @@ func (l *lateness) Certain(ctx context.Context) bool {
 	first := l.next.IsZero()
 	l.next = now.Add(lookLate)
 	left := deadline.Sub(now)
-	sessions := l.d.n.table.Len()
+	sessions := l.d.table.Len()
 	f, sure := l.d.Foresee(sessions), true
 	if least := l.d.least(sessions); least > left && (first || left > surelyLateFor) {
 		f.Takes = max(f.Takes, least)
@@ -55,7 +55,7 @@ func (l *lateness) Certain(ctx context.Context) bool {
 	}
 	if sure && !l.told {
 		l.told, l.takes = true, f.Takes
-		l.d.n.log.Error("the drain cannot be done by its deadline", "sessions", sessions, "in", left.Round(time.Millisecond),
+		l.d.env.Log.Error("the drain cannot be done by its deadline", "sessions", sessions, "in", left.Round(time.Millisecond),
 			"takes", f.Takes.Round(time.Second))
 	}
 	return sure

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -165,7 +166,7 @@ func (n *Node) abandon(ctx context.Context, left error) error {
 	}
 	last, cancel := context.WithTimeout(ctx, lastWords)
 	defer cancel()
-	for !n.driver.MayLeave() && pause(last, drainStep) {
+	for !n.driver.MayLeave() && lifetime.Pause(last, drainStep) {
 	}
 	if lost == 0 {
 		return nil

@@ -18,11 +18,11 @@ type leftover struct {
 
 // Leftovers are sorted by kind.
 func (d *driver) Leftovers() (all []leftover) {
-	kinds := d.n.table.Kinds()
-	others := d.n.otherServers()
+	kinds := d.table.Kinds()
+	others := d.otherServers()
 	final, reasons := d.finals(others)
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		o := leftover{Kind: kind, Sessions: kinds[kind], Nobody: d.n.roster.NobodyTakes(kind, others)}
+		o := leftover{Kind: kind, Sessions: kinds[kind], Nobody: d.roster.NobodyTakes(kind, others)}
 		switch lost := min(final[kind], o.Sessions); {
 		case o.Nobody:
 			o.Why = d.WhyNobody(kind)
@@ -40,17 +40,17 @@ func (d *driver) Leftovers() (all []leftover) {
 // serves, or will.
 func (d *driver) NoTakers() bool {
 	var others []cluster.Member
-	for _, m := range d.n.routes.Load().View.Members {
-		if m.Name() != d.n.self.Name() && m.State != cluster.Draining {
+	for _, m := range d.env.Routes().View.Members {
+		if m.Name() != d.env.Name && m.State != cluster.Draining {
 			others = append(others, m)
 		}
 	}
 	if d.onlyFinal(others) {
 		return true
 	}
-	kinds := d.n.table.Kinds()
+	kinds := d.table.Kinds()
 	for kind := range kinds {
-		if !d.n.roster.NobodyTakes(kind, others) {
+		if !d.roster.NobodyTakes(kind, others) {
 			return false
 		}
 	}
@@ -61,13 +61,13 @@ func (d *driver) NoTakers() bool {
 // of a kind that one of the members can have.
 func (d *driver) onlyMarksThatNobodyTakes(members []cluster.Member) (marks bool) {
 	for part := range d.parts {
-		ids, _ := d.n.table.IDs(part)
+		ids, _ := d.table.IDs(part)
 		for _, session := range ids {
-			n, _ := d.n.table.Travels(part, session)
+			n, _ := d.table.Travels(part, session)
 			if n.Kind == "" {
 				continue
 			}
-			if !d.n.roster.NobodyTakes(n.Kind, members) {
+			if !d.roster.NobodyTakes(n.Kind, members) {
 				return false
 			}
 			marks = true
@@ -80,8 +80,8 @@ func (d *driver) onlyMarksThatNobodyTakes(members []cluster.Member) (marks bool)
 // reason together.
 func (d *driver) WhyNobody(kind string) string {
 	names := map[string][]string{}
-	for _, m := range d.n.otherServers() {
-		why := d.n.roster.CannotTake(m.Name(), d.n.roster.NeedsOf(kind))
+	for _, m := range d.otherServers() {
+		why := d.roster.CannotTake(m.Name(), d.roster.NeedsOf(kind))
 		names[why] = append(names[why], m.Slot)
 	}
 	var all []string
@@ -94,7 +94,7 @@ func (d *driver) WhyNobody(kind string) string {
 // whyRefused says why members have refused sessions of a kind; "": none has.
 func (d *driver) whyRefused(kind string, members []cluster.Member) string {
 	for _, m := range members {
-		if why := d.n.roster.Refusal(m.Name(), kind); why != "" {
+		if why := d.roster.Refusal(m.Name(), kind); why != "" {
 			return why
 		}
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -51,7 +52,7 @@ func (d *driver) PutOut(names ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, name := range names {
-		if name != d.n.self.Name() {
+		if name != d.env.Name {
 			put(&d.evicted, name, true)
 			d.former[name] = former{ownership.Gone, d.Addr(name), time.Now()}
 		}
@@ -86,7 +87,7 @@ func (d *driver) OthersSince(since time.Time) map[string]string {
 		return others
 	}
 	for _, m := range d.routes.View.Members {
-		if m.Name() != d.n.self.Name() && m.State != cluster.Joining {
+		if m.Name() != d.env.Name && m.State != cluster.Joining {
 			others[m.Name()] = m.Addr
 		}
 	}
@@ -161,7 +162,7 @@ func (d *driver) Part(part int) (p partState) {
 func (d *driver) MayLeave() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.abandoned && d.n.table.Total() > 0 {
+	if !d.abandoned && d.table.Total() > 0 {
 		return false
 	}
 	for i := range d.parts {
@@ -192,4 +193,36 @@ func (d *driver) Abandon() int {
 		return m.Abandon()
 	})
 	return int(d.ended.Load())
+}
+
+// Remains says what the driver keeps of moves and of members that are gone; "" if nothing.
+func (d *driver) Remains() (what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	keeps := func(name string, number int) {
+		if number != 0 {
+			what += fmt.Sprintf("%s: %d\n", name, number)
+		}
+	}
+	for i := range d.parts {
+		pt := &d.parts[i]
+		keeps("sealed", len(pt.sealed))
+		keeps("backups", len(pt.backups))
+		keeps("tombs", len(pt.tombs))
+		keeps("wanted", len(pt.wanted))
+		keeps("away", pt.away)
+		keeps("buried", len(pt.buried))
+	}
+	for to := range d.lanes {
+		if d.Addr(to) == "" {
+			keeps("lane to "+to, 1)
+		}
+	}
+	keeps("bytes", int(d.bytes.Load()))
+	keeps("handing", d.handing+len(d.first)+len(d.unready)+len(d.todo))
+	keeps("former", len(d.former))
+	keeps("returned", len(d.returned))
+	keeps("asked", len(d.asked))
+	keeps("later", len(d.later))
+	return what
 }

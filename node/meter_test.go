@@ -29,8 +29,7 @@ func TestMeter(t *testing.T) {
 // What a drain of which nothing has moved yet takes is what was planned, and not for ever; and
 // the speed is that since the first session moved.
 func TestForecastBeforeAndAfterTheFirstSession(t *testing.T) {
-	n := newNode(Config{DrainTimeout: time.Minute})
-	d := newDriver(n, 1)
+	d := newDriver(driverEnv{Parent: t.Context(), Partitions: 1, DrainTimeout: time.Minute})
 	now := time.Now()
 	d.bulk.rate, d.bulk.drains, d.bulk.begun, d.bulk.done = 1000, true, now.Add(-2*time.Second), now.Add(20*time.Second)
 	f := d.Foresee(100_000)
@@ -48,7 +47,7 @@ func TestForecastBeforeAndAfterTheFirstSession(t *testing.T) {
 // What a drain takes that stands still is not what was planned, and the longer it does the
 // more it is.
 func TestForecastOfAStandstill(t *testing.T) {
-	d := newDriver(newNode(Config{DrainTimeout: time.Minute}), 1)
+	d := newDriver(driverEnv{Parent: t.Context(), Partitions: 1, DrainTimeout: time.Minute})
 	now := time.Now()
 	d.bulk.rate, d.bulk.drains, d.bulk.had = 1000, true, 500
 	d.traffic.away = 500

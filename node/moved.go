@@ -8,20 +8,13 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-var errMoving = &failure.Moved{}
-
-func isMoved(err error) bool {
-	_, ok := cause(err).(*failure.Moved)
-	return ok
-}
-
 // elsewhere converts an answer of the machine to an error.
 func (d *driver) elsewhere(a ownership.Answer) error {
 	switch a.Place {
 	case ownership.Nowhere:
 		return nil
 	case ownership.Wait:
-		return errMoving
+		return failure.Coming
 	case ownership.Unavailable:
 		return fmt.Errorf("%w: only a backup is left, at %s, which cannot hand it over", sessionproc.ErrUnavailable, a.To)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 )
 
 // A change of a node's state is told to the members directly, beside gossip, which
@@ -43,7 +44,7 @@ func (n *Node) awaitSeen(ctx context.Context, hosts []cluster.Member) {
 	for _, m := range hosts {
 		all.Go(func() {
 			for {
-				if _, err := n.question(ctx, m, []byte{helloReach}); err == nil || !pause(ctx, helloPause) {
+				if _, err := n.question(ctx, m, []byte{helloReach}); err == nil || !lifetime.Pause(ctx, helloPause) {
 					return
 				}
 			}
@@ -57,7 +58,7 @@ func (n *Node) awaitSeen(ctx context.Context, hosts []cluster.Member) {
 func (n *Node) noteState(name string, s cluster.State) {
 	n.mu.Lock()
 	if s > n.told[name] {
-		put(&n.told, name, s)
+		n.told[name] = s
 	}
 	n.mu.Unlock()
 	n.reroute(n.cluster.View())

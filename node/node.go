@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/endpoint"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
@@ -39,8 +37,7 @@ type Node struct {
 	waitlist  waitlist
 	secrets   sync.Mutex // held by SetSecrets
 	standing  standing
-	queries   chan struct{}       // one for each that is answered
-	fetches   *semaphore.Weighted // the bytes of large sessions that come
+	queries   chan struct{} // one for each that is answered
 	forwarded forwarded
 	trace     Trace          // Config.Trace; what it lacks is nil
 	roster    *roster.Roster // what this node and the others were given, and whether they answer
@@ -94,8 +91,8 @@ func newNode(cfg Config) *Node {
 	n := &Node{cfg: cfg, log: cfg.Logger, life: lifetime.New(context.Background()),
 		quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}),
 		met:     make(chan struct{}, 1),
-		queries: make(chan struct{}, maxQueries),
-		fetches: semaphore.NewWeighted(max(cfg.HandoffMemory, sessionproc.MaxSnapshot))}
+		told:    map[string]cluster.State{},
+		queries: make(chan struct{}, maxQueries)}
 	n.waitlist.n = n
 	return n
 }
@@ -111,7 +108,6 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 		return err
 	}
 	n.routes.Store(nobody)
-	n.driver = newDriver(n, nobody.Ring.Partitions())
 	n.standing.n, n.standing.stood, n.standing.found = n, make(chan struct{}, 1), make(chan struct{}, 1)
 	if n.endpoint, err = endpoint.New(ctx, n.endpointConfig()); err != nil {
 		return err
@@ -121,6 +117,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.log = n.log.With("node", n.self.Slot)
 	n.trace = n.cfg.Trace.contained(n.log)
 	n.cfg.containCarriers(n.log)
+	n.driver = newDriver(n.env(nobody.Ring.Partitions()))
 	if n.table, err = n.newTable(nobody.Ring.Partitions()); err != nil {
 		return err
 	}
@@ -135,7 +132,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	if err != nil {
 		return err
 	}
-	n.driver.Start()
+	n.driver.Start(n.table, n.transport, n.roster)
 	n.life.Go(n.watchMembers)
 	n.life.Go(n.meetMembers)
 	n.endpoint.Serve(n.transport.Accept)
@@ -175,12 +172,33 @@ func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 		MaxSessions: n.cfg.MaxSessions, StartRate: n.cfg.StartRate, StartBurst: n.cfg.StartBurst,
 		MemoryMark: n.cfg.MemoryMark, HeapInUse: n.cfg.heapInUse,
 		MaxMessage: n.maxMessage(),
-		Member:     n.self.Name(), FetchLarge: n.fetchLarge,
+		Member:     n.self.Name(), FetchLarge: n.driver.FetchLarge,
 		Cluster: n, FindEnd: n.findEnd, Gate: n.driver, Moving: &failure.Moved{},
 		OnStall: n.standing.stall, StallAfter: stallAfter,
 		Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
 		Trace: n.trace.ofTable(),
 	})
+}
+
+// env is what the driver needs of this node.
+func (n *Node) env(partitions int) driverEnv {
+	e := driverEnv{
+		Name: n.self.Name(), Partitions: partitions, Parent: n.life.Context(), Log: n.log,
+		HandoffConcurrency: n.cfg.HandoffConcurrency, HandoffMemory: n.cfg.HandoffMemory, HandoffRate: n.cfg.HandoffRate,
+		HandoffBytesPerSecond: n.cfg.HandoffBytesPerSecond, DrainTimeout: n.cfg.DrainTimeout,
+		StopTimeout: n.cfg.StopTimeout, MaxFrame: n.cfg.MaxFrame, MaxMessage: n.maxMessage(),
+		Routes: n.routes.Load, HasQuorum: n.standing.hasQuorum, Draining: n.draining.Load, Wake: n.waitlist.wake,
+		Assign:     n.assign,
+		AssignMost: func() int { return n.cluster.AssignedMost() },
+		LogRefusal: n.endpoint.LogRefusal,
+	}
+	if moved := n.trace.SessionMoved; moved != nil {
+		e.Moved = func(m moveReport) { moved(TraceSessionMoved(m)) }
+	}
+	if refused := n.trace.MoveRefused; refused != nil {
+		e.MoveRefused = func(r refusal) { refused(TraceMoveRefused(r)) }
+	}
+	return e
 }
 
 func (n *Node) endpointConfig() endpoint.Config {

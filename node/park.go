@@ -2,15 +2,12 @@ package node
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/internal/failure"
-	"github.com/sessionproc/sessionproc/node/internal/ownership"
-	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 // A waitlist holds the requests that wait for a session, or for its partition,
@@ -37,8 +34,6 @@ type waiters struct {
 const (
 	maxParked = 16 << 10               // parked requests; callers of further ones must try again
 	parkTime  = 200 * time.Millisecond // parked requests are tried that often without a wake
-	askPause  = 200 * time.Millisecond // between two questions about one session
-	maxAsked  = 256                    // remembered questions of a partition
 )
 
 // waitersLocked returns the waiters of a partition, and makes them if there are none.
@@ -83,7 +78,7 @@ func (l *waitlist) park(part int, in *inbound) bool {
 		l.timer = time.AfterFunc(parkTime, l.wakeAll)
 	}
 	l.mu.Unlock()
-	if !l.n.driver.waits(part, id) {
+	if !l.n.driver.Waits(part, id) {
 		l.wake(part)
 	}
 	return true
@@ -157,7 +152,7 @@ func (in *inbound) park() bool {
 	n := in.n
 	part := n.routes.Load().Ring.Partition(in.ID)
 	if in.call.Flags&flagWaits == 0 {
-		if addr := n.driver.before(part, in.Op); addr != "" {
+		if addr := n.driver.Before(part, in.Op); addr != "" {
 			fail(in.call, failure.Coded{Code: failure.CodeNotOwner, Extra: addr})
 			return true
 		}
@@ -171,65 +166,4 @@ func (in *inbound) unpark() {
 	if n.waitlist.drop(n.routes.Load().Ring.Partition(in.ID), in) {
 		fail(in.call, failure.Encode(context.Canceled, false))
 	}
-}
-
-// waits reports whether a request for the session has to wait here.
-func (d *driver) waits(part int, id string) bool {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return !d.closed && (d.m.Who(part, id).Place == ownership.Wait || d.n.table.PausedBy() != nil)
-}
-
-// Settled implements sessionproc.Gate.
-func (d *driver) Settled(part int, id string) bool {
-	d.mu.RLock()
-	comes := !d.closed && d.m != nil && d.m.MayCome(part, id)
-	d.mu.RUnlock()
-	if comes {
-		d.want(part, strings.Clone(id))
-	}
-	return !comes
-}
-
-// want asks other members for a session that a request waits for, at most every
-// askPause.
-func (d *driver) want(part int, id string) {
-	d.mu.RLock()
-	last, asked := d.parts[part].asked[id]
-	holds := d.m.Holds(part)
-	d.mu.RUnlock()
-	if !holds || asked && time.Since(last) < askPause {
-		return
-	}
-	d.Turn(part, func(m *ownership.Machine) []ownership.Effect {
-		d.parts[part].noteAsked(id, time.Now())
-		return m.Want(part, id)
-	})
-}
-
-// noteAsked records that other members were asked for a session. Records are
-// dropped after askPause. If there are too many, further sessions may be asked
-// for more often.
-func (pt *driven) noteAsked(id string, now time.Time) {
-	if len(pt.asked) >= maxAsked {
-		maps.DeleteFunc(pt.asked, func(_ string, at time.Time) bool { return now.Sub(at) >= askPause })
-	}
-	if len(pt.asked) < maxAsked {
-		put(&pt.asked, id, now)
-	}
-}
-
-// before returns the address of the previous owner of a partition, or "". Until
-// this node has all of the partition, that member serves the sessions that it
-// has not sealed, and requests for them need not wait. Only a start is served
-// here, once this node holds the partition.
-func (d *driver) before(part int, op sessionproc.Op) string {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	p := d.owned[part]
-	starts := op == sessionproc.OpStart || op == sessionproc.OpEnsure
-	if d.closed || p == nil || starts && d.m.Holds(part) || p.Remote == nil || d.m.Full(part) || !d.routes.Sees(p.Name()) {
-		return ""
-	}
-	return p.Addr
 }

@@ -1,13 +1,13 @@
 package node
 
 import (
-	"fmt"
 	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -23,25 +23,17 @@ func TestAParkedRequestMayBeAnsweredAtOnce(t *testing.T) {
 	in.ID = sessionproc.NewID()
 	part := n.routes.Load().Ring.Partition(in.ID)
 
-	n.driver.mu.Lock() // who parks asks the driver then whether it has to wait at all
+	held, free := make(chan struct{}), make(chan struct{})
+	go n.driver.Turn(ownership.NoPartition, func(*ownership.Machine) []ownership.Effect {
+		close(held)
+		<-free // who parks asks the driver then whether it has to wait at all
+		return nil
+	})
+	<-held
 	parked := make(chan bool, 1)
 	go func() { parked <- lot.park(part, in) }()
 	require.Eventually(t, func() bool { return lot.drop(part, in) }, 5*time.Second, time.Millisecond)
 	in.ID = "another"
-	n.driver.mu.Unlock()
+	close(free)
 	require.True(t, <-parked)
-}
-
-// However many sessions are asked for while a partition is not settled, a bounded
-// number of them is remembered.
-func TestABoundedNumberOfQuestionsIsRemembered(t *testing.T) {
-	var pt driven
-	now := time.Now()
-	for i := range 10 * maxAsked {
-		pt.noteAsked(fmt.Sprint("a", i), now)
-	}
-	require.Len(t, pt.asked, maxAsked)
-	pt.noteAsked("b", now.Add(askPause))
-	require.Contains(t, pt.asked, "b", "it has the place of those that may be asked for again")
-	require.Len(t, pt.asked, 1)
 }

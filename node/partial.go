@@ -27,7 +27,12 @@ func (e *PartialError) Error() string {
 func (e *PartialError) Unwrap() []error { return slices.Collect(maps.Values(e.Nodes)) }
 
 // add notes why a node has not answered.
-func (e *PartialError) add(name string, err error) { put(&e.Nodes, name, err) }
+func (e *PartialError) add(name string, err error) {
+	if e.Nodes == nil {
+		e.Nodes = map[string]error{}
+	}
+	e.Nodes[name] = err
+}
 
 // err is e as an error, nil if all have answered.
 func (e *PartialError) err() error {

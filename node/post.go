@@ -124,15 +124,15 @@ func (d *driver) flush(to string) {
 		b.mu.Unlock()
 		said := all
 		for len(all) > 0 && d.ctx.Err() == nil {
-			n := batchLen(all, min(batchBytes, d.n.cfg.MaxFrame/4))
-			*buf, n = appendBatch((*buf)[:0], all[:n], d.n.maxMessage()/2)
+			n := batchLen(all, min(batchBytes, d.env.MaxFrame/4))
+			*buf, n = appendBatch((*buf)[:0], all[:n], d.env.MaxMessage/2)
 			all = all[n:]
 			addr := d.Addr(to)
 			if addr == "" {
 				break
 			}
 			ctx, cancel := context.WithTimeout(d.ctx, castTimeout)
-			err := d.n.transport.Peer(addr).Cast(ctx, &transport.Request{Flags: opOwnership, Key: to, Payload: *buf})
+			err := d.transport.Peer(addr).Cast(ctx, &transport.Request{Flags: opOwnership, Key: to, Payload: *buf})
 			cancel()
 			if err != nil {
 				break
@@ -205,8 +205,8 @@ const (
 // wait: if the inbox is full, it drops the batch, and the sender's machine
 // repeats the messages.
 func (d *driver) Enqueue(c *transport.Call) {
-	c.Tag = nil                                 // a cancel of the cast means nothing
-	if unsafeString(c.Key) != d.n.self.Name() { // it is for an earlier boot at this address
+	c.Tag = nil                      // a cancel of the cast means nothing
+	if string(c.Key) != d.env.Name { // it is for an earlier boot at this address
 		c.Ack()
 		return
 	}
@@ -276,7 +276,7 @@ func (d *driver) lastLocked(part int) string {
 func (d *driver) handleBatch(l ownershipBatch, memory []ownership.Message) []ownership.Message {
 	messages, err := ownership.ParseInto(memory, *l.body)
 	if err != nil {
-		d.n.log.Warn("a member's messages are malformed", "peer", l.from, "err", err)
+		d.env.Log.Warn("a member's messages are malformed", "peer", l.from, "err", err)
 		return nil
 	}
 	for _, msg := range messages {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -175,7 +176,7 @@ func ask[T any](ctx context.Context, n *Node, m cluster.Member, q *query) (answe
 			switch {
 			case f.Maybe:
 				return answer, f.Err()
-			case f.Code == failure.CodeOverloaded && pause(ctx, queryPause):
+			case f.Code == failure.CodeOverloaded && lifetime.Pause(ctx, queryPause):
 				continue
 			}
 			return answer, notSent{f.Err()}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -41,7 +42,7 @@ func (s *standing) regain(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for !s.ask(ctx) && pause(ctx, regainPause) {
+		for !s.ask(ctx) && lifetime.Pause(ctx, regainPause) {
 		}
 	}
 }
@@ -52,7 +53,7 @@ func (s *standing) awaitQuorum(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, regainTime)
 	defer cancel()
 	all := func(cluster.Member) bool { return true }
-	for !s.hasQuorum() && countSlots(s.n.routes.Load().View, all) >= s.n.cfg.Quorum && pause(ctx, helloPause) {
+	for !s.hasQuorum() && countSlots(s.n.routes.Load().View, all) >= s.n.cfg.Quorum && lifetime.Pause(ctx, helloPause) {
 	}
 }
 

@@ -11,40 +11,6 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// The bytes of a snapshot count against HandoffMemory while it is on its way, whatever
-// comes first: the snapshot, or that it is not to be sent.
-func TestHandoffMemoryIsGivenBack(t *testing.T) {
-	for name, steps := range map[string][]string{
-		"sent":                       {"ready", "done"},
-		"taken back before":          {"done", "ready"},
-		"taken back twice":           {"ready", "done", "done"},
-		"taken back, and ready last": {"done", "done", "ready"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			n, err := Start(t.Context(), Config{Logger: slog.New(slog.DiscardHandler)})
-			require.NoError(t, err)
-			t.Cleanup(func() { _ = n.Close() })
-			d := n.driver
-			h := &handoff{part: 1, session: "s", busy: true}
-			d.mu.Lock()
-			h.lane = d.laneLocked("x/1")
-			h.lane.open++
-			put(&d.parts[1].sealed, "s", h)
-			d.mu.Unlock()
-			for _, step := range steps {
-				if step == "ready" {
-					d.readyToGo(h, make([]byte, 1<<20), nil)
-					continue
-				}
-				d.mu.Lock()
-				d.doneLocked(h)
-				d.mu.Unlock()
-			}
-			require.Zero(t, d.bytes.Load())
-		})
-	}
-}
-
 var (
 	stubborns = sessionproc.KindOf[sessionproc.None]("stubborn")
 	persist   = sessionproc.MethodOf[sessionproc.None, sessionproc.None](stubborns, "persist")
@@ -85,16 +51,7 @@ func pair(t *testing.T, sessions int) (a, b *Node) {
 func TestCloseWhileSessionsAreSealed(t *testing.T) {
 	for range 3 {
 		a, b := pair(t, 100)
-		require.Eventually(t, func() bool {
-			a.driver.mu.RLock()
-			defer a.driver.mu.RUnlock()
-			for i := range a.driver.parts {
-				if len(a.driver.parts[i].sealed) > 0 {
-					return true
-				}
-			}
-			return false
-		}, 10*time.Second, 100*time.Microsecond)
+		require.Eventually(t, func() bool { return a.driver.Stuck() > 0 }, 10*time.Second, 100*time.Microsecond)
 		require.NoError(t, a.Close())
 		require.NoError(t, b.Close())
 	}

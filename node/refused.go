@@ -5,14 +5,45 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
+// A moveReport is a session that has gone to another node, or come from one.
+type moveReport struct {
+	Session  string // LogID
+	Kind     string
+	Peer     string        // slot/boot of the other node
+	Arrived  bool          // it has come to this node; false: it has gone
+	Size     int           // bytes of its snapshot
+	Duration time.Duration // from when its messages began to wait until the other node had it; 0 if Arrived
+}
+
+// A refusal is a session that stays where it is.
+type refusal struct {
+	Session string // LogID
+	Peer    string // slot/boot of the other node
+	Here    bool   // this node has refused it
+	Cause   string // the same text as in the log
+}
+
+// traceMoveLocked reports a move once driver.mu is unlocked. Session is its ID.
+func (d *driver) traceMoveLocked(m moveReport) {
+	if d.env.Moved == nil {
+		return
+	}
+	told := m // so that m need not be on the heap where nobody is told
+	d.later = append(d.later, func() {
+		told.Session = sessionproc.LogID(told.Session)
+		d.env.Moved(told)
+	})
+}
+
 // refused tells why a session does not move. here: by this node.
 func (d *driver) refused(what, member, session, cause string, here bool) {
-	if d.n.trace.MoveRefused != nil {
-		d.n.trace.MoveRefused(TraceMoveRefused{Session: sessionproc.LogID(session), Peer: member, Here: here, Cause: cause})
+	if d.env.MoveRefused != nil {
+		d.env.MoveRefused(refusal{Session: sessionproc.LogID(session), Peer: member, Here: here, Cause: cause})
 	}
 	d.hindered(what, member, session, cause)
 }
@@ -22,6 +53,6 @@ func (d *driver) refused(what, member, session, cause string, here bool) {
 // 10 s, with one of them.
 func (d *driver) hindered(what, member, session, cause string) {
 	addr, _ := netip.ParseAddrPort(d.Addr(member))
-	d.n.endpoint.LogRefusal(what, net.TCPAddrFromAddrPort(addr), errors.New(cause),
+	d.env.LogRefusal(what, net.TCPAddrFromAddrPort(addr), errors.New(cause),
 		slog.String("peer", member), slog.String("session", sessionproc.LogID(session)))
 }

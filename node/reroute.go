@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -60,7 +61,7 @@ func (n *Node) reroute(view *cluster.View) {
 	n.mu.Unlock()
 	n.forgetPeers(last, next)
 	n.passOn(last, next)
-	signal(n.met)
+	lifetime.Signal(n.met)
 }
 
 // How long the connections to a member that has left are kept, as its good-bye overtakes

@@ -9,8 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
-	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/transport"
 )
 
 // Members are asked the more rarely about sessions that stay there the more they are, but
@@ -19,7 +17,7 @@ func TestWhatStaysIsAskedAboutTheMoreRarelyTheMoreItIs(t *testing.T) {
 	for sessions, often := range map[int]int{1: 40, pollFew - 1: 40, 10 * pollFew: 4, 1000: 2, 1_000_000: 2} {
 		t.Run(fmt.Sprint(sessions), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newDriver(newNode(Config{DrainTimeout: time.Minute}), 1)
+				d := newDriver(driverEnv{Parent: t.Context(), Partitions: 1})
 				d.m = ownership.New("a", 1)
 				both := []ownership.Seen{{Name: "a", Level: ownership.Serving}, {Name: "b", Level: ownership.Draining}}
 				d.m.Bootstrap()
@@ -41,12 +39,4 @@ func TestWhatStaysIsAskedAboutTheMoreRarelyTheMoreItIs(t *testing.T) {
 			})
 		})
 	}
-}
-
-// What no peer would take is of no use to try again.
-func TestARequestThatCannotBeSentFailsAtOnce(t *testing.T) {
-	v := (&attempt{}).judge(t.Context(), nil, fmt.Errorf("%w: much too large", transport.ErrRequest))
-	require.False(t, v.again)
-	require.False(t, v.maybe)
-	require.ErrorIs(t, v.err, sessionproc.ErrBadRequest)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/transport"
 )
 
 var (
@@ -59,14 +60,12 @@ func startPair(t *testing.T, letGo <-chan struct{}, held *atomic.Int32, read ses
 // hasItsOwn: of two members it has all that belongs to it; until then the owner of
 // before starts sessions.
 func (n *Node) hasItsOwn() bool {
-	n.driver.mu.RLock()
-	defer n.driver.mu.RUnlock()
 	r := n.routes.Load()
 	if len(r.View.Serving()) != 2 {
 		return false
 	}
 	for part, owner := range r.Owners {
-		if owner.Remote == nil && !n.driver.m.Full(part) {
+		if owner.Remote == nil && !n.driver.Part(part).Full {
 			return false
 		}
 	}
@@ -175,4 +174,12 @@ func TestCallThatRanAtANodeThatDiedMayHaveBeenExecuted(t *testing.T) {
 			require.True(t, sessionproc.MaybeExecuted(err))
 		})
 	}
+}
+
+// What no peer would take is of no use to try again.
+func TestARequestThatCannotBeSentFailsAtOnce(t *testing.T) {
+	v := (&attempt{}).judge(t.Context(), nil, fmt.Errorf("%w: much too large", transport.ErrRequest))
+	require.False(t, v.again)
+	require.False(t, v.maybe)
+	require.ErrorIs(t, v.err, sessionproc.ErrBadRequest)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -35,7 +36,7 @@ func (d *driver) handLocked(part int, wanted bool) {
 		}
 		d.listLocked(d.laneLocked(to), part)
 	}
-	signal(d.kick)
+	lifetime.Signal(d.kick)
 }
 
 // listLocked puts a partition last among those that a lane's member is to get, or, if it
@@ -150,7 +151,7 @@ func (d *driver) fill(l *lane) {
 	if part < 0 {
 		return
 	}
-	queue := d.n.table.Movable(part)
+	queue := d.table.Movable(part)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for session := range d.parts[part].backups {
@@ -166,14 +167,14 @@ func (d *driver) fill(l *lane) {
 // yet.
 func (d *driver) toHandLocked() (n, lately int) {
 	if d.bulk.drains {
-		return d.n.table.Total(), d.traffic.lastSecond()
+		return d.table.Total(), d.traffic.lastSecond()
 	}
 	for _, l := range d.lanes {
 		for i, part := range l.parts {
 			if i == 0 && len(l.queue) > 0 {
 				n += len(l.queue)
 			} else {
-				n += d.n.table.Count(part)
+				n += d.table.Count(part)
 			}
 		}
 	}
@@ -191,10 +192,10 @@ func (d *driver) sealSomeLocked(part int, from *[]string, bulk *lane, limit int)
 	}
 	l, room := bulk, 0
 	if l == nil {
-		l, room = d.laneLocked(to), d.n.cfg.HandoffConcurrency/4
+		l, room = d.laneLocked(to), d.env.HandoffConcurrency/4
 	}
 	now := time.Since(epoch)
-	for len(*from) > 0 && sealed < limit && l.open < l.window+room && d.bytes.Load() < d.n.cfg.HandoffMemory {
+	for len(*from) > 0 && sealed < limit && l.open < l.window+room && d.bytes.Load() < d.env.HandoffMemory {
 		session := (*from)[0]
 		(*from)[0] = ""
 		*from = (*from)[1:]
@@ -237,7 +238,7 @@ func (d *driver) sealOneLocked(h *handoff) bool {
 		_, _, ok := d.m.Seal(h.part, h.session, ownership.Running)
 		return ok
 	}
-	if !d.n.table.Seal(h.part, h.session, h.lane.moved(), ask, func(b []byte, err error) {
+	if !d.table.Seal(h.part, h.session, h.lane.moved(), ask, func(b []byte, err error) {
 		if !errors.Is(err, sessionproc.ErrUnsealed) { // else it is off the books, or about to be
 			d.readyToGo(h, b, err)
 		}
@@ -264,7 +265,7 @@ func (d *driver) lookAfterSealedLocked() (next time.Duration) {
 			return patience - age
 		}
 		d.unready[0] = nil
-		if now-h.begun < encodePatience && !d.n.table.Handles(h.part, h.session) {
+		if now-h.begun < encodePatience && !d.table.Handles(h.part, h.session) {
 			h.looked = now
 			d.unready = append(d.unready, h)
 			continue
@@ -282,7 +283,7 @@ func (d *driver) lookAfterSealedLocked() (next time.Duration) {
 
 // await warns of a handler that holds up its session.
 func (d *driver) await(h *handoff) {
-	warn := time.NewTimer(d.n.cfg.StopTimeout)
+	warn := time.NewTimer(d.env.StopTimeout)
 	defer warn.Stop()
 	select {
 	case <-warn.C:
@@ -290,8 +291,8 @@ func (d *driver) await(h *handoff) {
 		return
 	}
 	if h.state.Load() == isSealed {
-		d.n.log.Warn("a handler holds up the move of its session, its ctx is cancelled", "session",
+		d.env.Log.Warn("a handler holds up the move of its session, its ctx is cancelled", "session",
 			sessionproc.LogID(h.session),
-			"after", d.n.cfg.StopTimeout, "stack", d.n.table.Interrupt(h.part, h.session))
+			"after", d.env.StopTimeout, "stack", d.table.Interrupt(h.part, h.session))
 	}
 }

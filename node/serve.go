@@ -101,7 +101,7 @@ func (in *inbound) Ack() { in.call.Ack() }
 
 // Fail implements sessionproc.Answer.
 func (in *inbound) Fail(err error, maybe, held bool) {
-	if err == error(errMoving) && in.park() {
+	if err == error(failure.Coming) && in.park() {
 		return
 	}
 	if held {

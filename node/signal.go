@@ -9,6 +9,8 @@ import (
 	ossignal "os/signal"
 	"syscall"
 	"time"
+
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 )
 
 // Shutdown says how RunUntilSignal ends a program. Negative values are refused.
@@ -152,7 +154,7 @@ func (s Shutdown) inOrder(ctx context.Context, n *Node) error {
 	drain, cancel := upTo(drainShare)
 	defer cancel()
 	_ = n.drain(drain, false) // what it could not do Leave tries again, and says
-	pause(ctx, time.Until(begun.Add(s.ReadyDelay)))
+	lifetime.Pause(ctx, time.Until(begun.Add(s.ReadyDelay)))
 	requests, cancel := upTo(httpShare)
 	defer cancel()
 	return errors.Join(s.shutHTTP(requests), n.depart(ctx, 0), n.Close())

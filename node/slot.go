@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 )
 
 // ErrSlotInUse is in the error of a Start whose Slot another living node has.
@@ -47,7 +48,7 @@ func (n *Node) takeSlot(ctx context.Context) error {
 			n.log.Info("a former start of this slot is still seen alive: waiting for its end",
 				"peer", other.Name(), "addr", other.Addr)
 		}
-		if !pause(ctx, slotPause) {
+		if !lifetime.Pause(ctx, slotPause) {
 			return fmt.Errorf("%w: %q is the node at %s, which gossips and does not answer, this one is at %s: %w",
 				ErrSlotInUse, n.self.Slot, other.Addr, n.self.Addr, context.Cause(ctx))
 		}

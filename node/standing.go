@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/failure"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
@@ -60,7 +62,7 @@ func (s *standing) applyLocked() {
 	case s.few:
 		s.table.Pause(sessionproc.ErrNoQuorum)
 	case s.gap > 0:
-		s.table.Pause(errMoving)
+		s.table.Pause(failure.Coming)
 	case s.table.PausedBy() != nil:
 		s.table.Unpause()
 	}
@@ -72,7 +74,7 @@ func (s *standing) stall(gap time.Duration) {
 	s.gap = max(s.gap, gap)
 	s.applyLocked()
 	s.mu.Unlock()
-	signal(s.stood)
+	lifetime.Signal(s.stood)
 }
 
 // count checks whether a view has enough members. A node is in the minority at
@@ -86,7 +88,7 @@ func (s *standing) count(v *cluster.View) {
 	s.table.DetectStalls(len(v.Members) > 1)
 	switch few := seen < quorum; {
 	case s.few && !few:
-		signal(s.found)
+		lifetime.Signal(s.found)
 	case few && !s.few:
 		s.few = true
 		s.applyLocked()
@@ -122,7 +124,7 @@ func (s *standing) watch(ctx context.Context) {
 		begun := time.Now()
 		within, cancel := context.WithTimeout(ctx, standingTime)
 		stands := s.n.stands(within, gap)
-		for !stands && pause(within, standingPause) {
+		for !stands && lifetime.Pause(within, standingPause) {
 			stands = s.n.stands(within, gap)
 		}
 		cancel()
@@ -142,8 +144,8 @@ func (s *standing) watch(ctx context.Context) {
 		told = again
 		switch {
 		case again:
-			pause(ctx, standingPause)
-			signal(s.stood)
+			lifetime.Pause(ctx, standingPause)
+			lifetime.Signal(s.stood)
 		case stands:
 			s.n.log.Info("resuming sessions", "after", time.Since(begun))
 		default:

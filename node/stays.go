@@ -77,11 +77,11 @@ func (d *driver) urgentLocked(part int, stays []ownership.Stay) (soon, now bool,
 		two := at[s.Session]
 		at[s.Session] = true
 		switch {
-		case two, d.n.table.Has(part, s.Session):
+		case two, d.table.Has(part, s.Session):
 			soon, now, d.parts[part].second = true, true, true
 		case r.from == s.Member && !slices.Contains(r.names, isFinal):
 			soon, longest = true, lateAsk
-			now = now || d.n.table.HasRoom(r.kind)
+			now = now || d.table.HasRoom(r.kind)
 		}
 	}
 	return soon, now, longest

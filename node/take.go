@@ -35,8 +35,8 @@ func (d *driver) ServeStream(st *transport.Stream) error {
 	switch {
 	case r.Err() != nil || n < 2 || release != laneRelease && release != largeRelease:
 		return errors.New("unknown format of a stream of sessions")
-	case to != d.n.self.Name():
-		return fmt.Errorf("stream for %s, but this is %s", to, d.n.self.Name())
+	case to != d.env.Name:
+		return fmt.Errorf("stream for %s, but this is %s", to, d.env.Name)
 	case release == largeRelease:
 		return d.giveLarge(st, r.Bytes())
 	}
@@ -138,7 +138,7 @@ func (d *driver) check(a *arrival, more int, r *wire.Reader) error {
 	if err := sessionproc.ValidID(a.Session); err != nil {
 		return err
 	}
-	if d.n.routes.Load().Ring.Partition(a.Session) != a.part {
+	if d.env.Routes().Ring.Partition(a.Session) != a.part {
 		return errors.New("a session of another partition")
 	}
 	for range more { // extensions: critical, tag, value
@@ -211,15 +211,15 @@ func (d *driver) each(all []arrival, event func(m *ownership.Machine, a *arrival
 func (d *driver) decode(a *arrival) (err error) {
 	switch a.Form {
 	case ownership.Running:
-		if err := d.n.table.OverMemory(); err != nil {
+		if err := d.table.OverMemory(); err != nil {
 			return err
 		}
-		if a.restored, err = d.n.table.Restore(a.part, a.Session, a.body); err == nil {
+		if a.restored, err = d.table.Restore(a.part, a.Session, a.body); err == nil {
 			a.version = a.restored.Version()
 		}
 	case ownership.Backup:
-		if d.n.table.Has(a.part, a.Session) { // the backup may have to merge with that
-			a.restored, err = d.n.table.Restore(a.part, a.Session, a.body)
+		if d.table.Has(a.part, a.Session) { // the backup may have to merge with that
+			a.restored, err = d.table.Restore(a.part, a.Session, a.body)
 		}
 		if err == nil {
 			a.version, err = sessionproc.SnapshotVersion(a.body)
@@ -238,13 +238,13 @@ func (d *driver) decode(a *arrival) (err error) {
 // version: the session ended after the copy was made.
 func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effect {
 	pt := &d.parts[a.part]
-	here, runs := d.n.table.Version(a.part, a.Session)
+	here, runs := d.table.Version(a.part, a.Session)
 	tomb, ended := pt.tombs[a.Session]
 	if a.Form == ownership.Ended {
 		return d.acceptEndLocked(m, a, here, runs)
 	}
 	if !ended && !runs {
-		tomb = d.n.table.Former(a.Session)
+		tomb = d.table.Former(a.Session)
 		ended = tomb != nil
 	}
 	if ended = ended && tomb.Overrules(a.version); !ended {
@@ -273,7 +273,7 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 	case !runs && a.Form == ownership.Running:
 		if err := a.restored.Insert(); err == nil {
 			d.traffic.come()
-			d.traceMoveLocked(TraceSessionMoved{
+			d.traceMoveLocked(moveReport{
 				Session: a.Session, Kind: a.restored.Kind(), Peer: a.From, Arrived: true, Size: len(a.body),
 			})
 			a.restored = nil
@@ -290,7 +290,7 @@ func (d *driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 func (d *driver) acceptCopyLocked(m *ownership.Machine, a *arrival) []ownership.Effect {
 	take, effects := m.Arrived(a.part, a.Incoming)
 	effects = slices.Clone(effects) // the next call of the machine reuses the slice
-	if !take || !d.n.table.Meet(a.restored) {
+	if !take || !d.table.Meet(a.restored) {
 		return effects
 	}
 	a.restored = nil
@@ -317,7 +317,7 @@ func (d *driver) acceptEndLocked(m *ownership.Machine, a *arrival, here sessionp
 	case a.late && !a.version.Overrules(here):
 		ended = false
 	default:
-		after, ended = d.n.table.EndCopy(a.part, a.Session, a.version)
+		after, ended = d.table.EndCopy(a.part, a.Session, a.version)
 	}
 	_, more := m.Accept(a.part, a.Incoming, ended)
 	if ended {

@@ -2,29 +2,20 @@ package node
 
 import (
 	"log/slog"
+	"net"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
-	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-func parserOf(t testing.TB) *driver {
-	n := newNode(Config{HandoffBytesPerSecond: 1})
-	r, err := ring.New(ring.Config{}, nil)
-	require.NoError(t, err)
-	n.routes.Store(&route.Routes{Ring: r})
-	return newDriver(n, r.Partitions())
-}
-
 // A record is read when it is complete, and not before.
 func TestRecordsAreReadWholly(t *testing.T) {
-	d := parserOf(t)
+	d := newRig(t)
 	h := &handoff{part: ring.Partition("ann", len(d.parts)), session: "ann", id: 9, form: ownership.Backup,
 		snapshot: []byte("state")}
 	b := append(h.appendHeader(nil), h.snapshot...)
@@ -45,7 +36,7 @@ func TestRecordsAreReadWholly(t *testing.T) {
 // What a later release adds to a record is skipped, unless it says that this must
 // not be.
 func TestElementsOfLaterReleases(t *testing.T) {
-	d := parserOf(t)
+	d := newRig(t)
 	for critical, fault := range map[bool]string{false: "", true: "element 77"} {
 		b := wire.AppendArrayLen([]byte{0, 0, 0, 0}, 6)
 		b = wire.AppendUint(b, uint64(ring.Partition("ann", len(d.parts))))
@@ -70,7 +61,7 @@ func TestElementsOfLaterReleases(t *testing.T) {
 }
 
 func FuzzRecord(f *testing.F) {
-	d := parserOf(f)
+	d := newRig(f)
 	h := &handoff{part: ring.Partition("ann", len(d.parts)), session: "ann", id: 9, snapshot: []byte("state")}
 	f.Add(append(h.appendHeader(nil), h.snapshot...))
 	f.Add([]byte{0, 0, 0, 5, 0xdd, 0xff, 0xff, 0xff, 0xff})
@@ -85,19 +76,17 @@ func FuzzRecord(f *testing.F) {
 
 // A backup that cannot be decoded stays, is tried again, and holds up nothing else.
 func TestABackupThatCannotRunStays(t *testing.T) {
-	n, err := Start(t.Context(), Config{Kinds: []sessionproc.AnyKind{newGates(nil, nil, sessionproc.MethodConfig{})},
-		Logger: slog.New(slog.DiscardHandler)})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = n.Close() })
-	d, id := n.driver, sessionproc.NewID()
-	part := n.routes.Load().Ring.Partition(id)
+	d, id := newRig(t, newFiltered()), sessionproc.NewID()
+	part := d.routes.Ring.Partition(id)
+	tried := 0
+	d.env.LogRefusal = func(string, net.Addr, error, ...slog.Attr) { tried++ }
 	d.mu.Lock()
 	put(&d.parts[part].backups, id, backup{snapshot: []byte("no snapshot")})
 	d.countLocked(part)
 	d.unlock()
-	time.Sleep(2 * idleRetry)
-	d.mu.RLock()
-	defer d.mu.RUnlock()
+	require.Equal(t, 1, tried)
+	d.Turn(part, func(*ownership.Machine) []ownership.Effect { return nil })
+	require.Greater(t, tried, 1, "at each event")
 	require.Contains(t, d.parts[part].backups, id)
-	require.False(t, n.table.Has(part, id))
+	require.False(t, d.table.Has(part, id))
 }

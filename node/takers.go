@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -32,28 +33,28 @@ func (d *driver) FindTakers() {
 	tries := map[int]int{} // by partition: shares in which not all has moved
 	for turn := 0; d.holdsAny(); {
 		next := d.nextShare(turn, tries)
-		if err := d.n.assign(next.to, next.parts); err != nil {
+		if err := d.env.Assign(next.to, next.parts); err != nil {
 			return // it leaves
 		}
 		if len(next.parts) == 0 {
-			if !pause(d.ctx, takersIdle) {
+			if !lifetime.Pause(d.ctx, takersIdle) {
 				return
 			}
 			continue
 		}
 		turn++
-		d.n.log.Debug("partitions are assigned", "peer", next.to.Name(), "partitions", len(next.parts))
+		d.env.Log.Debug("partitions are assigned", "peer", next.to.Name(), "partitions", len(next.parts))
 		for _, part := range d.awaitShare(next) {
 			tries[part]++
 		}
 	}
-	_ = d.n.assign(cluster.Member{}, nil)
+	_ = d.env.Assign(cluster.Member{}, nil)
 }
 
 // holdsAny reports whether anything is here, marks of renewed sessions included.
 func (d *driver) holdsAny() bool {
 	for part := range d.parts {
-		if d.n.table.Count(part) > 0 {
+		if d.table.Count(part) > 0 {
 			return true
 		}
 	}
@@ -63,16 +64,16 @@ func (d *driver) holdsAny() bool {
 // nextShare returns partitions with sessions that their owners cannot have, and a member
 // that can, another one at each turn if there are several.
 func (d *driver) nextShare(turn int, tries map[int]int) (next share) {
-	r, others := d.n.routes.Load(), d.n.otherServers()
+	r, others := d.env.Routes(), d.otherServers()
 	if !d.allHeard(r.View) {
 		return next
 	}
-	most := min(shareMost, d.n.cluster.AssignedMost())
+	most := min(shareMost, d.env.AssignMost())
 	for part, owner := range r.Placed {
 		if len(next.parts) >= most {
 			break
 		}
-		if owner == nil || tries[part] >= shareTries || d.n.table.Count(part) == 0 {
+		if owner == nil || tries[part] >= shareTries || d.table.Count(part) == 0 {
 			continue
 		}
 		stuck := d.stuckIn(part, owner.Name(), others)
@@ -94,7 +95,7 @@ func (d *driver) nextShare(turn int, tries map[int]int) (next share) {
 // of assignments too.
 func (d *driver) allHeard(view *cluster.View) bool {
 	for _, m := range view.Members {
-		if r := d.n.roster.Release(m.Name()); m.Name() != d.n.self.Name() && (r == nil || r.OnlyNames()) {
+		if r := d.roster.Release(m.Name()); m.Name() != d.env.Name && (r == nil || r.OnlyNames()) {
 			return false
 		}
 	}
@@ -111,13 +112,13 @@ type burden struct {
 // another member can: of those that need the same one.
 func (d *driver) stuckIn(part int, owner string, others []cluster.Member) (all []burden) {
 	finals := d.finalIn(part)
-	if len(finals) == 0 && !d.n.roster.Lacks(owner) {
+	if len(finals) == 0 && !d.roster.Lacks(owner) {
 		return nil
 	}
 	known := map[string]bool{}
-	ids, _ := d.n.table.IDs(part)
+	ids, _ := d.table.IDs(part)
 	for _, session := range ids {
-		n, ok := d.n.table.Travels(part, session)
+		n, ok := d.table.Travels(part, session)
 		f := finals[session]
 		key := fmt.Sprint(n, f.by)
 		if !ok || known[key] {
@@ -139,12 +140,12 @@ func (d *driver) stuckIn(part int, owner string, others []cluster.Member) (all [
 func (d *driver) awaitShare(s share) (left []int) {
 	last, since := -1, time.Now()
 	for {
-		r, sessions, others := d.n.routes.Load(), 0, d.n.otherServers()
+		r, sessions, others := d.env.Routes(), 0, d.otherServers()
 		left = left[:0]
 		for _, part := range s.parts {
 			if owner := r.Placed[part]; owner != nil && len(d.stuckIn(part, owner.Name(), others)) > 0 {
 				left = append(left, part)
-				sessions += d.n.table.Count(part)
+				sessions += d.table.Count(part)
 			}
 		}
 		if sessions != last {
@@ -155,7 +156,7 @@ func (d *driver) awaitShare(s share) (left []int) {
 			patience = shareTurn
 		}
 		serves := slices.ContainsFunc(r.View.Serving(), s.to.Equal)
-		if len(left) == 0 || !serves || time.Since(since) > patience || !pause(d.ctx, takersPause) {
+		if len(left) == 0 || !serves || time.Since(since) > patience || !lifetime.Pause(d.ctx, takersPause) {
 			return left
 		}
 	}

@@ -203,19 +203,6 @@ func (n *Node) deliverTraced(ctx context.Context, id string, m sessionproc.Messa
 	return err
 }
 
-// traceMoveLocked reports a move once driver.mu is unlocked. Session is its ID.
-func (d *driver) traceMoveLocked(info TraceSessionMoved) {
-	moved := d.n.trace.SessionMoved
-	if moved == nil {
-		return
-	}
-	told := info // so that info need not be on the heap where nobody is told
-	d.later = append(d.later, func() {
-		told.Session = sessionproc.LogID(told.Session)
-		moved(told)
-	})
-}
-
 // TraceResult is a short name for the outcome of a request or handler, as a label
 // of metrics: "ok"; for a sentinel of package sessionproc its name, as "not_found"
 // of ErrNotFound; "deadline_exceeded" and "canceled"; and "error" for all others,

@@ -59,7 +59,7 @@ func (d *driver) tellLocked() {
 	u, now := &d.untold, time.Now()
 	if !u.since.IsZero() && now.Sub(u.back) > tellPause {
 		u.graves = map[int][]grave{}
-		d.n.table.EachFormer(now.Sub(u.since)+detection, func(id string, tombstone sessionproc.Version) {
+		d.table.EachFormer(now.Sub(u.since)+detection, func(id string, tombstone sessionproc.Version) {
 			part := d.routes.Ring.Partition(id)
 			u.graves[part] = append(u.graves[part], grave{id, tombstone})
 		})
@@ -70,7 +70,7 @@ func (d *driver) tellLocked() {
 		if left <= 0 {
 			return
 		}
-		if owner := d.seen.Owners[part]; owner == "" || owner == d.n.self.Name() || d.m.Holds(part) {
+		if owner := d.seen.Owners[part]; owner == "" || owner == d.env.Name || d.m.Holds(part) {
 			continue // this node takes care that nothing comes back, or is about to be asked for the partition
 		}
 		n := min(left, len(graves))
@@ -90,7 +90,7 @@ func (d *driver) tellOfLocked(part int, graves []grave) {
 	pt := &d.parts[part]
 	names, tombs := make([]string, 0, len(graves)), make(map[string]sessionproc.Version, len(graves))
 	for _, g := range graves {
-		if _, backup := pt.backups[g.id]; !backup && !d.n.table.Has(part, g.id) {
+		if _, backup := pt.backups[g.id]; !backup && !d.table.Has(part, g.id) {
 			names = append(names, g.id)
 			tombs[g.id] = g.tombstone
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 )
@@ -29,7 +30,7 @@ func (d *driver) HandleView(r *route.Routes) {
 	}
 	d.viewLocked()
 	d.unlock()
-	signal(d.again)
+	lifetime.Signal(d.again)
 }
 
 // missLocked records the members that are no longer in the view. A member that
@@ -92,7 +93,7 @@ func (d *driver) viewLocked() {
 	}
 	r := d.routes
 	addrs := map[string]string{}
-	v := ownership.View{NoQuorum: !d.n.standing.hasQuorum()}
+	v := ownership.View{NoQuorum: !d.env.HasQuorum()}
 	for _, m := range r.View.Members {
 		addrs[m.Name()] = m.Addr
 		level := ownership.Serving

@@ -252,3 +252,7 @@ func (m *Moved) Error() string {
 }
 
 func (m *Moved) Unwrap() error { return sessionproc.ErrUnavailable }
+
+// Coming is the Moved of a request whose session comes to this node: it may wait here. It is
+// known by its address.
+var Coming = &Moved{}
