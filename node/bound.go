@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 
 	"golang.org/x/time/rate"
@@ -16,11 +17,14 @@ type bound struct {
 	hurries atomic.Bool   // time is short
 }
 
+// unbounded is node.Unbounded.
+const unbounded = math.MaxInt
+
 // usualBytesPerSecond is the bound if none is set. It gives way if time is short.
 const usualBytesPerSecond = 64 << 20
 
 func (b *bound) init(perSecond int) {
-	if perSecond == Unbounded {
+	if perSecond == unbounded {
 		return
 	}
 	b.firm = perSecond > 0

@@ -55,8 +55,8 @@ func (l *lateness) Certain(ctx context.Context) bool {
 	}
 	if sure && !l.told {
 		l.told, l.takes = true, f.Takes
-		l.d.env.Log.Error("the drain cannot be done by its deadline", "sessions", sessions, "in", left.Round(time.Millisecond),
-			"takes", f.Takes.Round(time.Second))
+		l.d.env.Log.Error("the drain cannot be done by its deadline", "sessions", sessions,
+			"in", left.Round(time.Millisecond), "takes", f.Takes.Round(time.Second))
 	}
 	return sure
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/roster"
 )
 
 // Leftover is the sessions of a kind that are left on a node which drains.
@@ -86,7 +87,7 @@ func (d *driver) WhyNobody(kind string) string {
 	}
 	var all []string
 	for _, why := range slices.Sorted(maps.Keys(names)) {
-		all = append(all, shortened(names[why])+": "+why)
+		all = append(all, roster.Shortened(names[why])+": "+why)
 	}
 	return strings.Join(all, "; ")
 }

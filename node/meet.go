@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -81,14 +80,14 @@ func (n *Node) tellDifferences(met map[string]*roster.Release) {
 	for key, names := range groups {
 		slices.Sort(names)
 		diff := of[key]
-		args := []any{"peers", shortened(names)}
+		args := []any{"peers", roster.Shortened(names)}
 		if len(diff.OnlyHere) > 0 {
-			args = append(args, "only_here", shortened(diff.OnlyHere))
+			args = append(args, "only_here", roster.Shortened(diff.OnlyHere))
 		}
 		if len(diff.OnlyThere) > 0 {
-			args = append(args, "only_there", shortened(diff.OnlyThere))
+			args = append(args, "only_there", roster.Shortened(diff.OnlyThere))
 		}
-		for _, s := range diff.Schemas[:min(len(diff.Schemas), maxNamed)] {
+		for _, s := range diff.Schemas[:min(len(diff.Schemas), roster.MaxNamed)] {
 			args = append(args, "schema_of_"+s.Kind, fmt.Sprintf("%d here, %d there", s.Here, s.There))
 		}
 		if diff.DefaultKinds != [2]string{} {
@@ -98,17 +97,6 @@ func (n *Node) tellDifferences(met map[string]*roster.Release) {
 		n.log.Warn("members were given other kinds than this node: "+
 			"requests fail where the owner of their session lacks what they name", args...)
 	}
-}
-
-// maxNamed bounds the names in one list of a log line.
-const maxNamed = 20
-
-// shortened joins names, of which it names the first maxNamed.
-func shortened(names []string) string {
-	if more := len(names) - maxNamed; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), more)
-	}
-	return strings.Join(names, ", ")
 }
 
 // differences returns the differences of all members whose release is known,

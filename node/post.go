@@ -46,6 +46,10 @@ type subject struct {
 	part int
 }
 
+// castOp is in the flags of the casts that carry messages, in place of sessionproc.Op. It is on
+// the wire.
+const castOp = 15
+
 const (
 	maxBatch    = 4096     // messages in a batch
 	batchBytes  = 48 << 10 // size at which a batch ends, unless a quarter of MaxFrame is less
@@ -132,7 +136,7 @@ func (d *driver) flush(to string) {
 				break
 			}
 			ctx, cancel := context.WithTimeout(d.ctx, castTimeout)
-			err := d.transport.Peer(addr).Cast(ctx, &transport.Request{Flags: opOwnership, Key: to, Payload: *buf})
+			err := d.transport.Peer(addr).Cast(ctx, &transport.Request{Flags: castOp, Key: to, Payload: *buf})
 			cancel()
 			if err != nil {
 				break

@@ -21,7 +21,7 @@ const (
 
 	opQuery     = 13
 	opHello     = 14 // in place of sessionproc.Op
-	opOwnership = 15
+	opOwnership = castOp
 )
 
 // outgoing is a request with its encoded payload, pooled.

@@ -3,5 +3,6 @@
 // handover decides by it which sessions a member can have.
 //
 //	roster.go     the members, behind a lock under which no other is taken
+//	names.go      lists of names in the log
 //	release.go    what one run of a node was given, as it travels; it uses nothing of roster.go
 package roster
