@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/handover"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -124,7 +125,7 @@ func (n *Node) drain(ctx context.Context, hasty bool) error {
 
 // awaitDrained waits until the node has drained or ctx ends, or with hasty until late is
 // certain. late may be nil.
-func (n *Node) awaitDrained(ctx context.Context, late *lateness, hasty bool) error {
+func (n *Node) awaitDrained(ctx context.Context, late *handover.Lateness, hasty bool) error {
 	for begun := time.Now(); ; {
 		switch {
 		case n.routes.Load().Closed:

@@ -2,6 +2,8 @@ package node
 
 import (
 	"time"
+
+	"github.com/sessionproc/sessionproc/node/internal/handover"
 )
 
 // StandStill does what is done after the process has stood still for gap.
@@ -35,7 +37,7 @@ var RunUntil = runUntil
 func (n *Node) Remains() (what string) { return n.driver.Remains() }
 
 // stopping is an Entry that finds its driver stopped.
-type stopping struct{ d *driver }
+type stopping struct{ d *handover.Driver }
 
 func (stopping) Begin() bool { return false }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
+	"github.com/sessionproc/sessionproc/node/internal/handover"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
@@ -23,7 +24,7 @@ func (n *Node) greet(c *transport.Call) {
 	switch {
 	case question == helloStanding:
 		r := wire.NewReader(c.Payload[1:])
-		gap := time.Duration(min(r.Uint(), uint64(formerFor.Milliseconds()))) * time.Millisecond
+		gap := time.Duration(min(r.Uint(), uint64(handover.FormerFor.Milliseconds()))) * time.Millisecond
 		c.Reply(0, wire.AppendUint(nil, n.standingOf(name, gap)))
 	case question == helloRelease && unsafeString(c.Key) != n.self.Name():
 		fail(c, failure.Encode(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))

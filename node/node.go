@@ -12,6 +12,7 @@ import (
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/endpoint"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
+	"github.com/sessionproc/sessionproc/node/internal/handover"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/node/internal/route"
@@ -32,7 +33,7 @@ type Node struct {
 	cluster   *cluster.Cluster
 	table     *sessionproc.Table
 	overload  overload
-	driver    *driver
+	driver    *handover.Driver
 	life      *lifetime.Lifetime // all goroutines but the driver's
 	waitlist  waitlist
 	secrets   sync.Mutex // held by SetSecrets
@@ -117,7 +118,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.log = n.log.With("node", n.self.Slot)
 	n.trace = n.cfg.Trace.contained(n.log)
 	n.cfg.containCarriers(n.log)
-	n.driver = newDriver(n.env(nobody.Ring.Partitions()))
+	n.driver = handover.New(n.env(nobody.Ring.Partitions()))
 	if n.table, err = n.newTable(nobody.Ring.Partitions()); err != nil {
 		return err
 	}
@@ -181,8 +182,8 @@ func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
 }
 
 // env is what the driver needs of this node.
-func (n *Node) env(partitions int) driverEnv {
-	e := driverEnv{
+func (n *Node) env(partitions int) handover.Env {
+	e := handover.Env{
 		Name: n.self.Name(), Partitions: partitions, Parent: n.life.Context(), Log: n.log,
 		HandoffConcurrency: n.cfg.HandoffConcurrency, HandoffMemory: n.cfg.HandoffMemory, HandoffRate: n.cfg.HandoffRate,
 		HandoffBytesPerSecond: n.cfg.HandoffBytesPerSecond, DrainTimeout: n.cfg.DrainTimeout,
@@ -193,10 +194,10 @@ func (n *Node) env(partitions int) driverEnv {
 		LogRefusal: n.endpoint.LogRefusal,
 	}
 	if moved := n.trace.SessionMoved; moved != nil {
-		e.Moved = func(m moveReport) { moved(TraceSessionMoved(m)) }
+		e.Moved = func(m handover.Move) { moved(TraceSessionMoved(m)) }
 	}
 	if refused := n.trace.MoveRefused; refused != nil {
-		e.MoveRefused = func(r refusal) { refused(TraceMoveRefused(r)) }
+		e.MoveRefused = func(r handover.Refusal) { refused(TraceMoveRefused(r)) }
 	}
 	return e
 }

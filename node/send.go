@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/sessionproc/sessionproc/node/internal/handover"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -21,7 +22,7 @@ const (
 
 	opQuery     = 13
 	opHello     = 14 // in place of sessionproc.Op
-	opOwnership = castOp
+	opOwnership = handover.CastOp
 )
 
 // outgoing is a request with its encoded payload, pooled.

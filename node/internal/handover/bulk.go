@@ -1,0 +1,150 @@
+package handover
+
+import (
+	"math"
+	"time"
+
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
+)
+
+// A bulk paces the hand-over of the sessions that no request waits for. As long
+// as there is time, it leaves the machine to requests. Driver.mu guards it.
+//
+// The pace is Config.HandoffRate, or more if the sessions would not move in
+// time otherwise. Sessions become due as credit: pace times the time since the
+// last call, gathered until a batch is worth its fixed costs.
+type bulk struct {
+	rate   float64       // sessions per second: Config.HandoffRate, or infinite
+	within time.Duration // how long a hand-over without a drain may take
+	drains bool          // the node drains
+	begun  time.Time     // when the drain began
+	had    int64         // sessions that had moved away before the drain
+	done   time.Time     // when the hand-over should be complete
+
+	credit float64   // sessions that are due
+	until  time.Time // the time up to which credit was given
+	pace   float64   // sessions per second, as of until
+	left   int       // sessions that are left: the last count, less those sealed since
+	looked time.Time // when they were counted
+	behind bool      // at the last count, fewer sessions moved than have to
+}
+
+const (
+	// bulkSlack bounds the time for which credit is given at once. The timers of a busy
+	// machine are late, and without a bound a late one would release a burst. A longer
+	// delay raises the pace instead, because less time is left.
+	bulkSlack = 50 * time.Millisecond
+
+	// Credit gathers for bulkBatch sessions, but no longer than longestBeat. A batch costs a
+	// quarter of the processor time of the same sessions one by one, and each of them is
+	// away a little longer.
+	bulkBatch    = 128
+	shortestBeat = 2 * time.Millisecond
+	longestBeat  = 25 * time.Millisecond
+
+	recountTime = 50 * time.Millisecond
+
+	fullSpeed = 1 << 20 // sessions per second; more than any machine moves
+)
+
+// handoffRate converts Config.HandoffRate to the rate of a bulk.
+func handoffRate(perSecond int) float64 {
+	if perSecond >= fullSpeed {
+		return math.Inf(1)
+	}
+	return float64(perSecond)
+}
+
+// begin is called when there is something to hand over again.
+func (b *bulk) begin() {
+	if !b.drains {
+		b.done = time.Now().Add(b.within)
+	}
+}
+
+// recount is called when more sessions are left than were counted.
+func (b *bulk) recount() { b.looked = time.Time{} }
+
+// due returns how many sessions are due. count returns how many are left, and
+// how many moved in the last second. pressed reports whether time is short: the
+// pace is above HandoffRate, or the sessions move more slowly than they have
+// to.
+func (b *bulk) due(now time.Time, count func() (left, lately int)) (n int, pressed bool) {
+	if now.Sub(b.looked) > recountTime {
+		left, lately := count()
+		b.left, b.looked = left, now
+		b.behind = float64(left) > float64(lately)*b.done.Sub(now).Seconds()
+	}
+	b.pace = b.plan(now, b.left)
+	since := min(now.Sub(b.until), bulkSlack)
+	b.until = now
+	if math.IsInf(b.pace, 1) {
+		b.credit = 0
+		return math.MaxInt, true
+	}
+	b.credit = min(b.credit+b.pace*since.Seconds(), max(1, b.pace*bulkSlack.Seconds()))
+	if b.credit < min(bulkBatch, b.pace*b.beat()) {
+		return 0, b.behind || b.pace > b.rate
+	}
+	return int(b.credit), b.behind || b.pace > b.rate
+}
+
+// plan returns how many sessions per second must move from now on.
+func (b *bulk) plan(now time.Time, sessions int) float64 {
+	remains := b.done.Sub(now)
+	if remains <= 0 {
+		return math.Inf(1)
+	}
+	return max(b.rate, float64(sessions)/remains.Seconds())
+}
+
+// spend records that n sessions are on their way.
+func (b *bulk) spend(n int) {
+	b.left -= n
+	if !math.IsInf(b.pace, 1) {
+		b.credit -= float64(n)
+	}
+}
+
+// beat returns how long credit gathers, in seconds.
+func (b *bulk) beat() float64 {
+	return min(max(bulkBatch/b.pace, shortestBeat.Seconds()), longestBeat.Seconds())
+}
+
+// firstWindow returns how many sessions may be on their way while no answer has
+// come.
+func (b *bulk) firstWindow() int {
+	return int(min(b.pace*(b.beat()+firstAnswer.Seconds()), 2*bulkBatch))
+}
+
+// wait returns how long the next sessions have to wait after a call of due, or
+// 0.
+func (b *bulk) wait() time.Duration {
+	if math.IsInf(b.pace, 1) {
+		return 0
+	}
+	missing := max(1, b.pace*b.beat()) - b.credit
+	if missing <= 0 {
+		return 0
+	}
+	return time.Duration(missing/b.pace*float64(time.Second)) + 1 // rounded up
+}
+
+// DrainUntil sets the goal of the hand-over to half of the time until the
+// deadline of a drain, unless an earlier goal is set. The other half is a
+// reserve.
+func (d *Driver) DrainUntil(deadline time.Time) {
+	now := time.Now()
+	done := now.Add(time.Duration(planShare * float64(deadline.Sub(now))))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := &d.bulk
+	if !b.drains {
+		b.begun, b.had = now, d.traffic.moved()
+	}
+	if !b.drains || done.Before(b.done) {
+		b.drains, b.done = true, done
+	}
+	b.recount()
+	lifetime.Signal(d.kick)
+}

@@ -1,0 +1,52 @@
+package handover
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/route"
+)
+
+// An Env is what a driver needs of its node: values that do not change, and functions. So a
+// driver can be built in a test without a node. The functions are called under the driver's
+// lock, unless their comments say otherwise: they must not call the driver.
+type Env struct {
+	Name       string // slot/boot of this node
+	Partitions int
+	Parent     context.Context // the driver's goroutines end with it
+	Log        *slog.Logger
+
+	// As in node.Config.
+	HandoffConcurrency    int
+	HandoffMemory         int64
+	HandoffRate           int
+	HandoffBytesPerSecond int
+	DrainTimeout          time.Duration
+	StopTimeout           time.Duration
+	MaxFrame              int
+	MaxMessage            int // of MaxFrame, what the payload of a request may have
+
+	Routes    func() *route.Routes // the present ones
+	HasQuorum func() bool          // this node sees enough members
+	Draining  func() bool          // everything here is to move away
+
+	// Wake is called without the lock: requests that wait for a partition may have another
+	// answer.
+	Wake func(part int)
+
+	// Assign makes known that a member is to own partitions for a while, in place of those
+	// of the last call. It is called without the lock. AssignMost is how many it may be.
+	Assign     func(to cluster.Member, parts []int) error
+	AssignMost func() int
+
+	// LogRefusal logs what keeps a session from moving, rarely if it is the same again.
+	LogRefusal func(what string, addr net.Addr, err error, attrs ...slog.Attr)
+
+	// Moved and MoveRefused are called without the lock when a session has moved or stays where
+	// it is. They may be nil.
+	Moved       func(Move)
+	MoveRefused func(Refusal)
+}

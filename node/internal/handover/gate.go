@@ -1,0 +1,100 @@
+package handover
+
+import (
+	"strings"
+
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// Enter implements sessionproc.Gate. The common case, a new session in a quiet
+// partition, needs only the read lock: the machine need not know of it. In any
+// other partition the start is an event of its own, which asks the machine
+// again, now under the write lock.
+func (d *Driver) Enter(part int, id string, e sessionproc.Entry) error {
+	d.mu.RLock()
+	var a ownership.Answer
+	closed := d.closed || d.m == nil
+	if !closed {
+		a = d.m.Who(part, id)
+		if a.Place == ownership.Nowhere && d.m.Quiet(part) {
+			e.Begin()
+			d.mu.RUnlock()
+			return nil
+		}
+	}
+	d.mu.RUnlock()
+	switch {
+	case e.Here():
+		return nil
+	case closed:
+		return sessionproc.ErrClosed
+	}
+	id = strings.Clone(id)
+	switch a.Place {
+	case ownership.Nowhere:
+		closed = true
+		d.Turn(part, func(m *ownership.Machine) []ownership.Effect {
+			closed = false
+			if a = m.Who(part, id); a.Place == ownership.Nowhere && d.beginLocked(part, id, e) {
+				return m.Started(part, id)
+			}
+			return nil
+		})
+		if closed {
+			return sessionproc.ErrClosed
+		}
+	case ownership.Wait:
+		d.want(part, id)
+	}
+	return d.elsewhere(a)
+}
+
+// beginLocked begins a session here. If an earlier session with this ID left a
+// tombstone, the new one gets a version that succeeds it, so that no copy of
+// the earlier one overrules the new one.
+func (d *Driver) beginLocked(part int, id string, e sessionproc.Entry) bool {
+	pt := &d.parts[part]
+	tomb, ended := pt.tombs[id]
+	if !ended {
+		return e.Begin()
+	}
+	if !d.table.Succeed(id, tomb, e.Begin) {
+		return false
+	}
+	pt.disinter(id)
+	return true
+}
+
+// Leave implements sessionproc.Gate. remove is called under mu in every case:
+// the end of a session must not fall between a question to the machine and the
+// act.
+func (d *Driver) Leave(part int, id string, remove func()) {
+	d.mu.RLock()
+	_, sealed := d.parts[part].sealed[id]
+	if d.closed || d.abandoned || d.m == nil || d.m.Quiet(part) && !sealed {
+		remove()
+		d.mu.RUnlock()
+		return
+	}
+	d.mu.RUnlock()
+	done := false
+	d.Turn(part, func(m *ownership.Machine) []ownership.Effect {
+		done = true
+		pt := &d.parts[part]
+		delete(pt.final, id)
+		remember, effects := m.Ended(part, id)
+		if h := pt.sealed[id]; h != nil && !h.sent {
+			d.doneLocked(h)
+		}
+		if remember {
+			put(&pt.tombs, id, pt.tombs[id].Join(d.table.Tombstone(part, id)))
+			delete(pt.late, id)
+		}
+		remove()
+		return effects
+	})
+	if !done { // the driver was closed in the meantime
+		remove()
+	}
+}

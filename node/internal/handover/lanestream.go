@@ -1,0 +1,81 @@
+package handover
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
+	"github.com/sessionproc/sessionproc/transport"
+	"github.com/sessionproc/sessionproc/transport/wire"
+)
+
+// dial opens the stream. The header names the boot of the target, so that a new
+// process at its address does not take sessions for which the machine expects
+// answers of the old one.
+func (l *lane) dial() (*transport.Stream, error) {
+	ctx, cancel := context.WithTimeout(l.d.ctx, sendTimeout)
+	defer cancel()
+	addr := l.d.Addr(l.to)
+	if addr == "" {
+		return nil, fmt.Errorf("unknown member %s", l.to)
+	}
+	header := wire.AppendArrayLen(nil, 2)
+	header = wire.AppendUint(header, laneRelease)
+	header = wire.AppendString(header, l.to)
+	st, err := l.d.transport.Peer(addr).Open(ctx, header)
+	if err != nil {
+		return nil, err
+	}
+	l.d.life.Go(func() { l.readAcks(st) })
+	return st, nil
+}
+
+// readAcks handles the member's answers until the stream ends. Each answer
+// counts processed records, in the order in which they were sent.
+func (l *lane) readAcks(st *transport.Stream) {
+	for {
+		b, err := st.Recv(l.d.ctx)
+		if err != nil {
+			lifetime.Signal(l.wake)
+			return
+		}
+		r := wire.NewReader(b)
+		n := r.Uint()
+		l.d.mu.Lock()
+		l.mu.Lock()
+		if st.Err() == nil && n <= uint64(len(l.flight)) {
+			now := time.Since(epoch)
+			for i, h := range l.flight[:n] {
+				h.busy, h.seen = false, now
+				l.flight[i] = nil
+			}
+			l.flight = l.flight[n:]
+		}
+		l.mu.Unlock()
+		l.d.mu.Unlock()
+	}
+}
+
+// appendHeader appends the part of a record before the snapshot: the length of
+// the header in four bytes, and an array.
+func (h *handoff) appendHeader(b []byte) []byte {
+	at := len(b)
+	b = append(b, 0, 0, 0, 0)
+	if h.late {
+		b = wire.AppendArrayLen(b, 6)
+	} else {
+		b = wire.AppendArrayLen(b, 5)
+	}
+	b = wire.AppendUint(b, uint64(h.part))
+	b = wire.AppendUint(b, h.id)
+	b = wire.AppendUint(b, uint64(h.form))
+	b = wire.AppendString(b, h.session)
+	b = wire.AppendUint(b, uint64(len(h.snapshot)))
+	if h.late {
+		b = wire.AppendBool(wire.AppendUint(wire.AppendBool(wire.AppendArrayLen(b, 3), false), lateEnd), true)
+	}
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
+	return b
+}

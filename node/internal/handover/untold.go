@@ -1,0 +1,123 @@
+package handover
+
+import (
+	"time"
+
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// A member that comes back after it was taken for dead may have old copies of sessions
+// that have ended here meanwhile, and it may be their owner, which asks nobody. So this node
+// tells the owners of what it remembers of such ends, as tombstones: the copies that these
+// overrule end too.
+
+// lateEnd is the tag of an element, [false, lateEnd, true], in the header of a tombstone that
+// is told of later: a session that it does not overrule may be of another life, and takes
+// nothing over from it. Members of earlier releases do not read it.
+const lateEnd = 1
+
+// untold are the ends that owners are to be told of.
+type untold struct {
+	missed map[string]time.Time // members that went without leaving, and when
+	since  time.Time            // when the first of those went that have come back; zero: none has
+	back   time.Time            // when the last one came back
+	graves map[int][]grave
+}
+
+// grave is the end of a session.
+type grave struct {
+	id        string
+	tombstone sessionproc.Version
+}
+
+const (
+	missedFor = time.Hour       // as long as ends are remembered
+	detection = time.Minute     // more than it takes to see that a member is gone
+	tellPause = time.Second     // after a member has come back: others come too
+	tellFor   = 2 * time.Minute // from then on; who owns what is known by then
+	tellSome  = 4 * turnsAtOnce // ends at once
+)
+
+// miss notes that a member has gone.
+func (u *untold) miss(name string) { put(&u.missed, name, time.Now()) }
+
+// returns notes that a member is there.
+func (u *untold) returns(name string) {
+	gone, was := u.missed[name]
+	if !was {
+		return
+	}
+	delete(u.missed, name)
+	if u.back = time.Now(); u.since.IsZero() || gone.Before(u.since) {
+		u.since = gone
+	}
+}
+
+// tellLocked tells owners of ends, a few at a time.
+func (d *Driver) tellLocked() {
+	u, now := &d.untold, time.Now()
+	if !u.since.IsZero() && now.Sub(u.back) > tellPause {
+		u.graves = map[int][]grave{}
+		d.table.EachFormer(now.Sub(u.since)+detection, func(id string, tombstone sessionproc.Version) {
+			part := d.routes.Ring.Partition(id)
+			u.graves[part] = append(u.graves[part], grave{id, tombstone})
+		})
+		u.since = time.Time{}
+	}
+	left := tellSome
+	for part, graves := range u.graves {
+		if left <= 0 {
+			return
+		}
+		if owner := d.seen.Owners[part]; owner == "" || owner == d.env.Name || d.m.Holds(part) {
+			continue // this node takes care that nothing comes back, or is about to be asked for the partition
+		}
+		n := min(left, len(graves))
+		d.tellOfLocked(part, graves[:n])
+		left -= n
+		if u.graves[part] = graves[n:]; n == len(graves) {
+			delete(u.graves, part)
+		}
+	}
+	if now.Sub(u.back) > tellFor {
+		u.graves = nil
+	}
+}
+
+// tellOfLocked tells the owner of a partition of ends.
+func (d *Driver) tellOfLocked(part int, graves []grave) {
+	pt := &d.parts[part]
+	names, tombs := make([]string, 0, len(graves)), make(map[string]sessionproc.Version, len(graves))
+	for _, g := range graves {
+		if _, backup := pt.backups[g.id]; !backup && !d.table.Has(part, g.id) {
+			names = append(names, g.id)
+			tombs[g.id] = g.tombstone
+		}
+	}
+	d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect {
+		told, effects := m.Remember(part, names)
+		for _, id := range told {
+			if _, known := pt.tombs[id]; !known {
+				put(&pt.late, id, true)
+			}
+			put(&pt.tombs, id, pt.tombs[id].Join(tombs[id]))
+		}
+		return effects
+	})
+}
+
+// disinter drops a tombstone.
+func (pt *driven) disinter(session string) {
+	delete(pt.tombs, session)
+	delete(pt.late, session)
+}
+
+// ageMissed forgets members that have been away for long.
+func (u *untold) ageMissed() {
+	for name, gone := range u.missed {
+		if time.Since(gone) > missedFor {
+			delete(u.missed, name)
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package handover
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/route"
+)
+
+// A former is a member that is no longer in the cluster's view.
+type former struct {
+	level ownership.Level
+	addr  string
+	since time.Time
+}
+
+// HandleView handles a new view of the cluster.
+func (d *Driver) HandleView(r *route.Routes) {
+	d.mu.Lock()
+	last := d.routes
+	d.routes = r
+	d.changing.Store(true)
+	if last != nil {
+		d.missLocked(last.View, r.View)
+		d.ownedLocked(last, r)
+	}
+	d.viewLocked()
+	d.unlock()
+	lifetime.Signal(d.again)
+}
+
+// missLocked records the members that are no longer in the view. A member that
+// was draining has left. Any other one has died or seems to have died.
+func (d *Driver) missLocked(last, next *cluster.View) {
+	for _, m := range last.Members {
+		f := former{level: ownership.Dead, addr: m.Addr, since: time.Now()}
+		switch {
+		case m.State == cluster.Joining || d.evicted[m.Name()]:
+			continue
+		case m.State == cluster.Draining:
+			f.level = ownership.Left
+		}
+		d.former[m.Name()] = f
+	}
+	for _, m := range next.Members {
+		d.untold.returns(m.Name())
+		if _, was := d.former[m.Name()]; was {
+			delete(d.former, m.Name())
+			d.returned[m.Name()] = time.Now()
+		}
+	}
+	for _, m := range last.Members {
+		if f, gone := d.former[m.Name()]; gone && f.level == ownership.Dead {
+			d.untold.miss(m.Name())
+		}
+	}
+}
+
+// ageLocked turns dead members into gone ones once takeoverDelay is over, and
+// forgets members after formerFor. It reports whether the machine's view has
+// changed.
+func (d *Driver) ageLocked() (changed bool) {
+	d.untold.ageMissed()
+	for name, back := range d.returned {
+		if time.Since(back) > FormerFor {
+			delete(d.returned, name)
+		}
+	}
+	for name, f := range d.former {
+		switch age := time.Since(f.since); {
+		case age > FormerFor && !d.evicted[name]:
+			delete(d.former, name)
+			changed = true
+		case f.level == ownership.Dead && age > takeoverDelay:
+			f.level = ownership.Gone
+			d.former[name] = f
+			changed = true
+		}
+	}
+	return changed
+}
+
+// viewLocked passes the present view to the machine if it differs from the last
+// one. An older boot of a slot counts as draining: its sessions must move to
+// the new one, if it still lives.
+func (d *Driver) viewLocked() {
+	if d.closed || d.routes == nil {
+		return
+	}
+	r := d.routes
+	addrs := map[string]string{}
+	v := ownership.View{NoQuorum: !d.env.HasQuorum()}
+	for _, m := range r.View.Members {
+		addrs[m.Name()] = m.Addr
+		level := ownership.Serving
+		if newest, ok := r.View.Find(m.Slot); m.State == cluster.Draining || ok && newest.Boot != m.Boot {
+			level = ownership.Draining
+		}
+		if m.State != cluster.Joining {
+			v.Members = append(v.Members, ownership.Seen{Name: m.Name(), Level: level})
+		}
+	}
+	for name, f := range d.former {
+		addrs[name] = f.addr
+		v.Members = append(v.Members, ownership.Seen{Name: name, Level: f.level})
+	}
+	slices.SortFunc(v.Members, func(a, b ownership.Seen) int { return strings.Compare(a.Name, b.Name) })
+	v.Owners = make([]string, len(r.Owners))
+	for part, p := range r.Owners {
+		if p != nil {
+			v.Owners[part] = p.Name()
+		}
+	}
+	d.addrs.Store(&addrs)
+	if d.seen.NoQuorum == v.NoQuorum && slices.Equal(d.seen.Members, v.Members) &&
+		slices.Equal(d.seen.Owners, v.Owners) {
+		return
+	}
+	d.seen = v
+	d.turnLocked(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect { return m.View(v) })
+}
+
+// ownedLocked records the previous owner of each partition that has a new one.
+func (d *Driver) ownedLocked(last, next *route.Routes) {
+	if d.owned == nil {
+		d.owned = make([]*route.Peer, len(next.Owners))
+	}
+	for part, p := range last.Owners {
+		if now := next.Owners[part]; p != nil && (now == nil || p.Name() != now.Name()) {
+			d.owned[part] = p
+		}
+	}
+}
