@@ -2,12 +2,6 @@ package handover
 
 import "github.com/sessionproc/sessionproc/sessionproc"
 
-// backup is a copy that never runs by itself.
-type backup struct {
-	snapshot []byte
-	version  sessionproc.Version
-}
-
 // runBackupsLocked has backups run that nothing better is left of. One that cannot
 // stays, and is tried again.
 func (d *Driver) runBackupsLocked(part int) {

@@ -3,8 +3,6 @@ package handover
 import (
 	"math"
 	"time"
-
-	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 )
 
 // A bulk paces the hand-over of the sessions that no request waits for. As long
@@ -130,21 +128,5 @@ func (b *bulk) wait() time.Duration {
 	return time.Duration(missing/b.pace*float64(time.Second)) + 1 // rounded up
 }
 
-// DrainUntil sets the goal of the hand-over to half of the time until the
-// deadline of a drain, unless an earlier goal is set. The other half is a
-// reserve.
-func (d *Driver) DrainUntil(deadline time.Time) {
-	now := time.Now()
-	done := now.Add(time.Duration(planShare * float64(deadline.Sub(now))))
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	b := &d.bulk
-	if !b.drains {
-		b.begun, b.had = now, d.traffic.moved()
-	}
-	if !b.drains || done.Before(b.done) {
-		b.drains, b.done = true, done
-	}
-	b.recount()
-	lifetime.Signal(d.kick)
-}
+// firstAnswer is the expected time of an answer while none has come.
+const firstAnswer = 5 * time.Millisecond

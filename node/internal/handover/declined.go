@@ -13,17 +13,6 @@ import (
 // here, or stays at another member, one of the two has to end all the same: which one that
 // is, this node decides, as what that takes travels outside of the state.
 
-// declined is why this node has refused a session of another member, under a claim. It is
-// said again as it was.
-type declined struct {
-	from  string
-	id    uint64
-	kind  string // "": it is not known
-	cause string
-	names []string // sorted
-	rival sessionproc.Rival
-}
-
 // endsFor is how a name in a Refused begins that tells its source to end the session, for
 // the reason that follows: another copy of it goes on. Members of earlier releases do not
 // know it: there the session goes on, too, until it ends by itself or can move.

@@ -50,3 +50,21 @@ type Env struct {
 	Moved       func(Move)
 	MoveRefused func(Refusal)
 }
+
+// A Move is a session that has gone to another node, or come from one.
+type Move struct {
+	Session  string // LogID
+	Kind     string
+	Peer     string        // slot/boot of the other node
+	Arrived  bool          // it has come to this node; false: it has gone
+	Size     int           // bytes of its snapshot
+	Duration time.Duration // from when its messages began to wait until the other node had it; 0 if Arrived
+}
+
+// A Refusal is a session that stays where it is.
+type Refusal struct {
+	Session string // LogID
+	Peer    string // slot/boot of the other node
+	Here    bool   // this node has refused it
+	Cause   string // the same text as in the log
+}

@@ -6,15 +6,6 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 )
 
-// promise is the filter that went with a promise. While it holds, nothing can come to the
-// partition here that is not in it: sessions start and arrive only where this node has
-// the token. So it is made once, however often the claim is repeated.
-type promise struct {
-	to     string
-	id     uint64
-	filter ownership.Filter
-}
-
 // filterLocked is of all copies of a partition that are here, or were when it was
 // promised to a member under a claim.
 func (d *Driver) filterLocked(part int, to string, id uint64) ownership.Filter {
@@ -26,12 +17,6 @@ func (d *Driver) filterLocked(part int, to string, id uint64) ownership.Filter {
 		}
 	}
 	return pt.said.filter
-}
-
-// draft is a filter of the sessions that the table had, made ahead.
-type draft struct {
-	born   uint64 // see sessionproc.Table.IDs
-	filter ownership.Filter
 }
 
 // draft makes the filters ahead that the answers to claims will need, so that the driver

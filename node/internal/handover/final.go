@@ -16,12 +16,6 @@ import (
 // releases neither send nor read it.
 const isFinal = "final"
 
-// final is why a session of this node cannot move.
-type final struct {
-	why string
-	by  []string // the members that have refused it; none: it cannot be sent to any
-}
-
 // rule notes that a session of the partition cannot move.
 func (pt *driven) rule(session string, f final) {
 	if old, ok := pt.final[session]; ok && len(f.by) > 0 && !slices.Contains(old.by, f.by[0]) {

@@ -3,6 +3,8 @@ package handover
 import (
 	"math"
 	"time"
+
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 )
 
 const (
@@ -105,3 +107,41 @@ func (d *Driver) speed() float64 {
 	}
 	return speed
 }
+
+// DrainUntil sets the goal of the hand-over to half of the time until the
+// deadline of a drain, unless an earlier goal is set. The other half is a
+// reserve.
+func (d *Driver) DrainUntil(deadline time.Time) {
+	now := time.Now()
+	done := now.Add(time.Duration(planShare * float64(deadline.Sub(now))))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := &d.bulk
+	if !b.drains {
+		b.begun, b.had = now, d.traffic.moved()
+	}
+	if !b.drains || done.Before(b.done) {
+		b.drains, b.done = true, done
+	}
+	b.recount()
+	lifetime.Signal(d.kick)
+}
+
+// Traffic is what has moved so far, and how fast.
+type Traffic struct {
+	Moved, Taken int64
+	Bytes        int64   // sent of sessions, those sent again included
+	PerSecond    float64 // sessions that went away per second while any did; 0: not known
+	Mean         float64 // bytes of a session; 0: none was sent
+}
+
+// Traffic returns what has moved so far.
+func (d *Driver) Traffic() Traffic {
+	tr := &d.traffic
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return Traffic{tr.away, tr.taken, tr.bytes, tr.rateLocked(), tr.meanLocked()}
+}
+
+// Moves reports whether sessions have moved away lately.
+func (d *Driver) Moves() bool { return d.traffic.moves() }

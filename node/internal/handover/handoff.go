@@ -2,52 +2,12 @@ package handover
 
 import (
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
-
-// A handoff is a copy of a session that is sealed for another member. Its life:
-//
-// 1. Sealed: it waits until the running handler has returned and the snapshot is made (isSealed).
-// 2. Made: it is in its lane, ready or in flight (isMade, busy), until the target has processed it.
-// 3. Over: the target's answer, or its end, removes it from driven.sealed (isOver).
-//
-// Until it is sent (committed), the machine may resume the session here. From
-// then on only the target decides.
-type handoff struct {
-	session string
-	lane    *lane // to the target
-	id      uint64
-
-	// Written once by readyToGo, before state leaves isSealed.
-	snapshot []byte
-	err      error // why there is no snapshot
-
-	// Since epoch; guarded by Driver.mu.
-	begun  time.Duration // when the session was sealed
-	looked time.Duration // when the handoff was last checked
-	seen   time.Duration // when the target had processed it, or 0
-
-	part   int
-	state  atomic.Uint32
-	soon   atomic.Bool // counted in lane.soon
-	form   ownership.Form
-	wanted bool // a request waits for the session
-
-	// All below is guarded by Driver.mu.
-	sent bool // committed: only the target decides
-	busy bool // in the lane, ready or in flight
-	slow bool // its handler takes long, and it does not count in the lane's window
-
-	// outline says that the session cannot be encoded. The target decides between the
-	// session and another copy, and refuses it.
-	outline bool
-	late    bool // the tombstone of a session that ended before: see lateEnd
-}
 
 // epoch is the zero of times that are kept as numbers. Only differences have a
 // meaning.
@@ -56,13 +16,6 @@ var epoch = time.Now().Add(-time.Hour)
 // answered reports whether the target has processed the session less than
 // answerTime ago. The caller holds Driver.mu.
 func (h *handoff) answered() bool { return h.seen != 0 && time.Since(epoch)-h.seen < answerTime }
-
-// The states of a handoff.
-const (
-	isSealed = iota // without snapshot and error
-	isMade          // with one of them
-	isOver          // must not be sent any more
-)
 
 // answerTime is how long the answer to a processed session is waited for before
 // the session is sent again. The answer travels on the connection for calls,
@@ -218,3 +171,6 @@ func (d *Driver) unsealLocked(e *ownership.Effect) {
 		d.later = append(d.later, d.table.Forget(e.Partition, e.Session))
 	}
 }
+
+// isOver reports whether the session must not be sent any more.
+func (h *handoff) isOver() bool { return h.state.Load() == isOver }

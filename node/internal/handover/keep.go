@@ -64,12 +64,6 @@ func (d *Driver) keepLocked(part int, to string, id uint64) []ownership.Effect {
 	return d.m.Keep(part, keep)
 }
 
-// claimed is a claim of a member.
-type claimed struct {
-	to string
-	id uint64
-}
-
 // noteRefusal notes that a member has refused a session of this node, and why.
 func (d *Driver) noteRefusal(member string, msg ownership.Message) {
 	if msg.Partition < 0 || msg.Partition >= len(d.parts) {

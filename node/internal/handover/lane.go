@@ -4,132 +4,18 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
-// A lane carries the sealed sessions of this node to one member. It writes one
-// record after another to one stream, small ones together in a chunk. The
-// member answers each chunk with the number of records that it has processed.
-// Whether it takes a session, it says in messages of its machine. If the stream
-// breaks, the lane sends all sessions again that were not processed. The
-// machine of the member recognizes those that it had taken.
-//
-// A session that moves is away from its callers for as long as it waits in the
-// lane and at the member. So the lane limits how many sessions are sealed at a
-// time (window), and a session that a request waits for goes first.
-type lane struct {
-	d        *Driver
-	to       string
-	wake     chan struct{}                 // capacity 1: ready or the stream has changed
-	movedErr atomic.Pointer[failure.Moved] // see moved
-	soon     atomic.Int32                  // sealed sessions whose snapshot is about to be made
-
-	// Guarded by Driver.mu.
-	open     int      // sessions that are sealed for the member and not answered, except slow ones
-	window   int      // the limit of open, apart from sessions that a request waits for
-	answered int      // answers since window was adjusted
-	short    bool     // since then sessions waited for room in the window, and time was short
-	parts    []int    // partitions for the member, in this order
-	queue    []string // sessions of the first partition
-
-	mu     sync.Mutex
-	ready  []*handoff // guarded by mu: to be sent
-	bytes  int        // guarded by mu: the approximate size of ready
-	urgent bool       // guarded by mu: a request waits for one of ready
-	flight []*handoff // guarded by mu: sent on the present stream, not processed; oldest first
-	buf    []byte     // for chunks; used by run only
-}
-
 const (
-	laneRelease = 1 // the format of the stream's header and records; see largeRelease
 	laneIdle    = time.Second
-	sendTimeout = 10 * time.Second
 	resendPause = 50 * time.Millisecond // after a failure
-	recordRoom  = 256                   // bytes; an upper bound of the header of most records
 	maxKeptBuf  = 1 << 20               // bytes of buf that are kept
 	gatherTime  = time.Millisecond      // how long to wait for sessions that can travel together
 )
-
-// laneLocked returns the lane to a member. It starts one if there is none.
-func (d *Driver) laneLocked(to string) *lane {
-	l := d.lanes[to]
-	if l == nil {
-		l = &lane{d: d, to: to, wake: make(chan struct{}, 1), window: d.leastWindow()}
-		d.lanes[to] = l
-		d.life.Go(l.run)
-	}
-	return l
-}
-
-// leastWindow returns the smallest window. It leaves a quarter of
-// HandoffConcurrency to sessions that a request waits for.
-func (d *Driver) leastWindow() int { return d.env.HandoffConcurrency - d.env.HandoffConcurrency/4 }
-
-// maxWindow bounds the window when time is short. Each session is away for as
-// long as the member takes for all sessions before it.
-const maxWindow = 1024
-
-// firstAnswer is the expected time of an answer while none has come.
-const firstAnswer = 5 * time.Millisecond
-
-// doneLocked records an answer and adjusts the window. About once in the time
-// of an answer, as many sessions are answered as the window allows. If time was
-// short and sessions had to wait for room since the last adjustment, the window
-// doubles: the longer answers take, as on a busy machine, the more sessions
-// must be on their way for the same speed. Otherwise it shrinks by a quarter.
-func (l *lane) doneLocked() {
-	if l.answered++; l.answered < l.window {
-		return
-	}
-	if l.short {
-		l.window = min(2*l.window, max(maxWindow, l.d.env.HandoffConcurrency))
-	} else {
-		l.window = max(l.window-l.window/4, l.d.leastWindow())
-	}
-	l.answered, l.short = 0, false
-}
-
-// moved returns the error for requests whose session is on its way to the
-// member. All of them share one value until the address changes.
-func (l *lane) moved() *failure.Moved {
-	addr := l.d.Addr(l.to)
-	m := l.movedErr.Load()
-	if m == nil || m.Addr != addr {
-		m = &failure.Moved{Addr: addr}
-		l.movedErr.Store(m)
-	}
-	return m
-}
-
-// add queues a session whose snapshot is made. A session that a request waits
-// for goes first. add wakes the lane for the first session, so that it begins
-// to gather others, and again when there is no reason to wait longer.
-func (l *lane) add(h *handoff) {
-	l.mu.Lock()
-	if h.wanted {
-		l.ready = slices.Insert(l.ready, 0, h)
-		l.urgent = true
-	} else {
-		l.ready = append(l.ready, h)
-	}
-	l.bytes += recordRoom + len(h.snapshot)
-	wake := len(l.ready) == 1 || l.mayGoLocked()
-	l.mu.Unlock()
-	if wake {
-		lifetime.Signal(l.wake)
-	}
-}
-
-// mayGoLocked reports whether the lane should not wait for further sessions.
-func (l *lane) mayGoLocked() bool {
-	return l.urgent || l.bytes >= l.d.bound.chunk() || l.soon.Load() <= 0
-}
 
 // run is the goroutine of the lane. It sends what is ready until the driver
 // stops, or until the member is unknown and nothing is left for it.
@@ -247,9 +133,6 @@ func (l *lane) next() (batch []*handoff) {
 	}
 	return batch
 }
-
-// isOver reports whether the session must not be sent any more.
-func (h *handoff) isOver() bool { return h.state.Load() == isOver }
 
 // requeue queues again what the broken stream carried, ahead of everything
 // else.

@@ -11,6 +11,11 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
+const (
+	laneRelease = 1 // the format of the stream's header and records; see largeRelease
+	sendTimeout = 10 * time.Second
+)
+
 // dial opens the stream. The header names the boot of the target, so that a new
 // process at its address does not take sessions for which the machine expects
 // answers of the old one.
@@ -79,3 +84,8 @@ func (h *handoff) appendHeader(b []byte) []byte {
 	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	return b
 }
+
+// lateEnd is the tag of an element, [false, lateEnd, true], in the header of a tombstone that
+// is told of later: a session that it does not overrule may be of another life, and takes
+// nothing over from it. Members of earlier releases do not read it.
+const lateEnd = 1

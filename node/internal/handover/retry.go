@@ -6,6 +6,15 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 )
 
+const (
+	firstRetry = 20 * time.Millisecond  // after a change
+	lastRetry  = 250 * time.Millisecond // while this node waits for answers
+	idleRetry  = 500 * time.Millisecond // otherwise
+	// freshFor is how long retries stay at firstRetry after a new view: members learn of it
+	// one after another, and each of them may answer differently then.
+	freshFor = time.Second
+)
+
 // retry says again what is waited for, until the driver stops.
 func (d *Driver) retry() {
 	timer := time.NewTimer(firstRetry)

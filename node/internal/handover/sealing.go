@@ -10,13 +10,6 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-const (
-	turnsAtOnce = 64                    // under one lock: sessions sealed or taken, or messages
-	patience    = 20 * time.Millisecond // with a running handler, before others have its place
-
-	encodePatience = time.Second // the same with an encoding
-)
-
 // handLocked notes that a partition has something to hand over, at once if
 // somebody waits for it.
 func (d *Driver) handLocked(part int, wanted bool) {

@@ -7,15 +7,6 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 )
 
-// A pace says when to ask again for the sessions of a partition that stay
-// elsewhere because this node has refused them.
-type pace struct {
-	next time.Time
-	wait time.Duration
-	soon bool      // the first interval was soonAsk
-	look time.Time // when to check again whether to ask sooner; the check takes long for many sessions
-}
-
 // The cause of a refusal may pass, so this node asks again, at growing intervals. Each time, starts
 // in the partition wait for a round trip. If the cause was that there is no room, or if the session
 // has a second copy elsewhere, the first interval is soonAsk. For lack of room this node asks only

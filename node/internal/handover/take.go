@@ -14,20 +14,6 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// An arrival is a session that another member has sent completely.
-type arrival struct {
-	ownership.Incoming
-	part int
-	size int    // of the record; 0 until it is known
-	body []byte // the snapshot, or the version of a tombstone
-
-	take     bool                  // the machine wants the session
-	restored *sessionproc.Restored // the decoded session, if it may run or merge here
-	version  sessionproc.Version
-	err      error // why this node refuses the session
-	late     bool  // see lateEnd
-}
-
 // ServeStream serves a stream of another member and returns why it ended.
 func (d *Driver) ServeStream(st *transport.Stream) error {
 	r := wire.NewReader(st.Header())

@@ -21,25 +21,6 @@ type traffic struct {
 	busy    time.Duration // how long sessions went away, pauses left out
 }
 
-// Traffic is what has moved so far, and how fast.
-type Traffic struct {
-	Moved, Taken int64
-	Bytes        int64   // sent of sessions, those sent again included
-	PerSecond    float64 // sessions that went away per second while any did; 0: not known
-	Mean         float64 // bytes of a session; 0: none was sent
-}
-
-// Traffic returns what has moved so far.
-func (d *Driver) Traffic() Traffic {
-	tr := &d.traffic
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	return Traffic{tr.away, tr.taken, tr.bytes, tr.rateLocked(), tr.meanLocked()}
-}
-
-// Moves reports whether sessions have moved away lately.
-func (d *Driver) Moves() bool { return d.traffic.moves() }
-
 // idlePause is how long nothing moves before that counts as a pause.
 const idlePause = 200 * time.Millisecond
 

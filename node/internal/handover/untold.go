@@ -12,25 +12,6 @@ import (
 // tells the owners of what it remembers of such ends, as tombstones: the copies that these
 // overrule end too.
 
-// lateEnd is the tag of an element, [false, lateEnd, true], in the header of a tombstone that
-// is told of later: a session that it does not overrule may be of another life, and takes
-// nothing over from it. Members of earlier releases do not read it.
-const lateEnd = 1
-
-// untold are the ends that owners are to be told of.
-type untold struct {
-	missed map[string]time.Time // members that went without leaving, and when
-	since  time.Time            // when the first of those went that have come back; zero: none has
-	back   time.Time            // when the last one came back
-	graves map[int][]grave
-}
-
-// grave is the end of a session.
-type grave struct {
-	id        string
-	tombstone sessionproc.Version
-}
-
 const (
 	missedFor = time.Hour       // as long as ends are remembered
 	detection = time.Minute     // more than it takes to see that a member is gone
@@ -105,12 +86,6 @@ func (d *Driver) tellOfLocked(part int, graves []grave) {
 		}
 		return effects
 	})
-}
-
-// disinter drops a tombstone.
-func (pt *driven) disinter(session string) {
-	delete(pt.tombs, session)
-	delete(pt.late, session)
 }
 
 // ageMissed forgets members that have been away for long.

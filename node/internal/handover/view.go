@@ -11,12 +11,11 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/route"
 )
 
-// A former is a member that is no longer in the cluster's view.
-type former struct {
-	level ownership.Level
-	addr  string
-	since time.Time
-}
+// FormerFor is how long members that are gone are remembered.
+const FormerFor = 10 * time.Minute
+
+// takeoverDelay is how long a dead member may take to return.
+const takeoverDelay = time.Second
 
 // HandleView handles a new view of the cluster.
 func (d *Driver) HandleView(r *route.Routes) {

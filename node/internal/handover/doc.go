@@ -1,0 +1,72 @@
+// Package handover moves sessions between the nodes of a cluster. Its Driver runs the pure
+// machine of package ownership: it passes events to the machine and executes the effects. The
+// machine decides which node has a partition, and when a session goes where.
+//
+// A Driver is built of an Env, so it needs no node; see newRig in the tests. Package node has
+// the other half of a cluster's work: it routes requests, parks those that wait for a session,
+// and talks with the other members about their coming and going. It asks the Driver by the
+// methods in membership.go.
+//
+// # A session moves, file by file
+//
+//	view.go        a new view of the cluster becomes an event
+//	turn.go        an event goes to the machine, under the lock
+//	effects.go     the machine's effects are executed, one by one
+//	send.go        its messages go to other members in batches; receive.go takes theirs in
+//	sealing.go     the source seals sessions of a partition that it has promised
+//	handoff.go     one sealed session: snapshot, commit, answer
+//	lane.go        the sealed sessions go to their new node == stream ==> take.go
+//	take.go        there they are decoded and put into the table
+//
+// # The files
+//
+// Each file uses those below it:
+//
+//	driver.go                                begins and ends all of this
+//	gate.go, want.go                         what the table asks: may this session start here?
+//	membership.go                            what the node asks
+//	leftovers.go, takers.go, late.go,        a node that drains
+//	forecast.go
+//	retry.go, stays.go, view.go, untold.go   what is said again, and what has changed
+//	receive.go, take.go, large.go            what comes from other members
+//	effects.go                               what the machine wants done
+//	sealing.go, lane.go, lanestream.go,      sessions that go
+//	handoff.go
+//	keep.go, backups.go, declined.go,        sessions that stay, and what is known of them
+//	filters.go, final.go
+//	queue.go, send.go                        what is about to be sent
+//	refused.go, moved.go                     what is told of a session
+//	turn.go                                  the lock, and the machine behind it
+//	state.go                                 all that the lock guards
+//	outbox.go, bulk.go, traffic.go,          parts that know no Driver
+//	bound.go, meter.go, env.go
+//
+// There are two exceptions. turn.go executes effects (doOneLocked), which may lead to further
+// events. queue.go starts the goroutine of a lane (run) with the first session for it.
+//
+// # The lock
+//
+// Package ownership asks for a read-write lock for each partition. One lock, Driver.mu, stands
+// for all of them. The start of a session, and the answer that a session does not exist,
+// hold mu for reading from the question to the machine until the act, so that the answer
+// is still true when it takes effect. An event holds mu for writing until its effects are
+// executed. A request for a session that is in the table takes no lock of the driver.
+//
+// # Lock order
+//
+// mu comes first. Under it these locks are taken:
+//
+//	mu -> lane.mu
+//	mu -> outbox.mu
+//	mu -> traffic.mu
+//	mu -> the locks of Lifetime and of Roster
+//	mu -> the lock of Env.HasQuorum -> locks of the table
+//	mu -> locks of the table: the partition's, then the process's
+//
+// The reverse never happens. The table calls the Gate (Enter, Leave, Settled) without a
+// lock of its own. A worker that has made a snapshot calls readyToGo, which takes lane.mu
+// alone. Whatever may need mu again, or runs code of users, is not called under mu: it is
+// appended to later, and unlock calls it. For the same reason unlock, and not the
+// execution of Wake, wakes the requests that wait: one that is served again may enter the
+// Gate.
+package handover

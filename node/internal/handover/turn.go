@@ -1,0 +1,92 @@
+package handover
+
+import (
+	"slices"
+
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
+)
+
+// farewell stands for the partition of an event that concerns no partition.
+const farewell = ownership.NoPartition - 1
+
+// Turn passes an event to the machine and executes the effects. part is the
+// partition that the event concerns, NoPartition for all of them, or farewell
+// for none.
+func (d *Driver) Turn(part int, event func(m *ownership.Machine) []ownership.Effect) {
+	d.mu.Lock()
+	if !d.closed {
+		d.turnLocked(part, event)
+	}
+	d.unlock()
+}
+
+// unlock unlocks mu and does what must not be done under it.
+func (d *Driver) unlock() {
+	later, woken := d.later, d.woken
+	d.later, d.woken = nil, nil
+	d.mu.Unlock()
+	for _, f := range later {
+		f()
+	}
+	for _, part := range woken {
+		d.env.Wake(part)
+	}
+}
+
+// turnLocked is Turn for a caller that holds mu. It counts the sessions before
+// the event, because sessions may have ended since the last one, and again
+// afterwards, because the effects change the number.
+func (d *Driver) turnLocked(part int, event func(m *ownership.Machine) []ownership.Effect) {
+	d.countLocked(part)
+	d.doLocked(event(d.m))
+	if part >= 0 {
+		// Not earlier: a session that an effect resumes is among the sealed until then.
+		d.countLocked(part)
+	}
+}
+
+// countLocked passes the number of sessions of a partition to the machine, if
+// it is not 0 or was not 0 before.
+func (d *Driver) countLocked(part int) {
+	switch {
+	case d.abandoned || part == farewell:
+		return
+	case part == ownership.NoPartition:
+		for i := range d.parts {
+			d.countLocked(i)
+		}
+		return
+	}
+	pt := &d.parts[part]
+	running := d.table.Count(part) - pt.away
+	some := running > 0 || len(pt.backups) > 0
+	if !some && !pt.counted {
+		return
+	}
+	pt.counted = some
+	d.doLocked(d.m.Count(part, running, len(pt.backups)))
+}
+
+// doLocked executes effects, and the effects that follow from them. The machine
+// reuses the slice of effects in its next call, and effects may lead to such a
+// call, and to doLocked itself. So doLocked copies them to a stack, d.todo, on
+// which each call has its own part.
+func (d *Driver) doLocked(effects []ownership.Effect) {
+	if len(effects) == 0 {
+		return
+	}
+	bottom := len(d.todo)
+	d.todo = append(d.todo, effects...)
+	for i := bottom; i < len(d.todo); i++ {
+		e := d.todo[i]
+		d.doOneLocked(&e)
+	}
+	clear(d.todo[bottom:])
+	if d.todo = d.todo[:bottom]; cap(d.todo) > maxTodo {
+		d.todo = slices.Clone(d.todo)
+	}
+}
+
+// maxTodo bounds the stack that is kept. The first view of a big cluster yields
+// tens of thousands of effects.
+const maxTodo = 1 << 10
