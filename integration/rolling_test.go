@@ -34,7 +34,7 @@ type follower struct {
 
 // follow reads until the end of the session. A subscription that its node's end has
 // ended goes on at another node, from where it was.
-func (f *follower) follow(ctx context.Context, nodes func() sessionproc.Subscriber) error {
+func (f *follower) follow(ctx context.Context, nodes func() *node.Node) error {
 	var after sessionproc.Position
 	for first := true; ; {
 		sub, err := shown.Subscribe(ctx, nodes(), f.id, sessionproc.SubscribeOptions{After: after, Buffer: 1000})
@@ -134,14 +134,14 @@ func missNothing(t *testing.T, c replicas) {
 		require.NoError(t, advance.Cast(t.Context(), c.node(0), ids[i], *livePause))
 	}
 	var mu sync.Mutex // guards up
-	up := []sessionproc.Subscriber{c.node(0), c.node(1), c.node(2)}
+	up := []*node.Node{c.node(0), c.node(1), c.node(2)}
 	followers := make([]follower, *liveSubscribers)
 	var all sync.WaitGroup
 	for i := range followers {
 		f, next := &followers[i], i
 		f.id = ids[i%len(ids)]
 		all.Go(func() {
-			assert.NoError(t, f.follow(t.Context(), func() sessionproc.Subscriber {
+			assert.NoError(t, f.follow(t.Context(), func() *node.Node {
 				mu.Lock()
 				defer mu.Unlock()
 				next++
@@ -152,7 +152,7 @@ func missNothing(t *testing.T, c replicas) {
 	time.Sleep(time.Second)
 	for i := range 3 {
 		mu.Lock()
-		rest := []sessionproc.Subscriber{c.node((i + 1) % 3), c.node((i + 2) % 3)}
+		rest := []*node.Node{c.node((i + 1) % 3), c.node((i + 2) % 3)}
 		up = rest
 		mu.Unlock()
 		c.leave(i)

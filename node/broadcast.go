@@ -11,8 +11,8 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-// Broadcast casts a notice's message to all sessions of its kind. It implements
-// sessionproc.Broadcaster; use Notice.Broadcast instead.
+// Broadcast casts a notice's message to all sessions of its kind. It serves Notice.Broadcast; use that
+// instead.
 func (n *Node) Broadcast(ctx context.Context, m sessionproc.Message) (r sessionproc.Reach, err error) {
 	if n == nil {
 		return r, errNil

@@ -58,7 +58,7 @@ var exportedStructs = []struct {
 	{sessionproc.Details{}, true}, {sessionproc.Ended{}, false}, {sessionproc.Error{}, false},
 	{sessionproc.Event[string]{}, false},
 	{sessionproc.EventConfig{}, false}, {sessionproc.EventInfo{}, true}, {sessionproc.Fault{}, false},
-	{sessionproc.Feeds{}, true}, {sessionproc.Filter{}, true},
+	{sessionproc.Filter{}, true},
 	{sessionproc.Hot{}, true}, {sessionproc.Inbound{}, true}, {sessionproc.Incarnation{}, false},
 	{sessionproc.Info{}, true},
 	{sessionproc.Kind[string, int]{}, false}, {sessionproc.KindConfig{}, false}, {sessionproc.KindRef[int]{}, false},

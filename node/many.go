@@ -22,7 +22,8 @@ func (n *Node) StartMany(ctx context.Context, sessions map[string]sessionproc.St
 		all = append(all, sessionproc.Delivery{ID: id,
 			Message: sessionproc.Untyped(sessionproc.OpStart, o.Kind, "", o.Arg, nil)})
 	}
-	return sessionproc.DeliverMany(ctx, n, all)
+	n.DeliverMany(ctx, all)
+	return sessionproc.Failures(all)
 }
 
 // TerminateMany ends many sessions, each as Terminate does; for the rest it is as
@@ -37,7 +38,8 @@ func (n *Node) TerminateMany(ctx context.Context, ids []string) map[string]error
 				Message: sessionproc.Untyped(sessionproc.OpTerminate, "", "", nil, nil)})
 		}
 	}
-	return sessionproc.DeliverMany(ctx, n, all)
+	n.DeliverMany(ctx, all)
+	return sessionproc.Failures(all)
 }
 
 const (
@@ -73,9 +75,8 @@ type batch struct {
 	size  int
 }
 
-// DeliverMany delivers starts and terminates together, each other message by
-// itself. It implements sessionproc.ManyDeliverer; use StartMany and TerminateMany
-// instead.
+// DeliverMany delivers starts and terminates together, each other message by itself. It serves
+// KindRef.StartMany; use that, StartMany or TerminateMany instead.
 func (n *Node) DeliverMany(ctx context.Context, all []sessionproc.Delivery) {
 	if n == nil {
 		for i := range all {

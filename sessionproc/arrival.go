@@ -67,7 +67,7 @@ func (o *arrivals) of(number uint16) arrival {
 // arrivalLocked returns where and when the session came from. The zero arrival
 // means that it was started here.
 func (p *process) arrivalLocked() arrival {
-	o := p.table.arrivals.of(p.arrival)
+	o := p.table().arrivals.of(p.arrival)
 	if p.ext != nil && p.ext.boot != 0 {
 		o.boot = p.ext.boot
 	}
@@ -82,7 +82,7 @@ func (p *process) arrivalLocked() arrival {
 func (p *process) settleLocked() {
 	if x := p.ext; p.settledLocked() {
 		*x = extra{}
-		p.table.arrivals.spare.Put(x) // no other goroutine has seen x yet
+		p.table().arrivals.spare.Put(x) // no other goroutine has seen x yet
 	}
 }
 
@@ -95,7 +95,7 @@ func (p *process) settledLocked() bool {
 	if *(*[unsafe.Sizeof(x)]byte)(unsafe.Pointer(&x)) != [unsafe.Sizeof(x)]byte{} {
 		return false
 	}
-	n := p.table.arrivals.number(p.ext.boot, p.ext.came)
+	n := p.table().arrivals.number(p.ext.boot, p.ext.came)
 	if n != 0 {
 		p.arrival, p.ext = n, nil
 	}

@@ -107,9 +107,9 @@ func requireKept(t require.TestingT, k *kindCore, coded []byte) {
 // blanks is the maker of a kind that has no more than a state.
 type blanks struct{ t reflect.Type }
 
-func (b blanks) startEncoded(context.Context, []byte, bool, bool) (any, error) { return nil, nil }
-func (b blanks) blank() any                                                    { return reflect.New(b.t).Interface() }
-func (b blanks) tokens() []string                                              { return nil }
+func (b blanks) StartEncoded(context.Context, []byte, bool, bool) (any, error) { return nil, nil }
+func (b blanks) Blank() any                                                    { return reflect.New(b.t).Interface() }
+func (b blanks) Fault(error) error                                             { return nil }
 
 // difference says where what has arrived is not what was sent, or "": times are the
 // same instants, in UTC; fields that do not travel are zero; what is left out as empty

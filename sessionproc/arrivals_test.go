@@ -24,13 +24,13 @@ func TestSessionsThatComeTakeNoMoreMemory(t *testing.T) {
 		for i := range 3 {
 			id := fmt.Sprint("s", i)
 			a.start(t, id)
-			life := a.table.Incarnation(part(id), id)
+			life := a.table.Life(part(id), id)
 			require.Zero(t, a.table.Extra(part(id), id))
 			from := a
 			for _, to := range []*local{b, c, a, b} {
 				travel(t, from, to, id)
 				synctest.Wait()
-				require.Equal(t, life, to.table.Incarnation(part(id), id))
+				require.Equal(t, life, to.table.Life(part(id), id))
 				require.Zero(t, to.table.Extra(part(id), id), "it has no memory of its own for where it came from")
 				from = to
 			}
@@ -46,9 +46,9 @@ func TestSessionsThatComeWhenArrivalsAreUsedUp(t *testing.T) {
 		a, b := newBooted(t, 1), newBooted(t, 2)
 		b.table.UseUpArrivals()
 		a.start(t, "x")
-		life := a.table.Incarnation(part("x"), "x")
+		life := a.table.Life(part("x"), "x")
 		travel(t, a, b, "x")
-		require.Equal(t, life, b.table.Incarnation(part("x"), "x"))
+		require.Equal(t, life, b.table.Life(part("x"), "x"))
 		require.NotZero(t, b.table.Extra(part("x"), "x"))
 		time.Sleep(time.Second)
 		reach, _, err := b.table.Broadcast("scripted", "note", nil, true, 2*time.Second)

@@ -28,10 +28,10 @@ type step struct {
 // at returns the session that w waits for, if it is on this node. A handler may wait for a session
 // of another cluster with more partitions, and the table of a Detached has no partitions at all.
 func (w *pending) at() *process {
-	if w.id == Labelled || w.part >= len(w.by.p.table.parts) {
+	if w.id == Labelled || w.part >= len(sessionOf(w.by).table().parts) {
 		return nil
 	}
-	return w.by.p.table.find(w.part, w.id)
+	return sessionOf(w.by).table().find(w.part, w.id)
 }
 
 // circle follows the waits from w on. If they lead back to the session whose handler waits with w, it
@@ -39,7 +39,7 @@ func (w *pending) at() *process {
 func (w *pending) circle() []*pending {
 	first := w.at()
 	switch {
-	case w.id == Labelled, first == nil && w.by.p.uncalled(), first != nil && !first.waitsToo():
+	case w.id == Labelled, first == nil && sessionOf(w.by).uncalled(), first != nil && !first.waitsToo():
 		return nil
 	}
 	steps := w.steps()
@@ -50,7 +50,7 @@ func (w *pending) circle() []*pending {
 		}
 	}
 	for i, s := range steps {
-		if s.w.at() == nil && w.by.isAwaitedBy(s.w.id) {
+		if s.w.at() == nil && isAwaitedBy(w.by, s.w.id) {
 			return way(steps, i)
 		}
 	}
@@ -119,13 +119,13 @@ func (p *process) uncalled() bool {
 
 // isAwaitedBy reports whether session id, on another node, waits for the work that is done with c,
 // or for a session of this node that waits for it.
-func (c *handlerCtx) isAwaitedBy(id string) bool {
+func isAwaitedBy(c *handlerCtx, id string) bool {
 	var all []*process
 	found := false
 	add := func(c *handlerCtx) {
 		for ; c != nil; c = c.from() {
-			if !slices.Contains(all, c.p) {
-				all = append(all, c.p)
+			if !slices.Contains(all, sessionOf(c)) {
+				all = append(all, sessionOf(c))
 			}
 		}
 	}
@@ -148,7 +148,7 @@ func (w *pending) suspect() {
 	if circle == nil {
 		return
 	}
-	p := w.by.p
+	p := sessionOf(w.by)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if w.again != nil || !slices.Contains(p.ext.rarely().pending, w) {
@@ -156,7 +156,7 @@ func (w *pending) suspect() {
 	}
 	w.again = time.AfterFunc(w.patience(circle), func() {
 		if slices.Equal(w.circle(), circle) {
-			w.end(circleError(p.id, circle))
+			w.end(circleError(p.ID, circle))
 			return
 		}
 		p.mu.Lock()
@@ -169,7 +169,7 @@ func (w *pending) suspect() {
 // so that two nodes which see the same circle do not break it at two places.
 func (w *pending) patience(circle []*pending) time.Duration {
 	for _, o := range circle {
-		if o.id > w.by.p.id {
+		if o.id > sessionOf(w.by).ID {
 			return 2 * circlePatience
 		}
 	}

@@ -272,7 +272,7 @@ func decodeFields(b []byte, v any, knownOnly bool) (err error) {
 		d.r.Reset(nil)
 		decoders.Put(d)
 	}
-	return userError(err)
+	return UserError(err)
 }
 
 // EncodeValue appends v to b as it travels: []byte as it is, with raw true, all

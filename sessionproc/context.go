@@ -19,7 +19,7 @@ type sessionKey struct{}
 // its caller, and the chain of calls. It has no parent, has none of the caller's values, and is
 // never used again, because handlers may keep it. Each call allocates one, so its size matters.
 type handlerCtx struct {
-	p        *process
+	Head     *Head                  // the session
 	deadline int64                  // since epoch; 0: none
 	origin   *origin                // nil if no handler made the call and it brings no values
 	sig      atomic.Pointer[signal] // nil while the ctx has not ended and nothing waits for its end
@@ -187,11 +187,11 @@ func calling(ctx context.Context) *handlerCtx {
 	return c
 }
 
-// checkChain returns ErrCallCycle if a call to id would wait for itself.
+// checkChain returns errCallCycle if a call to id would wait for itself.
 func (c *handlerCtx) checkChain(id string) error {
 	length := 1
 	for h := c; h != nil; h = h.from() {
-		if h.p.id == id {
+		if h.Head.ID == id {
 			return cycleError(c.chain(), id)
 		}
 		length++
@@ -206,7 +206,7 @@ func (c *handlerCtx) checkChain(id string) error {
 		length += len(h.origin.chain)
 	}
 	if length > maxChain {
-		return fmt.Errorf("%w: more than %d sessions wait for one another", ErrCallCycle, maxChain)
+		return fmt.Errorf("%w: more than %d sessions wait for one another", errCallCycle, maxChain)
 	}
 	return nil
 }
@@ -217,7 +217,7 @@ func (c *handlerCtx) chain() []string {
 	if c == nil {
 		return nil
 	}
-	return append(c.waiters(), c.p.id)
+	return append(c.waiters(), c.Head.ID)
 }
 
 // waiters returns the IDs of the sessions that wait for what is done with c, outermost
@@ -236,18 +236,7 @@ func (c *handlerCtx) waiters() []string {
 func cycleError(chain []string, id string) error {
 	var b strings.Builder
 	for _, waiting := range chain {
-		b.WriteString(LogID(waiting) + " → ")
+		b.WriteString(logID(waiting) + " → ")
 	}
-	return fmt.Errorf("%w: %s%s", ErrCallCycle, b.String(), LogID(id))
-}
-
-// CallChain returns the IDs of the sessions that wait for a call made with
-// ctx, outermost first, and ErrCallCycle if a call to id would wait for itself.
-// It serves package node.
-func CallChain(ctx context.Context, id string) ([]string, error) {
-	c := calling(ctx)
-	if c == nil {
-		return nil, nil
-	}
-	return c.chain(), c.checkChain(id)
+	return fmt.Errorf("%w: %s%s", errCallCycle, b.String(), logID(id))
 }

@@ -18,7 +18,7 @@ type ContractPart struct {
 // whatever node.Start would refuse the kind for. It does not count as giving
 // the kind to a node.
 func Contract(k AnyKind) ([]ContractPart, error) {
-	core := k.core()
+	core := k.Core()
 	parts := []ContractPart{{Name: "argument", Type: core.argument}}
 	for name, b := range core.byName {
 		if b.op == OpSubscribe {
@@ -31,7 +31,7 @@ func Contract(k AnyKind) ([]ContractPart, error) {
 		}
 	}
 	slices.SortFunc(parts, func(a, b ContractPart) int { return strings.Compare(a.Name, b.Name) })
-	return append([]ContractPart{{Name: "state", Type: core.state, Schema: core.cfg.Schema}}, parts...), core.fault(nil)
+	return append([]ContractPart{{Name: "state", Type: core.state, Schema: core.cfg.Schema}}, parts...), core.maker.Fault(nil)
 }
 
 // RestoreState makes a state, a pointer, of an encoded one of the given schema,
@@ -43,6 +43,6 @@ func RestoreState(k AnyKind, schema int, coded []byte) (state any, err error) {
 			err = panicked("its decoding", cause)
 		}
 	}()
-	state, _, err = k.core().decodeState(schema, coded)
+	state, _, err = k.Core().decodeState(schema, coded)
 	return state, err
 }

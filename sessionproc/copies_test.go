@@ -76,8 +76,8 @@ func TestASnapshotHoldsABoundedNumberOfCopies(t *testing.T) {
 // A session whose handler runs for long keeps a bounded number of copies waiting.
 func TestABoundedNumberOfCopiesWaitsForASession(t *testing.T) {
 	table := newTable(t)
-	p := &process{table: table, kind: table.kinds["none"], id: "a", phase: phaseLive, running: true, state: new(struct{})}
-	require.NoError(t, table.admit(p.kind))
+	p := &process{Head: Head{Host: &table.host, Kind: table.kinds["none"], ID: "a", State: new(struct{})}, phase: phaseLive, running: true}
+	require.NoError(t, table.admit(p.Kind))
 	table.count.Add(1)
 	put(&table.parts[0].m, "a", p)
 	for i := range maxCopies {

@@ -18,10 +18,6 @@ type counts struct {
 	}
 }
 
-// ReasonOther stands in counts for the reasons that handlers have given to Session.Stop,
-// beyond the first 64 different texts.
-const ReasonOther Reason = "other"
-
 const maxReasons = 64
 
 // end counts the end of a session that has lived.
@@ -139,7 +135,7 @@ func hottest(ctx context.Context, busy []sample, begun time.Time) (hot []Hot) {
 		if n == 0 {
 			continue
 		}
-		hot = keepHottest(append(hot, Hot{b.p.id, b.p.kind.name, float64(n) / took}))
+		hot = keepHottest(append(hot, Hot{b.p.ID, b.p.Kind.name, float64(n) / took}))
 	}
 	return hot
 }

@@ -24,8 +24,7 @@ type DetachedConfig struct {
 // handlers and start functions by themselves. Its timers do not fire and
 // Session.Stop ends nothing; both are recorded. It serves package nodetest.
 type Detached struct {
-	ctx     *handlerCtx
-	anyKind bool
+	ctx *handlerCtx
 
 	mu     sync.Mutex
 	timers []*DetachedTimer          // guarded by mu
@@ -45,17 +44,18 @@ type DetachedTimer struct {
 
 // NewDetached makes a session that has started.
 func NewDetached(cfg DetachedConfig) *Detached {
-	d := &Detached{anyKind: cfg.Kind == nil}
-	kind := &kindCore{name: "detached", timerWarns: newWarns()}
+	d := &Detached{}
+	kind := &kindCore{name: "detached"}
 	if cfg.Kind != nil {
-		kind = cfg.Kind.core()
+		kind = cfg.Kind.Core()
 	}
-	t := &Table{detached: d, cfg: TableConfig{
-		Boot: cfg.Incarnation.Boot, Cluster: cfg.Cluster, Logger: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
+	t := &Table{cfg: TableConfig{
+		Boot: cfg.Incarnation.Boot, Logger: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 	}}
+	t.host = Host{Cluster: cfg.Cluster, AnyKind: cfg.Kind == nil, Engine: detachedEngine{t, d}}
 	// It counts as running, so that nobody looks for a worker to run it.
-	p := &process{table: t, kind: kind, id: cfg.ID, born: cfg.Incarnation.Number, phase: phaseLive, running: true}
-	d.ctx = &handlerCtx{p: p}
+	p := &process{Head: Head{Host: &t.host, Kind: kind, ID: cfg.ID}, born: cfg.Incarnation.Number, phase: phaseLive, running: true}
+	d.ctx = &handlerCtx{Head: &p.Head}
 	if !cfg.Deadline.IsZero() {
 		d.ctx.deadline = sinceEpoch(cfg.Deadline)
 	}
@@ -74,7 +74,7 @@ func (d *Detached) End() { d.ctx.end(endedCanceled) }
 
 // Stopped returns the reason of the first Session.Stop; "" if there was none.
 func (d *Detached) Stopped() Reason {
-	p := d.ctx.p
+	p := sessionOf(d.ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ext == nil {
@@ -84,7 +84,10 @@ func (d *Detached) Stopped() Reason {
 }
 
 // Labels returns the labels that the session has.
-func (d *Detached) Labels() map[string]string { return (*Session)(d.ctx.p).Labels() }
+func (d *Detached) Labels() map[string]string {
+	h := d.ctx.Head
+	return h.Host.Engine.Labels(h)
+}
 
 // Timers returns the timers that were set, in order, cancelled ones included.
 func (d *Detached) Timers() []DetachedTimer {
@@ -135,14 +138,33 @@ func (d *Detached) cancelLocked(t *DetachedTimer) {
 	}
 }
 
-// noteTimer records a timer in place of setting it.
-func noteTimer[Msg any](
-	d *Detached, n *Notice[Msg], name string, delay time.Duration, again bool, payload []byte,
-) error {
-	var msg Msg
-	if err := n.msg.decode(payload, n.msg.raw, &msg); err != nil {
+// A detachedEngine is the engine of a Detached: a table that runs nothing. Timers are recorded.
+type detachedEngine struct {
+	*Table
+	d *Detached
+}
+
+// SetTimer implements Engine.
+func (e detachedEngine) SetTimer(h *Head, r timerRequest) error {
+	p := processOf(h)
+	payload, err := p.timerPayload(r)
+	if err != nil {
+		return err
+	}
+	msg, err := r.Message.Decode(payload)
+	if err != nil {
 		panic("sessionproc: the message of a timer does not decode: " + err.Error())
 	}
-	t := &DetachedTimer{Name: name, Notice: n.name, Every: again, Delay: delay, Message: msg}
-	return d.note(t, d.ctx.p.kind.cfg.MaxTimers)
+	t := &DetachedTimer{Name: r.Name, Notice: r.Notice, Every: r.Again, Delay: r.Delay, Message: msg}
+	err = e.d.note(t, h.Kind.cfg.MaxTimers)
+	p.timerRefused(r.Notice, err)
+	return err
 }
+
+// CancelTimer implements Engine.
+func (e detachedEngine) CancelTimer(h *Head, name string) bool {
+	return processOf(h).refuses("CancelTimer of "+name) == nil && e.d.cancelTimer(name)
+}
+
+// Watch implements Engine: there is nothing to watch.
+func (detachedEngine) Watch(context.Context, *Head, *binding, string) {}

@@ -77,7 +77,7 @@ func encode(b []byte, v any, most int) ([]byte, error) {
 	case e.full:
 		return nil, errEnough
 	case err != nil:
-		return nil, userError(err)
+		return nil, UserError(err)
 	}
 	if exact && cap(b) <= maxPooled {
 		e.scratch = b
@@ -165,7 +165,7 @@ func (g *guarded) encode(b []byte, v any, most int) (_ []byte, err error) {
 		g.err = g.check.Whole(g.buf)
 	}
 	b, g.buf = g.buf, nil
-	return b, userError(err)
+	return b, UserError(err)
 }
 
 // refusal says why v was not written to its end.

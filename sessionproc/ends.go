@@ -3,57 +3,10 @@ package sessionproc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/vmihailenco/msgpack/v5"
 )
-
-// ReasonLost is the reason of an end of which no node knows more: the node that did has died or left
-// since, or the end is too long ago.
-const ReasonLost Reason = "lost"
-
-// An Ended reports the end of a session: to a subscriber as an error (errors.As with an *Ended), to a
-// session that called Watch as a message.
-type Ended struct {
-	ID     string // whole; Error prints only LogID(ID)
-	Reason Reason
-	// NewID is the ID under which a session with ReasonRenewed goes on. Only the
-	// handler of a Watch gets it, so that references between sessions outlive a login;
-	// it is empty if an earlier release could not tell it. Whoever knew the old ID from
-	// outside must not learn the new one: so NewID is in no subscription, is neither
-	// printed nor logged, and is left out where an Ended is encoded, in messages, states
-	// and JSON. To keep it, copy it into a field of your own.
-	NewID string
-}
-
-// endedMessage is the message of a watch on its way to its handler. It is what an Ended
-// decodes from; an Ended encodes without the new ID.
-type endedMessage struct {
-	ID     string
-	Reason Reason
-	NewID  string `msgpack:",omitempty"`
-}
-
-// EncodeMsgpack implements msgpack.CustomEncoder. It leaves out NewID.
-func (e Ended) EncodeMsgpack(enc *msgpack.Encoder) error {
-	return enc.Encode(&endedMessage{ID: e.ID, Reason: e.Reason})
-}
-
-// DecodeMsgpack implements msgpack.CustomDecoder.
-func (e *Ended) DecodeMsgpack(dec *msgpack.Decoder) error {
-	var m endedMessage
-	err := dec.Decode(&m)
-	*e = Ended(m)
-	return err
-}
-
-// Error names the session by its LogID, and the reason.
-func (e *Ended) Error() string {
-	return fmt.Sprintf("sessionproc: session %s has ended: %s", LogID(e.ID), e.Reason)
-}
 
 // An ending is the remembered end of a session.
 type ending struct {
@@ -159,12 +112,12 @@ func (p *process) rememberLocked(o outcome) {
 	if reason == "" || reason == abrupt {
 		return
 	}
-	p.ext.ending = &ending{id: p.id, incarnation: p.incarnationLocked(), reason: reason,
-		publisher: publisher{events: p.ext.publisher.events}, at: p.table.clock.now.Load()}
+	p.ext.ending = &ending{id: p.ID, incarnation: p.incarnationLocked(), reason: reason,
+		publisher: publisher{events: p.ext.publisher.events}, at: p.table().clock.now.Load()}
 	if m := p.ext.renewed; m != nil && reason == ReasonRenewed { // a Stop may have had that reason
 		p.ext.ending.newID = m.newID
 	}
-	p.table.ends.add(p.ext.ending)
+	p.table().ends.add(p.ext.ending)
 }
 
 // tellEnd answers the polls that waited for the end of a session. With a nil end, the session ended
@@ -230,7 +183,7 @@ func (t *Table) pollEnded(in *Inbound, err error) {
 
 // otherLife answers a poll for an earlier life of the session.
 func (p *process) otherLife(in *Inbound) {
-	end := p.table.ends.find(p.id, in.ask.at.Incarnation)
+	end := p.table().ends.find(p.ID, in.ask.at.Incarnation)
 	if end == nil {
 		end = &ending{incarnation: in.ask.at.Incarnation, reason: ReasonLost}
 	}

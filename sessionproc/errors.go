@@ -1,7 +1,6 @@
 package sessionproc
 
 import (
-	"context"
 	"errors"
 	"fmt"
 )
@@ -12,7 +11,7 @@ var (
 	// ErrNotFound: no session has that ID.
 	ErrNotFound = errors.New("session not found")
 	// ErrAlreadyStarted: a session has that ID; its state is untouched.
-	ErrAlreadyStarted = errors.New("session already started")
+	ErrAlreadyStarted = errAlreadyStarted
 	// ErrWrongKind: the session is of another kind than the token.
 	ErrWrongKind = errors.New("session is of another kind")
 	// ErrUnknownKind: the owning node was not given that kind, whether or not a session of that ID
@@ -24,10 +23,10 @@ var (
 	ErrUnknownMethod = errors.New("unknown method")
 	// ErrBadRequest: the request cannot be decoded into the handler's type, or is too large. No
 	// handler has run.
-	ErrBadRequest = errors.New("bad request")
+	ErrBadRequest = errBadRequest
 	// ErrBadReply: the reply cannot be decoded into the caller's type, or the handler's reply could
 	// not be encoded. The handler has run.
-	ErrBadReply = errors.New("bad reply")
+	ErrBadReply = errBadReply
 	// ErrCrashed: a handler or start function panicked, and the session ended or restarted. The text
 	// and stack of the panic are in the log of the owning node, under the reference that the error
 	// names, and nowhere else.
@@ -54,7 +53,7 @@ var (
 	ErrRenewed = errors.New("session renewed")
 	// ErrCallCycle: the call would wait for itself, or waited for a session whose handler came to
 	// wait for the caller's session. The error names the sessions.
-	ErrCallCycle = errors.New("call cycle")
+	ErrCallCycle = errCallCycle
 	// ErrInvalidID: the session ID is not valid; see ValidID.
 	ErrInvalidID = errors.New("invalid session ID")
 	// ErrUnavailable: the owner could not be reached before ctx ended, or no member owned the session
@@ -64,7 +63,7 @@ var (
 	// The request did not run.
 	ErrNoQuorum = errors.New("no quorum")
 	// ErrUnsupported: the other node's release does not know something that the request depends on.
-	ErrUnsupported = errors.New("not supported by the peer's release")
+	ErrUnsupported = errUnsupported
 	// ErrClosed: the node was closed.
 	ErrClosed = errors.New("node closed")
 )
@@ -153,14 +152,3 @@ func (e *CrashError) Error() string { return "session crashed (reference " + e.R
 
 // Is reports whether target is ErrCrashed.
 func (e *CrashError) Is(target error) bool { return target == ErrCrashed }
-
-// An outcome says how a message ended that did not get its handler's reply.
-type outcome struct {
-	err   error
-	maybe bool // the handler may have run
-}
-
-// ctxOutcome returns the outcome of a message whose caller's ctx has ended.
-func ctxOutcome(ctx context.Context, maybe bool) outcome {
-	return outcome{err: ctx.Err(), maybe: maybe}
-}

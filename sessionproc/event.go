@@ -39,7 +39,7 @@ func (c EventConfig) withDefaults() (EventConfig, error) {
 		c.Keep = 64
 	}
 	if c.KeepBytes == 0 {
-		c.KeepBytes = 64 << 10
+		c.KeepBytes = defaultKeepBytes
 	}
 	return c, nil
 }
@@ -50,19 +50,19 @@ func (c EventConfig) withDefaults() (EventConfig, error) {
 func HandleEvent[S, T, Arg any](k *Kind[S, Arg], e *Event[T], present func(s *S) T, cfg ...EventConfig) {
 	b := &binding{name: e.name, op: OpSubscribe, types: []reflect.Type{reflect.TypeFor[T]()}}
 	b.serve = func(s any, ctx context.Context, _ []byte, _ bool, dst []byte) ([]byte, bool, error) {
-		dst, err := e.value.encodeLocal(dst, present(s.(*S)), ctx.(*handlerCtx).p.table.maxEvent())
+		dst, err := e.value.encodeLocal(dst, present(s.(*S)), ctx.(*handlerCtx).Head.Host.MaxEvent)
 		return dst, e.value.raw, err
 	}
 	if len(cfg) > 1 {
-		k.fail(fmt.Errorf("%q has %d EventConfigs", e.name, len(cfg)))
+		k.core.fail(fmt.Errorf("%q has %d EventConfigs", e.name, len(cfg)))
 	}
 	for _, c := range append(cfg, EventConfig{})[:1] {
-		var err error
-		if b.event, err = c.withDefaults(); err != nil {
-			k.fail(fmt.Errorf("%q: %w", e.name, err))
+		c, err := c.withDefaults()
+		if b.event = eventSettings(c); err != nil {
+			k.core.fail(fmt.Errorf("%q: %w", e.name, err))
 		}
 	}
-	k.bind(&e.token, b, present == nil, nil)
+	bind(&k.core, &e.token, b, present == nil, nil)
 }
 
 // Publish sends v to all subscribers of the session whose handler was given ctx. It encodes v, so v
@@ -73,28 +73,20 @@ func HandleEvent[S, T, Arg any](k *Kind[S, Arg], e *Event[T], present func(s *S)
 // and ErrNotFound if the session has ended or is on another node, which only a goroutine that a
 // handler has left behind can see. Publish panics if the event is not one of the session's kind.
 func (e *Event[T]) Publish(ctx context.Context, v T) error {
-	p := (*process)(FromContext(ctx))
-	b := p.kind.byName[e.name]
-	if e.kind != p.kind.name || b == nil || b.op != OpSubscribe {
-		if d := p.table.detached; d == nil || !d.anyKind {
-			panic(fmt.Sprintf("sessionproc: Publish of event %q of kind %q in a session of kind %q",
-				e.name, e.kind, p.kind.name))
-		}
+	h := headOf(ctx)
+	b := bound(h, &e.token, OpSubscribe, "Publish of event")
+	if b == nil {
 		cfg, _ := EventConfig{}.withDefaults()
-		b = &binding{name: e.name, event: cfg}
+		b = &binding{name: e.name, event: eventSettings(cfg)}
 	}
-	payload, err := e.value.encodeLocal(nil, v, p.table.maxEvent())
+	payload, err := e.value.encodeLocal(nil, v, h.Host.MaxEvent)
 	if err != nil {
 		err = badRequest{err}
 	} else {
-		err = p.publish(b, published{payload, e.value.raw})
+		err = h.Host.Engine.Publish(h, b, payload, e.value.raw)
 	}
 	if err != nil {
-		return &OpError{Op: "publish", ID: p.id, Kind: e.kind, Method: e.name, Err: err}
+		return &OpError{Op: "publish", ID: h.ID, Kind: e.kind, Method: e.name, Err: err}
 	}
 	return nil
 }
-
-// maxEvent returns the largest size of a value, in bytes, that fits into one answer to a subscriber,
-// or 0 if there is no limit.
-func (t *Table) maxEvent() int { return max(0, t.cfg.MaxMessage-pollRoom) }

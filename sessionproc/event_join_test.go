@@ -19,7 +19,7 @@ type meanwhile struct {
 	next atomic.Pointer[func()]
 }
 
-func (m *meanwhile) Feeds() *sessionproc.Feeds { return m.table.Feeds() }
+func (m *meanwhile) Feeds() sessionproc.Feeds { return m.table.Feeds() }
 
 func (m *meanwhile) Deliver(ctx context.Context, id string, msg sessionproc.Message) error {
 	if msg.Op() == sessionproc.OpSubscribe {

@@ -87,7 +87,7 @@ type sharing struct {
 	polls atomic.Int64
 }
 
-func (s *sharing) Feeds() *sessionproc.Feeds { return s.table.Feeds() }
+func (s *sharing) Feeds() sessionproc.Feeds { return s.table.Feeds() }
 
 func (s *sharing) Deliver(ctx context.Context, id string, m sessionproc.Message) error {
 	if m.Op() == sessionproc.OpSubscribe {

@@ -20,7 +20,7 @@ type pair struct {
 	at   *sharing // whose subscribers ask
 }
 
-func (c *pair) Feeds() *sessionproc.Feeds { return c.at.table.Feeds() }
+func (c *pair) Feeds() sessionproc.Feeds { return c.at.table.Feeds() }
 
 // Deliver asks again as package node does while a session is on its way, and where the
 // table that was asked had given it away by then.

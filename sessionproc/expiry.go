@@ -53,7 +53,7 @@ func newWheel(now int64) *wheel {
 }
 
 // mayExpire reports whether sessions of the kind need an expiry.
-func (c *KindConfig) mayExpire() bool { return c.IdleTimeout > 0 || c.Lifetime > 0 }
+func mayExpire(c *kindSettings) bool { return c.IdleTimeout > 0 || c.Lifetime > 0 }
 
 // add adds a session.
 func (w *wheel) add(e *expiry) {
@@ -121,7 +121,7 @@ func (w *wheel) change(e *expiry, ends int64) {
 // last standstill is put off by up to spreadTime.
 func (w *wheel) deadlineLocked(e *expiry) int64 {
 	at := e.ends
-	if idle := int64(e.p.kind.cfg.IdleTimeout); idle > 0 {
+	if idle := int64(e.p.Kind.cfg.IdleTimeout); idle > 0 {
 		if until := e.p.last.Load() + idle; at == 0 || until < at {
 			at = until
 		}
@@ -204,7 +204,7 @@ func (t *Table) expire(now int64, gap time.Duration) {
 func (p *process) expire(e *expiry, now int64) {
 	p.mu.Lock()
 	old := e.ends != 0 && e.ends <= now
-	idle := p.kind.cfg.IdleTimeout > 0 && p.last.Load()+int64(p.kind.cfg.IdleTimeout) <= now
+	idle := p.Kind.cfg.IdleTimeout > 0 && p.last.Load()+int64(p.Kind.cfg.IdleTimeout) <= now
 	ends, stops := false, false
 	switch {
 	case p.phase >= phaseEnding || p.ext != nil && (p.ext.reason != "" || p.ext.renewed != nil):
@@ -214,14 +214,14 @@ func (p *process) expire(e *expiry, now int64) {
 	case p.phase == phaseLive && (old || idle && !p.inUseLocked()):
 		stops = true
 	default:
-		p.table.wheel.again(e, now)
+		p.table().wheel.again(e, now)
 	}
 	p.mu.Unlock()
 	switch {
 	case ends:
 		p.endIdle(ReasonExpired)
 	case stops:
-		(*Session)(p).Stop(ReasonExpired)
+		p.stop(ReasonExpired)
 	}
 }
 
@@ -248,9 +248,9 @@ func (p *process) inUseLocked() bool {
 // expiresLocked makes the expiry of a session that begins to live here. left is the rest of its
 // Lifetime.
 func (p *process) expiresLocked(left time.Duration) {
-	if p.kind.cfg.Lifetime > 0 {
-		p.expiry = &expiry{p: p, ends: p.table.clock.now.Load() + int64(left)}
-	} else if p.kind.cfg.mayExpire() {
+	if p.Kind.cfg.Lifetime > 0 {
+		p.expiry = &expiry{p: p, ends: p.table().clock.now.Load() + int64(left)}
+	} else if mayExpire(&p.Kind.cfg) {
 		p.expiry = &expiry{p: p}
 	}
 }
@@ -261,7 +261,7 @@ func (p *process) lifetimeLeft() time.Duration {
 	if p.expiry == nil || p.expiry.ends == 0 {
 		return 0
 	}
-	left := time.Duration(p.expiry.ends - p.table.clock.now.Load())
+	left := time.Duration(p.expiry.ends - p.table().clock.now.Load())
 	if left == 0 {
 		return -1 // over just now; 0 would mean that it never ends
 	}
@@ -271,7 +271,7 @@ func (p *process) lifetimeLeft() time.Duration {
 // lifetimeOf returns the rest of the Lifetime of a session that arrives with told in its snapshot:
 // at most the Lifetime of the kind on this node. If told is 0, the previous node had no Lifetime,
 // and it begins now.
-func (c *KindConfig) lifetimeOf(told time.Duration) time.Duration {
+func lifetimeOf(c *kindSettings, told time.Duration) time.Duration {
 	if told == 0 {
 		return c.Lifetime
 	}

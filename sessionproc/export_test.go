@@ -16,7 +16,7 @@ func (t *Table) Starts() (running, queued int) {
 }
 
 // Live returns how many sessions are counted for a kind.
-func (t *Table) Live(kind string) int { return int(t.kinds[kind].live.n.Load()) }
+func (t *Table) Live(kind string) int { return int(stateOfKind(t.kinds[kind]).live.n.Load()) }
 
 // Entries returns how many sessions can be found.
 func (t *Table) Entries() (n int) {
@@ -74,9 +74,10 @@ func (t *Table) LargesKept() int {
 // TakeBack is what a renewal does that has come to nothing.
 func TakeBack(l *Large) bool { return l.takeBack() }
 
-// Incarnation returns which life of a session this is.
-func (t *Table) Incarnation(part int, id string) Incarnation {
-	return (*Session)(t.find(part, id)).Incarnation()
+// Life returns which life of a session this is.
+func (t *Table) Life(part int, id string) Incarnation {
+	number, boot := t.Incarnation(&t.find(part, id).Head)
+	return Incarnation{number, boot}
 }
 
 // Extra returns how much memory a session has beside its record.

@@ -9,21 +9,13 @@ import (
 	"time"
 )
 
-// Subscriber is a Caller whose subscribers share what they ask for: each event of
-// a session is asked for once, and handed to all of them. *node.Node is one. With
-// any other Caller every subscription asks for itself.
-type Subscriber interface {
-	Caller
-	Feeds() *Feeds
-}
-
-// Feeds is what the subscribers of one node share; see Table.Feeds. Its methods
-// serve this package.
-type Feeds struct {
+// A hub is what the subscribers of one node share. It implements Feeds.
+type hub struct {
 	c       Caller
 	timeout time.Duration // of a subscribe whose ctx has no deadline
 	findEnd findEnd       // see TableConfig; nil: nobody else can be asked
 	pause   *pause        // of the table; nil: it has none
+	alone   bool          // it has one subscription, and ends with it
 	ctx     context.Context
 	cancel  context.CancelFunc
 	wait    sync.WaitGroup // all its goroutines
@@ -39,7 +31,7 @@ type feedKey struct{ id, kind, event string }
 // A feed polls one event of one session, from its first subscriber until its
 // last one has left or the session has ended.
 type feed struct {
-	hub    *Feeds
+	hub    *hub
 	key    feedKey
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -59,17 +51,40 @@ const (
 	defaultAwait = 15 * time.Second // where no CallTimeout is known
 )
 
-func newFeeds(c Caller, timeout time.Duration, find findEnd) *Feeds {
+func newFeeds(c Caller, timeout time.Duration, find findEnd) *hub {
 	if timeout == 0 {
 		timeout = defaultAwait
 	}
-	h := &Feeds{c: c, timeout: timeout, findEnd: find, m: map[feedKey]*feed{}}
+	h := &hub{c: c, timeout: timeout, findEnd: find, m: map[feedKey]*feed{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h
 }
 
+func init() {
+	NewFeeds = func(c any) Feeds {
+		h := newFeeds(c.(Caller), 0, nil)
+		h.alone = true
+		return h
+	}
+}
+
+// Subscribe implements Feeds.
+func (h *hub) Subscribe(ctx context.Context, r SubscribeRequest) (Stream, error) {
+	s := newSubscription(r.Buffer)
+	if h.alone {
+		s.own = h
+	}
+	at := Position{Incarnation{r.After.Number, r.After.Boot}, r.After.Offset}
+	if err := h.subscribe(ctx, feedKey{r.ID, r.Kind, r.Event}, s, at, !at.IsZero()); err != nil {
+		h.drop(s)
+		return nil, err
+	}
+	s.stop = context.AfterFunc(ctx, func() { s.close(ctx.Err()) })
+	return s, nil
+}
+
 // close ends all feeds and waits for their goroutines. Subscribers get ErrClosed.
-func (h *Feeds) close() {
+func (h *hub) close() {
 	h.mu.Lock()
 	h.closed = true
 	feeds := h.m
@@ -85,7 +100,7 @@ func (h *Feeds) close() {
 // ask makes one poll. Where the session's owner does not know the life that is asked
 // about, as it has come to own it since, all nodes are asked: one may know its end, or
 // have it still, on its way to an owner that has another copy of the session.
-func (h *Feeds) ask(ctx context.Context, key feedKey, q poll) (pollReply, error) {
+func (h *hub) ask(ctx context.Context, key feedKey, q poll) (pollReply, error) {
 	q.renewal = key.event == ""
 	n, err := h.askOwner(ctx, key, q)
 	if !unknown(n, err) || q.at.IsZero() || h.findEnd == nil {
@@ -111,7 +126,7 @@ func unknown(n pollReply, err error) bool {
 // life is on its way to the owner of the ID, so the poll is repeated.
 var errElsewhere = fmt.Errorf("%w: that life of the session is at another node", ErrUnavailable)
 
-func (h *Feeds) askOwner(ctx context.Context, key feedKey, q poll) (pollReply, error) {
+func (h *hub) askOwner(ctx context.Context, key feedKey, q poll) (pollReply, error) {
 	var b []byte
 	if err := h.c.Deliver(ctx, key.id, Untyped(OpSubscribe, key.kind, key.event, q.append(nil), &b)); err != nil {
 		return pollReply{}, err
@@ -136,13 +151,13 @@ func askAgain(err error) bool {
 
 // join adds a subscription to the feed of key, and makes the feed if there is
 // none. From now on the values of the feed wait in the subscription.
-func (h *Feeds) join(key feedKey, s *subscription) (*feed, error) {
+func (h *hub) join(key feedKey, s *subscription) (*feed, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.joinLocked(key, s, h.m[key])
 }
 
-func (h *Feeds) joinLocked(key feedKey, s *subscription, f *feed) (*feed, error) {
+func (h *hub) joinLocked(key feedKey, s *subscription, f *feed) (*feed, error) {
 	if h.closed {
 		return nil, ErrClosed
 	}
@@ -179,7 +194,7 @@ func (f *feed) leave(s *subscription) {
 // with the values of its feed. A new feed begins at that position. attach
 // returns the feed that the subscription has now. attached is false if the
 // subscription needs the values in between first.
-func (h *Feeds) attach(f *feed, s *subscription, first []item, at Position) (_ *feed, settled bool, err error) {
+func (h *hub) attach(f *feed, s *subscription, first []item, at Position) (_ *feed, settled bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	f.mu.Lock()
@@ -259,7 +274,7 @@ func (f *feed) run() {
 // rest waits for about the time pause before a failed poll is repeated, and returns how long to wait
 // the next time. While the table is paused the waits grow up to pollTime, since rest also returns at
 // the end of the pause. So any number of feeds does not keep a paused node busy.
-func (h *Feeds) rest(ctx context.Context, pause time.Duration) (next time.Duration) {
+func (h *hub) rest(ctx context.Context, pause time.Duration) (next time.Duration) {
 	most := pollLast
 	var over <-chan struct{}
 	if h.pause != nil {
@@ -320,7 +335,7 @@ func (f *feed) finish(err error) {
 // subscribe makes s begin at a position, or with the present value if the position is zero. anew
 // says that s continues with the present value if the position belongs to a life that has ended. ctx
 // bounds only the beginning.
-func (h *Feeds) subscribe(ctx context.Context, key feedKey, s *subscription, at Position, anew bool) error {
+func (h *hub) subscribe(ctx context.Context, key feedKey, s *subscription, at Position, anew bool) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, h.timeout)
@@ -351,7 +366,10 @@ func (h *Feeds) subscribe(ctx context.Context, key feedKey, s *subscription, at 
 		case err != nil:
 			f.leave(s)
 			if why != nil && ctx.Err() != nil {
-				return fmt.Errorf("%w (%w)", ctx.Err(), bare(why))
+				if op, ok := why.(*OpError); ok {
+					why = op.Err
+				}
+				return fmt.Errorf("%w (%w)", ctx.Err(), why)
 			}
 			return err
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 // closing is a Caller that answers a poll when the feeds have just been closed.
-type closing struct{ feeds *Feeds }
+type closing struct{ feeds *hub }
 
 func (c *closing) Deliver(_ context.Context, _ string, m Message) error {
 	n := pollReply{at: Position{Incarnation: Incarnation{1, 1}}}

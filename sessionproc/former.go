@@ -93,14 +93,14 @@ func (t *Table) Former(id string) Version { return t.former.find(id) }
 func (p *process) bury() {
 	p.mu.Lock()
 	copied := p.arrivalLocked().came != 0 || p.ext != nil && p.ext.copied
-	known := copied && !p.table.closed.Load()
+	known := copied && !p.table().closed.Load()
 	var g *grave
 	if known {
-		g = &grave{p.id, p.tombstoneLocked(), p.table.clock.now.Load(), p.yieldsLocked()}
+		g = &grave{p.ID, p.tombstoneLocked(), p.table().clock.now.Load(), p.yieldsLocked()}
 	}
 	p.mu.Unlock()
 	if known {
-		p.table.former.add(g)
+		p.table().former.add(g)
 	}
 	p.remove()
 }

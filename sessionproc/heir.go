@@ -23,9 +23,9 @@ func (p *process) meetOther(o *process) Reason {
 		o.ext.past = both
 		return ReasonLost // the session had ended, and no node has said why
 	}
-	p.table.conflicts.Add(1)
+	p.table().conflicts.Add(1)
 	p.traceConflict(false)
-	p.logger().Warn("two copies of a session have met that are of different kinds", "other", o.kind.name)
+	p.logger().Warn("two copies of a session have met that are of different kinds", "other", o.Kind.name)
 	if p.wins(o) {
 		p.sees(both)
 		o.loses(ReasonConflict)
@@ -38,11 +38,11 @@ func (p *process) meetOther(o *process) Reason {
 // loses ends a copy that was never in the table. No goroutine knows it, so it needs no lock.
 func (p *process) loses(reason Reason) {
 	p.phase = phaseGone
-	end := &ending{id: p.id, incarnation: p.incarnationLocked(), reason: reason, at: p.table.clock.now.Load()}
+	end := &ending{id: p.ID, incarnation: p.incarnationLocked(), reason: reason, at: p.table().clock.now.Load()}
 	if p.ext.publisher != nil {
 		end.publisher.events = p.ext.publisher.events
 	}
-	p.table.ends.add(end)
+	p.table().ends.add(end)
 	if p.queued > 0 {
 		p.logger().Warn("casts are lost that came with a copy of a session which does not go on", "count", p.queued)
 	}
@@ -57,9 +57,9 @@ func (p *process) makeWay(reason Reason, others []*process) {
 	p.mu.Lock()
 	p.ext.others = append(others, p.ext.others...)
 	queue, cur := p.beginEndLocked(reason, nil)
-	p.ext.moved, p.ext.gone = true, p.table.cfg.moving()
+	p.ext.moved, p.ext.gone = true, p.table().cfg.moving()
 	p.mu.Unlock()
-	p.drop(queue, cur, outcome{err: reason.err()})
+	p.drop(queue, cur, outcome{err: interruption(reason)})
 }
 
 // takeHeir returns the copy that continues in place of a session that ends, or nil: one that waits
@@ -99,7 +99,7 @@ func (p *process) takeHeir() *process {
 // partition: the ID is never missing from the table, so no start can take it. If the session is
 // sealed for a move, the copy is sealed in its place and moves. The lock order is that of process.
 func (p *process) leaveTo(heir *process) {
-	t, pt := p.table, &p.table.parts[p.part]
+	t, pt := p.table(), &p.table().parts[p.part]
 	t.count.Add(1)
 	pt.mu.Lock()
 	p.mu.Lock()
@@ -110,7 +110,7 @@ func (p *process) leaveTo(heir *process) {
 		heir.phase, heir.ext.sealing = phaseSealed, s
 	}
 	p.phase, p.ext.replaced, p.ext.moved, p.ext.gone = phaseGone, true, true, t.cfg.moving()
-	pt.m[p.id] = heir
+	pt.m[p.ID] = heir
 	pt.mu.Unlock()
 	p.mu.Unlock()
 	start := heir.arriveLocked()
@@ -140,15 +140,15 @@ func (t *Table) findLocked(part int, id string) *process {
 // copy of the session may be on its way here, the request must retry: that copy may be of the
 // kind that the request names, and may be the one that continues.
 func (p *process) otherKind(asked string) error {
-	t := p.table
+	t := p.table()
 	p.mu.Lock()
 	x := p.ext
 	meets := x != nil && (x.others != nil || p.phase >= phaseEnding && x.moved)
 	p.mu.Unlock()
-	if meets || t.cfg.Gate != nil && !t.cfg.Gate.Settled(int(p.part), p.id) {
+	if meets || t.cfg.Gate != nil && !t.cfg.Gate.Settled(int(p.part), p.ID) {
 		return t.cfg.moving()
 	}
-	return p.renewedOr(wrongKind(p.kind, asked))
+	return p.renewedOr(wrongKind(p.Kind, asked))
 }
 
 // discard drops copies that do not continue.

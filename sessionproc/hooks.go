@@ -7,13 +7,6 @@ import (
 	"reflect"
 )
 
-// hooks are the functions of a kind besides its handlers. They may be nil.
-type hooks struct {
-	end    func(state any, ctx context.Context, reason Reason)
-	merge  func(state any, ctx context.Context, other any) error
-	arrive func(state any, ctx context.Context, a Arrival) error
-}
-
 // OnEnd binds the function that is called at the end of a session. Bind it like a handler, before
 // node.Start, and at most once, for instance a method expression such as (*Cart).ended.
 //
@@ -29,8 +22,8 @@ type hooks struct {
 // under the ID only when ended has returned. If ended panics, the log has the panic, and the session
 // ends all the same.
 func (k *Kind[S, Arg]) OnEnd(ended func(s *S, ctx context.Context, reason Reason)) {
-	if k.mayBind("OnEnd", ended == nil, k.hooks.end != nil) {
-		k.hooks.end = func(s any, ctx context.Context, reason Reason) { ended(s.(*S), ctx, reason) }
+	if mayBind(&k.core, "OnEnd", ended == nil, k.core.hooks.end != nil) {
+		k.core.hooks.end = func(s any, ctx context.Context, reason string) { ended(s.(*S), ctx, Reason(reason)) }
 	}
 }
 
@@ -48,8 +41,8 @@ func (k *Kind[S, Arg]) OnEnd(ended func(s *S, ctx context.Context, reason Reason
 // kind without OnMerge. The other ends with ReasonConflict: OnEnd is called for it, the log has a
 // warning, and node.Stats counts it.
 func (k *Kind[S, Arg]) OnMerge(merge func(s *S, ctx context.Context, other *S) error) {
-	if k.mayBind("OnMerge", merge == nil, k.hooks.merge != nil) {
-		k.hooks.merge = func(s any, ctx context.Context, other any) error { return userError(merge(s.(*S), ctx, other.(*S))) }
+	if mayBind(&k.core, "OnMerge", merge == nil, k.core.hooks.merge != nil) {
+		k.core.hooks.merge = func(s any, ctx context.Context, other any) error { return userError(merge(s.(*S), ctx, other.(*S))) }
 	}
 }
 
@@ -76,13 +69,15 @@ func (k *Kind[S, Arg]) OnMerge(merge func(s *S, ctx context.Context, other *S) e
 // KindConfig.Restart says what follows. A node of a release without OnArrive does not call it.
 // Sessions that come back from such a node arrive again.
 func (k *Kind[S, Arg]) OnArrive(arrived func(s *S, ctx context.Context, a Arrival) error) {
-	if k.mayBind("OnArrive", arrived == nil, k.hooks.arrive != nil) {
-		k.hooks.arrive = func(s any, ctx context.Context, a Arrival) error { return userError(arrived(s.(*S), ctx, a)) }
+	if mayBind(&k.core, "OnArrive", arrived == nil, k.core.hooks.arrive != nil) {
+		k.core.hooks.arrive = func(s any, ctx context.Context, reason string) error {
+			return userError(arrived(s.(*S), ctx, Arrival{ArrivalReason(reason)}))
+		}
 	}
 }
 
 // mayBind reports whether a hook can be bound now. If not, node.Start returns the reason.
-func (k *kindCore) mayBind(name string, missing, again bool) bool {
+func mayBind(k *kindCore, name string, missing, again bool) bool {
 	switch {
 	case k.given.Load():
 		k.fail(fmt.Errorf("%s comes after node.Start", name))
@@ -98,7 +93,7 @@ func (k *kindCore) mayBind(name string, missing, again bool) bool {
 
 // checkHooks refuses a state with a method that looks like a hook and is not bound. Such a method
 // would never be called.
-func (k *kindCore) checkHooks() error {
+func checkHooks(k *kindCore) error {
 	p := reflect.PointerTo(k.state)
 	unbound := func(hook, method string, wanted reflect.Type) error {
 		m, has := p.MethodByName(method)

@@ -65,8 +65,8 @@ func (t *Table) Serve(part int, in *Inbound) {
 	case OpStart, OpEnsure:
 		in.ctx = in.newCtx(nil)
 		in.opened()
-		t.decideStart(&starter{w: &in.waiting, part: part, id: in.ID, kind: in.Kind, ensure: in.Op == OpEnsure,
-			placed: in.Placed})
+		t.decideStart(&starter{W: &in.waiting, Part: part, ID: in.ID, Kind: in.Kind, Ensure: in.Op == OpEnsure,
+			Placed: in.Placed})
 	case OpStarted:
 		t.serveStarted(part, in)
 	case OpTerminate:
@@ -132,7 +132,7 @@ func (in *Inbound) Cancel() {
 func (in *Inbound) left() {
 	switch in.Op {
 	case OpCall, OpCast, OpSubscribe:
-		in.ctx.p.callerLeft(&in.waiting)
+		sessionOf(in.ctx).callerLeft(&in.waiting)
 	}
 }
 
@@ -192,19 +192,21 @@ func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
 			return nil, err
 		}
 	}
-	if in.Kind != "" && in.Kind != p.kind.name {
+	if in.Kind != "" && in.Kind != p.Kind.name {
 		return nil, p.otherKind(in.Kind)
 	}
-	in.bound = p.kind.byName[in.Method]
+	in.bound = p.Kind.byName[in.Method]
 	if in.bound == nil || in.bound.op != in.Op {
-		return nil, p.renewedOr(t.unknownMethod(p.kind, in.Method, in.Op))
+		return nil, p.renewedOr(t.unknownMethod(p.Kind, in.Method, in.Op))
 	}
 	return p, nil
 }
 
 func (in *Inbound) newCtx(p *process) *handlerCtx {
 	h := in.nextCtx()
-	h.p = p
+	if p != nil {
+		h.Head = &p.Head
+	}
 	if !in.Deadline.IsZero() {
 		h.deadline = sinceEpoch(in.Deadline)
 	}
@@ -214,8 +216,9 @@ func (in *Inbound) newCtx(p *process) *handlerCtx {
 	return h
 }
 
-// run implements op.
-func (in *Inbound) run(p *process) error {
+// Run implements op.
+func (in *Inbound) Run(h *Head, _ *handlerCtx) error {
+	p := processOf(h)
 	starting := in.Op == OpStart || in.Op == OpEnsure
 	if late := !in.Deadline.IsZero() && !time.Now().Before(in.Deadline); late {
 		in.endWith(outcome{err: context.DeadlineExceeded})
@@ -230,7 +233,7 @@ func (in *Inbound) run(p *process) error {
 		if p.startsAgain() {
 			p.noteArgument(in.Payload, in.Raw, false)
 		}
-		state, err := p.kind.maker.startEncoded(in.ctx, in.Payload, in.Raw, false)
+		state, err := p.Kind.maker.StartEncoded(in.ctx, in.Payload, in.Raw, false)
 		p.started(&in.waiting, state, err, &in.err, in.give)
 		return err
 	case in.Op == OpSubscribe:
@@ -245,10 +248,10 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 func (in *Inbound) serve(p *process) error {
 	buf := scratch.Get().(*[]byte)
-	reply, raw, err := in.bound.serve(p.state, in.ctx, in.Payload, in.Raw, (*buf)[:0])
+	reply, raw, err := in.bound.serve(p.State, in.ctx, in.Payload, in.Raw, (*buf)[:0])
 	in.ctx.end(endedCanceled)
-	if most := p.table.cfg.MaxMessage; err == nil && len(reply) > most {
-		err = badReply{p.table.tooLarge(len(reply))}
+	if most := p.table().cfg.MaxMessage; err == nil && len(reply) > most {
+		err = badReply{p.table().tooLarge(len(reply))}
 	}
 	in.reply, in.raw, in.err = reply, raw, err
 	in.give()
@@ -289,14 +292,14 @@ func newNamedCast(b *binding, raw bool, payload []byte) *namedCast {
 	return m
 }
 
-// run implements op.
-func (m *namedCast) run(p *process) error {
-	_, _, err := m.bound.serve(p.state, p.cur.ctx, m.payload, m.raw, nil)
+// Run implements op.
+func (m *namedCast) Run(h *Head, ctx *handlerCtx) error {
+	_, _, err := m.bound.serve(h.State, ctx, m.payload, m.raw, nil)
 	if err != nil {
-		p.logger().Warn("a cast failed", "method", m.bound.name, "err", err)
+		processOf(h).logger().Warn("a cast failed", "method", m.bound.name, "err", err)
 	}
 	return err
 }
 
-// drop implements op: nobody waits for a cast.
-func (m *namedCast) drop(uint64, outcome) {}
+// Drop implements op: nobody waits for a cast.
+func (m *namedCast) Drop(uint64, outcome) {}

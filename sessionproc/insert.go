@@ -5,34 +5,27 @@ import (
 	"strings"
 )
 
-// A starter is a start on its way into the table.
-type starter struct {
-	w      *waiting
-	part   int
-	id     string
-	kind   string // "" for the default kind
-	ensure bool
-	waits  bool // its caller is in place, and waits next
-	placed bool // its caller holds a place; see holdsPlace
-
-	// The results of Begin.
-	table  *Table
-	p      *process
-	isNew  bool
-	begins bool // a worker is on its way and signals w first; see await
-	err    error
-}
+// An entry is a starter at the Gate.
+type entry starter
 
 // Begin implements Entry.
-func (s *starter) Begin() bool {
-	s.p, s.isNew, s.err = s.table.insertHere(s)
-	return s.isNew
+func (e *entry) Begin() bool {
+	s := (*starter)(e)
+	p, isNew, err := tableOf(s.Host).insertHere(s)
+	if s.IsNew, s.Err = isNew, err; p != nil {
+		s.Head = &p.Head
+	}
+	return s.IsNew
 }
 
 // Here implements Entry.
-func (s *starter) Here() bool {
-	s.p = s.table.find(s.part, s.id)
-	return s.p != nil
+func (e *entry) Here() bool {
+	p := tableOf(e.Host).find(e.Part, e.ID)
+	if p == nil {
+		return false
+	}
+	e.Head = &p.Head
+	return true
 }
 
 // place gives a start a place in the table, or makes it wait for a session of
@@ -40,14 +33,14 @@ func (s *starter) Here() bool {
 // holds s. Otherwise s may be over already, and in use again. place does not
 // block.
 func (t *Table) place(s *starter) (o outcome, decided bool) {
-	for s.w.word.Load()&stateMask == stateQueued {
+	for s.W.word.Load()&stateMask == stateQueued {
 		p, inserted, err := t.insert(s)
 		switch {
 		case err != nil:
 			return outcome{err: err}, true
 		case inserted:
 			if t.starts.enter(p, s) {
-				s.begins = true
+				s.Begins = true
 			}
 			return outcome{}, false
 		}
@@ -55,10 +48,10 @@ func (t *Table) place(s *starter) (o outcome, decided bool) {
 		away := p.awayLocked()
 		switch {
 		case p.phase == phaseStarting || p.phase == phaseEnding || p.stoppingLocked():
-			s.waits = false
+			s.Waits = false
 			x := p.extra()
 			x.rarities().starts = append(x.rarities().starts, s)
-			placed, chain := s.placed, s.w.ctx.waiters() // s must not be touched after the unlock
+			placed, chain := s.Placed, s.W.ctx.waiters() // s must not be touched after the unlock
 			p.mu.Unlock()
 			if placed {
 				t.starts.overtake(p)
@@ -70,7 +63,7 @@ func (t *Table) place(s *starter) (o outcome, decided bool) {
 			return outcome{err: away}, true
 		case p.phase == phaseLive:
 			err := t.exists(p, s)
-			if s.ensure && err == ErrAlreadyStarted {
+			if s.Ensure && err == ErrAlreadyStarted {
 				p.touch()
 			}
 			p.mu.Unlock()
@@ -85,13 +78,13 @@ func (t *Table) place(s *starter) (o outcome, decided bool) {
 // decision to that caller.
 func (t *Table) decideStart(s *starter) {
 	if o, decided := t.place(s); decided {
-		s.w.endWith(o)
+		s.W.endWith(o)
 	}
 }
 
 func (t *Table) exists(p *process, s *starter) error {
-	if s.ensure && p.kind.name != t.kindName(s.kind) {
-		return wrongKind(p.kind, t.kindName(s.kind))
+	if s.Ensure && p.Kind.name != t.kindName(s.Kind) {
+		return wrongKind(p.Kind, t.kindName(s.Kind))
 	}
 	return ErrAlreadyStarted
 }
@@ -108,7 +101,7 @@ func (t *Table) kindName(name string) string {
 func (t *Table) insert(s *starter) (p *process, inserted bool, err error) {
 	p, inserted, err = t.insertWhere(s)
 	if _, limit := err.(*LimitError); limit {
-		t.refuse(OpStart, t.kindName(s.kind), err)
+		t.refuse(OpStart, t.kindName(s.Kind), err)
 	}
 	return p, inserted, err
 }
@@ -121,17 +114,17 @@ func (t *Table) insertWhere(s *starter) (p *process, inserted bool, err error) {
 	if t.cfg.Gate == nil {
 		return t.insertHere(s)
 	}
-	s.table, s.p, s.isNew, s.err = t, nil, false, nil
-	if moved := t.cfg.Gate.Enter(s.part, s.id, s); moved != nil {
+	s.Host, s.Head, s.IsNew, s.Err = &t.host, nil, false, nil
+	if moved := t.cfg.Gate.Enter(s.Part, s.ID, (*entry)(s)); moved != nil {
 		return nil, false, moved
 	}
-	return s.p, s.isNew, s.err
+	return processOf(s.Head), s.IsNew, s.Err
 }
 
 func (t *Table) insertHere(s *starter) (p *process, inserted bool, err error) {
-	pt := &t.parts[s.part]
+	pt := &t.parts[s.Part]
 	pt.mu.Lock()
-	if p = pt.m[s.id]; p != nil {
+	if p = pt.m[s.ID]; p != nil {
 		pt.mu.Unlock()
 		return p, false, nil
 	}
@@ -139,7 +132,7 @@ func (t *Table) insertHere(s *starter) (p *process, inserted bool, err error) {
 		if pt.m == nil {
 			pt.m = make(map[string]*process)
 		}
-		pt.m[p.id] = p
+		pt.m[p.ID] = p
 		pt.born++
 	}
 	pt.mu.Unlock()
@@ -150,10 +143,10 @@ func (t *Table) newProcess(s *starter) (*process, error) {
 	if t.closed.Load() || t.starts.refused.Load() {
 		return nil, ErrClosed
 	}
-	if err := ValidID(s.id); err != nil {
+	if err := ValidID(s.ID); err != nil {
 		return nil, err
 	}
-	name := t.kindName(s.kind)
+	name := t.kindName(s.Kind)
 	if name == "" {
 		return nil, fmt.Errorf("%w: none was named, and the node has no DefaultKind", ErrUnknownKind)
 	}
@@ -166,19 +159,19 @@ func (t *Table) newProcess(s *starter) (*process, error) {
 	}
 	t.count.Add(1)
 	p := &process{
-		table: t, kind: k, id: strings.Clone(s.id), part: uint16(s.part), born: t.born.Add(1),
+		Head: Head{Host: &t.host, Kind: k, ID: strings.Clone(s.ID)}, part: uint16(s.Part), born: t.born.Add(1),
 		changes: 1, running: true, watched: k.cfg.SlowHandler > 0,
 	}
-	if v := t.predecessor(s.id); v != nil {
+	if v := t.predecessor(s.ID); v != nil {
 		p.succeed(v)
 	}
 	p.supervise()
 	p.pace()
 	p.begun = t.clock.now.Load()
 	p.last.Store(p.begun)
-	if s.w.ctx != nil {
-		s.w.ctx.p = p
+	if s.W.ctx != nil {
+		s.W.ctx.Head = &p.Head
 	}
-	p.appendLocked(&s.w.envelope)
+	p.appendLocked(&s.W.envelope)
 	return p, nil
 }

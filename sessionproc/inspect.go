@@ -65,9 +65,9 @@ func (t *Table) Page(at Cursor, f Filter, limit, size int) (page []Info, next Cu
 	var some []*process
 	for ; at.Part < len(t.parts); at = (Cursor{Part: at.Part + 1}) {
 		some = slices.DeleteFunc(t.parts[at.Part].sessions(some[:0]), func(p *process) bool {
-			return p.id <= at.After || !f.maybe(p)
+			return p.ID <= at.After || !f.maybe(p)
 		})
-		slices.SortFunc(some, func(a, b *process) int { return strings.Compare(a.id, b.id) })
+		slices.SortFunc(some, func(a, b *process) int { return strings.Compare(a.ID, b.ID) })
 		for _, p := range some {
 			info, ok := p.info(f)
 			if !ok {
@@ -77,7 +77,7 @@ func (t *Table) Page(at Cursor, f Filter, limit, size int) (page []Info, next Cu
 				return page, at, true
 			}
 			page = append(page, info)
-			at.After = p.id
+			at.After = p.ID
 		}
 	}
 	return page, at, false
@@ -85,7 +85,7 @@ func (t *Table) Page(at Cursor, f Filter, limit, size int) (page []Info, next Cu
 
 // maybe says what can be said without the session's lock.
 func (f *Filter) maybe(p *process) bool {
-	return (f.Kind == "" || f.Kind == p.kind.name) && strings.HasPrefix(p.id, f.Prefix)
+	return (f.Kind == "" || f.Kind == p.Kind.name) && strings.HasPrefix(p.ID, f.Prefix)
 }
 
 func (p *process) info(f Filter) (i Info, ok bool) {
@@ -107,8 +107,8 @@ func (p *process) info(f Filter) (i Info, ok bool) {
 }
 
 func (p *process) infoLocked() Info {
-	now, life := p.table.clock.now.Load(), p.incarnationLocked()
-	return Info{ID: p.id, Kind: p.kind.name, Number: life.Number, Boot: life.Boot,
+	now, life := p.table().clock.now.Load(), p.incarnationLocked()
+	return Info{ID: p.ID, Kind: p.Kind.name, Number: life.Number, Boot: life.Boot,
 		Age: time.Duration(max(0, now-p.begun)), Idle: time.Duration(max(0, now-p.last.Load())), Labels: p.labelsLocked()}
 }
 
@@ -204,24 +204,24 @@ func (p *process) headAgeLocked(now int64) time.Duration {
 	return time.Duration(max(0, now-p.head.at))
 }
 
-// named is a message of a method. handles may be called by anyone, while the
+// named is a message of a method. Handles may be called by anyone, while the
 // message is handled; generation tells for an exchange that may be over.
 type named interface {
-	handles(generation uint64) string
+	Handles(generation uint64) string
 }
 
 func methodOf(h *handling) string {
 	if m, ok := h.e.op.(named); ok {
-		return m.handles(h.generation)
+		return m.Handles(h.generation)
 	}
 	return ""
 }
 
-func (m *call[Req, Rep]) handles(uint64) string { return m.method.name }
-func (m *cast[Msg]) handles(uint64) string      { return m.notice.name }
-func (m *namedCast) handles(uint64) string      { return m.bound.name }
+// Handles implements named.
+func (m *namedCast) Handles(uint64) string { return m.bound.name }
 
-func (in *Inbound) handles(generation uint64) string {
+// Handles implements named.
+func (in *Inbound) Handles(generation uint64) string {
 	b := in.shown.Load()
 	if b == nil || in.generation() != generation {
 		return ""

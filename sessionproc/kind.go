@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"sync/atomic"
-
-	"golang.org/x/time/rate"
 )
 
 // Kind is the implementation of a kind of session, which a node is given: how
@@ -16,7 +13,7 @@ import (
 // OnArrive. Bind all of them before node.Start; the same Kind value may be given to one
 // node only.
 type Kind[S, Arg any] struct {
-	kindCore
+	core  kindCore
 	start func(context.Context, Arg) (*S, error)
 	arg   *codec[Arg]
 }
@@ -26,54 +23,8 @@ type AnyKind interface {
 	// Name returns the kind's name.
 	Name() string
 
-	core() *kindCore
-}
-
-// kindCore is a Kind without its types.
-type kindCore struct {
-	name     string
-	ref      any
-	cfg      KindConfig
-	bindings []*binding // by token index; nil: not bound
-	byName   map[string]*binding
-	err      error // of NewKind and the Handle functions, for node.Start
-	given    atomic.Bool
-	live     places
-	starts   *bucket
-	state    reflect.Type
-	argument reflect.Type
-	maker    maker
-	hooks    hooks
-	grows    bool // its states move, and can be larger than WarnState
-	codes    bool // code of the kind's own runs when a state is encoded or decoded
-
-	timerWarns *rate.Limiter
-}
-
-// maker is what a kindCore needs of its Kind.
-type maker interface {
-	// startEncoded runs the start function on an encoded argument; none means
-	// the zero argument.
-	startEncoded(ctx context.Context, payload []byte, raw, none bool) (state any, err error)
-	// blank returns a pointer to a zero state.
-	blank() any
-	// tokens returns the names of all methods and notices of the kind.
-	tokens() []string
-}
-
-// binding is the handler of one token. Of an event, serve makes the present value.
-type binding struct {
-	name   string
-	op     Op
-	cfg    MethodConfig
-	event  EventConfig // of an event
-	starts bool        // a call or cast starts a missing session
-	typed  any         // func(any, context.Context, *Req, *Rep) error; of casts func(any, context.Context, Msg) error
-	// serve decodes the request, runs the handler and appends its encoded
-	// reply to dst.
-	serve func(state any, ctx context.Context, payload []byte, raw bool, dst []byte) (
-		reply []byte, rawReply bool, err error)
-	types []reflect.Type
+	// Core serves the engine.
+	Core() *kindCore
 }
 
 // NewKind makes the implementation of the kind that ref names. start makes the
@@ -83,25 +34,25 @@ type binding struct {
 func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg Arg) (*S, error),
 	cfg KindConfig) *Kind[S, Arg] {
 	k := &Kind[S, Arg]{start: start, arg: &ref.arg}
-	k.kindCore = kindCore{name: ref.name, ref: ref, maker: k, byName: map[string]*binding{}, timerWarns: newWarns(),
+	k.core = kindCore{name: ref.name, ref: ref, maker: k, byName: map[string]*binding{},
 		state: reflect.TypeFor[S](), argument: reflect.TypeFor[Arg]()}
-	var err error
-	if k.cfg, err = cfg.withDefaults(); err != nil {
-		k.fail(err)
+	c := &k.core
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		c.fail(err)
 	}
-	if cfg.StartOnCall && k.argument != reflect.TypeFor[None]() {
-		k.fail(fmt.Errorf("KindConfig.StartOnCall needs a kind that starts without an argument; this one takes %v: "+
-			"make its argument sessionproc.None, or set MethodConfig.StartOnCall where the zero value will do", k.argument))
+	if c.cfg = settingsOf(cfg); cfg.StartOnCall && c.argument != reflect.TypeFor[None]() {
+		c.fail(fmt.Errorf("KindConfig.StartOnCall needs a kind that starts without an argument; this one takes %v: "+
+			"make its argument sessionproc.None, or set MethodConfig.StartOnCall where the zero value will do", c.argument))
 	}
-	most := mostEncoded(k.state)
-	k.grows = !k.cfg.EndOnMove && (most == 0 || most > k.cfg.WarnState || codesState(k.state))
-	k.codes = codesState(k.state) || k.cfg.Migrate != nil || runsCode(k.state, map[reflect.Type]bool{})
-	k.starts = newBucket(limitKindStarts, k.cfg.StartRate, k.cfg.StartBurst)
+	most := mostEncoded(c.state)
+	c.grows = !cfg.EndOnMove && (most == 0 || most > cfg.WarnState || codesState(c.state))
+	c.codes = codesState(c.state) || cfg.Migrate != nil || runsCode(c.state, map[reflect.Type]bool{})
 	if start == nil {
-		k.fail(errors.New("the start function is nil"))
+		c.fail(errors.New("the start function is nil"))
 	}
 	if len(ref.name) == 0 || len(ref.name) > 64 {
-		k.fail(fmt.Errorf("its name has %d bytes; 1 to 64 are allowed", len(ref.name)))
+		c.fail(fmt.Errorf("its name has %d bytes; 1 to 64 are allowed", len(ref.name)))
 	}
 	return k
 }
@@ -128,13 +79,13 @@ func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep],
 		if ended := ctx.(*handlerCtx).ended(); ended != 0 && ended != endedInterrupted {
 			return nil, false, causes[ended] // nobody waits for the reply: do not encode it
 		}
-		dst, err = m.rep.encodeLocal(dst, rep, ctx.(*handlerCtx).p.table.cfg.MaxMessage)
+		dst, err = m.rep.encodeLocal(dst, rep, ctx.(*handlerCtx).Head.Host.MaxMessage)
 		if err != nil {
 			return nil, false, badReply{err}
 		}
 		return dst, m.rep.raw, nil
 	}
-	k.bind(&m.token, b, h == nil, cfg)
+	bind(&k.core, &m.token, b, h == nil, cfg)
 }
 
 // HandleCast binds the handler of notice n; see HandleCall. Nobody waits for a cast,
@@ -158,18 +109,17 @@ func HandleCast[S, Msg, Arg any](k *Kind[S, Arg], n *Notice[Msg],
 		}
 		return nil, false, typed(s, ctx, msg)
 	}
-	k.bind(&n.token, b, h == nil, cfg)
+	bind(&k.core, &n.token, b, h == nil, cfg)
 }
 
 // Name returns the kind's name.
-func (k *kindCore) Name() string { return k.name }
+func (k *Kind[S, Arg]) Name() string { return k.core.name }
 
-func (k *kindCore) core() *kindCore { return k }
-
-func (k *kindCore) fail(err error) { k.err = errors.Join(k.err, err) }
+// Core serves the engine.
+func (k *Kind[S, Arg]) Core() *kindCore { return &k.core }
 
 // bind puts b at its token's place.
-func (k *kindCore) bind(t *token, b *binding, missing bool, cfg []MethodConfig) {
+func bind(k *kindCore, t *token, b *binding, missing bool, cfg []MethodConfig) {
 	switch {
 	case k.given.Load():
 		k.fail(fmt.Errorf("the handler of %q comes after node.Start", t.name))
@@ -194,7 +144,7 @@ func (k *kindCore) bind(t *token, b *binding, missing bool, cfg []MethodConfig) 
 		return
 	}
 	if len(cfg) == 1 {
-		b.cfg = cfg[0]
+		b.cfg = methodSettings(cfg[0])
 	}
 	if b.cfg.Timeout < 0 {
 		k.fail(fmt.Errorf("MethodConfig.Timeout of %q is negative (%v)", t.name, b.cfg.Timeout))
@@ -211,18 +161,9 @@ func (k *kindCore) bind(t *token, b *binding, missing bool, cfg []MethodConfig) 
 	k.byName[t.name] = b
 }
 
-// check gives the kind to a node and reports all that is wrong with it.
-func (k *kindCore) check() error {
-	if !k.given.CompareAndSwap(false, true) {
-		return k.fault(errors.New("it was given to a node before; make a Kind for each"))
-	}
-	return k.fault(nil)
-}
-
 // fault reports all that is wrong with the kind, and what is known already.
-func (k *kindCore) fault(known error) error {
+func fault(k *kindCore, tokens []string, known error) error {
 	errs := []error{k.err, known}
-	tokens := k.maker.tokens()
 	for i, name := range tokens {
 		switch {
 		case slices.Contains(tokens[:i], name):
@@ -231,8 +172,8 @@ func (k *kindCore) fault(known error) error {
 			errs = append(errs, fmt.Errorf("%q has no handler: bind one with HandleCall, HandleCast or HandleEvent", name))
 		}
 	}
-	errs = append(errs, inContext("state", checkStored(k.state)), checkMigrate(k.cfg))
-	errs = append(errs, k.checkHooks(), inContext("argument", checkMessage(k.argument)))
+	errs = append(errs, inContext("state", checkStored(k.state)), checkMigrate(&k.cfg))
+	errs = append(errs, checkHooks(k), inContext("argument", checkMessage(k.argument)))
 	for name, b := range k.byName {
 		for i, t := range b.types {
 			if slices.Contains(b.types[:i], t) {
@@ -247,28 +188,17 @@ func (k *kindCore) fault(known error) error {
 	return nil
 }
 
-func checkMessage(t reflect.Type) error { return errors.Join(checkType(t), checkClone(t)) }
-
-func inContext(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", what, err)
-}
-
-// codesState reports whether a state brings MarshalState and UnmarshalState.
-func codesState(t reflect.Type) bool {
-	return reflect.PointerTo(t).Implements(reflect.TypeFor[stateCoder]())
-}
-
-func (k *Kind[S, Arg]) tokens() []string {
-	ref := k.ref.(*KindRef[Arg])
+// Fault implements maker.
+func (k *Kind[S, Arg]) Fault(known error) error {
+	ref := k.core.ref.(*KindRef[Arg])
 	ref.mu.Lock()
-	defer ref.mu.Unlock()
-	return slices.Clone(ref.tokens)
+	tokens := slices.Clone(ref.tokens)
+	ref.mu.Unlock()
+	return fault(&k.core, tokens, known)
 }
 
-func (k *Kind[S, Arg]) startEncoded(ctx context.Context, payload []byte, raw, none bool) (any, error) {
+// StartEncoded implements maker.
+func (k *Kind[S, Arg]) StartEncoded(ctx context.Context, payload []byte, raw, none bool) (any, error) {
 	var arg Arg
 	if !none {
 		if err := k.arg.decode(payload, raw, &arg); err != nil {
@@ -278,7 +208,8 @@ func (k *Kind[S, Arg]) startEncoded(ctx context.Context, payload []byte, raw, no
 	return k.startWith(ctx, arg)
 }
 
-func (k *Kind[S, Arg]) blank() any { return new(S) }
+// Blank implements maker.
+func (k *Kind[S, Arg]) Blank() any { return new(S) }
 
 // startWith runs the start function; it serves the typed start as well.
 func (k *Kind[S, Arg]) startWith(ctx context.Context, arg Arg) (any, error) {
@@ -290,4 +221,14 @@ func (k *Kind[S, Arg]) startWith(ctx context.Context, arg Arg) (any, error) {
 		return nil, errors.New("the start function returned neither a state nor an error")
 	}
 	return s, nil
+}
+
+// settingsOf returns the fields of a KindConfig for the engine.
+func settingsOf(cfg KindConfig) (s kindSettings) {
+	from, to := reflect.ValueOf(cfg), reflect.ValueOf(&s).Elem()
+	for i := range to.NumField() {
+		f := to.Field(i)
+		f.Set(from.FieldByName(to.Type().Field(i).Name).Convert(f.Type()))
+	}
+	return s
 }

@@ -106,10 +106,16 @@ type KindConfig struct {
 	EndOnMove bool
 }
 
+// MaxState is the size, in bytes, of the largest encoded state that moves. A session with a larger
+// state stays where it is.
+const MaxState = maxState
+
 const (
-	// ages is longer than any session lives. A sum of a few durations of that length and of the time
-	// since the program started does not overflow.
-	ages = 100 * 365 * 24 * time.Hour
+	defaultWarnState = 1 << 20
+
+	// The defaults of RenewRate and RenewBurst.
+	defaultRenewRate  = 1
+	defaultRenewBurst = 10
 
 	// maxRestartBudget bounds how many times of restarts a session remembers.
 	maxRestartBudget = 1000

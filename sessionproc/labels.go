@@ -1,9 +1,6 @@
 package sessionproc
 
-import (
-	"fmt"
-	"maps"
-)
+import "fmt"
 
 // Limits of the labels of a session.
 const (
@@ -29,82 +26,11 @@ func (s *Session) SetLabel(key, value string) error {
 		return fmt.Errorf("sessionproc: the value of label %q has %d bytes, the limit is %d (MaxLabelValue)", key,
 			len(value), MaxLabelValue)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if (*process)(s).leftLocked() {
-		return fmt.Errorf("sessionproc: label %q: %w", key, errLeft)
-	}
-	if err := (*process)(s).refusesLocked(); err != nil {
-		return fmt.Errorf("sessionproc: label %q: %w", key, err)
-	}
-	x := (*process)(s).extra()
-	if value == "" {
-		delete(x.labels, key)
-		return nil
-	}
-	if _, has := x.labels[key]; !has && len(x.labels) >= MaxLabels {
-		return fmt.Errorf("sessionproc: a session has at most %d labels", MaxLabels)
-	}
-	if x.labels == nil {
-		x.labels = map[string]string{}
-	}
-	x.labels[key] = value
-	return nil
+	return s.head.Host.Engine.SetLabel(&s.head, key, value)
 }
 
 // Labels returns the session's labels; nil if it has none. The map is the
 // caller's.
 func (s *Session) Labels() map[string]string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return (*process)(s).labelsLocked()
+	return s.head.Host.Engine.Labels(&s.head)
 }
-
-func (p *process) labelsLocked() map[string]string {
-	if p.ext == nil || len(p.ext.labels) == 0 {
-		return nil
-	}
-	return maps.Clone(p.ext.labels)
-}
-
-func (p *process) hasLabelLocked(key, value string) bool {
-	if p.ext == nil {
-		return false
-	}
-	v, has := p.ext.labels[key]
-	return has && v == value
-}
-
-// maxJoinedLabels is how many labels a session has at most by joining with copies of
-// itself that have others.
-const maxJoinedLabels = 8 * MaxLabels
-
-// joinLabelsLocked gives the session those labels of another copy of it that it
-// does not have itself, by which somebody may want it ended. some: beyond
-// maxJoinedLabels they are lost.
-func (p *process) joinLabelsLocked(labels map[string]string) (some bool) {
-	for key, value := range labels {
-		if _, has := p.ext.labels[key]; has {
-			continue
-		}
-		if len(p.ext.labels) >= maxJoinedLabels {
-			return true
-		}
-		if p.ext.labels == nil {
-			p.ext.labels = map[string]string{}
-		}
-		p.ext.labels[key] = value
-	}
-	return false
-}
-
-func (p *process) warnOfLabels(lost bool) {
-	if lost {
-		p.logger().Warn("a session has met too many copies with labels of their own: some labels are lost", "kept",
-			maxJoinedLabels)
-	}
-}
-
-// errLabel is why sessions are not ended by a label.
-var errLabel = fmt.Errorf("sessionproc: a label has a key of 1 to %d bytes and a value of 1 to %d", MaxLabelKey,
-	MaxLabelValue)

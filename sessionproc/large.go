@@ -68,7 +68,7 @@ func (t *Table) keepLarge(p *process, b []byte) (l *Large, reference []byte, err
 	l = &Large{b: b, key: string(key[:])}
 	p.mu.Lock()
 	i := p.incarnationLocked()
-	s := &snapshot{Critical: []string{"Large"}, Kind: p.kind.name, Number: i.Number, Boot: i.Boot,
+	s := &snapshot{Critical: []string{"Large"}, Kind: p.Kind.name, Number: i.Number, Boot: i.Boot,
 		Version: p.versionLocked().Append(nil), Large: &savedLarge{t.cfg.Member, key[:], len(b)}}
 	p.mu.Unlock()
 	if reference, err = s.bytes(); err != nil {

@@ -68,8 +68,8 @@ func (p *process) gaveUp(from *handlerCtx, w *waiting, o outcome) outcome {
 	confirmCasts(entered)
 	switch {
 	case o.err != context.DeadlineExceeded && o.err != context.Canceled:
-	case from != nil && from.p.isCalledBy(p.id):
-		o.err = eachOther(o.err, from.p.id, p.id)
+	case from != nil && sessionOf(from).isCalledBy(p.ID):
+		o.err = eachOther(o.err, sessionOf(from).ID, p.ID)
 	case o.maybe && what == "": // the handler has returned just now
 		o.err = waitedFor(o.err, "while its handler ran")
 	case stood:
@@ -148,7 +148,7 @@ func (p *process) awaitedLocked(w *waiting) string {
 	own := w != nil && (p.cur != nil && p.cur.e == &w.envelope || p.head == &w.envelope)
 	switch {
 	case p.phase == phaseStarting && p.cur == nil && own:
-		return fmt.Sprintf("while it waited for its turn to start (Config.MaxStarting is %d)", p.table.starts.max)
+		return fmt.Sprintf("while it waited for its turn to start (Config.MaxStarting is %d)", p.table().starts.max)
 	case p.phase == phaseStarting && p.cur == nil:
 		return "while the session waited for its turn to start"
 	case p.phase == phaseStarting && own:
@@ -187,8 +187,8 @@ func NoAnswer(ctx context.Context, op Op, id, node string, sent bool, why string
 	err := ctx.Err()
 	from := calling(ctx)
 	switch {
-	case from != nil && (op == OpCall || op == OpStart || op == OpEnsure || op == OpTerminate) && from.p.isCalledBy(id):
-		return eachOther(err, from.p.id, id)
+	case from != nil && (op == OpCall || op == OpStart || op == OpEnsure || op == OpTerminate) && sessionOf(from).isCalledBy(id):
+		return eachOther(err, sessionOf(from).ID, id)
 	case why != "":
 		return waitedFor(err, why)
 	case sent:
@@ -199,7 +199,7 @@ func NoAnswer(ctx context.Context, op Op, id, node string, sent bool, why string
 
 // ranLocked says how long the present handler has run.
 func (p *process) ranLocked() string {
-	return roughly(time.Duration(max(0, p.table.clock.now.Load()-p.cur.since)))
+	return roughly(time.Duration(max(0, p.table().clock.now.Load()-p.cur.since)))
 }
 
 // roughly formats d no more exactly than the coarse clock is.
@@ -222,12 +222,8 @@ func eachOther(err error, a, b string) error {
 }
 
 // ranFor adds to err, the end of a handler's ctx, how long the handler had run.
-func ranFor(ctx context.Context, err error) error {
-	c, ok := ctx.(*handlerCtx)
-	if !ok || c.p == nil {
-		return err
-	}
-	p := c.p
+func ranFor(c *handlerCtx, err error) error {
+	p := sessionOf(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {

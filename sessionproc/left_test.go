@@ -31,7 +31,7 @@ type keeping struct {
 	log  *journal
 }
 
-func (k *keeping) Feeds() *sessionproc.Feeds { return k.table.Feeds() }
+func (k *keeping) Feeds() sessionproc.Feeds { return k.table.Feeds() }
 
 func newKeeping(t *testing.T) *keeping {
 	s := &keeping{log: new(journal)}

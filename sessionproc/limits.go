@@ -2,8 +2,6 @@ package sessionproc
 
 import (
 	"fmt"
-	"runtime/metrics"
-	"sync/atomic"
 	"time"
 )
 
@@ -16,19 +14,6 @@ type LimitError struct {
 	Max        int64         // its value
 	RetryAfter time.Duration // until it can pass, if nobody else comes first; 0: not known
 }
-
-// The settings that a LimitError names. They are on the wire: do not change.
-const (
-	limitNodeSessions = "Config.MaxSessions"
-	limitKindSessions = "KindConfig.MaxSessions"
-	limitNodeStarts   = "Config.StartRate"
-	limitKindStarts   = "KindConfig.StartRate"
-	limitMessages     = "KindConfig.MessageRate"
-	limitMemory       = "Config.MemoryMark"
-	limitState        = "KindConfig.MaxState"
-	limitRenewals     = "KindConfig.RenewRate"
-	limitTimers       = "KindConfig.MaxTimers" // stays in its handler
-)
 
 // Error names the limit.
 func (e *LimitError) Error() string {
@@ -61,153 +46,4 @@ func (e *LimitError) sentinel() error {
 		return ErrTooManyTimers
 	}
 	return nil
-}
-
-// places counts sessions, within a limit.
-type places struct{ n atomic.Int64 }
-
-// full returns the error of who finds no place; most 0: there is no limit.
-func (p *places) full(limit string, most int) error {
-	if most > 0 && p.n.Load() >= int64(most) {
-		return &LimitError{Limit: limit, Max: int64(most)}
-	}
-	return nil
-}
-
-// admit counts one session more, within MaxSessions of the kind and of the node. Where
-// there is a limit, one session is decided about at a time: one that is refused takes
-// nothing from the others, not even for a moment.
-func (t *Table) admit(k *kindCore) error {
-	if t.cfg.MaxSessions == 0 && k.cfg.MaxSessions == 0 {
-		t.occupy(k)
-		return nil
-	}
-	t.admission.Lock()
-	defer t.admission.Unlock()
-	if err := t.full(k); err != nil {
-		return err
-	}
-	t.occupy(k)
-	return nil
-}
-
-func (t *Table) full(k *kindCore) error {
-	if err := k.live.full(limitKindSessions, k.cfg.MaxSessions); err != nil {
-		return err
-	}
-	return t.places.full(limitNodeSessions, t.cfg.MaxSessions)
-}
-
-func (t *Table) occupy(k *kindCore) {
-	k.live.n.Add(1)
-	t.places.n.Add(1)
-}
-
-// admitAnyway counts one session more that needs no place, as there is no session more
-// by it: one that gets another ID, as who logs in must not be refused because all
-// places are taken, and a copy of one that is here.
-func (t *Table) admitAnyway(k *kindCore) error {
-	t.occupy(k)
-	return nil
-}
-
-// release counts one session less.
-func (t *Table) release(k *kindCore) {
-	k.live.n.Add(-1)
-	t.places.n.Add(-1)
-}
-
-// admitNew is admit for a session that starts: it heeds memory and rates too.
-func (t *Table) admitNew(k *kindCore) error {
-	if err := t.OverMemory(); err != nil {
-		return err
-	}
-	if k.starts == nil && t.startRate == nil {
-		return t.admit(k)
-	}
-	t.admission.Lock()
-	defer t.admission.Unlock()
-	if err := t.full(k); err != nil {
-		return err
-	}
-	if err := takeBoth(k.starts, t.startRate); err != nil {
-		return err
-	}
-	t.occupy(k)
-	return nil
-}
-
-// neverStarted gives back what the rates have for a session whose start function was
-// not run.
-func (t *Table) neverStarted(k *kindCore) {
-	k.starts.giveBack()
-	t.startRate.giveBack()
-}
-
-// memory compares the heap with MemoryMark.
-type memory struct {
-	over atomic.Pointer[LimitError] // nil: it is below
-	last time.Time                  // of the loop
-}
-
-const memoryEvery = time.Second
-
-// OverMemory returns the *LimitError that starts get because the heap was above
-// MemoryMark when it was looked at last, and nil if it was not. Package node
-// refuses hand-overs with it.
-func (t *Table) OverMemory() error {
-	if over := t.memory.over.Load(); over != nil {
-		return over
-	}
-	return nil
-}
-
-// watchMemory looks at the heap once a second, for the table's loop.
-func (t *Table) watchMemory() {
-	mark := t.cfg.MemoryMark
-	if mark == 0 || time.Since(t.memory.last) < memoryEvery {
-		return
-	}
-	t.memory.last = time.Now()
-	used := t.cfg.HeapInUse()
-	was := t.memory.over.Load() != nil
-	switch over := used > mark; {
-	case over && !was:
-		t.memory.over.Store(&LimitError{limitMemory, mark, memoryEvery})
-		t.cfg.Logger.Warn("the heap is above MemoryMark: starts and sessions of other nodes are refused", "bytes", used,
-			"mark", mark)
-	case !over && was:
-		t.memory.over.Store(nil)
-		t.cfg.Logger.Info("the heap is below MemoryMark again", "bytes", used, "mark", mark)
-	}
-}
-
-// heapInUse is what the last garbage collection found in use.
-func heapInUse() int64 {
-	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(s)
-	return int64(s[0].Value.Uint64())
-}
-
-// pace sets up the message rate of a new session.
-func (p *process) pace() {
-	if cfg := &p.kind.cfg; cfg.MessageRate > 0 {
-		p.extra().messages = newBucket(limitMessages, cfg.MessageRate, cfg.MessageBurst)
-		p.paced = true
-	}
-}
-
-// maxState is the largest encoded state of the kind.
-func (k *kindCore) maxState() int {
-	if k.cfg.MaxState > 0 {
-		return k.cfg.MaxState
-	}
-	return MaxState
-}
-
-// HasRoom reports whether a session of a kind could come from another node just now. It
-// serves package node.
-func (t *Table) HasRoom(kind string) bool {
-	k := t.kinds[kind]
-	return k != nil && t.OverMemory() == nil && t.full(k) == nil
 }

@@ -41,17 +41,6 @@ type line struct {
 	bytes       int
 }
 
-// A stand is the place of a message in the line.
-type stand struct {
-	prev, next *stand
-	e          *envelope   // the message
-	w          *waiting    // its caller or sender waits; for a call this is e itself
-	onEntered  func()      // for a cast: tells the sender that e is in the mailbox
-	timer      *time.Timer // answers e in time; nil if the sender has a timer
-	at         int64       // when e came, as envelope.at
-	in         bool        // the stand is in the line
-}
-
 // errNoPlace is the error of put for a cast that does not fit. The sender may wait in the line.
 var errNoPlace = errors.New("there is no place in the mailbox")
 
@@ -110,7 +99,7 @@ func (p *process) lineUp(s *stand) error {
 	}
 	p.mu.Unlock()
 	if idle {
-		p.table.workers.run(p, nil)
+		p.table().workers.run(p, nil)
 	}
 	if enters {
 		s.onEntered()
@@ -136,7 +125,7 @@ func (p *process) standLocked(s *stand) error {
 	if err := p.takeTokenLocked(); err != nil {
 		return err
 	}
-	s.at, s.in, s.w.stand = p.table.clock.now.Load(), true, s
+	s.at, s.in, s.w.stand = p.table().clock.now.Load(), true, s
 	s.prev = l.last
 	if l.last == nil {
 		l.first = s
@@ -320,12 +309,6 @@ func (p *process) sweepLocked() {
 	}
 }
 
-// isQueued reports whether the caller still waits for a message that has not begun.
-func (e *envelope) isQueued() bool { return e.word.Load()&stateMask == stateQueued }
-
-// exchange returns the waiting of a message, for code that knows the message only as an op.
-func (w *waiting) exchange() *waiting { return w }
-
 // aheadLocked returns how many messages will be handled before s.
 func (p *process) aheadLocked(s *stand) int {
 	n := int(p.queued)
@@ -342,9 +325,9 @@ func (p *process) refused(e *envelope, err error) error {
 	switch {
 	case err == nil || err == errNoPlace:
 	case limit:
-		p.table.refuse(e.asks(), p.kind.name, err)
+		p.table().refuse(asks(e), p.Kind.name, err)
 	default:
-		p.table.refuse(e.asks(), p.kind.name, ErrOverloaded)
+		p.table().refuse(asks(e), p.Kind.name, ErrOverloaded)
 	}
 	return err
 }

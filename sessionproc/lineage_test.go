@@ -39,7 +39,7 @@ func (l *lineages) copy(t *rapid.T, c *lineage, to *Table) *lineage {
 	c.p.extra()
 	s := &snapshot{Number: c.p.incarnationLocked().Number, Boot: c.p.incarnationLocked().Boot,
 		Version: c.p.versionLocked().Append(nil)}
-	p := &process{table: to, born: s.Number}
+	p := &process{Head: Head{Host: &to.host}, born: s.Number}
 	p.extra().boot = s.Boot
 	require.NoError(t, p.restoreVersion(s))
 	return &lineage{p, maps.Clone(c.seen)}
@@ -49,7 +49,7 @@ func (l *lineages) table(t *rapid.T) *Table { return rapid.SampledFrom(l.tables)
 
 func (l *lineages) start(t *rapid.T, after *tombOf) {
 	table := l.table(t)
-	p := &process{table: table, born: table.born.Add(1), changes: 1}
+	p := &process{Head: Head{Host: &table.host}, born: table.born.Add(1), changes: 1}
 	seen := map[int]bool{}
 	if after != nil {
 		p.succeed(after.version)

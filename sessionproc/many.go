@@ -2,16 +2,8 @@ package sessionproc
 
 import "context"
 
-// Delivery is a Message for a session, and what came of it.
-type Delivery struct {
-	ID      string
-	Message Message
-	Err     error // of Deliver, nil before
-}
-
-// ManyDeliverer is a Caller that delivers many messages with few requests.
-// *node.Node is one.
-type ManyDeliverer interface {
+// A manyDeliverer is a Caller that delivers many messages with few requests, as *node.Node does.
+type manyDeliverer interface {
 	// DeliverMany is Deliver for all of them, concurrently, and sets each Err.
 	DeliverMany(ctx context.Context, all []Delivery)
 }
@@ -27,26 +19,12 @@ func (k *KindRef[Arg]) StartMany(ctx context.Context, c Caller, args map[string]
 		m.arg, m.what = arg, OpStart
 		all = append(all, Delivery{ID: id, Message: m})
 	}
-	return DeliverMany(ctx, c, all)
-}
-
-// DeliverMany gives all messages to their sessions and returns the errors by ID.
-// It serves package node.
-func DeliverMany(ctx context.Context, c Caller, all []Delivery) (failed map[string]error) {
-	if m, ok := c.(ManyDeliverer); ok {
+	if m, ok := c.(manyDeliverer); ok {
 		m.DeliverMany(ctx, all)
 	} else {
 		for i := range all {
 			all[i].Err = c.Deliver(ctx, all[i].ID, all[i].Message)
 		}
 	}
-	for i := range all {
-		if err := all[i].Err; err != nil {
-			if failed == nil {
-				failed = map[string]error{}
-			}
-			failed[all[i].ID] = err
-		}
-	}
-	return failed
+	return Failures(all)
 }

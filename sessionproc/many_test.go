@@ -27,5 +27,5 @@ func TestACallerOfOneMethodServesForMany(t *testing.T) {
 	_, err := note.Broadcast(t.Context(), c, "x")
 	require.ErrorIs(t, err, sessionproc.ErrUnsupported)
 	require.ErrorContains(t, err, "broadcast scripted.note: ")
-	require.ErrorContains(t, err, "plainCaller is no sessionproc.Broadcaster")
+	require.ErrorContains(t, err, "plainCaller cannot broadcast")
 }

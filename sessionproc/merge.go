@@ -38,7 +38,7 @@ func (t *Table) Copies() Copies { return Copies{t.merged.Load(), t.conflicts.Loa
 // The rules use only what travels with the copies, so that it does not matter on which node the
 // two meet.
 func (t *Table) Meet(r *Restored) (met bool) {
-	p := t.findLocked(int(r.p.part), r.p.id)
+	p := t.findLocked(int(r.p.part), r.p.ID)
 	if p == nil {
 		return false
 	}
@@ -74,7 +74,7 @@ func (p *process) meet() {
 	p.ext.others = nil
 	p.mu.Unlock()
 	for i, o := range others {
-		if o.kind != p.kind && p.ext.renewed == nil && o.ext.renewed == nil {
+		if o.Kind != p.Kind && p.ext.renewed == nil && o.ext.renewed == nil {
 			if reason := p.meetOther(o); reason != "" {
 				p.makeWay(reason, others[i:])
 				return
@@ -83,7 +83,7 @@ func (p *process) meet() {
 			p.meetOne(o)
 		}
 		if o.phase != phaseRenewed {
-			p.table.release(o.kind) // Restore counted the copy as a session
+			p.table().release(o.Kind) // Restore counted the copy as a session
 		}
 	}
 	p.mu.Lock()
@@ -129,17 +129,17 @@ func (p *process) meetOne(o *process) {
 	loser, lost := stateOf(o), theirLife
 	switch {
 	case err == nil && what == copyMerged:
-		p.table.merged.Add(1)
+		p.table().merged.Add(1)
 		p.traceConflict(true)
 	case err == nil: // the states are equal
 	default:
-		p.table.conflicts.Add(1)
+		p.table().conflicts.Add(1)
 		p.traceConflict(false)
 		if what == copyThereWins {
 			loser, lost = stateOf(p), myLife
 		}
 		if myLife != theirLife {
-			p.table.ends.add(&ending{id: p.id, incarnation: lost, reason: ReasonConflict, at: p.table.clock.now.Load()})
+			p.table().ends.add(&ending{id: p.ID, incarnation: lost, reason: ReasonConflict, at: p.table().clock.now.Load()})
 		}
 	}
 	log := p.logger().With("merged", err == nil)
@@ -171,7 +171,7 @@ func (p *process) tellLoser(c stateCopy, reason Reason) {
 		c.arrives = noteOf(ArrivalMerged)
 	}
 	failed := false
-	err := p.table.contained(p.id, c.kind, "its OnEnd", func() (err error) {
+	err := p.table().contained(p.ID, c.kind, "its OnEnd", func() (err error) {
 		err = p.callOnEnd(c, reason)
 		failed = err != nil
 		return err
@@ -195,8 +195,8 @@ func (p *process) compare(o *process) (what int, err error) {
 		}
 	}
 	if err == nil {
-		h := &handlerCtx{p: p, deadline: int64(time.Since(epoch) + p.table.cfg.StopTimeout)}
-		err = p.table.contained(p.id, p.kind, "its OnMerge", func() error { return p.join(h, o) })
+		h := &handlerCtx{Head: &p.Head, deadline: int64(time.Since(epoch) + p.table().cfg.StopTimeout)}
+		err = p.table().contained(p.ID, p.Kind, "its OnMerge", func() error { return p.join(h, o) })
 		h.end(endedCanceled)
 		if err == nil {
 			return copyMerged, nil
@@ -219,21 +219,21 @@ func (p *process) compare(o *process) (what int, err error) {
 // join merges o into p with OnMerge. A state that has not arrived yet, as that of o and that of a
 // sealed session, arrives first: OnMerge may rely on the fields that OnArrive sets.
 func (p *process) join(h *handlerCtx, o *process) error {
-	if p.kind.hooks.merge == nil {
+	if p.Kind.hooks.merge == nil {
 		return errNoMerge
 	}
 	for _, one := range []*process{p, o} {
 		if one.ext.arrives == 0 {
 			continue
 		}
-		if err := p.welcome(h, p.kind, one.state, Arrival{ArrivalMerged}); err != nil {
+		if err := p.welcome(h, p.Kind, one.State, Arrival{ArrivalMerged}); err != nil {
 			return err
 		}
 		one.mu.Lock()
 		one.ext.arrives = 0
 		one.mu.Unlock()
 	}
-	return p.kind.hooks.merge(p.state, h, o.state)
+	return p.Kind.hooks.merge(p.State, h, o.State)
 }
 
 // wins reports whether p continues, of two copies that cannot be merged. Every node must come to
@@ -248,12 +248,12 @@ func (p *process) wins(o *process) bool {
 
 // undo restores the state that was encoded before OnMerge ran.
 func (p *process) undo(b []byte) error {
-	return p.table.coded(p.id, p.kind, "its decoding", func() error {
-		state, unknown, err := p.kind.decodeState(p.kind.cfg.Schema, b)
+	return p.table().coded(p.ID, p.Kind, "its decoding", func() error {
+		state, unknown, err := p.Kind.decodeState(p.Kind.cfg.Schema, b)
 		if err == nil {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.state = state
+			p.State = state
 			p.ext.setUnknown(unknown)
 			p.comes(ArrivalMerged)
 		}
@@ -266,8 +266,8 @@ var errNoMerge = errors.New("its kind has no OnMerge")
 
 // stateBytes encodes the state, at most MaxSnapshot bytes, for comparison and for undo.
 func (p *process) stateBytes() (b []byte, err error) {
-	err = p.table.coded(p.id, p.kind, "its encoding", func() error {
-		if b, err = encodeState(p.state, p.ext.rarely().unknown, MaxSnapshot); err == errEnough {
+	err = p.table().coded(p.ID, p.Kind, "its encoding", func() error {
+		if b, err = encodeState(p.State, p.ext.rarely().unknown, MaxSnapshot); err == errEnough {
 			err = errSnapshot
 		}
 		return err
@@ -282,11 +282,11 @@ func (p *process) equalStates(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
-	if codesState(p.kind.state) {
+	if codesState(p.Kind.state) {
 		return false
 	}
-	x, moreX, errX := p.kind.decodeState(p.kind.cfg.Schema, a)
-	y, moreY, errY := p.kind.decodeState(p.kind.cfg.Schema, b)
+	x, moreX, errX := p.Kind.decodeState(p.Kind.cfg.Schema, a)
+	y, moreY, errY := p.Kind.decodeState(p.Kind.cfg.Schema, b)
 	return errX == nil && errY == nil && bytes.Equal(moreX, moreY) && reflect.DeepEqual(x, y)
 }
 
@@ -294,7 +294,7 @@ func (p *process) equalStates(a, b []byte) bool {
 // published values. Messages that wait here stay, behind those that came with o. The record p
 // itself remains, because other goroutines hold pointers to it.
 func (p *process) become(o *process, seen Version) {
-	p.state = o.state
+	p.State = o.State
 	p.mu.Lock()
 	polls, lost := p.takePollsLocked(), false
 	defer func() {
@@ -325,7 +325,7 @@ func (p *process) become(o *process, seen Version) {
 	p.oweLocked(o.owesLocked())
 	p.last.Store(max(p.last.Load(), o.last.Load()))
 	if p.expiry != nil {
-		p.table.wheel.change(p.expiry, o.expiry.ends)
+		p.table().wheel.change(p.expiry, o.expiry.ends)
 	}
 	waiting := p.takeQueueLocked()
 	p.appendAllLocked(o.takeQueueLocked())

@@ -67,12 +67,12 @@ type envelope struct {
 
 // An op is a message as its session handles it.
 type op interface {
-	// run handles the message, in the session's goroutine. The error is the
+	// Run handles the message, in the session's goroutine. The error is the
 	// handler's, for a trace. noHandler says that no handler was run.
-	run(p *process) error
-	// drop answers the message with o, unless it is answered already or is in use
+	Run(h *Head, ctx *handlerCtx) error
+	// Drop answers the message with o, unless it is answered already or is in use
 	// for a later exchange than that generation.
-	drop(generation uint64, o outcome)
+	Drop(generation uint64, o outcome)
 }
 
 // The state of a call or start, in the low bits of envelope.word.
@@ -220,8 +220,8 @@ func (w *waiting) signal() {
 	}
 }
 
-// drop implements op.
-func (w *waiting) drop(generation uint64, o outcome) { w.endExchange(generation, o) }
+// Drop implements op.
+func (w *waiting) Drop(generation uint64, o outcome) { w.endExchange(generation, o) }
 
 // reusable reports whether no goroutine but the caller's can still hold w: a
 // message that was ended or abandoned may still be in a mailbox.
@@ -331,3 +331,26 @@ func (w *waiting) expire() {
 		w.arm() // for a later exchange that has found it armed
 	}
 }
+
+// A stand is the place of a message in the line.
+type stand struct {
+	prev, next *stand
+	e          *envelope   // the message
+	w          *waiting    // its caller or sender waits; for a call this is e itself
+	onEntered  func()      // for a cast: tells the sender that e is in the mailbox
+	timer      *time.Timer // answers e in time; nil if the sender has a timer
+	at         int64       // when e came, as envelope.at
+	in         bool        // the stand is in the line
+}
+
+// isQueued reports whether the caller still waits for a message that has not begun.
+func (e *envelope) isQueued() bool { return e.word.Load()&stateMask == stateQueued }
+
+// exchange returns the waiting of a message, for code that knows the message only as an op.
+func (w *waiting) exchange() *waiting { return w }
+
+// noHandler is what op.Run returns when it has run no handler: nobody waits for the
+// message any more, or it is a subscription.
+type noHandler struct{}
+
+func (noHandler) Error() string { return "no handler was run" }

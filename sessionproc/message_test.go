@@ -42,9 +42,9 @@ func TestAnExchangeOfTheNextGenerationIsNotEnded(t *testing.T) {
 
 	w.open()
 	require.NotEqual(t, first, w.generation())
-	w.drop(first, outcome{err: ErrTerminated})
+	w.Drop(first, outcome{err: ErrTerminated})
 	require.True(t, w.begin(), "the second exchange was ended for the first")
-	w.drop(first, outcome{err: ErrTerminated})
+	w.Drop(first, outcome{err: ErrTerminated})
 	require.False(t, w.signalled())
 	require.NoError(t, w.ctx.Err())
 	require.True(t, w.endExchange(w.generation(), outcome{err: ErrTerminated}))

@@ -44,7 +44,7 @@ func MigrateFrom[Old, New any](
 		if err != nil {
 			return nil, err
 		}
-		b, err := encodeState(now, nil, MaxSnapshot)
+		b, err := encodeState(now, nil, maxSnapshot)
 		if err == errEnough {
 			err = errSnapshot
 		}
@@ -58,7 +58,7 @@ const onlyCheck = math.MinInt
 // checkMigrate says what is wrong with the types of a Migrate that MigrateFrom has made.
 // Nothing is known of others. Those are told by their names, which they have as
 // MigrateFrom is not inlined.
-func checkMigrate(cfg KindConfig) error {
+func checkMigrate(cfg *kindSettings) error {
 	if cfg.Migrate == nil {
 		return nil
 	}

@@ -62,7 +62,7 @@ func (t *Table) Movable(part int) []string {
 	pt.mu.RLock()
 	all := make([]used, 0, len(pt.m))
 	for _, p := range pt.m {
-		all = append(all, used{p.id, p.last.Load()})
+		all = append(all, used{p.ID, p.last.Load()})
 	}
 	pt.mu.RUnlock()
 	slices.SortFunc(all, func(a, b used) int { return cmp.Compare(b.last, a.last) })
@@ -94,9 +94,9 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 		p.mu.Unlock()
 		return false
 	}
-	if p.kind.cfg.EndOnMove && p.phase == phaseLive {
+	if p.Kind.cfg.EndOnMove && p.phase == phaseLive {
 		p.mu.Unlock()
-		(*Session)(p).Stop(ReasonMoved)
+		p.stop(ReasonMoved)
 		return false
 	}
 	if !ask() {
@@ -187,7 +187,7 @@ func (p *process) giveSnapshot(s *sealing) (goesOn bool) {
 // table.
 func (t *Table) SessionKind(part int, id string) string {
 	if p := t.find(part, id); p != nil {
-		return p.kind.name
+		return p.Kind.name
 	}
 	return ""
 }
@@ -248,7 +248,7 @@ func (p *process) resumeLocked(s *sealing) {
 	}
 	p.mu.Unlock()
 	if start {
-		p.table.workers.run(p, nil)
+		p.table().workers.run(p, nil)
 	}
 }
 

@@ -45,11 +45,11 @@ func Pending(ctx context.Context, part int, id string) (waiting context.Context,
 	if from == nil {
 		return ctx, func() {}, nil
 	}
-	if from.p.id != id && from.p.isCalledBy(id) {
-		return ctx, func() {}, circleError(from.p.id, []*pending{{id: id}})
+	if sessionOf(from).ID != id && sessionOf(from).isCalledBy(id) {
+		return ctx, func() {}, circleError(sessionOf(from).ID, []*pending{{id: id}})
 	}
 	waiting, cancel := context.WithCancelCause(ctx)
-	over := from.waits(&pending{part: part, id: id, cancel: cancel})
+	over := waits(from, &pending{part: part, id: id, cancel: cancel})
 	return waiting, func() { over(); cancel(nil) }, nil
 }
 
@@ -63,9 +63,9 @@ func EndedByCycle(waiting context.Context, err error) error {
 }
 
 // waits records a wait of the handler until over is called.
-func (c *handlerCtx) waits(w *pending) (over func()) {
+func waits(c *handlerCtx, w *pending) (over func()) {
 	w.by = c
-	p := c.p
+	p := sessionOf(c)
 	p.mu.Lock()
 	x := p.extra().rarities()
 	x.pending = append(x.pending, w)
@@ -82,12 +82,14 @@ func (c *handlerCtx) waits(w *pending) (over func()) {
 }
 
 // awaitNested is await for a handler's call to session p.
-func (c *handlerCtx) awaitNested(ctx context.Context, p *process, w *waiting, begins bool) (o outcome, ok bool) {
+func awaitNested(
+	ctx context.Context, c *handlerCtx, p *process, w *waiting, begins bool,
+) (o outcome, ok bool) {
 	if begins {
 		<-w.done
 	}
 	if w.expect() {
-		defer c.waits(&pending{part: int(p.part), id: p.id, w: w, generation: w.generation()})()
+		defer waits(c, &pending{part: int(p.part), id: p.ID, w: w, generation: w.generation()})()
 	}
 	return w.await(ctx, false)
 }
@@ -95,7 +97,7 @@ func (c *handlerCtx) awaitNested(ctx context.Context, p *process, w *waiting, be
 // lastsLocked reports whether the handler still waits. A wait of a goroutine that the handler of a
 // cast has left behind does not count.
 func (w *pending) lastsLocked() bool {
-	if p := w.by.p; p.cur == nil && p.act == w.by {
+	if p := sessionOf(w.by); p.cur == nil && p.act == w.by {
 		return false
 	}
 	if w.w == nil {
@@ -120,14 +122,14 @@ func (w *pending) end(err error) {
 // find the circle at the same moment must not both end their waits: the second one sees
 // that the next wait of the circle is broken, and looks again later.
 func (w *pending) breaks(chain []string) {
-	p := w.by.p
-	p.table.circles.Lock()
-	defer p.table.circles.Unlock()
-	if next := w.at(); next != nil && next.broke(append([]string{p.id}, chain...)) {
+	p := sessionOf(w.by)
+	p.table().circles.Lock()
+	defer p.table().circles.Unlock()
+	if next := w.at(); next != nil && next.broke(append([]string{p.ID}, chain...)) {
 		w.suspect()
 		return
 	}
-	w.end(circleError(p.id, []*pending{w}))
+	w.end(circleError(p.ID, []*pending{w}))
 }
 
 // broke reports whether a wait of the handler for one of some sessions was ended just now.
@@ -183,7 +185,7 @@ func (p *process) callersLocked(yield func(ids []string, from *handlerCtx) bool)
 		return
 	}
 	for _, s := range p.ext.rarely().starts {
-		if !of(&s.w.envelope) {
+		if !of(&s.W.envelope) {
 			return
 		}
 	}

@@ -24,14 +24,15 @@ const (
 
 // holdsPlace reports whether a start function, on this node or on another one, waits for the work
 // that is done with c. c may be nil.
-func (c *handlerCtx) holdsPlace() bool { return c != nil && (c.p.starts() || c.origin.holdsPlace()) }
+func holdsPlace(c *handlerCtx) bool { return c != nil && (sessionOf(c).starts() || placed(c.origin)) }
 
-func (o *origin) holdsPlace() bool { return o != nil && (o.placed || o.from.holdsPlace()) }
+// placed is holdsPlace for an origin.
+func placed(o *origin) bool { return o != nil && (o.placed || holdsPlace(o.from)) }
 
 // HoldsPlace reports whether ctx belongs to a start function, or to a handler that a start
 // function waits for. A request made with such a ctx must not wait for a place to start. It serves
 // package node, which sends this along with the request.
-func HoldsPlace(ctx context.Context) bool { return calling(ctx).holdsPlace() }
+func HoldsPlace(ctx context.Context) bool { return holdsPlace(calling(ctx)) }
 
 // waitingFor returns the origin of work for a message to session id whose caller waits with ctx, or
 // nil if the caller is no handler. It returns ErrCallCycle if the session would wait for itself.
@@ -67,6 +68,6 @@ func (s *starts) overtake(p *process) {
 	}
 	s.mu.Unlock()
 	if waits {
-		p.table.workers.run(p, nil)
+		p.table().workers.run(p, nil)
 	}
 }

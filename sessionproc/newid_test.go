@@ -71,12 +71,12 @@ func TestTheMessageOfAWatchIsThatOfEarlierReleases(t *testing.T) {
 		ID     string
 		Reason Reason
 	}
-	for _, m := range []endedMessage{{ID: "a", Reason: ReasonCrashed}, {ID: "a", Reason: ReasonRenewed, NewID: "b"}} {
+	for _, m := range []endedMessage{{ID: "a", Reason: "crashed"}, {ID: "a", Reason: "renewed", NewID: "b"}} {
 		payload, err := encode(nil, &m, 0)
 		require.NoError(t, err)
 		var before ended
 		require.NoError(t, msgpack.Unmarshal(payload, &before))
-		require.Equal(t, ended{m.ID, m.Reason}, before)
+		require.Equal(t, ended{m.ID, Reason(m.Reason)}, before)
 		if m.NewID == "" {
 			was, err := encode(nil, &before, 0)
 			require.NoError(t, err)
@@ -84,7 +84,7 @@ func TestTheMessageOfAWatchIsThatOfEarlierReleases(t *testing.T) {
 		}
 		var now Ended
 		require.NoError(t, msgpack.Unmarshal(payload, &now))
-		require.Equal(t, Ended(m), now)
+		require.Equal(t, Ended{m.ID, Reason(m.Reason), m.NewID}, now)
 	}
 }
 

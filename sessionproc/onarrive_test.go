@@ -67,12 +67,12 @@ func TestAnIdleSessionArrives(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		from, to := newInn(t, 1, sessionproc.KindConfig{}, nil), newInn(t, 2, sessionproc.KindConfig{}, nil)
 		from.begin(t, "a", "first")
-		life := from.table.Incarnation(part("a"), "a")
+		life := from.table.Life(part("a"), "a")
 		travel(t, from.local, to.local, "a")
 		synctest.Wait()
 		to.requireBook(t, "moved")
 		require.Zero(t, to.table.Extra(part("a"), "a"))
-		require.Equal(t, life, to.table.Incarnation(part("a"), "a"))
+		require.Equal(t, life, to.table.Life(part("a"), "a"))
 	})
 }
 

@@ -50,7 +50,7 @@ type orchard struct {
 
 func (o *orchard) told() fallen { return o.ends }
 
-func (o *orchard) Feeds() *sessionproc.Feeds { return o.table.Feeds() }
+func (o *orchard) Feeds() sessionproc.Feeds { return o.table.Feeds() }
 
 func newOrchard(t *testing.T, boot uint64, cfg sessionproc.KindConfig) *orchard {
 	a := sessionproc.NewKind(apples, func(context.Context, sessionproc.None) (*apple, error) { return &apple{}, nil }, cfg)

@@ -18,7 +18,7 @@ func (t *Table) Outline(part int, id string) ([]byte, error) {
 		return nil, ErrUnsealed
 	}
 	i := p.incarnationLocked()
-	s := snapshot{Critical: []string{"Outline"}, Kind: p.kind.name, Schema: p.kind.cfg.Schema, Number: i.Number,
+	s := snapshot{Critical: []string{"Outline"}, Kind: p.Kind.name, Schema: p.Kind.cfg.Schema, Number: i.Number,
 		Boot: i.Boot, Version: p.allVersionLocked().Append(nil), Outline: true,
 		Idle: time.Duration(t.clock.now.Load() - p.last.Load())}
 	return s.bytes()

@@ -67,7 +67,7 @@ func (t *Table) Unpause() {
 // holdLocked takes the worker from p, which has messages, until the end of the pause. It reports
 // false if there is no pause.
 func (p *process) holdLocked() bool {
-	b := &p.table.pause
+	b := &p.table().pause
 	held := b.note(&b.held, p)
 	if held {
 		p.running = false

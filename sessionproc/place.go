@@ -10,8 +10,8 @@ import (
 // carries the decision whether the cast has entered, or is not to.
 type place struct{ waiting }
 
-// run is never called: the cast itself enters the mailbox.
-func (*place) run(*process) error { return noHandler{} }
+// Run is never called: the cast itself enters the mailbox.
+func (*place) Run(*Head, *handlerCtx) error { return noHandler{} }
 
 // pushCast is push for a cast of this node. If the mailbox is full, it waits in the line until
 // ctx ends or, without a deadline, for CastPatience. A handler that casts to a session which
@@ -21,7 +21,7 @@ func (p *process) pushCast(ctx context.Context, e *envelope) error {
 	if err != errNoPlace {
 		return err
 	}
-	if from := calling(ctx); from != nil && from.checkChain(p.id) != nil {
+	if from := calling(ctx); from != nil && from.checkChain(p.ID) != nil {
 		return p.refused(e, errSelf)
 	}
 	c := &place{}
@@ -72,7 +72,7 @@ func (c *place) decided(signalled bool) error {
 // lineUpFor puts the cast of a request from another node into the line. in itself represents the
 // sender there.
 func (p *process) lineUpFor(in *Inbound, e *envelope) {
-	in.ctx = &handlerCtx{p: p}
+	in.ctx = &handlerCtx{Head: &p.Head}
 	in.opened()
 	if err := p.lineUp(&stand{e: e, w: &in.waiting, onEntered: in.entered}); err != nil {
 		if _, ok := in.abandon(); ok { // otherwise Cancel has answered

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // A session's goroutine yields after so many messages or so long, so that a busy session does
@@ -37,16 +38,10 @@ const (
 // Answer is called under mu: functions return what is to be told, and the caller tells it
 // after the unlock. (The ask of Seal is called under mu. It takes no lock.)
 type process struct {
-	id     string
-	born   uint64  // incarnation number on this node
-	begun  int64   // when the session was started, since epoch, as far as known here; guarded by mu
-	expiry *expiry // nil if the session never expires; set before it is live
+	Head // must be first: see sessionOf
 
 	// The fields that each message touches follow each other, which saves a cache line.
-	table *Table
-	kind  *kindCore
-	state any          // used by the session's goroutine only
-	last  atomic.Int64 // when the session was last used, since epoch
+	last atomic.Int64 // when the session was last used, since epoch
 
 	mu         sync.Mutex  // guards what follows
 	head, tail *envelope   // the mailbox
@@ -67,7 +62,23 @@ type process struct {
 	part       uint16 // set once
 	arrival    uint16 // set once; of Table.arrivals
 	changes    uint64 // of this incarnation: the start, and messages handled that were not ReadOnly
+
+	born   uint64  // incarnation number on this node
+	begun  int64   // when the session was started, since epoch, as far as known here; guarded by mu
+	expiry *expiry // nil if the session never expires; set before it is live
 }
+
+// processOf returns the session whose Head is h: the engine makes no Head outside of a process. A
+// pointer from the one to the other would cost each idle session 8 bytes.
+func processOf(h *Head) *process { return (*process)(unsafe.Pointer(h)) }
+
+// sessionOf returns the session whose handler was given c.
+func sessionOf(c *handlerCtx) *process { return processOf(c.Head) }
+
+// table returns the table that runs the session; see Table.host.
+func (p *process) table() *Table { return tableOf(p.Host) }
+
+func tableOf(h *Host) *Table { return (*Table)(unsafe.Pointer(h)) }
 
 // A handling is a message while its handler runs. It is a field of the worker,
 // since few sessions have one at a time. The message of a call is pooled and
@@ -88,7 +99,7 @@ type handling struct {
 func (p *process) push(e *envelope) error {
 	idle, err := p.put(e)
 	if idle {
-		p.table.workers.run(p, nil)
+		p.table().workers.run(p, nil)
 	}
 	return err
 }
@@ -103,7 +114,7 @@ func (p *process) put(e *envelope) (idle bool, err error) {
 		p.mu.Unlock()
 		return false, err
 	}
-	cfg := &p.kind.cfg
+	cfg := &p.Kind.cfg
 	full := p.lined || int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(e.size) > cfg.MailboxBytes
 	if full && !p.fitsLocked(e) {
 		err := p.joinLineLocked(e)
@@ -131,7 +142,7 @@ func (p *process) fitsLocked(e *envelope) bool { return !p.lined && p.roomLocked
 // library itself made take no room: timers, watches, and the start that waits
 // for its turn.
 func (p *process) roomLocked(e *envelope) bool {
-	cfg, queued, bytes := &p.kind.cfg, int(p.queued), int(p.bytes)
+	cfg, queued, bytes := &p.Kind.cfg, int(p.queued), int(p.bytes)
 	if p.ext != nil {
 		queued -= int(p.ext.own.messages)
 		bytes -= int(p.ext.own.bytes)
@@ -145,8 +156,8 @@ func (p *process) roomLocked(e *envelope) bool {
 // appendLocked appends e to the mailbox.
 func (p *process) appendLocked(e *envelope) {
 	e.next = nil
-	e.at = p.table.clock.now.Load()
-	if p.table.trace != nil {
+	e.at = p.table().clock.now.Load()
+	if p.table().trace != nil {
 		e.at = int64(time.Since(epoch))
 	}
 	if p.tail == nil {
@@ -189,7 +200,7 @@ func (p *process) curLocked() handling {
 //  5. It lets the first of the line into the room that was made. The senders of these casts
 //     are told after the unlock.
 func (p *process) next(cur *handling) (e *envelope, end bool) {
-	now := p.table.clock.now.Load()
+	now := p.table().clock.now.Load()
 	p.mu.Lock()
 	if p.cur != nil {
 		p.changed = p.changed || !p.cur.readOnly
@@ -231,7 +242,7 @@ func (p *process) next(cur *handling) (e *envelope, end bool) {
 	ctx := e.ctx
 	if ctx == nil {
 		if p.act == nil {
-			p.act = &handlerCtx{p: p}
+			p.act = &handlerCtx{Head: &p.Head}
 		}
 		ctx = p.act
 	}
@@ -267,12 +278,12 @@ func (p *process) run(cur *handling) {
 		switch {
 		case clean:
 		case traces: // it has ended this goroutine, after a message was handled
-			p.table.workers.run(p, nil)
+			p.table().workers.run(p, nil)
 		default:
 			p.crashed(recover()) // nil: runtime.Goexit
 		}
 	}()
-	p.table.notice()
+	p.table().notice()
 	since := time.Time{}
 	for n := 1; ; n++ {
 		e, end := p.next(cur)
@@ -289,8 +300,8 @@ func (p *process) run(cur *handling) {
 		if p.keeps && !e.readOnly {
 			p.keepState()
 		}
-		if p.table.trace == nil {
-			_ = e.op.run(p) // its op has dealt with it
+		if p.table().trace == nil {
+			_ = e.op.Run(&p.Head, cur.ctx) // its op has dealt with it
 		} else {
 			p.runTraced(e, &traces)
 		}
@@ -314,11 +325,11 @@ func fair(n int, since time.Time) time.Time {
 }
 
 func (p *process) touch() {
-	if now := p.table.clock.now.Load(); p.last.Load() != now {
+	if now := p.table().clock.now.Load(); p.last.Load() != now {
 		p.last.Store(now)
 	}
 }
 
 func (p *process) logger() *slog.Logger {
-	return p.table.cfg.Logger.With("session", LogID(p.id), "kind", p.kind.name)
+	return p.table().cfg.Logger.With("session", LogID(p.ID), "kind", p.Kind.name)
 }

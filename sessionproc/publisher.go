@@ -26,7 +26,7 @@ type history struct {
 	bytes  int // of their payloads
 }
 
-func (l *history) add(v published, cfg EventConfig) {
+func (l *history) add(v published, cfg eventSettings) {
 	l.offset++
 	l.values = append(l.values, v)
 	l.bytes += len(v.payload)
@@ -84,7 +84,7 @@ func (p *process) publish(b *binding, v published) error {
 	}
 	o := p.publisherLocked()
 	o.historyOf(b.name).add(v, b.event)
-	now := p.table.clock.now.Load()
+	now := p.table().clock.now.Load()
 	var answers []answer
 	rest := o.polls[:0]
 	for _, in := range o.polls {
@@ -180,7 +180,7 @@ func (p *process) servePoll(in *Inbound) {
 	case phaseGone:
 		err := p.tooLateLocked()
 		p.mu.Unlock()
-		p.table.pollEnded(in, err)
+		p.table().pollEnded(in, err)
 		return
 	}
 	i, at := p.incarnationLocked(), in.ask.at
@@ -189,7 +189,7 @@ func (p *process) servePoll(in *Inbound) {
 		p.otherLife(in)
 		return
 	}
-	if in.Kind != "" && in.Kind != p.kind.name {
+	if in.Kind != "" && in.Kind != p.Kind.name {
 		p.mu.Unlock()
 		in.Answer.Fail(p.otherKind(in.Kind), false, false)
 		return
@@ -204,7 +204,7 @@ func (p *process) servePoll(in *Inbound) {
 	_, goesOn := o.history(in.Method).after(at.Offset)
 	goesOn = goesOn && at.Incarnation == i || in.Method == ""
 	if n := o.pollReplyLocked(i, in.Method, at); goesOn && (len(n.items) > 0 || !in.ask.wait || at.Incarnation != i) {
-		o.noteAnsweredLocked(in, p.table.clock.now.Load())
+		o.noteAnsweredLocked(in, p.table().clock.now.Load())
 		p.mu.Unlock()
 		in.Answer.Reply(n.append(nil), true)
 		return
@@ -232,7 +232,7 @@ func (p *process) servePoll(in *Inbound) {
 // descendsLocked reports whether the session includes all changes of an earlier
 // incarnation that has not ended by itself.
 func (p *process) descendsLocked(i Incarnation) bool {
-	if p.ext == nil || p.ext.past == nil || p.table.ends.find(p.id, i) != nil {
+	if p.ext == nil || p.ext.past == nil || p.table().ends.find(p.ID, i) != nil {
 		return false
 	}
 	_, seen := p.ext.past.find(i)
@@ -245,8 +245,8 @@ func (p *process) bindPoll(in *Inbound) error {
 	if in.bound = nil; in.Method == "" {
 		return nil
 	}
-	if in.bound = p.kind.byName[in.Method]; in.bound == nil || in.bound.op != OpSubscribe {
-		return p.table.unknownMethod(p.kind, in.Method, OpSubscribe)
+	if in.bound = p.Kind.byName[in.Method]; in.bound == nil || in.bound.op != OpSubscribe {
+		return p.table().unknownMethod(p.Kind, in.Method, OpSubscribe)
 	}
 	return nil
 }
@@ -287,8 +287,8 @@ func dropPolls(polls []*Inbound, err error) {
 // goroutine.
 func (in *Inbound) present(p *process) {
 	var v published
-	in.err = p.table.contained(p.id, p.kind, "the present value of event "+in.Method, func() (err error) {
-		if v.payload, v.raw, err = in.bound.serve(p.state, in.ctx, nil, false, nil); err != nil {
+	in.err = p.table().contained(p.ID, p.Kind, "the present value of event "+in.Method, func() (err error) {
+		if v.payload, v.raw, err = in.bound.serve(p.State, in.ctx, nil, false, nil); err != nil {
 			return fmt.Errorf("the present value of event %q: %w", in.Method, err)
 		}
 		return nil
@@ -298,7 +298,7 @@ func (in *Inbound) present(p *process) {
 	o := p.publisherLocked()
 	n := pollReply{at: Position{p.incarnationLocked(), o.history(in.Method).offset}}
 	if in.err == nil {
-		o.noteAnsweredLocked(in, p.table.clock.now.Load())
+		o.noteAnsweredLocked(in, p.table().clock.now.Load())
 	}
 	p.mu.Unlock()
 	if in.err == nil {
@@ -333,7 +333,7 @@ func (p *process) skipLocked() {
 	if o == nil {
 		return
 	}
-	for _, b := range p.kind.byName {
+	for _, b := range p.Kind.byName {
 		if b.op == OpSubscribe {
 			o.historyOf(b.name)
 		}

@@ -14,13 +14,10 @@ const (
 	ReasonRenewed    Reason = "renewed"    // the session continues under another ID
 	ReasonConflict   Reason = "conflict"   // another copy of the session continues; changes of this one are lost
 
-	abrupt Reason = "abrupt" // Table.Close was called: there is no time for OnEnd
+	// ReasonLost is the reason of an end of which no node knows more: the node that did has died or
+	// left since, or the end is too long ago.
+	ReasonLost Reason = "lost"
+	// ReasonOther stands in counts for the reasons that handlers have given to Session.Stop, beyond
+	// the first 64 different texts.
+	ReasonOther Reason = "other"
 )
-
-// err returns the error for requests that the end of a session interrupts.
-func (r Reason) err() error {
-	if r == ReasonClosed || r == abrupt {
-		return ErrClosed
-	}
-	return ErrTerminated
-}

@@ -93,7 +93,7 @@ func (r *recall) has(l label, begun time.Duration) bool {
 // recallLocked makes the session end, as soon as it runs, if it was in transit when the sessions of
 // one of its labels were ended.
 func (p *process) recallLocked() {
-	r := &p.table.recall
+	r := &p.table().recall
 	if r.count.Load() == 0 || p.ext == nil || p.ext.reason != "" {
 		return
 	}
@@ -157,7 +157,7 @@ func (t *Table) EndLabelled(
 		if !has {
 			continue
 		}
-		if slices.Contains(waiting, p.id) || p.endsLabelled() {
+		if slices.Contains(waiting, p.ID) || p.endsLabelled() {
 			// A sealed session ends where it runs on, because its label is remembered.
 			if p.end(ReasonTerminated, nil) || p.sealed() {
 				ended++
@@ -171,7 +171,7 @@ func (t *Table) EndLabelled(
 		}
 		open.Add(-1)
 		if p.sealed() {
-			moving = append(moving, p.id)
+			moving = append(moving, p.ID)
 		}
 	}
 	one()

@@ -87,14 +87,14 @@ func (t *Table) renew(part int, r *renewal) (done bool, err error) {
 	case p.stoppingLocked():
 		p.mu.Unlock()
 		return false, ErrTerminated
-	case p.kind.cfg.EndOnMove:
+	case p.Kind.cfg.EndOnMove:
 		p.mu.Unlock()
 		return false, fmt.Errorf("a session of kind %q cannot be renewed, as it cannot move (KindConfig.EndOnMove)",
-			p.kind.name)
+			p.Kind.name)
 	}
 	if err := p.payRenewalLocked(); err != nil {
 		p.mu.Unlock()
-		t.refuse(OpRenew, p.kind.name, err)
+		t.refuse(OpRenew, p.Kind.name, err)
 		return false, err
 	}
 	r.sealing = &sealing{was: phaseLive, moved: t.cfg.moving(), done: r.sealed, renews: true, chain: r.in.Chain}
@@ -131,7 +131,7 @@ func (r *renewal) sealed(snapshot []byte, err error) {
 		}
 		return
 	}
-	t, in := r.p.table, r.in
+	t, in := r.p.table(), r.in
 	if r.p.ext.renewed != nil { // the session has met a copy that was renewed
 		err = ErrRenewed
 	}
@@ -180,7 +180,7 @@ func (r *renewal) sealed(snapshot []byte, err error) {
 // sealed session, so goOn ends it.
 func (r *renewal) goOn() {
 	r.p.resume(r.sealing)
-	if r.p.table.starts.refused.Load() {
+	if r.p.table().starts.refused.Load() {
 		r.p.end(ReasonClosed, nil)
 	}
 }
@@ -190,11 +190,11 @@ func (r *renewal) goOn() {
 // that certainly failed ends it. After an unknown outcome no later failure is certain, because the
 // earlier request may still arrive.
 func (r *renewal) give(payload []byte) (adopted bool, err error) {
-	t := r.p.table
+	t := r.p.table()
 	ctx, cancel := context.WithTimeout(context.Background(), renewTime)
 	defer cancel()
 	for unknown := false; ; unknown = true {
-		err := t.cfg.Cluster.Deliver(ctx, r.newID, Untyped(OpAdopt, r.p.kind.name, "", payload, nil))
+		err := t.cfg.Cluster.Deliver(ctx, r.newID, Untyped(OpAdopt, r.p.Kind.name, "", payload, nil))
 		switch {
 		case err == nil:
 			return true, nil
@@ -210,7 +210,7 @@ func (r *renewal) give(payload []byte) (adopted bool, err error) {
 		}
 		pause.Stop()
 		maybe := r.large == nil || !r.large.takeBack()
-		return false, &OpError{Op: OpAdopt.String(), ID: r.newID, Kind: r.p.kind.name, Err: err, MaybeExecuted: maybe}
+		return false, &OpError{Op: OpAdopt.String(), ID: r.newID, Kind: r.p.Kind.name, Err: err, MaybeExecuted: maybe}
 	}
 }
 
@@ -227,7 +227,7 @@ func (r *renewal) tooLarge(err error) error {
 	said := *op
 	said.Err = fmt.Errorf("it does not fit into a message (%w), "+
 		"and the owner of the new ID is of a release that takes no larger ones: %w",
-		r.p.table.tooLarge(len(r.large.b)), op.Err)
+		r.p.table().tooLarge(len(r.large.b)), op.Err)
 	return &said
 }
 
@@ -283,7 +283,7 @@ func (t *Table) adopt(part int, in *Inbound) error {
 		}
 		if t.cfg.Gate == nil {
 			a.Begin()
-		} else if err := t.cfg.Gate.Enter(part, a.r.p.id, a); err != nil {
+		} else if err := t.cfg.Gate.Enter(part, a.r.p.ID, a); err != nil {
 			a.r.Discard()
 			return err
 		}
@@ -332,7 +332,7 @@ func (a *adoption) Begin() bool {
 	if a.Here() {
 		return false
 	}
-	t, p := a.r.p.table, a.r.p
+	t, p := a.r.p.table(), a.r.p
 	if t.starts.refused.Load() {
 		a.r.Discard()
 		a.err = ErrClosed
@@ -347,7 +347,7 @@ func (a *adoption) Begin() bool {
 		return false
 	}
 	if a.r.Insert() != nil { // another request came first
-		a.p = t.find(int(p.part), p.id)
+		a.p = t.find(int(p.part), p.ID)
 		return false
 	}
 	if t.starts.refused.Load() { // a Shutdown may have passed this partition already
@@ -359,7 +359,7 @@ func (a *adoption) Begin() bool {
 // Here implements Entry.
 func (a *adoption) Here() bool {
 	p := a.r.p
-	if a.p = p.table.find(int(p.part), p.id); a.p != nil {
+	if a.p = p.table().find(int(p.part), p.ID); a.p != nil {
 		a.r.Discard()
 	}
 	return a.p != nil

@@ -34,7 +34,7 @@ func (p *process) becomeRenewed(s *sealing, newID string) {
 	p.mu.Unlock()
 	p.leaveLife(last)
 	if meets {
-		p.table.workers.run(p, nil)
+		p.table().workers.run(p, nil)
 	}
 }
 
@@ -62,17 +62,17 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	x.restart, x.labels, p.keeps = nil, nil, false
 	x.messages, p.paced, x.ending = nil, false, nil // Table.ends has the last published values
 	if p.expiry != nil {
-		p.table.wheel.remove(p.expiry)
+		p.table().wheel.remove(p.expiry)
 	}
-	p.state, p.act = nil, nil
+	p.State, p.act = nil, nil
 	p.changes++
 	return last
 }
 
 // leaveLife answers the remains of a session that has become a mark, and counts it as a mark.
 func (p *process) leaveLife(last remains) {
-	p.table.release(p.kind)
-	p.table.marks.Add(1)
+	p.table().release(p.Kind)
+	p.table().marks.Add(1)
 	p.drop(last.queue, handling{}, outcome{err: ErrRenewed})
 	dropPolls(last.polls, errMet)
 	if last.act != nil {
@@ -150,7 +150,7 @@ func (p *process) meetRenewed(o *process) {
 	if !lost {
 		return
 	}
-	p.table.conflicts.Add(1)
+	p.table().conflicts.Add(1)
 	p.logger().Warn("a copy of a session has met that it has been renewed; its changes are lost")
 	p.tellLoser(loser, ReasonConflict)
 }
@@ -164,7 +164,7 @@ func (m *renewed) servePoll(p *process, in *Inbound) {
 		in.Answer.Fail(ErrRenewed, false, false)
 		return
 	}
-	end := p.table.ends.find(p.id, at.Incarnation)
+	end := p.table().ends.find(p.ID, at.Incarnation)
 	if end == nil {
 		end = &ending{incarnation: at.Incarnation, reason: ReasonRenewed, newID: m.newID}
 	}

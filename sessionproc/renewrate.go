@@ -5,18 +5,12 @@ import (
 	"time"
 )
 
-// The defaults of KindConfig.RenewRate and RenewBurst.
-const (
-	defaultRenewRate  = 1
-	defaultRenewBurst = 10
-)
-
 // renewEvery returns the time after which one renewal no longer counts.
-func (c *KindConfig) renewEvery() time.Duration { return time.Second / time.Duration(c.RenewRate) }
+func renewEvery(c *kindSettings) time.Duration { return time.Second / time.Duration(c.RenewRate) }
 
 // renewDebt returns how much a session may owe at most to be renewed once more.
-func (c *KindConfig) renewDebt() time.Duration {
-	return c.renewEvery() * time.Duration(min(c.RenewBurst, math.MaxInt32)-1)
+func renewDebt(c *kindSettings) time.Duration {
+	return renewEvery(c) * time.Duration(min(c.RenewBurst, math.MaxInt32)-1)
 }
 
 // renewals limits the rate of renewals of one session. It is a token bucket, kept as the debt of
@@ -32,12 +26,12 @@ func (r *renewals) left(now time.Duration) time.Duration { return max(0, r.owed-
 // payRenewalLocked counts a renewal that is about to begin. The error is a *LimitError. A refused
 // renewal does not count.
 func (p *process) payRenewalLocked() error {
-	cfg, r, now := &p.kind.cfg, &p.extra().rarities().renewals, time.Since(epoch)
+	cfg, r, now := &p.Kind.cfg, &p.extra().rarities().renewals, time.Since(epoch)
 	owed := r.left(now)
-	if wait := owed - cfg.renewDebt(); wait > 0 {
+	if wait := owed - renewDebt(cfg); wait > 0 {
 		return &LimitError{limitRenewals, int64(cfg.RenewRate), wait}
 	}
-	*r = renewals{owed + cfg.renewEvery(), now}
+	*r = renewals{owed + renewEvery(cfg), now}
 	return nil
 }
 
@@ -46,8 +40,8 @@ func (p *process) owesLocked() time.Duration { return p.ext.rarely().renewals.le
 
 // oweLocked raises the session's debt to at least owed, within what the kind on this node allows.
 func (p *process) oweLocked(owed time.Duration) {
-	cfg, now := &p.kind.cfg, time.Since(epoch)
-	owed = min(owed, cfg.renewDebt()+cfg.renewEvery())
+	cfg, now := &p.Kind.cfg, time.Since(epoch)
+	owed = min(owed, renewDebt(cfg)+renewEvery(cfg))
 	if owed > p.ext.rarely().renewals.left(now) {
 		p.ext.rarities().renewals = renewals{owed, now}
 	}

@@ -6,24 +6,6 @@ import (
 	"time"
 )
 
-// A RestartPolicy is a value of KindConfig.Restart.
-type RestartPolicy uint8
-
-const (
-	// RestartNever ends a session that crashes.
-	RestartNever RestartPolicy = iota
-	// RestartLastState continues with the state that the last completed handler left, and with the
-	// session's timers. The state is therefore encoded, as for a move, before each message whose
-	// method is not ReadOnly; that is the cost of the policy. A state that cannot be encoded, or
-	// that is larger than MaxState, is not kept: a crash then ends the session.
-	RestartLastState
-	// RestartFresh calls the start function again, with the argument of the original start, which
-	// is kept encoded. The session loses its timers. The start function gets a ctx with the node's
-	// CallTimeout and does not wait for its turn (MaxStarting). Its failure counts as another
-	// crash.
-	RestartFresh
-)
-
 // The back-off of a session's restarts. The first restart in a RestartWindow does not wait.
 const (
 	firstBackOff = 20 * time.Millisecond // before the second restart; doubled for each later one
@@ -55,24 +37,27 @@ type savedArgument struct {
 
 // supervise prepares a new session for restarts, before other goroutines know it.
 func (p *process) supervise() {
-	if p.kind.cfg.Restart != RestartNever {
+	if restarts(p.Kind) != RestartNever {
 		p.extra().restart = new(restart)
-		p.keeps = p.kind.cfg.Restart == RestartLastState
+		p.keeps = restarts(p.Kind) == RestartLastState
 	}
 }
 
+// restarts returns the RestartPolicy of a kind.
+func restarts(k *kindCore) RestartPolicy { return RestartPolicy(k.cfg.Restart) }
+
 // startsAgain reports whether the argument of a start must be kept.
-func (p *process) startsAgain() bool { return p.kind.cfg.Restart == RestartFresh }
+func (p *process) startsAgain() bool { return restarts(p.Kind) == RestartFresh }
 
 // keepState encodes the state for a restart, in the session's goroutine and before a message that
 // may change it. It does nothing if nothing has changed since the last time. The state cannot be
 // encoded after a crash instead: a handler that panicked may have left it half changed.
 func (p *process) keepState() {
 	r := p.ext.restart
-	if p.state == nil || r.saved != nil && r.savedAt == p.changes {
+	if p.State == nil || r.saved != nil && r.savedAt == p.changes {
 		return
 	}
-	err := p.table.coded(p.id, p.kind, "its encoding", func() (err error) {
+	err := p.table().coded(p.ID, p.Kind, "its encoding", func() (err error) {
 		r.saved, err = p.encodeState(p.ext.rarely().unknown)
 		return err
 	})
@@ -115,15 +100,15 @@ func (p *process) mayRestart() (after time.Duration, ok bool) {
 	if p.phase != phaseLive && p.phase != phaseSealed || p.ext == nil || p.ext.restart == nil || p.ext.reason != "" {
 		return 0, false
 	}
-	r, cfg := p.ext.restart, &p.kind.cfg
+	r, cfg := p.ext.restart, &p.Kind.cfg
 	switch {
-	case cfg.Restart == RestartFresh && r.argument == nil:
+	case RestartPolicy(cfg.Restart) == RestartFresh && r.argument == nil:
 		return 0, false
-	case cfg.Restart == RestartLastState && !r.pending && p.curLocked().readOnly: // the handler changed nothing
+	case RestartPolicy(cfg.Restart) == RestartLastState && !r.pending && p.curLocked().readOnly: // the handler changed nothing
 		if r.savedAt != p.changes {
 			r.saved = nil
 		}
-	case cfg.Restart == RestartLastState && (r.saved == nil || r.savedAt != p.changes):
+	case RestartPolicy(cfg.Restart) == RestartLastState && (r.saved == nil || r.savedAt != p.changes):
 		return 0, false
 	}
 	now := time.Now()
@@ -150,8 +135,8 @@ func backOff(n int) time.Duration {
 func (p *process) restartAfter(after time.Duration, o outcome) {
 	p.mu.Lock()
 	r, cur, act := p.ext.restart, p.curLocked(), p.act
-	if p.kind.cfg.Restart == RestartFresh || r.saved != nil {
-		p.state = nil // the crashed handler may have left it half changed
+	if restarts(p.Kind) == RestartFresh || r.saved != nil {
+		p.State = nil // the crashed handler may have left it half changed
 	}
 	if p.cur != nil && !p.cur.noTouch {
 		p.touch()
@@ -159,7 +144,7 @@ func (p *process) restartAfter(after time.Duration, o outcome) {
 	p.cur, p.act = nil, nil
 	r.pending = true
 	var timers *timerSet
-	if p.kind.cfg.Restart == RestartFresh {
+	if restarts(p.Kind) == RestartFresh {
 		timers, p.ext.timers = p.ext.timers, nil
 	}
 	wait := after > 0 && p.phase == phaseLive
@@ -173,7 +158,7 @@ func (p *process) restartAfter(after time.Duration, o outcome) {
 		act.end(endedCanceled)
 	}
 	if !wait {
-		p.table.workers.run(p, nil)
+		p.table().workers.run(p, nil)
 	}
 }
 
@@ -181,7 +166,7 @@ func (p *process) wakeAfterCrash() {
 	p.mu.Lock()
 	p.ext.restart.timer = nil
 	p.mu.Unlock()
-	p.table.workers.run(p, nil)
+	p.table().workers.run(p, nil)
 }
 
 // restart gives a crashed session a state and a new incarnation, in the session's goroutine. It
@@ -190,14 +175,14 @@ func (p *process) wakeAfterCrash() {
 // not show: subscribers get a gap.
 func (p *process) restart() bool {
 	r := p.ext.restart
-	state, unknown, err := p.state, p.ext.rarely().unknown, error(nil)
+	state, unknown, err := p.State, p.ext.rarely().unknown, error(nil)
 	switch {
-	case p.kind.cfg.Restart == RestartFresh:
+	case restarts(p.Kind) == RestartFresh:
 		unknown = nil
 		state, err = p.startAgain(r.argument)
 	case r.saved != nil:
-		err = p.table.coded(p.id, p.kind, "its decoding", func() (err error) {
-			state, unknown, err = p.kind.decodeState(p.kind.cfg.Schema, r.saved)
+		err = p.table().coded(p.ID, p.Kind, "its decoding", func() (err error) {
+			state, unknown, err = p.Kind.decodeState(p.Kind.cfg.Schema, r.saved)
 			return err
 		})
 	}
@@ -205,7 +190,7 @@ func (p *process) restart() bool {
 		p.handleFailure(fmt.Errorf("its restart failed: %w", err), nil)
 		return false
 	}
-	p.state = state
+	p.State = state
 	p.mu.Lock()
 	p.skipLocked()
 	polls := p.takePollsLocked()
@@ -216,26 +201,26 @@ func (p *process) restart() bool {
 	r.pending = false
 	p.ext.setUnknown(unknown)
 	p.renewLocked()
-	if p.kind.cfg.Restart == RestartFresh {
+	if restarts(p.Kind) == RestartFresh {
 		p.changes++ // the state is a new one; with RestartLastState it is an old one
 		p.ext.arrives = 0
 	} else {
 		p.comes(ArrivalRestarted)
 	}
 	r.savedAt = p.changes // of the new incarnation
-	p.table.supervision.restarts.Add(1)
+	p.table().supervision.restarts.Add(1)
 	return true
 }
 
 // startAgain runs the start function again. The time that this takes does not count as idle.
 func (p *process) startAgain(a *savedArgument) (any, error) {
 	defer func(begun int64) {
-		now := p.table.clock.now.Load()
+		now := p.table().clock.now.Load()
 		p.last.Store(min(now, p.last.Load()+now-begun))
-	}(p.table.clock.now.Load())
-	ctx := &handlerCtx{p: p, deadline: p.table.clock.in(p.table.cfg.CallTimeout)}
+	}(p.table().clock.now.Load())
+	ctx := &handlerCtx{Head: &p.Head, deadline: p.table().clock.in(p.table().cfg.CallTimeout)}
 	defer ctx.end(endedCanceled)
-	return p.kind.maker.startEncoded(ctx, a.Payload, a.Raw, a.None)
+	return p.Kind.maker.StartEncoded(ctx, a.Payload, a.Raw, a.None)
 }
 
 // noteArgument keeps the argument of the start for later restarts, in the session's goroutine.

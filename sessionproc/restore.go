@@ -55,7 +55,7 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) 
 	if s.Outline {
 		return nil, errOutline
 	}
-	p := &process{table: t, kind: k, id: id, part: uint16(part), born: s.Number, phase: phaseLive,
+	p := &process{Head: Head{Host: &t.host, Kind: k, ID: id}, part: uint16(part), born: s.Number, phase: phaseLive,
 		watched: k.cfg.SlowHandler > 0}
 	p.ext = t.extraOfArrival()
 	p.ext.boot = s.Boot
@@ -71,13 +71,13 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) 
 	p.loadRestart(s)
 	p.oweLocked(s.Renewals)
 	p.pace()
-	p.expiresLocked(k.cfg.lifetimeOf(s.Lifetime))
+	p.expiresLocked(lifetimeOf(&k.cfg, s.Lifetime))
 	p.begun = now - int64(max(s.Age, s.Idle)+s.underway())
 	p.ext.weighed = len(s.State) > k.cfg.WarnState // the previous node has warned
 	p.ext.came, p.ext.labels = int64(time.Since(epoch)), s.Labels
 	err := t.coded(id, k, "its decoding", func() (err error) {
 		state, unknown, err := k.decodeState(s.Schema, s.State)
-		p.state = state
+		p.State = state
 		p.ext.setUnknown(unknown)
 		return err
 	})
@@ -99,7 +99,7 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*kindCore) 
 
 // addCopy adds a copy for the session to meet when it runs.
 func (r *Restored) addCopy(s *snapshot) error {
-	o, err := r.p.table.restore(int(r.p.part), r.p.id, s, r.p.table.admitAnyway)
+	o, err := r.p.table().restore(int(r.p.part), r.p.ID, s, r.p.table().admitAnyway)
 	if err == nil {
 		r.p.ext.others = append(r.p.ext.others, o.p)
 	}
@@ -154,9 +154,9 @@ func (p *process) restoreMessages(s *snapshot) error {
 		return err
 	}
 	for i, c := range s.Casts {
-		b := p.kind.byName[c.Method]
+		b := p.Kind.byName[c.Method]
 		if b == nil || b.op != OpCast {
-			return fmt.Errorf("a queued cast: %w", p.table.unknownMethod(p.kind, c.Method, OpCast))
+			return fmt.Errorf("a queued cast: %w", p.table().unknownMethod(p.Kind, c.Method, OpCast))
 		}
 		if c.Own == ownTick {
 			tm := ticks[i+1]
@@ -180,9 +180,9 @@ func (p *process) restoreMessages(s *snapshot) error {
 func (p *process) restoreTimers(s *snapshot) (ticks map[int]*timer, err error) {
 	now := time.Now()
 	for _, saved := range s.Timers {
-		b := p.kind.byName[saved.Method]
+		b := p.Kind.byName[saved.Method]
 		if b == nil || b.op != OpCast {
-			return nil, fmt.Errorf("a timer: %w", p.table.unknownMethod(p.kind, saved.Method, OpCast))
+			return nil, fmt.Errorf("a timer: %w", p.table().unknownMethod(p.Kind, saved.Method, OpCast))
 		}
 		if p.ext.timers == nil {
 			p.ext.timers = new(timerSet)
@@ -235,8 +235,8 @@ func (p *process) adoptedLocked() {
 func (p *process) numberLocked() {
 	after := p.ext.past[len(p.ext.past)-1].Number
 	for {
-		last := p.table.born.Load()
-		if p.born = max(last, after) + 1; p.table.born.CompareAndSwap(last, p.born) {
+		last := p.table().born.Load()
+		if p.born = max(last, after) + 1; p.table().born.CompareAndSwap(last, p.born) {
 			break
 		}
 	}
@@ -248,15 +248,15 @@ func (p *process) numberLocked() {
 var errDouble = errors.New("a session of that ID is here")
 
 // Kind returns the name of the session's kind.
-func (r *Restored) Kind() string { return r.p.kind.name }
+func (r *Restored) Kind() string { return r.p.Kind.name }
 
 // Insert puts the session into its table, where it runs. If the table has a session of that ID,
 // Insert discards r and returns an error.
 func (r *Restored) Insert() error {
 	p := r.p
-	pt := &p.table.parts[p.part]
+	pt := &p.table().parts[p.part]
 	pt.mu.Lock()
-	if pt.m[p.id] != nil {
+	if pt.m[p.ID] != nil {
 		pt.mu.Unlock()
 		r.Discard()
 		return errDouble
@@ -264,15 +264,15 @@ func (r *Restored) Insert() error {
 	if pt.m == nil {
 		pt.m = make(map[string]*process)
 	}
-	p.table.count.Add(1)
+	p.table().count.Add(1)
 	p.mu.Lock()
-	pt.m[p.id] = p
+	pt.m[p.ID] = p
 	pt.born++
 	pt.mu.Unlock()
 	start := p.arriveLocked()
 	p.mu.Unlock()
 	if start {
-		p.table.workers.run(p, nil)
+		p.table().workers.run(p, nil)
 	}
 	return nil
 }
@@ -281,10 +281,10 @@ func (r *Restored) Insert() error {
 // reports that something waits for it, so that the caller must hand it to a worker.
 func (p *process) arriveLocked() (start bool) {
 	if p.expiry != nil {
-		p.table.wheel.arrive(p.expiry, p.table.clock.now.Load())
+		p.table().wheel.arrive(p.expiry, p.table().clock.now.Load())
 	}
 	if p.ext.renewed != nil {
-		p.table.marks.Add(1)
+		p.table().marks.Add(1)
 	}
 	if p.phase == phaseRenewed {
 		p.armRenewedLocked()
@@ -304,7 +304,7 @@ func (p *process) arriveLocked() (start bool) {
 // never counted.
 func (r *Restored) Discard() {
 	if r.p.phase != phaseRenewed {
-		r.p.table.release(r.p.kind)
+		r.p.table().release(r.p.Kind)
 	}
 	for _, o := range r.p.ext.others {
 		(&Restored{o}).Discard()

@@ -24,11 +24,11 @@ func (p *process) savedPublisherLocked() *savedPublisher {
 	s := &savedPublisher{Polled: o.polled}
 	for name, l := range o.events {
 		e := savedEvent{Name: name, Offset: l.offset}
-		most := EventConfig{}
-		if b := p.kind.byName[name]; b != nil {
-			most = b.event
+		most := defaultKeepBytes
+		if b := p.Kind.byName[name]; b != nil {
+			most = b.event.KeepBytes
 		}
-		if most, _ = most.withDefaults(); l.bytes <= most.KeepBytes {
+		if l.bytes <= most {
 			for _, v := range l.values {
 				e.Raw, e.Values = v.raw, append(e.Values, v.payload)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"unsafe"
 )
 
 // A Session gives a handler or start function access to the session in which it runs. It may be
@@ -11,25 +12,45 @@ import (
 // continues under another ID (node.Node.Renew), the Session reports what the session was, and
 // changes nothing any more. The same holds for the ctxs of its handlers: with these Notice.After,
 // Every and Watch do nothing, and Event.Publish and SetLabel return an error.
-type Session process
+type Session struct {
+	head Head // the only field, so that a *Head is a *Session: see FromContext
+}
 
 // FromContext returns the session whose handler, start function, OnEnd, OnMerge or OnArrive was
 // given ctx. It panics with any other ctx. To test a handler by itself, give it a ctx made by
 // nodetest.Context.
 func FromContext(ctx context.Context) *Session {
+	return (*Session)(unsafe.Pointer(headOf(ctx)))
+}
+
+// headOf is FromContext without the type.
+func headOf(ctx context.Context) *Head {
 	c := calling(ctx)
 	if c == nil {
 		panic("sessionproc: FromContext outside of a session: ctx is not one that a handler was given; " +
 			"in a test use nodetest.Context")
 	}
-	return (*Session)(c.p)
+	return c.Head
+}
+
+// bound returns the binding of a token of the session's own kind. It panics with the words what and
+// the token's name if there is none, and returns nil in a session that has every token.
+func bound(h *Head, t *token, op Op, what string) *binding {
+	b := h.Kind.byName[t.name]
+	if t.kind == h.Kind.name && b != nil && b.op == op {
+		return b
+	}
+	if !h.Host.AnyKind {
+		panic(fmt.Sprintf("sessionproc: %s %q of kind %q in a session of kind %q", what, t.name, t.kind, h.Kind.name))
+	}
+	return nil
 }
 
 // ID returns the session's ID.
-func (s *Session) ID() string { return s.id }
+func (s *Session) ID() string { return s.head.ID }
 
 // Kind returns the name of the session's kind.
-func (s *Session) Kind() string { return s.kind.name }
+func (s *Session) Kind() string { return s.head.Kind.name }
 
 // An Incarnation identifies one life of a session. Every start begins another one, on whatever node.
 // A session that moves keeps its incarnation.
@@ -43,17 +64,8 @@ func (i Incarnation) String() string { return fmt.Sprintf("%d@%x", i.Number, i.B
 
 // Incarnation returns which life of the session this is.
 func (s *Session) Incarnation() Incarnation {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return (*process)(s).incarnationLocked()
-}
-
-func (p *process) incarnationLocked() Incarnation {
-	i := Incarnation{p.born, p.table.cfg.Boot}
-	if boot := p.arrivalLocked().boot; boot != 0 {
-		i.Boot = boot
-	}
-	return i
+	number, boot := s.head.Host.Engine.Incarnation(&s.head)
+	return Incarnation{number, boot}
 }
 
 const maxReason = 256 // bytes
@@ -67,30 +79,15 @@ func (s *Session) Stop(reason Reason) {
 		reason = ReasonStopped
 	}
 	reason = Reason(clip(string(reason), maxReason))
-	p := (*process)(s)
-	p.mu.Lock()
-	if p.phase != phaseSealed && p.leftLocked() {
-		p.mu.Unlock()
-		p.leftover("a stop")
-		return
-	}
-	x := p.extra()
-	if x.reason == "" && x.renewed == nil {
-		x.reason = reason
-	}
-	idle := !p.running && p.phase == phaseLive // Stop was called by a goroutine that a handler left behind
-	if idle {
-		p.running = true
-	}
-	p.mu.Unlock()
-	if idle {
-		p.table.workers.run(p, nil)
-	}
+	s.head.Host.Engine.Stop(&s.head, string(reason))
 }
 
 // Cluster returns a Caller for other sessions. Pass it the handler's ctx, which carries the deadline
 // and the chain of calls.
-func (s *Session) Cluster() Caller { return s.table.cfg.Cluster }
+func (s *Session) Cluster() Caller {
+	c, _ := s.head.Host.Cluster.(Caller)
+	return c
+}
 
 // Logger returns the node's logger with the session's LogID and kind.
-func (s *Session) Logger() *slog.Logger { return (*process)(s).logger() }
+func (s *Session) Logger() *slog.Logger { return s.head.Host.Engine.Logger(&s.head) }

@@ -6,15 +6,9 @@ import (
 	"time"
 )
 
-// The limits of what moves.
-const (
-	// MaxState is the size, in bytes, of the largest encoded state that moves. A session with a
-	// larger state stays where it is.
-	MaxState = 64 << 20
-	// MaxSnapshot is the size, in bytes, of the largest session that moves: its state together
-	// with its queued casts, its timers and the values that it has published.
-	MaxSnapshot = MaxState + 16<<20
-)
+// MaxSnapshot is the size, in bytes, of the largest session that moves: its state together with its
+// queued casts, its timers and the values that it has published.
+const MaxSnapshot = maxSnapshot
 
 // A snapshot is a session on its way to another node, without its ID, which travels beside it. It
 // is encoded as msgpack, a map by field name, between nodes of one release or of different ones:
@@ -55,14 +49,6 @@ type snapshot struct {
 	Outline  bool          `msgpack:",omitempty"` // critical: no node can have the session; see Table.Outline
 }
 
-type savedCast struct {
-	Method  string
-	Raw     bool `msgpack:",omitempty"`
-	NoTouch bool `msgpack:",omitempty"`
-	Payload []byte
-	Own     uint8 `msgpack:",omitempty"` // ownWatch or ownTick; 0: a cast of a user
-}
-
 // The values of savedCast.Own.
 const (
 	ownWatch = 1
@@ -101,24 +87,13 @@ func (s *snapshot) read(b []byte) error {
 // A carried is a message that moves with its session: a cast. Calls do not move, since their
 // callers' nodes send them again.
 type carried interface {
-	save() (savedCast, error)
-	name() string // of the notice
+	Save() (savedCast, error)
+	Method() string // of the notice
 }
 
-func (m *cast[Msg]) name() string { return m.notice.name }
+func (m *namedCast) Method() string { return m.bound.name }
 
-func (m *namedCast) name() string { return m.bound.name }
-
-func (m *cast[Msg]) save() (savedCast, error) {
-	msg, err := m.message()
-	if err != nil {
-		return savedCast{}, err
-	}
-	payload, err := m.notice.msg.encode(nil, msg, MaxSnapshot)
-	return savedCast{Method: m.notice.name, Raw: m.notice.msg.raw, NoTouch: m.noTouch, Payload: payload}, err
-}
-
-func (m *namedCast) save() (savedCast, error) {
+func (m *namedCast) Save() (savedCast, error) {
 	s := savedCast{Method: m.bound.name, Raw: m.raw, NoTouch: m.noTouch, Payload: m.payload}
 	if m.own {
 		s.Own = ownWatch
@@ -126,8 +101,8 @@ func (m *namedCast) save() (savedCast, error) {
 	return s, nil
 }
 
-func (m *timerCast) save() (savedCast, error) {
-	s, err := m.namedCast.save()
+func (m *timerCast) Save() (savedCast, error) {
+	s, err := m.namedCast.Save()
 	s.Own = ownTick
 	return s, err
 }
@@ -135,13 +110,13 @@ func (m *timerCast) save() (savedCast, error) {
 // save encodes a sealed session, in its own goroutine. So no handler runs, and nothing changes
 // meanwhile unless the session ends.
 func (p *process) save() (b []byte, err error) {
-	if p.kind.codes {
+	if p.Kind.codes {
 		b, err = p.encodeByItself()
 	} else { // the usual case, without a closure
 		b, err = p.encodePlainly()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("kind %q: %w", p.kind.name, err)
+		return nil, fmt.Errorf("kind %q: %w", p.Kind.name, err)
 	}
 	return b, nil
 }
@@ -151,7 +126,7 @@ const itsEncoding = "its encoding"
 // encodeByItself is encode for a kind whose own code runs when its state is encoded. That code
 // runs in a goroutine of its own, where it may call runtime.Goexit without ending this one.
 func (p *process) encodeByItself() (b []byte, err error) {
-	err = p.table.contained(p.id, p.kind, itsEncoding, func() (err error) {
+	err = p.table().contained(p.ID, p.Kind, itsEncoding, func() (err error) {
 		b, err = p.encode()
 		return err
 	})
@@ -160,7 +135,7 @@ func (p *process) encodeByItself() (b []byte, err error) {
 
 // encodePlainly is encode for all other kinds.
 func (p *process) encodePlainly() (b []byte, err error) {
-	defer p.table.recovered(p.id, p.kind, itsEncoding, &err)
+	defer p.table().recovered(p.ID, p.Kind, itsEncoding, &err)
 	return p.encode()
 }
 
@@ -170,9 +145,9 @@ func (p *process) encodePlainly() (b []byte, err error) {
 // travels, since the mailbox is read afterwards. saved is set with the mailbox read: from then on
 // put turns casts away (takesAlongLocked).
 func (p *process) encode() ([]byte, error) {
-	i := (*Session)(p).Incarnation()
-	s := snapshot{Kind: p.kind.name, Schema: p.kind.cfg.Schema, Number: i.Number, Boot: i.Boot,
-		Idle: time.Duration(p.table.clock.now.Load() - p.last.Load()), Lifetime: p.lifetimeLeft()}
+	number, boot := p.table().Incarnation(&p.Head)
+	s := snapshot{Kind: p.Kind.name, Schema: p.Kind.cfg.Schema, Number: number, Boot: boot,
+		Idle: time.Duration(p.table().clock.now.Load() - p.last.Load()), Lifetime: p.lifetimeLeft()}
 	p.mu.Lock()
 	p.ext.copied = true
 	unknown := p.ext.rarely().unknown
@@ -190,14 +165,14 @@ func (p *process) encode() ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.Taken = time.Now().UnixNano()
-	s.Age = time.Duration(p.table.clock.now.Load() - p.begun)
+	s.Age = time.Duration(p.table().clock.now.Load() - p.begun)
 	s.Version = p.versionLocked().Append(nil)
 	if s.Labels = p.labelsLocked(); s.Labels != nil {
 		s.Critical = append(s.Critical, "Labels")
 	}
 	var ticks map[*timer]int // the timers' messages among Casts, counted from 1
 	for e := p.head; e != nil; e = e.next {
-		c, err := e.op.(carried).save()
+		c, err := e.op.(carried).Save()
 		if err != nil {
 			return nil, fmt.Errorf("a queued cast: %w", err)
 		}
@@ -227,13 +202,11 @@ func (p *process) encode() ([]byte, error) {
 	return b, err
 }
 
-var errSnapshot = fmt.Errorf("more than %d bytes, the limit (MaxSnapshot)", MaxSnapshot)
-
 // encodeState encodes the session's state for a move or a restart. The error is a *LimitError if
 // the state is larger than KindConfig.MaxState. It warns of a state above WarnState.
 func (p *process) encodeState(unknown []byte) ([]byte, error) {
-	most := p.kind.maxState()
-	b, err := encodeState(p.state, unknown, most)
+	most := maxStateOf(p.Kind)
+	b, err := encodeState(p.State, unknown, most)
 	switch {
 	case err == errEnough:
 		p.noteSize(most+1, "bytes or more")

@@ -24,7 +24,7 @@ type stateCoder interface {
 func encodeState(state any, unknown []byte, most int) ([]byte, error) {
 	if own, ok := state.(stateCoder); ok {
 		b, err := own.MarshalState()
-		return b, userError(err)
+		return b, UserError(err)
 	}
 	b, err := encodeAny(nil, state, most)
 	if err != nil || unknown == nil {
@@ -42,21 +42,21 @@ func (k *kindCore) decodeState(schema int, b []byte) (state any, unknown []byte,
 	switch {
 	case schema > k.cfg.Schema:
 		return nil, nil, fmt.Errorf("%w: it has schema %d, and %d is the highest that is known here",
-			ErrUnsupported, schema, k.cfg.Schema)
+			errUnsupported, schema, k.cfg.Schema)
 	case schema < k.cfg.Schema && k.cfg.Migrate != nil:
 		if b, err = k.cfg.Migrate(schema, bytes.Clone(b)); err != nil {
-			return nil, nil, fmt.Errorf("its migration from schema %d: %w", schema, userError(err))
+			return nil, nil, fmt.Errorf("its migration from schema %d: %w", schema, UserError(err))
 		}
 	}
-	state = k.maker.blank()
+	state = k.maker.Blank()
 	if own, ok := state.(stateCoder); ok {
-		return state, nil, userError(own.UnmarshalState(bytes.Clone(b))) // it may keep what it gets
+		return state, nil, UserError(own.UnmarshalState(bytes.Clone(b))) // it may keep what it gets
 	}
 	if err := wire.Check(b); err != nil {
 		return nil, nil, err
 	}
 	if decodeKnown(b, state) != nil {
-		state = k.maker.blank() // that one may be half filled
+		state = k.maker.Blank() // that one may be half filled
 		if err := decode(b, state); err != nil {
 			return nil, nil, err
 		}
@@ -97,47 +97,6 @@ func (k *kindCore) unknownFields(b []byte) []byte {
 // field whose own type does not take nil fails otherwise.
 func (k *kindCore) hasField(name string) bool {
 	only := wire.AppendNil(wire.AppendString(wire.AppendMapLen(nil, 1), name))
-	err := decodeKnown(only, k.maker.blank())
+	err := decodeKnown(only, k.maker.Blank())
 	return err == nil || !strings.Contains(err.Error(), "unknown field")
-}
-
-// contained runs f, which calls functions or methods of a kind. A panic of theirs, or a
-// runtime.Goexit, is logged under a reference and becomes an error.
-func (t *Table) contained(id string, k *kindCore, what string, f func() error) (err error) {
-	if fault := Apart(func() { err = f() }); fault != nil {
-		return t.faultOf(id, k, what, fault)
-	}
-	return err
-}
-
-// coded is contained for an f that encodes or decodes a state. One whose kind has no code
-// for that runs where it is called.
-func (t *Table) coded(id string, k *kindCore, what string, f func() error) (err error) {
-	if k.codes {
-		return t.contained(id, k, what, f)
-	}
-	defer t.recovered(id, k, what, &err)
-	return f()
-}
-
-// recovered, deferred, makes an error of a panic.
-func (t *Table) recovered(id string, k *kindCore, what string, err *error) {
-	if cause := recover(); cause != nil {
-		*err = t.faultOf(id, k, what, FaultOf(cause))
-	}
-}
-
-func (t *Table) faultOf(id string, k *kindCore, what string, fault *Fault) error {
-	reference := newReference()
-	t.cfg.Logger.Error(what+" panicked", "session", LogID(id), "kind", k.name, "reference", reference,
-		"panic", fault.Text, "stack", string(fault.Stack))
-	return fmt.Errorf("%s panicked; the log of %s has the reference %s", what, t.here(), reference)
-}
-
-// here names the node, in errors that others read.
-func (t *Table) here() string {
-	if t.cfg.Node == "" {
-		return "this node"
-	}
-	return "node " + t.cfg.Node
 }

@@ -8,6 +8,17 @@ import (
 	"time"
 )
 
+// abrupt is the reason of a Table.Close: there is no time for OnEnd.
+const abrupt Reason = "abrupt"
+
+// interruption returns the error for requests that the end of a session interrupts.
+func interruption(r Reason) error {
+	if r == ReasonClosed || r == abrupt {
+		return ErrClosed
+	}
+	return ErrTerminated
+}
+
 // end begins the end of a session: waiting and running requests get ErrTerminated at once, and the
 // ctx of the running handler is cancelled. When that handler has returned, OnEnd is called. end
 // reports false if the session is ending already. done, if not nil, is called when the session has
@@ -60,10 +71,10 @@ func (p *process) claimEndLocked(reason Reason, done func()) (c endClaim) {
 
 // goOnEnding completes claimEndLocked, without a lock.
 func (p *process) goOnEnding(reason Reason, c endClaim) {
-	p.drop(c.queue, c.cur, outcome{err: reason.err()})
-	p.unseal(reason.err())
+	p.drop(c.queue, c.cur, outcome{err: interruption(reason)})
+	p.unseal(interruption(reason))
 	if c.starts {
-		p.table.starts.overtake(p) // it will run no start function: it need not wait for its turn
+		p.table().starts.overtake(p) // it will run no start function: it need not wait for its turn
 	}
 	if c.idle {
 		p.endIdle(reason)
@@ -73,8 +84,8 @@ func (p *process) goOnEnding(reason Reason, c endClaim) {
 // endIdle ends a session that the caller has claimed by setting running. It uses a worker only if
 // there is an OnEnd to call: otherwise ending a million idle sessions would run a million bursts.
 func (p *process) endIdle(reason Reason) {
-	if p.state != nil && p.kind.hooks.end != nil && reason != abrupt {
-		p.table.workers.run(p, nil)
+	if p.State != nil && p.Kind.hooks.end != nil && reason != abrupt {
+		p.table().workers.run(p, nil)
 	} else {
 		p.countEnd(reason)
 		p.vanish(outcome{err: ErrNotFound})
@@ -129,11 +140,11 @@ func (p *process) takeQueueLocked() *envelope {
 func (p *process) drop(queue *envelope, cur handling, o outcome) {
 	for e := queue; e != nil; {
 		next := e.next
-		e.op.drop(e.generation(), o)
+		e.op.Drop(e.generation(), o)
 		e = next
 	}
 	if cur.e != nil {
-		cur.e.op.drop(cur.generation, o)
+		cur.e.op.Drop(cur.generation, o)
 	}
 	if cur.ctx != nil {
 		cur.ctx.end(endedCanceled)
@@ -170,8 +181,8 @@ func (p *process) finishTurn() (goesOn bool) {
 	reason, last := p.ext.reason, stateOf(p)
 	queue := p.takeAllLocked()
 	p.mu.Unlock()
-	p.drop(queue, handling{}, outcome{err: reason.err()})
-	p.unseal(reason.err())
+	p.drop(queue, handling{}, outcome{err: interruption(reason)})
+	p.unseal(interruption(reason))
 	if reason != abrupt {
 		if err := p.callOnEnd(last, reason); err != nil {
 			p.handleFailure(err, nil)
@@ -193,7 +204,7 @@ type stateCopy struct {
 // stateOf returns the state of p. It is called in the goroutine of p, or for a copy that is in no
 // table.
 func stateOf(p *process) stateCopy {
-	c := stateCopy{kind: p.kind, state: p.state}
+	c := stateCopy{kind: p.Kind, state: p.State}
 	if p.ext != nil {
 		c.arrives = p.ext.arrives
 	}
@@ -207,14 +218,14 @@ func (p *process) callOnEnd(c stateCopy, reason Reason) error {
 	if c.state == nil || c.kind.hooks.end == nil {
 		return nil
 	}
-	h := &handlerCtx{p: p, deadline: int64(time.Since(epoch) + p.table.cfg.StopTimeout)}
+	h := &handlerCtx{Head: &p.Head, deadline: int64(time.Since(epoch) + p.table().cfg.StopTimeout)}
 	defer h.end(endedCanceled)
 	if c.arrives != 0 {
 		if err := p.welcome(h, c.kind, c.state, c.arrives.arrival()); err != nil {
 			return err
 		}
 	}
-	c.kind.hooks.end(c.state, h, reason)
+	c.kind.hooks.end(c.state, h, string(reason))
 	return nil
 }
 
@@ -223,12 +234,12 @@ func (p *process) callOnEnd(c stateCopy, reason Reason) error {
 // copy takes its place. Otherwise the gate takes part: it may have to note the end for other
 // members before the ID is free.
 func (p *process) vanish(o outcome) {
-	t := p.table
+	t := p.table()
 	p.remember(o)
 	if heir := p.takeHeir(); heir != nil {
 		p.leaveTo(heir)
 	} else if t.cfg.Gate != nil {
-		t.cfg.Gate.Leave(int(p.part), p.id, p.bury)
+		t.cfg.Gate.Leave(int(p.part), p.ID, p.bury)
 	} else {
 		p.bury()
 	}
@@ -237,9 +248,9 @@ func (p *process) vanish(o outcome) {
 
 // remove removes a session from its partition.
 func (p *process) remove() {
-	pt := &p.table.parts[p.part]
+	pt := &p.table().parts[p.part]
 	pt.mu.Lock()
-	delete(pt.m, p.id)
+	delete(pt.m, p.ID)
 	pt.mu.Unlock()
 }
 
@@ -247,7 +258,7 @@ func (p *process) remove() {
 // it under mu and answers without mu. The starts that waited for the end come last: the first of
 // them may start a new session under the ID at once.
 func (p *process) gone(o outcome) {
-	t := p.table
+	t := p.table()
 	p.mu.Lock()
 	if p.phase != phaseGone {
 		p.rememberLocked(o)
@@ -279,7 +290,7 @@ func (p *process) gone(o outcome) {
 		w.stop()
 	}
 	if mark == nil {
-		t.release(p.kind)
+		t.release(p.Kind)
 	} else {
 		mark.stop()
 		t.marks.Add(-1)
@@ -313,7 +324,7 @@ func (p *process) crashed(cause any) {
 // the session holds.
 func (p *process) handleFailure(cause any, stack []byte) {
 	reference := newReference()
-	p.table.supervision.crashes.Add(1)
+	p.table().supervision.crashes.Add(1)
 	o := outcome{err: &CrashError{Reference: reference}}
 	if after, ok := p.mayRestart(); ok {
 		p.logger().Error("session crashed", "reference", reference, "panic", thrown(cause), "stack", string(stack),
@@ -335,7 +346,7 @@ func (p *process) handleFailure(cause any, stack []byte) {
 	}
 	p.vanish(o)
 	if starting {
-		p.table.starts.leave()
+		p.table().starts.leave()
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 func (t *Table) Kinds() map[string]int {
 	live := map[string]int{}
 	for name, k := range t.kinds {
-		if n := k.live.n.Load(); n > 0 {
+		if n := stateOfKind(k).live.n.Load(); n > 0 {
 			live[name] = int(n)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 // sessions these are. A Table knows nothing of other nodes but what its config's functions tell
 // it. Its methods are safe for concurrent use.
 type Table struct {
+	host              Host // must be first: see process.table
 	cfg               TableConfig
 	kinds             map[string]*kindCore
 	parts             []partition
@@ -44,13 +45,11 @@ type Table struct {
 	circles           sync.Mutex    // held while a circle of waits is broken; before a session's mu
 	none              chan struct{} // capacity 1: signalled when the last session has left
 	closed            atomic.Bool
-	feeds             *Feeds
+	feeds             *hub
 	ends              ends
 	former            former
 	quit              chan struct{} // ends the loop
 	done              chan struct{} // the loop has ended
-
-	detached *Detached // set in the table of a Detached, which runs nothing
 }
 
 // A partition is the part of the table that belongs to one partition of the ring. Sessions of
@@ -75,13 +74,14 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	if cfg.MaxMessage == 0 {
 		t.cfg.MaxMessage = math.MaxInt32
 	}
+	t.host = Host{MaxMessage: t.cfg.MaxMessage, MaxEvent: max(0, t.cfg.MaxMessage-pollRoom), Cluster: cfg.Cluster, Engine: t}
 	var errs []error
 	for _, k := range cfg.Kinds {
 		if k == nil {
 			errs = append(errs, errors.New("a kind is nil"))
 			continue
 		}
-		core := k.core()
+		core := k.Core()
 		if t.kinds[core.name] != nil {
 			errs = append(errs, fmt.Errorf("two kinds are named %q", core.name))
 		}
@@ -99,7 +99,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	t.feeds.pause = &t.pause
 	t.clock.advance()
 	for _, k := range t.kinds {
-		if t.wheel == nil && k.cfg.mayExpire() {
+		if t.wheel == nil && mayExpire(&k.cfg) {
 			t.wheel = newWheel(t.clock.now.Load())
 		}
 	}
@@ -113,7 +113,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 // a cast, when m is in the mailbox. The error is an *OpError. Its Err is ErrOverloaded if the
 // mailbox was full for too long.
 func (t *Table) Deliver(ctx context.Context, part int, id string, m Message) error {
-	return m.deliver(ctx, t, part, id)
+	return m.Deliver(ctx, &t.host, part, id)
 }
 
 // started reports whether session id exists and its start function has returned.
@@ -137,7 +137,7 @@ func (t *Table) started(part int, id string) (bool, error) {
 }
 
 // Feeds returns the feeds that the subscribers of this node share. It serves package node.
-func (t *Table) Feeds() *Feeds { return t.feeds }
+func (t *Table) Feeds() Feeds { return t.feeds }
 
 // Len returns the number of sessions, including those that start or end.
 func (t *Table) Len() int { return int(t.count.Load() - t.marks.Load()) }
@@ -149,7 +149,7 @@ func (t *Table) Total() int { return int(t.count.Load()) }
 // kind. It serves the caller's side, for timeouts and retries.
 func (t *Table) MethodConfig(kind, method string) MethodConfig {
 	if b := t.binding(t.kinds[kind], method); b != nil {
-		return b.cfg
+		return MethodConfig(b.cfg)
 	}
 	return MethodConfig{}
 }
@@ -162,31 +162,13 @@ func (t *Table) binding(k *kindCore, method string) *binding {
 	return k.byName[method]
 }
 
-// timeout returns the method's own timeout, or the node's. b may be nil.
-func (b *binding) timeout(otherwise time.Duration) time.Duration {
-	if b != nil && b.cfg.Timeout > 0 {
-		return b.cfg.Timeout
-	}
-	return otherwise
-}
-
 // Fits returns an ErrBadRequest if an encoded request of n bytes is too large. It serves package
 // node, for requests to other nodes. Local requests are held to the same limit, so that a program
 // does not depend on where a session lives.
-func (t *Table) Fits(n int) error {
-	if n > t.cfg.MaxMessage {
-		return badRequest{t.tooLarge(n)}
-	}
-	return nil
-}
+func (t *Table) Fits(n int) error { return t.host.fits(n) }
 
 func (t *Table) tooLarge(n int) error {
 	return tooLarge(n, t.cfg.MaxMessage)
-}
-
-// tooLarge returns the error for n encoded bytes that do not fit into a message.
-func tooLarge(n, most int) error {
-	return fmt.Errorf("%d bytes, the limit is %d (Config.MaxFrame, less what else is in a message)", n, most)
 }
 
 func (t *Table) find(part int, id string) *process {
@@ -197,14 +179,14 @@ func (t *Table) find(part int, id string) *process {
 	return p
 }
 
-// resolve finds the session and the handler for a message of a token, and starts the session if
+// Resolve finds the session and the handler for a message of a token, and starts the session if
 // the method says so. ctx is the ctx of the message's caller.
 //
 // The usual case costs one map look-up and no string comparison: the kind is bound to the very
 // KindRef that made the token, so the token's index finds the binding. A token of another
 // KindRef with the same name, which a test or a second copy of the contract may have, goes by
 // names.
-func (t *Table) resolve(ctx context.Context, part int, id string, tok *token, op Op) (*process, *binding, error) {
+func (t *Table) Resolve(ctx context.Context, part int, id string, tok *token, op Op) (*Head, *binding, error) {
 	if why := t.PausedBy(); why != nil {
 		return nil, nil, why
 	}
@@ -219,7 +201,7 @@ func (t *Table) resolve(ctx context.Context, part int, id string, tok *token, op
 		}
 	}
 	var b *binding
-	switch k := p.kind; {
+	switch k := p.Kind; {
 	case k.ref == tok.ref:
 		if tok.index < len(k.bindings) {
 			b = k.bindings[tok.index]
@@ -230,9 +212,9 @@ func (t *Table) resolve(ctx context.Context, part int, id string, tok *token, op
 		b = k.byName[tok.name]
 	}
 	if b == nil || b.op != op {
-		return nil, nil, p.renewedOr(t.unknownMethod(p.kind, tok.name, op))
+		return nil, nil, p.renewedOr(t.unknownMethod(p.Kind, tok.name, op))
 	}
-	return p, b, nil
+	return &p.Head, b, nil
 }
 
 func wrongKind(k *kindCore, asked string) error {

@@ -1,8 +1,6 @@
 package sessionproc
 
 import (
-	"context"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -96,47 +94,10 @@ func (tm *timer) stop() {
 	}
 }
 
-func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.Duration, again bool, msg Msg) error {
-	p := (*process)(FromContext(ctx))
-	b, detached := p.kind.byName[n.name], p.table.detached
-	if mine := n.kind == p.kind.name && b != nil && b.op == OpCast; !mine && (detached == nil || !detached.anyKind) {
-		panic(fmt.Sprintf("sessionproc: a timer for notice %q of kind %q in a session of kind %q", n.name, n.kind,
-			p.kind.name))
-	}
-	if err := p.refuses("a timer for notice " + n.name); err != nil {
-		return fmt.Errorf("sessionproc: a timer for notice %q: %w", n.name, err)
-	}
-	payload, err := n.msg.encodeLocal(nil, msg, p.table.cfg.MaxMessage) // encoded, because it may be sent many times
-	if err != nil {
-		err = fmt.Errorf("sessionproc: the message of a timer for notice %q: %w", n.name, badRequest{err})
-		p.timerRefused(n.name, err)
-		return err
-	}
-	if detached != nil {
-		err := noteTimer(detached, n, name, d, again, payload)
-		p.timerRefused(n.name, err)
-		return err
-	}
-	tm := &timer{name: name, bound: b, payload: payload, raw: n.msg.raw}
-	if again {
-		tm.every = d
-	}
-	err = p.setTimer(tm, d)
-	if err == errLeft {
-		p.leftover("a timer")
-		return nil
-	}
-	if err != nil {
-		p.table.refuse(OpCast, p.kind.name, err)
-		p.timerRefused(n.name, err)
-	}
-	return err
-}
-
 // timerRefused logs that a timer is not set because of err. After and Every
 // report that nowhere else.
 func (p *process) timerRefused(notice string, err error) {
-	if err != nil && p.kind.timerWarns.Allow() {
+	if err != nil && stateOfKind(p.Kind).warns.Allow() {
 		p.logger().Warn("a timer is not set", "method", notice, "err", err)
 	}
 }
@@ -151,7 +112,7 @@ func (p *process) setTimer(tm *timer, d time.Duration) error {
 	}
 	x := p.extra()
 	if !p.cancelTimerLocked(tm.name) {
-		if most := p.kind.cfg.MaxTimers; x.timers.len()+int(x.own.shots) >= most {
+		if most := p.Kind.cfg.MaxTimers; x.timers.len()+int(x.own.shots) >= most {
 			return &LimitError{Limit: limitTimers, Max: int64(most)}
 		}
 	}
@@ -204,7 +165,7 @@ func (p *process) fire(tm *timer) {
 	p.running = p.running || start
 	p.mu.Unlock()
 	if start {
-		p.table.workers.run(p, nil)
+		p.table().workers.run(p, nil)
 	}
 }
 
@@ -218,14 +179,14 @@ func (p *process) fireLate() {
 	p.running = p.running || start
 	p.mu.Unlock()
 	if start {
-		p.table.workers.run(p, nil)
+		p.table().workers.run(p, nil)
 	}
 }
 
 // fireLocked puts a timer's message into the mailbox, unless one waits there
 // already, which then stands for both.
 func (p *process) fireLocked(tm *timer, now time.Time) {
-	if tm.waits || p.table.pause.note(&p.table.pause.late, p) {
+	if tm.waits || p.table().pause.note(&p.table().pause.late, p) {
 		return
 	}
 	if tm.every == 0 {
@@ -257,24 +218,6 @@ func (p *process) tickTakenLocked(tm *timer) {
 	p.armLocked(tm, tm.due.Sub(now))
 }
 
-// CancelTimer cancels the timer of that name, wherever the session was when it was
-// set, and reports whether there was one. A message that it has cast already and
-// that waits in the mailbox is still handled. It may be called from any goroutine;
-// once the session has left this node it does nothing and returns false.
-func (s *Session) CancelTimer(name string) bool {
-	checkTimerName(name)
-	if (*process)(s).refuses("CancelTimer of "+name) != nil {
-		return false
-	}
-	if d := s.table.detached; d != nil {
-		return d.cancelTimer(name)
-	}
-	p := (*process)(s)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.leftLocked() && p.cancelTimerLocked(name)
-}
-
 func (p *process) cancelTimerLocked(name string) bool {
 	if name == "" || p.ext == nil {
 		return false
@@ -286,10 +229,4 @@ func (p *process) cancelTimerLocked(name string) bool {
 	tm.stop()
 	p.ext.timers.remove(tm)
 	return true
-}
-
-func checkTimerName(name string) {
-	if name == "" || len(name) > 64 {
-		panic(fmt.Sprintf("sessionproc: the name of a timer has %d bytes; 1 to 64 are allowed", len(name)))
-	}
 }

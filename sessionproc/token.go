@@ -3,7 +3,6 @@ package sessionproc
 import (
 	"context"
 	"sync"
-	"time"
 )
 
 // None is the type of an argument, request or reply that carries nothing.
@@ -41,7 +40,7 @@ func (k *KindRef[Arg]) Start(ctx context.Context, c Caller, id string, arg Arg) 
 // as use of an existing session. The error is ErrWrongKind if the session exists and is of another
 // kind.
 func (k *KindRef[Arg]) Ensure(ctx context.Context, c Caller, id string, arg Arg) (started bool, err error) {
-	return ensured(k.deliver(ctx, c, id, arg, OpEnsure))
+	return Ensured(k.deliver(ctx, c, id, arg, OpEnsure))
 }
 
 func (k *KindRef[Arg]) deliver(ctx context.Context, c Caller, id string, arg Arg, what Op) error {
@@ -109,70 +108,12 @@ func (n *Notice[Msg]) Cast(ctx context.Context, c Caller, id string, msg Msg) er
 	return c.Deliver(ctx, id, &cast[Msg]{notice: n, msg: msg})
 }
 
-// After casts msg once, after d, to the session whose handler or start function was given ctx. msg
-// is handled like any cast, in its turn. But it does not count as use of the session, and it needs
-// no place in the mailbox, so it comes even if that is full. The timer moves with the session, with
-// its remaining time, and ends with it. A timer that is due while the session moves, while the
-// program stands still, or while the node has no quorum fires right afterwards.
-//
-// The timer is not set if the session has KindConfig.MaxTimers timers already, or if msg cannot be
-// encoded. The log warns of that, at most ten times in a minute for each kind. The timer is also not
-// set if a goroutine that a handler has left behind calls After when the session does not run here
-// any more. To get an error, or to cancel the timer later, use AfterNamed.
-func (n *Notice[Msg]) After(ctx context.Context, d time.Duration, msg Msg) {
-	_ = setTimer(ctx, n, "", d, false, msg) // logged
-}
-
-// Every is After repeated every d until the session ends. At most one of its messages waits in the
-// mailbox: if a handler, a pause or a move takes longer than d, that one message stands for all
-// intervals that were missed, and later messages come at whole intervals after the first. Every
-// panics if d is not positive. To cancel the timer later, use EveryNamed.
-func (n *Notice[Msg]) Every(ctx context.Context, d time.Duration, msg Msg) {
-	if d <= 0 {
-		panic("sessionproc: Every needs a positive interval")
-	}
-	_ = setTimer(ctx, n, "", d, true, msg) // logged
-}
-
-// AfterNamed is After for a timer with a name, by which Session.CancelTimer finds it, also after a
-// move. It replaces the session's timer of that name, of whatever notice, so setting a timer again
-// postpones it. It returns the errors that After only logs: ErrTooManyTimers if the session has
-// KindConfig.MaxTimers timers, and ErrBadRequest if msg cannot be encoded. After an error nothing
-// has changed. AfterNamed panics if the name is not 1 to 64 bytes long.
-func (n *Notice[Msg]) AfterNamed(ctx context.Context, name string, d time.Duration, msg Msg) error {
-	checkTimerName(name)
-	return setTimer(ctx, n, name, d, false, msg)
-}
-
-// EveryNamed is Every for a timer with a name; see AfterNamed.
-func (n *Notice[Msg]) EveryNamed(ctx context.Context, name string, d time.Duration, msg Msg) error {
-	checkTimerName(name)
-	if d <= 0 {
-		panic("sessionproc: EveryNamed needs a positive interval")
-	}
-	return setTimer(ctx, n, name, d, true, msg)
-}
-
-// token is what methods and notices have in common: their place in a kind.
-type token struct {
-	ref   any    // the *KindRef; the kind that is bound to it compares pointers
-	kind  string // its name
-	name  string
-	index int // among the tokens of ref
-}
-
 func newToken[Arg any](k *KindRef[Arg], name string) token {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.tokens = append(k.tokens, name)
 	return token{ref: k, kind: k.name, name: name, index: len(k.tokens) - 1}
 }
-
-// Name returns the method's or notice's name.
-func (t *token) Name() string { return t.name }
-
-// Kind returns the name of the kind it belongs to.
-func (t *token) Kind() string { return t.kind }
 
 // A Caller reaches sessions on any node by their ID. *node.Node implements it. In a handler use
 // Session.Cluster.
@@ -182,18 +123,5 @@ type Caller interface {
 	Deliver(ctx context.Context, id string, m Message) error
 }
 
-// A Message is one start, call or cast made by a token. Package node routes it: to Table.Deliver if
-// the session lives on this node, otherwise encoded over the network.
-type Message interface {
-	// Op, Kind and Method say what it is; Method is empty for a start.
-	Op() Op
-	Kind() string
-	Method() string
-	// AppendPayload appends the encoded argument or request to b. The error is ErrBadRequest if that
-	// takes more than most bytes and most is not 0.
-	AppendPayload(b []byte, most int) (payload []byte, raw bool, err error)
-	// ReadReply decodes the reply of a call.
-	ReadReply(payload []byte, raw bool) error
-
-	deliver(ctx context.Context, t *Table, part int, id string) error
-}
+// A Message is one start, call or cast made by a token. Package node routes it.
+type Message interface{ coreMessage }

@@ -41,7 +41,7 @@ func (t *Table) Succeed(id string, tombstone Version, begin func() bool) bool {
 // covered reports whether a session that is about to begin here is the one that has ended.
 func (t *Table) covered(p *process) bool {
 	end := t.ended.Load()
-	return end != nil && end.id == p.id && end.version.Covers(p.ext.past)
+	return end != nil && end.id == p.ID && end.version.Covers(p.ext.past)
 }
 
 // succeed makes a new session, which no other goroutine knows, the successor of an ended one: it has

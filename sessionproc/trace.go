@@ -70,19 +70,13 @@ type TraceRequestRefused struct {
 	Err  error // ErrOverloaded: it got no place in the mailbox, or not in time; or a *LimitError
 }
 
-// noHandler is what op.run returns when it has run no handler: nobody waits for the
-// message any more, or it is a subscription.
-type noHandler struct{}
-
-func (noHandler) Error() string { return "no handler was run" }
-
-// runTraced is e.op.run for a table with a trace. handled is true while that hears of a
+// runTraced is e.op.Run for a table with a trace. handled is true while that hears of a
 // handler that has returned.
 func (p *process) runTraced(e *envelope, handled *bool) {
 	p.mu.Lock()
 	starting := p.phase == phaseStarting
 	p.mu.Unlock()
-	m := TraceMessageHandled{Op: e.asks(), Kind: p.kind.name, Size: int(e.size)}
+	m := TraceMessageHandled{Op: asks(e), Kind: p.Kind.name, Size: int(e.size)}
 	if !starting {
 		m.Method = methodOf(p.cur) // e may be in use again when it has run
 	}
@@ -93,15 +87,15 @@ func (p *process) runTraced(e *envelope, handled *bool) {
 		m.Duration = time.Since(begun)
 		p.traceRun(starting, m, handled)
 	}()
-	m.Err = e.op.run(p)
+	m.Err = e.op.Run(&p.Head, p.cur.ctx)
 }
 
 func (p *process) traceRun(starting bool, m TraceMessageHandled, handled *bool) {
-	t := p.table.trace
+	t := p.table().trace
 	switch _, not := m.Err.(noHandler); {
 	case not:
 	case starting && t.SessionStarted != nil:
-		t.SessionStarted(TraceSessionStarted{Session: LogID(p.id), Kind: m.Kind, Wait: m.Wait, Duration: m.Duration,
+		t.SessionStarted(TraceSessionStarted{Session: LogID(p.ID), Kind: m.Kind, Wait: m.Wait, Duration: m.Duration,
 			Err: m.Err})
 	case !starting && t.MessageHandled != nil:
 		*handled = m.Err != ErrCrashed
@@ -111,7 +105,7 @@ func (p *process) traceRun(starting bool, m TraceMessageHandled, handled *bool) 
 }
 
 // asks is OpCast or, for what somebody waits for, OpCall.
-func (e *envelope) asks() Op {
+func asks(e *envelope) Op {
 	if e.ctx == nil {
 		return OpCast
 	}
@@ -123,7 +117,7 @@ func (e *envelope) asks() Op {
 func (p *process) countEnd(reason Reason) {
 	p.mu.Lock()
 	renewed := p.ext != nil && p.ext.renewed != nil
-	lived := time.Duration(max(0, p.table.clock.now.Load()-p.begun))
+	lived := time.Duration(max(0, p.table().clock.now.Load()-p.begun))
 	p.mu.Unlock()
 	if renewed {
 		return
@@ -131,22 +125,22 @@ func (p *process) countEnd(reason Reason) {
 	if reason == abrupt {
 		reason = ReasonClosed
 	}
-	p.table.counts.end(p, reason)
-	if t := p.table.trace; t != nil && t.SessionEnded != nil {
-		t.SessionEnded(TraceSessionEnded{Session: LogID(p.id), Kind: p.kind.name, Reason: reason, Lived: lived})
+	p.table().counts.end(p, reason)
+	if t := p.table().trace; t != nil && t.SessionEnded != nil {
+		t.SessionEnded(TraceSessionEnded{Session: LogID(p.ID), Kind: p.Kind.name, Reason: reason, Lived: lived})
 	}
 }
 
 func (p *process) traceCrash(reference string, restarts bool, after time.Duration) {
-	if t := p.table.trace; t != nil && t.SessionCrashed != nil {
-		t.SessionCrashed(TraceSessionCrashed{Session: LogID(p.id), Kind: p.kind.name, Reference: reference,
+	if t := p.table().trace; t != nil && t.SessionCrashed != nil {
+		t.SessionCrashed(TraceSessionCrashed{Session: LogID(p.ID), Kind: p.Kind.name, Reference: reference,
 			Restarts: restarts, After: after})
 	}
 }
 
 func (p *process) traceConflict(merged bool) {
-	if t := p.table.trace; t != nil && t.SessionConflict != nil {
-		t.SessionConflict(TraceSessionConflict{Session: LogID(p.id), Kind: p.kind.name, Merged: merged})
+	if t := p.table().trace; t != nil && t.SessionConflict != nil {
+		t.SessionConflict(TraceSessionConflict{Session: LogID(p.ID), Kind: p.Kind.name, Merged: merged})
 	}
 }
 

@@ -18,7 +18,7 @@ func (t *Table) Travels(part int, id string) (n Needs, ok bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	k := p.kind
+	k := p.Kind
 	if p.ext != nil && p.ext.renewed != nil {
 		return Needs{Kind: k.name}, true // it has no state
 	}
@@ -29,7 +29,7 @@ func (t *Table) Travels(part int, id string) (n Needs, ok bool) {
 func (p *process) noticesLocked() (all []string) {
 	for e := p.head; e != nil; e = e.next {
 		if c, ok := e.op.(carried); ok {
-			all = append(all, c.name())
+			all = append(all, c.Method())
 		}
 	}
 	if p.ext != nil {

@@ -29,12 +29,6 @@ func (t *Table) missing(kind, method string, op Op) error {
 	return ErrNotFound
 }
 
-// handles reports whether the kind has a handler of that name for op.
-func (k *kindCore) handles(method string, op Op) bool {
-	b := k.byName[method]
-	return b != nil && b.op == op
-}
-
 func (t *Table) unknownKind(name string) error {
 	return fmt.Errorf("%w: the owner's release has no such kind: %s was not given kind %q",
 		ErrUnknownKind, t.here(), name)

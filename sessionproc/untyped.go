@@ -2,12 +2,6 @@ package sessionproc
 
 import "context"
 
-// StartOptions says how an untyped start makes a session.
-type StartOptions struct {
-	Kind string // "": the DefaultKind of the session's node
-	Arg  any    // the start function's argument; nil: its zero value
-}
-
 // untyped is a Message of names and values in place of a token.
 type untyped struct {
 	op      Op
@@ -54,8 +48,9 @@ func (m *untyped) ReadReply(payload []byte, raw bool) error {
 	return nil
 }
 
-// deliver takes the way of a request from another node.
-func (m *untyped) deliver(ctx context.Context, t *Table, part int, id string) error {
+// Deliver takes the way of a request from another node.
+func (m *untyped) Deliver(ctx context.Context, on *Host, part int, id string) error {
+	t := tableOf(on)
 	switch m.op {
 	case OpCall, OpStart, OpEnsure, OpRenew, OpSubscribe:
 	default:
@@ -135,7 +130,7 @@ func (in *Inbound) gaveUp(ctx context.Context, t *Table, part int, ran bool) out
 	o := ctxOutcome(ctx, ran)
 	switch in.Op {
 	case OpCall, OpCast, OpSubscribe:
-		return in.ctx.p.gaveUp(calling(ctx), &in.waiting, o)
+		return sessionOf(in.ctx).gaveUp(calling(ctx), &in.waiting, o)
 	}
 	return t.lateAt(part, in.ID, &in.waiting, o)
 }

@@ -18,10 +18,15 @@ func portable(ctx context.Context, err error) error {
 		return userError(err)
 	}
 	if end := ctx.Err(); end != nil && isIn(err, end) {
-		return ranFor(ctx, end)
+		if c, ok := ctx.(*handlerCtx); ok && c.Head != nil {
+			return c.Head.Host.Engine.RanFor(c, end)
+		}
+		return end
 	}
 	return flatten(err)
 }
+
+func init() { UserError = userError }
 
 // userError is an error of a user's code that need not come from a session's
 // goroutine, made safe to keep, to log and to send: the code of a NewError in it, and

@@ -33,12 +33,12 @@ type seen struct {
 const forever = math.MaxUint64
 
 // compare orders incarnations by number and then by boot. All nodes use the same order.
-func (i Incarnation) compare(other Incarnation) int {
+func compare(i, other Incarnation) int {
 	return cmp.Or(cmp.Compare(i.Number, other.Number), cmp.Compare(i.Boot, other.Boot))
 }
 
 func (v Version) find(i Incarnation) (int, bool) {
-	return slices.BinarySearchFunc(v, i, func(s seen, i Incarnation) int { return s.compare(i) })
+	return slices.BinarySearchFunc(v, i, func(s seen, i Incarnation) int { return compare(s.Incarnation, i) })
 }
 
 // Covers reports whether v has seen all that other has.
@@ -142,7 +142,7 @@ func ParseVersion(b []byte) (v Version, err error) {
 			return nil, errVersion
 		}
 		s := seen{Incarnation{r.Uint(), r.Uint()}, r.Uint()}
-		if len(v) > 0 && v[len(v)-1].compare(s.Incarnation) >= 0 {
+		if len(v) > 0 && compare(v[len(v)-1].Incarnation, s.Incarnation) >= 0 {
 			return nil, errVersion
 		}
 		v = append(v, s)

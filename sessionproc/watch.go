@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // watch is one Watch.
@@ -13,81 +12,6 @@ type watch struct {
 	bound *binding
 	at    Position // which life of the session is watched; zero: not known yet
 	stop  context.CancelFunc
-}
-
-// Watch has the session whose handler or start function ctx belongs to hear of the
-// end of session id, wherever that lives: as a cast of n, which is a notice of
-// its own kind. If there is no session id, the cast comes soon, with ReasonLost.
-// The cast comes once; it is not bounded by the mailbox. If the session was renewed,
-// Ended.NewID is the ID under which it goes on; to follow it, watch that.
-//
-// Watch returns when the watch has begun, which takes a round trip to another node,
-// or when ctx ends or after CallTimeout, and at once for the session itself and for those
-// that wait for its handler: then it begins as soon as it can, and what
-// ends before may be reported as ReasonLost. The watch moves along
-// when either session moves. It is lost only with the watching session, and never
-// counts as use of either. Unwatch cancels it.
-func Watch(ctx context.Context, id string, n *Notice[Ended]) {
-	p := (*process)(FromContext(ctx))
-	b, detached := p.kind.byName[n.name], p.table.detached
-	if mine := n.kind == p.kind.name && b != nil && b.op == OpCast; !mine && (detached == nil || !detached.anyKind) {
-		panic(fmt.Sprintf("sessionproc: a watch for notice %q of kind %q in a session of kind %q", n.name, n.kind,
-			p.kind.name))
-	}
-	if detached != nil || p.refuses("a watch") != nil {
-		return
-	}
-	w := &watch{id: id, bound: b, stop: func() {}}
-	p.mu.Lock()
-	if p.leftLocked() {
-		p.mu.Unlock()
-		p.leftover("a watch")
-		return
-	}
-	x := p.extra()
-	if x.watches == nil {
-		x.watches = map[*watch]struct{}{}
-	}
-	x.watches[w] = struct{}{}
-	began := closedChannel
-	if p.phase != phaseSealed {
-		began = p.watchLocked(w)
-	}
-	p.mu.Unlock()
-	if calling(ctx).checkChain(id) != nil { // it may be on its way, and wait for this handler
-		began = closedChannel
-	}
-	late := time.NewTimer(p.table.cfg.CallTimeout)
-	defer late.Stop()
-	select {
-	case <-began:
-	case <-ctx.Done():
-	case <-late.C:
-	}
-}
-
-// Unwatch cancels the watches of session id for n that the session of ctx has begun,
-// wherever it was then, and reports whether there was one. An Ended that waits in the
-// mailbox already is still handled. Once the session has left this node Unwatch does
-// nothing and returns false.
-func Unwatch(ctx context.Context, id string, n *Notice[Ended]) bool {
-	p := (*process)(FromContext(ctx))
-	if p.refuses("Unwatch of "+LogID(id)) != nil {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ext == nil || p.leftLocked() {
-		return false
-	}
-	before := len(p.ext.watches)
-	for w := range p.ext.watches {
-		if w.id == id && w.bound.name == n.name {
-			w.stop()
-			delete(p.ext.watches, w)
-		}
-	}
-	return len(p.ext.watches) < before
 }
 
 // watchAllLocked begins the watches of a session that runs again.
@@ -109,7 +33,7 @@ var closedChannel = func() <-chan struct{} {
 
 // watchLocked begins a watch. The channel is closed when that is done.
 func (p *process) watchLocked(w *watch) <-chan struct{} {
-	h := p.table.feeds
+	h := p.table().feeds
 	ctx, stop := context.WithCancel(h.ctx)
 	w.stop = stop
 	at := w.at
@@ -134,7 +58,7 @@ func (p *process) watchLocked(w *watch) <-chan struct{} {
 }
 
 // start runs f in a goroutine of the feeds, unless they are closed.
-func (h *Feeds) start(f func()) bool {
+func (h *hub) start(f func()) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.closed {
@@ -145,7 +69,7 @@ func (h *Feeds) start(f func()) bool {
 
 // watch has known told which life of session id is watched, and ended called when that
 // has ended, unless ctx ends before. It returns when that is under way.
-func (h *Feeds) watch(ctx context.Context, id string, at Position, known func(Position), ended func(Ended)) {
+func (h *hub) watch(ctx context.Context, id string, at Position, known func(Position), ended func(Ended)) {
 	if ValidID(id) != nil {
 		ended(Ended{ID: id, Reason: ReasonLost})
 		return
@@ -188,7 +112,7 @@ func (s *subscription) position() Position {
 // watchEnded gives the watching session its message. While it is sealed it is not
 // touched: it watches anew where it runs on.
 func (p *process) watchEnded(w *watch, e Ended) {
-	payload, err := encode(nil, (*endedMessage)(&e), 0)
+	payload, err := encode(nil, &endedMessage{e.ID, string(e.Reason), e.NewID}, 0)
 	if err != nil {
 		p.logger().Error("the end of a session cannot be told", "err", err)
 		return
@@ -210,7 +134,7 @@ func (p *process) watchEnded(w *watch, e Ended) {
 	p.running = true
 	p.mu.Unlock()
 	if start {
-		p.table.workers.run(p, nil)
+		p.table().workers.run(p, nil)
 	}
 }
 
@@ -232,9 +156,9 @@ func (p *process) savedWatchesLocked() (all []savedWatch) {
 // restoreWatches gives a session that does not run yet its watches.
 func (p *process) restoreWatches(all []savedWatch) error {
 	for _, s := range all {
-		b := p.kind.byName[s.Method]
+		b := p.Kind.byName[s.Method]
 		if b == nil || b.op != OpCast {
-			return fmt.Errorf("a watch: %w", p.table.unknownMethod(p.kind, s.Method, OpCast))
+			return fmt.Errorf("a watch: %w", p.table().unknownMethod(p.Kind, s.Method, OpCast))
 		}
 		if p.ext.watches == nil {
 			p.ext.watches = make(map[*watch]struct{}, len(all))

@@ -61,7 +61,7 @@ func (w *watchdog) step(t *Table) {
 		if !ok || s.e != cur.e || s.generation != cur.generation {
 			s = sighting{cur.e, cur.generation, now, false}
 		}
-		if limit := p.kind.cfg.SlowHandler; !s.warned && now-s.since >= int64(limit) {
+		if limit := p.Kind.cfg.SlowHandler; !s.warned && now-s.since >= int64(limit) {
 			s.warned = p.warnSlow(s.generation, time.Duration(now-s.since), limit)
 		}
 		put(&w.seen, p, s)
@@ -71,11 +71,11 @@ func (w *watchdog) step(t *Table) {
 // warnSlow logs the handler that p runs, with its stack. If the last dump of stacks is too
 // old to show the handler, warnSlow reports false and the next check tries again.
 func (p *process) warnSlow(generation uint64, runs, limit time.Duration) (warned bool) {
-	stack := p.table.stacks.of(p)
+	stack := p.table().stacks.of(p)
 	if stack == "" && runs < limit+2*dumpEvery {
 		return false
 	}
-	p.table.supervision.slow.Add(1)
+	p.table().supervision.slow.Add(1)
 	method := ""
 	p.mu.Lock()
 	if p.cur != nil && p.cur.generation == generation {

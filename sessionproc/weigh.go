@@ -1,7 +1,6 @@
 package sessionproc
 
 import (
-	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -13,8 +12,6 @@ import (
 // size, and the states that nothing encodes are weighed now and then.
 
 const (
-	// defaultWarnState is the default of KindConfig.WarnState.
-	defaultWarnState = 1 << 20
 
 	// weighShare is of the time of one core what weighing takes at most: a
 	// five-hundredth.
@@ -101,7 +98,7 @@ func (s *scales) spent(now int64, took time.Duration) {
 
 // weigh has an idle session weigh its state, if that may have changed.
 func (p *process) weigh() {
-	if !p.kind.grows {
+	if !p.Kind.grows {
 		return
 	}
 	p.mu.Lock()
@@ -109,14 +106,14 @@ func (p *process) weigh() {
 	if idle {
 		p.changed = false
 		w := new(weighing)
-		w.op, w.ctx, w.h.p = w, &w.h, p
+		w.op, w.ctx, w.h.Head = w, &w.h, &p.Head
 		w.noTouch, w.readOnly = true, true
 		p.appendLocked(&w.envelope)
 		p.running = true
 	}
 	p.mu.Unlock()
 	if idle {
-		p.table.workers.run(p, nil)
+		p.table().workers.run(p, nil)
 	}
 }
 
@@ -127,19 +124,20 @@ type weighing struct {
 	h handlerCtx // no handler gets it
 }
 
-// run implements op.
-func (w *weighing) run(p *process) error {
+// Run implements op.
+func (w *weighing) Run(h *Head, _ *handlerCtx) error {
+	p := processOf(h)
 	p.mu.Lock()
 	p.handled--
 	unknown := len(p.ext.rarely().unknown)
 	p.mu.Unlock()
 	begun := time.Now()
 	size, err := 0, error(nil)
-	err = p.table.coded(p.id, p.kind, "its encoding", func() (err error) {
-		size, err = p.kind.weight(p.state)
+	err = p.table().coded(p.ID, p.Kind, "its encoding", func() (err error) {
+		size, err = p.Kind.weight(p.State)
 		return err
 	})
-	p.table.scales.spent(p.table.clock.now.Load(), time.Since(begun))
+	p.table().scales.spent(p.table().clock.now.Load(), time.Since(begun))
 	if err != nil && p.noteWeighed() {
 		p.logger().Warn("the state of a session cannot be encoded: it could not move", "err", err)
 	}
@@ -149,29 +147,20 @@ func (w *weighing) run(p *process) error {
 	return noHandler{}
 }
 
-// drop implements op.
-func (w *weighing) drop(uint64, outcome) {}
-
-// weight is the size of an encoded state, or more than what is warned of.
-func (k *kindCore) weight(state any) (int, error) {
-	if own, ok := state.(stateCoder); ok {
-		b, err := own.MarshalState()
-		return len(b), userError(err)
-	}
-	return encodedSize(state, k.cfg.WarnState)
-}
+// Drop implements op.
+func (w *weighing) Drop(uint64, outcome) {}
 
 // noteSize warns, once, of a state whose encoding is large. The session's lock is not
 // held.
 func (p *process) noteSize(size int, unit string) {
-	if size <= p.kind.cfg.WarnState || !p.noteWeighed() {
+	if size <= p.Kind.cfg.WarnState || !p.noteWeighed() {
 		return
 	}
-	t := p.table
+	t := p.table()
 	t.supervision.large.Add(1)
 	if t.scales.warns.Allow() {
 		p.logger().Warn("the state of a session is large: it moves slowly, and above KindConfig.MaxState not at all",
-			unit, size, "warnState", p.kind.cfg.WarnState)
+			unit, size, "warnState", p.Kind.cfg.WarnState)
 	}
 }
 
@@ -183,36 +172,4 @@ func (p *process) noteWeighed() bool {
 	first := !x.weighed
 	x.weighed = true
 	return first
-}
-
-// mostEncoded is how many bytes an encoded t has at most; 0: there is no bound, or
-// it is not known.
-func mostEncoded(t reflect.Type) int {
-	const header = 5 // of an array, a map, a string
-	switch k := t.Kind(); {
-	case t == timeType:
-		return 15
-	case codesItself(t):
-		return 0
-	case k == reflect.Array && t.Elem().Kind() == reflect.Uint8:
-		return header + t.Len()
-	case k == reflect.Array:
-		if most := mostEncoded(t.Elem()); most > 0 {
-			return header + t.Len()*most
-		}
-		return 0
-	case k == reflect.Struct:
-		all := header
-		for _, m := range layoutOf(t).fields {
-			most := mostEncoded(m.field.Type)
-			if most == 0 {
-				return 0
-			}
-			all += header + len(m.name) + most
-		}
-		return all
-	case reflect.Bool <= k && k <= reflect.Float64 && k != reflect.Uintptr:
-		return 9
-	}
-	return 0
 }

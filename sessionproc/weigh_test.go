@@ -34,12 +34,12 @@ func TestOnlyStatesThatCanBeLargeAreWeighed(t *testing.T) {
 		require.Equal(t, most, mostEncoded(typ), "%v", typ)
 	}
 	ref := KindOf[None]("sizes")
-	require.False(t, NewKind(ref, func(context.Context, None) (*fixed, error) { return nil, nil }, KindConfig{}).grows)
+	require.False(t, NewKind(ref, func(context.Context, None) (*fixed, error) { return nil, nil }, KindConfig{}).core.grows)
 	require.True(t, NewKind(ref, func(context.Context, None) (*fixed, error) { return nil, nil },
-		KindConfig{WarnState: 100}).grows)
-	require.True(t, NewKind(ref, func(context.Context, None) (*parent, error) { return nil, nil }, KindConfig{}).grows)
+		KindConfig{WarnState: 100}).core.grows)
+	require.True(t, NewKind(ref, func(context.Context, None) (*parent, error) { return nil, nil }, KindConfig{}).core.grows)
 	require.False(t, NewKind(ref, func(context.Context, None) (*parent, error) { return nil, nil },
-		KindConfig{EndOnMove: true}).grows)
+		KindConfig{EndOnMove: true}).core.grows)
 }
 
 // The size of what is large costs no more than what is asked about.

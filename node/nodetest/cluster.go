@@ -191,7 +191,7 @@ func (b balancer) Deliver(ctx context.Context, id string, m sessionproc.Message)
 	return nobodyRuns(m, id)
 }
 
-// DeliverMany implements sessionproc.ManyDeliverer.
+// DeliverMany is node.Node.DeliverMany.
 func (b balancer) DeliverMany(ctx context.Context, all []sessionproc.Delivery) {
 	if n := b.next(); n != nil {
 		n.DeliverMany(ctx, all)
@@ -202,7 +202,7 @@ func (b balancer) DeliverMany(ctx context.Context, all []sessionproc.Delivery) {
 	}
 }
 
-// Broadcast implements sessionproc.Broadcaster.
+// Broadcast is node.Node.Broadcast.
 func (b balancer) Broadcast(ctx context.Context, m sessionproc.Message) (sessionproc.Reach, error) {
 	if n := b.next(); n != nil {
 		return n.Broadcast(ctx, m)

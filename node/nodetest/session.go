@@ -163,7 +163,7 @@ func (s *sent) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 	return failed(fmt.Errorf("%w: %w", sessionproc.ErrUnavailable, errNobody))
 }
 
-// Broadcast implements sessionproc.Broadcaster: it reaches nobody.
+// Broadcast reaches nobody.
 func (s *sent) Broadcast(_ context.Context, m sessionproc.Message) (sessionproc.Reach, error) {
 	payload, raw, err := m.AppendPayload(nil, 0)
 	if err != nil {

@@ -1,0 +1,15 @@
+package sessionproc
+
+// token is what methods and notices have in common: their place in a kind.
+type token struct {
+	ref   any    // the *KindRef; the kind that is bound to it compares pointers
+	kind  string // its name
+	name  string
+	index int // among the tokens of ref
+}
+
+// Name returns the method's or notice's name.
+func (t *token) Name() string { return t.name }
+
+// Kind returns the name of the kind it belongs to.
+func (t *token) Kind() string { return t.kind }
