@@ -53,7 +53,7 @@ func (n *Notice[Msg]) EveryNamed(ctx context.Context, name string, d time.Durati
 func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.Duration, again bool, msg Msg) error {
 	h := headOf(ctx)
 	b := bound(h, &n.token, OpCast, "a timer for notice")
-	return h.Host.Engine.SetTimer(h, timerRequest{Name: name, Notice: n.name, Bound: b, Message: &timed[Msg]{n, msg},
+	return h.Host.Engine.SetTimer(h, timerRequest{Name: name, Notice: n.token.name, Bound: b, Message: &timed[Msg]{n, msg},
 		Raw: n.msg.raw, Delay: d, Again: again})
 }
 

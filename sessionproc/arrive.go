@@ -116,11 +116,11 @@ func (p *process) refuses(what string) error {
 // be that of a Detached. failed is the error that OnArrive returned. err reports a panic. It
 // serves package nodetest.
 func ArriveState(ctx context.Context, k AnyKind, state any, a Arrival) (failed, err error) {
-	core, h := k.Core(), calling(ctx)
-	if core.hooks.arrive == nil {
+	kind, h := k.Core(), calling(ctx)
+	if kind.hooks.arrive == nil {
 		return nil, nil
 	}
-	if fault := Apart(func() { failed = sessionOf(h).welcome(h, core, state, a) }); fault != nil {
+	if fault := Apart(func() { failed = sessionOf(h).welcome(h, kind, state, a) }); fault != nil {
 		return nil, fmt.Errorf("OnArrive panicked: %s", fault.Text)
 	}
 	return failed, nil

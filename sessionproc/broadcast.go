@@ -29,7 +29,7 @@ type broadcaster interface {
 func (n *Notice[Msg]) Broadcast(ctx context.Context, c Caller, msg Msg) (Reach, error) {
 	b, ok := c.(broadcaster)
 	if !ok {
-		return Reach{}, &OpError{Op: "broadcast", Kind: n.kind, Method: n.name,
+		return Reach{}, &OpError{Op: "broadcast", Kind: n.token.kind, Method: n.token.name,
 			Err: fmt.Errorf("%w: a %T cannot broadcast", ErrUnsupported, c)}
 	}
 	return b.Broadcast(ctx, &cast[Msg]{notice: n, msg: msg})

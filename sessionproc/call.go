@@ -35,8 +35,8 @@ func (m *call[Req, Rep]) release() {
 }
 
 func (m *call[Req, Rep]) Op() Op         { return OpCall }
-func (m *call[Req, Rep]) Kind() string   { return m.method.kind }
-func (m *call[Req, Rep]) Method() string { return m.method.name }
+func (m *call[Req, Rep]) Kind() string   { return m.method.token.kind }
+func (m *call[Req, Rep]) Method() string { return m.method.token.name }
 
 func (m *call[Req, Rep]) AppendPayload(b []byte, most int) ([]byte, bool, error) {
 	return m.method.req.encodeRequest(b, &m.req, most)
@@ -44,7 +44,7 @@ func (m *call[Req, Rep]) AppendPayload(b []byte, most int) ([]byte, bool, error)
 
 func (m *call[Req, Rep]) ReadReply(payload []byte, raw bool) error {
 	if err := m.method.rep.decode(payload, raw, &m.rep); err != nil {
-		return badReply{err}
+		return badReply(err)
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ func (m *call[Req, Rep]) Deliver(ctx context.Context, on *Host, part int, id str
 	}
 	rep, err := m.method.rep.unpack(&m.got, &m.rep)
 	if err != nil {
-		return m.failed(id, outcome{err: badReply{err}, maybe: true})
+		return m.failed(id, outcome{err: badReply(err), maybe: true})
 	}
 	m.rep = *rep
 	return nil
@@ -130,7 +130,7 @@ func (m *call[Req, Rep]) Run(h *Head, ctx *handlerCtx) error {
 	} else if req, err := c.unpack(&m.sent, &m.req); err == nil {
 		m.err = m.handle(h, ctx, req)
 	} else {
-		m.err = badRequest{err}
+		m.err = badRequest(err)
 	}
 	ctx.end(endedCanceled)
 	if c := &m.method.rep; m.err == nil && !c.simple {
@@ -140,7 +140,7 @@ func (m *call[Req, Rep]) Run(h *Head, ctx *handlerCtx) error {
 			err = tooLarge(int(size), most)
 		}
 		if err != nil {
-			m.err = badReply{err}
+			m.err = badReply(err)
 		}
 	}
 	err := m.err
@@ -165,7 +165,7 @@ func (m *call[Req, Rep]) handle(h *Head, ctx *handlerCtx, req *Req) error {
 func (m *call[Req, Rep]) handleCoded(h *Head, ctx *handlerCtx, req *Req) error {
 	payload, err := m.method.req.encode(nil, req, h.Host.MaxMessage)
 	if err != nil {
-		return badRequest{err}
+		return badRequest(err)
 	}
 	reply, raw, err := m.bound.serve(h.State, ctx, payload, m.method.req.raw, nil)
 	if err != nil {
@@ -175,10 +175,10 @@ func (m *call[Req, Rep]) handleCoded(h *Head, ctx *handlerCtx, req *Req) error {
 }
 
 // Handles implements named.
-func (m *call[Req, Rep]) Handles(uint64) string { return m.method.name }
+func (m *call[Req, Rep]) Handles(uint64) string { return m.method.token.name }
 
 func (m *call[Req, Rep]) failed(id string, o outcome) error {
-	return &OpError{Op: OpCall.String(), ID: id, Kind: m.method.kind, Method: m.method.name, Err: o.err,
+	return &OpError{Op: OpCall.String(), ID: id, Kind: m.method.token.kind, Method: m.method.token.name, Err: o.err,
 		MaybeExecuted: o.maybe}
 }
 
@@ -193,8 +193,8 @@ type cast[Msg any] struct {
 }
 
 func (m *cast[Msg]) Op() Op         { return OpCast }
-func (m *cast[Msg]) Kind() string   { return m.notice.kind }
-func (m *cast[Msg]) Method() string { return m.notice.name }
+func (m *cast[Msg]) Kind() string   { return m.notice.token.kind }
+func (m *cast[Msg]) Method() string { return m.notice.token.name }
 
 func (m *cast[Msg]) AppendPayload(b []byte, most int) ([]byte, bool, error) {
 	return m.notice.msg.encodeRequest(b, &m.msg, most)
@@ -210,7 +210,7 @@ func (m *cast[Msg]) Deliver(ctx context.Context, on *Host, part int, id string) 
 		err = m.push(ctx, h, b)
 	}
 	if err != nil {
-		return &OpError{Op: OpCast.String(), ID: id, Kind: m.notice.kind, Method: m.notice.name, Err: err}
+		return &OpError{Op: OpCast.String(), ID: id, Kind: m.notice.token.kind, Method: m.notice.token.name, Err: err}
 	}
 	return nil
 }
@@ -238,7 +238,7 @@ func (m *cast[Msg]) push(ctx context.Context, h *Head, b *binding) (err error) {
 func (m *cast[Msg]) Run(h *Head, ctx *handlerCtx) error {
 	err := m.handle(h, ctx)
 	if err != nil {
-		h.Host.Engine.Logger(h).Warn("a cast failed", "method", m.notice.name, "err", err)
+		h.Host.Engine.Logger(h).Warn("a cast failed", "method", m.notice.token.name, "err", err)
 	}
 	return err
 }
@@ -246,7 +246,7 @@ func (m *cast[Msg]) Run(h *Head, ctx *handlerCtx) error {
 func (m *cast[Msg]) handle(h *Head, ctx *handlerCtx) error {
 	msg, err := m.message()
 	if err != nil {
-		return badRequest{err}
+		return badRequest(err)
 	}
 	if fn, ok := m.bound.typed.(func(any, context.Context, Msg) error); ok {
 		return fn(h.State, ctx, *msg)
@@ -271,7 +271,7 @@ func (m *cast[Msg]) message() (*Msg, error) {
 func (m *cast[Msg]) Drop(uint64, outcome) {}
 
 // Handles implements named.
-func (m *cast[Msg]) Handles(uint64) string { return m.notice.name }
+func (m *cast[Msg]) Handles(uint64) string { return m.notice.token.name }
 
 // Save implements carried.
 func (m *cast[Msg]) Save() (savedCast, error) {
@@ -280,5 +280,5 @@ func (m *cast[Msg]) Save() (savedCast, error) {
 		return savedCast{}, err
 	}
 	payload, err := m.notice.msg.encode(nil, msg, maxSnapshot)
-	return savedCast{Method: m.notice.name, Raw: m.notice.msg.raw, NoTouch: m.noTouch, Payload: payload}, err
+	return savedCast{Method: m.notice.token.name, Raw: m.notice.msg.raw, NoTouch: m.noTouch, Payload: payload}, err
 }

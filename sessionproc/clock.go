@@ -8,15 +8,6 @@ import (
 // tick is the interval of the table's loop, and so how far behind the coarse clock may be.
 const tick = 20 * time.Millisecond
 
-// epoch is the zero of times that are kept as a number. Only differences count. It has a monotonic
-// reading, so that steps of the wall clock do not change these times.
-var epoch = time.Now()
-
-// sinceEpoch returns t as a number of nanoseconds since epoch; atEpoch is the inverse.
-func sinceEpoch(t time.Time) int64 { return int64(t.Sub(epoch)) }
-
-func atEpoch(n int64) time.Time { return epoch.Add(time.Duration(n)) }
-
 // A clock is a time that costs one atomic load, for what each message needs: time.Now would be a
 // measurable share of a local call. The table's loop advances it every tick.
 type clock struct {

@@ -161,7 +161,7 @@ func (c *codec[T]) encodeRequest(b []byte, v *T, most int) (_ []byte, raw bool, 
 		defer contain(&err)
 	}
 	if b, err = c.encode(b, v, most); err != nil {
-		return nil, false, badRequest{err}
+		return nil, false, badRequest(err)
 	}
 	return b, c.raw, nil
 }

@@ -18,9 +18,9 @@ type ContractPart struct {
 // whatever node.Start would refuse the kind for. It does not count as giving
 // the kind to a node.
 func Contract(k AnyKind) ([]ContractPart, error) {
-	core := k.Core()
-	parts := []ContractPart{{Name: "argument", Type: core.argument}}
-	for name, b := range core.byName {
+	kind := k.Core()
+	parts := []ContractPart{{Name: "argument", Type: kind.argument}}
+	for name, b := range kind.byName {
 		if b.op == OpSubscribe {
 			parts = append(parts, ContractPart{Name: name + ".event", Type: b.types[0]})
 		} else if b.op == OpCast {
@@ -31,7 +31,7 @@ func Contract(k AnyKind) ([]ContractPart, error) {
 		}
 	}
 	slices.SortFunc(parts, func(a, b ContractPart) int { return strings.Compare(a.Name, b.Name) })
-	return append([]ContractPart{{Name: "state", Type: core.state, Schema: core.cfg.Schema}}, parts...), core.maker.Fault(nil)
+	return append([]ContractPart{{Name: "state", Type: kind.state, Schema: kind.cfg.Schema}}, parts...), kind.maker.Fault(nil)
 }
 
 // RestoreState makes a state, a pointer, of an encoded one of the given schema,

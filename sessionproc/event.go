@@ -9,7 +9,7 @@ import (
 // An Event is a token for values of type T that sessions of a kind publish to their subscribers.
 // Make it once, as a package variable, with EventOf, and bind it with HandleEvent.
 type Event[T any] struct {
-	token
+	token token
 	value codec[T]
 }
 
@@ -17,6 +17,12 @@ type Event[T any] struct {
 func EventOf[T, Arg any](k *KindRef[Arg], name string) *Event[T] {
 	return &Event[T]{token: newToken(k, name), value: newCodec[T]()}
 }
+
+// Name returns the event's name.
+func (e *Event[T]) Name() string { return e.token.name }
+
+// Kind returns the name of the kind that the event belongs to.
+func (e *Event[T]) Kind() string { return e.token.kind }
 
 // EventConfig configures one event of a kind. The zero value is ready to use.
 type EventConfig struct {
@@ -48,18 +54,18 @@ func (c EventConfig) withDefaults() (EventConfig, error) {
 // present state. It runs in the session's goroutine between two messages, and must not change the
 // state. If it panics, the subscription fails, and the session lives on.
 func HandleEvent[S, T, Arg any](k *Kind[S, Arg], e *Event[T], present func(s *S) T, cfg ...EventConfig) {
-	b := &binding{name: e.name, op: OpSubscribe, types: []reflect.Type{reflect.TypeFor[T]()}}
+	b := &binding{name: e.token.name, op: OpSubscribe, types: []reflect.Type{reflect.TypeFor[T]()}}
 	b.serve = func(s any, ctx context.Context, _ []byte, _ bool, dst []byte) ([]byte, bool, error) {
 		dst, err := e.value.encodeLocal(dst, present(s.(*S)), ctx.(*handlerCtx).Head.Host.MaxEvent)
 		return dst, e.value.raw, err
 	}
 	if len(cfg) > 1 {
-		k.core.fail(fmt.Errorf("%q has %d EventConfigs", e.name, len(cfg)))
+		k.core.fail(fmt.Errorf("%q has %d EventConfigs", e.token.name, len(cfg)))
 	}
 	for _, c := range append(cfg, EventConfig{})[:1] {
 		c, err := c.withDefaults()
 		if b.event = eventSettings(c); err != nil {
-			k.core.fail(fmt.Errorf("%q: %w", e.name, err))
+			k.core.fail(fmt.Errorf("%q: %w", e.token.name, err))
 		}
 	}
 	bind(&k.core, &e.token, b, present == nil, nil)
@@ -77,16 +83,16 @@ func (e *Event[T]) Publish(ctx context.Context, v T) error {
 	b := bound(h, &e.token, OpSubscribe, "Publish of event")
 	if b == nil {
 		cfg, _ := EventConfig{}.withDefaults()
-		b = &binding{name: e.name, event: eventSettings(cfg)}
+		b = &binding{name: e.token.name, event: eventSettings(cfg)}
 	}
 	payload, err := e.value.encodeLocal(nil, v, h.Host.MaxEvent)
 	if err != nil {
-		err = badRequest{err}
+		err = badRequest(err)
 	} else {
 		err = h.Host.Engine.Publish(h, b, payload, e.value.raw)
 	}
 	if err != nil {
-		return &OpError{Op: "publish", ID: h.ID, Kind: e.kind, Method: e.name, Err: err}
+		return &OpError{Op: "publish", ID: h.ID, Kind: e.token.kind, Method: e.token.name, Err: err}
 	}
 	return nil
 }

@@ -143,7 +143,7 @@ func (p *process) timerPayload(r timerRequest) ([]byte, error) {
 	}
 	payload, err := r.Message.Encode(p.Host.MaxMessage)
 	if err != nil {
-		err = fmt.Errorf("sessionproc: the message of a timer for notice %q: %w", r.Notice, badRequest{err})
+		err = fmt.Errorf("sessionproc: the message of a timer for notice %q: %w", r.Notice, badRequest(err))
 		p.timerRefused(r.Notice, err)
 	}
 	return payload, err

@@ -5,17 +5,21 @@ import (
 	"fmt"
 )
 
-// badRequest is a request that does not decode: nothing has run.
-type badRequest struct{ err error }
+// badRequest makes an ErrBadRequest of err: a request does not decode, so nothing has run.
+func badRequest(err error) error { return requestFault{err} }
 
-func (e badRequest) Error() string        { return errBadRequest.Error() + ": " + e.err.Error() }
-func (e badRequest) Is(target error) bool { return target == errBadRequest }
+// badReply makes an ErrBadReply of err: a reply does not encode or decode, and the handler has run.
+func badReply(err error) error { return replyFault{err} }
 
-// badReply is a reply that does not encode or decode: the handler has run.
-type badReply struct{ err error }
+type requestFault struct{ err error }
 
-func (e badReply) Error() string        { return errBadReply.Error() + ": " + e.err.Error() }
-func (e badReply) Is(target error) bool { return target == errBadReply }
+func (e requestFault) Error() string        { return errBadRequest.Error() + ": " + e.err.Error() }
+func (e requestFault) Is(target error) bool { return target == errBadRequest }
+
+type replyFault struct{ err error }
+
+func (e replyFault) Error() string        { return errBadReply.Error() + ": " + e.err.Error() }
+func (e replyFault) Is(target error) bool { return target == errBadReply }
 
 // The errors of package sessionproc that are made here, under their names there.
 var (
@@ -35,7 +39,8 @@ func tooLarge(n, most int) error {
 	return fmt.Errorf("%d bytes, the limit is %d (Config.MaxFrame, less what else is in a message)", n, most)
 }
 
+// isBadRequest reports whether badRequest has made err.
 func isBadRequest(err error) bool {
-	_, ok := err.(badRequest)
+	_, ok := err.(requestFault)
 	return ok
 }

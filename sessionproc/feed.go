@@ -133,7 +133,7 @@ func (h *hub) askOwner(ctx context.Context, key feedKey, q poll) (pollReply, err
 	}
 	n, err := parseNews(b)
 	if err != nil {
-		return n, badReply{err}
+		return n, badReply(err)
 	}
 	return n, nil
 }

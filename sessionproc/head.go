@@ -28,7 +28,7 @@ type Host struct {
 // fits returns an errBadRequest if an encoded request of n bytes is too large.
 func (h *Host) fits(n int) error {
 	if n > h.MaxMessage {
-		return badRequest{tooLarge(n, h.MaxMessage)}
+		return badRequest(tooLarge(n, h.MaxMessage))
 	}
 	return nil
 }

@@ -251,7 +251,7 @@ func (in *Inbound) serve(p *process) error {
 	reply, raw, err := in.bound.serve(p.State, in.ctx, in.Payload, in.Raw, (*buf)[:0])
 	in.ctx.end(endedCanceled)
 	if most := p.table().cfg.MaxMessage; err == nil && len(reply) > most {
-		err = badReply{p.table().tooLarge(len(reply))}
+		err = badReply(p.table().tooLarge(len(reply)))
 	}
 	in.reply, in.raw, in.err = reply, raw, err
 	in.give()

@@ -62,7 +62,7 @@ func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg 
 // such as (*Cart).add serves.
 func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep],
 	h func(s *S, ctx context.Context, r Req) (Rep, error), cfg ...MethodConfig) {
-	b := &binding{name: m.name, op: OpCall, types: []reflect.Type{reflect.TypeFor[Req](), reflect.TypeFor[Rep]()}}
+	b := &binding{name: m.token.name, op: OpCall, types: []reflect.Type{reflect.TypeFor[Req](), reflect.TypeFor[Rep]()}}
 	b.typed = func(s any, ctx context.Context, req *Req, rep *Rep) (err error) {
 		*rep, err = h(s.(*S), ctx, *req)
 		return err
@@ -70,7 +70,7 @@ func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep],
 	b.serve = func(s any, ctx context.Context, payload []byte, raw bool, dst []byte) ([]byte, bool, error) {
 		var req Req
 		if err := m.req.decode(payload, raw, &req); err != nil {
-			return nil, false, badRequest{err}
+			return nil, false, badRequest(err)
 		}
 		rep, err := h(s.(*S), ctx, req)
 		if err != nil {
@@ -81,7 +81,7 @@ func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep],
 		}
 		dst, err = m.rep.encodeLocal(dst, rep, ctx.(*handlerCtx).Head.Host.MaxMessage)
 		if err != nil {
-			return nil, false, badReply{err}
+			return nil, false, badReply(err)
 		}
 		return dst, m.rep.raw, nil
 	}
@@ -94,7 +94,7 @@ func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep],
 func HandleCast[S, Msg, Arg any](k *Kind[S, Arg], n *Notice[Msg],
 	h func(s *S, ctx context.Context, m Msg) error, cfg ...MethodConfig,
 ) {
-	b := &binding{name: n.name, op: OpCast, types: []reflect.Type{reflect.TypeFor[Msg]()}}
+	b := &binding{name: n.token.name, op: OpCast, types: []reflect.Type{reflect.TypeFor[Msg]()}}
 	typed := func(s any, ctx context.Context, m Msg) error {
 		if err := h(s.(*S), ctx, m); err != nil {
 			return portable(ctx, err)
@@ -105,7 +105,7 @@ func HandleCast[S, Msg, Arg any](k *Kind[S, Arg], n *Notice[Msg],
 	b.serve = func(s any, ctx context.Context, payload []byte, raw bool, _ []byte) ([]byte, bool, error) {
 		var msg Msg
 		if err := n.msg.decode(payload, raw, &msg); err != nil {
-			return nil, false, badRequest{err}
+			return nil, false, badRequest(err)
 		}
 		return nil, false, typed(s, ctx, msg)
 	}
@@ -202,7 +202,7 @@ func (k *Kind[S, Arg]) StartEncoded(ctx context.Context, payload []byte, raw, no
 	var arg Arg
 	if !none {
 		if err := k.arg.decode(payload, raw, &arg); err != nil {
-			return nil, badRequest{err}
+			return nil, badRequest(err)
 		}
 	}
 	return k.startWith(ctx, arg)

@@ -56,11 +56,11 @@ func (p *process) joinLineLocked(e *envelope) error {
 	if e.noWait {
 		return errFull
 	}
-	m, ok := e.op.(interface{ exchange() *waiting })
+	m, ok := e.op.(interface{ Exchange() *waiting })
 	if !ok {
 		return errNoPlace
 	}
-	s := &stand{e: e, w: m.exchange()}
+	s := &stand{e: e, w: m.Exchange()}
 	if err := p.standLocked(s); err != nil {
 		return err
 	}

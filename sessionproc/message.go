@@ -346,8 +346,8 @@ type stand struct {
 // isQueued reports whether the caller still waits for a message that has not begun.
 func (e *envelope) isQueued() bool { return e.word.Load()&stateMask == stateQueued }
 
-// exchange returns the waiting of a message, for code that knows the message only as an op.
-func (w *waiting) exchange() *waiting { return w }
+// Exchange returns the waiting of a message, for code that knows the message only as an op.
+func (w *waiting) Exchange() *waiting { return w }
 
 // noHandler is what op.Run returns when it has run no handler: nobody waits for the
 // message any more, or it is a subscription.

@@ -56,7 +56,7 @@ func (c *codec[T]) packRequest(p *parcel[T], v *T, share bool, most int) (size i
 		defer contain(&err)
 	}
 	if size, err = c.pack(p, v, share, most); err != nil {
-		err = badRequest{err}
+		err = badRequest(err)
 	}
 	return size, err
 }
@@ -64,7 +64,7 @@ func (c *codec[T]) packRequest(p *parcel[T], v *T, share bool, most int) (size i
 // contain makes an error of a panic of a request's own encoding or Clone.
 func contain(err *error) {
 	if cause := recover(); cause != nil {
-		*err = badRequest{panicked("encoding", cause)}
+		*err = badRequest(panicked("encoding", cause))
 	}
 }
 

@@ -146,7 +146,7 @@ func (t *Table) servePoll(part int, in *Inbound) {
 	}
 	var err error
 	if in.ask, err = parsePoll(in.Payload); err != nil {
-		in.Answer.Fail(badRequest{err}, false, false)
+		in.Answer.Fail(badRequest(err), false, false)
 		return
 	}
 	p, err := t.look(part, in.ID)

@@ -39,7 +39,7 @@ type renewal struct {
 func (t *Table) serveRenew(part int, in *Inbound) {
 	r := &renewal{in: in}
 	if err := DecodeValue(in.Payload, in.Raw, &r.newID); err != nil {
-		in.Answer.Fail(badRequest{err}, false, false)
+		in.Answer.Fail(badRequest(err), false, false)
 		return
 	}
 	in.ctx = in.newCtx(nil)

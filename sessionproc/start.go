@@ -94,12 +94,12 @@ func (m *start[Arg]) make(h *Head, ctx *handlerCtx) (any, error) {
 	c := &m.ref.arg
 	arg, err := c.unpack(&m.sent, &m.arg)
 	if err != nil {
-		return nil, badRequest{err}
+		return nil, badRequest(err)
 	}
 	if RestartPolicy(h.Kind.cfg.Restart) == RestartFresh {
 		payload, err := c.encode(nil, arg, maxSnapshot)
 		if err != nil {
-			return nil, badRequest{err}
+			return nil, badRequest(err)
 		}
 		h.Host.Engine.KeepArgument(h, payload, c.raw)
 	}
@@ -110,7 +110,7 @@ func (m *start[Arg]) make(h *Head, ctx *handlerCtx) (any, error) {
 	}
 	payload, err := c.encode(nil, arg, h.Host.MaxMessage)
 	if err != nil {
-		return nil, badRequest{err}
+		return nil, badRequest(err)
 	}
 	return h.Kind.maker.StartEncoded(ctx, payload, c.raw, false)
 }

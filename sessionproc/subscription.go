@@ -62,7 +62,7 @@ type Subscription[T any] struct {
 // the session. A subscriber that does not read delays neither the session nor other subscribers.
 func (e *Event[T]) Subscribe(ctx context.Context, c Caller, id string, o SubscribeOptions) (*Subscription[T], error) {
 	failed := func(err error) error {
-		return &OpError{Op: OpSubscribe.String(), ID: id, Kind: e.kind, Method: e.name, Err: bare(err)}
+		return &OpError{Op: OpSubscribe.String(), ID: id, Kind: e.token.kind, Method: e.token.name, Err: bare(err)}
 	}
 	if o.Buffer < 0 {
 		return nil, failed(fmt.Errorf("SubscribeOptions.Buffer is negative (%d)", o.Buffer))
@@ -80,7 +80,7 @@ func (e *Event[T]) Subscribe(ctx context.Context, c Caller, id string, o Subscri
 		feeds = NewFeeds(c)
 	}
 	at := o.After
-	s, err := feeds.Subscribe(ctx, SubscribeRequest{ID: id, Kind: e.kind, Event: e.name, Buffer: o.Buffer,
+	s, err := feeds.Subscribe(ctx, SubscribeRequest{ID: id, Kind: e.token.kind, Event: e.token.name, Buffer: o.Buffer,
 		After: Place{at.Incarnation.Number, at.Incarnation.Boot, at.Offset}})
 	if err != nil {
 		return nil, failed(err)
@@ -103,7 +103,7 @@ func (s *Subscription[T]) Next(ctx context.Context) (Update[T], error) {
 	}
 	u := Update[T]{Position: Position{Incarnation{it.At.Number, it.At.Boot}, it.At.Offset}, Present: it.Present, Gap: it.Gap}
 	if err := s.event.value.decode(it.Payload, it.Raw, &u.Value); err != nil {
-		return u, badReply{err}
+		return u, badReply(err)
 	}
 	return u, nil
 }

@@ -81,13 +81,13 @@ func NewTable(cfg TableConfig) (*Table, error) {
 			errs = append(errs, errors.New("a kind is nil"))
 			continue
 		}
-		core := k.Core()
-		if t.kinds[core.name] != nil {
-			errs = append(errs, fmt.Errorf("two kinds are named %q", core.name))
+		kind := k.Core()
+		if t.kinds[kind.name] != nil {
+			errs = append(errs, fmt.Errorf("two kinds are named %q", kind.name))
 		}
-		t.kinds[core.name] = core
-		errs = append(errs, core.check())
-		t.workers.watched = t.workers.watched || core.cfg.SlowHandler > 0
+		t.kinds[kind.name] = kind
+		errs = append(errs, kind.check())
+		t.workers.watched = t.workers.watched || kind.cfg.SlowHandler > 0
 	}
 	if cfg.DefaultKind != "" && t.kinds[cfg.DefaultKind] == nil {
 		errs = append(errs, fmt.Errorf("DefaultKind %q is not among the Kinds", cfg.DefaultKind))

@@ -58,16 +58,22 @@ func (k *KindRef[Arg]) deliver(ctx context.Context, c Caller, id string, arg Arg
 // reply. It contains no function, so callers need not import the handlers. Make it once, as a
 // package variable, with MethodOf.
 type Method[Req, Rep any] struct {
-	token
-	req  codec[Req]
-	rep  codec[Rep]
-	pool sync.Pool // of *call[Req, Rep]
+	token token
+	req   codec[Req]
+	rep   codec[Rep]
+	pool  sync.Pool // of *call[Req, Rep]
 }
 
 // MethodOf makes the token of a method of kind k. The name travels on the wire.
 func MethodOf[Req, Rep, Arg any](k *KindRef[Arg], name string) *Method[Req, Rep] {
 	return &Method[Req, Rep]{token: newToken(k, name), req: newCodec[Req](), rep: newCodec[Rep]()}
 }
+
+// Name returns the method's name.
+func (m *Method[Req, Rep]) Name() string { return m.token.name }
+
+// Kind returns the name of the kind that the method belongs to.
+func (m *Method[Req, Rep]) Kind() string { return m.token.kind }
 
 // Call sends req to session id and returns the handler's reply. It blocks until the reply has come,
 // ctx has ended, or the session cannot answer. Without a deadline in ctx the node's CallTimeout
@@ -92,14 +98,20 @@ func (m *Method[Req, Rep]) Call(ctx context.Context, c Caller, id string, req Re
 // A Notice is a token for casts: messages without a reply. Make it once, as a package variable, with
 // NoticeOf.
 type Notice[Msg any] struct {
-	token
-	msg codec[Msg]
+	token token
+	msg   codec[Msg]
 }
 
 // NoticeOf makes the token of a notice of kind k. The name travels on the wire.
 func NoticeOf[Msg, Arg any](k *KindRef[Arg], name string) *Notice[Msg] {
 	return &Notice[Msg]{token: newToken(k, name), msg: newCodec[Msg]()}
 }
+
+// Name returns the notice's name.
+func (n *Notice[Msg]) Name() string { return n.token.name }
+
+// Kind returns the name of the kind that the notice belongs to.
+func (n *Notice[Msg]) Kind() string { return n.token.kind }
 
 // Cast sends msg to session id. A nil error means that msg is in the session's mailbox, on whatever
 // node the session lives. The handler runs later, after those of all messages whose send had

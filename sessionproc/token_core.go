@@ -7,9 +7,3 @@ type token struct {
 	name  string
 	index int // among the tokens of ref
 }
-
-// Name returns the method's or notice's name.
-func (t *token) Name() string { return t.name }
-
-// Kind returns the name of the kind it belongs to.
-func (t *token) Kind() string { return t.kind }

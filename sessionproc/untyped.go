@@ -29,7 +29,7 @@ func (m *untyped) AppendPayload(b []byte, most int) (_ []byte, raw bool, err err
 	}
 	payload, raw, err := encodeValue(b, m.request, most)
 	if err != nil {
-		return nil, false, badRequest{err}
+		return nil, false, badRequest(err)
 	}
 	return payload, raw, nil
 }
@@ -43,7 +43,7 @@ func (m *untyped) ReadReply(payload []byte, raw bool) error {
 		return nil
 	}
 	if err := DecodeValue(payload, raw, m.reply); err != nil {
-		return badReply{err}
+		return badReply(err)
 	}
 	return nil
 }

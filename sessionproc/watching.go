@@ -26,5 +26,5 @@ func Watch(ctx context.Context, id string, n *Notice[Ended]) {
 // nothing and returns false.
 func Unwatch(ctx context.Context, id string, n *Notice[Ended]) bool {
 	h := headOf(ctx)
-	return h.Host.Engine.Unwatch(h, n.name, id)
+	return h.Host.Engine.Unwatch(h, n.token.name, id)
 }
