@@ -90,7 +90,7 @@ func requireKept(t require.TestingT, k *kindCore, coded []byte) {
 	if k.state.Kind() != reflect.Struct || codesItself(k.state) {
 		return
 	}
-	less := reflect.TypeFor[None]()
+	less := reflect.TypeFor[none]()
 	other := &kindCore{state: less, maker: blanks{less}}
 	state, unknown, err := other.decodeState(0, coded)
 	require.NoError(t, err)

@@ -32,7 +32,7 @@ type flat struct {
 func TestCodecChoosesTheCheapestTrueCopy(t *testing.T) {
 	require.Equal(t, copyPlain, newCodec[flat]().mode)
 	require.Equal(t, copyPlain, newCodec[string]().mode)
-	require.Equal(t, copyPlain, newCodec[None]().mode)
+	require.Equal(t, copyPlain, newCodec[none]().mode)
 	require.Equal(t, copyPlain, newCodec[complex128]().mode)
 	require.Equal(t, copyPlain, newCodec[time.Time]().mode)
 	require.Equal(t, copyBytes, newCodec[[]byte]().mode)

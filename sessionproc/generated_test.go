@@ -124,7 +124,7 @@ var leaves = []struct {
 	leaf(func(*rapid.T) slog.LevelVar { return slog.LevelVar{} }),
 	leaf(func(*rapid.T) x509.OID { o, _ := x509.OIDFromInts([]uint64{1, 2, 3}); return o }),
 	leaf(func(t *rapid.T) rnd.PCG { return *rnd.NewPCG(rapid.Uint64().Draw(t, ""), 1) }),
-	leaf(func(*rapid.T) None { return None{} }),
+	leaf(func(*rapid.T) none { return none{} }),
 	leaf(func(*rapid.T) ofTwo[string] { return ofTwo[string]{First: "a"} }),
 	leaf(func(*rapid.T) ofTwo[ofTwo[int]] {
 		return ofTwo[ofTwo[int]]{Second: &ofTwo[int]{First: 1, Second: new(int)}}

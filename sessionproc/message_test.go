@@ -42,12 +42,12 @@ func TestAnExchangeOfTheNextGenerationIsNotEnded(t *testing.T) {
 
 	w.open()
 	require.NotEqual(t, first, w.generation())
-	w.Drop(first, outcome{err: ErrTerminated})
+	w.Drop(first, outcome{err: errBadReply})
 	require.True(t, w.begin(), "the second exchange was ended for the first")
-	w.Drop(first, outcome{err: ErrTerminated})
+	w.Drop(first, outcome{err: errBadReply})
 	require.False(t, w.signalled())
 	require.NoError(t, w.ctx.Err())
-	require.True(t, w.endExchange(w.generation(), outcome{err: ErrTerminated}))
+	require.True(t, w.endExchange(w.generation(), outcome{err: errBadReply}))
 	require.True(t, w.signalled())
 	require.True(t, w.end.maybe)
 	require.ErrorIs(t, w.ctx.Err(), context.Canceled)
@@ -62,8 +62,8 @@ func TestOnlyTheFirstDecisionCounts(t *testing.T) {
 		signal bool
 	}{
 		{"replied", func(w *waiting) { w.begin(); w.finish() }, stateReplied, true},
-		{"ended while queued", func(w *waiting) { w.endWith(outcome{err: ErrTerminated}) }, stateEnded, true},
-		{"ended while running", func(w *waiting) { w.begin(); w.endWith(outcome{err: ErrTerminated}) }, stateEnded, true},
+		{"ended while queued", func(w *waiting) { w.endWith(outcome{err: errBadReply}) }, stateEnded, true},
+		{"ended while running", func(w *waiting) { w.begin(); w.endWith(outcome{err: errBadReply}) }, stateEnded, true},
 		{"abandoned while queued", func(w *waiting) { w.abandon() }, stateAbandoned, false},
 		{"abandoned while running", func(w *waiting) { w.begin(); w.abandon() }, stateAbandoned, false},
 	} {
@@ -74,12 +74,12 @@ func TestOnlyTheFirstDecisionCounts(t *testing.T) {
 		require.Equal(t, c.signal, w.signalled(), c.name)
 		require.False(t, w.begin(), c.name)
 		w.finish()
-		require.False(t, w.endWith(outcome{err: ErrClosed}), c.name)
+		require.False(t, w.endWith(outcome{err: errBadRequest}), c.name)
 		_, gone := w.abandon()
 		require.False(t, gone, c.name)
 		require.Equal(t, c.state, w.word.Load()&stateMask, c.name)
 		require.False(t, w.signalled(), "%s: signalled twice", c.name)
-		require.NotErrorIs(t, w.end.err, ErrClosed, c.name)
+		require.NotErrorIs(t, w.end.err, errBadRequest, c.name)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestExactlyOnePartyDecides(t *testing.T) {
 				}
 			}
 		})
-		wg.Go(func() { over = w.endExchange(generation, outcome{err: ErrTerminated}) })
+		wg.Go(func() { over = w.endExchange(generation, outcome{err: errBadReply}) })
 		wg.Go(func() { ran, gone = w.abandon() })
 		wg.Wait()
 		decided := 0
@@ -120,7 +120,7 @@ func TestExactlyOnePartyDecides(t *testing.T) {
 			continue
 		case over:
 			ended++
-			require.ErrorIs(t, w.end.err, ErrTerminated)
+			require.ErrorIs(t, w.end.err, errBadReply)
 		default:
 			abandoned++
 		}
@@ -305,7 +305,7 @@ func TestAwaitUnderRace(t *testing.T) {
 			}
 		})
 		if kills {
-			wg.Go(func() { w.endExchange(generation, outcome{err: ErrTerminated}) })
+			wg.Go(func() { w.endExchange(generation, outcome{err: errBadReply}) })
 		}
 		if stops {
 			wg.Go(cancel)
@@ -318,7 +318,7 @@ func TestAwaitUnderRace(t *testing.T) {
 		case ok:
 			replied++
 			require.True(t, w.reusable())
-		case errors.Is(o.err, ErrTerminated):
+		case errors.Is(o.err, errBadReply):
 			ended++
 			require.True(t, kills)
 		default:

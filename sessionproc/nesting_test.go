@@ -2,6 +2,7 @@ package sessionproc
 
 import (
 	"context"
+	"io/fs"
 	"reflect"
 	"strings"
 	"testing"
@@ -69,7 +70,7 @@ func TestOnlyTypesThatCanNestWithoutBoundAreOpen(t *testing.T) {
 	)
 	_ = hides{}.f
 	for v, levels := range map[any]int{
-		7: 0, "": 0, [4]byte{}: 0, flags{}: 2, [1]time.Time{}: 1, None{}: 1, texted{}: 0, [2]texted{}: 1,
+		7: 0, "": 0, [4]byte{}: 0, flags{}: 2, [1]time.Time{}: 1, none{}: 1, texted{}: 0, [2]texted{}: 1,
 		reflect.TypeFor[[]byte](): 0, reflect.TypeFor[outer](): 5, reflect.TypeFor[*[]*leaf](): 4,
 		reflect.TypeFor[map[string]map[string]string](): 2, reflect.TypeFor[hides](): 1,
 	} {
@@ -190,5 +191,5 @@ func TestTheLogOfAPanicPrintsNoValueThatMayContainItself(t *testing.T) {
 	require.Equal(t, "1s", thrown(time.Second))
 	require.Equal(t, "7", thrown(7))
 	require.Equal(t, "text", thrown("text"))
-	require.Equal(t, "a value of type *sessionproc.CrashError", thrown((*CrashError)(nil)))
+	require.Equal(t, "a value of type *fs.PathError", thrown((*fs.PathError)(nil)))
 }

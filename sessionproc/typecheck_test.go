@@ -1,7 +1,6 @@
 package sessionproc
 
 import (
-	"context"
 	"net/url"
 	"reflect"
 	"testing"
@@ -64,7 +63,7 @@ func TestCheckTypeNamesTheFieldThatCannotTravel(t *testing.T) {
 		{0, ""}, {"", ""}, {[]byte{}, ""}, {map[int]string{}, ""}, {[3]*float32{}, ""}, {time.Time{}, ""}, {time.Second, ""},
 		{map[bool]time.Time{}, ""}, {promote{}, ""}, {tree{}, ""}, {excluded{}, ""}, {opaque{}, ""}, {&opaque{},
 			""}, {texted{}, ""},
-		{[]texted{}, ""}, {None{}, ""},
+		{[]texted{}, ""}, {none{}, ""},
 		{func() {}, "func() is a func"},
 		{make(chan int), "chan int is a chan"},
 		{[]any{}, "[]interface {}[] is an interface"},
@@ -103,7 +102,7 @@ func TestAcceptedTypesSurviveTheirEncoding(t *testing.T) {
 	survives(t, []byte{1, 2})
 	survives(t, map[string]int(nil))
 	survives(t, uint64(1<<64-1))
-	survives(t, None{})
+	survives(t, none{})
 	require.NoError(t, checkType(reflect.TypeFor[excluded]()))
 }
 
@@ -145,37 +144,5 @@ type halfState struct{ N int }
 
 func (*halfState) UnmarshalState([]byte) error { return nil }
 
-// The types that MigrateFrom reads and writes are checked as states are.
-func TestTheTypesOfMigrateFromAreChecked(t *testing.T) {
-	type state struct{ N int }
-	ref := KindOf[None]("migrated")
-	fault := func(migrate func(int, []byte) ([]byte, error)) error {
-		k := NewKind(ref, func(context.Context, None) (*state, error) { return nil, nil },
-			KindConfig{Schema: 1, Migrate: migrate})
-		return k.core.check()
-	}
-	require.NoError(t, fault(MigrateFrom(func(int, state) (*state, error) { return nil, nil })))
-	require.NoError(t, fault(func(from int, b []byte) ([]byte, error) { panic("a program's own is not called") }))
-	for what, migrate := range map[string]func(int, []byte) ([]byte, error){
-		"MigrateFrom: sessionproc.hidden.secret is unexported": MigrateFrom(func(int, hidden) (*state,
-			error) {
-			return nil, nil
-		}),
-		"Old of its MigrateFrom: sessionproc.halfState has UnmarshalState, but no": MigrateFrom(func(int,
-			halfState) (*state, error) {
-			return nil, nil
-		}),
-		"Old of its MigrateFrom: struct { V interface {} }.V is an interface": MigrateFrom(func(int,
-			struct{ V any }) (*state, error) {
-			return nil, nil
-		}),
-		"New of its MigrateFrom: sessionproc.embedsIt.number is unexported and would": MigrateFrom(func(int,
-			state) (*embedsIt, error) {
-			return nil, nil
-		}),
-	} {
-		require.ErrorContains(t, fault(migrate), what)
-		_, err := migrate(0, []byte{0x80})
-		require.ErrorContains(t, err, what, "where a program's own calls it")
-	}
-}
+// none is a message that carries nothing.
+type none struct{}
