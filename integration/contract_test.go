@@ -49,7 +49,8 @@ func TestAcceptance24_CallersDoNotLinkHandlers(t *testing.T) {
 			ours = append(ours, strings.TrimPrefix(pkg, "github.com/sessionproc/sessionproc/"))
 		}
 	}
-	require.ElementsMatch(t, []string{"integration/relay", "sessionproc", "transport/wire"}, ours)
+	require.ElementsMatch(t, []string{"integration/relay", "sessionproc", "sessionproc/internal/core", "transport/wire"},
+		ours)
 }
 
 // Types that node.Start refuses, and some that it must not.

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // list returns what n lists, by ID. Nothing may be listed twice.
@@ -240,7 +240,7 @@ func TestInspectTellsWhatASessionDoes(t *testing.T) {
 			require.Equal(t, probes.Name(), i.Kind)
 			require.Equal(t, p.owner().Name(), i.Node)
 			require.Equal(t, p.owner().Name(), i.Owner)
-			require.Equal(t, sessionproc.PhaseLive, i.Phase)
+			require.Equal(t, engine.PhaseLive, i.Phase)
 			require.Equal(t, life, i.Incarnation)
 			require.Equal(t, 1, i.Waiting)
 			require.Positive(t, i.Bytes)
@@ -316,7 +316,7 @@ func TestInspectFindsASessionOnItsWay(t *testing.T) {
 	whileMoving(t, func(t *testing.T, p place, id string) {
 		require.Eventually(t, func() bool {
 			i, err := p.from.Inspect(t.Context(), id)
-			return assert.NoError(t, err) && i.Phase == sessionproc.PhaseMoving && i.Owner != i.Node && i.Method == hold.Name()
+			return assert.NoError(t, err) && i.Phase == engine.PhaseMoving && i.Owner != i.Node && i.Method == hold.Name()
 		}, 10*time.Second, 10*time.Millisecond)
 	})
 }

@@ -4,11 +4,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestManyStartAndEndWithAResultEach(t *testing.T) {
@@ -119,7 +119,7 @@ func TestBroadcastFollowsASessionThatIsSealed(t *testing.T) {
 	whileMoving(t, func(t *testing.T, p place, id string) {
 		require.Eventually(t, func() bool {
 			i, err := p.from.Inspect(t.Context(), id)
-			return assert.NoError(t, err) && i.Phase == sessionproc.PhaseMoving
+			return assert.NoError(t, err) && i.Phase == engine.PhaseMoving
 		}, 10*time.Second, 10*time.Millisecond)
 		reach := make(chan sessionproc.Reach, 1)
 		go func() {

@@ -7,10 +7,10 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/stretchr/testify/require"
 )
 
 // Whatever is asked of a nil *Node says that it is nil: by its error if it returns
@@ -56,13 +56,13 @@ func someArgument(t reflect.Type) reflect.Value {
 	case reflect.TypeFor[string]():
 		return reflect.ValueOf("a")
 	case reflect.TypeFor[sessionproc.Message]():
-		return reflect.ValueOf(sessionproc.Untyped(sessionproc.OpCast, "", "m", nil, nil))
+		return reflect.ValueOf(engine.Untyped(engine.OpCast, "", "m", nil, nil))
 	case reflect.TypeFor[[]string]():
 		return reflect.ValueOf([]string{"a"})
 	case reflect.TypeFor[map[string]sessionproc.StartOptions]():
 		return reflect.ValueOf(map[string]sessionproc.StartOptions{"a": {}})
-	case reflect.TypeFor[[]sessionproc.Delivery]():
-		return reflect.ValueOf([]sessionproc.Delivery{{ID: "a", Message: sessionproc.Untyped(sessionproc.OpStart, "", "",
+	case reflect.TypeFor[[]engine.Delivery]():
+		return reflect.ValueOf([]engine.Delivery{{ID: "a", Message: engine.Untyped(engine.OpStart, "", "",
 			nil, nil)}})
 	}
 	return reflect.Zero(t)
@@ -89,7 +89,7 @@ func call(f reflect.Value, args []reflect.Value) (said string, returns bool) {
 			errs = append(errs, v)
 		case map[string]error:
 			errs = append(errs, v["a"])
-		case []sessionproc.Delivery:
+		case []engine.Delivery:
 			errs = append(errs, v[0].Err)
 		default:
 			if seq := reflect.TypeFor[func(func(node.SessionInfo, error) bool)](); r.Type().ConvertibleTo(seq) &&

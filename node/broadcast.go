@@ -9,6 +9,7 @@ import (
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // Broadcast casts a notice's message to all sessions of its kind. It serves Notice.Broadcast; use that
@@ -65,7 +66,7 @@ func (n *Node) broadcastHere(ctx context.Context, q *query) (tally, error) {
 	t := tally{Done: reach.Delivered, Full: reach.Full}
 	var mu sync.Mutex // guards t
 	together(len(moving), movingAtOnce, func(i int) {
-		err := n.Deliver(ctx, moving[i], sessionproc.Coded(q.Kind, q.Method, q.Payload, q.Raw))
+		err := n.Deliver(ctx, moving[i], engine.Coded(q.Kind, q.Method, q.Payload, q.Raw))
 		mu.Lock()
 		defer mu.Unlock()
 		switch {

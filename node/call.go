@@ -11,6 +11,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -38,7 +39,7 @@ func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, do
 		}
 	}
 	switch m.Op() {
-	case sessionproc.OpCall, sessionproc.OpStart, sessionproc.OpEnsure, sessionproc.OpRenew, sessionproc.OpSubscribe:
+	case engine.OpCall, engine.OpStart, engine.OpEnsure, engine.OpRenew, engine.OpSubscribe:
 		return n.routePending(ctx, id, part, m, done)
 	}
 	return n.route(ctx, id, part, m, done)
@@ -157,7 +158,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 		if a.tries > 0 {
 			a.wake = n.waitlist.wakeUp(a.part)
 		}
-		if a.m.Op() == sessionproc.OpCast { // it has the time for its place that its caller gives it
+		if a.m.Op() == engine.OpCast { // it has the time for its place that its caller gives it
 			ctx = a.asked
 		}
 		err := n.table.Deliver(ctx, a.part, a.id, a.m)
@@ -194,7 +195,7 @@ func (a *attempt) judge(ctx context.Context, target *transport.Peer, err error) 
 		return a.answered(ctx, failure.Decode(peer))
 	}
 	if ctx.Err() != nil {
-		why := sessionproc.NoAnswer(ctx, a.m.Op(), a.id, a.node.slotAt(target.Addr()), transport.Sent(err),
+		why := engine.NoAnswer(ctx, a.m.Op(), a.id, a.node.slotAt(target.Addr()), transport.Sent(err),
 			transport.Why(err))
 		return verdict{err: why, maybe: transport.Sent(err) || a.ran}
 	}
@@ -231,7 +232,7 @@ func (n *Node) slotAt(addr string) string {
 // repeatable reports whether the request may run twice.
 func (a *attempt) repeatable() bool {
 	switch a.m.Op() {
-	case sessionproc.OpRenew, sessionproc.OpAdopt: // the second one finds that it has been done
+	case engine.OpRenew, engine.OpAdopt: // the second one finds that it has been done
 		return true
 	}
 	return a.node.table.MethodConfig(a.m.Kind(), a.m.Method()).ReadOnly
@@ -261,7 +262,7 @@ func (a *attempt) answered(ctx context.Context, f failure.Coded) verdict {
 func (a *attempt) overloaded(ctx context.Context, f failure.Coded) verdict {
 	op := a.m.Op()
 	switch {
-	case f.Extra == failure.OverloadFinal, op != sessionproc.OpCall && op != sessionproc.OpCast:
+	case f.Extra == failure.OverloadFinal, op != engine.OpCall && op != engine.OpCast:
 		return verdict{err: f.Err(), maybe: a.ran}
 	case f.Extra == failure.OverloadLate:
 		<-ctx.Done() // as good as over
@@ -274,8 +275,8 @@ func (a *attempt) overloaded(ctx context.Context, f failure.Coded) verdict {
 		}
 		a.waiting = time.Now()
 	}
-	if _, has := a.asked.Deadline(); op == sessionproc.OpCast && !has &&
-		time.Since(a.waiting) >= sessionproc.CastPatience {
+	if _, has := a.asked.Deadline(); op == engine.OpCast && !has &&
+		time.Since(a.waiting) >= engine.CastPatience {
 		return verdict{err: f.Err(), maybe: a.ran}
 	}
 	return verdict{f.Err(), a.ran, true}
@@ -336,8 +337,8 @@ func cause(err error) error {
 
 func failed(m sessionproc.Message, id string, err error, maybe bool) error {
 	op := m.Op()
-	if op == sessionproc.OpEnsure {
-		op = sessionproc.OpStart
+	if op == engine.OpEnsure {
+		op = engine.OpStart
 	}
 	return &sessionproc.OpError{Op: op.String(), ID: id, Kind: m.Kind(), Method: m.Method(), Err: err,
 		MaybeExecuted: maybe}

@@ -17,15 +17,15 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/sessionproc/sessionhttp"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
+	"github.com/stretchr/testify/require"
 )
 
 // What nobody may find in what is printed.
@@ -51,32 +51,32 @@ var exportedStructs = []struct {
 	{node.TraceMoveRefused{}, false},
 	{node.TraceRequestDone{}, false}, {node.TraceSessionMoved{}, false}, {node.WaitingFor{}, false},
 
-	{sessionproc.Arrival{}, false}, {sessionproc.ContractPart{}, false}, {sessionproc.Copies{}, true},
-	{sessionproc.CrashError{}, false}, {sessionproc.Cursor{}, true},
-	{sessionproc.Delivery{}, true}, {sessionproc.Detached{}, true}, {sessionproc.DetachedConfig{}, true},
-	{sessionproc.DetachedTimer{}, false},
-	{sessionproc.Details{}, true}, {sessionproc.Ended{}, false}, {sessionproc.Error{}, false},
+	{sessionproc.Arrival{}, false}, {engine.ContractPart{}, false}, {engine.Copies{}, true},
+	{sessionproc.CrashError{}, false}, {engine.Cursor{}, true},
+	{engine.Detached{}, true}, {engine.DetachedConfig{}, true},
+	{engine.DetachedTimer{}, false},
+	{engine.Details{}, true}, {sessionproc.Ended{}, false}, {sessionproc.Error{}, false},
 	{sessionproc.Event[string]{}, false},
-	{sessionproc.EventConfig{}, false}, {sessionproc.EventInfo{}, true}, {sessionproc.Fault{}, false},
-	{sessionproc.Filter{}, true},
-	{sessionproc.Hot{}, true}, {sessionproc.Inbound{}, true}, {sessionproc.Incarnation{}, false},
-	{sessionproc.Info{}, true},
+	{sessionproc.EventConfig{}, false}, {engine.EventInfo{}, true},
+	{engine.Filter{}, true},
+	{engine.Hot{}, true}, {engine.Inbound{}, true}, {sessionproc.Incarnation{}, false},
+	{engine.Info{}, true},
 	{sessionproc.Kind[string, int]{}, false}, {sessionproc.KindConfig{}, false}, {sessionproc.KindRef[int]{}, false},
 	{sessionproc.LimitError{}, false}, {sessionproc.Method[int, int]{}, false}, {sessionproc.MethodConfig{}, false},
 	{sessionproc.None{}, false},
 	{sessionproc.Notice[int]{}, false}, {sessionproc.OpError{}, false}, {sessionproc.Position{}, false},
-	{sessionproc.Reach{}, false},
-	{sessionproc.Recalled{}, true}, {sessionproc.Restored{}, true}, {sessionproc.StartOptions{}, false},
-	{sessionproc.Stats{}, true},
-	{sessionproc.SubscribeOptions{}, false}, {sessionproc.Subscription[int]{}, true}, {sessionproc.Supervision{}, false},
-	{sessionproc.Table{}, true}, {sessionproc.TableConfig{}, false}, {sessionproc.TableTrace{}, false},
-	{sessionproc.TimerInfo{}, true},
-	{sessionproc.TraceMessageHandled{}, false}, {sessionproc.TraceRequestRefused{}, false},
-	{sessionproc.TraceSessionConflict{}, false},
-	{sessionproc.TraceSessionCrashed{}, false}, {sessionproc.TraceSessionEnded{}, false},
-	{sessionproc.TraceSessionStarted{}, false},
-	{sessionproc.Large{}, true}, {sessionproc.Understanding{}, false}, {sessionproc.Needs{}, false},
-	{sessionproc.Rival{}, false}, {sessionproc.Update[int]{}, false},
+	{sessionproc.Reach{}, false}, {sessionproc.Session{}, false},
+	{engine.Recalled{}, true}, {engine.Restored{}, true}, {sessionproc.StartOptions{}, false},
+	{engine.Stats{}, true},
+	{sessionproc.SubscribeOptions{}, false}, {sessionproc.Subscription[int]{}, true}, {engine.Supervision{}, false},
+	{engine.Table{}, true}, {engine.TableConfig{}, false}, {engine.TableTrace{}, false},
+	{engine.TimerInfo{}, true},
+	{engine.TraceMessageHandled{}, false}, {engine.TraceRequestRefused{}, false},
+	{engine.TraceSessionConflict{}, false},
+	{engine.TraceSessionCrashed{}, false}, {engine.TraceSessionEnded{}, false},
+	{engine.TraceSessionStarted{}, false},
+	{engine.Large{}, true}, {engine.Understanding{}, false}, {engine.Needs{}, false},
+	{engine.Rival{}, false}, {sessionproc.Update[int]{}, false},
 
 	{sessionhttp.Config{}, false}, {sessionhttp.EventStream[int]{}, false}, {sessionhttp.EventsConfig[int]{}, false},
 	{sessionhttp.Sessions{}, false},
@@ -190,7 +190,8 @@ func TestAllExportedStructsArePrinted(t *testing.T) {
 		listed[name] = true
 	}
 	there := map[string]bool{}
-	for _, dir := range []string{".", "../sessionproc", "../sessionproc/sessionhttp", "../cluster", "../transport",
+	for _, dir := range []string{".", "../sessionproc", "../sessionproc/engine", "../sessionproc/sessionhttp",
+		"../cluster", "../transport",
 		"../transport/wire", "../ring"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)

@@ -8,7 +8,7 @@ import (
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/roster"
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -71,7 +71,7 @@ func differs(r, other *roster.Release) (d Difference, differs bool) {
 }
 
 // lacking names what a has and b lacks, of one kind.
-func lacking(a, b *sessionproc.Understanding) (all []string) {
+func lacking(a, b *engine.Understanding) (all []string) {
 	for _, sort := range []struct {
 		what string
 		a, b []string

@@ -11,6 +11,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 const (
@@ -79,7 +80,7 @@ func (n *Node) Drain(ctx context.Context) error {
 // node, or of one that such a handler waits for: what waits for all handlers here cannot
 // be waited for by one.
 func (n *Node) waitedForBy(ctx context.Context) error {
-	chain, _ := sessionproc.CallChain(ctx, "")
+	chain, _ := engine.CallChain(ctx, "")
 	r := n.routes.Load()
 	for _, id := range chain {
 		if n.table.Has(r.Ring.Partition(id), id) {

@@ -187,20 +187,21 @@ var triedConfigs = map[string]func(t *testing.T){
 
 // untried are exported Configs that need no trial here, and why.
 var untried = map[string]string{
-	"cluster.Config":             "it is tried in its package",
-	"transport.Config":           "it is tried in its package",
-	"sessionproc.TableConfig":    "node makes it of its own Config",
-	"sessionproc.DetachedConfig": "it has no number but the name of an incarnation",
-	"nodetest.SessionConfig":     "it has no number but the name of an incarnation",
-	"node.ListOptions":           "it has no number",
-	"sessionproc.StartOptions":   "it has no number",
+	"cluster.Config":           "it is tried in its package",
+	"transport.Config":         "it is tried in its package",
+	"engine.TableConfig":       "node makes it of its own Config",
+	"engine.DetachedConfig":    "it has no number but the name of an incarnation",
+	"nodetest.SessionConfig":   "it has no number but the name of an incarnation",
+	"node.ListOptions":         "it has no number",
+	"sessionproc.StartOptions": "it has no number",
 }
 
 // No Config is forgotten.
 func TestEveryConfigIsTried(t *testing.T) {
 	declared := regexp.MustCompile(`(?m)^type ([A-Z]\w*(?:Config|Options)|Config|Shutdown)(?:\[.*\])? struct`)
 	found := 0
-	for _, dir := range []string{".", "nodetest", "../sessionproc", "../sessionproc/sessionhttp", "../ring", "../cluster",
+	for _, dir := range []string{".", "nodetest", "../sessionproc", "../sessionproc/engine", "../sessionproc/sessionhttp",
+		"../ring", "../cluster",
 		"../transport", "../node/nodetest/simnet"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // Inspection is all there is to know of one session at a moment.
@@ -67,7 +68,7 @@ const (
 // found is what a node knows of a session.
 type found struct {
 	Here    bool
-	Details sessionproc.Details
+	Details engine.Details
 	Holding HoldingState
 }
 
@@ -114,8 +115,8 @@ func (n *Node) holder(ctx context.Context, id string) (at cluster.Member, best f
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	missing := askEach(ctx, n, members, &query{What: askDetails, ID: id}, func(m cluster.Member, f found) {
-		if f.Here && (!best.Here || f.Details.Phase == sessionproc.PhaseLive) {
-			if best, at = f, m; f.Details.Phase == sessionproc.PhaseLive {
+		if f.Here && (!best.Here || f.Details.Phase == engine.PhaseLive) {
+			if best, at = f, m; f.Details.Phase == engine.PhaseLive {
 				cancel()
 			}
 		}
@@ -126,7 +127,7 @@ func (n *Node) holder(ctx context.Context, id string) (at cluster.Member, best f
 	return at, best, err
 }
 
-func inspectionOf(name string, d *sessionproc.Details) Inspection {
+func inspectionOf(name string, d *engine.Details) Inspection {
 	now := time.Now()
 	i := Inspection{SessionInfo: infoOf(name, &d.Info), Phase: d.Phase, Waiting: d.Waiting, Line: d.Line, Bytes: d.Bytes,
 		Oldest: d.Head, Running: d.Busy, Method: d.Method}

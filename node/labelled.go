@@ -10,6 +10,7 @@ import (
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // TerminateLabelled ends all sessions that have the label (Session.SetLabel), on all
@@ -36,14 +37,14 @@ func (n *Node) TerminateLabelled(ctx context.Context, key, value string) (ended 
 		return 0, fmt.Errorf("node: terminate labelled: %w: a label has a key of 1 to %d bytes and a value of 1 to %d",
 			sessionproc.ErrBadRequest, sessionproc.MaxLabelKey, sessionproc.MaxLabelValue)
 	}
-	_, done, err := sessionproc.Pending(ctx, 0, sessionproc.Labelled)
+	_, done, err := engine.Pending(ctx, 0, engine.Labelled)
 	if err != nil {
 		return 0, err
 	}
 	defer done()
 	ctx, cancel := n.withQueryTimeout(ctx)
 	defer cancel()
-	if chain, _ := sessionproc.CallChain(ctx, ""); chain != nil && ctx.Err() == nil { // that handler's ctx may end by this
+	if chain, _ := engine.CallChain(ctx, ""); chain != nil && ctx.Err() == nil { // that handler's ctx may end by this
 		deadline, _ := ctx.Deadline()
 		ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
 		defer cancel()
@@ -121,7 +122,7 @@ func (n *Node) passOn(last, next *route.Routes) {
 	}
 }
 
-func (n *Node) tellRecalled(m cluster.Member, recalled []sessionproc.Recalled) {
+func (n *Node) tellRecalled(m cluster.Member, recalled []engine.Recalled) {
 	begun := time.Now()
 	for _, r := range recalled {
 		ctx, cancel := context.WithTimeout(n.life.Context(), n.cfg.CallTimeout)

@@ -11,11 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/stretchr/testify/require"
 )
 
 // A queue is a session with a mailbox of 4 whose messages take as long as they say.
@@ -197,7 +197,7 @@ func TestABroadcastWaitsForNobody(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, sessionproc.Reach{Full: 1}, r)
 		for i := range 2 {
-			err = c.Node(i).Deliver(lasting(t, time.Second), id, sessionproc.Coded("queue", "tell", nil, true))
+			err = c.Node(i).Deliver(lasting(t, time.Second), id, engine.Coded("queue", "tell", nil, true))
 			require.ErrorIs(t, err, sessionproc.ErrOverloaded)
 		}
 		require.Less(t, time.Since(begun), 20*time.Millisecond)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // SessionInfo is what List tells of a session. Its ID is a bearer secret: who has
@@ -65,7 +66,7 @@ func (n *Node) List(ctx context.Context, o ListOptions) iter.Seq2[SessionInfo, e
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		l := lister{n: n, ctx: ctx, filter: sessionproc.Filter{Kind: o.Kind, Prefix: o.Prefix, LabelKey: o.LabelKey,
+		l := lister{n: n, ctx: ctx, filter: engine.Filter{Kind: o.Kind, Prefix: o.Prefix, LabelKey: o.LabelKey,
 			LabelValue: o.LabelValue}}
 		defer func() {
 			cancel()
@@ -94,8 +95,8 @@ func (n *Node) List(ctx context.Context, o ListOptions) iter.Seq2[SessionInfo, e
 
 // page is a part of the sessions of one node, by partition and ID.
 type page struct {
-	Sessions []sessionproc.Info
-	Next     sessionproc.Cursor
+	Sessions []engine.Info
+	Next     engine.Cursor
 	More     bool
 }
 
@@ -111,7 +112,7 @@ func (n *Node) page(q *query) page {
 type lister struct {
 	n       *Node
 	ctx     context.Context
-	filter  sessionproc.Filter
+	filter  engine.Filter
 	all     []*listing
 	missing PartialError
 }
@@ -121,7 +122,7 @@ type listing struct {
 	m        cluster.Member
 	pages    chan listed // closed by its goroutine
 	complete bool        // set by that before
-	head     []sessionproc.Info
+	head     []engine.Info
 	part     int  // of head[0]
 	late     bool // the others do not wait for it any more
 	over     bool
@@ -250,7 +251,7 @@ func (l *lister) locate(s *listing) {
 }
 
 // infoOf makes times of what another node has said just now.
-func infoOf(name string, i *sessionproc.Info) SessionInfo {
+func infoOf(name string, i *engine.Info) SessionInfo {
 	now := time.Now()
 	return SessionInfo{ID: i.ID, Kind: i.Kind, Node: name,
 		Incarnation: sessionproc.Incarnation{Number: i.Number, Boot: i.Boot},

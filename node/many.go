@@ -9,6 +9,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
@@ -17,29 +18,29 @@ import (
 // those that failed, by ID: nil if none did. Without a deadline in ctx CallTimeout
 // holds, for all of them together. KindRef.StartMany is its typed form.
 func (n *Node) StartMany(ctx context.Context, sessions map[string]sessionproc.StartOptions) map[string]error {
-	all := make([]sessionproc.Delivery, 0, len(sessions))
+	all := make([]engine.Delivery, 0, len(sessions))
 	for id, o := range sessions {
-		all = append(all, sessionproc.Delivery{ID: id,
-			Message: sessionproc.Untyped(sessionproc.OpStart, o.Kind, "", o.Arg, nil)})
+		all = append(all, engine.Delivery{ID: id,
+			Message: engine.Untyped(engine.OpStart, o.Kind, "", o.Arg, nil)})
 	}
 	n.DeliverMany(ctx, all)
-	return sessionproc.Failures(all)
+	return engine.Failures(all)
 }
 
 // TerminateMany ends many sessions, each as Terminate does; for the rest it is as
 // StartMany. An ID that is named twice is ended once.
 func (n *Node) TerminateMany(ctx context.Context, ids []string) map[string]error {
 	seen := make(map[string]bool, len(ids))
-	all := make([]sessionproc.Delivery, 0, len(ids))
+	all := make([]engine.Delivery, 0, len(ids))
 	for _, id := range ids {
 		if !seen[id] {
 			seen[id] = true
-			all = append(all, sessionproc.Delivery{ID: id,
-				Message: sessionproc.Untyped(sessionproc.OpTerminate, "", "", nil, nil)})
+			all = append(all, engine.Delivery{ID: id,
+				Message: engine.Untyped(engine.OpTerminate, "", "", nil, nil)})
 		}
 	}
 	n.DeliverMany(ctx, all)
-	return sessionproc.Failures(all)
+	return engine.Failures(all)
 }
 
 const (
@@ -71,13 +72,13 @@ type itemResult struct {
 type batch struct {
 	to    *route.Peer
 	items []item
-	of    []*sessionproc.Delivery // the items'
+	of    []*engine.Delivery // the items'
 	size  int
 }
 
 // DeliverMany delivers starts and terminates together, each other message by itself. It serves
 // KindRef.StartMany; use that, StartMany or TerminateMany instead.
-func (n *Node) DeliverMany(ctx context.Context, all []sessionproc.Delivery) {
+func (n *Node) DeliverMany(ctx context.Context, all []engine.Delivery) {
 	if n == nil {
 		for i := range all {
 			all[i].Err = n.Deliver(ctx, all[i].ID, all[i].Message)
@@ -86,7 +87,7 @@ func (n *Node) DeliverMany(ctx context.Context, all []sessionproc.Delivery) {
 	}
 	ctx, cancel := n.withQueryTimeout(ctx)
 	defer cancel()
-	var here, alone []*sessionproc.Delivery
+	var here, alone []*engine.Delivery
 	byNode := map[*route.Peer][]*batch{}
 	for i := range all {
 		switch d := &all[i]; n.collect(ctx, d, byNode) {
@@ -113,7 +114,7 @@ func (n *Node) DeliverMany(ctx context.Context, all []sessionproc.Delivery) {
 	n.deliverEach(ctx, alone, manyAlone)
 }
 
-func (n *Node) deliverEach(ctx context.Context, some []*sessionproc.Delivery, limit int) {
+func (n *Node) deliverEach(ctx context.Context, some []*engine.Delivery, limit int) {
 	together(len(some), limit, func(i int) {
 		d := some[i]
 		d.Err = failed(d.Message, d.ID, errNoReturn, true) // unless it returns
@@ -132,15 +133,15 @@ const (
 )
 
 // collect puts a message into the last batch for the node that owns its session.
-func (n *Node) collect(ctx context.Context, d *sessionproc.Delivery, byNode map[*route.Peer][]*batch) int {
+func (n *Node) collect(ctx context.Context, d *engine.Delivery, byNode map[*route.Peer][]*batch) int {
 	r, part, err := n.locate(d.ID)
 	if err != nil {
 		return goesAlone // it fails
 	}
 	owner := r.Owners[part]
 	op := d.Message.Op()
-	if chain, err := sessionproc.CallChain(ctx, d.ID); owner == nil || chain != nil || err != nil ||
-		op != sessionproc.OpStart && op != sessionproc.OpTerminate {
+	if chain, err := engine.CallChain(ctx, d.ID); owner == nil || chain != nil || err != nil ||
+		op != engine.OpStart && op != engine.OpTerminate {
 		return goesAlone
 	}
 	if owner.Remote == nil {
@@ -167,7 +168,7 @@ func (n *Node) collect(ctx context.Context, d *sessionproc.Delivery, byNode map[
 
 // sendBatch sends messages to their owner and returns those that surely had no
 // effect there and may have another outcome, as their sessions are elsewhere.
-func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*sessionproc.Delivery) {
+func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*engine.Delivery) {
 	n.forwarded.add(0)
 	results, err := ask[[]itemResult](ctx, n, b.to.Member, &query{What: askMany, Items: b.items})
 	if err == nil && len(results) != len(b.items) {
@@ -180,7 +181,7 @@ func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*sessionproc.De
 		for _, d := range b.of {
 			why := err
 			if err == ctx.Err() {
-				why = sessionproc.NoAnswer(ctx, d.Message.Op(), d.ID, b.to.Slot, true, "")
+				why = engine.NoAnswer(ctx, d.Message.Op(), d.ID, b.to.Slot, true, "")
 			}
 			d.Err = failed(d.Message, d.ID, why, true)
 		}
@@ -229,10 +230,10 @@ func (n *Node) serveMany(ctx context.Context, items []item) ([]itemResult, error
 	for i := range items {
 		it, in := &items[i], &all[i]
 		in.g, in.i, in.Answer = g, i, in
-		in.Op, in.ID, in.Kind = sessionproc.Op(it.Op), it.ID, it.Kind
+		in.Op, in.ID, in.Kind = engine.Op(it.Op), it.ID, it.Kind
 		in.Raw, in.Payload, in.Deadline = it.Raw, it.Payload, deadline
 		in.Values = valuesOf(ctx)
-		if in.Op != sessionproc.OpStart && in.Op != sessionproc.OpTerminate {
+		if in.Op != engine.OpStart && in.Op != engine.OpTerminate {
 			in.Fail(sessionproc.ErrUnsupported, false, false)
 			continue
 		}
@@ -268,18 +269,18 @@ type gathering struct {
 
 // gathered is one of the requests.
 type gathered struct {
-	sessionproc.Inbound
+	engine.Inbound
 	g *gathering
 	i int
 }
 
-// Reply implements sessionproc.Answer.
+// Reply implements engine.Answer.
 func (in *gathered) Reply([]byte, bool) { in.g.give(in.i, itemResult{}) }
 
-// Ack implements sessionproc.Answer.
+// Ack implements engine.Answer.
 func (in *gathered) Ack() { in.g.give(in.i, itemResult{}) }
 
-// Fail implements sessionproc.Answer.
+// Fail implements engine.Answer.
 func (in *gathered) Fail(err error, maybe, _ bool) { in.g.give(in.i, in.g.resultOf(err, maybe)) }
 
 func (g *gathering) resultOf(err error, maybe bool) itemResult {

@@ -17,6 +17,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -31,7 +32,7 @@ type Node struct {
 	transport *transport.Transport
 	hellos    cluster.Hellos
 	cluster   *cluster.Cluster
-	table     *sessionproc.Table
+	table     *engine.Table
 	overload  overload
 	driver    *handover.Driver
 	life      *lifetime.Lifetime // all goroutines but the driver's
@@ -165,8 +166,8 @@ const headerRoom = 4 << 10
 // maxMessage is how many bytes of an encoded request or reply fit into a frame.
 func (n *Node) maxMessage() int { return n.cfg.MaxFrame - headerRoom }
 
-func (n *Node) newTable(partitions int) (*sessionproc.Table, error) {
-	return sessionproc.NewTable(sessionproc.TableConfig{
+func (n *Node) newTable(partitions int) (*engine.Table, error) {
+	return engine.NewTable(engine.TableConfig{
 		Node: n.self.Slot, Partitions: partitions, Boot: uint64(n.self.Boot), Kinds: n.cfg.Kinds,
 		DefaultKind: n.cfg.DefaultKind,
 		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,

@@ -4,11 +4,12 @@ import (
 	"context"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // orCycle returns err, or why a wait was ended before.
 func orCycle(waiting context.Context, id string, m sessionproc.Message, err error) error {
-	if cycle := sessionproc.EndedByCycle(waiting, err); cycle != nil {
+	if cycle := engine.EndedByCycle(waiting, err); cycle != nil {
 		return failed(m, id, cycle, sessionproc.MaybeExecuted(err))
 	}
 	return err
@@ -19,7 +20,7 @@ func orCycle(waiting context.Context, id string, m sessionproc.Message, err erro
 func (n *Node) routePending(
 	ctx context.Context, id string, part int, m sessionproc.Message, done *TraceRequestDone,
 ) error {
-	waiting, over, err := sessionproc.Pending(ctx, part, id)
+	waiting, over, err := engine.Pending(ctx, part, id)
 	if err != nil {
 		return failed(m, id, err, false)
 	}

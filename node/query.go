@@ -11,6 +11,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -19,8 +20,8 @@ import (
 // be added, and who does not know a kind answers ErrUnsupported.
 type query struct {
 	What    uint8
-	Filter  sessionproc.Filter
-	Cursor  sessionproc.Cursor
+	Filter  engine.Filter
+	Cursor  engine.Cursor
 	ID      string        `msgpack:",omitempty"`
 	Key     string        `msgpack:",omitempty"`
 	Value   string        `msgpack:",omitempty"`
@@ -92,7 +93,7 @@ func (n *Node) hearQuery(c *transport.Call) {
 
 func (n *Node) replyQuery(c *transport.Call, deadline time.Time) {
 	q := new(query)
-	if err := sessionproc.DecodeForeign(c.Payload, q); err != nil {
+	if err := engine.DecodeForeign(c.Payload, q); err != nil {
 		fail(c, failure.Encode(fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, err), false))
 		return
 	}
@@ -105,7 +106,7 @@ func (n *Node) replyQuery(c *transport.Call, deadline time.Time) {
 	answer, err := n.answer(ctx, q)
 	var reply []byte
 	if err == nil {
-		reply, _, err = sessionproc.EncodeValue(nil, answer)
+		reply, _, err = engine.EncodeValue(nil, answer)
 	}
 	if err != nil {
 		fail(c, failure.Encode(err, true))
@@ -154,22 +155,22 @@ func ask[T any](ctx context.Context, n *Node, m cluster.Member, q *query) (answe
 	if m.Name() == n.self.Name() {
 		return askSelf[T](ctx, n, q)
 	}
-	chain, _ := sessionproc.CallChain(ctx, "")
+	chain, _ := engine.CallChain(ctx, "")
 	r := &transport.Request{Flags: opQuery, Key: m.Name(), Chain: chain}
-	if sessionproc.HoldsPlace(ctx) {
+	if engine.HoldsPlace(ctx) {
 		r.Flags |= flagPlaced
 	}
 	r.Trace = n.carry(ctx, true)
 	timed := *q
 	for begun := time.Now(); ; {
 		timed.Age = time.Since(begun)
-		if r.Payload, _, err = sessionproc.EncodeValue(r.Payload[:0], &timed); err != nil {
+		if r.Payload, _, err = engine.EncodeValue(r.Payload[:0], &timed); err != nil {
 			return answer, notSent{err}
 		}
 		reply, err := n.transport.Peer(m.Addr).Call(ctx, r)
 		if err == nil {
 			defer reply.Release()
-			return answer, sessionproc.DecodeForeign(reply.Payload, &answer)
+			return answer, engine.DecodeForeign(reply.Payload, &answer)
 		}
 		if peer, ok := errors.AsType[*transport.Error](err); ok {
 			f := failure.Decode(peer)
@@ -202,7 +203,7 @@ func askSelf[T any](ctx context.Context, n *Node, q *query) (answer T, err error
 	}
 	defer cancel()
 	own := *q
-	own.waiting, _ = sessionproc.CallChain(ctx, "")
+	own.waiting, _ = engine.CallChain(ctx, "")
 	got, err := n.answer(carried{within, ctx}, &own)
 	if err != nil {
 		return answer, err

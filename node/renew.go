@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // renewTries bounds the IDs that Renew tries, each of which another member owns.
@@ -23,7 +24,7 @@ func (n *Node) renew(ctx context.Context, id string) (newID string, err error) {
 			break // all have refused it
 		}
 		newID = next
-		err = n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpRenew, "", "", newID, nil))
+		err = n.Deliver(ctx, id, engine.Untyped(engine.OpRenew, "", "", newID, nil))
 		if err == nil || sessionproc.MaybeExecuted(err) || !lacksRelease(err) {
 			break
 		}

@@ -7,19 +7,19 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // renewTo renews from node 0, with a new ID that the test has chosen.
 func renewTo(ctx context.Context, c *nodetest.Cluster, id, newID string) <-chan error {
 	done := make(chan error, 1)
 	go func(from sessionproc.Caller) {
-		done <- from.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpRenew, "", "", newID, nil))
+		done <- from.Deliver(ctx, id, engine.Untyped(engine.OpRenew, "", "", newID, nil))
 	}(c.Node(0))
 	return done
 }
@@ -151,7 +151,7 @@ func TestRenewedIDStaysUnusableWhenAPartitionHeals(t *testing.T) {
 		require.NoError(t, counters.Start(t.Context(), c.Node(0), old, 5))
 		c.Isolate(1)
 		c.Settle()
-		require.NoError(t, c.Node(1).Deliver(t.Context(), old, sessionproc.Untyped(sessionproc.OpRenew, "", "", newID, nil)))
+		require.NoError(t, c.Node(1).Deliver(t.Context(), old, engine.Untyped(engine.OpRenew, "", "", newID, nil)))
 		require.NoError(t, counters.Start(t.Context(), c.Node(0), old, 100))
 		_, err := add.Call(t.Context(), c.Node(0), old, 1)
 		require.NoError(t, err)

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -22,7 +22,7 @@ func (r *rescuer) run(f func()) {
 	returned := false
 	defer func() {
 		if !returned {
-			r.report(sessionproc.FaultOf(recover()))
+			r.report(engine.FaultOf(recover()))
 		}
 	}()
 	f()
@@ -31,12 +31,12 @@ func (r *rescuer) run(f func()) {
 
 // apart runs f so that a runtime.Goexit ends with it, too, at the price of a goroutine.
 func (r *rescuer) apart(f func()) {
-	if fault := sessionproc.Apart(f); fault != nil {
+	if fault := engine.Apart(f); fault != nil {
 		r.report(fault)
 	}
 }
 
-func (r *rescuer) report(fault *sessionproc.Fault) {
+func (r *rescuer) report(fault *engine.Fault) {
 	if !r.logged.Swap(true) {
 		r.log.Error("a function of Config panicked; further panics of it are not logged", "function", r.name,
 			"panic", fault.Text, "stack", string(fault.Stack))
@@ -87,7 +87,7 @@ func (n *Node) carry(ctx context.Context, byUs bool) []byte {
 }
 
 func (n *Node) carryApart(ctx context.Context) (carried []byte) {
-	_ = sessionproc.Apart(func() { carried = n.cfg.Inject(ctx) }) // Inject logs it
+	_ = engine.Apart(func() { carried = n.cfg.Inject(ctx) }) // Inject logs it
 	return carried
 }
 
@@ -96,14 +96,14 @@ func (n *Node) carryApart(ctx context.Context) (carried []byte) {
 func (n *Node) carried(b []byte) (values context.Context) {
 	if n.cfg.Extract != nil && len(b) > 0 {
 		b = append([]byte(nil), b...)
-		_ = sessionproc.Apart(func() { values = n.cfg.Extract(context.Background(), b) })
+		_ = engine.Apart(func() { values = n.cfg.Extract(context.Background(), b) })
 	}
 	return values
 }
 
 // isOurs reports whether requests of op are made by goroutines of the library.
-func isOurs(op sessionproc.Op) bool {
-	return op == sessionproc.OpSubscribe || op == sessionproc.OpAdopt
+func isOurs(op engine.Op) bool {
+	return op == engine.OpSubscribe || op == engine.OpAdopt
 }
 
 // sparse says when something is to be logged that may come often. It is safe for

@@ -6,22 +6,23 @@ import (
 
 	"github.com/sessionproc/sessionproc/node/internal/handover"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
 // Flags of a request and its reply. They are on the wire.
 const (
-	flagOp    = 0x0f // sessionproc.Op
+	flagOp    = 0x0f // engine.Op
 	flagRaw   = 0x10 // the payload is bytes, not msgpack
 	flagWaits = 0x20 // it has been sent on before: do not send it on to where the session may be meanwhile
 
 	flagNoTouch = 0x40  // a cast that does not count as use
 	flagPatient = 0x80  // a cast that may wait for its place in the mailbox until its deadline, as its caller has set that
 	flagNoWait  = 0x100 // a cast that may not wait for it at all
-	flagPlaced  = 0x200 // a start function waits for it: see sessionproc.HoldsPlace
+	flagPlaced  = 0x200 // a start function waits for it: see engine.HoldsPlace
 
 	opQuery     = 13
-	opHello     = 14 // in place of sessionproc.Op
+	opHello     = 14 // in place of engine.Op
 	opOwnership = handover.CastOp
 )
 
@@ -38,9 +39,9 @@ const maxPooledPayload = 64 << 10
 
 // pack encodes m once for all tries.
 func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*outgoing, error) {
-	chain, cycle := sessionproc.CallChain(ctx, id)
+	chain, cycle := engine.CallChain(ctx, id)
 	switch m.Op() {
-	case sessionproc.OpCast, sessionproc.OpStarted, sessionproc.OpTouch:
+	case engine.OpCast, engine.OpStarted, engine.OpTouch:
 		chain = nil // nobody waits for another one's handler
 	default:
 		if cycle != nil {
@@ -62,10 +63,10 @@ func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*out
 	if raw {
 		out.request.Flags |= flagRaw
 	}
-	if chain != nil && sessionproc.HoldsPlace(ctx) {
+	if chain != nil && engine.HoldsPlace(ctx) {
 		out.request.Flags |= flagPlaced
 	}
-	if m.Op() == sessionproc.OpCast {
+	if m.Op() == engine.OpCast {
 		out.request.Flags |= castFlags(ctx, m, cycle)
 	}
 	out.request.Trace = n.carry(ctx, isOurs(m.Op()))
@@ -96,7 +97,7 @@ func (o *outgoing) release() {
 
 // send makes one exchange with a peer.
 func (n *Node) send(ctx context.Context, peer *transport.Peer, m sessionproc.Message, r *transport.Request) error {
-	if m.Op() == sessionproc.OpCast {
+	if m.Op() == engine.OpCast {
 		return peer.Cast(ctx, r)
 	}
 	reply, err := peer.Call(ctx, r)
@@ -104,7 +105,7 @@ func (n *Node) send(ctx context.Context, peer *transport.Peer, m sessionproc.Mes
 		return err
 	}
 	defer reply.Release()
-	if m.Op() == sessionproc.OpStart || m.Op() == sessionproc.OpEnsure {
+	if m.Op() == engine.OpStart || m.Op() == engine.OpEnsure {
 		return nil
 	}
 	if err := m.ReadReply(reply.Payload, reply.Flags&flagRaw != 0); err != nil {

@@ -4,7 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/sessionproc/sessionproc/node/internal/failure"
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -15,7 +15,7 @@ type server struct{ n *Node }
 // inbound is a request of another node on its way to a session. It stays with
 // its transport.Call, which transport uses again for later requests.
 type inbound struct {
-	sessionproc.Inbound
+	engine.Inbound
 	n    *Node
 	call *transport.Call
 }
@@ -47,7 +47,7 @@ func (s *server) Serve(c *transport.Call) {
 	}
 }
 
-func (s *server) inbound(c *transport.Call, id string) *sessionproc.Inbound {
+func (s *server) inbound(c *transport.Call, id string) *engine.Inbound {
 	in, ok := c.Tag.(*inbound)
 	if !ok {
 		in = &inbound{n: s.n, call: c}
@@ -55,7 +55,7 @@ func (s *server) inbound(c *transport.Call, id string) *sessionproc.Inbound {
 		c.Tag = in
 	}
 	in.Begin()
-	in.Op = sessionproc.Op(c.Flags & flagOp)
+	in.Op = engine.Op(c.Flags & flagOp)
 	in.ID, in.Kind, in.Method = id, unsafeString(c.Kind), unsafeString(c.Method)
 	in.NoTouch, in.Placed, in.Peer = c.Flags&flagNoTouch != 0, c.Flags&flagPlaced != 0, c.Peer
 	in.Patient, in.NoWait = c.Flags&flagPatient != 0, c.Flags&flagNoWait != 0
@@ -87,7 +87,7 @@ func (s *server) ServeStream(st *transport.Stream) {
 	st.Close(err.Error())
 }
 
-// Reply implements sessionproc.Answer.
+// Reply implements engine.Answer.
 func (in *inbound) Reply(payload []byte, raw bool) {
 	var flags uint32
 	if raw {
@@ -96,10 +96,10 @@ func (in *inbound) Reply(payload []byte, raw bool) {
 	in.call.Reply(flags, payload)
 }
 
-// Ack implements sessionproc.Answer.
+// Ack implements engine.Answer.
 func (in *inbound) Ack() { in.call.Ack() }
 
-// Fail implements sessionproc.Answer.
+// Fail implements engine.Answer.
 func (in *inbound) Fail(err error, maybe, held bool) {
 	if err == error(failure.Coming) && in.park() {
 		return

@@ -4,32 +4,33 @@ import (
 	"context"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // Start starts session id. ErrAlreadyStarted if it is there, whatever its
 // kind: of any number of concurrent starts, from any nodes, one succeeds.
 // Arg travels to the owner as msgpack.
 func (n *Node) Start(ctx context.Context, id string, o sessionproc.StartOptions) error {
-	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpStart, o.Kind, "", o.Arg, nil))
+	return n.Deliver(ctx, id, engine.Untyped(engine.OpStart, o.Kind, "", o.Arg, nil))
 }
 
 // Ensure starts session id unless it is there, and reports whether it did.
 // ErrWrongKind if it is there and of another kind.
 func (n *Node) Ensure(ctx context.Context, id string, o sessionproc.StartOptions) (started bool, err error) {
-	return sessionproc.Ensured(n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpEnsure, o.Kind, "", o.Arg, nil)))
+	return engine.Ensured(n.Deliver(ctx, id, engine.Untyped(engine.OpEnsure, o.Kind, "", o.Arg, nil)))
 }
 
 // Started reports whether session id is there. If its owner cannot be asked
 // the answer is an error, never false.
 func (n *Node) Started(ctx context.Context, id string) (started bool, err error) {
-	err = n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpStarted, "", "", nil, &started))
+	err = n.Deliver(ctx, id, engine.Untyped(engine.OpStarted, "", "", nil, &started))
 	return started, err
 }
 
 // Touch counts as use of session id, as a call or cast does, and runs nothing in it:
 // its IdleTimeout begins anew. ErrNotFound if there is no such session.
 func (n *Node) Touch(ctx context.Context, id string) error {
-	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpTouch, "", "", nil, nil))
+	return n.Deliver(ctx, id, engine.Untyped(engine.OpTouch, "", "", nil, nil))
 }
 
 // Terminate ends session id: its callers, running and queued, get
@@ -38,7 +39,7 @@ func (n *Node) Touch(ctx context.Context, id string) error {
 // handler that goes on all the same, after StopTimeout. ErrNotFound if there is
 // no such session.
 func (n *Node) Terminate(ctx context.Context, id string) error {
-	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpTerminate, "", "", nil, nil))
+	return n.Deliver(ctx, id, engine.Untyped(engine.OpTerminate, "", "", nil, nil))
 }
 
 // Renew gives session id a new ID, which it returns: a fresh one of
@@ -89,14 +90,14 @@ func (n *Node) Renew(ctx context.Context, id string) (newID string, err error) {
 // Where there is no such session it gets ErrNotFound, or ErrUnknownMethod if no kind
 // of the owner has that method.
 func (n *Node) Call(ctx context.Context, id, method string, request, reply any) error {
-	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpCall, "", method, request, reply))
+	return n.Deliver(ctx, id, engine.Untyped(engine.OpCall, "", method, request, reply))
 }
 
 // Cast is the untyped form of a token's Cast.
 func (n *Node) Cast(ctx context.Context, id, method string, request any) error {
-	return n.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpCast, "", method, request, nil))
+	return n.Deliver(ctx, id, engine.Untyped(engine.OpCast, "", method, request, nil))
 }
 
 // Feeds returns what the subscribers of this node share. It serves Event.Subscribe; use that
 // instead.
-func (n *Node) Feeds() sessionproc.Feeds { return n.must().table.Feeds() }
+func (n *Node) Feeds() engine.Feeds { return n.must().table.Feeds() }

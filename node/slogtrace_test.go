@@ -6,11 +6,11 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/stretchr/testify/require"
 )
 
 // A function that panics harms nobody, and is logged once.
@@ -49,12 +49,12 @@ func TestSlogTrace(t *testing.T) {
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		tr := node.SlogTrace(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})))
 		before := log.String()
-		tr.RequestDone(node.TraceRequestDone{Op: sessionproc.OpCall, Kind: "k", Method: "m", Err: errBroke})
-		tr.MessageHandled(node.TraceMessageHandled{Op: sessionproc.OpCast, Kind: "k", Method: "m"})
+		tr.RequestDone(node.TraceRequestDone{Op: engine.OpCall, Kind: "k", Method: "m", Err: errBroke})
+		tr.MessageHandled(node.TraceMessageHandled{Op: engine.OpCast, Kind: "k", Method: "m"})
 		tr.SessionStarted(node.TraceSessionStarted{Session: "s"})
 		tr.SessionEnded(node.TraceSessionEnded{Session: "s", Reason: sessionproc.ReasonExpired})
 		tr.SessionMoved(node.TraceSessionMoved{Session: "s", Peer: "p"})
-		tr.RequestRefused(node.TraceRequestRefused{Op: sessionproc.OpStart, Err: errBroke})
+		tr.RequestRefused(node.TraceRequestRefused{Op: engine.OpStart, Err: errBroke})
 		tr.MoveRefused(node.TraceMoveRefused{Session: "s", Cause: "why"})
 		tr.SessionCrashed(node.TraceSessionCrashed{Session: "s"})
 		tr.SessionConflict(node.TraceSessionConflict{Session: "s", Merged: true})

@@ -10,6 +10,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
@@ -30,7 +31,7 @@ type standing struct {
 	mu    sync.Mutex
 	gap   time.Duration // how long the process stood still; 0 once the effects are known
 	few   bool          // fewer members than Config.Quorum are seen
-	table *sessionproc.Table
+	table *engine.Table
 }
 
 const (
@@ -48,7 +49,7 @@ const (
 )
 
 // begin makes the standing pause table t from now on.
-func (s *standing) begin(t *sessionproc.Table) {
+func (s *standing) begin(t *engine.Table) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.table = t

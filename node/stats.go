@@ -9,6 +9,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // Stats is what the nodes of a cluster do, at about the same moment. Figures that
@@ -37,7 +38,7 @@ type NodeStats struct {
 	Forwarded int64                        // requests sent to other nodes for their sessions, each try
 	Moved     int64                        // sessions that went to other nodes
 	Taken     int64                        // sessions that came from other nodes
-	Merged    int64                        // second copies of sessions that were joined (sessionproc.Copies)
+	Merged    int64                        // second copies of sessions that were joined (engine.Copies)
 	Conflicts int64                        // second copies whose changes were dropped
 
 	Hottest []HotSession // at most ten, the busiest first
@@ -118,7 +119,7 @@ func (t *NodeStats) add(n *NodeStats) {
 		}
 		return 0
 	})
-	t.Hottest = t.Hottest[:min(len(t.Hottest), sessionproc.MaxHottest)]
+	t.Hottest = t.Hottest[:min(len(t.Hottest), engine.MaxHottest)]
 }
 
 func (n *Node) stats(ctx context.Context) NodeStats {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // sturdy is a handler of the program's, whose faults are its own: what it was to write
@@ -12,12 +12,12 @@ import (
 type sturdy struct{ h slog.Handler }
 
 func (s sturdy) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
-	_ = sessionproc.Apart(func() { enabled = s.h.Enabled(ctx, level) })
+	_ = engine.Apart(func() { enabled = s.h.Enabled(ctx, level) })
 	return enabled
 }
 
 func (s sturdy) Handle(ctx context.Context, r slog.Record) (err error) {
-	if fault := sessionproc.Apart(func() { err = s.h.Handle(ctx, r) }); fault != nil {
+	if fault := engine.Apart(func() { err = s.h.Handle(ctx, r) }); fault != nil {
 		return fault
 	}
 	return err
@@ -34,7 +34,7 @@ func (s sturdy) WithGroup(name string) slog.Handler {
 // or is what f makes of the handler, or that itself if it makes nothing.
 func (s sturdy) or(f func() slog.Handler) slog.Handler {
 	var h slog.Handler
-	if fault := sessionproc.Apart(func() { h = f() }); fault != nil || h == nil {
+	if fault := engine.Apart(func() { h = f() }); fault != nil || h == nil {
 		return s
 	}
 	return sturdy{h}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // Trace has functions that a node calls when something has happened, as
@@ -97,12 +98,12 @@ type Trace struct {
 
 // What happens to sessions of a node; see sessionproc for the fields.
 type (
-	TraceMessageHandled  = sessionproc.TraceMessageHandled
-	TraceRequestRefused  = sessionproc.TraceRequestRefused
-	TraceSessionStarted  = sessionproc.TraceSessionStarted
-	TraceSessionEnded    = sessionproc.TraceSessionEnded
-	TraceSessionCrashed  = sessionproc.TraceSessionCrashed
-	TraceSessionConflict = sessionproc.TraceSessionConflict
+	TraceMessageHandled  = engine.TraceMessageHandled
+	TraceRequestRefused  = engine.TraceRequestRefused
+	TraceSessionStarted  = engine.TraceSessionStarted
+	TraceSessionEnded    = engine.TraceSessionEnded
+	TraceSessionCrashed  = engine.TraceSessionCrashed
+	TraceSessionConflict = engine.TraceSessionConflict
 )
 
 // TraceRequestDone is the outcome of a request, on the node where it was made: a
@@ -110,7 +111,7 @@ type (
 // (OpSubscribe) one poll of a subscription, which lasts until there is news.
 // What StartMany, TerminateMany and broadcasts send to another node together is none.
 type TraceRequestDone struct {
-	Op       sessionproc.Op
+	Op       engine.Op
 	Kind     string // "": not known here, as for untyped requests
 	Method   string // of a call or cast; of a poll its event
 	Sent     int    // how often it was sent to another node; 0: the session is on this one
@@ -179,8 +180,8 @@ func contain[Info any](log *slog.Logger, name string, f func(Info), here func(In
 }
 
 // ofTable is what the table calls itself; nil: nothing.
-func (t *Trace) ofTable() *sessionproc.TableTrace {
-	of := &sessionproc.TableTrace{SessionStarted: t.SessionStarted, SessionEnded: t.SessionEnded,
+func (t *Trace) ofTable() *engine.TableTrace {
+	of := &engine.TableTrace{SessionStarted: t.SessionStarted, SessionEnded: t.SessionEnded,
 		SessionCrashed:  t.SessionCrashed,
 		SessionConflict: t.SessionConflict, MessageHandled: t.MessageHandled, RequestRefused: t.RequestRefused}
 	if of.SessionStarted == nil && of.SessionEnded == nil && of.SessionCrashed == nil && of.SessionConflict == nil &&

@@ -10,11 +10,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/stretchr/testify/require"
 )
 
 var (
@@ -137,7 +137,7 @@ func TestTraceOnOwnerAndCaller(t *testing.T) {
 				if row.caller != 0 {
 					sent = 1
 				}
-				done := func(all []any, op sessionproc.Op, method string, least time.Duration) node.TraceRequestDone {
+				done := func(all []any, op engine.Op, method string, least time.Duration) node.TraceRequestDone {
 					d := of[node.TraceRequestDone](t, all)
 					require.Equal(t, op, d.Op)
 					require.Equal(t, "traced", d.Kind)
@@ -160,15 +160,15 @@ func TestTraceOnOwnerAndCaller(t *testing.T) {
 				all, made := take()
 				require.Equal(t, node.TraceSessionStarted{Session: sessionproc.LogID(id), Kind: "traced",
 					Duration: 10 * time.Millisecond}, of[node.TraceSessionStarted](t, all))
-				require.NoError(t, done(made, sessionproc.OpStart, "", 10*time.Millisecond).Err)
+				require.NoError(t, done(made, engine.OpStart, "", 10*time.Millisecond).Err)
 
 				require.NoError(t, tracedNote.Cast(ctx, n, id, 30*time.Millisecond))
 				_, made = take()
-				require.NoError(t, done(made, sessionproc.OpCast, "note", 0).Err)
+				require.NoError(t, done(made, engine.OpCast, "note", 0).Err)
 				_, err := tracedWork.Call(ctx, n, id, 20*time.Millisecond)
 				require.NoError(t, err)
 				all, made = take()
-				d := done(made, sessionproc.OpCall, "work", 20*time.Millisecond)
+				d := done(made, engine.OpCall, "work", 20*time.Millisecond)
 				require.False(t, d.MaybeExecuted)
 				var handled []node.TraceMessageHandled
 				for _, i := range all {
@@ -178,11 +178,11 @@ func TestTraceOnOwnerAndCaller(t *testing.T) {
 				}
 				require.Len(t, handled, 2)
 				require.Equal(t, "note", handled[0].Method)
-				require.Equal(t, sessionproc.OpCast, handled[0].Op)
+				require.Equal(t, engine.OpCast, handled[0].Op)
 				require.Zero(t, handled[0].Wait)
 				require.Equal(t, 30*time.Millisecond, handled[0].Duration)
 				require.Equal(t, "work", handled[1].Method)
-				require.Equal(t, sessionproc.OpCall, handled[1].Op)
+				require.Equal(t, engine.OpCall, handled[1].Op)
 				require.InDelta(t, 30*time.Millisecond, handled[1].Wait, float64(5*time.Millisecond))
 				require.Equal(t, 20*time.Millisecond, handled[1].Duration)
 				require.GreaterOrEqual(t, d.Duration, handled[1].Wait+handled[1].Duration)
@@ -191,7 +191,7 @@ func TestTraceOnOwnerAndCaller(t *testing.T) {
 				require.Error(t, err)
 				all, made = take()
 				require.EqualError(t, of[node.TraceMessageHandled](t, all).Err, errBroke.Error())
-				d = done(made, sessionproc.OpCall, "fail", 0)
+				d = done(made, engine.OpCall, "fail", 0)
 				require.EqualError(t, d.Err, errBroke.Error())
 				require.True(t, d.MaybeExecuted)
 
@@ -205,7 +205,7 @@ func TestTraceOnOwnerAndCaller(t *testing.T) {
 				require.Error(t, traced.Start(ctx, n, id, -1))
 				all, made = take()
 				require.EqualError(t, of[node.TraceSessionStarted](t, all).Err, errBroke.Error())
-				done(made, sessionproc.OpStart, "", 0)
+				done(made, engine.OpStart, "", 0)
 
 				require.NoError(t, traced.Start(ctx, n, id, 0))
 				take()
@@ -217,7 +217,7 @@ func TestTraceOnOwnerAndCaller(t *testing.T) {
 					Reference: crash.Reference}, of[node.TraceSessionCrashed](t, all))
 				require.ErrorIs(t, of[node.TraceMessageHandled](t, all).Err, sessionproc.ErrCrashed)
 				require.Equal(t, sessionproc.ReasonCrashed, of[node.TraceSessionEnded](t, all).Reason)
-				require.Equal(t, "crashed", node.TraceResult(done(made, sessionproc.OpCall, "fail", 0).Err))
+				require.Equal(t, "crashed", node.TraceResult(done(made, engine.OpCall, "fail", 0).Err))
 			})
 		})
 	}
@@ -233,7 +233,7 @@ func TestTraceOfRefusals(t *testing.T) {
 		books[0].take()
 		require.ErrorIs(t, traced.Start(ctx, n, "c", 0), sessionproc.ErrTooManySessions)
 		refused := of[node.TraceRequestRefused](t, books[0].take())
-		require.Equal(t, sessionproc.OpStart, refused.Op)
+		require.Equal(t, engine.OpStart, refused.Op)
 		require.Equal(t, "traced", refused.Kind)
 		require.Equal(t, "too_many_sessions", node.TraceResult(refused.Err))
 		require.NoError(t, tracedNote.Cast(ctx, n, "a", time.Second))
@@ -241,7 +241,7 @@ func TestTraceOfRefusals(t *testing.T) {
 		require.NoError(t, tracedNote.Cast(ctx, n, "a", 0))
 		require.NoError(t, tracedNote.Cast(ctx, n, "a", 0))
 		require.ErrorIs(t, tracedNote.Cast(ctx, n, "a", 0), sessionproc.ErrOverloaded)
-		require.Equal(t, node.TraceRequestRefused{Op: sessionproc.OpCast, Kind: "traced", Err: sessionproc.ErrOverloaded},
+		require.Equal(t, node.TraceRequestRefused{Op: engine.OpCast, Kind: "traced", Err: sessionproc.ErrOverloaded},
 			of[node.TraceRequestRefused](t, books[0].take()))
 	})
 }
@@ -266,8 +266,8 @@ func TestTraceOfAMove(t *testing.T) {
 		require.Equal(t, node.TraceSessionMoved{Session: sessionproc.LogID(id), Kind: "traced", Peer: from, Arrived: true,
 			Size: gone.Size}, come)
 		for _, i := range append(source, target...) {
-			require.NotContains(t, []string{"node.TraceSessionEnded", "sessionproc.TraceSessionEnded",
-				"sessionproc.TraceSessionStarted"}, fmt.Sprintf("%T", i))
+			require.NotContains(t, []string{"node.TraceSessionEnded", "engine.TraceSessionEnded",
+				"engine.TraceSessionStarted"}, fmt.Sprintf("%T", i))
 		}
 		got, err := tracedWork.Call(ctx, c.Node(0), id, 0)
 		require.NoError(t, err)

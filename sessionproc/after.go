@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // After casts msg once, after d, to the session whose handler or start function was given ctx. msg
@@ -52,9 +54,10 @@ func (n *Notice[Msg]) EveryNamed(ctx context.Context, name string, d time.Durati
 
 func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.Duration, again bool, msg Msg) error {
 	h := headOf(ctx)
-	b := bound(h, &n.token, OpCast, "a timer for notice")
-	return h.Host.Engine.SetTimer(h, timerRequest{Name: name, Notice: n.token.name, Bound: b, Message: &timed[Msg]{n, msg},
-		Raw: n.msg.raw, Delay: d, Again: again})
+	b := bound(h, &n.token, core.OpCast, "a timer for notice")
+	return h.Host.Engine.SetTimer(h, core.TimerRequest{Name: name, Notice: n.token.Name, Bound: b,
+		Message: &timed[Msg]{n, msg},
+		Raw:     n.msg.Raw, Delay: d, Again: again})
 }
 
 // timed is the message of a timer. It implements timerMessage.
@@ -64,12 +67,12 @@ type timed[Msg any] struct {
 }
 
 func (m *timed[Msg]) Encode(most int) ([]byte, error) {
-	return m.notice.msg.encodeLocal(nil, m.msg, most)
+	return m.notice.msg.EncodeLocal(nil, m.msg, most)
 }
 
 func (m *timed[Msg]) Decode(payload []byte) (any, error) {
 	var msg Msg
-	err := m.notice.msg.decode(payload, m.notice.msg.raw, &msg)
+	err := m.notice.msg.Decode(payload, m.notice.msg.Raw, &msg)
 	return msg, err
 }
 

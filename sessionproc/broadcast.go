@@ -29,7 +29,7 @@ type broadcaster interface {
 func (n *Notice[Msg]) Broadcast(ctx context.Context, c Caller, msg Msg) (Reach, error) {
 	b, ok := c.(broadcaster)
 	if !ok {
-		return Reach{}, &OpError{Op: "broadcast", Kind: n.token.kind, Method: n.token.name,
+		return Reach{}, &OpError{Op: "broadcast", Kind: n.token.Kind, Method: n.token.Name,
 			Err: fmt.Errorf("%w: a %T cannot broadcast", ErrUnsupported, c)}
 	}
 	return b.Broadcast(ctx, &cast[Msg]{notice: n, msg: msg})

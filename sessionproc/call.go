@@ -3,6 +3,8 @@ package sessionproc
 import (
 	"context"
 	"fmt"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // A call is a Message made by Method.Call. Its method keeps it in a pool. The session's goroutine
@@ -10,90 +12,90 @@ import (
 // call that was ended or abandoned while its handler ran is not pooled again, because the handler
 // still writes to it.
 type call[Req, Rep any] struct {
-	pooled
+	core.Pooled
 	method *Method[Req, Rep]
-	bound  *binding
+	bound  *core.Binding
 	req    Req // the caller's own value, unchanged, for another attempt
-	sent   parcel[Req]
+	sent   core.Parcel[Req]
 	rep    Rep
-	got    parcel[Rep]
+	got    core.Parcel[Rep]
 	err    error // the handler's error
 }
 
 func newCall[Req, Rep any](method *Method[Req, Rep]) *call[Req, Rep] {
 	m := &call[Req, Rep]{method: method}
-	m.op = m
+	m.Task = m
 	return m
 }
 
 // release returns m to the pool, unless another goroutine may still hold it.
 func (m *call[Req, Rep]) release() {
-	if m.reusable() {
+	if m.Reusable() {
 		m.clear()
 		m.method.pool.Put(m)
 	}
 }
 
-func (m *call[Req, Rep]) Op() Op         { return OpCall }
-func (m *call[Req, Rep]) Kind() string   { return m.method.token.kind }
-func (m *call[Req, Rep]) Method() string { return m.method.token.name }
+func (m *call[Req, Rep]) Op() core.Op    { return core.OpCall }
+func (m *call[Req, Rep]) Kind() string   { return m.method.token.Kind }
+func (m *call[Req, Rep]) Method() string { return m.method.token.Name }
 
 func (m *call[Req, Rep]) AppendPayload(b []byte, most int) ([]byte, bool, error) {
-	return m.method.req.encodeRequest(b, &m.req, most)
+	return m.method.req.EncodeRequest(b, &m.req, most)
 }
 
 func (m *call[Req, Rep]) ReadReply(payload []byte, raw bool) error {
-	if err := m.method.rep.decode(payload, raw, &m.rep); err != nil {
-		return badReply(err)
+	if err := m.method.rep.Decode(payload, raw, &m.rep); err != nil {
+		return core.BadReply(err)
 	}
 	return nil
 }
 
 // clear removes from m what belongs to its exchange, so that the pool keeps no memory of users.
 func (m *call[Req, Rep]) clear() {
-	m.err, m.ctx, m.next = nil, nil, nil
-	m.method.req.clear(&m.req, &m.sent)
-	m.method.rep.clear(&m.rep, &m.got)
+	m.err, m.Ctx, m.Next = nil, nil, nil
+	m.method.req.Clear(&m.req, &m.sent)
+	m.method.rep.Clear(&m.rep, &m.got)
 }
 
 // Deliver runs the call on a session of this node. The request is packed in the caller's
 // goroutine and unpacked in the session's, and the reply the other way round, so that the two
 // share no memory. The parts that may fail before the message is in a mailbox come first: their
 // outcome has maybe false.
-func (m *call[Req, Rep]) Deliver(ctx context.Context, on *Host, part int, id string) error {
-	if !m.at(on) {
+func (m *call[Req, Rep]) Deliver(ctx context.Context, on *core.Host, part int, id string) error {
+	if !m.Serves(on) {
 		return m.deliverAnew(ctx, on, part, id)
 	}
-	h, b, err := on.Engine.Resolve(ctx, part, id, &m.method.token, OpCall)
+	h, b, err := on.Engine.Resolve(ctx, part, id, &m.method.token, core.OpCall)
 	if err != nil {
-		return m.failed(id, outcome{err: err})
+		return m.failed(id, core.Outcome{Err: err})
 	}
 	if err := m.prepare(b, on.MaxMessage); err != nil {
-		return m.failed(id, outcome{err: err})
+		return m.failed(id, core.Outcome{Err: err})
 	}
-	if err := on.fits(int(m.size)); err != nil {
-		return m.failed(id, outcome{err: err})
+	if err := on.Fits(int(m.Size)); err != nil {
+		return m.failed(id, core.Outcome{Err: err})
 	}
-	o, ok := on.Engine.Exchange(ctx, h, b, &m.waiting)
+	o, ok := on.Engine.Exchange(ctx, h, b, &m.Waiting)
 	switch {
 	case !ok:
 		return m.failed(id, o)
 	case m.err != nil:
-		return m.failed(id, outcome{err: m.err, maybe: !isBadRequest(m.err)})
+		return m.failed(id, core.Outcome{Err: m.err, Maybe: !core.IsBadRequest(m.err)})
 	}
-	if m.got.form == parcelEmpty {
+	if m.got.Form == core.ParcelEmpty {
 		return nil
 	}
-	rep, err := m.method.rep.unpack(&m.got, &m.rep)
+	rep, err := m.method.rep.Unpack(&m.got, &m.rep)
 	if err != nil {
-		return m.failed(id, outcome{err: badReply(err), maybe: true})
+		return m.failed(id, core.Outcome{Err: core.BadReply(err), Maybe: true})
 	}
 	m.rep = *rep
 	return nil
 }
 
 // deliverAnew delivers a fresh message in place of m, which belongs to another host; see pooled.
-func (m *call[Req, Rep]) deliverAnew(ctx context.Context, on *Host, part int, id string) error {
+func (m *call[Req, Rep]) deliverAnew(ctx context.Context, on *core.Host, part int, id string) error {
 	fresh := newCall(m.method)
 	fresh.req = m.req
 	err := fresh.Deliver(ctx, on, part, id)
@@ -105,15 +107,15 @@ func (m *call[Req, Rep]) deliverAnew(ctx context.Context, on *Host, part int, id
 }
 
 // prepare packs the request for the session's goroutine.
-func (m *call[Req, Rep]) prepare(b *binding, most int) error {
+func (m *call[Req, Rep]) prepare(b *core.Binding, most int) error {
 	m.bound = b
 	c := &m.method.req
-	if c.simple {
-		m.size = mailSize(c.size)
+	if c.Simple {
+		m.Size = core.MailSize(c.Size)
 		return nil
 	}
-	size, err := c.packRequest(&m.sent, &m.req, b.cfg.ShareRequest, most)
-	m.size = size
+	size, err := c.PackRequest(&m.sent, &m.req, b.Settings.ShareRequest, most)
+	m.Size = size
 	return err
 }
 
@@ -121,37 +123,37 @@ func (m *call[Req, Rep]) prepare(b *binding, most int) error {
 // goroutines which the handler left behind see that it has returned. The reply is packed before
 // finish, which hands m to the caller. After finish m may be in use again and must not be
 // touched.
-func (m *call[Req, Rep]) Run(h *Head, ctx *handlerCtx) error {
-	if !m.begin() {
-		return noHandler{}
+func (m *call[Req, Rep]) Run(h *core.Head, ctx *core.Ctx) error {
+	if !m.Claim() {
+		return core.NoHandler{}
 	}
-	if c := &m.method.req; c.simple {
+	if c := &m.method.req; c.Simple {
 		m.err = m.handle(h, ctx, &m.req)
-	} else if req, err := c.unpack(&m.sent, &m.req); err == nil {
+	} else if req, err := c.Unpack(&m.sent, &m.req); err == nil {
 		m.err = m.handle(h, ctx, req)
 	} else {
-		m.err = badRequest(err)
+		m.err = core.BadRequest(err)
 	}
-	ctx.end(endedCanceled)
-	if c := &m.method.rep; m.err == nil && !c.simple {
+	ctx.End(core.EndedCanceled)
+	if c := &m.method.rep; m.err == nil && !c.Simple {
 		most := h.Host.MaxMessage
-		size, err := c.pack(&m.got, &m.rep, false, most)
+		size, err := c.Pack(&m.got, &m.rep, false, most)
 		if err == nil && int(size) > most {
-			err = tooLarge(int(size), most)
+			err = core.TooLarge(int(size), most)
 		}
 		if err != nil {
-			m.err = badReply(err)
+			m.err = core.BadReply(err)
 		}
 	}
 	err := m.err
-	m.finish()
+	m.Finish()
 	return err
 }
 
 // handle calls the handler. The token of the caller and the kind's binding have equal types if
 // both are of one program, which is nearly always so. Then there is no encoding.
-func (m *call[Req, Rep]) handle(h *Head, ctx *handlerCtx, req *Req) error {
-	if fn, ok := m.bound.typed.(func(any, context.Context, *Req, *Rep) error); ok {
+func (m *call[Req, Rep]) handle(h *core.Head, ctx *core.Ctx, req *Req) error {
+	if fn, ok := m.bound.Typed.(func(any, context.Context, *Req, *Rep) error); ok {
 		if err := fn(h.State, ctx, req, &m.rep); err != nil {
 			return portable(ctx, err)
 		}
@@ -162,12 +164,12 @@ func (m *call[Req, Rep]) handle(h *Head, ctx *handlerCtx, req *Req) error {
 
 // handleCoded serves a token that has the name of the method and other types. It encodes the
 // request and the reply, as if the call came from another node.
-func (m *call[Req, Rep]) handleCoded(h *Head, ctx *handlerCtx, req *Req) error {
-	payload, err := m.method.req.encode(nil, req, h.Host.MaxMessage)
+func (m *call[Req, Rep]) handleCoded(h *core.Head, ctx *core.Ctx, req *Req) error {
+	payload, err := m.method.req.Encode(nil, req, h.Host.MaxMessage)
 	if err != nil {
-		return badRequest(err)
+		return core.BadRequest(err)
 	}
-	reply, raw, err := m.bound.serve(h.State, ctx, payload, m.method.req.raw, nil)
+	reply, raw, err := m.bound.Serve(h.State, ctx, payload, m.method.req.Raw, nil)
 	if err != nil {
 		return err
 	}
@@ -175,87 +177,88 @@ func (m *call[Req, Rep]) handleCoded(h *Head, ctx *handlerCtx, req *Req) error {
 }
 
 // Handles implements named.
-func (m *call[Req, Rep]) Handles(uint64) string { return m.method.token.name }
+func (m *call[Req, Rep]) Handles(uint64) string { return m.method.token.Name }
 
-func (m *call[Req, Rep]) failed(id string, o outcome) error {
-	return &OpError{Op: OpCall.String(), ID: id, Kind: m.method.token.kind, Method: m.method.token.name, Err: o.err,
-		MaybeExecuted: o.maybe}
+func (m *call[Req, Rep]) failed(id string, o core.Outcome) error {
+	return &OpError{Op: core.OpCall.String(), ID: id, Kind: m.method.token.Kind, Method: m.method.token.Name, Err: o.Err,
+		MaybeExecuted: o.Maybe}
 }
 
 // A cast is a Message made by Notice.Cast. It is not pooled, since its sender does not wait for
 // the handler and so cannot know when the session is done with it.
 type cast[Msg any] struct {
-	envelope
+	core.Envelope
 	notice *Notice[Msg]
-	bound  *binding
+	bound  *core.Binding
 	msg    Msg
-	sent   *parcel[Msg] // nil if msg itself is sent
+	sent   *core.Parcel[Msg] // nil if msg itself is sent
 }
 
-func (m *cast[Msg]) Op() Op         { return OpCast }
-func (m *cast[Msg]) Kind() string   { return m.notice.token.kind }
-func (m *cast[Msg]) Method() string { return m.notice.token.name }
+func (m *cast[Msg]) Op() core.Op    { return core.OpCast }
+func (m *cast[Msg]) Kind() string   { return m.notice.token.Kind }
+func (m *cast[Msg]) Method() string { return m.notice.token.Name }
 
 func (m *cast[Msg]) AppendPayload(b []byte, most int) ([]byte, bool, error) {
-	return m.notice.msg.encodeRequest(b, &m.msg, most)
+	return m.notice.msg.EncodeRequest(b, &m.msg, most)
 }
 
 // ReadReply is never called: casts have no reply.
 func (m *cast[Msg]) ReadReply([]byte, bool) error { return nil }
 
 // Deliver puts the cast into the mailbox of a session of this node.
-func (m *cast[Msg]) Deliver(ctx context.Context, on *Host, part int, id string) error {
-	h, b, err := on.Engine.Resolve(context.Background(), part, id, &m.notice.token, OpCast)
+func (m *cast[Msg]) Deliver(ctx context.Context, on *core.Host, part int, id string) error {
+	h, b, err := on.Engine.Resolve(context.Background(), part, id, &m.notice.token, core.OpCast)
 	if err == nil {
 		err = m.push(ctx, h, b)
 	}
 	if err != nil {
-		return &OpError{Op: OpCast.String(), ID: id, Kind: m.notice.token.kind, Method: m.notice.token.name, Err: err}
+		return &OpError{Op: core.OpCast.String(), ID: id, Kind: m.notice.token.Kind, Method: m.notice.token.Name, Err: err}
 	}
 	return nil
 }
 
 // push packs the message and puts it into the session's mailbox.
-func (m *cast[Msg]) push(ctx context.Context, h *Head, b *binding) (err error) {
-	m.op, m.bound, m.noTouch, m.noWait, m.readOnly = m, b, m.noTouch || b.cfg.NoTouch, b.cfg.NoWait, b.cfg.ReadOnly
+func (m *cast[Msg]) push(ctx context.Context, h *core.Head, b *core.Binding) (err error) {
+	m.Task, m.bound, m.NoUse, m.AtOnce, m.ReadOnly = m, b, m.NoUse ||
+		b.Settings.NoTouch, b.Settings.NoWait, b.Settings.ReadOnly
 	c := &m.notice.msg
-	if c.asIs(b.cfg.ShareRequest) {
-		c.normalize(&m.msg)
-		m.size = mailSize(c.weight(&m.msg))
+	if c.AsIs(b.Settings.ShareRequest) {
+		c.Normalize(&m.msg)
+		m.Size = core.MailSize(c.Weight(&m.msg))
 	} else {
-		m.sent = new(parcel[Msg])
-		if m.size, err = c.packRequest(m.sent, &m.msg, false, h.Host.MaxMessage); err != nil {
+		m.sent = new(core.Parcel[Msg])
+		if m.Size, err = c.PackRequest(m.sent, &m.msg, false, h.Host.MaxMessage); err != nil {
 			return err
 		}
 	}
-	if err := h.Host.fits(int(m.size)); err != nil {
+	if err := h.Host.Fits(int(m.Size)); err != nil {
 		return err
 	}
-	return h.Host.Engine.PushCast(ctx, h, &m.envelope)
+	return h.Host.Engine.PushCast(ctx, h, &m.Envelope)
 }
 
 // Run implements op. The error of a handler has no caller to go to, so it is logged.
-func (m *cast[Msg]) Run(h *Head, ctx *handlerCtx) error {
+func (m *cast[Msg]) Run(h *core.Head, ctx *core.Ctx) error {
 	err := m.handle(h, ctx)
 	if err != nil {
-		h.Host.Engine.Logger(h).Warn("a cast failed", "method", m.notice.token.name, "err", err)
+		h.Host.Engine.Logger(h).Warn("a cast failed", "method", m.notice.token.Name, "err", err)
 	}
 	return err
 }
 
-func (m *cast[Msg]) handle(h *Head, ctx *handlerCtx) error {
+func (m *cast[Msg]) handle(h *core.Head, ctx *core.Ctx) error {
 	msg, err := m.message()
 	if err != nil {
-		return badRequest(err)
+		return core.BadRequest(err)
 	}
-	if fn, ok := m.bound.typed.(func(any, context.Context, Msg) error); ok {
+	if fn, ok := m.bound.Typed.(func(any, context.Context, Msg) error); ok {
 		return fn(h.State, ctx, *msg)
 	}
-	payload, err := m.notice.msg.encode(nil, msg, h.Host.MaxMessage)
+	payload, err := m.notice.msg.Encode(nil, msg, h.Host.MaxMessage)
 	if err != nil {
 		return fmt.Errorf("a token of the same name with another type: %w", err)
 	}
-	_, _, err = m.bound.serve(h.State, ctx, payload, m.notice.msg.raw, nil)
+	_, _, err = m.bound.Serve(h.State, ctx, payload, m.notice.msg.Raw, nil)
 	return err
 }
 
@@ -264,21 +267,21 @@ func (m *cast[Msg]) message() (*Msg, error) {
 	if m.sent == nil {
 		return &m.msg, nil
 	}
-	return m.notice.msg.unpack(m.sent, &m.msg)
+	return m.notice.msg.Unpack(m.sent, &m.msg)
 }
 
 // Drop implements op. A cast has no caller to answer.
-func (m *cast[Msg]) Drop(uint64, outcome) {}
+func (m *cast[Msg]) Drop(uint64, core.Outcome) {}
 
 // Handles implements named.
-func (m *cast[Msg]) Handles(uint64) string { return m.notice.token.name }
+func (m *cast[Msg]) Handles(uint64) string { return m.notice.token.Name }
 
 // Save implements carried.
-func (m *cast[Msg]) Save() (savedCast, error) {
+func (m *cast[Msg]) Save() (core.SavedCast, error) {
 	msg, err := m.message()
 	if err != nil {
-		return savedCast{}, err
+		return core.SavedCast{}, err
 	}
-	payload, err := m.notice.msg.encode(nil, msg, maxSnapshot)
-	return savedCast{Method: m.notice.token.name, Raw: m.notice.msg.raw, NoTouch: m.noTouch, Payload: payload}, err
+	payload, err := m.notice.msg.Encode(nil, msg, core.MaxSnapshot)
+	return core.SavedCast{Method: m.notice.token.Name, Raw: m.notice.msg.Raw, NoTouch: m.NoUse, Payload: payload}, err
 }

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 )
 
-// Errors hold whole session IDs, which are bearer secrets. No
+// Errors and sessions hold whole session IDs, which are bearer secrets. No
 // way of printing them shows one: not %v, %+v and %#v, of a value or a pointer, not
 // JSON, not slog.
 
@@ -42,6 +42,15 @@ func (e Ended) MarshalJSON() ([]byte, error) {
 
 // LogValue implements slog.LogValuer.
 func (e Ended) LogValue() slog.Value { return slog.StringValue(e.Error()) }
+
+// Format implements fmt.Formatter: every verb prints the kind and the LogID.
+func (s Session) Format(f fmt.State, _ rune) {
+	kind := ""
+	if s.head.Kind != nil {
+		kind = s.head.Kind.Name
+	}
+	_, _ = fmt.Fprintf(f, "session %s of kind %s", logIDOf(s.head.ID), kind)
+}
 
 func logIDOf(id string) string {
 	if id == "" {

@@ -3,6 +3,7 @@ package sessionproc
 import (
 	"fmt"
 
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 	"github.com/vmihailenco/msgpack/v5"
 )
 
@@ -22,12 +23,12 @@ type Ended struct {
 
 // EncodeMsgpack implements msgpack.CustomEncoder. It leaves out NewID.
 func (e Ended) EncodeMsgpack(enc *msgpack.Encoder) error {
-	return enc.Encode(&endedMessage{ID: e.ID, Reason: string(e.Reason)})
+	return enc.Encode(&core.EndedMessage{ID: e.ID, Reason: string(e.Reason)})
 }
 
 // DecodeMsgpack implements msgpack.CustomDecoder.
 func (e *Ended) DecodeMsgpack(dec *msgpack.Decoder) error {
-	var m endedMessage
+	var m core.EndedMessage
 	err := dec.Decode(&m)
 	*e = Ended{m.ID, Reason(m.Reason), m.NewID}
 	return err

@@ -3,6 +3,8 @@ package sessionproc
 import (
 	"errors"
 	"fmt"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // The errors of starts, calls and casts. They are wrapped in an *OpError. Compare with errors.Is,
@@ -11,7 +13,7 @@ var (
 	// ErrNotFound: no session has that ID.
 	ErrNotFound = errors.New("session not found")
 	// ErrAlreadyStarted: a session has that ID; its state is untouched.
-	ErrAlreadyStarted = errAlreadyStarted
+	ErrAlreadyStarted = core.ErrAlreadyStarted
 	// ErrWrongKind: the session is of another kind than the token.
 	ErrWrongKind = errors.New("session is of another kind")
 	// ErrUnknownKind: the owning node was not given that kind, whether or not a session of that ID
@@ -23,10 +25,10 @@ var (
 	ErrUnknownMethod = errors.New("unknown method")
 	// ErrBadRequest: the request cannot be decoded into the handler's type, or is too large. No
 	// handler has run.
-	ErrBadRequest = errBadRequest
+	ErrBadRequest = core.ErrBadRequest
 	// ErrBadReply: the reply cannot be decoded into the caller's type, or the handler's reply could
 	// not be encoded. The handler has run.
-	ErrBadReply = errBadReply
+	ErrBadReply = core.ErrBadReply
 	// ErrCrashed: a handler or start function panicked, and the session ended or restarted. The text
 	// and stack of the panic are in the log of the owning node, under the reference that the error
 	// names, and nowhere else.
@@ -53,7 +55,7 @@ var (
 	ErrRenewed = errors.New("session renewed")
 	// ErrCallCycle: the call would wait for itself, or waited for a session whose handler came to
 	// wait for the caller's session. The error names the sessions.
-	ErrCallCycle = errCallCycle
+	ErrCallCycle = core.ErrCallCycle
 	// ErrInvalidID: the session ID is not valid; see ValidID.
 	ErrInvalidID = errors.New("invalid session ID")
 	// ErrUnavailable: the owner could not be reached before ctx ended, or no member owned the session
@@ -63,7 +65,7 @@ var (
 	// The request did not run.
 	ErrNoQuorum = errors.New("no quorum")
 	// ErrUnsupported: the other node's release does not know something that the request depends on.
-	ErrUnsupported = errUnsupported
+	ErrUnsupported = core.ErrUnsupported
 	// ErrClosed: the node was closed.
 	ErrClosed = errors.New("node closed")
 )

@@ -4,25 +4,27 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // An Event is a token for values of type T that sessions of a kind publish to their subscribers.
 // Make it once, as a package variable, with EventOf, and bind it with HandleEvent.
 type Event[T any] struct {
-	token token
-	value codec[T]
+	token core.Token
+	value core.Codec[T]
 }
 
 // EventOf returns the token of an event of kind k. The name travels on the wire: 1 to 64 bytes.
 func EventOf[T, Arg any](k *KindRef[Arg], name string) *Event[T] {
-	return &Event[T]{token: newToken(k, name), value: newCodec[T]()}
+	return &Event[T]{token: newToken(k, name), value: core.NewCodec[T]()}
 }
 
 // Name returns the event's name.
-func (e *Event[T]) Name() string { return e.token.name }
+func (e *Event[T]) Name() string { return e.token.Name }
 
 // Kind returns the name of the kind that the event belongs to.
-func (e *Event[T]) Kind() string { return e.token.kind }
+func (e *Event[T]) Kind() string { return e.token.Kind }
 
 // EventConfig configures one event of a kind. The zero value is ready to use.
 type EventConfig struct {
@@ -45,7 +47,7 @@ func (c EventConfig) withDefaults() (EventConfig, error) {
 		c.Keep = 64
 	}
 	if c.KeepBytes == 0 {
-		c.KeepBytes = defaultKeepBytes
+		c.KeepBytes = core.DefaultKeepBytes
 	}
 	return c, nil
 }
@@ -54,18 +56,18 @@ func (c EventConfig) withDefaults() (EventConfig, error) {
 // present state. It runs in the session's goroutine between two messages, and must not change the
 // state. If it panics, the subscription fails, and the session lives on.
 func HandleEvent[S, T, Arg any](k *Kind[S, Arg], e *Event[T], present func(s *S) T, cfg ...EventConfig) {
-	b := &binding{name: e.token.name, op: OpSubscribe, types: []reflect.Type{reflect.TypeFor[T]()}}
-	b.serve = func(s any, ctx context.Context, _ []byte, _ bool, dst []byte) ([]byte, bool, error) {
-		dst, err := e.value.encodeLocal(dst, present(s.(*S)), ctx.(*handlerCtx).Head.Host.MaxEvent)
-		return dst, e.value.raw, err
+	b := &core.Binding{Name: e.token.Name, Op: core.OpSubscribe, Types: []reflect.Type{reflect.TypeFor[T]()}}
+	b.Serve = func(s any, ctx context.Context, _ []byte, _ bool, dst []byte) ([]byte, bool, error) {
+		dst, err := e.value.EncodeLocal(dst, present(s.(*S)), ctx.(*core.Ctx).Head.Host.MaxEvent)
+		return dst, e.value.Raw, err
 	}
 	if len(cfg) > 1 {
-		k.core.fail(fmt.Errorf("%q has %d EventConfigs", e.token.name, len(cfg)))
+		k.core.Fail(fmt.Errorf("%q has %d EventConfigs", e.token.Name, len(cfg)))
 	}
 	for _, c := range append(cfg, EventConfig{})[:1] {
 		c, err := c.withDefaults()
-		if b.event = eventSettings(c); err != nil {
-			k.core.fail(fmt.Errorf("%q: %w", e.token.name, err))
+		if b.Event = core.EventSettings(c); err != nil {
+			k.core.Fail(fmt.Errorf("%q: %w", e.token.Name, err))
 		}
 	}
 	bind(&k.core, &e.token, b, present == nil, nil)
@@ -80,19 +82,19 @@ func HandleEvent[S, T, Arg any](k *Kind[S, Arg], e *Event[T], present func(s *S)
 // handler has left behind can see. Publish panics if the event is not one of the session's kind.
 func (e *Event[T]) Publish(ctx context.Context, v T) error {
 	h := headOf(ctx)
-	b := bound(h, &e.token, OpSubscribe, "Publish of event")
+	b := bound(h, &e.token, core.OpSubscribe, "Publish of event")
 	if b == nil {
 		cfg, _ := EventConfig{}.withDefaults()
-		b = &binding{name: e.token.name, event: eventSettings(cfg)}
+		b = &core.Binding{Name: e.token.Name, Event: core.EventSettings(cfg)}
 	}
-	payload, err := e.value.encodeLocal(nil, v, h.Host.MaxEvent)
+	payload, err := e.value.EncodeLocal(nil, v, h.Host.MaxEvent)
 	if err != nil {
-		err = badRequest(err)
+		err = core.BadRequest(err)
 	} else {
-		err = h.Host.Engine.Publish(h, b, payload, e.value.raw)
+		err = h.Host.Engine.Publish(h, b, payload, e.value.Raw)
 	}
 	if err != nil {
-		return &OpError{Op: "publish", ID: h.ID, Kind: e.token.kind, Method: e.token.name, Err: err}
+		return &OpError{Op: "publish", ID: h.ID, Kind: e.token.Kind, Method: e.token.Name, Err: err}
 	}
 	return nil
 }

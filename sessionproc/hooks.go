@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // OnEnd binds the function that is called at the end of a session. Bind it like a handler, before
@@ -22,8 +24,8 @@ import (
 // under the ID only when ended has returned. If ended panics, the log has the panic, and the session
 // ends all the same.
 func (k *Kind[S, Arg]) OnEnd(ended func(s *S, ctx context.Context, reason Reason)) {
-	if mayBind(&k.core, "OnEnd", ended == nil, k.core.hooks.end != nil) {
-		k.core.hooks.end = func(s any, ctx context.Context, reason string) { ended(s.(*S), ctx, Reason(reason)) }
+	if mayBind(&k.core, "OnEnd", ended == nil, k.core.Hooks.End != nil) {
+		k.core.Hooks.End = func(s any, ctx context.Context, reason string) { ended(s.(*S), ctx, Reason(reason)) }
 	}
 }
 
@@ -41,8 +43,11 @@ func (k *Kind[S, Arg]) OnEnd(ended func(s *S, ctx context.Context, reason Reason
 // kind without OnMerge. The other ends with ReasonConflict: OnEnd is called for it, the log has a
 // warning, and node.Stats counts it.
 func (k *Kind[S, Arg]) OnMerge(merge func(s *S, ctx context.Context, other *S) error) {
-	if mayBind(&k.core, "OnMerge", merge == nil, k.core.hooks.merge != nil) {
-		k.core.hooks.merge = func(s any, ctx context.Context, other any) error { return userError(merge(s.(*S), ctx, other.(*S))) }
+	if mayBind(&k.core, "OnMerge", merge == nil, k.core.Hooks.Merge != nil) {
+		k.core.Hooks.Merge = func(s any, ctx context.Context, other any) error {
+			return userError(merge(s.(*S), ctx,
+				other.(*S)))
+		}
 	}
 }
 
@@ -69,22 +74,22 @@ func (k *Kind[S, Arg]) OnMerge(merge func(s *S, ctx context.Context, other *S) e
 // KindConfig.Restart says what follows. A node of a release without OnArrive does not call it.
 // Sessions that come back from such a node arrive again.
 func (k *Kind[S, Arg]) OnArrive(arrived func(s *S, ctx context.Context, a Arrival) error) {
-	if mayBind(&k.core, "OnArrive", arrived == nil, k.core.hooks.arrive != nil) {
-		k.core.hooks.arrive = func(s any, ctx context.Context, reason string) error {
+	if mayBind(&k.core, "OnArrive", arrived == nil, k.core.Hooks.Arrive != nil) {
+		k.core.Hooks.Arrive = func(s any, ctx context.Context, reason string) error {
 			return userError(arrived(s.(*S), ctx, Arrival{ArrivalReason(reason)}))
 		}
 	}
 }
 
 // mayBind reports whether a hook can be bound now. If not, node.Start returns the reason.
-func mayBind(k *kindCore, name string, missing, again bool) bool {
+func mayBind(k *core.Kind, name string, missing, again bool) bool {
 	switch {
-	case k.given.Load():
-		k.fail(fmt.Errorf("%s comes after node.Start", name))
+	case k.Given.Load():
+		k.Fail(fmt.Errorf("%s comes after node.Start", name))
 	case missing:
-		k.fail(fmt.Errorf("the function of %s is nil", name))
+		k.Fail(fmt.Errorf("the function of %s is nil", name))
 	case again:
-		k.fail(fmt.Errorf("%s is bound twice", name))
+		k.Fail(fmt.Errorf("%s is bound twice", name))
 	default:
 		return true
 	}
@@ -93,27 +98,27 @@ func mayBind(k *kindCore, name string, missing, again bool) bool {
 
 // checkHooks refuses a state with a method that looks like a hook and is not bound. Such a method
 // would never be called.
-func checkHooks(k *kindCore) error {
-	p := reflect.PointerTo(k.state)
+func checkHooks(k *core.Kind) error {
+	p := reflect.PointerTo(k.State)
 	unbound := func(hook, method string, wanted reflect.Type) error {
 		m, has := p.MethodByName(method)
-		if !has || without(m) != wanted {
+		if !has || core.Without(m) != wanted {
 			return nil
 		}
 		return fmt.Errorf("%v has a method %s, and nothing calls it: bind it with k.%s((*%v).%s), or rename it",
-			k.state, method, hook, k.state, method)
+			k.State, method, hook, k.State, method)
 	}
 	var errs []error
-	if k.hooks.end == nil {
+	if k.Hooks.End == nil {
 		ends := reflect.TypeFor[func(context.Context, Reason)]()
 		errs = append(errs, unbound("OnEnd", "Terminate", ends), unbound("OnEnd", "OnEnd", ends))
 	}
-	if k.hooks.merge == nil {
+	if k.Hooks.Merge == nil {
 		merges := reflect.FuncOf([]reflect.Type{reflect.TypeFor[context.Context](), p},
 			[]reflect.Type{reflect.TypeFor[error]()}, false)
 		errs = append(errs, unbound("OnMerge", "Merge", merges), unbound("OnMerge", "OnMerge", merges))
 	}
-	if k.hooks.arrive == nil {
+	if k.Hooks.Arrive == nil {
 		arrives := reflect.TypeFor[func(context.Context, Arrival) error]()
 		errs = append(errs, unbound("OnArrive", "OnArrive", arrives))
 	}

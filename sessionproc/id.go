@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // MaxID is the length of the longest session ID, in bytes.
@@ -79,5 +81,5 @@ func invalid(id string) error {
 // characters and a hash by which two log lines of one session can be matched.
 // The library never logs an ID whole.
 func LogID(id string) string {
-	return logID(id)
+	return core.LogID(id)
 }

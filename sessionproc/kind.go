@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // Kind is the implementation of a kind of session, which a node is given: how
@@ -13,9 +15,9 @@ import (
 // OnArrive. Bind all of them before node.Start; the same Kind value may be given to one
 // node only.
 type Kind[S, Arg any] struct {
-	core  kindCore
+	core  core.Kind
 	start func(context.Context, Arg) (*S, error)
-	arg   *codec[Arg]
+	arg   *core.Codec[Arg]
 }
 
 // AnyKind is a *Kind of whatever state and argument.
@@ -24,7 +26,7 @@ type AnyKind interface {
 	Name() string
 
 	// Core serves the engine.
-	Core() *kindCore
+	Core() *core.Kind
 }
 
 // NewKind makes the implementation of the kind that ref names. start makes the
@@ -34,25 +36,25 @@ type AnyKind interface {
 func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg Arg) (*S, error),
 	cfg KindConfig) *Kind[S, Arg] {
 	k := &Kind[S, Arg]{start: start, arg: &ref.arg}
-	k.core = kindCore{name: ref.name, ref: ref, maker: k, byName: map[string]*binding{},
-		state: reflect.TypeFor[S](), argument: reflect.TypeFor[Arg]()}
+	k.core = core.Kind{Name: ref.name, Ref: ref, Maker: k, ByName: map[string]*core.Binding{},
+		State: reflect.TypeFor[S](), Argument: reflect.TypeFor[Arg]()}
 	c := &k.core
 	cfg, err := cfg.withDefaults()
 	if err != nil {
-		c.fail(err)
+		c.Fail(err)
 	}
-	if c.cfg = settingsOf(cfg); cfg.StartOnCall && c.argument != reflect.TypeFor[None]() {
-		c.fail(fmt.Errorf("KindConfig.StartOnCall needs a kind that starts without an argument; this one takes %v: "+
-			"make its argument sessionproc.None, or set MethodConfig.StartOnCall where the zero value will do", c.argument))
+	if c.Settings = settingsOf(cfg); cfg.StartOnCall && c.Argument != reflect.TypeFor[None]() {
+		c.Fail(fmt.Errorf("KindConfig.StartOnCall needs a kind that starts without an argument; this one takes %v: "+
+			"make its argument sessionproc.None, or set MethodConfig.StartOnCall where the zero value will do", c.Argument))
 	}
-	most := mostEncoded(c.state)
-	c.grows = !cfg.EndOnMove && (most == 0 || most > cfg.WarnState || codesState(c.state))
-	c.codes = codesState(c.state) || cfg.Migrate != nil || runsCode(c.state, map[reflect.Type]bool{})
+	most := core.MostEncoded(c.State)
+	c.Grows = !cfg.EndOnMove && (most == 0 || most > cfg.WarnState || core.CodesState(c.State))
+	c.Codes = core.CodesState(c.State) || cfg.Migrate != nil || core.RunsCode(c.State, map[reflect.Type]bool{})
 	if start == nil {
-		c.fail(errors.New("the start function is nil"))
+		c.Fail(errors.New("the start function is nil"))
 	}
 	if len(ref.name) == 0 || len(ref.name) > 64 {
-		c.fail(fmt.Errorf("its name has %d bytes; 1 to 64 are allowed", len(ref.name)))
+		c.Fail(fmt.Errorf("its name has %d bytes; 1 to 64 are allowed", len(ref.name)))
 	}
 	return k
 }
@@ -62,28 +64,29 @@ func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg 
 // such as (*Cart).add serves.
 func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep],
 	h func(s *S, ctx context.Context, r Req) (Rep, error), cfg ...MethodConfig) {
-	b := &binding{name: m.token.name, op: OpCall, types: []reflect.Type{reflect.TypeFor[Req](), reflect.TypeFor[Rep]()}}
-	b.typed = func(s any, ctx context.Context, req *Req, rep *Rep) (err error) {
+	b := &core.Binding{Name: m.token.Name, Op: core.OpCall, Types: []reflect.Type{reflect.TypeFor[Req](),
+		reflect.TypeFor[Rep]()}}
+	b.Typed = func(s any, ctx context.Context, req *Req, rep *Rep) (err error) {
 		*rep, err = h(s.(*S), ctx, *req)
 		return err
 	}
-	b.serve = func(s any, ctx context.Context, payload []byte, raw bool, dst []byte) ([]byte, bool, error) {
+	b.Serve = func(s any, ctx context.Context, payload []byte, raw bool, dst []byte) ([]byte, bool, error) {
 		var req Req
-		if err := m.req.decode(payload, raw, &req); err != nil {
-			return nil, false, badRequest(err)
+		if err := m.req.Decode(payload, raw, &req); err != nil {
+			return nil, false, core.BadRequest(err)
 		}
 		rep, err := h(s.(*S), ctx, req)
 		if err != nil {
 			return nil, false, portable(ctx, err)
 		}
-		if ended := ctx.(*handlerCtx).ended(); ended != 0 && ended != endedInterrupted {
-			return nil, false, causes[ended] // nobody waits for the reply: do not encode it
+		if ended := ctx.(*core.Ctx).Ended(); ended != 0 && ended != core.EndedInterrupted {
+			return nil, false, core.Causes[ended] // nobody waits for the reply: do not encode it
 		}
-		dst, err = m.rep.encodeLocal(dst, rep, ctx.(*handlerCtx).Head.Host.MaxMessage)
+		dst, err = m.rep.EncodeLocal(dst, rep, ctx.(*core.Ctx).Head.Host.MaxMessage)
 		if err != nil {
-			return nil, false, badReply(err)
+			return nil, false, core.BadReply(err)
 		}
-		return dst, m.rep.raw, nil
+		return dst, m.rep.Raw, nil
 	}
 	bind(&k.core, &m.token, b, h == nil, cfg)
 }
@@ -94,18 +97,18 @@ func HandleCall[S, Req, Rep, Arg any](k *Kind[S, Arg], m *Method[Req, Rep],
 func HandleCast[S, Msg, Arg any](k *Kind[S, Arg], n *Notice[Msg],
 	h func(s *S, ctx context.Context, m Msg) error, cfg ...MethodConfig,
 ) {
-	b := &binding{name: n.token.name, op: OpCast, types: []reflect.Type{reflect.TypeFor[Msg]()}}
+	b := &core.Binding{Name: n.token.Name, Op: core.OpCast, Types: []reflect.Type{reflect.TypeFor[Msg]()}}
 	typed := func(s any, ctx context.Context, m Msg) error {
 		if err := h(s.(*S), ctx, m); err != nil {
 			return portable(ctx, err)
 		}
 		return nil
 	}
-	b.typed = typed
-	b.serve = func(s any, ctx context.Context, payload []byte, raw bool, _ []byte) ([]byte, bool, error) {
+	b.Typed = typed
+	b.Serve = func(s any, ctx context.Context, payload []byte, raw bool, _ []byte) ([]byte, bool, error) {
 		var msg Msg
-		if err := n.msg.decode(payload, raw, &msg); err != nil {
-			return nil, false, badRequest(err)
+		if err := n.msg.Decode(payload, raw, &msg); err != nil {
+			return nil, false, core.BadRequest(err)
 		}
 		return nil, false, typed(s, ctx, msg)
 	}
@@ -113,84 +116,84 @@ func HandleCast[S, Msg, Arg any](k *Kind[S, Arg], n *Notice[Msg],
 }
 
 // Name returns the kind's name.
-func (k *Kind[S, Arg]) Name() string { return k.core.name }
+func (k *Kind[S, Arg]) Name() string { return k.core.Name }
 
 // Core serves the engine.
-func (k *Kind[S, Arg]) Core() *kindCore { return &k.core }
+func (k *Kind[S, Arg]) Core() *core.Kind { return &k.core }
 
 // bind puts b at its token's place.
-func bind(k *kindCore, t *token, b *binding, missing bool, cfg []MethodConfig) {
+func bind(k *core.Kind, t *core.Token, b *core.Binding, missing bool, cfg []MethodConfig) {
 	switch {
-	case k.given.Load():
-		k.fail(fmt.Errorf("the handler of %q comes after node.Start", t.name))
+	case k.Given.Load():
+		k.Fail(fmt.Errorf("the handler of %q comes after node.Start", t.Name))
 		return
 	case missing:
-		k.fail(fmt.Errorf("the handler of %q is nil", t.name))
+		k.Fail(fmt.Errorf("the handler of %q is nil", t.Name))
 		return
-	case t.ref != k.ref && t.kind == k.name:
-		k.fail(fmt.Errorf("%q is a token of another KindOf(%q): make one, as a package variable", t.name, t.kind))
+	case t.Ref != k.Ref && t.Kind == k.Name:
+		k.Fail(fmt.Errorf("%q is a token of another KindOf(%q): make one, as a package variable", t.Name, t.Kind))
 		return
-	case t.ref != k.ref:
-		k.fail(fmt.Errorf("%q is a token of kind %q", t.name, t.kind))
+	case t.Ref != k.Ref:
+		k.Fail(fmt.Errorf("%q is a token of kind %q", t.Name, t.Kind))
 		return
-	case k.byName[t.name] != nil:
-		k.fail(fmt.Errorf("%q is bound twice, or two tokens have that name", t.name))
+	case k.ByName[t.Name] != nil:
+		k.Fail(fmt.Errorf("%q is bound twice, or two tokens have that name", t.Name))
 		return
-	case t.name == "" || len(t.name) > 64:
-		k.fail(fmt.Errorf("a token's name has %d bytes; 1 to 64 are allowed", len(t.name)))
+	case t.Name == "" || len(t.Name) > 64:
+		k.Fail(fmt.Errorf("a token's name has %d bytes; 1 to 64 are allowed", len(t.Name)))
 		return
 	case len(cfg) > 1:
-		k.fail(fmt.Errorf("%q has %d MethodConfigs", t.name, len(cfg)))
+		k.Fail(fmt.Errorf("%q has %d MethodConfigs", t.Name, len(cfg)))
 		return
 	}
 	if len(cfg) == 1 {
-		b.cfg = methodSettings(cfg[0])
+		b.Settings = core.MethodSettings(cfg[0])
 	}
-	if b.cfg.Timeout < 0 {
-		k.fail(fmt.Errorf("MethodConfig.Timeout of %q is negative (%v)", t.name, b.cfg.Timeout))
+	if b.Settings.Timeout < 0 {
+		k.Fail(fmt.Errorf("MethodConfig.Timeout of %q is negative (%v)", t.Name, b.Settings.Timeout))
 	}
-	b.cfg.Timeout = min(b.cfg.Timeout, ages)
-	if b.cfg.StartOnCall && b.cfg.NoStart {
-		k.fail(fmt.Errorf("MethodConfig of %q has both StartOnCall and NoStart", t.name))
+	b.Settings.Timeout = min(b.Settings.Timeout, core.Ages)
+	if b.Settings.StartOnCall && b.Settings.NoStart {
+		k.Fail(fmt.Errorf("MethodConfig of %q has both StartOnCall and NoStart", t.Name))
 	}
-	b.starts = b.op != OpSubscribe && !b.cfg.NoStart && (b.cfg.StartOnCall || k.cfg.StartOnCall)
-	for len(k.bindings) <= t.index {
-		k.bindings = append(k.bindings, nil)
+	b.Starts = b.Op != core.OpSubscribe && !b.Settings.NoStart && (b.Settings.StartOnCall || k.Settings.StartOnCall)
+	for len(k.Bindings) <= t.Index {
+		k.Bindings = append(k.Bindings, nil)
 	}
-	k.bindings[t.index] = b
-	k.byName[t.name] = b
+	k.Bindings[t.Index] = b
+	k.ByName[t.Name] = b
 }
 
 // fault reports all that is wrong with the kind, and what is known already.
-func fault(k *kindCore, tokens []string, known error) error {
-	errs := []error{k.err, known}
+func fault(k *core.Kind, tokens []string, known error) error {
+	errs := []error{k.Err, known}
 	for i, name := range tokens {
 		switch {
 		case slices.Contains(tokens[:i], name):
 			errs = append(errs, fmt.Errorf("two tokens are named %q", name))
-		case k.byName[name] == nil:
+		case k.ByName[name] == nil:
 			errs = append(errs, fmt.Errorf("%q has no handler: bind one with HandleCall, HandleCast or HandleEvent", name))
 		}
 	}
-	errs = append(errs, inContext("state", checkStored(k.state)), checkMigrate(&k.cfg))
-	errs = append(errs, checkHooks(k), inContext("argument", checkMessage(k.argument)))
-	for name, b := range k.byName {
-		for i, t := range b.types {
-			if slices.Contains(b.types[:i], t) {
+	errs = append(errs, core.InContext("state", checkStored(k.State)), checkMigrate(&k.Settings))
+	errs = append(errs, checkHooks(k), core.InContext("argument", core.CheckMessage(k.Argument)))
+	for name, b := range k.ByName {
+		for i, t := range b.Types {
+			if slices.Contains(b.Types[:i], t) {
 				continue // request and reply are of one type
 			}
-			errs = append(errs, inContext(b.op.String()+" "+name, checkMessage(t)))
+			errs = append(errs, core.InContext(b.Op.String()+" "+name, core.CheckMessage(t)))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("kind %q: %w", k.name, err)
+		return fmt.Errorf("kind %q: %w", k.Name, err)
 	}
 	return nil
 }
 
 // Fault implements maker.
 func (k *Kind[S, Arg]) Fault(known error) error {
-	ref := k.core.ref.(*KindRef[Arg])
+	ref := k.core.Ref.(*KindRef[Arg])
 	ref.mu.Lock()
 	tokens := slices.Clone(ref.tokens)
 	ref.mu.Unlock()
@@ -201,8 +204,8 @@ func (k *Kind[S, Arg]) Fault(known error) error {
 func (k *Kind[S, Arg]) StartEncoded(ctx context.Context, payload []byte, raw, none bool) (any, error) {
 	var arg Arg
 	if !none {
-		if err := k.arg.decode(payload, raw, &arg); err != nil {
-			return nil, badRequest(err)
+		if err := k.arg.Decode(payload, raw, &arg); err != nil {
+			return nil, core.BadRequest(err)
 		}
 	}
 	return k.startWith(ctx, arg)
@@ -224,7 +227,7 @@ func (k *Kind[S, Arg]) startWith(ctx context.Context, arg Arg) (any, error) {
 }
 
 // settingsOf returns the fields of a KindConfig for the engine.
-func settingsOf(cfg KindConfig) (s kindSettings) {
+func settingsOf(cfg KindConfig) (s core.KindSettings) {
 	from, to := reflect.ValueOf(cfg), reflect.ValueOf(&s).Elem()
 	for i := range to.NumField() {
 		f := to.Field(i)

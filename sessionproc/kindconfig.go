@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // KindConfig configures all sessions of a kind. The zero value is ready to use. node.Start refuses
@@ -108,7 +110,7 @@ type KindConfig struct {
 
 // MaxState is the size, in bytes, of the largest encoded state that moves. A session with a larger
 // state stays where it is.
-const MaxState = maxState
+const MaxState = core.MaxState
 
 const (
 	defaultWarnState = 1 << 20
@@ -132,7 +134,7 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 		return c, fmt.Errorf("KindConfig.MailboxBytes is %d, above %d", c.MailboxBytes, math.MaxInt32)
 	}
 	for _, d := range []*time.Duration{&c.IdleTimeout, &c.Lifetime, &c.RestartWindow, &c.SlowHandler} {
-		*d = min(*d, ages)
+		*d = min(*d, core.Ages)
 	}
 	if c.RestartBudget > maxRestartBudget {
 		return c, fmt.Errorf("KindConfig.RestartBudget is %d, above %d", c.RestartBudget, maxRestartBudget)

@@ -3,6 +3,8 @@ package sessionproc
 import (
 	"fmt"
 	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // LimitError says which limit a request has met, and when another try may pass.
@@ -36,13 +38,13 @@ func (e *LimitError) Is(target error) bool {
 
 func (e *LimitError) sentinel() error {
 	switch e.Limit {
-	case limitNodeSessions, limitKindSessions:
+	case core.LimitNodeSessions, core.LimitKindSessions:
 		return ErrTooManySessions
-	case limitNodeStarts, limitKindStarts, limitMessages, limitRenewals:
+	case core.LimitNodeStarts, core.LimitKindStarts, core.LimitMessages, core.LimitRenewals:
 		return ErrRateLimited
-	case limitMemory:
+	case core.LimitMemory:
 		return ErrMemoryMark
-	case limitTimers:
+	case core.LimitTimers:
 		return ErrTooManyTimers
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // MigrateFrom makes a KindConfig.Migrate of a function between types: Old is
@@ -25,16 +27,16 @@ func MigrateFrom[Old, New any](
 	migrate func(from int, old Old) (*New, error),
 ) func(from int, state []byte) ([]byte, error) {
 	fault := sync.OnceValue(func() error {
-		return errors.Join(inContext("Old of its MigrateFrom", checkStored(reflect.TypeFor[Old]())),
-			inContext("New of its MigrateFrom", checkStored(reflect.TypeFor[New]())))
+		return errors.Join(core.InContext("Old of its MigrateFrom", checkStored(reflect.TypeFor[Old]())),
+			core.InContext("New of its MigrateFrom", checkStored(reflect.TypeFor[New]())))
 	})
 	return func(from int, state []byte) ([]byte, error) {
 		if err := fault(); err != nil || from == onlyCheck {
 			return nil, err
 		}
 		var old Old
-		decode := func() error { return DecodeValue(state, false, &old) }
-		if own, ok := any(&old).(stateCoder); ok {
+		decode := func() error { return core.DecodeValue(state, false, &old) }
+		if own, ok := any(&old).(core.StateCoder); ok {
 			decode = func() error { return own.UnmarshalState(state) }
 		}
 		if err := decode(); err != nil {
@@ -44,9 +46,9 @@ func MigrateFrom[Old, New any](
 		if err != nil {
 			return nil, err
 		}
-		b, err := encodeState(now, nil, maxSnapshot)
-		if err == errEnough {
-			err = errSnapshot
+		b, err := core.EncodeState(now, nil, core.MaxSnapshot)
+		if err == core.ErrEnough {
+			err = core.ErrSnapshot
 		}
 		return b, err
 	}
@@ -58,7 +60,7 @@ const onlyCheck = math.MinInt
 // checkMigrate says what is wrong with the types of a Migrate that MigrateFrom has made.
 // Nothing is known of others. Those are told by their names, which they have as
 // MigrateFrom is not inlined.
-func checkMigrate(cfg *kindSettings) error {
+func checkMigrate(cfg *core.KindSettings) error {
 	if cfg.Migrate == nil {
 		return nil
 	}
@@ -75,8 +77,8 @@ func checkMigrate(cfg *kindSettings) error {
 
 // checkStored refuses a type of states that would not be read or written as they are.
 func checkStored(t reflect.Type) error {
-	if codesState(t) {
-		return checkState(t)
+	if core.CodesState(t) {
+		return core.CheckState(t)
 	}
-	return errors.Join(checkState(t), checkType(t))
+	return errors.Join(core.CheckState(t), core.CheckType(t))
 }

@@ -23,7 +23,7 @@ func TestTheTypesOfMigrateFromAreChecked(t *testing.T) {
 	fault := func(migrate func(int, []byte) ([]byte, error)) error {
 		k := NewKind(ref, func(context.Context, None) (*state, error) { return nil, nil },
 			KindConfig{Schema: 1, Migrate: migrate})
-		return k.core.check()
+		return k.core.Check()
 	}
 	require.NoError(t, fault(MigrateFrom(func(int, state) (*state, error) { return nil, nil })))
 	require.NoError(t, fault(func(from int, b []byte) ([]byte, error) { panic("a program's own is not called") }))

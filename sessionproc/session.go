@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"unsafe"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // A Session gives a handler or start function access to the session in which it runs. It may be
@@ -13,7 +15,7 @@ import (
 // changes nothing any more. The same holds for the ctxs of its handlers: with these Notice.After,
 // Every and Watch do nothing, and Event.Publish and SetLabel return an error.
 type Session struct {
-	head Head // the only field, so that a *Head is a *Session: see FromContext
+	head core.Head // the only field, so that a *Head is a *Session: see FromContext
 }
 
 // FromContext returns the session whose handler, start function, OnEnd, OnMerge or OnArrive was
@@ -24,8 +26,8 @@ func FromContext(ctx context.Context) *Session {
 }
 
 // headOf is FromContext without the type.
-func headOf(ctx context.Context) *Head {
-	c := calling(ctx)
+func headOf(ctx context.Context) *core.Head {
+	c := core.Calling(ctx)
 	if c == nil {
 		panic("sessionproc: FromContext outside of a session: ctx is not one that a handler was given; " +
 			"in a test use nodetest.Context")
@@ -35,13 +37,13 @@ func headOf(ctx context.Context) *Head {
 
 // bound returns the binding of a token of the session's own kind. It panics with the words what and
 // the token's name if there is none, and returns nil in a session that has every token.
-func bound(h *Head, t *token, op Op, what string) *binding {
-	b := h.Kind.byName[t.name]
-	if t.kind == h.Kind.name && b != nil && b.op == op {
+func bound(h *core.Head, t *core.Token, op core.Op, what string) *core.Binding {
+	b := h.Kind.ByName[t.Name]
+	if t.Kind == h.Kind.Name && b != nil && b.Op == op {
 		return b
 	}
 	if !h.Host.AnyKind {
-		panic(fmt.Sprintf("sessionproc: %s %q of kind %q in a session of kind %q", what, t.name, t.kind, h.Kind.name))
+		panic(fmt.Sprintf("sessionproc: %s %q of kind %q in a session of kind %q", what, t.Name, t.Kind, h.Kind.Name))
 	}
 	return nil
 }
@@ -50,7 +52,7 @@ func bound(h *Head, t *token, op Op, what string) *binding {
 func (s *Session) ID() string { return s.head.ID }
 
 // Kind returns the name of the session's kind.
-func (s *Session) Kind() string { return s.head.Kind.name }
+func (s *Session) Kind() string { return s.head.Kind.Name }
 
 // An Incarnation identifies one life of a session. Every start begins another one, on whatever node.
 // A session that moves keeps its incarnation.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // ErrUnsubscribed is returned by Subscription.Next after Close.
@@ -51,7 +53,7 @@ type Update[T any] struct {
 // Next and All must not be called concurrently; Close and Ready may be called by any goroutine. A
 // subscription holds memory until it is closed or its ctx ends.
 type Subscription[T any] struct {
-	s     Stream
+	s     core.Stream
 	event *Event[T]
 }
 
@@ -62,7 +64,7 @@ type Subscription[T any] struct {
 // the session. A subscriber that does not read delays neither the session nor other subscribers.
 func (e *Event[T]) Subscribe(ctx context.Context, c Caller, id string, o SubscribeOptions) (*Subscription[T], error) {
 	failed := func(err error) error {
-		return &OpError{Op: OpSubscribe.String(), ID: id, Kind: e.token.kind, Method: e.token.name, Err: bare(err)}
+		return &OpError{Op: core.OpSubscribe.String(), ID: id, Kind: e.token.Kind, Method: e.token.Name, Err: bare(err)}
 	}
 	if o.Buffer < 0 {
 		return nil, failed(fmt.Errorf("SubscribeOptions.Buffer is negative (%d)", o.Buffer))
@@ -73,15 +75,15 @@ func (e *Event[T]) Subscribe(ctx context.Context, c Caller, id string, o Subscri
 	if o.Conflate {
 		o.Buffer = 1
 	}
-	var feeds Feeds
+	var feeds core.Feeds
 	if shared, ok := c.(subscriber); ok {
 		feeds = shared.Feeds()
 	} else {
-		feeds = NewFeeds(c)
+		feeds = core.NewFeeds(c)
 	}
 	at := o.After
-	s, err := feeds.Subscribe(ctx, SubscribeRequest{ID: id, Kind: e.token.kind, Event: e.token.name, Buffer: o.Buffer,
-		After: Place{at.Incarnation.Number, at.Incarnation.Boot, at.Offset}})
+	s, err := feeds.Subscribe(ctx, core.SubscribeRequest{ID: id, Kind: e.token.Kind, Event: e.token.Name, Buffer: o.Buffer,
+		After: core.Place{Number: at.Incarnation.Number, Boot: at.Incarnation.Boot, Offset: at.Offset}})
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -101,9 +103,10 @@ func (s *Subscription[T]) Next(ctx context.Context) (Update[T], error) {
 	if err != nil {
 		return Update[T]{}, err
 	}
-	u := Update[T]{Position: Position{Incarnation{it.At.Number, it.At.Boot}, it.At.Offset}, Present: it.Present, Gap: it.Gap}
-	if err := s.event.value.decode(it.Payload, it.Raw, &u.Value); err != nil {
-		return u, badReply(err)
+	u := Update[T]{Position: Position{Incarnation{it.At.Number, it.At.Boot}, it.At.Offset}, Present: it.Present,
+		Gap: it.Gap}
+	if err := s.event.value.Decode(it.Payload, it.Raw, &u.Value); err != nil {
+		return u, core.BadReply(err)
 	}
 	return u, nil
 }
@@ -133,5 +136,5 @@ func (s *Subscription[T]) Close() { s.s.Close() }
 // any other Caller every subscription asks for itself.
 type subscriber interface {
 	Caller
-	Feeds() Feeds
+	Feeds() core.Feeds
 }

@@ -3,6 +3,8 @@ package sessionproc
 import (
 	"context"
 	"sync"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // None is the type of an argument, request or reply that carries nothing.
@@ -13,7 +15,7 @@ type None struct{}
 // a package variable, with KindOf.
 type KindRef[Arg any] struct {
 	name string
-	arg  codec[Arg]
+	arg  core.Codec[Arg]
 	pool sync.Pool // of *start[Arg]
 
 	mu     sync.Mutex
@@ -23,7 +25,7 @@ type KindRef[Arg any] struct {
 // KindOf makes the token of a kind. The name travels on the wire and must be
 // the same in all releases; 1 to 64 bytes of any text.
 func KindOf[Arg any](name string) *KindRef[Arg] {
-	return &KindRef[Arg]{name: name, arg: newCodec[Arg]()}
+	return &KindRef[Arg]{name: name, arg: core.NewCodec[Arg]()}
 }
 
 // Name returns the kind's name.
@@ -33,17 +35,17 @@ func (k *KindRef[Arg]) Name() string { return k.name }
 // ErrAlreadyStarted if the session exists: of any number of concurrent starts, from any nodes, one
 // succeeds.
 func (k *KindRef[Arg]) Start(ctx context.Context, c Caller, id string, arg Arg) error {
-	return k.deliver(ctx, c, id, arg, OpStart)
+	return k.deliver(ctx, c, id, arg, core.OpStart)
 }
 
 // Ensure starts session id with arg unless the session exists, and reports whether it did. It counts
 // as use of an existing session. The error is ErrWrongKind if the session exists and is of another
 // kind.
 func (k *KindRef[Arg]) Ensure(ctx context.Context, c Caller, id string, arg Arg) (started bool, err error) {
-	return Ensured(k.deliver(ctx, c, id, arg, OpEnsure))
+	return core.Ensured(k.deliver(ctx, c, id, arg, core.OpEnsure))
 }
 
-func (k *KindRef[Arg]) deliver(ctx context.Context, c Caller, id string, arg Arg, what Op) error {
+func (k *KindRef[Arg]) deliver(ctx context.Context, c Caller, id string, arg Arg, what core.Op) error {
 	msg, _ := k.pool.Get().(*start[Arg])
 	if msg == nil {
 		msg = newStart(k)
@@ -58,22 +60,22 @@ func (k *KindRef[Arg]) deliver(ctx context.Context, c Caller, id string, arg Arg
 // reply. It contains no function, so callers need not import the handlers. Make it once, as a
 // package variable, with MethodOf.
 type Method[Req, Rep any] struct {
-	token token
-	req   codec[Req]
-	rep   codec[Rep]
+	token core.Token
+	req   core.Codec[Req]
+	rep   core.Codec[Rep]
 	pool  sync.Pool // of *call[Req, Rep]
 }
 
 // MethodOf makes the token of a method of kind k. The name travels on the wire.
 func MethodOf[Req, Rep, Arg any](k *KindRef[Arg], name string) *Method[Req, Rep] {
-	return &Method[Req, Rep]{token: newToken(k, name), req: newCodec[Req](), rep: newCodec[Rep]()}
+	return &Method[Req, Rep]{token: newToken(k, name), req: core.NewCodec[Req](), rep: core.NewCodec[Rep]()}
 }
 
 // Name returns the method's name.
-func (m *Method[Req, Rep]) Name() string { return m.token.name }
+func (m *Method[Req, Rep]) Name() string { return m.token.Name }
 
 // Kind returns the name of the kind that the method belongs to.
-func (m *Method[Req, Rep]) Kind() string { return m.token.kind }
+func (m *Method[Req, Rep]) Kind() string { return m.token.Kind }
 
 // Call sends req to session id and returns the handler's reply. It blocks until the reply has come,
 // ctx has ended, or the session cannot answer. Without a deadline in ctx the node's CallTimeout
@@ -98,20 +100,20 @@ func (m *Method[Req, Rep]) Call(ctx context.Context, c Caller, id string, req Re
 // A Notice is a token for casts: messages without a reply. Make it once, as a package variable, with
 // NoticeOf.
 type Notice[Msg any] struct {
-	token token
-	msg   codec[Msg]
+	token core.Token
+	msg   core.Codec[Msg]
 }
 
 // NoticeOf makes the token of a notice of kind k. The name travels on the wire.
 func NoticeOf[Msg, Arg any](k *KindRef[Arg], name string) *Notice[Msg] {
-	return &Notice[Msg]{token: newToken(k, name), msg: newCodec[Msg]()}
+	return &Notice[Msg]{token: newToken(k, name), msg: core.NewCodec[Msg]()}
 }
 
 // Name returns the notice's name.
-func (n *Notice[Msg]) Name() string { return n.token.name }
+func (n *Notice[Msg]) Name() string { return n.token.Name }
 
 // Kind returns the name of the kind that the notice belongs to.
-func (n *Notice[Msg]) Kind() string { return n.token.kind }
+func (n *Notice[Msg]) Kind() string { return n.token.Kind }
 
 // Cast sends msg to session id. A nil error means that msg is in the session's mailbox, on whatever
 // node the session lives. The handler runs later, after those of all messages whose send had
@@ -120,11 +122,11 @@ func (n *Notice[Msg]) Cast(ctx context.Context, c Caller, id string, msg Msg) er
 	return c.Deliver(ctx, id, &cast[Msg]{notice: n, msg: msg})
 }
 
-func newToken[Arg any](k *KindRef[Arg], name string) token {
+func newToken[Arg any](k *KindRef[Arg], name string) core.Token {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.tokens = append(k.tokens, name)
-	return token{ref: k, kind: k.name, name: name, index: len(k.tokens) - 1}
+	return core.Token{Ref: k, Kind: k.name, Name: name, Index: len(k.tokens) - 1}
 }
 
 // A Caller reaches sessions on any node by their ID. *node.Node implements it. In a handler use
@@ -136,4 +138,4 @@ type Caller interface {
 }
 
 // A Message is one start, call or cast made by a token. Package node routes it.
-type Message interface{ coreMessage }
+type Message interface{ core.Message }

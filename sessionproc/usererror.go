@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // portable is err, of a handler or a start function, as it arrives at any caller, here
@@ -18,7 +20,7 @@ func portable(ctx context.Context, err error) error {
 		return userError(err)
 	}
 	if end := ctx.Err(); end != nil && isIn(err, end) {
-		if c, ok := ctx.(*handlerCtx); ok && c.Head != nil {
+		if c, ok := ctx.(*core.Ctx); ok && c.Head != nil {
 			return c.Head.Host.Engine.RanFor(c, end)
 		}
 		return end
@@ -26,7 +28,7 @@ func portable(ctx context.Context, err error) error {
 	return flatten(err)
 }
 
-func init() { UserError = userError }
+func init() { core.UserError = userError }
 
 // userError is an error of a user's code that need not come from a session's
 // goroutine, made safe to keep, to log and to send: the code of a NewError in it, and
@@ -42,7 +44,7 @@ func userError(err error) (safe error) {
 		case isNil(err):
 			safe = fmt.Errorf("the error is a nil %T, not nil", err)
 		case cause != nil:
-			safe = panicked(fmt.Sprintf("a method of an error, a %T,", err), cause)
+			safe = core.Panicked(fmt.Sprintf("a method of an error, a %T,", err), cause)
 		}
 	}()
 	return flatten(err)

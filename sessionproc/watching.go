@@ -1,6 +1,10 @@
 package sessionproc
 
-import "context"
+import (
+	"context"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
+)
 
 // Watch has the session whose handler or start function ctx belongs to hear of the
 // end of session id, wherever that lives: as a cast of n, which is a notice of
@@ -16,7 +20,7 @@ import "context"
 // counts as use of either. Unwatch cancels it.
 func Watch(ctx context.Context, id string, n *Notice[Ended]) {
 	h := headOf(ctx)
-	b := bound(h, &n.token, OpCast, "a watch for notice")
+	b := bound(h, &n.token, core.OpCast, "a watch for notice")
 	h.Host.Engine.Watch(ctx, h, b, id)
 }
 
@@ -26,5 +30,5 @@ func Watch(ctx context.Context, id string, n *Notice[Ended]) {
 // nothing and returns false.
 func Unwatch(ctx context.Context, id string, n *Notice[Ended]) bool {
 	h := headOf(ctx)
-	return h.Host.Engine.Unwatch(h, n.token.name, id)
+	return h.Host.Engine.Unwatch(h, n.token.Name, id)
 }

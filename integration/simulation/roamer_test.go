@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // roamer is a wanderer under faults: of all IDs that it may have, one has it, or none.
@@ -47,7 +48,7 @@ func (r *roamer) step(via *run, id string) {
 		err = bags.kind.Start(ctx, via, id, sessionproc.None{})
 	case op == 1:
 		newID := sessionproc.NewID()
-		err = via.Deliver(ctx, id, sessionproc.Untyped(sessionproc.OpRenew, "", "", newID, nil))
+		err = via.Deliver(ctx, id, engine.Untyped(engine.OpRenew, "", "", newID, nil))
 		if err == nil || sessionproc.MaybeExecuted(err) {
 			r.ids = append(r.ids, newID)
 		}

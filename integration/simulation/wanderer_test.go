@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 const formerTime = 55 * time.Second // of the 60 that an ID answers
@@ -82,7 +83,7 @@ func (w *wanderer) step(via *run) {
 func (w *wanderer) renew(ctx context.Context, via *run) error {
 	newID := sessionproc.NewID()
 	for unsure := false; ; time.Sleep(time.Millisecond) {
-		err := via.Deliver(ctx, w.id, sessionproc.Untyped(sessionproc.OpRenew, "", "", newID, nil))
+		err := via.Deliver(ctx, w.id, engine.Untyped(engine.OpRenew, "", "", newID, nil))
 		if err == nil {
 			w.id, w.former, w.since = newID, w.id, time.Now()
 			w.renewed++

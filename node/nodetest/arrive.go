@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // checkArrival has a state that was decoded arrive, and wants what travels to be as it
 // was. An error of OnArrive is no fault of the kind: what that needs may not be there.
-func checkArrival(t testing.TB, kind sessionproc.AnyKind, p sessionproc.ContractPart, coded []byte) error {
+func checkArrival(t testing.TB, kind sessionproc.AnyKind, p engine.ContractPart, coded []byte) error {
 	t.Helper()
 	before, err := decode(p, coded)
 	if err != nil {
@@ -23,7 +24,7 @@ func checkArrival(t testing.TB, kind sessionproc.AnyKind, p sessionproc.Contract
 	ctx, session := Context(t, SessionConfig{Kind: kind})
 	defer session.End()
 	a := sessionproc.Arrival{Reason: sessionproc.ArrivalMoved}
-	failed, err := sessionproc.ArriveState(ctx, kind, came.Addr().Interface(), a)
+	failed, err := engine.ArriveState(ctx, kind, came.Addr().Interface(), a)
 	if err != nil {
 		return err
 	}

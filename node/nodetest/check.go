@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // update is named so that it meets no flag of the test's own; see updating.
@@ -59,7 +60,7 @@ func updating() bool {
 // The kind is not used up: it may still be given to a node.
 func CheckKind(t testing.TB, kind sessionproc.AnyKind, samples []any, goldenDir string) {
 	t.Helper()
-	parts, err := sessionproc.Contract(kind)
+	parts, err := engine.Contract(kind)
 	if err != nil {
 		t.Errorf("nodetest: node.Start would refuse the kind: %v", err)
 		return
@@ -87,7 +88,7 @@ func CheckKind(t testing.TB, kind sessionproc.AnyKind, samples []any, goldenDir 
 }
 
 // checkSample checks one sample in every part that it can be.
-func checkSample(t testing.TB, kind sessionproc.AnyKind, v reflect.Value, parts []sessionproc.ContractPart,
+func checkSample(t testing.TB, kind sessionproc.AnyKind, v reflect.Value, parts []engine.ContractPart,
 	files *goldens) {
 	t.Helper()
 	found := false
@@ -114,7 +115,7 @@ func checkSample(t testing.TB, kind sessionproc.AnyKind, v reflect.Value, parts 
 }
 
 // roundTrip encodes a value, and checks that it comes back.
-func roundTrip(p sessionproc.ContractPart, v reflect.Value) ([]byte, error) {
+func roundTrip(p engine.ContractPart, v reflect.Value) ([]byte, error) {
 	coded, err := encode(p, v)
 	if err != nil {
 		return nil, fmt.Errorf("a sample does not encode: %w", err)
@@ -130,7 +131,7 @@ func roundTrip(p sessionproc.ContractPart, v reflect.Value) ([]byte, error) {
 }
 
 // unsampled names the types that need a sample and have none.
-func unsampled(parts []sessionproc.ContractPart, sampled map[reflect.Type]bool) (missing []string) {
+func unsampled(parts []engine.ContractPart, sampled map[reflect.Type]bool) (missing []string) {
 	for _, p := range parts {
 		basic := p.Type.Kind() == reflect.String || p.Type.Kind() <= reflect.Complex128
 		if !basic && p.Type != reflect.TypeFor[sessionproc.None]() && !sampled[p.Type] {
@@ -148,25 +149,25 @@ type ownCoding interface {
 }
 
 // codesItself reports whether a part is a state with a coding of its own.
-func codesItself(p sessionproc.ContractPart) bool {
+func codesItself(p engine.ContractPart) bool {
 	return p.Name == "state" && reflect.PointerTo(p.Type).Implements(reflect.TypeFor[ownCoding]())
 }
 
-func encode(p sessionproc.ContractPart, v reflect.Value) ([]byte, error) {
+func encode(p engine.ContractPart, v reflect.Value) ([]byte, error) {
 	if codesItself(p) {
 		box := reflect.New(p.Type)
 		box.Elem().Set(v)
 		return box.Interface().(ownCoding).MarshalState()
 	}
-	coded, _, err := sessionproc.EncodeValue(nil, v.Interface())
+	coded, _, err := engine.EncodeValue(nil, v.Interface())
 	return coded, err
 }
 
-func decode(p sessionproc.ContractPart, coded []byte) (reflect.Value, error) {
+func decode(p engine.ContractPart, coded []byte) (reflect.Value, error) {
 	box := reflect.New(p.Type)
 	if codesItself(p) {
 		return box.Elem(), box.Interface().(ownCoding).UnmarshalState(coded)
 	}
 	raw := p.Type == reflect.TypeFor[[]byte]()
-	return box.Elem(), sessionproc.DecodeValue(coded, raw, box.Interface())
+	return box.Elem(), engine.DecodeValue(coded, raw, box.Interface())
 }

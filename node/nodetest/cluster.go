@@ -14,6 +14,7 @@ import (
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 const (
@@ -192,7 +193,7 @@ func (b balancer) Deliver(ctx context.Context, id string, m sessionproc.Message)
 }
 
 // DeliverMany is node.Node.DeliverMany.
-func (b balancer) DeliverMany(ctx context.Context, all []sessionproc.Delivery) {
+func (b balancer) DeliverMany(ctx context.Context, all []engine.Delivery) {
 	if n := b.next(); n != nil {
 		n.DeliverMany(ctx, all)
 		return

@@ -12,9 +12,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/vmihailenco/msgpack/v5"
-
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/vmihailenco/msgpack/v5"
 )
 
 const goldenExt = ".golden"
@@ -74,7 +74,7 @@ func escapeGlob(path string) string {
 }
 
 // hold sees to it that a file has a sample's encoding.
-func (g *goldens) hold(p sessionproc.ContractPart, coded []byte, write bool) error {
+func (g *goldens) hold(p engine.ContractPart, coded []byte, write bool) error {
 	for _, have := range g.of[p.Name] {
 		if have.schema == p.Schema && sameBytes(p, have.coded, coded) {
 			return nil
@@ -107,7 +107,7 @@ func (g *goldens) hold(p sessionproc.ContractPart, coded []byte, write bool) err
 }
 
 // sameBytes reports whether two encodings mean the same: maps have no order.
-func sameBytes(p sessionproc.ContractPart, a, b []byte) bool {
+func sameBytes(p engine.ContractPart, a, b []byte) bool {
 	if slices.Equal(a, b) {
 		return true
 	}
@@ -120,12 +120,12 @@ func sameBytes(p sessionproc.ContractPart, a, b []byte) bool {
 }
 
 // check reports every file that this release does not understand wholly.
-func (g *goldens) check(parts []sessionproc.ContractPart) (faults []error) {
+func (g *goldens) check(parts []engine.ContractPart) (faults []error) {
 	if g.err != nil {
 		return []error{g.err}
 	}
 	for name, files := range g.of {
-		i := slices.IndexFunc(parts, func(p sessionproc.ContractPart) bool { return p.Name == name })
+		i := slices.IndexFunc(parts, func(p engine.ContractPart) bool { return p.Name == name })
 		for _, f := range files {
 			if i < 0 {
 				faults = append(faults,
@@ -141,10 +141,10 @@ func (g *goldens) check(parts []sessionproc.ContractPart) (faults []error) {
 
 // understood checks that nothing is lost of what an earlier release wrote. What
 // becomes of a state of an earlier schema is the affair of Migrate.
-func (g *goldens) understood(p sessionproc.ContractPart, f golden) error {
+func (g *goldens) understood(p engine.ContractPart, f golden) error {
 	coded := f.coded
 	if f.schema != p.Schema {
-		state, err := sessionproc.RestoreState(g.kind, f.schema, coded)
+		state, err := engine.RestoreState(g.kind, f.schema, coded)
 		if err != nil {
 			return fmt.Errorf("a state of schema %d does not become one of schema %d: %w", f.schema, p.Schema, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // SessionConfig sets up the session of a Context. Its zero value works.
@@ -36,12 +37,12 @@ type SessionConfig struct {
 
 // Session is what a handler did to its session through its ctx.
 type Session struct {
-	detached *sessionproc.Detached
+	detached *engine.Detached
 	sent     sent
 }
 
 // Timer is a timer that a handler has set.
-type Timer = sessionproc.DetachedTimer
+type Timer = engine.DetachedTimer
 
 // Context returns a ctx as handlers and start functions get it: FromContext
 // works with it, and timers can be set. No session is behind it: timers do not
@@ -69,7 +70,7 @@ func Context(t testing.TB, cfg ...SessionConfig) (context.Context, *Session) {
 		t.Fatalf("nodetest: SessionConfig.ID: %v", err)
 	}
 	if c.Kind != nil {
-		if _, err := sessionproc.Contract(c.Kind); err != nil {
+		if _, err := engine.Contract(c.Kind); err != nil {
 			t.Fatalf("nodetest: SessionConfig.Kind: %v", err)
 		}
 	}
@@ -85,7 +86,7 @@ func Context(t testing.TB, cfg ...SessionConfig) (context.Context, *Session) {
 	if c.Cluster == nil {
 		c.Cluster = &s.sent
 	}
-	s.detached = sessionproc.NewDetached(sessionproc.DetachedConfig(c))
+	s.detached = engine.NewDetached(engine.DetachedConfig(c))
 	t.Cleanup(s.detached.End)
 	return s.detached.Context(), s
 }
@@ -115,7 +116,7 @@ func (s *Session) Sent() []Sent {
 // Sent is a message that a handler sent to another session.
 type Sent struct {
 	ID     string // "" of a broadcast
-	Op     sessionproc.Op
+	Op     engine.Op
 	Kind   string
 	Method string // "" of a start
 
@@ -125,7 +126,7 @@ type Sent struct {
 
 // Decode reads the message, or a start's argument, into the value that v points to.
 func (s Sent) Decode(v any) error {
-	if err := sessionproc.DecodeValue(s.payload, s.raw, v); err != nil {
+	if err := engine.DecodeValue(s.payload, s.raw, v); err != nil {
 		return fmt.Errorf("nodetest: decode %v %q of kind %q: %w", s.Op, s.Method, s.Kind, err)
 	}
 	return nil
@@ -146,7 +147,7 @@ func (s *sent) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 	if err := sessionproc.ValidID(id); err != nil {
 		return failed(err)
 	}
-	if _, err := sessionproc.CallChain(ctx, id); err != nil && m.Op() != sessionproc.OpCast {
+	if _, err := engine.CallChain(ctx, id); err != nil && m.Op() != engine.OpCast {
 		return failed(err)
 	}
 	payload, raw, err := m.AppendPayload(nil, 0)
@@ -157,7 +158,7 @@ func (s *sent) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 	s.all = append(s.all, Sent{ID: id, Op: m.Op(), Kind: m.Kind(), Method: m.Method(), payload: payload, raw: raw})
 	s.mu.Unlock()
 	switch m.Op() {
-	case sessionproc.OpCast, sessionproc.OpStart, sessionproc.OpEnsure:
+	case engine.OpCast, engine.OpStart, engine.OpEnsure:
 		return nil
 	}
 	return failed(fmt.Errorf("%w: %w", sessionproc.ErrUnavailable, errNobody))
@@ -181,7 +182,7 @@ func (s *sent) Broadcast(_ context.Context, m sessionproc.Message) (sessionproc.
 //		return nodetest.Reply(m, Level{Left: 3})
 //	}
 func Reply(m sessionproc.Message, reply any) error {
-	payload, raw, err := sessionproc.EncodeValue(nil, reply)
+	payload, raw, err := engine.EncodeValue(nil, reply)
 	if err == nil {
 		err = m.ReadReply(payload, raw)
 	}

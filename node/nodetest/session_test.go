@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/stretchr/testify/require"
 )
 
 func TestContextRecordsTimers(t *testing.T) {
@@ -97,7 +97,7 @@ func TestContextRecordsWhatIsSent(t *testing.T) {
 	sent := s.Sent()
 	require.Len(t, sent, 3)
 	require.Equal(t, "log-of-ann", sent[0].ID)
-	require.Equal(t, sessionproc.OpCast, sent[0].Op)
+	require.Equal(t, engine.OpCast, sent[0].Op)
 	require.Equal(t, "remind", sent[0].Method)
 	var owner string
 	require.NoError(t, sent[1].Decode(&owner))

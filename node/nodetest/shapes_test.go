@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/stretchr/testify/require"
 )
 
 type (
@@ -252,7 +252,7 @@ func stateOf[S any](t *testing.T, bind ...func(k *sessionproc.Kind[S, int])) err
 	for _, b := range bind {
 		b(k)
 	}
-	_, err := sessionproc.Contract(k)
+	_, err := engine.Contract(k)
 	return err
 }
 

@@ -17,10 +17,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/stretchr/testify/require"
 )
 
 // A safe keeps a value and answers with it.
@@ -100,7 +100,7 @@ func passes[T any](t *testing.T, name string, v T) { arrives(t, name, v, v) }
 // refused wants a type to be refused, with the field and the way out.
 func refused[T any](t *testing.T, v T, says ...string) {
 	t.Helper()
-	_, err := sessionproc.Contract(newSafes[T](sessionproc.MethodConfig{}).make())
+	_, err := engine.Contract(newSafes[T](sessionproc.MethodConfig{}).make())
 	require.Error(t, err, "%T", v)
 	for _, text := range says {
 		require.ErrorContains(t, err, text, "%T", v)

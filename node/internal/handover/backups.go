@@ -1,6 +1,9 @@
 package handover
 
-import "github.com/sessionproc/sessionproc/sessionproc"
+import (
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+)
 
 // runBackupsLocked has backups run that nothing better is left of. One that cannot
 // stays, and is tried again.
@@ -40,7 +43,7 @@ func (d *Driver) backUpLocked(part int, session string, b backup) {
 	pt := &d.parts[part]
 	old, ok := pt.backups[session]
 	if ok {
-		joined, err := sessionproc.JoinSnapshots(old.snapshot, b.snapshot)
+		joined, err := engine.JoinSnapshots(old.snapshot, b.snapshot)
 		if err != nil {
 			d.env.Log.Error("of two backups of a session one is lost", "session", sessionproc.LogID(session), "err", err)
 			return

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // A session that this node refuses for good stays where it is. If another copy of it runs
@@ -30,7 +31,7 @@ func (d *Driver) declineLocked(m *ownership.Machine, a *arrival) []ownership.Eff
 	if !take {
 		return effects
 	}
-	r := declined{from: a.From, id: a.ID, kind: sessionproc.SnapshotKind(a.body), cause: a.err.Error()}
+	r := declined{from: a.From, id: a.ID, kind: engine.SnapshotKind(a.body), cause: a.err.Error()}
 	if !passes(a.err) {
 		r.names = []string{isFinal}
 		if reason := d.contestLocked(a, &r); reason != "" {
@@ -48,7 +49,7 @@ func (d *Driver) declineLocked(m *ownership.Machine, a *arrival) []ownership.Eff
 // It returns why the refused one has to end; "": it goes on.
 func (d *Driver) contestLocked(a *arrival, r *declined) sessionproc.Reason {
 	var err error
-	if r.rival, err = sessionproc.SnapshotRival(a.body); err != nil || a.Form != ownership.Running {
+	if r.rival, err = engine.SnapshotRival(a.body); err != nil || a.Form != ownership.Running {
 		return ""
 	}
 	ends, after, decided := d.table.Contest(a.part, a.Session, r.rival)

@@ -3,13 +3,12 @@ package handover
 import (
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/node/internal/roster"
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
+	"golang.org/x/sync/semaphore"
 )
 
 // New returns a driver that is not started: it is a Gate that lets nothing in.
@@ -19,7 +18,7 @@ func New(env Env) *Driver {
 		life:  lifetime.New(env.Parent),
 		inbox: make(chan ownershipBatch, 1024),
 		kick:  make(chan struct{}, 1), again: make(chan struct{}, 1),
-		fetches: semaphore.NewWeighted(max(env.HandoffMemory, sessionproc.MaxSnapshot)),
+		fetches: semaphore.NewWeighted(max(env.HandoffMemory, engine.MaxSnapshot)),
 		parts:   make([]driven, env.Partitions),
 		lanes:   map[string]*lane{}, former: map[string]former{},
 		returned: map[string]time.Time{}, asked: map[int]pace{},
@@ -33,14 +32,14 @@ func New(env Env) *Driver {
 
 // Start starts the machine and the driver's goroutines. The table is the one that has the
 // driver as its Gate. What the members were given is in r.
-func (d *Driver) Start(t *sessionproc.Table, tr *transport.Transport, r *roster.Roster) {
+func (d *Driver) Start(t *engine.Table, tr *transport.Transport, r *roster.Roster) {
 	d.use(t, tr, r)
 	d.life.Go(d.handleBatches)
 	d.life.Go(d.retry)
 	d.life.Go(d.handOver)
 }
 
-func (d *Driver) use(t *sessionproc.Table, tr *transport.Transport, r *roster.Roster) {
+func (d *Driver) use(t *engine.Table, tr *transport.Transport, r *roster.Roster) {
 	d.table, d.transport, d.roster = t, tr, r
 	d.m = ownership.New(d.env.Name, len(d.parts))
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/sessionproc/sessionproc/cluster"
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // A session that has to move may be refused for a cause that passes, such as MaxSessions,
@@ -41,7 +41,7 @@ func (d *Driver) finalIn(part int) map[string]final {
 
 // hopeless reports whether a member certainly does not take a session that needs n. What
 // one member refuses for good, another of the same release refuses too.
-func (d *Driver) hopeless(f final, n sessionproc.Needs, member string) bool {
+func (d *Driver) hopeless(f final, n engine.Needs, member string) bool {
 	switch {
 	case f.why != "" && len(f.by) == 0, slices.Contains(f.by, member), d.roster.CannotTake(member, n) != "":
 		return true

@@ -5,13 +5,14 @@ import (
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
-// Enter implements sessionproc.Gate. The common case, a new session in a quiet
+// Enter implements engine.Gate. The common case, a new session in a quiet
 // partition, needs only the read lock: the machine need not know of it. In any
 // other partition the start is an event of its own, which asks the machine
 // again, now under the write lock.
-func (d *Driver) Enter(part int, id string, e sessionproc.Entry) error {
+func (d *Driver) Enter(part int, id string, e engine.Entry) error {
 	d.mu.RLock()
 	var a ownership.Answer
 	closed := d.closed || d.m == nil
@@ -53,7 +54,7 @@ func (d *Driver) Enter(part int, id string, e sessionproc.Entry) error {
 // beginLocked begins a session here. If an earlier session with this ID left a
 // tombstone, the new one gets a version that succeeds it, so that no copy of
 // the earlier one overrules the new one.
-func (d *Driver) beginLocked(part int, id string, e sessionproc.Entry) bool {
+func (d *Driver) beginLocked(part int, id string, e engine.Entry) bool {
 	pt := &d.parts[part]
 	tomb, ended := pt.tombs[id]
 	if !ended {
@@ -66,7 +67,7 @@ func (d *Driver) beginLocked(part int, id string, e sessionproc.Entry) bool {
 	return true
 }
 
-// Leave implements sessionproc.Gate. remove is called under mu in every case:
+// Leave implements engine.Gate. remove is called under mu in every case:
 // the end of a session must not fall between a question to the machine and the
 // act.
 func (d *Driver) Leave(part int, id string, remove func()) {

@@ -7,6 +7,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // epoch is the zero of times that are kept as numbers. Only differences have a
@@ -152,7 +153,7 @@ func (d *Driver) unsealLocked(e *ownership.Effect) {
 		d.table.Resume(e.Partition, e.Session)
 		return
 	case e.Do != ownership.Drop:
-		version, err := sessionproc.SnapshotVersion(h.snapshot)
+		version, err := engine.SnapshotVersion(h.snapshot)
 		if err != nil {
 			// Cannot happen: this node has encoded the snapshot.
 			d.env.Log.Error("a session is lost", "session", sessionproc.LogID(h.session), "err", err)

@@ -6,14 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
+	"github.com/stretchr/testify/require"
 )
 
 // A rig is a driver with a table and without a node: it is alone and serves.
@@ -39,7 +39,7 @@ func newRig(t testing.TB, kinds ...sessionproc.AnyKind) *rig {
 		Draining:  func() bool { return false },
 		Wake:      func(int) {},
 	})
-	table, err := sessionproc.NewTable(sessionproc.TableConfig{Partitions: r.env.Partitions, Kinds: kinds, Gate: r.Driver,
+	table, err := engine.NewTable(engine.TableConfig{Partitions: r.env.Partitions, Kinds: kinds, Gate: r.Driver,
 		Member: self.Name(), CallTimeout: time.Second, StopTimeout: time.Second,
 		MaxStarting: 8})
 	require.NoError(t, err)

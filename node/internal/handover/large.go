@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
@@ -20,7 +21,7 @@ const largeRelease = 2
 
 // FetchLarge implements TableConfig.FetchLarge.
 func (d *Driver) FetchLarge(ctx context.Context, member string, key []byte, size int) ([]byte, error) {
-	if size <= 0 || size > sessionproc.MaxSnapshot {
+	if size <= 0 || size > engine.MaxSnapshot {
 		return nil, fmt.Errorf("%w: a session of %d bytes", sessionproc.ErrBadRequest, size)
 	}
 	if err := d.fetches.Acquire(ctx, int64(size)); err != nil {

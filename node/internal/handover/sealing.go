@@ -8,6 +8,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // handLocked notes that a partition has something to hand over, at once if
@@ -232,7 +233,7 @@ func (d *Driver) sealOneLocked(h *handoff) bool {
 		return ok
 	}
 	if !d.table.Seal(h.part, h.session, h.lane.moved(), ask, func(b []byte, err error) {
-		if !errors.Is(err, sessionproc.ErrUnsealed) { // else it is off the books, or about to be
+		if !errors.Is(err, engine.ErrUnsealed) { // else it is off the books, or about to be
 			d.readyToGo(h, b, err)
 		}
 	}) {

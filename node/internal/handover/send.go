@@ -8,7 +8,7 @@ import (
 	"github.com/sessionproc/sessionproc/transport"
 )
 
-// CastOp is in the flags of the casts that carry messages, in place of sessionproc.Op. It is on
+// CastOp is in the flags of the casts that carry messages, in place of engine.Op. It is on
 // the wire.
 const CastOp = 15
 

@@ -6,16 +6,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/node/internal/route"
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
+	"golang.org/x/sync/semaphore"
 )
 
 // A Driver runs the node's ownership machine: it passes events to the machine and
@@ -23,7 +22,7 @@ import (
 // package documentation.
 type Driver struct {
 	env       Env
-	table     *sessionproc.Table // set by Start, as all below
+	table     *engine.Table // set by Start, as all below
 	transport *transport.Transport
 	roster    *roster.Roster
 	life      *lifetime.Lifetime
@@ -67,16 +66,16 @@ type Driver struct {
 // A driven is the driver's state of one partition. Its maps have session IDs as
 // keys.
 type driven struct {
-	counted bool                           // the machine knows of sessions here
-	listed  bool                           // the partition is in the list of a lane
-	sealed  map[string]*handoff            // sessions that are sealed for another member
-	away    int                            // how many of sealed ran here; the table still counts them
-	backups map[string]backup              // sessions whose target has died
-	tombs   map[string]sessionproc.Version // tombstones
-	late    map[string]bool                // tombstones that are told of later: see lateEnd
-	buried  map[string]*handoff            // tombstones on their way
-	wanted  []string                       // sessions to hand over first
-	asked   map[string]time.Time           // when this node asked other members for a session
+	counted bool                      // the machine knows of sessions here
+	listed  bool                      // the partition is in the list of a lane
+	sealed  map[string]*handoff       // sessions that are sealed for another member
+	away    int                       // how many of sealed ran here; the table still counts them
+	backups map[string]backup         // sessions whose target has died
+	tombs   map[string]engine.Version // tombstones
+	late    map[string]bool           // tombstones that are told of later: see lateEnd
+	buried  map[string]*handoff       // tombstones on their way
+	wanted  []string                  // sessions to hand over first
+	asked   map[string]time.Time      // when this node asked other members for a session
 	said    promise
 	draft   draft
 	polled  time.Time           // when this node last asked about sessions that stay elsewhere
@@ -168,9 +167,9 @@ type arrival struct {
 	size int    // of the record; 0 until it is known
 	body []byte // the snapshot, or the version of a tombstone
 
-	take     bool                  // the machine wants the session
-	restored *sessionproc.Restored // the decoded session, if it may run or merge here
-	version  sessionproc.Version
+	take     bool             // the machine wants the session
+	restored *engine.Restored // the decoded session, if it may run or merge here
+	version  engine.Version
 	err      error // why this node refuses the session
 	late     bool  // see lateEnd
 }
@@ -196,13 +195,13 @@ type declined struct {
 	kind  string // "": it is not known
 	cause string
 	names []string // sorted
-	rival sessionproc.Rival
+	rival engine.Rival
 }
 
 // backup is a copy that never runs by itself.
 type backup struct {
 	snapshot []byte
-	version  sessionproc.Version
+	version  engine.Version
 }
 
 // promise is the filter that went with a promise. While it holds, nothing can come to the
@@ -216,7 +215,7 @@ type promise struct {
 
 // draft is a filter of the sessions that the table had, made ahead.
 type draft struct {
-	born   uint64 // see sessionproc.Table.IDs
+	born   uint64 // see engine.Table.IDs
 	filter ownership.Filter
 }
 
@@ -246,7 +245,7 @@ type untold struct {
 // grave is the end of a session.
 type grave struct {
 	id        string
-	tombstone sessionproc.Version
+	tombstone engine.Version
 }
 
 // The states of a handoff.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
@@ -102,9 +103,9 @@ func (d *Driver) parse(b []byte) (a arrival, size int, err error) {
 		return a, 0, r.Err()
 	case n < 5 || part >= uint64(len(d.parts)) || form > math.MaxUint8:
 		return a, 0, errors.New("unknown format of a header")
-	case length > sessionproc.MaxSnapshot:
+	case length > engine.MaxSnapshot:
 		return a, 0, fmt.Errorf("session of %d bytes, at most %d are allowed",
-			length, sessionproc.MaxSnapshot)
+			length, engine.MaxSnapshot)
 	}
 	if a.size = 4 + header + int(length); len(b) < a.size {
 		return a, 0, nil
@@ -208,10 +209,10 @@ func (d *Driver) decode(a *arrival) (err error) {
 			a.restored, err = d.table.Restore(a.part, a.Session, a.body)
 		}
 		if err == nil {
-			a.version, err = sessionproc.SnapshotVersion(a.body)
+			a.version, err = engine.SnapshotVersion(a.body)
 		}
 	default:
-		a.version, err = sessionproc.ParseVersion(a.body)
+		a.version, err = engine.ParseVersion(a.body)
 	}
 	return err
 }
@@ -288,7 +289,7 @@ func (d *Driver) acceptCopyLocked(m *ownership.Machine, a *arrival) []ownership.
 // acceptEndLocked takes over the tombstone of a session, if the machine agrees.
 // A copy that is here ends, unless it has changes that the tombstone does not
 // include.
-func (d *Driver) acceptEndLocked(m *ownership.Machine, a *arrival, here sessionproc.Version,
+func (d *Driver) acceptEndLocked(m *ownership.Machine, a *arrival, here engine.Version,
 	runs bool) []ownership.Effect {
 	take, effects := m.Arrived(a.part, a.Incoming)
 	if !take {

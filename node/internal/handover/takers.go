@@ -7,7 +7,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 const (
@@ -104,7 +104,7 @@ func (d *Driver) allHeard(view *cluster.View) bool {
 
 // burden is what a session needs, and who has refused it for good.
 type burden struct {
-	needs sessionproc.Needs
+	needs engine.Needs
 	final final
 }
 

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // A member that comes back after it was taken for dead may have old copies of sessions
@@ -40,7 +40,7 @@ func (d *Driver) tellLocked() {
 	u, now := &d.untold, time.Now()
 	if !u.since.IsZero() && now.Sub(u.back) > tellPause {
 		u.graves = map[int][]grave{}
-		d.table.EachFormer(now.Sub(u.since)+detection, func(id string, tombstone sessionproc.Version) {
+		d.table.EachFormer(now.Sub(u.since)+detection, func(id string, tombstone engine.Version) {
 			part := d.routes.Ring.Partition(id)
 			u.graves[part] = append(u.graves[part], grave{id, tombstone})
 		})
@@ -69,7 +69,7 @@ func (d *Driver) tellLocked() {
 // tellOfLocked tells the owner of a partition of ends.
 func (d *Driver) tellOfLocked(part int, graves []grave) {
 	pt := &d.parts[part]
-	names, tombs := make([]string, 0, len(graves)), make(map[string]sessionproc.Version, len(graves))
+	names, tombs := make([]string, 0, len(graves)), make(map[string]engine.Version, len(graves))
 	for _, g := range graves {
 		if _, backup := pt.backups[g.id]; !backup && !d.table.Has(part, g.id) {
 			names = append(names, g.id)

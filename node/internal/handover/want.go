@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 const (
@@ -21,7 +21,7 @@ func (d *Driver) Waits(part int, id string) bool {
 	return !d.closed && (d.m.Who(part, id).Place == ownership.Wait || d.table.PausedBy() != nil)
 }
 
-// Settled implements sessionproc.Gate.
+// Settled implements engine.Gate.
 func (d *Driver) Settled(part int, id string) bool {
 	d.mu.RLock()
 	comes := !d.closed && d.m != nil && d.m.MayCome(part, id)
@@ -64,11 +64,11 @@ func (pt *driven) noteAsked(id string, now time.Time) {
 // this node has all of the partition, that member serves the sessions that it
 // has not sealed, and requests for them need not wait. Only a start is served
 // here, once this node holds the partition.
-func (d *Driver) Before(part int, op sessionproc.Op) string {
+func (d *Driver) Before(part int, op engine.Op) string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	p := d.owned[part]
-	starts := op == sessionproc.OpStart || op == sessionproc.OpEnsure
+	starts := op == engine.OpStart || op == engine.OpEnsure
 	if d.closed || p == nil || starts && d.m.Holds(part) || p.Remote == nil || d.m.Full(part) || !d.routes.Sees(p.Name()) {
 		return ""
 	}

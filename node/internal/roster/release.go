@@ -5,16 +5,16 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // Release is what a run of a node was given and never changes: its kinds, with what
 // they understand. Members tell it each other, so that each can say in what they
 // differ. It travels as a msgpack map by field name; fields may be added.
 type Release struct {
-	DefaultKind string                      `msgpack:",omitempty"`
-	Kinds       []sessionproc.Understanding // sorted by name
-	Cut         bool                        `msgpack:",omitempty"` // there are more kinds, whose names come later
+	DefaultKind string                 `msgpack:",omitempty"`
+	Kinds       []engine.Understanding // sorted by name
+	Cut         bool                   `msgpack:",omitempty"` // there are more kinds, whose names come later
 
 	onlyNames bool // what its kinds understand is not known, nor is DefaultKind
 }
@@ -24,10 +24,10 @@ type Release struct {
 const MaxRelease = 32 << 10
 
 // NewRelease makes a node's own, as others hear of it.
-func NewRelease(defaultKind string, kinds []sessionproc.Understanding) (*Release, []byte) {
+func NewRelease(defaultKind string, kinds []engine.Understanding) (*Release, []byte) {
 	for n := len(kinds); ; n /= 2 {
 		r := &Release{DefaultKind: defaultKind, Kinds: kinds[:n], Cut: n < len(kinds)}
-		b, _, err := sessionproc.EncodeValue(nil, r)
+		b, _, err := engine.EncodeValue(nil, r)
 		if err == nil && len(b) <= MaxRelease || n == 0 {
 			return &Release{DefaultKind: defaultKind, Kinds: kinds}, b
 		}
@@ -40,10 +40,10 @@ func ReadRelease(b []byte) (*Release, error) {
 		return nil, fmt.Errorf("what it was given takes %d bytes, the limit is %d", len(b), MaxRelease)
 	}
 	r := new(Release)
-	if err := sessionproc.DecodeForeign(b, r); err != nil {
+	if err := engine.DecodeForeign(b, r); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(r.Kinds, func(a, b sessionproc.Understanding) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(r.Kinds, func(a, b engine.Understanding) int { return strings.Compare(a.Name, b.Name) })
 	return r, nil
 }
 
@@ -51,7 +51,7 @@ func ReadRelease(b []byte) (*Release, error) {
 func NamesOnly(names []string) *Release {
 	r := &Release{onlyNames: true}
 	for _, name := range slices.Sorted(slices.Values(names)) {
-		r.Kinds = append(r.Kinds, sessionproc.Understanding{Name: name})
+		r.Kinds = append(r.Kinds, engine.Understanding{Name: name})
 	}
 	return r
 }
@@ -60,8 +60,8 @@ func NamesOnly(names []string) *Release {
 func (r *Release) OnlyNames() bool { return r.onlyNames }
 
 // Find returns what a kind understands; nil: it was not given, or is not known.
-func (r *Release) Find(kind string) *sessionproc.Understanding {
-	i, ok := slices.BinarySearchFunc(r.Kinds, kind, func(u sessionproc.Understanding, name string) int {
+func (r *Release) Find(kind string) *engine.Understanding {
+	i, ok := slices.BinarySearchFunc(r.Kinds, kind, func(u engine.Understanding, name string) int {
 		return strings.Compare(u.Name, name)
 	})
 	if !ok {
@@ -79,14 +79,14 @@ func (r *Release) Lacks(kind string) bool {
 // Equal reports whether two releases are the same.
 func (r *Release) Equal(o *Release) bool {
 	return r.DefaultKind == o.DefaultKind && r.Cut == o.Cut && r.onlyNames == o.onlyNames &&
-		slices.EqualFunc(r.Kinds, o.Kinds, func(a, b sessionproc.Understanding) bool {
+		slices.EqualFunc(r.Kinds, o.Kinds, func(a, b engine.Understanding) bool {
 			return a.Name == b.Name && a.Schema == b.Schema && slices.Equal(a.Methods, b.Methods) &&
 				slices.Equal(a.Notices, b.Notices) && slices.Equal(a.Events, b.Events)
 		})
 }
 
 // CannotTake says why a member certainly takes no session that needs n; "": it may.
-func (r *Release) CannotTake(n sessionproc.Needs) string {
+func (r *Release) CannotTake(n engine.Needs) string {
 	c := r.Find(n.Kind)
 	switch {
 	case r.Lacks(n.Kind):

@@ -4,25 +4,24 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/stretchr/testify/require"
-
-	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 func TestReleaseOfAnySizeFits(t *testing.T) {
-	var kinds []sessionproc.Understanding
+	var kinds []engine.Understanding
 	for range 300 {
 		var names []string
 		for range 200 {
 			names = append(names, strings.Repeat("m", 64))
 		}
-		kinds = append(kinds, sessionproc.Understanding{Name: strings.Repeat("k", 64), Methods: names})
+		kinds = append(kinds, engine.Understanding{Name: strings.Repeat("k", 64), Methods: names})
 	}
 	own, b := NewRelease("k", kinds)
 	require.Len(t, own.Kinds, 300)
 	require.LessOrEqual(t, len(b), MaxRelease)
 	var told Release
-	require.NoError(t, sessionproc.DecodeForeign(b, &told))
+	require.NoError(t, engine.DecodeForeign(b, &told))
 	require.True(t, told.Cut)
 	require.Equal(t, "k", told.DefaultKind)
 	require.NotEmpty(t, told.Kinds)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // silentAfter is how long a member has not answered when it counts as silent.
@@ -120,13 +120,13 @@ func (ms *Roster) Learn(name string, r *Release) bool {
 // Lacks reports whether a member is known to lack something that this node has.
 func (ms *Roster) Lacks(name string) bool {
 	r := ms.Release(name)
-	return r != nil && slices.ContainsFunc(ms.own.Kinds, func(u sessionproc.Understanding) bool {
-		return r.CannotTake(sessionproc.Needs{Kind: u.Name, Schema: u.Schema, Notices: u.Notices}) != ""
+	return r != nil && slices.ContainsFunc(ms.own.Kinds, func(u engine.Understanding) bool {
+		return r.CannotTake(engine.Needs{Kind: u.Name, Schema: u.Schema, Notices: u.Notices}) != ""
 	})
 }
 
 // CannotTake says why a member certainly takes no session that needs n; "": it may.
-func (ms *Roster) CannotTake(name string, n sessionproc.Needs) string {
+func (ms *Roster) CannotTake(name string, n engine.Needs) string {
 	if r := ms.Release(name); r != nil {
 		return r.CannotTake(n)
 	}
@@ -172,8 +172,8 @@ func (ms *Roster) NobodyTakes(kind string, among []cluster.Member) bool {
 }
 
 // NeedsOf is what a node needs at least to take sessions of a kind of this node.
-func (ms *Roster) NeedsOf(kind string) sessionproc.Needs {
-	n := sessionproc.Needs{Kind: kind}
+func (ms *Roster) NeedsOf(kind string) engine.Needs {
+	n := engine.Needs{Kind: kind}
 	if own := ms.own.Find(kind); own != nil {
 		n.Schema = own.Schema
 	}

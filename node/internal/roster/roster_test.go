@@ -6,10 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/sessionproc/sessionproc/cluster"
-	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/stretchr/testify/require"
 )
 
 func viewOf(version uint64, slots ...string) *cluster.View {
@@ -62,15 +61,15 @@ func TestMembersThatHaveGoneAreForgotten(t *testing.T) {
 }
 
 func TestNobodyTakesWhatAllLack(t *testing.T) {
-	cart := sessionproc.Understanding{Name: "cart", Schema: 2}
-	r := New(&Release{Kinds: []sessionproc.Understanding{cart}})
+	cart := engine.Understanding{Name: "cart", Schema: 2}
+	r := New(&Release{Kinds: []engine.Understanding{cart}})
 	v := viewOf(1, "a", "b")
 	r.Keep(v)
 	require.False(t, r.NobodyTakes("cart", nil))
 	require.False(t, r.NobodyTakes("cart", v.Members), "it is not known what they were given")
 	for i, m := range v.Members {
 		require.False(t, r.Lacks(m.Name()))
-		require.True(t, r.Learn(m.Name(), &Release{Kinds: []sessionproc.Understanding{{Name: "cart", Schema: i}}}))
+		require.True(t, r.Learn(m.Name(), &Release{Kinds: []engine.Understanding{{Name: "cart", Schema: i}}}))
 		require.True(t, r.Lacks(m.Name()))
 	}
 	require.True(t, r.NobodyTakes("cart", v.Members))

@@ -1,0 +1,32 @@
+package engine
+
+// fifo is a queue that gives its memory back when it is empty.
+type fifo[T any] struct {
+	items []T // from head on
+	head  int
+}
+
+func (q *fifo[T]) len() int { return len(q.items) - q.head }
+
+func (q *fifo[T]) push(v T) { q.items = append(q.items, v) }
+
+// first returns the oldest; the queue must not be empty.
+func (q *fifo[T]) first() T { return q.items[q.head] }
+
+// pop removes the oldest; the queue must not be empty.
+func (q *fifo[T]) pop() T {
+	var none T
+	v := q.items[q.head]
+	q.items[q.head] = none
+	q.head++
+	switch {
+	case q.head == len(q.items):
+		q.head = 0
+		if q.items = q.items[:0]; cap(q.items) > 1024 {
+			q.items = nil
+		}
+	case q.head > 1024 && q.head > len(q.items)/2:
+		q.items, q.head = append([]T(nil), q.items[q.head:]...), 0
+	}
+	return v
+}

@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
+)
+
+// meetOther decides between the session and a copy of another kind. Such a copy exists if both
+// sides of a network partition have started a session under one ID. A non-empty result is the
+// reason with which the session must end, so that the copy continues in its place.
+func (p *process) meetOther(o *process) sessionproc.Reason {
+	p.mu.Lock()
+	mine, theirs := p.versionLocked(), o.versionLocked()
+	p.mu.Unlock()
+	both := mine.Join(theirs)
+	switch {
+	case mine.Covers(theirs):
+		p.sees(both)
+		return ""
+	case mine.ends(theirs):
+		p.sees(both)
+		o.loses(sessionproc.ReasonTerminated)
+		return ""
+	case theirs.ends(mine):
+		o.ext.past = both
+		return sessionproc.ReasonTerminated
+	case theirs.Covers(mine):
+		o.ext.past = both
+		return sessionproc.ReasonLost // the session had ended, and no node has said why
+	}
+	p.table().conflicts.Add(1)
+	p.traceConflict(false)
+	p.logger().Warn("two copies of a session have met that are of different kinds", "other", o.Kind.Name)
+	if p.wins(o) {
+		p.sees(both)
+		o.loses(sessionproc.ReasonConflict)
+		return ""
+	}
+	o.ext.past = both
+	return sessionproc.ReasonConflict
+}
+
+// loses ends a copy that was never in the table. No goroutine knows it, so it needs no lock.
+func (p *process) loses(reason sessionproc.Reason) {
+	p.phase = phaseGone
+	end := &ending{id: p.ID, incarnation: p.incarnationLocked(), reason: reason, at: p.table().clock.now.Load()}
+	if p.ext.publisher != nil {
+		end.publisher.events = p.ext.publisher.events
+	}
+	p.table().ends.add(end)
+	if p.queued > 0 {
+		p.logger().Warn("casts are lost that came with a copy of a session which does not go on", "count", p.queued)
+	}
+	p.tellLoser(stateOf(p), reason)
+	p.countEnd(reason)
+}
+
+// makeWay ends the session in its own goroutine, so that a copy of another kind, the first of
+// others, takes its place; vanish does that. Requests that come meanwhile are retried and then
+// find the copy.
+func (p *process) makeWay(reason sessionproc.Reason, others []*process) {
+	p.mu.Lock()
+	p.ext.others = append(others, p.ext.others...)
+	queue, cur := p.beginEndLocked(reason, nil)
+	p.ext.moved, p.ext.gone = true, p.table().cfg.moving()
+	p.mu.Unlock()
+	p.drop(queue, cur, core.Outcome{Err: interruption(reason)})
+}
+
+// takeHeir returns the copy that continues in place of a session that ends, or nil: one that waits
+// to meet it and whose end this is not. From now on Meet adds no more copies. When the node itself
+// closes, no copy continues.
+func (p *process) takeHeir() *process {
+	p.mu.Lock()
+	x := p.extra()
+	x.leaves = true
+	others, reason := x.others, x.reason
+	x.others = nil
+	mine := p.versionLocked()
+	if reason == sessionproc.ReasonTerminated {
+		mine = mine.terminated()
+	}
+	p.mu.Unlock()
+	var heirs, rest []*process
+	for _, o := range others {
+		over := reason == sessionproc.ReasonClosed || reason == abrupt
+		if over || o.ext.renewed == nil && mine.Overrules(o.versionLocked()) {
+			rest = append(rest, o)
+		} else {
+			heirs = append(heirs, o)
+		}
+	}
+	discard(rest)
+	if heirs == nil {
+		return nil
+	}
+	heir := heirs[0]
+	heir.surviveLocked(mine)
+	heir.ext.others = append(heir.ext.others, heirs[1:]...)
+	return heir
+}
+
+// leaveTo replaces a session that ends by another copy of it, in one step under the lock of the
+// partition: the ID is never missing from the table, so no start can take it. If the session is
+// sealed for a move, the copy is sealed in its place and moves. The lock order is that of process.
+func (p *process) leaveTo(heir *process) {
+	t, pt := p.table(), &p.table().parts[p.part]
+	t.count.Add(1)
+	pt.mu.Lock()
+	p.mu.Lock()
+	heir.mu.Lock()
+	if s := p.ext.sealing; s != nil && !s.reported {
+		p.ext.sealing = nil
+		s.was = heir.phase
+		heir.phase, heir.ext.sealing = phaseSealed, s
+	}
+	p.phase, p.ext.replaced, p.ext.moved, p.ext.gone = phaseGone, true, true, t.cfg.moving()
+	pt.m[p.ID] = heir
+	pt.mu.Unlock()
+	p.mu.Unlock()
+	start := heir.arriveLocked()
+	heir.mu.Unlock()
+	if start {
+		t.workers.run(heir, nil)
+	}
+}
+
+// findLocked returns a session with its mu locked, or nil. It looks again if the session was
+// replaced by another copy between the look-up and the lock.
+func (t *Table) findLocked(part int, id string) *process {
+	for {
+		p := t.find(part, id)
+		if p == nil {
+			return nil
+		}
+		p.mu.Lock()
+		if p.ext == nil || !p.ext.replaced {
+			return p
+		}
+		p.mu.Unlock()
+	}
+}
+
+// otherKind returns the error of a request that names another kind than the session's. While a
+// copy of the session may be on its way here, the request must retry: that copy may be of the
+// kind that the request names, and may be the one that continues.
+func (p *process) otherKind(asked string) error {
+	t := p.table()
+	p.mu.Lock()
+	x := p.ext
+	meets := x != nil && (x.others != nil || p.phase >= phaseEnding && x.moved)
+	p.mu.Unlock()
+	if meets || t.cfg.Gate != nil && !t.cfg.Gate.Settled(int(p.part), p.ID) {
+		return t.cfg.moving()
+	}
+	return p.renewedOr(wrongKind(p.Kind, asked))
+}
+
+// discard drops copies that do not continue.
+func discard(copies []*process) {
+	for _, o := range copies {
+		(&Restored{o}).Discard()
+	}
+}

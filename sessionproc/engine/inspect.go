@@ -1,0 +1,230 @@
+package engine
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Info is what a table tells of one of its sessions; its times are durations, as
+// it travels between nodes. It serves package node.
+type Info struct {
+	ID     string
+	Kind   string
+	Number uint64 // its incarnation
+	Boot   uint64
+	Age    time.Duration
+	Idle   time.Duration
+	Labels map[string]string `msgpack:",omitempty"`
+}
+
+// Filter says which sessions are listed; empty fields hold for all.
+type Filter struct {
+	Kind       string `msgpack:",omitempty"`
+	Prefix     string `msgpack:",omitempty"` // of the ID
+	LabelKey   string `msgpack:",omitempty"`
+	LabelValue string `msgpack:",omitempty"` // "": any
+}
+
+// Cursor is a place in a table: behind session After of partition Part.
+type Cursor struct {
+	Part  int
+	After string `msgpack:",omitempty"`
+}
+
+// all goes over the sessions of the table, whatever they do. No lock is held
+// meanwhile; sessions that come or go may be left out.
+func (t *Table) all() iter.Seq[*process] {
+	return func(yield func(*process) bool) {
+		var some []*process
+		for i := range t.parts {
+			some = t.parts[i].sessions(some[:0])
+			for _, p := range some {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (pt *partition) sessions(into []*process) []*process {
+	pt.mu.RLock()
+	defer pt.mu.RUnlock()
+	for _, p := range pt.m {
+		into = append(into, p)
+	}
+	return into
+}
+
+// Page returns the sessions behind a cursor that run or are on their way to
+// another node, by partition and ID, up to limit of them and about size bytes,
+// encoded; and the cursor behind the last one, false if there are no more.
+func (t *Table) Page(at Cursor, f Filter, limit, size int) (page []Info, next Cursor, more bool) {
+	var some []*process
+	for ; at.Part < len(t.parts); at = (Cursor{Part: at.Part + 1}) {
+		some = slices.DeleteFunc(t.parts[at.Part].sessions(some[:0]), func(p *process) bool {
+			return p.ID <= at.After || !f.maybe(p)
+		})
+		slices.SortFunc(some, func(a, b *process) int { return strings.Compare(a.ID, b.ID) })
+		for _, p := range some {
+			info, ok := p.info(f)
+			if !ok {
+				continue
+			}
+			if size -= info.size(); len(page) > 0 && (len(page) >= limit || size < 0) {
+				return page, at, true
+			}
+			page = append(page, info)
+			at.After = p.ID
+		}
+	}
+	return page, at, false
+}
+
+// maybe says what can be said without the session's lock.
+func (f *Filter) maybe(p *process) bool {
+	return (f.Kind == "" || f.Kind == p.Kind.Name) && strings.HasPrefix(p.ID, f.Prefix)
+}
+
+func (p *process) info(f Filter) (i Info, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase != phaseLive && p.phase != phaseSealed || p.ext != nil && p.ext.renewed != nil {
+		return i, false
+	}
+	if f.LabelKey != "" {
+		if p.ext == nil {
+			return i, false
+		}
+		v, has := p.ext.labels[f.LabelKey]
+		if !has || f.LabelValue != "" && f.LabelValue != v {
+			return i, false
+		}
+	}
+	return p.infoLocked(), true
+}
+
+func (p *process) infoLocked() Info {
+	now, life := p.table().clock.now.Load(), p.incarnationLocked()
+	return Info{ID: p.ID, Kind: p.Kind.Name, Number: life.Number, Boot: life.Boot,
+		Age: time.Duration(max(0, now-p.begun)), Idle: time.Duration(max(0, now-p.last.Load())), Labels: p.labelsLocked()}
+}
+
+// size is about what i takes when it is encoded.
+func (i *Info) size() int {
+	n := 96 + len(i.ID) + len(i.Kind)
+	for key, value := range i.Labels {
+		n += 8 + len(key) + len(value)
+	}
+	return n
+}
+
+// Details is all that a table tells of one session.
+type Details struct {
+	Info
+	Phase   string        // one of those below
+	Waiting int           // messages in its mailbox
+	Line    int           `msgpack:",omitempty"` // messages that wait for a place in it
+	Bytes   int           // of these
+	Head    time.Duration // how long the first of them has waited
+	Busy    bool          // a handler or start function runs
+	Method  string        `msgpack:",omitempty"` // whose
+	For     time.Duration // how long
+	Timers  []TimerInfo   `msgpack:",omitempty"` // in the order in which they are due
+	Events  []EventInfo   `msgpack:",omitempty"` // by name
+	Watches int           `msgpack:",omitempty"` // sessions whose end it waits for
+}
+
+// TimerInfo is a timer of a session.
+type TimerInfo struct {
+	Notice string
+	Left   time.Duration // until it is due; negative: that long it has been kept from firing
+	Every  time.Duration // 0: once
+}
+
+// Phases of a session, as Details has them.
+const (
+	PhaseStarting = "starting"
+	PhaseLive     = "live"
+	PhaseMoving   = "moving"
+	PhaseEnding   = "ending"
+	PhaseRenewed  = "renewed" // it goes on under another ID, and this one is kept from use
+)
+
+// Details returns what there is to know of session id; false: it is not in the
+// table.
+func (t *Table) Details(part int, id string) (d Details, ok bool) {
+	p := t.find(part, id)
+	if p == nil {
+		return d, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch p.phase {
+	case phaseRenewed:
+		d.Phase = PhaseRenewed
+	case phaseStarting:
+		d.Phase = PhaseStarting
+	case phaseLive:
+		d.Phase = PhaseLive
+	case phaseSealed:
+		d.Phase = PhaseMoving
+	case phaseEnding:
+		d.Phase = PhaseEnding
+	default:
+		return d, false
+	}
+	now := t.clock.now.Load()
+	d.Info = p.infoLocked()
+	d.Waiting, d.Bytes, d.Head = int(p.queued), int(p.bytes), p.headAgeLocked(now)
+	if p.cur != nil {
+		d.Busy, d.Method, d.For = true, methodOf(p.cur), time.Duration(max(0, now-p.cur.since))
+	}
+	if p.ext == nil {
+		return d, true
+	}
+	if p.lined {
+		d.Line = p.ext.line.messages
+	}
+	d.Events, d.Watches = p.eventsLocked(now), len(p.ext.watches)
+	present := time.Now()
+	for _, tm := range p.ext.timers.sorted() {
+		d.Timers = append(d.Timers, TimerInfo{tm.bound.Name, tm.due.Sub(present), tm.every})
+	}
+	return d, true
+}
+
+// headAgeLocked is how long the first message has waited; 0: there is none.
+func (p *process) headAgeLocked(now int64) time.Duration {
+	if p.head == nil {
+		return 0
+	}
+	return time.Duration(max(0, now-p.head.At))
+}
+
+// named is a message of a method. Handles may be called by anyone, while the
+// message is handled; generation tells for an exchange that may be over.
+type named interface {
+	Handles(generation uint64) string
+}
+
+func methodOf(h *handling) string {
+	if m, ok := h.e.Task.(named); ok {
+		return m.Handles(h.generation)
+	}
+	return ""
+}
+
+// Handles implements named.
+func (m *namedCast) Handles(uint64) string { return m.bound.Name }
+
+// Handles implements named.
+func (in *Inbound) Handles(generation uint64) string {
+	b := in.shown.Load()
+	if b == nil || in.Generation() != generation {
+		return ""
+	}
+	return b.Name
+}

@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+func (p *process) labelsLocked() map[string]string {
+	if p.ext == nil || len(p.ext.labels) == 0 {
+		return nil
+	}
+	return maps.Clone(p.ext.labels)
+}
+
+func (p *process) hasLabelLocked(key, value string) bool {
+	if p.ext == nil {
+		return false
+	}
+	v, has := p.ext.labels[key]
+	return has && v == value
+}
+
+// maxJoinedLabels is how many labels a session has at most by joining with copies of
+// itself that have others.
+const maxJoinedLabels = 8 * sessionproc.MaxLabels
+
+// joinLabelsLocked gives the session those labels of another copy of it that it
+// does not have itself, by which somebody may want it ended. some: beyond
+// maxJoinedLabels they are lost.
+func (p *process) joinLabelsLocked(labels map[string]string) (some bool) {
+	for key, value := range labels {
+		if _, has := p.ext.labels[key]; has {
+			continue
+		}
+		if len(p.ext.labels) >= maxJoinedLabels {
+			return true
+		}
+		if p.ext.labels == nil {
+			p.ext.labels = map[string]string{}
+		}
+		p.ext.labels[key] = value
+	}
+	return false
+}
+
+func (p *process) warnOfLabels(lost bool) {
+	if lost {
+		p.logger().Warn("a session has met too many copies with labels of their own: some labels are lost", "kept",
+			maxJoinedLabels)
+	}
+}
+
+// errLabel is why sessions are not ended by a label.
+var errLabel = fmt.Errorf("sessionproc: a label has a key of 1 to %d bytes and a value of 1 to %d",
+	sessionproc.MaxLabelKey,
+	sessionproc.MaxLabelValue)

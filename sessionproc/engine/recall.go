@@ -1,0 +1,198 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
+)
+
+const (
+	// recallFor is how long a table remembers that the sessions of a label were ended. A session
+	// that was on its way to the table at that moment ends when it arrives.
+	recallFor = time.Minute
+	// recallSlack is how much too late a session that has moved may seem to have started, since
+	// clocks differ.
+	recallSlack = time.Second
+	// maxRecalled bounds the labels that are remembered.
+	maxRecalled = 1 << 16
+)
+
+// recall remembers the labels whose sessions were ended. A session in transit is in no table, so no
+// node can end it at the time of the request; the one where it arrives does.
+type recall struct {
+	count atomic.Int32 // the size of m; lets arrivals skip the lock
+
+	swept time.Duration // the time of the last sweep, since epoch; used by the table's loop only
+
+	mu sync.Mutex
+	m  map[label]time.Duration // guarded by mu: when, since epoch
+}
+
+type label struct{ key, value string }
+
+// add remembers a label whose sessions were ended at a time. It fails if too many labels are
+// remembered: forgetting one early would let a session of a user escape a log-out.
+func (r *recall) add(l label, at time.Duration) error {
+	now := time.Since(core.Epoch)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last, again := r.m[l]
+	if again && last >= at {
+		return nil
+	}
+	if !again && len(r.m) >= maxRecalled {
+		if r.forgetLocked(now); len(r.m) >= maxRecalled {
+			return fmt.Errorf("%w: the sessions of %d labels were ended in the last minute", sessionproc.ErrOverloaded, len(r.m))
+		}
+	}
+	if r.m == nil {
+		r.m = map[label]time.Duration{}
+	}
+	r.m[l] = at
+	r.count.Store(int32(len(r.m)))
+	return nil
+}
+
+// forgetLocked forgets labels older than recallFor.
+func (r *recall) forgetLocked(now time.Duration) {
+	for l, at := range r.m {
+		if now-at > recallFor {
+			delete(r.m, l)
+		}
+	}
+	r.count.Store(int32(len(r.m)))
+}
+
+// sweep forgets labels older than recallFor, at most once a second, for the table's loop.
+func (r *recall) sweep(now time.Duration) {
+	if ago := now - r.swept; r.count.Load() == 0 || 0 <= ago && ago < time.Second {
+		return
+	}
+	r.swept = now
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forgetLocked(now)
+}
+
+// has reports whether a session of the label that started at begun must end.
+func (r *recall) has(l label, begun time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at, ok := r.m[l]
+	if ok && time.Since(core.Epoch)-at > recallFor {
+		delete(r.m, l)
+		r.count.Store(int32(len(r.m)))
+		return false
+	}
+	return ok && begun <= at+recallSlack
+}
+
+// recallLocked makes the session end, as soon as it runs, if it was in transit when the sessions of
+// one of its labels were ended.
+func (p *process) recallLocked() {
+	r := &p.table().recall
+	if r.count.Load() == 0 || p.ext == nil || p.ext.reason != "" {
+		return
+	}
+	for key, value := range p.ext.labels {
+		if r.has(label{key, value}, time.Duration(p.begun)) {
+			p.ext.reason = sessionproc.ReasonTerminated
+			return
+		}
+	}
+}
+
+// A Recalled is a label whose sessions were ended, and how long ago.
+type Recalled struct {
+	Key, Value string
+	Ago        time.Duration
+}
+
+// Recalled returns the labels whose sessions were ended in the last minute. A node that joins gets
+// them from the others.
+func (t *Table) Recalled() (all []Recalled) {
+	r := &t.recall
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Since(core.Epoch)
+	for l, at := range r.m {
+		if now-at <= recallFor {
+			all = append(all, Recalled{l.key, l.value, now - at})
+		}
+	}
+	return all
+}
+
+// EndLabelled ends all sessions that have a label, and for a minute also those that arrive with the
+// label and were started before. ago is how long ago the other nodes ended theirs: sessions that
+// started later stay. EndLabelled returns when the sessions have left the table, when ctx ends, or
+// after StopTimeout, whichever comes first. moving are the IDs of sessions that are on their way to
+// another node; they end there, or here if they come back. waiting are the IDs of sessions whose
+// handlers wait for this call: EndLabelled does not wait for these.
+func (t *Table) EndLabelled(
+	ctx context.Context, key, value string, ago time.Duration, waiting ...string,
+) (ended int, moving []string, err error) {
+	if key == "" || value == "" || len(key) > sessionproc.MaxLabelKey || len(value) > sessionproc.MaxLabelValue {
+		return 0, nil, errLabel
+	}
+	at := time.Since(core.Epoch) - ago
+	if err := t.recall.add(label{key, value}, at); err != nil {
+		return 0, nil, err
+	}
+	gone := make(chan struct{}, 1)
+	var open atomic.Int64
+	open.Store(1) // for the loop below, so that gone is not signalled before its end
+	one := func() {
+		if open.Add(-1) == 0 {
+			gone <- struct{}{}
+		}
+	}
+	for p := range t.all() {
+		p.mu.Lock()
+		has := p.hasLabelLocked(key, value) && (ago == 0 || time.Duration(p.begun) <= at+recallSlack)
+		p.mu.Unlock()
+		if !has {
+			continue
+		}
+		if slices.Contains(waiting, p.ID) || p.endsLabelled() {
+			// A sealed session ends where it runs on, because its label is remembered.
+			if p.end(sessionproc.ReasonTerminated, nil) || p.sealed() {
+				ended++
+			}
+			continue
+		}
+		open.Add(1)
+		if p.end(sessionproc.ReasonTerminated, one) {
+			ended++
+			continue
+		}
+		open.Add(-1)
+		if p.sealed() {
+			moving = append(moving, p.ID)
+		}
+	}
+	one()
+	stuck := time.NewTimer(t.cfg.StopTimeout)
+	defer stuck.Stop()
+	select {
+	case <-gone:
+	case <-stuck.C:
+		t.cfg.Logger.Warn("handlers outlast the end of their sessions", "handlers", open.Load(),
+			"after", t.cfg.StopTimeout)
+	case <-ctx.Done():
+		return ended, moving, ctx.Err()
+	}
+	return ended, moving, nil
+}
+
+func (p *process) sealed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.phase == phaseSealed
+}

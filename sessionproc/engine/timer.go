@@ -1,0 +1,235 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
+)
+
+// A timer is one After or Every. At most one of its messages waits in the
+// mailbox: the next tick of an Every is scheduled when the previous one is
+// taken to be handled. Otherwise a handler that blocks would find as many ticks
+// in its mailbox as intervals have passed, and these would crowd out the
+// messages of users.
+type timer struct {
+	name    string // "" without a name
+	bound   *core.Binding
+	payload []byte
+	raw     bool
+	every   time.Duration // 0 for After
+	t       *time.Timer
+
+	// Guarded by the session's mu.
+	due   time.Time // when the timer fires next
+	waits bool      // a tick waits in the mailbox
+}
+
+// A timerSet holds the timers of a session that have messages to send. A nil
+// timerSet is empty.
+type timerSet struct {
+	all   map[*timer]struct{}
+	named map[string]*timer // the timers with a name
+}
+
+func (s *timerSet) add(tm *timer) {
+	put(&s.all, tm, struct{}{})
+	if tm.name != "" {
+		put(&s.named, tm.name, tm)
+	}
+}
+
+func (s *timerSet) remove(tm *timer) {
+	delete(s.all, tm)
+	if s.named[tm.name] == tm {
+		delete(s.named, tm.name)
+	}
+}
+
+func (s *timerSet) has(tm *timer) bool {
+	if s == nil {
+		return false
+	}
+	_, there := s.all[tm]
+	return there
+}
+
+func (s *timerSet) find(name string) *timer {
+	if s == nil {
+		return nil
+	}
+	return s.named[name]
+}
+
+func (s *timerSet) len() int {
+	if s == nil {
+		return 0
+	}
+	return len(s.all)
+}
+
+// sorted returns the timers in the order in which they are due.
+func (s *timerSet) sorted() []*timer {
+	all := make([]*timer, 0, s.len())
+	if s != nil {
+		for tm := range s.all {
+			all = append(all, tm)
+		}
+	}
+	slices.SortFunc(all, func(a, b *timer) int { return a.due.Compare(b.due) })
+	return all
+}
+
+// stop keeps the timers from firing. They stay in the set.
+func (s *timerSet) stop() {
+	if s == nil {
+		return
+	}
+	for tm := range s.all {
+		tm.stop()
+	}
+}
+
+func (tm *timer) stop() {
+	if tm.t != nil { // nil if it was not set since the session arrived
+		tm.t.Stop()
+	}
+}
+
+// timerRefused logs that a timer is not set because of err. After and Every
+// report that nowhere else.
+func (p *process) timerRefused(notice string, err error) {
+	if err != nil && stateOfKind(p.Kind).warns.Allow() {
+		p.logger().Warn("a timer is not set", "method", notice, "err", err)
+	}
+}
+
+// setTimer starts tm and replaces the timer of the same name. In a sealed
+// session the timer starts when the session runs on.
+func (p *process) setTimer(tm *timer, d time.Duration) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.leftLocked() {
+		return errLeft
+	}
+	x := p.extra()
+	if !p.cancelTimerLocked(tm.name) {
+		if most := p.Kind.Settings.MaxTimers; x.timers.len()+int(x.own.shots) >= most {
+			return &sessionproc.LimitError{Limit: core.LimitTimers, Max: int64(most)}
+		}
+	}
+	if x.timers == nil {
+		x.timers = new(timerSet)
+	}
+	x.timers.add(tm)
+	tm.due = time.Now().Add(d)
+	p.armLocked(tm, d)
+	return nil
+}
+
+func (p *process) armLocked(tm *timer, d time.Duration) {
+	if tm.t == nil {
+		tm.t = time.AfterFunc(d, func() { p.fire(tm) })
+	} else {
+		tm.t.Reset(d)
+	}
+}
+
+// armAllLocked schedules the timers of a session that runs again. Timers that
+// were due in the meantime fire now, in their order.
+func (p *process) armAllLocked() {
+	now := time.Now()
+	for _, tm := range p.ext.timers.sorted() {
+		if left := tm.due.Sub(now); left > 0 && !tm.waits {
+			p.armLocked(tm, left)
+		} else {
+			p.fireLocked(tm, now)
+		}
+	}
+}
+
+// fire is called when a timer is due. In a sealed session it does nothing: the
+// timer travels, and resumeLocked or the target schedules it again.
+func (p *process) fire(tm *timer) {
+	p.mu.Lock()
+	if p.ext == nil || p.phase >= phaseSealed || !p.ext.timers.has(tm) {
+		p.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	if left := tm.due.Sub(now); left > 0 { // the timer was set again since
+		p.armLocked(tm, left)
+		p.mu.Unlock()
+		return
+	}
+	p.fireLocked(tm, now)
+	start := !p.running && p.head != nil
+	p.running = p.running || start
+	p.mu.Unlock()
+	if start {
+		p.table().workers.run(p, nil)
+	}
+}
+
+// fireLate fires the timers that were due during a pause.
+func (p *process) fireLate() {
+	p.mu.Lock()
+	if p.ext != nil && p.phase < phaseSealed {
+		p.armAllLocked()
+	}
+	start := !p.running && p.head != nil && p.phase < phaseSealed
+	p.running = p.running || start
+	p.mu.Unlock()
+	if start {
+		p.table().workers.run(p, nil)
+	}
+}
+
+// fireLocked puts a timer's message into the mailbox, unless one waits there
+// already, which then stands for both.
+func (p *process) fireLocked(tm *timer, now time.Time) {
+	if tm.waits || p.table().pause.note(&p.table().pause.late, p) {
+		return
+	}
+	if tm.every == 0 {
+		p.ext.timers.remove(tm)
+	} else {
+		tm.waits = true
+		tm.passLocked(now)
+	}
+	p.appendLocked(newTimerCast(tm))
+}
+
+// passLocked moves due past now by whole intervals, so that the ticks of an
+// Every do not drift.
+func (tm *timer) passLocked(now time.Time) {
+	if late := now.Sub(tm.due); late >= 0 {
+		tm.due = tm.due.Add((late/tm.every + 1) * tm.every)
+	}
+}
+
+// tickTakenLocked schedules the next tick of an Every, when the previous one is
+// taken to be handled.
+func (p *process) tickTakenLocked(tm *timer) {
+	tm.waits = false
+	if tm.every == 0 || p.phase >= phaseSealed || !p.ext.timers.has(tm) {
+		return
+	}
+	now := time.Now()
+	tm.passLocked(now)
+	p.armLocked(tm, tm.due.Sub(now))
+}
+
+func (p *process) cancelTimerLocked(name string) bool {
+	if name == "" || p.ext == nil {
+		return false
+	}
+	tm := p.ext.timers.find(name)
+	if tm == nil {
+		return false
+	}
+	tm.stop()
+	p.ext.timers.remove(tm)
+	return true
+}

@@ -1,0 +1,46 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+)
+
+// BadRequest makes an ErrBadRequest of err: a request does not decode, so nothing has run.
+func BadRequest(err error) error { return requestFault{err} }
+
+// BadReply makes an ErrBadReply of err: a reply does not encode or decode, and the handler has run.
+func BadReply(err error) error { return replyFault{err} }
+
+type requestFault struct{ err error }
+
+func (e requestFault) Error() string        { return ErrBadRequest.Error() + ": " + e.err.Error() }
+func (e requestFault) Is(target error) bool { return target == ErrBadRequest }
+
+type replyFault struct{ err error }
+
+func (e replyFault) Error() string        { return ErrBadReply.Error() + ": " + e.err.Error() }
+func (e replyFault) Is(target error) bool { return target == ErrBadReply }
+
+// The errors of package sessionproc that are made here, under their names there.
+var (
+	ErrAlreadyStarted = errors.New("session already started")
+	ErrBadRequest     = errors.New("bad request")
+	ErrBadReply       = errors.New("bad reply")
+	ErrCallCycle      = errors.New("call cycle")
+	ErrUnsupported    = errors.New("not supported by the peer's release")
+)
+
+// UserError makes an error of a user's code safe to keep, to log and to send. Package sessionproc,
+// which knows its own errors, sets it.
+var UserError = func(err error) error { return err }
+
+// TooLarge returns the error for n encoded bytes that do not fit into a message.
+func TooLarge(n, most int) error {
+	return fmt.Errorf("%d bytes, the limit is %d (Config.MaxFrame, less what else is in a message)", n, most)
+}
+
+// IsBadRequest reports whether BadRequest has made err.
+func IsBadRequest(err error) bool {
+	_, ok := err.(requestFault)
+	return ok
+}

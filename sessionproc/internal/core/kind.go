@@ -1,0 +1,101 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Kind is a Kind without its types.
+type Kind struct {
+	Name     string
+	Ref      any
+	Settings KindSettings
+	Bindings []*Binding // by token index; nil: not bound
+	ByName   map[string]*Binding
+	Err      error // of NewKind and the Handle functions, for node.Start
+	Given    atomic.Bool
+	Once     sync.Once // guards engine
+	Engine   any       // what the engine has of it; set at its first use there
+	State    reflect.Type
+	Argument reflect.Type
+	Maker    maker
+	Hooks    hooks
+	Grows    bool // its states move, and can be larger than WarnState
+	Codes    bool // code of the kind's own runs when a state is encoded or decoded
+}
+
+// hooks are the functions of a kind besides its handlers. They may be nil.
+type hooks struct {
+	End    func(state any, ctx context.Context, reason string)
+	Merge  func(state any, ctx context.Context, other any) error
+	Arrive func(state any, ctx context.Context, reason string) error
+}
+
+// maker is what a Kind needs of its Kind.
+type maker interface {
+	// StartEncoded runs the start function on an encoded argument; none means
+	// the zero argument.
+	StartEncoded(ctx context.Context, payload []byte, raw, none bool) (state any, err error)
+	// Blank returns a pointer to a zero state.
+	Blank() any
+	// Fault reports all that is wrong with the kind, and what is known already.
+	Fault(known error) error
+}
+
+// Binding is the handler of one token. Of an event, serve makes the present value.
+type Binding struct {
+	Name     string
+	Op       Op
+	Settings MethodSettings
+	Event    EventSettings // of an event
+	Starts   bool          // a call or cast starts a missing session
+	Typed    any           // func(any, context.Context, *Req, *Rep) error; of casts func(any, context.Context, Msg) error
+	// serve decodes the request, runs the handler and appends its encoded
+	// reply to dst.
+	Serve func(state any, ctx context.Context, payload []byte, raw bool, dst []byte) (
+		reply []byte, rawReply bool, err error)
+	Types []reflect.Type
+}
+
+func (k *Kind) Fail(err error) { k.Err = errors.Join(k.Err, err) }
+
+// Check gives the kind to a node and reports all that is wrong with it.
+func (k *Kind) Check() error {
+	if !k.Given.CompareAndSwap(false, true) {
+		return k.Maker.Fault(errors.New("it was given to a node before; make a Kind for each"))
+	}
+	return k.Maker.Fault(nil)
+}
+
+func CheckMessage(t reflect.Type) error { return errors.Join(CheckType(t), checkClone(t)) }
+
+func InContext(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// CodesState reports whether a state brings MarshalState and UnmarshalState.
+func CodesState(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[StateCoder]())
+}
+
+// Timeout returns the method's own timeout, or the node's. b may be nil.
+func (b *Binding) Timeout(otherwise time.Duration) time.Duration {
+	if b != nil && b.Settings.Timeout > 0 {
+		return b.Settings.Timeout
+	}
+	return otherwise
+}
+
+// Handles reports whether the kind has a handler of that name for op.
+func (k *Kind) Handles(method string, op Op) bool {
+	b := k.ByName[method]
+	return b != nil && b.Op == op
+}

@@ -1,0 +1,14 @@
+package core
+
+// The settings that a LimitError names. They are on the wire: do not change.
+const (
+	LimitNodeSessions = "Config.MaxSessions"
+	LimitKindSessions = "KindConfig.MaxSessions"
+	LimitNodeStarts   = "Config.StartRate"
+	LimitKindStarts   = "KindConfig.StartRate"
+	LimitMessages     = "KindConfig.MessageRate"
+	LimitMemory       = "Config.MemoryMark"
+	LimitState        = "KindConfig.MaxState"
+	LimitRenewals     = "KindConfig.RenewRate"
+	LimitTimers       = "KindConfig.MaxTimers" // stays in its handler
+)
