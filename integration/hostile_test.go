@@ -238,7 +238,7 @@ func TestHostileRequestsOfAMember(t *testing.T) {
 			require.ErrorIs(t, err, sessionproc.ErrBadRequest, name)
 			err = p.from.Call(t.Context(), bagID, fill.Name(), msgpack.RawMessage(payload), nil)
 			require.ErrorIs(t, err, sessionproc.ErrBadRequest, name)
-			err = p.from.Start(t.Context(), p.id(t), sessionproc.StartOptions{Arg: msgpack.RawMessage(payload)})
+			err = p.from.Start(t.Context(), p.id(t), node.StartOptions{Arg: msgpack.RawMessage(payload)})
 			require.ErrorIs(t, err, sessionproc.ErrBadRequest, "%s, as an argument", name)
 			_ = p.from.Cast(t.Context(), probeID, note.Name(), msgpack.RawMessage(payload)) // refused here or logged there
 		}

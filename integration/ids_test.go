@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -31,14 +32,14 @@ func TestAcceptance36_InvalidIDsAreRefusedEverywhere(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		ctx, n := t.Context(), p.from
 		for _, id := range []string{"", strings.Repeat("a", 129), "a b", "a@b", "a/b", "a.b", "ä", "abc\n", "a\x00b"} {
-			_, ensured := n.Ensure(ctx, id, sessionproc.StartOptions{})
+			_, ensured := n.Ensure(ctx, id, node.StartOptions{})
 			_, started := n.Started(ctx, id)
 			_, typedEnsure := counters.Ensure(ctx, n, id, 1)
 			_, typedCall := get.Call(ctx, n, id, sessionproc.None{})
 			_, where := n.Where(id)
 			for what, err := range map[string]error{
 				"ValidID":      sessionproc.ValidID(id),
-				"Start":        n.Start(ctx, id, sessionproc.StartOptions{}),
+				"Start":        n.Start(ctx, id, node.StartOptions{}),
 				"Ensure":       ensured,
 				"Started":      started,
 				"Terminate":    n.Terminate(ctx, id),

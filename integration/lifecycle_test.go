@@ -22,7 +22,7 @@ func TestAcceptance01_StartedIsFalseThenTrue(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, started)
 
-		require.NoError(t, p.from.Start(t.Context(), id, sessionproc.StartOptions{Kind: counters.Name(), Arg: 7}))
+		require.NoError(t, p.from.Start(t.Context(), id, node.StartOptions{Kind: counters.Name(), Arg: 7}))
 		p.move(t)
 		for _, n := range p.all() {
 			started, err = n.Started(t.Context(), id)
@@ -71,12 +71,12 @@ func TestAcceptance03_UntypedRequestsDoTheSame(t *testing.T) {
 func TestAcceptance04_DefaultKind(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.id(t)
-		require.NoError(t, p.from.Start(t.Context(), id, sessionproc.StartOptions{Arg: 5}))
+		require.NoError(t, p.from.Start(t.Context(), id, node.StartOptions{Arg: 5}))
 		p.move(t)
 		requireCount(t, p, id, 5)
 
 		id = p.id(t)
-		err := p.from.Start(t.Context(), id, sessionproc.StartOptions{Kind: "cart"})
+		err := p.from.Start(t.Context(), id, node.StartOptions{Kind: "cart"})
 		require.ErrorIs(t, err, sessionproc.ErrUnknownKind)
 		require.ErrorContains(t, err, "cart")
 		started, err := p.from.Started(t.Context(), id)
@@ -90,7 +90,7 @@ func TestAcceptance04_NoDefaultKindIsSaidClearly(t *testing.T) {
 	for i, where := range []string{"owner", "remote"} {
 		t.Run(where, func(t *testing.T) {
 			id := idOn(t, members[0], "a")
-			err := members[i].Start(t.Context(), id, sessionproc.StartOptions{Arg: 5})
+			err := members[i].Start(t.Context(), id, node.StartOptions{Arg: 5})
 			require.ErrorIs(t, err, sessionproc.ErrUnknownKind)
 			require.ErrorContains(t, err, "DefaultKind")
 		})
@@ -105,9 +105,9 @@ func TestAcceptance05_SecondStartLeavesTheFirstAlone(t *testing.T) {
 			"the same":        counters.Start(t.Context(), p.from, id, 1),
 			"another value":   counters.Start(t.Context(), p.from, id, 2),
 			"another kind":    probes.Start(t.Context(), p.from, id, probeArg{}),
-			"untyped":         p.from.Start(t.Context(), id, sessionproc.StartOptions{Arg: 3}),
-			"an unknown kind": p.from.Start(t.Context(), id, sessionproc.StartOptions{Kind: "cart"}),
-			"another type":    p.from.Start(t.Context(), id, sessionproc.StartOptions{Arg: "three"}),
+			"untyped":         p.from.Start(t.Context(), id, node.StartOptions{Arg: 3}),
+			"an unknown kind": p.from.Start(t.Context(), id, node.StartOptions{Kind: "cart"}),
+			"another type":    p.from.Start(t.Context(), id, node.StartOptions{Arg: "three"}),
 		} {
 			require.ErrorIs(t, err, sessionproc.ErrAlreadyStarted, what)
 		}
@@ -119,7 +119,7 @@ func TestAcceptance05_SecondStartLeavesTheFirstAlone(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, want, started)
 		}
-		started, err := p.from.Ensure(t.Context(), id, sessionproc.StartOptions{Arg: 9})
+		started, err := p.from.Ensure(t.Context(), id, node.StartOptions{Arg: 9})
 		require.NoError(t, err)
 		require.False(t, started)
 		requireCount(t, p, id, 4)
@@ -243,14 +243,14 @@ func TestAcceptance09_ExplicitZeroArgumentArrives(t *testing.T) {
 		require.Equal(t, "0", who.Number)
 
 		id = p.id(t)
-		require.NoError(t, p.from.Start(t.Context(), id, sessionproc.StartOptions{Kind: probes.Name(),
+		require.NoError(t, p.from.Start(t.Context(), id, node.StartOptions{Kind: probes.Name(),
 			Arg: probeArg{Number: &zero}}))
 		who, err = whoAmI.Call(t.Context(), p.from, id, sessionproc.None{})
 		require.NoError(t, err)
 		require.Equal(t, "0", who.Number)
 
 		id = p.id(t)
-		require.NoError(t, p.from.Start(t.Context(), id, sessionproc.StartOptions{Arg: 0}))
+		require.NoError(t, p.from.Start(t.Context(), id, node.StartOptions{Arg: 0}))
 		requireCount(t, p, id, 0)
 	})
 }

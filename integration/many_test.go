@@ -42,7 +42,7 @@ func TestManyStartAndEndWithAResultEach(t *testing.T) {
 		require.Empty(t, list(t, p.from.Node, node.ListOptions{Kind: badges.Name()}))
 
 		untyped := p.id(t)
-		failed = p.from.StartMany(t.Context(), map[string]sessionproc.StartOptions{untyped: {Kind: badges.Name(),
+		failed = p.from.StartMany(t.Context(), map[string]node.StartOptions{untyped: {Kind: badges.Name(),
 			Arg: "cyd"}, long: {Kind: "none"}})
 		require.Len(t, failed, 1)
 		require.ErrorIs(t, failed[long], sessionproc.ErrUnknownKind)

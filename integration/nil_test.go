@@ -59,8 +59,8 @@ func someArgument(t reflect.Type) reflect.Value {
 		return reflect.ValueOf(engine.Untyped(engine.OpCast, "", "m", nil, nil))
 	case reflect.TypeFor[[]string]():
 		return reflect.ValueOf([]string{"a"})
-	case reflect.TypeFor[map[string]sessionproc.StartOptions]():
-		return reflect.ValueOf(map[string]sessionproc.StartOptions{"a": {}})
+	case reflect.TypeFor[map[string]node.StartOptions]():
+		return reflect.ValueOf(map[string]node.StartOptions{"a": {}})
 	case reflect.TypeFor[[]engine.Delivery]():
 		return reflect.ValueOf([]engine.Delivery{{ID: "a", Message: engine.Untyped(engine.OpStart, "", "",
 			nil, nil)}})

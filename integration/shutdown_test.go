@@ -18,12 +18,12 @@ import (
 func requireClosed(t *testing.T, n *member) {
 	t.Helper()
 	ctx, id := t.Context(), sessionproc.NewID()
-	_, ensured := n.Ensure(ctx, id, sessionproc.StartOptions{Kind: counters.Name()})
+	_, ensured := n.Ensure(ctx, id, node.StartOptions{Kind: counters.Name()})
 	_, started := n.Started(ctx, id)
 	_, called := get.Call(ctx, n, id, sessionproc.None{})
 	_, where := n.Where(id)
 	for what, err := range map[string]error{
-		"Start":       n.Start(ctx, id, sessionproc.StartOptions{Kind: counters.Name()}),
+		"Start":       n.Start(ctx, id, node.StartOptions{Kind: counters.Name()}),
 		"typed Start": counters.Start(ctx, n, id, 1),
 		"Ensure":      ensured,
 		"Started":     started,

@@ -78,7 +78,7 @@ func TestWhatIsTooLargeToTravelIsLeftBehind(t *testing.T) {
 				ctx := context.WithValue(t.Context(), baggage{}, size)
 				ids := owned(c, place, 3, fmt.Sprint("p", size, "-"))
 				require.NoError(t, porters.Start(ctx, n, ids[0], sessionproc.None{}))
-				require.NoError(t, n.Start(ctx, ids[1], sessionproc.StartOptions{Kind: "porter"}))
+				require.NoError(t, n.Start(ctx, ids[1], node.StartOptions{Kind: "porter"}))
 				require.Empty(t, porters.StartMany(ctx, n, map[string]sessionproc.None{ids[2]: {}}))
 				for _, id := range ids {
 					got, err := carries.Call(ctx, n, id, sessionproc.None{})

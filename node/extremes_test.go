@@ -187,13 +187,13 @@ var triedConfigs = map[string]func(t *testing.T){
 
 // untried are exported Configs that need no trial here, and why.
 var untried = map[string]string{
-	"cluster.Config":           "it is tried in its package",
-	"transport.Config":         "it is tried in its package",
-	"engine.TableConfig":       "node makes it of its own Config",
-	"engine.DetachedConfig":    "it has no number but the name of an incarnation",
-	"nodetest.SessionConfig":   "it has no number but the name of an incarnation",
-	"node.ListOptions":         "it has no number",
-	"sessionproc.StartOptions": "it has no number",
+	"cluster.Config":         "it is tried in its package",
+	"transport.Config":       "it is tried in its package",
+	"engine.TableConfig":     "node makes it of its own Config",
+	"engine.DetachedConfig":  "it has no number but the name of an incarnation",
+	"nodetest.SessionConfig": "it has no number but the name of an incarnation",
+	"node.ListOptions":       "it has no number",
+	"node.StartOptions":      "it has no number",
 }
 
 // No Config is forgotten.

@@ -17,7 +17,7 @@ import (
 // that another node owns. It returns when all have an outcome, and the errors of
 // those that failed, by ID: nil if none did. Without a deadline in ctx CallTimeout
 // holds, for all of them together. KindRef.StartMany is its typed form.
-func (n *Node) StartMany(ctx context.Context, sessions map[string]sessionproc.StartOptions) map[string]error {
+func (n *Node) StartMany(ctx context.Context, sessions map[string]StartOptions) map[string]error {
 	all := make([]engine.Delivery, 0, len(sessions))
 	for id, o := range sessions {
 		all = append(all, engine.Delivery{ID: id,

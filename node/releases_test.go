@@ -35,17 +35,17 @@ var onKind = []operation{
 		return err
 	}, sessionproc.ErrUnknownKind},
 	{"untyped start", func(ctx context.Context, n *node.Node, id string) error {
-		return n.Start(ctx, id, sessionproc.StartOptions{Kind: "wish"})
+		return n.Start(ctx, id, node.StartOptions{Kind: "wish"})
 	}, sessionproc.ErrUnknownKind},
 	{"untyped ensure", func(ctx context.Context, n *node.Node, id string) error {
-		_, err := n.Ensure(ctx, id, sessionproc.StartOptions{Kind: "wish"})
+		_, err := n.Ensure(ctx, id, node.StartOptions{Kind: "wish"})
 		return err
 	}, sessionproc.ErrUnknownKind},
 	{"start many", func(ctx context.Context, n *node.Node, id string) error {
 		return wishes.StartMany(ctx, n, map[string]sessionproc.None{id: {}})[id]
 	}, sessionproc.ErrUnknownKind},
 	{"untyped start many", func(ctx context.Context, n *node.Node, id string) error {
-		return n.StartMany(ctx, map[string]sessionproc.StartOptions{id: {Kind: "wish"}})[id]
+		return n.StartMany(ctx, map[string]node.StartOptions{id: {Kind: "wish"}})[id]
 	}, sessionproc.ErrUnknownKind},
 	{"call that starts", func(ctx context.Context, n *node.Node, id string) error {
 		_, err := hope.Call(ctx, n, id, "x")

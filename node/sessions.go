@@ -10,13 +10,13 @@ import (
 // Start starts session id. ErrAlreadyStarted if it is there, whatever its
 // kind: of any number of concurrent starts, from any nodes, one succeeds.
 // Arg travels to the owner as msgpack.
-func (n *Node) Start(ctx context.Context, id string, o sessionproc.StartOptions) error {
+func (n *Node) Start(ctx context.Context, id string, o StartOptions) error {
 	return n.Deliver(ctx, id, engine.Untyped(engine.OpStart, o.Kind, "", o.Arg, nil))
 }
 
 // Ensure starts session id unless it is there, and reports whether it did.
 // ErrWrongKind if it is there and of another kind.
-func (n *Node) Ensure(ctx context.Context, id string, o sessionproc.StartOptions) (started bool, err error) {
+func (n *Node) Ensure(ctx context.Context, id string, o StartOptions) (started bool, err error) {
 	return engine.Ensured(n.Deliver(ctx, id, engine.Untyped(engine.OpEnsure, o.Kind, "", o.Arg, nil)))
 }
 

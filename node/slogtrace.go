@@ -13,21 +13,21 @@ func SlogTrace(log *slog.Logger) *Trace {
 	return &Trace{
 		RequestDone: func(i TraceRequestDone) {
 			if wants(log, slog.LevelDebug) {
-				write(log, slog.LevelDebug, "request done", i.Err, slog.String("op", i.Op.String()), slog.String("kind", i.Kind),
+				write(log, slog.LevelDebug, "request done", i.Err, slog.String("op", i.Op), slog.String("kind", i.Kind),
 					slog.String("method", i.Method), slog.Int("sent", i.Sent), slog.String("peer", i.Peer), slog.Int("bytes", i.Size),
 					slog.Duration("took", i.Duration), slog.Bool("maybe_executed", i.MaybeExecuted))
 			}
 		},
 		MessageHandled: func(i TraceMessageHandled) {
 			if wants(log, slog.LevelDebug) {
-				write(log, slog.LevelDebug, "message handled", i.Err, slog.String("op", i.Op.String()), slog.String("kind", i.Kind),
+				write(log, slog.LevelDebug, "message handled", i.Err, slog.String("op", i.Op), slog.String("kind", i.Kind),
 					slog.String("method", i.Method), slog.Int("bytes", i.Size), slog.Duration("waited", i.Wait),
 					slog.Duration("took", i.Duration))
 			}
 		},
 		RequestRefused: func(i TraceRequestRefused) {
 			if wants(log, slog.LevelInfo) {
-				write(log, slog.LevelInfo, "request refused", i.Err, slog.String("op", i.Op.String()), slog.String("kind", i.Kind))
+				write(log, slog.LevelInfo, "request refused", i.Err, slog.String("op", i.Op), slog.String("kind", i.Kind))
 			}
 		},
 		SessionStarted: func(i TraceSessionStarted) {

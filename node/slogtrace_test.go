@@ -9,7 +9,6 @@ import (
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/stretchr/testify/require"
 )
 
@@ -49,12 +48,12 @@ func TestSlogTrace(t *testing.T) {
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		tr := node.SlogTrace(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})))
 		before := log.String()
-		tr.RequestDone(node.TraceRequestDone{Op: engine.OpCall, Kind: "k", Method: "m", Err: errBroke})
-		tr.MessageHandled(node.TraceMessageHandled{Op: engine.OpCast, Kind: "k", Method: "m"})
+		tr.RequestDone(node.TraceRequestDone{Op: "call", Kind: "k", Method: "m", Err: errBroke})
+		tr.MessageHandled(node.TraceMessageHandled{Op: "cast", Kind: "k", Method: "m"})
 		tr.SessionStarted(node.TraceSessionStarted{Session: "s"})
 		tr.SessionEnded(node.TraceSessionEnded{Session: "s", Reason: sessionproc.ReasonExpired})
 		tr.SessionMoved(node.TraceSessionMoved{Session: "s", Peer: "p"})
-		tr.RequestRefused(node.TraceRequestRefused{Op: engine.OpStart, Err: errBroke})
+		tr.RequestRefused(node.TraceRequestRefused{Op: "start", Err: errBroke})
 		tr.MoveRefused(node.TraceMoveRefused{Session: "s", Cause: "why"})
 		tr.SessionCrashed(node.TraceSessionCrashed{Session: "s"})
 		tr.SessionConflict(node.TraceSessionConflict{Session: "s", Merged: true})

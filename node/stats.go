@@ -19,6 +19,10 @@ type Stats struct {
 	Total NodeStats   // of those; its Name is empty
 }
 
+// ReasonOther stands in NodeStats.Ends for the reasons that handlers have given to Session.Stop,
+// beyond the first 64 different texts.
+const ReasonOther = engine.ReasonOther
+
 // NodeStats is what one node does.
 type NodeStats struct {
 	Name     string         // slot/boot
@@ -30,7 +34,7 @@ type NodeStats struct {
 	MemoryMark int64 // Config.MemoryMark
 
 	Starts    int64                        // sessions started here
-	Ends      map[sessionproc.Reason]int64 // sessions that ended here; beyond 64 reasons, sessionproc.ReasonOther
+	Ends      map[sessionproc.Reason]int64 // sessions that ended here; beyond 64 reasons, ReasonOther
 	Crashes   int64                        // panics of handlers, start functions and OnEnd, and OnArrives that fail
 	Restarts  int64                        // of sessions that had crashed (KindConfig.Restart)
 	Slow      int64                        // handlers that took longer than KindConfig.SlowHandler

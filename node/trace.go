@@ -96,22 +96,67 @@ type Trace struct {
 	MoveRefused func(TraceMoveRefused)
 }
 
-// What happens to sessions of a node; see sessionproc for the fields.
-type (
-	TraceMessageHandled  = engine.TraceMessageHandled
-	TraceRequestRefused  = engine.TraceRequestRefused
-	TraceSessionStarted  = engine.TraceSessionStarted
-	TraceSessionEnded    = engine.TraceSessionEnded
-	TraceSessionCrashed  = engine.TraceSessionCrashed
-	TraceSessionConflict = engine.TraceSessionConflict
-)
+// TraceSessionStarted is the return of a start function, on the owner.
+type TraceSessionStarted struct {
+	Session  string // LogID
+	Kind     string
+	Wait     time.Duration // for its turn (Config.MaxStarting)
+	Duration time.Duration // of the start function
+	Err      error         // nil: the session lives; ErrCrashed: it panicked
+}
+
+// TraceSessionEnded is the end of a session that has lived, on the owner. A move is
+// none; the end of an IdleTimeout or Lifetime is one, with ReasonExpired.
+type TraceSessionEnded struct {
+	Session string // LogID
+	Kind    string
+	Reason  sessionproc.Reason
+	Lived   time.Duration // since its start, on whatever node, within 20 ms
+}
+
+// TraceSessionCrashed is a panic in a session, or an OnArrive that has failed, on the owner. If it does not restart
+// its end follows, with ReasonCrashed, unless it was in its start function.
+type TraceSessionCrashed struct {
+	Session   string // LogID
+	Kind      string
+	Reference string        // as in CrashError and in the log, which has the stack
+	Restarts  bool          // see KindConfig.Restart
+	After     time.Duration // the back-off before it restarts
+}
+
+// TraceSessionConflict is the meeting of two copies of a session that had both
+// changed, on the node where one of them goes on.
+type TraceSessionConflict struct {
+	Session string // LogID
+	Kind    string
+	Merged  bool // the kind's OnMerge joined them; false: the changes of one are lost
+}
+
+// TraceMessageHandled is the return of a handler, on the owner. A cast by a timer is
+// one, too.
+type TraceMessageHandled struct {
+	Op       string // "call" or "cast"
+	Kind     string
+	Method   string
+	Size     int           // bytes that the message counted with in the mailbox
+	Wait     time.Duration // in the mailbox of this node, and for a place there
+	Duration time.Duration // of the handler, and of encoding and giving its reply
+	Err      error         // of the handler; ErrCrashed: it panicked
+}
+
+// TraceRequestRefused is a request that met a limit, on the owner. It has not run.
+type TraceRequestRefused struct {
+	Op   string // "call", "cast", "renew", or "start", also for an ensure
+	Kind string
+	Err  error // ErrOverloaded: it got no place in the mailbox, or not in time; or a *LimitError
+}
 
 // TraceRequestDone is the outcome of a request, on the node where it was made: a
 // call, cast, start, ensure, touch or terminate, whether a session is started, or
-// (OpSubscribe) one poll of a subscription, which lasts until there is news.
+// ("subscribe") one poll of a subscription, which lasts until there is news.
 // What StartMany, TerminateMany and broadcasts send to another node together is none.
 type TraceRequestDone struct {
-	Op       engine.Op
+	Op       string // "call", "cast", "start", "ensure", "started", "terminate", "touch", "renew" or "subscribe"
 	Kind     string // "": not known here, as for untyped requests
 	Method   string // of a call or cast; of a poll its event
 	Sent     int    // how often it was sent to another node; 0: the session is on this one
@@ -147,7 +192,9 @@ func (t *Trace) contained(log *slog.Logger) Trace {
 		return Trace{}
 	}
 	return Trace{
-		RequestDone:     contain(log, "RequestDone", t.RequestDone, func(i TraceRequestDone) bool { return !isOurs(i.Op) }),
+		RequestDone: contain(log, "RequestDone", t.RequestDone, func(i TraceRequestDone) bool {
+			return i.Op != engine.OpSubscribe.String() && i.Op != engine.OpAdopt.String()
+		}),
 		MessageHandled:  contain(log, "MessageHandled", t.MessageHandled, func(TraceMessageHandled) bool { return true }),
 		RequestRefused:  contain(log, "RequestRefused", t.RequestRefused, nil),
 		SessionStarted:  contain(log, "SessionStarted", t.SessionStarted, nil),
@@ -181,11 +228,32 @@ func contain[Info any](log *slog.Logger, name string, f func(Info), here func(In
 
 // ofTable is what the table calls itself; nil: nothing.
 func (t *Trace) ofTable() *engine.TableTrace {
-	of := &engine.TableTrace{SessionStarted: t.SessionStarted, SessionEnded: t.SessionEnded,
-		SessionCrashed:  t.SessionCrashed,
-		SessionConflict: t.SessionConflict, MessageHandled: t.MessageHandled, RequestRefused: t.RequestRefused}
-	if of.SessionStarted == nil && of.SessionEnded == nil && of.SessionCrashed == nil && of.SessionConflict == nil &&
-		of.MessageHandled == nil && of.RequestRefused == nil {
+	of := &engine.TableTrace{}
+	if f := t.SessionStarted; f != nil {
+		of.SessionStarted = func(i engine.TraceSessionStarted) { f(TraceSessionStarted(i)) }
+	}
+	if f := t.SessionEnded; f != nil {
+		of.SessionEnded = func(i engine.TraceSessionEnded) { f(TraceSessionEnded(i)) }
+	}
+	if f := t.SessionCrashed; f != nil {
+		of.SessionCrashed = func(i engine.TraceSessionCrashed) { f(TraceSessionCrashed(i)) }
+	}
+	if f := t.SessionConflict; f != nil {
+		of.SessionConflict = func(i engine.TraceSessionConflict) { f(TraceSessionConflict(i)) }
+	}
+	if f := t.MessageHandled; f != nil {
+		of.MessageHandled = func(i engine.TraceMessageHandled) {
+			f(TraceMessageHandled{Op: i.Op.String(), Kind: i.Kind, Method: i.Method, Size: i.Size, Wait: i.Wait,
+				Duration: i.Duration, Err: i.Err})
+		}
+	}
+	if f := t.RequestRefused; f != nil {
+		of.RequestRefused = func(i engine.TraceRequestRefused) {
+			f(TraceRequestRefused{Op: i.Op.String(), Kind: i.Kind, Err: i.Err})
+		}
+	}
+	if t.SessionStarted == nil && t.SessionEnded == nil && t.SessionCrashed == nil && t.SessionConflict == nil &&
+		t.MessageHandled == nil && t.RequestRefused == nil {
 		return nil
 	}
 	return of
@@ -193,7 +261,7 @@ func (t *Trace) ofTable() *engine.TableTrace {
 
 // deliverTraced is deliver for a trace.
 func (n *Node) deliverTraced(ctx context.Context, id string, m sessionproc.Message) error {
-	done := TraceRequestDone{Op: m.Op(), Kind: m.Kind(), Method: m.Method()}
+	done := TraceRequestDone{Op: m.Op().String(), Kind: m.Kind(), Method: m.Method()}
 	begun := time.Now()
 	err := n.deliver(ctx, id, m, &done)
 	done.Duration = time.Since(begun)

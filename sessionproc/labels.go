@@ -4,14 +4,13 @@ import "fmt"
 
 // Limits of the labels of a session.
 const (
-	MaxLabels     = 8   // of one session
 	MaxLabelKey   = 64  // bytes
 	MaxLabelValue = 256 // bytes
 )
 
 // SetLabel gives the session a label, such as the user that has logged in, by
 // which it is found: see node.Node.TerminateLabelled and node.ListOptions. An
-// empty value takes the label away. Labels travel with the session and are seen
+// empty value takes the label away. A session has at most 8 labels. They travel with the session and are seen
 // by whoever lists sessions. The error says which limit is exceeded; the labels
 // are as before then.
 //

@@ -17,7 +17,4 @@ const (
 	// ReasonLost is the reason of an end of which no node knows more: the node that did has died or
 	// left since, or the end is too long ago.
 	ReasonLost Reason = "lost"
-	// ReasonOther stands in counts for the reasons that handlers have given to Session.Stop, beyond
-	// the first 64 different texts.
-	ReasonOther Reason = "other"
 )

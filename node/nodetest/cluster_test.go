@@ -234,7 +234,7 @@ func TestTuneAndASecret(t *testing.T) {
 		})
 		require.Equal(t, []int{0, 1}, tuned)
 		id := ownedBy(c, 1, 1)[0]
-		require.NoError(t, c.Node(0).Start(t.Context(), id, sessionproc.StartOptions{Arg: "bob"}),
+		require.NoError(t, c.Node(0).Start(t.Context(), id, node.StartOptions{Arg: "bob"}),
 			"the first kind is the default")
 		v, err := look.Call(t.Context(), c.Node(0), id, sessionproc.None{})
 		require.NoError(t, err)

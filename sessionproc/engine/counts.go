@@ -20,6 +20,10 @@ type counts struct {
 	}
 }
 
+// ReasonOther stands for the reasons that handlers have given to Session.Stop, beyond the first 64
+// different texts.
+const ReasonOther sessionproc.Reason = "other"
+
 const maxReasons = 64
 
 // end counts the end of a session that has lived.
@@ -31,7 +35,7 @@ func (c *counts) end(p *process, reason sessionproc.Reason) {
 		s.m = map[sessionproc.Reason]int64{}
 	}
 	if _, known := s.m[reason]; !known && len(s.m) >= maxReasons {
-		reason = sessionproc.ReasonOther
+		reason = ReasonOther
 	}
 	s.m[reason]++
 }

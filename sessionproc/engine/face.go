@@ -98,8 +98,8 @@ func (t *Table) SetLabel(h *core.Head, key, value string) error {
 		delete(x.labels, key)
 		return nil
 	}
-	if _, has := x.labels[key]; !has && len(x.labels) >= sessionproc.MaxLabels {
-		return fmt.Errorf("sessionproc: a session has at most %d labels", sessionproc.MaxLabels)
+	if _, has := x.labels[key]; !has && len(x.labels) >= maxLabels {
+		return fmt.Errorf("sessionproc: a session has at most %d labels", maxLabels)
 	}
 	if x.labels == nil {
 		x.labels = map[string]string{}

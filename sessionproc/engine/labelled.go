@@ -22,9 +22,12 @@ func (p *process) hasLabelLocked(key, value string) bool {
 	return has && v == value
 }
 
+// maxLabels is how many labels a session can be given.
+const maxLabels = 8
+
 // maxJoinedLabels is how many labels a session has at most by joining with copies of
 // itself that have others.
-const maxJoinedLabels = 8 * sessionproc.MaxLabels
+const maxJoinedLabels = 8 * maxLabels
 
 // joinLabelsLocked gives the session those labels of another copy of it that it
 // does not have itself, by which somebody may want it ended. some: beyond

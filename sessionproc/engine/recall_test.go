@@ -167,7 +167,7 @@ func TestReasonsAreBounded(t *testing.T) {
 		require.EqualValues(t, count, sum)
 		require.EqualValues(t, count, s.Starts)
 		require.LessOrEqual(t, len(s.Ends), 16*64+1)
-		require.NotZero(t, s.Ends[sessionproc.ReasonOther])
+		require.NotZero(t, s.Ends[engine.ReasonOther])
 		require.Zero(t, s.Sessions)
 	})
 }

@@ -20,60 +20,48 @@ type TableTrace struct {
 	RequestRefused  func(TraceRequestRefused)
 }
 
-// TraceSessionStarted is the return of a start function, on the owner.
-type TraceSessionStarted struct {
-	Session  string // LogID
-	Kind     string
-	Wait     time.Duration // for its turn (Config.MaxStarting)
-	Duration time.Duration // of the start function
-	Err      error         // nil: the session lives; ErrCrashed: it panicked
-}
-
-// TraceSessionEnded is the end of a session that has lived, on the owner. A move is
-// none; the end of an IdleTimeout or Lifetime is one, with ReasonExpired.
-type TraceSessionEnded struct {
-	Session string // LogID
-	Kind    string
-	Reason  sessionproc.Reason
-	Lived   time.Duration // since its start, on whatever node, within 20 ms
-}
-
-// TraceSessionCrashed is a panic in a session, or an OnArrive that has failed, on the owner. If it does not restart
-// its end follows, with ReasonCrashed, unless it was in its start function.
-type TraceSessionCrashed struct {
-	Session   string // LogID
-	Kind      string
-	Reference string        // as in CrashError and in the log, which has the stack
-	Restarts  bool          // see KindConfig.Restart
-	After     time.Duration // the back-off before it restarts
-}
-
-// TraceSessionConflict is the meeting of two copies of a session that had both
-// changed, on the node where one of them goes on.
-type TraceSessionConflict struct {
-	Session string // LogID
-	Kind    string
-	Merged  bool // the kind's OnMerge joined them; false: the changes of one are lost
-}
-
-// TraceMessageHandled is the return of a handler, on the owner. A cast by a timer is
-// one, too.
-type TraceMessageHandled struct {
-	Op       core.Op // OpCall or OpCast
-	Kind     string
-	Method   string
-	Size     int           // bytes that the message counted with in the mailbox
-	Wait     time.Duration // in the mailbox of this node, and for a place there
-	Duration time.Duration // of the handler, and of encoding and giving its reply
-	Err      error         // of the handler; ErrCrashed: it panicked
-}
-
-// TraceRequestRefused is a request that met a limit, on the owner. It has not run.
-type TraceRequestRefused struct {
-	Op   core.Op // OpCall, OpCast, OpRenew, or OpStart, which stands for OpEnsure
-	Kind string
-	Err  error // ErrOverloaded: it got no place in the mailbox, or not in time; or a *LimitError
-}
+// What a TableTrace is told has the fields, with their meanings, of package node's Trace.
+type (
+	TraceSessionStarted struct {
+		Session  string
+		Kind     string
+		Wait     time.Duration
+		Duration time.Duration
+		Err      error
+	}
+	TraceSessionEnded struct {
+		Session string
+		Kind    string
+		Reason  sessionproc.Reason
+		Lived   time.Duration
+	}
+	TraceSessionCrashed struct {
+		Session   string
+		Kind      string
+		Reference string
+		Restarts  bool
+		After     time.Duration
+	}
+	TraceSessionConflict struct {
+		Session string
+		Kind    string
+		Merged  bool
+	}
+	TraceMessageHandled struct {
+		Op       core.Op
+		Kind     string
+		Method   string
+		Size     int
+		Wait     time.Duration
+		Duration time.Duration
+		Err      error
+	}
+	TraceRequestRefused struct {
+		Op   core.Op
+		Kind string
+		Err  error
+	}
+)
 
 // runTraced is e.op.Run for a table with a trace. handled is true while that hears of a
 // handler that has returned.

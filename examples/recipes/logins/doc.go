@@ -74,7 +74,7 @@
 // # Bounds
 //
 // A session is renewed ten times at once and then once a second (KindConfig.RenewRate). It
-// has at most sessionproc.MaxLabels labels. node.Node.List with a label asks all nodes: it
+// has at most 8 labels. node.Node.List with a label asks all nodes: it
 // is for operators and rare events, not for each request. A session whose kind has
 // EndOnMove cannot be renewed.
 package logins

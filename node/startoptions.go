@@ -1,4 +1,4 @@
-package sessionproc
+package node
 
 // StartOptions says how an untyped start makes a session.
 type StartOptions struct {
