@@ -12,7 +12,7 @@ import (
 // the member which asks for it, before any is sealed: they are called here, without a
 // pause. These are
 //
-//   - while the partition is assigned (assign.go), all, unless this node drains;
+//   - while the partition is assigned (package route), all, unless this node drains;
 //   - of a node that drains, those that the member's release cannot have;
 //   - else, of these, those of a kind of which the member has refused one: that one
 //     was tried, so that the logs of both have said why.

@@ -10,12 +10,12 @@ import (
 
 // While a node drains whose sessions the members of an earlier release cannot have, it
 // assigns partitions to a member that can: that one owns them, in place of the one
-// that the ring says, for as long as the draining node says so (takers.go). Each
+// that the ring says, for as long as the draining node says so (package handover, takers.go). Each
 // node's view has it in the member's record, so that those who see the same place
 // partitions alike; the protocol takes a change of owners as any other.
 //
 // Only sessions of draining nodes move then. Those of the ring's owner, and others
-// that stay elsewhere, stay where they are (keep.go): the partition comes back, and
+// that stay elsewhere, stay where they are (package handover, keep.go): the partition comes back, and
 // sessions of an earlier release that had been brought up to a later one could not.
 
 // assignment is what one draining member has assigned.
