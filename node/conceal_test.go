@@ -17,6 +17,8 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/ring"
@@ -25,7 +27,6 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/sessionhttp"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
-	"github.com/stretchr/testify/require"
 )
 
 // What nobody may find in what is printed.

@@ -3,9 +3,10 @@ package node
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
-	"github.com/stretchr/testify/require"
 )
 
 func TestWhatIsNotKnownOfAReleaseIsNoDifference(t *testing.T) {

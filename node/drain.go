@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -21,12 +20,6 @@ const (
 	// while others drain too: they may have heard of it earlier. Gossip tells
 	// everybody within about a second.
 	newsTime = time.Second
-)
-
-// Why a drain ends before its time.
-var (
-	errNobody   = errors.New("no other member serves")
-	errNoTakers = errors.New("no member that stays can have them")
 )
 
 // Drain has everything that lives here move to the other members: Ready becomes

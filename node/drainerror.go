@@ -9,6 +9,12 @@ import (
 	"time"
 )
 
+// Why a drain ends before its time.
+var (
+	errNobody   = errors.New("no other member serves")
+	errNoTakers = errors.New("no member that stays can have them")
+)
+
 // ErrDrainTooLong says that a drain will not be done by its deadline, unless it becomes
 // much faster: see Drain.
 var ErrDrainTooLong = errors.New("the deadline cannot be met")

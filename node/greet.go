@@ -56,13 +56,6 @@ func failNotJoined(c *transport.Call) {
 	fail(c, failure.Encode(fmt.Errorf("%w: it has not joined itself", sessionproc.ErrUnavailable), false))
 }
 
-// serveLater runs f, which replies to c, on a goroutine of the node.
-func (n *Node) serveLater(c *transport.Call, f func()) {
-	if !n.life.Go(f) {
-		fail(c, failure.Encode(sessionproc.ErrClosed, false))
-	}
-}
-
 // welcome tells a node that serves now whom this one sees.
 func (n *Node) welcome(c *transport.Call, name string) {
 	names, ready := n.driver.Present()
@@ -74,14 +67,6 @@ func (n *Node) welcome(c *transport.Call, name string) {
 	default:
 		c.Reply(0, appendNames(nil, names))
 	}
-}
-
-func appendNames(b []byte, names []string) []byte {
-	b = wire.AppendArrayLen(b, len(names))
-	for _, name := range names {
-		b = wire.AppendString(b, name)
-	}
-	return b
 }
 
 // reach dials a node that joins.

@@ -52,12 +52,6 @@ func (n *Node) depart(ctx context.Context, grace time.Duration) error {
 	return mine.err
 }
 
-// A departure is the first Leave.
-type departure struct {
-	done chan struct{}
-	err  error // set before done is closed
-}
-
 // awaitOther waits until another Leave or Close has closed all of the channels,
 // or ctx ends.
 func (n *Node) awaitOther(ctx context.Context, all ...<-chan struct{}) error {
@@ -223,30 +217,4 @@ func (n *Node) shut(ctx context.Context) (err error) {
 	}
 	<-n.stopped
 	return nil
-}
-
-// undo closes what a failed Start has opened.
-func (n *Node) undo() {
-	if n.follows {
-		close(n.quit)
-		<-n.followed
-	}
-	if n.driver != nil {
-		n.driver.Stop()
-		defer n.driver.Wait()
-	}
-	n.life.End()
-	defer n.life.Wait()
-	if n.table != nil {
-		_ = n.table.Close(context.Background()) // there are no sessions yet
-	}
-	if n.transport != nil {
-		_ = n.transport.Close()
-	}
-	if n.cluster != nil {
-		_ = n.cluster.Close()
-	}
-	if n.endpoint != nil {
-		_ = n.endpoint.Close()
-	}
 }

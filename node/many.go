@@ -50,17 +50,6 @@ const (
 	manyAlone  = 16 // requests for single sessions at a time
 )
 
-// item is one message of many for a node.
-type item struct {
-	Op      uint8
-	ID      string
-	Kind    string `msgpack:",omitempty"`
-	Raw     bool   `msgpack:",omitempty"`
-	Payload []byte `msgpack:",omitempty"`
-}
-
-func (i *item) size() int { return 64 + len(i.ID) + len(i.Kind) + len(i.Payload) }
-
 // itemResult is what came of one: zero if it succeeded.
 type itemResult struct {
 	Code   uint32 `msgpack:",omitempty"`

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -63,32 +62,3 @@ func (n *Node) noteState(name string, s cluster.State) {
 	n.mu.Unlock()
 	n.reroute(n.cluster.View())
 }
-
-// toldLocked is view with the states that members have told of themselves and that
-// gossip has not brought yet. A state is never taken back.
-func (n *Node) toldLocked(view *cluster.View) *cluster.View {
-	if len(n.told) == 0 {
-		return view
-	}
-	next := &cluster.View{Version: view.Version, Members: slices.Clone(view.Members)}
-	here := make(map[string]bool, len(next.Members))
-	for i := range next.Members {
-		m := &next.Members[i]
-		here[m.Name()] = true
-		if s, ok := n.told[m.Name()]; ok && s > m.State {
-			m.State = s
-		} else {
-			delete(n.told, m.Name())
-		}
-	}
-	for name := range n.told {
-		if !here[name] && len(n.told) > maxTold {
-			delete(n.told, name)
-		}
-	}
-	return next
-}
-
-// maxTold is how many members that this node does not see may have told it of their
-// state: they join, or have gone.
-const maxTold = 64

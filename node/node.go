@@ -1,9 +1,7 @@
 package node
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -11,12 +9,10 @@ import (
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/endpoint"
-	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/handover"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/node/internal/route"
-	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -25,6 +21,9 @@ import (
 // owns and reaches all others. Its methods are safe for concurrent use. After
 // Leave or Close they return sessionproc.ErrClosed.
 type Node struct {
+	// Locks are taken in this order: placing, mu, the driver's, standing.mu, the table's. Under
+	// those of life, waitlist, overload and roster no other is taken.
+
 	cfg       Config
 	self      cluster.Member
 	log       *slog.Logger
@@ -63,189 +62,11 @@ type Node struct {
 	stopped   chan struct{}             // Close has done its work
 }
 
-// Start starts a node and returns when it serves; ctx bounds the starting only.
-// It joins the seeds of Config.Join, trying again for JoinTimeout; if none
-// answers it warns and serves alone, and Ready stays an error until it has met
-// somebody. It fails with an error that says what to change if a setting is
-// wrong, the port is taken, a kind is faulty, a seed refuses this node (other
-// secret, cluster name, ring or release), or Slot is in use (ErrSlotInUse).
-func Start(ctx context.Context, cfg Config) (*Node, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
-		return nil, fmt.Errorf("node: %w", err)
-	}
-	for atLeast := cluster.Boot(0); ; {
-		n := newNode(cfg)
-		err := n.start(ctx, atLeast)
-		if err == nil {
-			return n, nil
-		}
-		n.undo()
-		newer, ok := errors.AsType[*newerBoot](err)
-		if !ok {
-			return nil, fmt.Errorf("node: %w", err)
-		}
-		atLeast = newer.boot + 1
-	}
-}
-
-func newNode(cfg Config) *Node {
-	n := &Node{cfg: cfg, log: cfg.Logger, life: lifetime.New(context.Background()),
-		quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}),
-		met:     make(chan struct{}, 1),
-		told:    map[string]cluster.State{},
-		queries: make(chan struct{}, maxQueries)}
-	n.waitlist.n = n
-	return n
-}
-
-func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
-	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), atLeast),
-		Wire: [2]uint8{endpoint.WireOldest, endpoint.WireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
-	if n.builder, err = route.NewBuilder(n.cfg.Ring, n.remote); err != nil {
-		return err
-	}
-	nobody, err := n.builder.Routes(&cluster.View{}, nil)
-	if err != nil {
-		return err
-	}
-	n.routes.Store(nobody)
-	n.standing.n, n.standing.stood, n.standing.found = n, make(chan struct{}, 1), make(chan struct{}, 1)
-	if n.endpoint, err = endpoint.New(ctx, n.endpointConfig()); err != nil {
-		return err
-	}
-	n.cfg.Secret, n.cfg.AcceptSecrets = "", nil // the endpoint has them; nobody shall print them
-	n.self.Slot, n.self.Addr, n.self.KeyIDs = n.endpoint.Slot(), n.endpoint.Addr(), n.endpoint.KeyIDs()
-	n.log = n.log.With("node", n.self.Slot)
-	n.trace = n.cfg.Trace.contained(n.log)
-	n.cfg.containCarriers(n.log)
-	n.driver = handover.New(n.env(nobody.Ring.Partitions()))
-	if n.table, err = n.newTable(nobody.Ring.Partitions()); err != nil {
-		return err
-	}
-	own, given := roster.NewRelease(n.cfg.DefaultKind, n.table.Understood())
-	n.roster, n.given = roster.New(own), given
-	n.standing.begin(n.table)
-	n.transport, err = transport.New(transport.Config{
-		Dial: n.endpoint.Dial, Handshake: n.endpoint.Handshake(), Handler: &server{n},
-		MaxFrame: n.cfg.MaxFrame, MaxInflight: n.cfg.MaxInflight, Logger: n.log,
-		MaxHandshakes: anyHandshakes, MaxHandshakesPerAddr: anyHandshakes, // the endpoint decides
-	})
-	if err != nil {
-		return err
-	}
-	n.driver.Start(n.table, n.transport, n.roster)
-	n.life.Go(n.watchMembers)
-	n.life.Go(n.meetMembers)
-	n.endpoint.Serve(n.transport.Accept)
-	if n.cluster, err = n.join(ctx); err != nil {
-		return err
-	}
-	if err := n.takeSlot(ctx); err != nil {
-		return err
-	}
-	n.life.Go(func() { n.standing.watch(n.life.Context()) })
-	n.life.Go(func() { n.standing.regain(n.life.Context()) })
-	n.reroute(n.cluster.View())
-	n.follows = true
-	go n.follow()
-	if err := n.beWelcomed(ctx); err != nil {
-		return err
-	}
-	n.standing.awaitQuorum(ctx)
-	n.log.Info("node serves", "addr", n.self.Addr, "members", len(n.cluster.View().Members))
-	return nil
-}
-
-// anyHandshakes is more than the endpoint ever lets in.
-const anyHandshakes = 1 << 20
-
 // headerRoom is what of MaxFrame is kept for everything but the payload.
 const headerRoom = 4 << 10
 
 // maxMessage is how many bytes of an encoded request or reply fit into a frame.
 func (n *Node) maxMessage() int { return n.cfg.MaxFrame - headerRoom }
-
-func (n *Node) newTable(partitions int) (*engine.Table, error) {
-	return engine.NewTable(engine.TableConfig{
-		Node: n.self.Slot, Partitions: partitions, Boot: uint64(n.self.Boot), Kinds: n.cfg.Kinds,
-		DefaultKind: n.cfg.DefaultKind,
-		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,
-		MaxSessions: n.cfg.MaxSessions, StartRate: n.cfg.StartRate, StartBurst: n.cfg.StartBurst,
-		MemoryMark: n.cfg.MemoryMark, HeapInUse: n.cfg.heapInUse,
-		MaxMessage: n.maxMessage(),
-		Member:     n.self.Name(), FetchLarge: n.driver.FetchLarge,
-		Cluster: n, FindEnd: n.findEnd, Gate: n.driver, Moving: &failure.Moved{},
-		OnStall: n.standing.stall, StallAfter: stallAfter,
-		Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
-		Trace: n.trace.ofTable(),
-	})
-}
-
-// env is what the driver needs of this node.
-func (n *Node) env(partitions int) handover.Env {
-	e := handover.Env{
-		Name: n.self.Name(), Partitions: partitions, Parent: n.life.Context(), Log: n.log,
-		HandoffConcurrency: n.cfg.HandoffConcurrency, HandoffMemory: n.cfg.HandoffMemory, HandoffRate: n.cfg.HandoffRate,
-		HandoffBytesPerSecond: n.cfg.HandoffBytesPerSecond, DrainTimeout: n.cfg.DrainTimeout,
-		StopTimeout: n.cfg.StopTimeout, MaxFrame: n.cfg.MaxFrame, MaxMessage: n.maxMessage(),
-		Routes: n.routes.Load, HasQuorum: n.standing.hasQuorum, Draining: n.draining.Load, Wake: n.waitlist.wake,
-		Assign:     n.assign,
-		AssignMost: func() int { return n.cluster.AssignedMost() },
-		LogRefusal: n.endpoint.LogRefusal,
-	}
-	if moved := n.trace.SessionMoved; moved != nil {
-		e.Moved = func(m handover.Move) { moved(TraceSessionMoved(m)) }
-	}
-	if refused := n.trace.MoveRefused; refused != nil {
-		e.MoveRefused = func(r handover.Refusal) { refused(TraceMoveRefused(r)) }
-	}
-	return e
-}
-
-func (n *Node) endpointConfig() endpoint.Config {
-	return endpoint.Config{
-		Bind: n.cfg.Bind, Advertise: n.cfg.Advertise, Cluster: n.cfg.Cluster, Slot: n.cfg.Slot, Boot: n.self.Boot,
-		Wire: n.self.Wire, Fingerprint: n.self.Fingerprint, Ring: n.cfg.Ring.Describe(), Kinds: n.kinds(),
-		Secret: n.cfg.Secret, AcceptSecrets: n.cfg.AcceptSecrets, TLS: n.cfg.TLS, Insecure: n.cfg.Insecure, Logger: n.log,
-		Network: n.cfg.Network, Met: n.hellos.Met,
-	}
-}
-
-func (n *Node) join(ctx context.Context) (*cluster.Cluster, error) {
-	return cluster.Start(ctx, cluster.Config{
-		Name: n.cfg.Cluster, Self: n.self, Transport: n.endpoint.Gossip(), Keys: n.endpoint.GossipKeys(),
-		Join: n.cfg.Join, JoinTimeout: n.cfg.JoinTimeout, AllowAlone: n.cfg.AllowAlone, Profile: n.cfg.Gossip,
-		Logger: n.cfg.Logger,
-		Dial:   n.greetSeed, Myself: n.greetMyself, MayBeFirst: n.cfg.Quorum <= 1,
-		Hellos: &n.hellos, Meet: n.meetStranger, Word: n.askToMeet,
-	})
-}
-
-// greetSeed does the handshake with a seed. It may be this node, by another way; the next
-// time it may be another one, if there is a balancer in front of several.
-func (n *Node) greetSeed(ctx context.Context, addr string) error {
-	name, err := n.transport.Peer(addr).Connect(ctx)
-	if err == nil && name == n.self.Name() {
-		n.transport.Forget(addr)
-		return fmt.Errorf("%s: %w", addr, cluster.ErrSelf)
-	}
-	if err == nil {
-		n.hellos.Met(name) // maybe on a connection that was there before
-	}
-	return err
-}
-
-// greetMyself makes sure that this node is the one at its own address.
-func (n *Node) greetMyself(ctx context.Context, addr string) error {
-	name, err := n.transport.Peer(addr).Connect(ctx)
-	n.transport.Forget(addr)
-	if err == nil && name != n.self.Name() {
-		return endpoint.Mismatchf("%s answers at %s, which the node %s advertises: give each replica an address of its own "+
-			"(Config.Advertise, Config.Bind)", name, addr, n.self.Name())
-	}
-	return err
-}
 
 // Addr returns the advertised address, host:port.
 func (n *Node) Addr() string { return n.must().self.Addr }
@@ -259,33 +80,38 @@ func (n *Node) Name() string { return n.must().self.Name() }
 // Sessions returns how many sessions live on this node.
 func (n *Node) Sessions() int { return n.must().table.Len() }
 
-// Why a node is not ready.
-var (
-	errLeaving = errors.New("node: leaving the cluster")
-	errDrains  = errors.New("node: draining: sessions are moving to other members (Drain)")
-	errAlone   = errors.New("node: no seed has answered yet (Config.Join, Config.AllowAlone)")
-)
+// errNil is what methods of a nil *Node return. Those that return no error panic with it.
+var errNil = errors.New("node: the *Node is nil: node.Start has failed, or has not returned yet")
 
-// Ready returns nil while the node should get traffic, and otherwise the
-// reason why not: for the readiness probe of a load balancer. A node that is
-// not ready still forwards requests until it is closed.
-func (n *Node) Ready() error {
+// must panics with a sentence if n is nil.
+func (n *Node) must() *Node {
 	if n == nil {
-		return errNil
+		panic(errNil.Error())
 	}
-	switch {
-	case n.evicted.Load():
-		return errEvicted
-	case n.routes.Load().Closed:
-		return sessionproc.ErrClosed
-	case n.leaving.Load():
-		return errLeaving
-	case n.draining.Load():
-		return errDrains
-	case n.cluster.Alone():
-		return errAlone
-	case !n.standing.hasQuorum():
-		return sessionproc.ErrNoQuorum
-	}
-	return nil
+	return n
+}
+
+// A standing decides whether this node may answer for its sessions. It may not
+// in two cases. While the node sees fewer members than Config.Quorum, others
+// may have taken its partitions. And after its process has stood still for so
+// long that others may have declared it dead, they may have taken its
+// partitions too. In the second case the node waits until it knows what the
+// others did.
+type standing struct {
+	n     *Node
+	stood chan struct{} // capacity 1: the process has stood still
+	found chan struct{} // capacity 1: the node was in the minority, and sees enough members now
+
+	// mu guards what follows. It is held while the table is paused or unpaused, so that the
+	// table always agrees with the fields.
+	mu    sync.Mutex
+	gap   time.Duration // how long the process stood still; 0 once the effects are known
+	few   bool          // fewer members than Config.Quorum are seen
+	table *engine.Table
+}
+
+// A departure is the first Leave.
+type departure struct {
+	done chan struct{}
+	err  error // set before done is closed
 }

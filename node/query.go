@@ -60,61 +60,6 @@ const (
 	queryPause = 20 * time.Millisecond
 )
 
-// hearQuery answers another node. It runs on a connection's reader.
-func (n *Node) hearQuery(c *transport.Call) {
-	if unsafeString(c.Key) != n.self.Name() {
-		fail(c, failure.Encode(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))
-		return
-	}
-	done := func() { <-n.queries }
-	if c.Flags&flagPlaced != 0 {
-		done = func() {} // a start function waits for it, and what has that run may be one of the queries
-	} else {
-		select {
-		case n.queries <- struct{}{}:
-		default:
-			fail(c, failure.Encode(fmt.Errorf("%w: the node answers %d queries", sessionproc.ErrOverloaded, maxQueries), false))
-			return
-		}
-	}
-	deadline := c.Deadline
-	if deadline.IsZero() {
-		deadline = time.Now().Add(n.cfg.CallTimeout)
-	}
-	answers := n.life.Go(func() {
-		defer done()
-		n.replyQuery(c, deadline)
-	})
-	if !answers {
-		done()
-		fail(c, failure.Encode(sessionproc.ErrClosed, false))
-	}
-}
-
-func (n *Node) replyQuery(c *transport.Call, deadline time.Time) {
-	q := new(query)
-	if err := engine.DecodeForeign(c.Payload, q); err != nil {
-		fail(c, failure.Encode(fmt.Errorf("%w: %w", sessionproc.ErrBadRequest, err), false))
-		return
-	}
-	q.waiting = c.Chain()
-	ctx, cancel := context.WithDeadline(n.life.Context(), deadline)
-	defer cancel()
-	if values := n.carried(c.Trace); values != nil {
-		ctx = carried{ctx, values}
-	}
-	answer, err := n.answer(ctx, q)
-	var reply []byte
-	if err == nil {
-		reply, _, err = engine.EncodeValue(nil, answer)
-	}
-	if err != nil {
-		fail(c, failure.Encode(err, true))
-		return
-	}
-	c.Reply(0, reply)
-}
-
 // carried is a ctx with the values of another one.
 type carried struct {
 	context.Context
@@ -122,27 +67,6 @@ type carried struct {
 }
 
 func (c carried) Value(key any) any { return c.values.Value(key) }
-
-// answer answers a query of any node.
-func (n *Node) answer(ctx context.Context, q *query) (any, error) {
-	switch q.What {
-	case askPage:
-		return n.page(q), nil
-	case askStats:
-		return n.stats(ctx), nil
-	case askDetails:
-		return n.details(q.ID), nil
-	case askEnd:
-		return n.endLabelled(ctx, q)
-	case askBroadcast:
-		return n.broadcastHere(ctx, q)
-	case askMany:
-		return n.serveMany(ctx, q.Items)
-	case askEnding:
-		return n.ending(q), nil
-	}
-	return nil, sessionproc.ErrUnsupported
-}
 
 // notSent is an error of a question that surely had no effect.
 type notSent struct{ error }
@@ -278,3 +202,14 @@ func together(count, limit int, f func(i int)) {
 	}
 	all.Wait()
 }
+
+// item is one message of many for a node.
+type item struct {
+	Op      uint8
+	ID      string
+	Kind    string `msgpack:",omitempty"`
+	Raw     bool   `msgpack:",omitempty"`
+	Payload []byte `msgpack:",omitempty"`
+}
+
+func (i *item) size() int { return 64 + len(i.ID) + len(i.Kind) + len(i.Payload) }

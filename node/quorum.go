@@ -20,19 +20,6 @@ const (
 	regainTime  = time.Second // for members to answer
 )
 
-// countSlots counts the members that are to be counted, by slot: of two starts of
-// one the former is as good as gone.
-func countSlots(v *cluster.View, counts func(cluster.Member) bool) (seen int) {
-	last := ""
-	for _, m := range v.Members {
-		if m.State != cluster.Joining && m.Slot != last && counts(m) {
-			seen++
-			last = m.Slot
-		}
-	}
-	return seen
-}
-
 // regain brings the node out of the minority, whenever it sees enough members,
 // until ctx ends.
 func (s *standing) regain(ctx context.Context) {

@@ -103,31 +103,31 @@ func (n *Node) forgetUnlessBack(addr string) {
 	n.transport.Forget(addr)
 }
 
-// Place is where a session lives or would live.
-type Place struct {
-	Partition int
-	Owner     cluster.Member
-	Local     bool // Owner is this node
+// toldLocked is view with the states that members have told of themselves and that
+// gossip has not brought yet. A state is never taken back.
+func (n *Node) toldLocked(view *cluster.View) *cluster.View {
+	if len(n.told) == 0 {
+		return view
+	}
+	next := &cluster.View{Version: view.Version, Members: slices.Clone(view.Members)}
+	here := make(map[string]bool, len(next.Members))
+	for i := range next.Members {
+		m := &next.Members[i]
+		here[m.Name()] = true
+		if s, ok := n.told[m.Name()]; ok && s > m.State {
+			m.State = s
+		} else {
+			delete(n.told, m.Name())
+		}
+	}
+	for name := range n.told {
+		if !here[name] && len(n.told) > maxTold {
+			delete(n.told, name)
+		}
+	}
+	return next
 }
 
-// Where returns where this node would send a request for session id, whether
-// or not that session was started. ErrInvalidID for what is no session ID,
-// ErrUnavailable while no member serves.
-func (n *Node) Where(id string) (Place, error) {
-	r, part, err := n.locate(id)
-	if err != nil {
-		return Place{}, opError("where", id, err)
-	}
-	owner := r.Owners[part]
-	if owner == nil {
-		return Place{}, opError("where", id, errNoOwner)
-	}
-	return Place{Partition: part, Owner: owner.Member, Local: owner.Remote == nil}, nil
-}
-
-// Members returns the members that this node sees, sorted by slot and boot,
-// itself included: those by which it places sessions at this moment. The slice
-// is the caller's.
-func (n *Node) Members() []cluster.Member {
-	return slices.Clone(n.must().routes.Load().View.Members)
-}
+// maxTold is how many members that this node does not see may have told it of their
+// state: they join, or have gone.
+const maxTold = 64

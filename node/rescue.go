@@ -1,13 +1,11 @@
 package node
 
 import (
-	"context"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
-	"github.com/sessionproc/sessionproc/transport"
 )
 
 // rescuer contains the faults of a function in Config, and logs the first one.
@@ -41,64 +39,6 @@ func (r *rescuer) report(fault *engine.Fault) {
 		r.log.Error("a function of Config panicked; further panics of it are not logged", "function", r.name,
 			"panic", fault.Text, "stack", string(fault.Stack))
 	}
-}
-
-// maxCarried is how many bytes Inject may have travel, to this node's sessions too.
-const maxCarried = transport.MaxTrace
-
-// containCarriers has Inject and Extract carry nothing when they panic, or return
-// nil or too much. They run in callers' goroutines; see carry for others.
-func (cfg *Config) containCarriers(log *slog.Logger) {
-	inject, extract := cfg.Inject, cfg.Extract
-	if inject == nil {
-		return
-	}
-	of := func(name string) *rescuer { return &rescuer{log: log, name: name} }
-	injecting, extracting, large := of("Inject"), of("Extract"), &sparse{interval: time.Minute}
-	cfg.Inject = func(ctx context.Context) (carried []byte) {
-		injecting.run(func() { carried = inject(ctx) })
-		if len(carried) > maxCarried {
-			if large.due() {
-				log.Warn("what Inject returns is too large and does not travel", "bytes", len(carried), "limit", maxCarried)
-			}
-			return nil
-		}
-		return carried
-	}
-	cfg.Extract = func(ctx context.Context, carried []byte) (values context.Context) {
-		extracting.run(func() { values = extract(ctx, carried) })
-		if values == nil {
-			return ctx
-		}
-		return values
-	}
-}
-
-// carry is what Inject has travel with a request. byUs: a goroutine of the node makes it,
-// and must not end here.
-func (n *Node) carry(ctx context.Context, byUs bool) []byte {
-	switch {
-	case n.cfg.Inject == nil:
-		return nil
-	case byUs:
-		return n.carryApart(ctx)
-	}
-	return n.cfg.Inject(ctx)
-}
-
-func (n *Node) carryApart(ctx context.Context) (carried []byte) {
-	_ = engine.Apart(func() { carried = n.cfg.Inject(ctx) }) // Inject logs it
-	return carried
-}
-
-// carried is what Extract makes of what came with a request, in a goroutine that reads
-// from other nodes; nil: nothing.
-func (n *Node) carried(b []byte) (values context.Context) {
-	if n.cfg.Extract != nil && len(b) > 0 {
-		b = append([]byte(nil), b...)
-		_ = engine.Apart(func() { values = n.cfg.Extract(context.Background(), b) })
-	}
-	return values
 }
 
 // isOurs reports whether requests of op are made by goroutines of the library.

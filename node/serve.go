@@ -1,8 +1,6 @@
 package node
 
 import (
-	"unsafe"
-
 	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
@@ -11,14 +9,6 @@ import (
 // server answers the requests of other nodes. It implements transport.Handler
 // and runs on the connections' readers, so it blocks nowhere.
 type server struct{ n *Node }
-
-// inbound is a request of another node on its way to a session. It stays with
-// its transport.Call, which transport uses again for later requests.
-type inbound struct {
-	engine.Inbound
-	n    *Node
-	call *transport.Call
-}
 
 // Serve gives a request to its session, or says who owns it.
 func (s *server) Serve(c *transport.Call) {
@@ -86,34 +76,3 @@ func (s *server) ServeStream(st *transport.Stream) {
 	s.n.log.Debug("a stream of sessions has ended", "peer", st.Peer(), "err", err)
 	st.Close(err.Error())
 }
-
-// Reply implements engine.Answer.
-func (in *inbound) Reply(payload []byte, raw bool) {
-	var flags uint32
-	if raw {
-		flags = flagRaw
-	}
-	in.call.Reply(flags, payload)
-}
-
-// Ack implements engine.Answer.
-func (in *inbound) Ack() { in.call.Ack() }
-
-// Fail implements engine.Answer.
-func (in *inbound) Fail(err error, maybe, held bool) {
-	if err == error(failure.Coming) && in.park() {
-		return
-	}
-	if held {
-		in.call.Detach()
-	}
-	fail(in.call, failure.Encode(err, maybe))
-}
-
-func fail(c *transport.Call, f failure.Coded) {
-	c.Fail(f.Code, f.Text, f.Detail(make([]byte, 0, 16+len(f.Extra))))
-}
-
-// unsafeString returns b as a string without copying it. The string is valid as
-// long as b does not change.
-func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -6,10 +6,11 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/stretchr/testify/require"
 )
 
 // A function that panics harms nobody, and is logged once.

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
@@ -14,25 +13,6 @@ import (
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
-
-// A standing decides whether this node may answer for its sessions. It may not
-// in two cases. While the node sees fewer members than Config.Quorum, others
-// may have taken its partitions. And after its process has stood still for so
-// long that others may have declared it dead, they may have taken its
-// partitions too. In the second case the node waits until it knows what the
-// others did.
-type standing struct {
-	n     *Node
-	stood chan struct{} // capacity 1: the process has stood still
-	found chan struct{} // capacity 1: the node was in the minority, and sees enough members now
-
-	// mu guards what follows. It is held while the table is paused or unpaused, so that the
-	// table always agrees with the fields.
-	mu    sync.Mutex
-	gap   time.Duration // how long the process stood still; 0 once the effects are known
-	few   bool          // fewer members than Config.Quorum are seen
-	table *engine.Table
-}
 
 const (
 	stallAfter    = time.Second // members need longer to declare another one dead
@@ -216,4 +196,17 @@ func (n *Node) standingOf(member string, gap time.Duration) uint64 {
 		return standsAgain
 	}
 	return standsNotYet
+}
+
+// countSlots counts the members that are to be counted, by slot: of two starts of
+// one the former is as good as gone.
+func countSlots(v *cluster.View, counts func(cluster.Member) bool) (seen int) {
+	last := ""
+	for _, m := range v.Members {
+		if m.State != cluster.Joining && m.Slot != last && counts(m) {
+			seen++
+			last = m.Slot
+		}
+	}
+	return seen
 }

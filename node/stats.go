@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
@@ -139,20 +138,4 @@ func (n *Node) stats(ctx context.Context) NodeStats {
 	moves := n.driver.Traffic()
 	s.Moved, s.Taken = moves.Moved, moves.Taken
 	return s
-}
-
-// forwarded counts requests to other nodes, by partition: cores that send at the
-// same time mostly count at different places.
-type forwarded [16]struct {
-	n atomic.Int64
-	_ [56]byte // a cache line each
-}
-
-func (f *forwarded) add(part int) { f[part%len(f)].n.Add(1) }
-
-func (f *forwarded) sum() (n int64) {
-	for i := range f {
-		n += f[i].n.Load()
-	}
-	return n
 }

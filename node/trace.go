@@ -259,19 +259,6 @@ func (t *Trace) ofTable() *engine.TableTrace {
 	return of
 }
 
-// deliverTraced is deliver for a trace.
-func (n *Node) deliverTraced(ctx context.Context, id string, m sessionproc.Message) error {
-	done := TraceRequestDone{Op: m.Op().String(), Kind: m.Kind(), Method: m.Method()}
-	begun := time.Now()
-	err := n.deliver(ctx, id, m, &done)
-	done.Duration = time.Since(begun)
-	if err != nil {
-		done.Err, done.MaybeExecuted = cause(err), sessionproc.MaybeExecuted(err)
-	}
-	n.trace.RequestDone(done)
-	return err
-}
-
 // TraceResult is a short name for the outcome of a request or handler, as a label
 // of metrics: "ok"; for a sentinel of package sessionproc its name, as "not_found"
 // of ErrNotFound; "deadline_exceeded" and "canceled"; and "error" for all others,

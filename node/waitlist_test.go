@@ -31,8 +31,8 @@ func TestAParkedRequestMayBeAnsweredAtOnce(t *testing.T) {
 	})
 	<-held
 	parked := make(chan bool, 1)
-	go func() { parked <- lot.park(part, in) }()
-	require.Eventually(t, func() bool { return lot.drop(part, in) }, 5*time.Second, time.Millisecond)
+	go func() { parked <- lot.park(part, &in.Inbound) }()
+	require.Eventually(t, func() bool { return lot.drop(part, &in.Inbound) }, 5*time.Second, time.Millisecond)
 	in.ID = "another"
 	close(free)
 	require.True(t, <-parked)

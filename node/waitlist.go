@@ -1,13 +1,12 @@
 package node
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/sessionproc/sessionproc/node/internal/failure"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // A waitlist holds the requests that wait for a session, or for its partition,
@@ -15,7 +14,8 @@ import (
 // other nodes are served again, and requests of this node try again. So no
 // caller needs to poll.
 type waitlist struct {
-	n *Node
+	waits func(part int, id string) bool     // a request has to wait
+	serve func(part int, in *engine.Inbound) // tries a request again
 
 	mu     sync.Mutex       // guards what follows
 	byPart map[int]*waiters // by partition
@@ -27,8 +27,8 @@ type waitlist struct {
 // waiters are the requests that wait for one partition. After a wake they are dropped, and new
 // ones are made when they are needed.
 type waiters struct {
-	wake   chan struct{} // closed when it is time to try again
-	parked []*inbound    // requests of other nodes
+	wake   chan struct{}     // closed when it is time to try again
+	parked []*engine.Inbound // requests of other nodes
 }
 
 const (
@@ -65,7 +65,7 @@ func (l *waitlist) wakeUp(part int) <-chan struct{} {
 // The machine's answer may change between the question that led to park and the
 // moment at which the request is in the list, and then no further wake would
 // come. So park asks again afterwards.
-func (l *waitlist) park(part int, in *inbound) bool {
+func (l *waitlist) park(part int, in *engine.Inbound) bool {
 	l.mu.Lock()
 	if l.over || l.count >= maxParked {
 		l.mu.Unlock()
@@ -78,7 +78,7 @@ func (l *waitlist) park(part int, in *inbound) bool {
 		l.timer = time.AfterFunc(parkTime, l.wakeAll)
 	}
 	l.mu.Unlock()
-	if !l.n.driver.Waits(part, id) {
+	if !l.waits(part, id) {
 		l.wake(part)
 	}
 	return true
@@ -86,7 +86,7 @@ func (l *waitlist) park(part int, in *inbound) bool {
 
 // drop removes a request whose caller has given up. It reports false if the
 // request is not parked.
-func (l *waitlist) drop(part int, in *inbound) bool {
+func (l *waitlist) drop(part int, in *engine.Inbound) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.byPart[part]
@@ -116,7 +116,7 @@ func (l *waitlist) wake(part int) {
 	l.mu.Unlock()
 	close(s.wake)
 	for _, in := range s.parked {
-		l.n.table.Serve(part, &in.Inbound)
+		l.serve(part, in)
 	}
 }
 
@@ -144,26 +144,4 @@ func (l *waitlist) close() {
 	}
 	l.mu.Unlock()
 	l.wakeAll()
-}
-
-// park keeps a request that has to wait, or names the node that can serve it in
-// the meantime.
-func (in *inbound) park() bool {
-	n := in.n
-	part := n.routes.Load().Ring.Partition(in.ID)
-	if in.call.Flags&flagWaits == 0 {
-		if addr := n.driver.Before(part, in.Op); addr != "" {
-			fail(in.call, failure.Coded{Code: failure.CodeNotOwner, Extra: addr})
-			return true
-		}
-	}
-	return n.waitlist.park(part, in)
-}
-
-// unpark answers a request whose caller has given up.
-func (in *inbound) unpark() {
-	n := in.n
-	if n.waitlist.drop(n.routes.Load().Ring.Partition(in.ID), in) {
-		fail(in.call, failure.Encode(context.Canceled, false))
-	}
 }
