@@ -10,7 +10,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
-	"github.com/sessionproc/sessionproc/transport/wire"
+	"github.com/sessionproc/sessionproc/transport"
 )
 
 // StartMany starts many sessions, each as Start does, with one request for hundreds
@@ -189,17 +189,12 @@ func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*engine.Deliver
 	return again
 }
 
+// failure returns why an item failed; its Code is 0 if it did not.
 func (r *itemResult) failure() failure.Coded {
-	f := failure.Coded{Code: r.Code, Text: r.Text}
 	if r.Code == 0 {
-		return f
+		return failure.Coded{}
 	}
-	d := wire.NewReader(r.Detail)
-	if d.ArrayLen() >= 2 {
-		f.Maybe, f.Extra = d.Bool(), string(d.Str())
-	}
-	f.Maybe = f.Maybe || d.Err() != nil
-	return f
+	return failure.Decode(&transport.Error{Code: r.Code, Text: r.Text, Detail: r.Detail})
 }
 
 // serveMany gives messages to sessions of this node and waits for all outcomes.

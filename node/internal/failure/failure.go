@@ -137,7 +137,7 @@ func (f Coded) Detail(b []byte) []byte {
 	return b
 }
 
-// decodeError reads what the peer's detail appended. Elements that a later
+// Decode reads what the peer's detail appended. Elements that a later
 // release may add are passed over.
 func Decode(e *transport.Error) Coded {
 	f := Coded{Code: e.Code, Text: e.Text}
