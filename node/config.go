@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -194,12 +195,7 @@ type Config struct {
 const ages = 100 * 365 * 24 * time.Hour
 
 func (cfg Config) withDefaults() (Config, error) {
-	if cfg.Bind == "" {
-		cfg.Bind = "127.0.0.1:0"
-	}
-	if cfg.Cluster == "" {
-		cfg.Cluster = "sessionproc"
-	}
+	cfg.Bind, cfg.Cluster = cmp.Or(cfg.Bind, "127.0.0.1:0"), cmp.Or(cfg.Cluster, "sessionproc")
 	for _, d := range []struct {
 		name     string
 		value    *time.Duration
@@ -211,11 +207,8 @@ func (cfg Config) withDefaults() (Config, error) {
 		{"DrainTimeout", &cfg.DrainTimeout, 30 * time.Second},
 		{"LeaveGrace", &cfg.LeaveGrace, 0},
 	} {
-		if *d.value < 0 {
-			return cfg, fmt.Errorf("negative Config.%s (%v)", d.name, *d.value)
-		}
-		if *d.value == 0 {
-			*d.value = d.standard
+		if err := orStandard(d.name, d.value, d.standard); err != nil {
+			return cfg, err
 		}
 		*d.value = min(*d.value, ages)
 	}
@@ -227,59 +220,67 @@ func (cfg Config) withDefaults() (Config, error) {
 		{"MaxStarting", &cfg.MaxStarting, 64},
 		{"HandoffConcurrency", &cfg.HandoffConcurrency, 16},
 		{"HandoffRate", &cfg.HandoffRate, 1000},
-		{"HandoffBytesPerSecond", &cfg.HandoffBytesPerSecond, 0}, // see bound
+		{"HandoffBytesPerSecond", &cfg.HandoffBytesPerSecond, 0}, // see package handover, bound
+		{"MaxSessions", &cfg.MaxSessions, 0},
+		{"StartRate", &cfg.StartRate, 0},
+		{"StartBurst", &cfg.StartBurst, 0},
+		{"Quorum", &cfg.Quorum, 0},
 	} {
-		if *n.value < 0 {
-			return cfg, fmt.Errorf("negative Config.%s (%d)", n.name, *n.value)
-		}
-		if *n.value == 0 {
-			*n.value = n.standard
+		if err := orStandard(n.name, n.value, n.standard); err != nil {
+			return cfg, err
 		}
 	}
 	for _, n := range []struct {
-		name  string
-		value int64
-	}{{"MaxSessions", int64(cfg.MaxSessions)}, {"StartRate", int64(cfg.StartRate)}, {"StartBurst",
-		int64(cfg.StartBurst)}, {"MemoryMark", cfg.MemoryMark}} {
-		if n.value < 0 {
-			return cfg, fmt.Errorf("negative Config.%s (%d)", n.name, n.value)
+		name     string
+		value    *int64
+		standard int64
+	}{
+		{"HandoffMemory", &cfg.HandoffMemory, 64 << 20},
+		{"MemoryMark", &cfg.MemoryMark, 0},
+		{"MaxInflight", &cfg.MaxInflight, 0}, // see package transport
+	} {
+		if err := orStandard(n.name, n.value, n.standard); err != nil {
+			return cfg, err
 		}
 	}
-	switch {
-	case cfg.Quorum < 0:
-		return cfg, fmt.Errorf("negative Config.Quorum (%d)", cfg.Quorum)
-	case cfg.Quorum > ring.MaxMembers:
-		return cfg, fmt.Errorf("Config.Quorum is %d, a cluster has at most %d members", cfg.Quorum, ring.MaxMembers)
-	case cfg.HandoffMemory < 0:
-		return cfg, fmt.Errorf("negative Config.HandoffMemory (%d)", cfg.HandoffMemory)
-	case cfg.MaxInflight < 0:
-		return cfg, fmt.Errorf("negative Config.MaxInflight (%d)", cfg.MaxInflight)
-	case cfg.Gossip > cluster.LAN:
-		return cfg, fmt.Errorf("Config.Gossip is %d, neither cluster.Fast nor cluster.LAN", cfg.Gossip)
-	}
-	for i, k := range cfg.Kinds {
-		if k == nil || reflect.ValueOf(k).IsNil() {
-			return cfg, fmt.Errorf("Config.Kinds[%d] is nil", i)
-		}
-	}
-	if cfg.HandoffMemory == 0 {
-		cfg.HandoffMemory = 64 << 20
-	}
-	switch {
-	case cfg.MaxFrame == 0:
-		cfg.MaxFrame = 4 << 20
-	case cfg.MaxFrame < 64<<10 || cfg.MaxFrame > 1<<30:
-		return cfg, fmt.Errorf("Config.MaxFrame is %d, %d to %d are possible", cfg.MaxFrame, 64<<10, 1<<30)
-	}
-	if err := cfg.Ring.Validate(); err != nil {
-		return cfg, fmt.Errorf("Config.Ring: %w", err)
-	}
-	if (cfg.Inject == nil) != (cfg.Extract == nil) {
-		return cfg, errors.New("one of Config.Inject and Config.Extract is nil; they go together")
-	}
+	cfg.MaxFrame = cmp.Or(cfg.MaxFrame, 4<<20)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(atLeast{slog.Default().Handler(), slog.LevelWarn})
 	}
 	cfg.Logger = slog.New(sturdy{cfg.Logger.Handler()})
-	return cfg, nil
+	return cfg, cfg.check()
+}
+
+// orStandard gives a setting that is 0 its standard value, and refuses one below 0.
+func orStandard[N int | int64 | time.Duration](name string, value *N, standard N) error {
+	if *value < 0 {
+		return fmt.Errorf("negative Config.%s (%v)", name, *value)
+	}
+	if *value == 0 {
+		*value = standard
+	}
+	return nil
+}
+
+// check refuses settings that have no meaning.
+func (cfg *Config) check() error {
+	switch {
+	case cfg.Quorum > ring.MaxMembers:
+		return fmt.Errorf("Config.Quorum is %d, a cluster has at most %d members", cfg.Quorum, ring.MaxMembers)
+	case cfg.Gossip > cluster.LAN:
+		return fmt.Errorf("Config.Gossip is %d, neither cluster.Fast nor cluster.LAN", cfg.Gossip)
+	case cfg.MaxFrame < 64<<10 || cfg.MaxFrame > 1<<30:
+		return fmt.Errorf("Config.MaxFrame is %d, %d to %d are possible", cfg.MaxFrame, 64<<10, 1<<30)
+	case (cfg.Inject == nil) != (cfg.Extract == nil):
+		return errors.New("one of Config.Inject and Config.Extract is nil; they go together")
+	}
+	for i, k := range cfg.Kinds {
+		if k == nil || reflect.ValueOf(k).IsNil() {
+			return fmt.Errorf("Config.Kinds[%d] is nil", i)
+		}
+	}
+	if err := cfg.Ring.Validate(); err != nil {
+		return fmt.Errorf("Config.Ring: %w", err)
+	}
+	return nil
 }
