@@ -141,4 +141,22 @@
 // heard of the joiner, and all others leave before they hear of it, the result is a second
 // bootstrap. It heals as one, by rejoining and Offer. And a member that gossips but does
 // not answer delays every claim that asks it (Claiming names the member).
+//
+// # The files
+//
+// Each uses those below it:
+//
+//	codec.go                       messages as bytes
+//	sessions.go, query.go          what the driver tells and asks about sessions and partitions
+//	machine.go, leave.go           all partitions: views, messages, joining, leaving
+//	turn.go                        one event in one partition, and the rules that follow from it
+//	promise.go, find.go,           what comes from other members: claims and promises, questions
+//	handover.go                    for a session, copies
+//	token.go, sealed.go, tomb.go   the token, the sealed copies and the tombstones of a partition
+//	say.go                         messages and effects that result
+//	partition.go, shared.go        questions to the state of a partition, and of all of them
+//	state.go                       the state
+//	view.go, rule.go, effect.go,   what goes in and out, and a set of sessions that takes little room
+//	message.go, roll.go,
+//	filter.go
 package ownership

@@ -2,16 +2,6 @@ package ownership
 
 import "slices"
 
-// A farewell records which of the members that stay have confirmed that they
-// know all others. A draining node waits for that: each of two members that
-// have never heard of each other could take its partitions.
-type farewell struct {
-	number    uint64   // of the question; answers to an earlier one do not count
-	names     []string // the members that the question is about
-	known     []string // the members that know all of names
-	abandoned bool     // the deadline has passed
-}
-
 // sayBye asks each present member that has not confirmed yet whether it knows
 // the others. When the members change, all are asked anew: a member could never
 // confirm one that it has not heard of and that is gone.

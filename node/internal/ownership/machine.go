@@ -5,36 +5,6 @@ import (
 	"slices"
 )
 
-// A Machine is the ownership of all partitions at one node. Its methods must
-// not be called concurrently, with one exception: questions about a partition
-// may run while the machine handles events of other partitions. Each method
-// that returns effects reuses the slice, which is valid until the next call.
-// The package documentation says what a driver must do before and after a call.
-type Machine struct {
-	shared
-	parts   []partition
-	join    joining
-	quorate bool     // the node sees enough members to claim
-	bye     farewell // the questions of a draining node
-	now     turn     // reused by every turn, so that none is allocated
-	out     []Effect // reused by every call
-}
-
-// maxKeptEffects is the longest slice of effects that is kept for the next
-// call. The first view of a big cluster yields tens of thousands of effects,
-// and hardly any other call more than a few.
-const maxKeptEffects = 1 << 12
-
-// joining is the state of a node that joins. A joiner claims nothing until a
-// member has told it which members exist, and it has heard of all of these
-// itself. Otherwise it could claim a partition without asking the member that
-// holds it.
-type joining struct {
-	over    bool     // the node may claim
-	welcome []string // the members that the answering member sees
-	waits   bool     // welcome has come, and this node has not heard of all its members
-}
-
 // New returns the machine of a node that has just started. self must be new: a
 // name includes the boot. The machine claims nothing before Bootstrap, or
 // before Welcome and a View that covers it.
@@ -51,31 +21,6 @@ func New(self string, partitions int) *Machine {
 		m.parts[i].number = i
 	}
 	return m
-}
-
-// begin prepares the slice of effects for a call.
-func (m *Machine) begin() {
-	m.out = m.out[:0]
-	if cap(m.out) > maxKeptEffects {
-		m.out = nil
-	}
-}
-
-// turn opens a turn at partition p; finishTurn closes it. There is one turn at
-// a time.
-func (m *Machine) turn(p int) *turn {
-	t := &m.now
-	*t = turn{shared: &m.shared, partition: &m.parts[p], out: m.out}
-	t.before = t.outline()
-	return t
-}
-
-// finishTurn draws the consequences of the event that t has handled, and emits
-// the effects for all that has changed since the turn was opened.
-func (m *Machine) finishTurn(t *turn) {
-	t.applyRules()
-	t.close()
-	m.out = t.out
 }
 
 // View handles a new view of the cluster. It visits every partition, since

@@ -89,3 +89,11 @@ type Message struct {
 	Names     []string // sorted
 	Kept      []Kept   // sorted by session
 }
+
+// An Incoming is a session that has arrived completely from another member.
+type Incoming struct {
+	From    string
+	ID      uint64
+	Session string
+	Form    Form
+}

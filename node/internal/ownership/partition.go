@@ -3,65 +3,7 @@ package ownership
 import (
 	"slices"
 	"strings"
-	"sync"
 )
-
-// A token says whether this node holds a partition.
-type token uint8
-
-const (
-	none     token = iota
-	claiming       // the node has asked for the token
-	held
-)
-
-// A partition is the state of one partition at one node, without what all
-// partitions share. Its slices are sorted, so that equal states have equal
-// contents. The explorer of the tests relies on that, and so do binary
-// searches.
-type partition struct {
-	number  int
-	owner   string       // in the present view
-	tok     token        // not none excludes a promise: rel.to is "" then
-	last    uint64       // the last claim id; a boot never uses one twice in a partition
-	rel     release      // the member that the partition is promised to
-	peers   []peer       // members that this node has claimed from or promised to, by name
-	running int          // copies that run or start, without sealed ones
-	backups int          // backups, without sealed ones
-	kept    roll[Kept]   // the copies among running and backups that stay here, under rel
-	sealed  roll[sealed] // copies on their way to rel.to or an earlier claimer
-	tombs   []string     // sessions that ended while an older copy may exist
-	tally   tally
-}
-
-// A release is a promise that this node has given.
-type release struct {
-	to     string // the claimer, "" if nothing is promised
-	id     uint64 // of the claim
-	pulled bool   // the claimer holds the token and has asked for the copies
-}
-
-// A sealed is a copy that has stopped running in order to move.
-type sealed struct {
-	session string
-	to      string
-	id      uint64
-	form    Form
-	sent    bool // the last chunk may have left, and only the target decides from now on
-}
-
-func (s sealed) sessionID() string { return s.session }
-
-func (s sealed) spare() *sync.Pool { return &spareSealed }
-
-// A tally counts peers by state, so that questions need not loop over them.
-// applyRules counts anew in each turn.
-type tally struct {
-	asked    int
-	promised int
-	pulling  int
-	loose    int // peers from which something was taken, or where something stays
-}
 
 // countPeers sets the tally.
 func (p *partition) countPeers() {
@@ -81,46 +23,6 @@ func (p *partition) countPeers() {
 		}
 	}
 }
-
-// A state says how far the claim to a member has got. The usual way is from
-// asked over promised and pulling to done. askAgain goes back to asked, under a
-// new id.
-type state uint8
-
-const (
-	unasked  state = iota
-	asked          // a claim is out
-	promised       // the member takes no part any more
-	pulling        // the member sends its copies
-	done           // the member has no copies except those that stay there
-)
-
-// A peer is another member as one partition knows it. It combines two roles:
-// the member that this node claims from (ask, id, filter, absent, kept, acc)
-// and the member that claims from this node (seen).
-type peer struct {
-	name   string
-	ask    state
-	id     uint64         // of the claim in ask
-	filter Filter         // the sessions that the peer had when it promised, under id
-	absent []string       // sessions that the peer does not have, under id
-	kept   roll[Kept]     // sessions that stay at the peer, under id
-	seen   uint64         // the highest claim of the peer that was promised here
-	acc    roll[accepted] // sessions taken from the peer
-}
-
-// An accepted is a session that this node took from a peer. It is remembered
-// until the peer has confirmed Active, so that a repeated Transfer is not taken
-// twice.
-type accepted struct {
-	session   string
-	id        uint64
-	confirmed bool // the peer has answered Forgot
-}
-
-func (a accepted) sessionID() string { return a.session }
-
-func (a accepted) spare() *sync.Pool { return &spareAccepted }
 
 // peer returns the peer with that name, or nil. The pointer is valid until the
 // next call of meet.

@@ -25,5 +25,3 @@ const (
 	ruleStale                         // a stale list of kept sessions does not bring one back (F10)
 	ruleTomb                          // an ended session leaves a tombstone while a copy may exist
 )
-
-func (s *shared) on(r rule) bool { return s.off&r == 0 }

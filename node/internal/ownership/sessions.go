@@ -114,14 +114,6 @@ func (m *Machine) Started(p int, session string) []Effect {
 	return m.out
 }
 
-// An Incoming is a session that has arrived completely from another member.
-type Incoming struct {
-	From    string
-	ID      uint64
-	Session string
-	Form    Form
-}
-
 // Arrived asks whether to take a session. If take, the driver decodes it and
 // then calls Accept or Refuse, each of which checks again. Otherwise the driver
 // drops it.

@@ -2,38 +2,6 @@ package ownership
 
 import "slices"
 
-// A turn is one event at one partition. The handler of the event changes the
-// state, then applyRules draws the consequences, and close emits effects for
-// what is new. So handlers need not know which messages their change causes.
-type turn struct {
-	*shared
-	*partition
-	out    []Effect
-	again  bool // emit every message that is waited for, not only new ones
-	woke   bool // the answers of who may have changed in a way that outline does not show
-	before outline
-}
-
-// An outline is the part of a partition's state that others may notice. close
-// compares the outlines of the beginning and the end of a turn.
-type outline struct {
-	tok     token
-	full    bool
-	owner   string
-	rel     release
-	kept    int  // how many copies stay here
-	cleared bool // see partition.cleared
-	sealing int  // how many copies may be sealed
-	offer   offer
-}
-
-// An offer says which message of kind Offer is due.
-type offer struct {
-	to   string // "" if none is due
-	seen uint64 // the highest claim of to that this node has promised
-	rel  uint64 // the claim of to that is promised now, or 0
-}
-
 func (t *turn) outline() outline {
 	o := outline{
 		tok: t.tok, full: t.full(), owner: t.owner, rel: t.rel,
@@ -146,38 +114,6 @@ func (t *turn) elect() {
 	}
 }
 
-// letGo voids the claim or the token of this node.
-func (t *turn) letGo() {
-	t.tok = none
-	for i := range t.peers {
-		t.peers[i].set(unasked, 0)
-	}
-}
-
-// promise binds the partition to a claim, or to none. Copies that are sealed
-// for another claim and not sent run on: no other node has them.
-func (t *turn) promise(to release) {
-	t.rel, t.kept = to, roll[Kept]{}
-	for _, s := range t.sealed.those(func(s *sealed) bool { return !s.sent }) {
-		t.resume(s, false)
-	}
-}
-
-// ask claims the partition from a member, under a fresh id.
-func (t *turn) ask(name string, id uint64) {
-	q := t.meet(name)
-	q.set(asked, id)
-	t.woke = true
-	t.tell(name, Message{Kind: Claim, ID: id, Names: t.asks})
-}
-
-// askAgain claims from a member that was asked before. The answer to the
-// earlier claim does not count any more.
-func (t *turn) askAgain(name string) {
-	t.last++
-	t.ask(name, t.last)
-}
-
 // close emits the effects for what has changed in this turn.
 func (t *turn) close() {
 	now := t.outline()
@@ -268,22 +204,32 @@ func (t *turn) handOver() {
 	t.out = append(t.out, Effect{Do: HandOver, Partition: t.number, To: t.rel.to, ID: t.rel.id})
 }
 
-func (t *turn) transfer(s sealed) {
-	t.out = append(t.out, Effect{Do: Transfer, Partition: t.number, To: s.to, ID: s.id, Session: s.session, Form: s.form})
-}
-
-// tell sends m, unless this turn ends in repeat, which sends it anyway.
-func (t *turn) tell(to string, m Message) {
-	if !t.again {
-		t.send(to, m)
+// begin prepares the slice of effects for a call.
+func (m *Machine) begin() {
+	m.out = m.out[:0]
+	if cap(m.out) > maxKeptEffects {
+		m.out = nil
 	}
 }
 
-func (t *turn) send(to string, m Message) {
-	m.Partition = t.number
-	t.out = append(t.out, Effect{Do: Send, Partition: t.number, To: to, Message: m})
+// turn opens a turn at partition p; finishTurn closes it. There is one turn at
+// a time.
+func (m *Machine) turn(p int) *turn {
+	t := &m.now
+	*t = turn{shared: &m.shared, partition: &m.parts[p], out: m.out}
+	t.before = t.outline()
+	return t
 }
 
-func (t *turn) do(what Do, session string) {
-	t.out = append(t.out, Effect{Do: what, Partition: t.number, Session: session})
+// finishTurn draws the consequences of the event that t has handled, and emits
+// the effects for all that has changed since the turn was opened.
+func (m *Machine) finishTurn(t *turn) {
+	t.applyRules()
+	t.close()
+	m.out = t.out
 }
+
+// maxKeptEffects is the longest slice of effects that is kept for the next
+// call. The first view of a big cluster yields tens of thousands of effects,
+// and hardly any other call more than a few.
+const maxKeptEffects = 1 << 12
