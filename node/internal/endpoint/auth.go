@@ -54,16 +54,6 @@ func newAuth(self hello, ks Keys, met func(peer string)) *auth {
 	return a
 }
 
-// provenance records the public names of the secrets that the two ends of a
-// connection have proved. A name is 0 until its proof. provenance is embedded
-// in the connection itself, because transport and memberlist own the connection
-// after the handshake, and a rotation of secrets asks later which of the open
-// connections are outdated. Only the goroutine that exchanges the hellos writes
-// it, before the connection is handed on.
-type provenance struct{ own, peer uint32 }
-
-func (p *provenance) proof() *provenance { return p }
-
 // proven is implemented by the connections of an endpoint that have TLS.
 type proven interface{ proof() *provenance }
 

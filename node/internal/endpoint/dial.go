@@ -1,13 +1,11 @@
 package endpoint
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
@@ -106,76 +104,4 @@ func certificateError(addr string, err *tls.CertificateVerificationError) error 
 			"(set Config.TLS.ServerName to a name that is in every node's certificate)", addr, err.Err)
 	}
 	return Mismatchf("the certificate of the node at %s is not accepted here (Config.TLS): %v", addr, err.Err)
-}
-
-// isAlert reports whether err is an alert that the other side's TLS sent.
-func isAlert(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "remote error"
-}
-
-// alertError returns the refusal for err, which is an alert of the node at
-// addr.
-func alertError(addr string, err error) error {
-	var op *net.OpError
-	errors.As(err, &op)
-	return &transport.RefusedError{Reason: fmt.Sprintf("the node at %s ended the TLS handshake: %s "+
-		"(Config.TLS, Config.Secret)", addr, printable(op.Err.Error()))}
-}
-
-// A dialledTLS is the dialer's end of a TLS connection. In TLS 1.3 the server
-// verifies the client's certificate after the client considers the handshake
-// complete, so an alert may arrive in place of the first answer. Read reports
-// such an alert as a refusal.
-type dialledTLS struct {
-	*tls.Conn
-	provenance
-	addr  string
-	heard bool // data has arrived; used by Read only
-}
-
-func (c *dialledTLS) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 {
-		c.heard = true
-	}
-	if err != nil && !c.heard && isAlert(err) {
-		err = alertError(c.addr, err)
-	}
-	return n, err
-}
-
-// An answeredConn inspects the first byte that a dialled node sends. The byte
-// tells four answers apart: a refusal starts with prefaceMagic, TLS with a
-// record type, a hello with the 0 of its length (which is below 64 KiB), and
-// anything else is no node at all. Read turns the first two, where they are
-// unexpected, and the last one into errors that say what is wrong. A connection
-// that reaches a web server would otherwise look like a broken hello.
-type answeredConn struct {
-	net.Conn
-	addr  string
-	plain bool
-	heard bool // data has arrived; used by Read only
-}
-
-func (c *answeredConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if c.heard || n == 0 {
-		return n, err
-	}
-	c.heard = true
-	switch first := b[0]; {
-	case first == prefaceMagic[0]:
-		reason, err := readRefusal(io.MultiReader(bytes.NewReader(b[:n:n]), c.Conn))
-		if err != nil {
-			return 0, fmt.Errorf("truncated refusal from %s: %w", c.addr, err)
-		}
-		return 0, &transport.RefusedError{Reason: reason}
-	case c.plain && (first == tlsAlert || first == tlsHandshake):
-		return 0, &transport.RefusedError{Reason: fmt.Sprintf("the node at %s speaks TLS: "+
-			"it has a secret or certificates and this node has none (Config.Secret, Config.TLS)", c.addr)}
-	case c.plain && first != 0: // the length of a hello is below 64 KiB
-		return 0, fmt.Errorf("%s is no sessionproc node: its answer starts with % x", c.addr, b[:min(n, 8)])
-	}
-	return n, err
 }

@@ -29,4 +29,17 @@
 // gossip.go gives memberlist its packets and streams. address.go works out the addresses to
 // bind and to advertise. sockets.go is the network below, and secret.go derives the keys of a
 // secret.
+//
+// # The files
+//
+// Each uses those below it: endpoint.go, listener.go, gossip.go, dial.go, state.go (an Endpoint
+// and its Config), tls.go, turnstile.go, knock.go, auth.go, conns.go (connections that know
+// how far they have come), strangers.go, sockets.go, address.go, secret.go, hello.go and
+// preface.go.
+//
+// # Locks
+//
+// turnstile and strangers have a lock each, and the former comes first: the turnstile asks
+// the strangers which connection is next. Under the locks of knocks and gossip no other
+// is taken.
 package endpoint

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -21,27 +20,6 @@ const (
 	// dropped packet delays the view by a gossip interval.
 	packetBacklog = 2 << 20
 )
-
-// gossip is memberlist's transport. Packets travel over UDP and streams over
-// the endpoint's TCP port, each stream behind the same handshake as every other
-// connection. gossip tracks each open stream and closes them all in Shutdown,
-// since memberlist does not wait for its streams.
-type gossip struct {
-	endpoint *Endpoint
-	udp      packetConn
-	label    string
-	packets  chan *memberlist.Packet
-	streams  chan net.Conn
-
-	ctx    context.Context // ends in Shutdown
-	cancel context.CancelFunc
-	reader sync.WaitGroup
-
-	mu     sync.Mutex // guards what follows
-	closed bool
-	open   map[*gossipStream]struct{}
-	came   int // how many streams in open were opened by other nodes
-}
 
 // maxGossipStreams bounds the open streams that other nodes have opened.
 // memberlist serves a few of them at a time, each for milliseconds, so a
@@ -252,13 +230,6 @@ func (g *gossip) Shutdown() error {
 	}
 	g.reader.Wait()
 	return nil
-}
-
-// A gossipStream is a connection that its gossip tracks until it is closed.
-type gossipStream struct {
-	net.Conn
-	gossip *gossip
-	came   bool // another node opened the stream
 }
 
 func (s *gossipStream) Close() error {

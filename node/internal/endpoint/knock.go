@@ -32,9 +32,6 @@ const (
 	// knocksMost bounds the remembered nonces. While that many are remembered, new knocks
 	// do not help.
 	knocksMost = 8 << 10
-	// trustedMost bounds the unauthenticated connections that have knocked. It limits what
-	// recorded knocks, replayed at other nodes, can do.
-	trustedMost = 128
 
 	knockTime, knockNonce, knockCode = 8, 12, 16 // bytes
 )

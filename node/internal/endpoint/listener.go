@@ -49,31 +49,6 @@ func listenError(network, addr string, err error) error {
 	return fmt.Errorf("Config.Bind: cannot listen on %s %s: %w", network, addr, err)
 }
 
-// A backoff is a pause that doubles from 5 ms to 1 s with each failure in a
-// row.
-type backoff struct{ last time.Duration } // 0 after a success
-
-// wait sleeps for the next pause. It reports false if ctx ends first.
-func (b *backoff) wait(ctx context.Context) bool {
-	b.last = min(max(2*b.last, 5*time.Millisecond), time.Second)
-	t := time.NewTimer(b.last)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-var errCrowd = errors.New("too many unauthenticated connections")
-
-// refuse logs that a connection was refused. The log bounds the rate of its
-// lines, since strangers choose how often this happens.
-func (e *Endpoint) refuse(from net.Addr, why error) {
-	e.refusals.Log("node: connection refused", from, why)
-}
-
 // acceptLoop accepts connections until the listener is closed. Other errors of
 // Accept are temporary (no file descriptor is left, or a peer closed its
 // connection early), so the loop retries after a pause and logs only the first
@@ -225,44 +200,4 @@ func linger(conn net.Conn) {
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 	_, _ = io.CopyN(io.Discard, conn, 64<<10)
-}
-
-// An acceptedConn counts among the strangers until its peer is authenticated or
-// it is closed.
-type acceptedConn struct {
-	net.Conn
-	strangers *strangers
-	stranger  *stranger
-}
-
-func (c *acceptedConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if err != nil && c.stranger.isEvicted() {
-		err = errCrowd // the log counts all of them under one reason
-	}
-	return n, err
-}
-
-func (c *acceptedConn) Close() error {
-	c.strangers.leave(c.stranger)
-	return c.Conn.Close()
-}
-
-// authenticated removes c from the strangers. auth calls it when a hello has
-// passed. Without TLS the hello proves nothing, so the peer's address earns no
-// places.
-func (c *acceptedConn) authenticated() { c.strangers.leave(c.stranger) }
-
-// An acceptedTLS is an accepted connection with TLS. Closing it closes raw.
-type acceptedTLS struct {
-	*tls.Conn
-	provenance
-	raw *acceptedConn
-}
-
-// authenticated removes the connection from the strangers and reserves places
-// for the address of its peer, which has proved that a member is there.
-func (c *acceptedTLS) authenticated() {
-	c.raw.strangers.prove(c.raw.stranger)
-	c.raw.authenticated()
 }

@@ -77,6 +77,10 @@ var networkBits = [2][networks]int{{16, 24, 32}, {32, 48, 64}}
 // NAT.
 const maxProved = 256
 
+// trustedMost bounds the unauthenticated connections that have knocked. It limits what
+// recorded knocks, replayed at other nodes, can do.
+const trustedMost = 128
+
 func newStrangers(limit, reserved int) *strangers {
 	return &strangers{
 		max: limit, reserved: reserved, inside: map[*stranger]struct{}{},
@@ -312,4 +316,11 @@ func networkOf(ip netip.Addr, i int) netip.Prefix {
 	}
 	p, _ := ip.Prefix(bits) // the zero Prefix of the zero Addr
 	return p
+}
+
+// A waiter is a stranger that waits for its turn.
+type waiter struct {
+	stranger *stranger
+	again    bool          // the stranger has had a turn
+	turn     chan struct{} // closed when it is its turn
 }

@@ -36,13 +36,6 @@ const (
 	restMost = 10 * time.Millisecond
 )
 
-// A waiter is a stranger that waits for its turn.
-type waiter struct {
-	stranger *stranger
-	again    bool          // the stranger has had a turn
-	turn     chan struct{} // closed when it is its turn
-}
-
 // enter waits for the turn of st. It reports false if st was evicted, or if
 // until has passed.
 func (t *turnstile) enter(st *stranger, again bool, until time.Time) bool {
