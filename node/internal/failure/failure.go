@@ -82,7 +82,7 @@ var codes = []struct {
 	{context.Canceled, codeCanceled},
 }
 
-// failure is an error on its way over the wire.
+// Coded is an error on its way over the wire.
 type Coded struct {
 	Code  uint32
 	Text  string
@@ -91,7 +91,7 @@ type Coded struct {
 	also  []uint32 // codes of further sentinels that it stands for
 }
 
-// encodeError prepares what a session answered for the wire.
+// Encode prepares what a session answered for the wire.
 func Encode(err error, maybe bool) Coded {
 	f := Coded{Code: codeText, Text: err.Error(), Maybe: maybe}
 	if m, ok := errors.AsType[*Moved](err); ok {
@@ -126,7 +126,7 @@ func Encode(err error, maybe bool) Coded {
 	return f
 }
 
-// detail appends what Code and Text do not say.
+// Detail appends what Code and Text do not say.
 func (f Coded) Detail(b []byte) []byte {
 	b = wire.AppendArrayLen(b, 2+len(f.also))
 	b = wire.AppendBool(b, f.Maybe)
