@@ -3,8 +3,9 @@ package sessionproc
 import (
 	"fmt"
 
-	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // An Ended reports the end of a session: to a subscriber as an error (errors.As with an *Ended), to a

@@ -12,9 +12,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vmihailenco/msgpack/v5"
+
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
-	"github.com/vmihailenco/msgpack/v5"
 )
 
 const goldenExt = ".golden"

@@ -5,9 +5,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
-	"golang.org/x/time/rate"
 )
 
 // places counts sessions, within a limit.

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 // An arrival says where the present life of a session began that has come from
@@ -117,4 +119,12 @@ func (p *process) bornLocked(boot uint64) {
 	came := p.arrivalLocked().came
 	x := p.extra()
 	x.boot, x.came, p.arrival = boot, came, 0
+}
+
+func (p *process) incarnationLocked() sessionproc.Incarnation {
+	i := sessionproc.Incarnation{Number: p.born, Boot: p.table().cfg.Boot}
+	if boot := p.arrivalLocked().boot; boot != 0 {
+		i.Boot = boot
+	}
+	return i
 }

@@ -58,29 +58,6 @@ func (p *process) arrivesLocked() bool {
 	return p.ext.arrives != 0 && p.phase == phaseLive && p.ext.reason == ""
 }
 
-// arrive runs OnArrive in the session's goroutine. OnArrive is not a message: it counts neither as
-// use nor as a change. arrive reports false if OnArrive failed; then it has handled the failure.
-func (p *process) arrive() bool {
-	h := &core.Ctx{Head: &p.Head, Until: p.table().clock.in(p.table().cfg.CallTimeout)}
-	p.mu.Lock()
-	p.cur = &handling{e: &core.Envelope{Task: arriving{}}, ctx: h, since: p.table().clock.now.Load(), readOnly: true,
-		noTouch: true}
-	a := p.ext.arrives.arrival()
-	p.mu.Unlock()
-	if err := p.welcome(h, p.Kind, p.State, a); err != nil {
-		p.handleFailure(err, nil)
-		return false
-	}
-	h.End(core.EndedCanceled)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cur, p.ext.arrives = nil, 0
-	if p.ext.came != 0 {
-		p.settledLocked()
-	}
-	return true
-}
-
 // welcome runs the OnArrive of a kind for a state: the state of the session, or of a copy that it
 // meets.
 func (p *process) welcome(h *core.Ctx, k *core.Kind, state any, a sessionproc.Arrival) error {

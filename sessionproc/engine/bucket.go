@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
@@ -115,3 +117,6 @@ func (b *bucket) giveBack() {
 	defer b.mu.Unlock()
 	b.tokens = min(b.tokens+oneToken, b.burst)
 }
+
+// newWarns bounds warnings of one sort that may be many: ten at once, and ten a minute.
+func newWarns() *rate.Limiter { return rate.NewLimiter(rate.Every(6*time.Second), 10) }

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -46,4 +48,11 @@ func (t *Table) here() string {
 		return "this node"
 	}
 	return "node " + t.cfg.Node
+}
+
+// newReference returns a random number by which a line of a log is found.
+func newReference() string {
+	var b [5]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
 }

@@ -1,12 +1,8 @@
 package engine
 
 import (
-	"cmp"
-	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -51,103 +47,4 @@ func (c *counts) allEnds() map[sessionproc.Reason]int64 {
 		s.mu.Unlock()
 	}
 	return all
-}
-
-// Stats is what a table tells of itself. Figures that count are since it was
-// made.
-type Stats struct {
-	Sessions int            // those that start or end included
-	Kinds    map[string]int // by kind; those without any left out
-	Waiting  int            // messages in mailboxes, and that wait for a place in them
-	Queues   int            // sessions whose messages wait
-	Deepest  int            // messages in the fullest mailbox
-	Oldest   time.Duration  // the longest wait of a message that waits now
-	Heap     int64          // what is compared with MemoryMark; 0: there is no mark
-	Starts   int64          // start functions that returned a state
-	Ends     map[sessionproc.Reason]int64
-	Supervision
-	Copies
-	Hottest []Hot // the busiest sessions, the busiest first
-}
-
-// Hot is a busy session.
-type Hot struct {
-	ID        string
-	Kind      string
-	PerSecond float64 // messages that it handled
-}
-
-const (
-	// MaxHottest is how many of the busiest sessions Stats has.
-	MaxHottest = 10
-
-	hotWindow     = 200 * time.Millisecond // over which messages are counted
-	hotRecent     = int64(time.Second)     // who was not used for so long is not looked at
-	hotCandidates = 1 << 16
-)
-
-// Stats looks over all sessions. To find the busiest it counts for 0.2 s what is
-// handled by those that work or were used in the last second, up to 65,536 of
-// them; if there is none, or ctx ends, it does not wait.
-func (t *Table) Stats(ctx context.Context) Stats {
-	s := Stats{Sessions: t.Len(), Kinds: t.Kinds(), Starts: t.counts.starts.Load(), Ends: t.counts.allEnds(),
-		Supervision: t.Supervision(), Copies: t.Copies()}
-	if t.cfg.MemoryMark != 0 {
-		s.Heap = t.cfg.HeapInUse()
-	}
-	var busy []sample
-	begun := time.Now()
-	for p := range t.all() {
-		now := t.clock.now.Load()
-		p.mu.Lock()
-		if waiting := int(p.queued); waiting > 0 {
-			if p.lined {
-				waiting += p.ext.line.messages
-			}
-			s.Waiting += waiting
-			s.Queues++
-			s.Deepest = max(s.Deepest, waiting)
-			s.Oldest = max(s.Oldest, p.headAgeLocked(now))
-		}
-		if len(busy) < hotCandidates && (p.running || now-p.last.Load() < hotRecent) {
-			busy = append(busy, sample{p, p.handled})
-		}
-		p.mu.Unlock()
-	}
-	if len(busy) > 0 {
-		s.Hottest = hottest(ctx, busy, begun)
-	}
-	return s
-}
-
-// sample is how many messages a session had handled at a moment.
-type sample struct {
-	p       *process
-	handled uint32
-}
-
-func hottest(ctx context.Context, busy []sample, begun time.Time) (hot []Hot) {
-	window := time.NewTimer(hotWindow)
-	defer window.Stop()
-	select {
-	case <-window.C:
-	case <-ctx.Done():
-	}
-	took := max(time.Since(begun), time.Millisecond).Seconds()
-	for _, b := range busy {
-		b.p.mu.Lock()
-		n := b.p.handled - b.handled
-		b.p.mu.Unlock()
-		if n == 0 {
-			continue
-		}
-		hot = keepHottest(append(hot, Hot{b.p.ID, b.p.Kind.Name, float64(n) / took}))
-	}
-	return hot
-}
-
-// keepHottest sorts sessions, the busiest first, and keeps MaxHottest of them.
-func keepHottest(hot []Hot) []Hot {
-	slices.SortStableFunc(hot, func(a, b Hot) int { return cmp.Compare(b.PerSecond, a.PerSecond) })
-	return hot[:min(len(hot), MaxHottest)]
 }

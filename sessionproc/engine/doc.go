@@ -3,5 +3,32 @@
 //
 // A Table holds the sessions, a process for each. Package node decides which sessions these are,
 // and passes the requests of other nodes as Inbounds. A session moves as a snapshot: Table.Seal
-// makes it and Table.Restore reads it. See CONTRIBUTING.md for a walk through the files.
+// makes it and Table.Restore reads it. CONTRIBUTING.md has a walk through the files.
+//
+// # Files
+//
+// Files use those above them:
+//
+//	bucket, clock, fifo, reason, put, named, waiterror        small parts
+//	process, extra, phase, table, tableconfig, gate           the record of a session, and where it is
+//	admission, arrival, version, counts, trace, unknown       what is known of sessions and kinds
+//	sealing, mark, ends, poll, publisher, pollers, subscriber parts of a session that few have
+//	wheel, timer, watch, watchdog, worker, starts, line       times, and turns
+//	circle, nested, inbox, place, exchange, late              a message on its way into a mailbox
+//	polling, weigh, inspect, save, snapshot, plain, copies    a session from outside
+//	gone, stop, restart, expiry, renewed, former, tombstone   ends
+//	insert, starting, resolve, restore, move, merge, heir     a session comes and goes
+//	turn, mailbox                                             a session's goroutine
+//	renew, inbound, untyped, feed, broadcast                  requests
+//	face, detached, contract, lifecycle, stats, travels       what package node and handlers call
+//
+// These do not, because what they serve comes in a circle:
+//
+//   - process, extra and table have a field for each part;
+//   - worker runs mailbox, which hands sessions to workers;
+//   - gone, the end of every way, lets an heir take the place, remembers the session (former), and
+//     decides starts that have waited (insert);
+//   - merge and heir call each other: a copy that has lost makes way for the one that goes on;
+//   - untyped passes a request through inbound, and watch through a feed, whose polls are requests;
+//   - subscriber leaves its feed.
 package engine

@@ -123,21 +123,6 @@ func (p *process) rememberLocked(o core.Outcome) {
 	p.table().ends.add(p.ext.ending)
 }
 
-// tellEnd answers the polls that waited for the end of a session. With a nil end, the session ended
-// abruptly, and the polls get an error.
-func tellEnd(polls []*Inbound, end *ending, o core.Outcome) {
-	if end == nil {
-		if errors.Is(o.Err, sessionproc.ErrNotFound) {
-			o.Err = sessionproc.ErrClosed
-		}
-		dropPolls(polls, o.Err)
-		return
-	}
-	for _, in := range polls {
-		in.answerPoll(end.reply(in.Method, in.ask))
-	}
-}
-
 // findEnd is TableConfig.FindEnd.
 type findEnd = func(ctx context.Context, id, event string, poll []byte) (news []byte, lives bool)
 
@@ -175,20 +160,13 @@ func (p *process) goesOnLocked(i sessionproc.Incarnation) bool {
 	return !renewed && (p.incarnationLocked() == i || p.descendsLocked(i))
 }
 
-// pollEnded answers a poll for a session that is not there.
-func (t *Table) pollEnded(in *Inbound, err error) {
-	if end := t.ends.find(in.ID, in.ask.at.Incarnation); end != nil {
-		in.Answer.Reply(end.reply(in.Method, in.ask), true)
-		return
+// descendsLocked reports whether the session includes all changes of an earlier
+// incarnation that has not ended by itself.
+func (p *process) descendsLocked(i sessionproc.Incarnation) bool {
+	if p.ext == nil || p.ext.past == nil || p.table().ends.find(p.ID, i) != nil {
+		return false
 	}
-	in.Answer.Fail(err, false, false)
-}
-
-// otherLife answers a poll for an earlier life of the session.
-func (p *process) otherLife(in *Inbound) {
-	end := p.table().ends.find(p.ID, in.ask.at.Incarnation)
-	if end == nil {
-		end = &ending{incarnation: in.ask.at.Incarnation, reason: sessionproc.ReasonLost}
-	}
-	in.Answer.Reply(end.reply(in.Method, in.ask), true)
+	_, seen := p.ext.past.find(i)
+	_, ended := p.ext.rarely().before.find(i)
+	return seen && !ended
 }

@@ -3,10 +3,12 @@ package engine_test
 import (
 	"context"
 	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
-	"github.com/stretchr/testify/require"
 )
 
 // A stage does whatever a test wants in a handler.
@@ -141,4 +143,32 @@ func BenchmarkPublish(b *testing.B) {
 	defer cancel()
 	_, err := play.Call(ctx, l, "a", sessionproc.None{})
 	require.NoError(b, err)
+}
+
+func TestCtxEndsASubscription(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s.board(t, "a", 1)
+		for _, c := range []sessionproc.Caller{s, s.local} {
+			ctx, cancel := context.WithCancel(t.Context())
+			sub, err := changed.Subscribe(ctx, c, "a", sessionproc.SubscribeOptions{})
+			require.NoError(t, err)
+			requireValues(t, sub, 1)
+			cancel()
+			_, err = sub.Next(t.Context())
+			require.ErrorIs(t, err, context.Canceled)
+		}
+		sub := subscribe(t, s, "a", sessionproc.SubscribeOptions{})
+		for u, err := range sub.All(t.Context()) {
+			require.NoError(t, err)
+			require.Equal(t, 1, u.Value)
+			break
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := sub.Next(short)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		s.set(t, "a", 2)
+		requireValues(t, sub, 2)
+	})
 }

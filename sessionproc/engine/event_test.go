@@ -10,10 +10,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
-	"github.com/stretchr/testify/require"
 )
 
 // A board is a number that everybody sees.
@@ -369,33 +370,5 @@ func TestSubscribersAreNoUseOfTheSession(t *testing.T) {
 			}
 		}
 		require.Less(t, time.Since(began), time.Minute+3*time.Second)
-	})
-}
-
-func TestCtxEndsASubscription(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
-		s.board(t, "a", 1)
-		for _, c := range []sessionproc.Caller{s, s.local} {
-			ctx, cancel := context.WithCancel(t.Context())
-			sub, err := changed.Subscribe(ctx, c, "a", sessionproc.SubscribeOptions{})
-			require.NoError(t, err)
-			requireValues(t, sub, 1)
-			cancel()
-			_, err = sub.Next(t.Context())
-			require.ErrorIs(t, err, context.Canceled)
-		}
-		sub := subscribe(t, s, "a", sessionproc.SubscribeOptions{})
-		for u, err := range sub.All(t.Context()) {
-			require.NoError(t, err)
-			require.Equal(t, 1, u.Value)
-			break
-		}
-		short, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := sub.Next(short)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		s.set(t, "a", 2)
-		requireValues(t, sub, 2)
 	})
 }

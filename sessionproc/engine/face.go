@@ -21,37 +21,8 @@ func (t *Table) Incarnation(h *core.Head) (number, boot uint64) {
 	return i.Number, i.Boot
 }
 
-func (p *process) incarnationLocked() sessionproc.Incarnation {
-	i := sessionproc.Incarnation{Number: p.born, Boot: p.table().cfg.Boot}
-	if boot := p.arrivalLocked().boot; boot != 0 {
-		i.Boot = boot
-	}
-	return i
-}
-
 // Stop implements Engine.
 func (t *Table) Stop(h *core.Head, reason string) { processOf(h).stop(sessionproc.Reason(reason)) }
-
-func (p *process) stop(reason sessionproc.Reason) {
-	p.mu.Lock()
-	if p.phase != phaseSealed && p.leftLocked() {
-		p.mu.Unlock()
-		p.leftover("a stop")
-		return
-	}
-	x := p.extra()
-	if x.reason == "" && x.renewed == nil {
-		x.reason = reason
-	}
-	idle := !p.running && p.phase == phaseLive // Stop was called by a goroutine that a handler left behind
-	if idle {
-		p.running = true
-	}
-	p.mu.Unlock()
-	if idle {
-		p.table().workers.run(p, nil)
-	}
-}
 
 // Logger implements Engine.
 func (t *Table) Logger(h *core.Head) *slog.Logger { return processOf(h).logger() }

@@ -5,8 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 // closing is a Caller that answers a poll when the feeds have just been closed.

@@ -5,10 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // promote has a copy run as when the node has died that it is from.

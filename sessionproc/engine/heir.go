@@ -125,40 +125,49 @@ func (p *process) leaveTo(heir *process) {
 	}
 }
 
-// findLocked returns a session with its mu locked, or nil. It looks again if the session was
-// replaced by another copy between the look-up and the lock.
-func (t *Table) findLocked(part int, id string) *process {
-	for {
-		p := t.find(part, id)
-		if p == nil {
-			return nil
-		}
-		p.mu.Lock()
-		if p.ext == nil || !p.ext.replaced {
-			return p
-		}
-		p.mu.Unlock()
-	}
-}
-
-// otherKind returns the error of a request that names another kind than the session's. While a
-// copy of the session may be on its way here, the request must retry: that copy may be of the
-// kind that the request names, and may be the one that continues.
-func (p *process) otherKind(asked string) error {
-	t := p.table()
-	p.mu.Lock()
-	x := p.ext
-	meets := x != nil && (x.others != nil || p.phase >= phaseEnding && x.moved)
-	p.mu.Unlock()
-	if meets || t.cfg.Gate != nil && !t.cfg.Gate.Settled(int(p.part), p.ID) {
-		return t.cfg.moving()
-	}
-	return p.renewedOr(wrongKind(p.Kind, asked))
-}
-
 // discard drops copies that do not continue.
 func discard(copies []*process) {
 	for _, o := range copies {
 		(&Restored{o}).Discard()
 	}
+}
+
+// meetRenewed resolves two copies of which one or both are marks of a renewed ID. A mark remains.
+// If a copy has changes that the mark has not seen, they are lost, and the copy's OnEnd is called
+// with ReasonConflict.
+func (p *process) meetRenewed(o *process) {
+	p.mu.Lock()
+	mine, theirs := p.versionLocked(), o.versionLocked()
+	loser := stateOf(o)
+	was := p.ext.renewed
+	var last remains
+	if was == nil {
+		loser = stateOf(p)
+		sealed := p.ext.sealing
+		last = p.markLocked(o.ext.renewed.newID, o.ext.renewed.until)
+		if p.phase == phaseSealed {
+			p.ext.sealing, sealed.was = sealed, phaseRenewed
+		} else {
+			p.phase = phaseRenewed
+			p.armRenewedLocked()
+		}
+	}
+	p.ext.past = mine.Join(theirs)
+	p.mu.Unlock()
+	if was == nil {
+		p.leaveLife(last)
+	}
+	if loser.state == nil {
+		return
+	}
+	lost := !theirs.Covers(mine)
+	if was != nil {
+		lost = !mine.Covers(theirs)
+	}
+	if !lost {
+		return
+	}
+	p.table().conflicts.Add(1)
+	p.logger().Warn("a copy of a session has met that it has been renewed; its changes are lost")
+	p.tellLoser(loser, sessionproc.ReasonConflict)
 }

@@ -3,55 +3,11 @@ package engine
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
-
-// An Inbound is a request in its encoded form: from another node, or an untyped one of this node. It
-// serves package node, which sets the exported fields and passes the Inbound to Table.Serve. Package
-// node may use it again after its Answer was called, except by Fail with held set.
-type Inbound struct {
-	core.Waiting
-	Op       core.Op
-	ID       string // ID, Kind, Method and Payload are only read until the answer
-	Kind     string // "": any
-	Method   string
-	Raw      bool
-	Payload  []byte
-	Deadline time.Time       // zero: none
-	Chain    []string        // see CallChain
-	Placed   bool            // see HoldsPlace
-	Values   context.Context // made by Extract; may be nil
-	NoTouch  bool            // a cast that does not count as use
-	Patient  bool            // a cast that waits for its place until Deadline
-	NoWait   bool            // a cast that does not wait for its place
-	Peer     string          // the node that it came from; "": this one
-	Answer   Answer
-
-	gone  atomic.Bool // its caller has
-	bound *core.Binding
-	shown atomic.Pointer[core.Binding] // bound, for who looks at the session that handles it
-	ask   poll                         // of an OpSubscribe
-	err   error
-	reply []byte
-	raw   bool
-}
-
-// An Answer receives the outcome of an Inbound, by exactly one call of one method, in any goroutine.
-// The methods must not block.
-type Answer interface {
-	// Reply receives the reply of a call, or reports that a start or terminate has succeeded.
-	// payload is valid until Reply returns.
-	Reply(payload []byte, raw bool)
-	// Ack reports that a cast is in its session's mailbox.
-	Ack()
-	// Fail receives an error. held means that a session still holds the Inbound and its fields, so
-	// that neither may be used again.
-	Fail(err error, maybeExecuted, held bool)
-}
 
 // Serve passes in to its session and does not wait for the answer.
 func (t *Table) Serve(part int, in *Inbound) {
@@ -110,35 +66,6 @@ func (t *Table) serveStarted(part int, in *Inbound) {
 	in.Answer.Reply(reply, true)
 }
 
-// Begin is called before an Inbound that was cancelled is used for another request.
-func (in *Inbound) Begin() { in.gone.Store(false) }
-
-// opened begins the exchange of in. If the caller gave up before, it ends the exchange at once: a
-// request may be served late, or again after a pause.
-func (in *Inbound) opened() {
-	in.Open()
-	if in.gone.Load() {
-		in.EndWith(core.Outcome{Err: context.Canceled})
-	}
-}
-
-// Cancel records that the caller of in gave up. The handler's ctx ends. A request that still waits in
-// a mailbox does not run.
-func (in *Inbound) Cancel() {
-	in.gone.Store(true)
-	if in.EndWith(core.Outcome{Err: context.Canceled}) && !in.End.Maybe {
-		in.left()
-	}
-}
-
-// left tells the session that the caller of a request gave up before the request began.
-func (in *Inbound) left() {
-	switch in.Op {
-	case core.OpCall, core.OpCast, core.OpSubscribe:
-		sessionOf(in.Ctx).callerLeft(&in.Waiting)
-	}
-}
-
 func (t *Table) serveCall(part int, in *Inbound) {
 	p, err := t.resolveNamed(part, in)
 	if err != nil {
@@ -181,42 +108,6 @@ func (t *Table) serveCast(part int, in *Inbound) {
 		return
 	}
 	in.Answer.Ack()
-}
-
-// resolveNamed is resolve for a request that has names and no token.
-func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
-	if why := t.PausedBy(); why != nil {
-		return nil, why
-	}
-	p := t.find(part, in.ID)
-	if p == nil {
-		var err error
-		if p, err = t.startOnCall(part, in.ID, in.Kind, in.Method, in.Op, in.waitingFor()); err != nil {
-			return nil, err
-		}
-	}
-	if in.Kind != "" && in.Kind != p.Kind.Name {
-		return nil, p.otherKind(in.Kind)
-	}
-	in.bound = p.Kind.ByName[in.Method]
-	if in.bound == nil || in.bound.Op != in.Op {
-		return nil, p.renewedOr(t.unknownMethod(p.Kind, in.Method, in.Op))
-	}
-	return p, nil
-}
-
-func (in *Inbound) newCtx(p *process) *core.Ctx {
-	h := in.NextCtx()
-	if p != nil {
-		h.Head = &p.Head
-	}
-	if !in.Deadline.IsZero() {
-		h.Until = core.SinceEpoch(in.Deadline)
-	}
-	if len(in.Chain) > 0 || in.Values != nil {
-		h.Origin = &core.Origin{Chain: in.Chain, Values: in.Values, Placed: in.Placed}
-	}
-	return h
 }
 
 // Run implements op.
@@ -265,44 +156,19 @@ func (in *Inbound) serve(p *process) error {
 	return err
 }
 
-// give answers with the handler's result, unless in was answered already.
-func (in *Inbound) give() {
-	if !in.Move(core.StateRunning, core.StateReplied) {
-		return
+// Cancel records that the caller of in gave up. The handler's ctx ends. A request that still waits in
+// a mailbox does not run.
+func (in *Inbound) Cancel() {
+	in.gone.Store(true)
+	if in.EndWith(core.Outcome{Err: context.Canceled}) && !in.End.Maybe {
+		in.left()
 	}
-	if in.err != nil {
-		in.Answer.Fail(in.err, !core.IsBadRequest(in.err), false)
-		return
-	}
-	reply, raw := in.reply, in.raw
-	if in.reply = nil; in.Op != core.OpCall {
-		raw = true
-	}
-	in.Answer.Reply(reply, raw) // in may be in use again when it returns
 }
 
-// namedCast is the message of a cast that came encoded.
-type namedCast struct {
-	core.Envelope
-	bound   *core.Binding
-	raw     bool
-	payload []byte
-}
-
-func newNamedCast(b *core.Binding, raw bool, payload []byte) *namedCast {
-	m := &namedCast{bound: b, raw: raw, payload: payload}
-	m.Task, m.Size, m.NoUse, m.ReadOnly = m, core.MailSize(len(payload)), b.Settings.NoTouch, b.Settings.ReadOnly
-	return m
-}
-
-// Run implements op.
-func (m *namedCast) Run(h *core.Head, ctx *core.Ctx) error {
-	_, _, err := m.bound.Serve(h.State, ctx, m.payload, m.raw, nil)
-	if err != nil {
-		processOf(h).logger().Warn("a cast failed", "method", m.bound.Name, "err", err)
+// left tells the session that the caller of a request gave up before the request began.
+func (in *Inbound) left() {
+	switch in.Op {
+	case core.OpCall, core.OpCast, core.OpSubscribe:
+		sessionOf(in.Ctx).callerLeft(&in.Waiting)
 	}
-	return err
 }
-
-// Drop implements op: nobody waits for a cast.
-func (m *namedCast) Drop(uint64, core.Outcome) {}

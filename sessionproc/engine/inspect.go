@@ -204,19 +204,6 @@ func (p *process) headAgeLocked(now int64) time.Duration {
 	return time.Duration(max(0, now-p.head.At))
 }
 
-// named is a message of a method. Handles may be called by anyone, while the
-// message is handled; generation tells for an exchange that may be over.
-type named interface {
-	Handles(generation uint64) string
-}
-
-func methodOf(h *handling) string {
-	if m, ok := h.e.Task.(named); ok {
-		return m.Handles(h.generation)
-	}
-	return ""
-}
-
 // Handles implements named.
 func (m *namedCast) Handles(uint64) string { return m.bound.Name }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -59,3 +60,10 @@ func (p *process) warnOfLabels(lost bool) {
 var errLabel = fmt.Errorf("sessionproc: a label has a key of 1 to %d bytes and a value of 1 to %d",
 	sessionproc.MaxLabelKey,
 	sessionproc.MaxLabelValue)
+
+// endsLabelled reports whether the session's handler waits for the end of sessions with a label.
+func (p *process) endsLabelled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.ext.rarely().pending, func(w *pending) bool { return w.id == Labelled })
+}

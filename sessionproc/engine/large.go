@@ -15,13 +15,6 @@ import (
 // reference in place of the snapshot, and fetches the snapshot in parts. The reference is a
 // critical field, so that a release without it refuses the session.
 
-// A savedLarge is a reference to a snapshot on another node.
-type savedLarge struct {
-	Node string // the member that has the snapshot
-	Key  []byte // the key under which that member keeps it
-	Size int    // bytes
-}
-
 // A Large is a snapshot that is kept for the owner of a session's new ID. It serves package node.
 // given and over exclude each other: either the last part was sent, and only the new owner decides
 // about the session, or the snapshot was taken back, and the session keeps its ID.

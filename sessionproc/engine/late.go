@@ -9,51 +9,6 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
-// A waitError is the end of a wait, with a text that says what the wait was for. Without that
-// text all that a user sees of a session that is stuck is "context deadline exceeded".
-type waitError struct {
-	err  error // of a ctx, or ErrOverloaded
-	also error // a second error that errors.Is finds, or nil
-	what string
-}
-
-// Error returns the text of err, followed by what the wait was for.
-func (e *waitError) Error() string { return e.err.Error() + " " + e.what }
-
-// Unwrap returns err and also.
-func (e *waitError) Unwrap() []error {
-	if e.also == nil {
-		return []error{e.err}
-	}
-	return []error{e.err, e.also}
-}
-
-// waitedFor adds to err what the wait was for, if err is the end of a ctx. It returns err itself
-// if what is empty.
-func waitedFor(err error, what string) error {
-	if what == "" || err != context.DeadlineExceeded && err != context.Canceled {
-		return err
-	}
-	return &waitError{err: err, what: what}
-}
-
-// inVain returns the error of a message that was in the line until err, the end of a ctx, or
-// with a nil err until CastPatience was over.
-func inVain(err error, ahead int) error {
-	what := fmt.Sprintf("while it waited behind %s for a place in the mailbox", messages(ahead))
-	if err == nil {
-		return &waitError{err: sessionproc.ErrOverloaded, what: what}
-	}
-	return &waitError{err: err, also: sessionproc.ErrOverloaded, what: what}
-}
-
-func messages(n int) string {
-	if n == 1 {
-		return "1 message"
-	}
-	return fmt.Sprintf("%d messages", n)
-}
-
 // gaveUp completes the outcome of a call of this node whose caller gave up: it adds to o what
 // the call waited for, and removes the call from the line or counts it in the mailbox. from is
 // the handler that made the call, or nil.
@@ -212,13 +167,6 @@ func roughly(d time.Duration) string {
 		return d.Round(10 * time.Millisecond).String()
 	}
 	return d.Round(100 * time.Millisecond).String()
-}
-
-// isCalledBy is isCalledByLocked for a caller that does not hold mu.
-func (p *process) isCalledBy(id string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.isCalledByLocked(id)
 }
 
 func eachOther(err error, a, b string) error {

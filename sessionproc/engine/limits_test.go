@@ -9,10 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 func requireLimit(t testing.TB, want sessionproc.LimitError, sentinel, err error) {

@@ -4,10 +4,11 @@ import (
 	"maps"
 	"testing"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // lineage is one copy of a session, or the snapshot of one, beside the changes that it

@@ -17,15 +17,6 @@ import (
 // same, so that the total comes down to max before the queue moves on. The bound on the chain of
 // calls also bounds how deep they nest.
 
-// A turn says where a session stands in the queue of starts. starts.mu guards it.
-type turn uint8
-
-const (
-	turnNone  turn = iota // not in the queue yet, or came from another node
-	turnWaits             // in the queue
-	turnTaken             // needs no turn, or has had it
-)
-
 // holdsPlace reports whether a start function, on this node or on another one, waits for the work
 // that is done with c. c may be nil.
 func holdsPlace(c *core.Ctx) bool { return c != nil && (sessionOf(c).starts() || placed(c.Origin)) }
@@ -37,24 +28,6 @@ func placed(o *core.Origin) bool { return o != nil && (o.Placed || holdsPlace(o.
 // function waits for. A request made with such a ctx must not wait for a place to start. It serves
 // package node, which sends this along with the request.
 func HoldsPlace(ctx context.Context) bool { return holdsPlace(core.Calling(ctx)) }
-
-// waitingFor returns the origin of work for a message to session id whose caller waits with ctx, or
-// nil if the caller is no handler. It returns ErrCallCycle if the session would wait for itself.
-func waitingFor(ctx context.Context, id string) (*core.Origin, error) {
-	from := core.Calling(ctx)
-	if from == nil {
-		return nil, nil
-	}
-	return &core.Origin{From: from}, from.CheckChain(id)
-}
-
-// waitingFor returns the origin of work for a call in its encoded form, or nil.
-func (in *Inbound) waitingFor() *core.Origin {
-	if in.Op != core.OpCall || len(in.Chain) == 0 {
-		return nil
-	}
-	return &core.Origin{Chain: in.Chain, Placed: in.Placed}
-}
 
 // starts reports whether the session's start function waits for its turn or runs.
 func (p *process) starts() bool {

@@ -9,10 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 	"github.com/stretchr/testify/require"
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // NewID is in nothing that is encoded, printed or logged, in whatever an Ended is.

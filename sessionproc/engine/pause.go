@@ -35,35 +35,6 @@ func (t *Table) PausedBy() error {
 	return nil
 }
 
-// Unpause ends a Pause. Timers that were due fire before messages are handled.
-func (t *Table) Unpause() {
-	b := &t.pause
-	b.mu.Lock()
-	b.why.Store(nil)
-	held, late := b.held, b.late
-	b.held, b.late = nil, nil
-	if b.end != nil {
-		close(b.end)
-		b.end = nil
-	}
-	b.mu.Unlock()
-	for p := range late {
-		p.fireLate()
-	}
-	for p := range held {
-		p.mu.Lock()
-		arrives := p.ext != nil && (p.ext.arrives != 0 || p.ext.others != nil)
-		start := !p.running && (p.head != nil || arrives) && p.phase < phaseSealed
-		if start {
-			p.running = true
-		}
-		p.mu.Unlock()
-		if start {
-			t.workers.run(p, nil)
-		}
-	}
-}
-
 // holdLocked takes the worker from p, which has messages, until the end of the pause. It reports
 // false if there is no pause.
 func (p *process) holdLocked() bool {

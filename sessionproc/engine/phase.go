@@ -1,7 +1,5 @@
 package engine
 
-import "github.com/sessionproc/sessionproc/sessionproc"
-
 // A phase is where a session stands in its life. process.mu guards it, and only the
 // functions of this table change it:
 //
@@ -35,29 +33,6 @@ const (
 	phaseEnding  // the last handler or the end handler runs
 	phaseGone    // not in the table any more
 )
-
-// tooLateLocked returns the error for a message that comes after the last one.
-func (p *process) tooLateLocked() error {
-	switch {
-	case p.phase < phaseEnding && p.ext.renewed != nil:
-		return sessionproc.ErrRenewed
-	case p.phase == phaseSealed:
-		return p.ext.sealing.moved
-	case p.ext.gone != nil:
-		return p.ext.gone
-	}
-	return sessionproc.ErrNotFound
-}
-
-// awayLocked returns the error for a question about a session that is on its
-// way to another node, is there, or goes on under another ID. It returns nil if
-// the session has to answer.
-func (p *process) awayLocked() error {
-	if p.phase == phaseRenewed || p.phase == phaseSealed || p.phase >= phaseEnding && p.ext.moved {
-		return p.tooLateLocked()
-	}
-	return nil
-}
 
 // stoppingLocked reports whether Stop was called, so that the present handler
 // is the last one.

@@ -89,26 +89,3 @@ func (in *Inbound) entered() {
 		in.Answer.Ack()
 	}
 }
-
-// armLineLocked starts the timer that answers a request of another node in time while it is in
-// the line: answerAhead before its deadline, or after CastPatience for an impatient cast. A
-// request of this node needs no timer for its deadline, as its caller watches its own ctx.
-func (p *process) armLineLocked(s *core.Stand, in *Inbound) {
-	wait, why := time.Duration(-1), error(nil)
-	if in.Peer != "" && !in.Deadline.IsZero() {
-		wait, why = max(0, time.Until(in.Deadline)), context.DeadlineExceeded
-		wait -= min(answerAhead, wait/10)
-	}
-	if in.Op == core.OpCast && !in.Patient && (wait < 0 || wait > CastPatience) {
-		wait, why = CastPatience, nil
-	}
-	if wait < 0 {
-		return
-	}
-	generation := in.Generation()
-	s.Timer = time.AfterFunc(wait, func() {
-		if ahead, stood := p.leaveLine(s); stood {
-			in.EndExchange(generation, core.Outcome{Err: p.refused(s.Envelope, inVain(why, ahead))})
-		}
-	})
-}

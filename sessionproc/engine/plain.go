@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
+	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
@@ -107,4 +110,23 @@ func (s *snapshot) readPlain(b []byte) bool {
 		}
 	}
 	return r.Err() == nil && r.Len() == 0 && min(s.Age, time.Duration(s.Taken), s.Idle, s.Lifetime) >= 0
+}
+
+// read decodes a snapshot that any node has made, into a zero s. State and Version may share
+// memory with b.
+func (s *snapshot) read(b []byte) error {
+	if s.readPlain(b) {
+		return nil
+	}
+	decoded := new(snapshot) // so that s need not be on the heap
+	if err := core.DecodeForeign(b, decoded); err != nil {
+		return err
+	}
+	for _, name := range decoded.Critical {
+		if _, known := reflect.TypeFor[snapshot]().FieldByName(name); !known {
+			return fmt.Errorf("%w: the session needs %q", sessionproc.ErrUnsupported, name)
+		}
+	}
+	*s = *decoded
+	return nil
 }

@@ -5,9 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // anyPlain draws a snapshot of a session that has nothing but its state.

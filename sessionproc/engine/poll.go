@@ -184,3 +184,9 @@ func parseNews(b []byte) (n pollReply, err error) {
 	}
 	return n, nil
 }
+
+// published is an encoded value. Nobody changes it.
+type published struct {
+	payload []byte
+	raw     bool
+}

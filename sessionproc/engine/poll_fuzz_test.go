@@ -3,8 +3,9 @@ package engine
 import (
 	"testing"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 var somewhere = sessionproc.Position{Incarnation: sessionproc.Incarnation{Number: 3, Boot: 7}, Offset: 12}

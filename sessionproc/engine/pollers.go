@@ -9,12 +9,6 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
-// A pollerKey identifies a node that polls an event of a session.
-type pollerKey struct {
-	event string // "" for the session's end only
-	node  string // "" for this node
-}
-
 // pollerKey returns the key of a poll.
 func (in *Inbound) pollerKey() pollerKey {
 	a := pollerKey{node: in.Peer}
@@ -27,13 +21,6 @@ func (in *Inbound) pollerKey() pollerKey {
 // toldFor is how long a node counts as a poller after its poll was answered. It
 // is about to poll again, or has no subscriber left.
 const toldFor = 2 * time.Second
-
-// A recentPoller is a node whose poll was answered and that has not polled
-// again.
-type recentPoller struct {
-	pollerKey
-	at int64 // since epoch
-}
 
 // noteAnsweredLocked records that a poll is answered.
 func (o *publisher) noteAnsweredLocked(in *Inbound, now int64) {
@@ -103,4 +90,18 @@ func (p *process) eventsLocked(now int64) []EventInfo {
 	}
 	slices.SortFunc(infos, func(a, b EventInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return infos
+}
+
+// keepLocked keeps a poll until there is a value, and drops polls whose callers
+// gave up.
+func (o *publisher) keepLocked(in *Inbound) {
+	live := o.polls[:0]
+	for _, other := range o.polls {
+		if other.waits() {
+			live = append(live, other)
+		}
+	}
+	clear(o.polls[len(live):])
+	o.polls = append(live, in)
+	o.noteWaitingLocked(in)
 }

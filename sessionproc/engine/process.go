@@ -2,7 +2,6 @@ package engine
 
 import (
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,13 +9,6 @@ import (
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
-)
-
-// A session's goroutine yields after so many messages or so long, so that a busy session does
-// not delay others.
-const (
-	burstMessages = 64
-	burstTime     = time.Millisecond
 )
 
 // A process is one session: its state and its mailbox. An idle session has no goroutine. It
@@ -96,45 +88,22 @@ type handling struct {
 	noTouch    bool
 }
 
-// push puts e into the mailbox or, if e is a call and the mailbox is full, into
-// the line before it. It returns errNoPlace for a cast that may wait, and the
-// error of tooLateLocked if no more messages are accepted.
-func (p *process) push(e *core.Envelope) error {
-	idle, err := p.put(e)
-	if idle {
-		p.table().workers.run(p, nil)
+// curLocked returns the message that is being handled, or the zero handling.
+func (p *process) curLocked() handling {
+	if p.cur == nil {
+		return handling{}
 	}
-	return err
+	return *p.cur
 }
 
-// put is push without the worker. If idle is true, the caller must hand the
-// session to a worker. A caller that waits for the reply uses that to wait for
-// the worker at the same time; see await.
-func (p *process) put(e *core.Envelope) (idle bool, err error) {
-	p.mu.Lock()
-	if p.phase >= phaseRenewed && !p.takesAlongLocked(e) {
-		err := p.tooLateLocked()
-		p.mu.Unlock()
-		return false, err
+func (p *process) touch() {
+	if now := p.table().clock.now.Load(); p.last.Load() != now {
+		p.last.Store(now)
 	}
-	cfg := &p.Kind.Settings
-	full := p.lined || int(p.queued) >= cfg.Mailbox || p.bytes > 0 && int(p.bytes)+int(e.Size) > cfg.MailboxBytes
-	if full && !p.fitsLocked(e) {
-		err := p.joinLineLocked(e)
-		p.mu.Unlock()
-		return false, p.refused(e, err)
-	}
-	if p.paced {
-		if err := p.ext.messages.take(); err != nil {
-			p.mu.Unlock()
-			return false, p.refused(e, err)
-		}
-	}
-	p.appendLocked(e)
-	idle = !p.running
-	p.running = true
-	p.mu.Unlock()
-	return idle, nil
+}
+
+func (p *process) logger() *slog.Logger {
+	return p.table().cfg.Logger.With("session", sessionproc.LogID(p.ID), "kind", p.Kind.Name)
 }
 
 // fitsLocked reports whether e may enter the mailbox without passing a message
@@ -176,163 +145,28 @@ func (p *process) appendLocked(e *core.Envelope) {
 	}
 }
 
-// curLocked returns the message that is being handled, or the zero handling.
-func (p *process) curLocked() handling {
-	if p.cur == nil {
-		return handling{}
+// takeQueueLocked empties the mailbox.
+func (p *process) takeQueueLocked() *core.Envelope {
+	queue := p.head
+	p.head, p.tail, p.queued, p.bytes = nil, nil, 0, 0
+	if p.ext != nil {
+		p.ext.own = own{}
 	}
-	return *p.cur
+	return queue
 }
 
-// next is the only way in which a message leaves the mailbox to be handled. The
-// session's goroutine calls it between two handlers. One critical section does
-// all of the following, so that every other goroutine finds the session either
-// with the old handler or with the new one:
-//
-//  1. It ends the previous handler (handlerEndsLocked), whose result is already with its
-//     caller.
-//  2. If something must happen before the next message (copies have to merge, a restart or
-//     OnArrive is due, the session was sealed, stopped or ended), it returns end, and finish
-//     does that.
-//  3. If the mailbox is empty, or the table is paused, it gives the session up: it clears
-//     running. From then on put hands the session to a worker again. A pause notes the
-//     session, and Unpause does so.
-//  4. Otherwise it takes the first message and sets cur, with the generation that the message
-//     has now. A message whose caller gave up is taken too: begin tells its op that it must
-//     not run.
-//  5. It lets the first of the line into the room that was made. The senders of these casts
-//     are told after the unlock.
-func (p *process) next(cur *handling) (e *core.Envelope, end bool) {
-	now := p.table().clock.now.Load()
-	p.mu.Lock()
-	if p.cur != nil {
-		p.changed = p.changed || !p.cur.readOnly
-		p.handlerEndsLocked(now)
+// drop answers all requests of a session that ends, with its lock not held. Messages that were
+// decided in another way in the meantime ignore it.
+func (p *process) drop(queue *core.Envelope, cur handling, o core.Outcome) {
+	for e := queue; e != nil; {
+		next := e.Next
+		e.Task.Drop(e.Generation(), o)
+		e = next
 	}
-	switch {
-	case p.ext != nil && (p.meetsLocked() || p.restartsLocked() || p.arrivesLocked()):
-		held := p.phase == phaseLive && (p.restartsLocked() || p.arrivesLocked()) && p.holdLocked()
-		p.mu.Unlock()
-		return nil, !held
-	case p.phase >= phaseSealed && p.phase != phaseGone || p.stoppingLocked():
-		if p.phase != phaseSealed || p.ext.reason != "" {
-			p.phase = phaseEnding
-		}
-		p.mu.Unlock()
-		return nil, true
-	case p.head == nil:
-		p.running = false
-		p.mu.Unlock()
-		return nil, false
-	case p.holdLocked():
-		p.mu.Unlock()
-		return nil, false
+	if cur.e != nil {
+		cur.e.Task.Drop(cur.generation, o)
 	}
-	e = p.head
-	p.head = e.Next
-	if p.head == nil {
-		p.tail = nil
+	if cur.ctx != nil {
+		cur.ctx.End(core.EndedCanceled)
 	}
-	p.queued--
-	p.bytes -= e.Size
-	if e.Own {
-		p.tookOwnLocked(e)
-	}
-	var entered *core.Stand
-	if p.lined {
-		entered = p.advanceLocked()
-	}
-	ctx := e.Ctx
-	if ctx == nil {
-		if p.act == nil {
-			p.act = &core.Ctx{Head: &p.Head}
-		}
-		ctx = p.act
-	}
-	*cur = handling{e, e.Generation(), ctx, now, e.ReadOnly, e.NoUse}
-	p.cur = cur
-	p.handled++
-	p.mu.Unlock()
-	if entered != nil {
-		confirmCasts(entered)
-	}
-	return e, false
-}
-
-// handlerEndsLocked records the end of the present handler. A session counts as
-// used until the end of a handler that was use at its beginning.
-func (p *process) handlerEndsLocked(now int64) {
-	if !p.cur.readOnly {
-		p.changes++
-	}
-	if !p.cur.noTouch && p.cur.since != now {
-		p.last.Store(now)
-	}
-	p.cur = nil
-}
-
-// run handles messages until there are none. It runs in at most one goroutine at a time, which owns
-// cur. The deferred function contains the only recover for handlers: a panic, or a
-// runtime.Goexit, ends or restarts this session and no other.
-func (p *process) run(cur *handling) {
-	clean := false
-	traces := false // TableTrace.MessageHandled runs
-	defer func() {
-		switch {
-		case clean:
-		case traces: // it has ended this goroutine, after a message was handled
-			p.table().workers.run(p, nil)
-		default:
-			p.crashed(recover()) // nil: runtime.Goexit
-		}
-	}()
-	p.table().notice()
-	since := time.Time{}
-	for n := 1; ; n++ {
-		e, end := p.next(cur)
-		if end && p.finishTurn() {
-			continue
-		}
-		if e == nil {
-			clean = true
-			return
-		}
-		if !e.NoUse {
-			p.touch()
-		}
-		if p.keeps && !e.ReadOnly {
-			p.keepState()
-		}
-		if p.table().trace == nil {
-			_ = e.Task.Run(&p.Head, cur.ctx) // its op has dealt with it
-		} else {
-			p.runTraced(e, &traces)
-		}
-		if n%8 == 0 {
-			since = fair(n, since)
-		}
-	}
-}
-
-// fair yields when a burst has lasted long enough.
-func fair(n int, since time.Time) time.Time {
-	now := time.Now()
-	if n%burstMessages == 0 || !since.IsZero() && now.Sub(since) > burstTime {
-		runtime.Gosched()
-		return time.Now()
-	}
-	if since.IsZero() {
-		return now
-	}
-	return since
-}
-
-func (p *process) touch() {
-	if now := p.table().clock.now.Load(); p.last.Load() != now {
-		p.last.Store(now)
-	}
-}
-
-func (p *process) logger() *slog.Logger {
-	return p.table().cfg.Logger.With("session", sessionproc.LogID(p.ID), "kind", p.Kind.Name)
 }

@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	// renewedFor is how long the old ID of a renewed session cannot be used.
-	renewedFor = 60 * time.Second
 	// renewTime bounds how long the owner of the new ID is asked to adopt the session.
 	renewTime = 30 * time.Second
 	// renewPause is the time between two such requests.
@@ -110,14 +108,6 @@ func (t *Table) renew(part int, r *renewal) (done bool, err error) {
 		t.workers.run(p, nil)
 	}
 	return false, nil
-}
-
-// moving returns the error for requests that should be retried soon.
-func (c *TableConfig) moving() error {
-	if c.Moving == nil {
-		return sessionproc.ErrUnavailable
-	}
-	return c.Moving
 }
 
 // sealed continues the renewal in the session's goroutine, when the last handler under the old ID

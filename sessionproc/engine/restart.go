@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -83,16 +84,6 @@ func (p *process) keepState() {
 // restartsLocked reports whether the session has crashed and must get a state.
 func (p *process) restartsLocked() bool {
 	return p.ext.restart != nil && p.ext.restart.pending && (p.phase == phaseLive || p.phase == phaseSealed)
-}
-
-// hurryLocked ends a back-off. If it reports true, the caller must hand the session to a worker.
-func (p *process) hurryLocked() bool {
-	if p.ext == nil || p.ext.restart == nil || p.ext.restart.timer == nil {
-		return false
-	}
-	stopped := p.ext.restart.timer.Stop()
-	p.ext.restart.timer = nil
-	return stopped
 }
 
 // mayRestart decides, in the session's goroutine, whether the session restarts after a crash, and
@@ -235,28 +226,42 @@ func (p *process) noteArgument(payload []byte, raw, none bool) {
 	p.ext.restart.argument = &savedArgument{slices.Clone(payload), raw, none}
 }
 
-// saveRestartLocked adds the restarts and the argument to a snapshot.
-func (p *process) saveRestartLocked(s *snapshot, now time.Time) {
-	r := p.ext.restart
-	if r == nil {
-		return
+// crashed contains a panic of a user's code in the session's goroutine, or with a nil cause a call
+// of runtime.Goexit. This session ends or restarts, and no other.
+func (p *process) crashed(cause any) {
+	if cause == nil {
+		cause = core.CalledGoexit
 	}
-	s.Argument = r.argument
-	for _, t := range r.times {
-		s.Restarts = append(s.Restarts, now.Sub(t))
-	}
+	p.handleFailure(cause, debug.Stack())
 }
 
-// loadRestart restores from a snapshot what saveRestartLocked added.
-func (p *process) loadRestart(s *snapshot) {
-	p.supervise()
-	r := p.ext.restart
-	if r == nil {
+// handleFailure ends or restarts a session whose code has failed. The log has the cause under a
+// reference. Callers get only the reference, since the text of a panic may contain anything that
+// the session holds.
+func (p *process) handleFailure(cause any, stack []byte) {
+	reference := newReference()
+	p.table().supervision.crashes.Add(1)
+	o := core.Outcome{Err: &sessionproc.CrashError{Reference: reference}}
+	if after, ok := p.mayRestart(); ok {
+		p.logger().Error("session crashed", "reference", reference, "panic", core.Thrown(cause), "stack", string(stack),
+			"restarts_after", after)
+		p.traceCrash(reference, true, after)
+		p.restartAfter(after, o)
 		return
 	}
-	r.argument = s.Argument
-	now := time.Now()
-	for _, ago := range s.Restarts {
-		r.times = append(r.times, now.Add(-ago))
+	p.logger().Error("session crashed", "reference", reference, "panic", core.Thrown(cause), "stack", string(stack))
+	p.traceCrash(reference, false, 0)
+	p.mu.Lock()
+	starting := p.phase == phaseStarting
+	if x := p.extra(); x.reason == "" {
+		x.reason = sessionproc.ReasonCrashed
+	}
+	p.mu.Unlock()
+	if !starting {
+		p.countEnd(sessionproc.ReasonCrashed)
+	}
+	p.vanish(o)
+	if starting {
+		p.table().starts.leave()
 	}
 }

@@ -218,12 +218,6 @@ func (r *Restored) Renew() {
 	r.p.comesAs(sessionproc.ArrivalPromoted)
 }
 
-// renewLocked begins a new incarnation of the session and keeps what the previous ones have seen.
-func (p *process) renewLocked() {
-	p.ext.past = p.versionLocked().bounded()
-	p.numberLocked()
-}
-
 // adoptedLocked gives a renewed session its first incarnation under the new ID. The only copies of
 // it under that ID are made from the same snapshot. So the last incarnation under the old ID
 // stands for all that the session has seen before.
@@ -231,20 +225,6 @@ func (p *process) adoptedLocked() {
 	p.ext.past = Version{{p.incarnationLocked(), max(p.changes, 1)}}
 	p.ext.setBefore(nil)
 	p.numberLocked()
-}
-
-// numberLocked takes a new incarnation number, higher than that of any past one: Covers and wins
-// rely on the order of the numbers.
-func (p *process) numberLocked() {
-	after := p.ext.past[len(p.ext.past)-1].Number
-	for {
-		last := p.table().born.Load()
-		if p.born = max(last, after) + 1; p.table().born.CompareAndSwap(last, p.born) {
-			break
-		}
-	}
-	p.bornLocked(0)
-	p.changes = 0
 }
 
 // errDouble is the error of Insert when the table has a session of that ID.
@@ -311,5 +291,19 @@ func (r *Restored) Discard() {
 	}
 	for _, o := range r.p.ext.others {
 		(&Restored{o}).Discard()
+	}
+}
+
+// loadRestart restores from a snapshot what saveRestartLocked added.
+func (p *process) loadRestart(s *snapshot) {
+	p.supervise()
+	r := p.ext.restart
+	if r == nil {
+		return
+	}
+	r.argument = s.Argument
+	now := time.Now()
+	for _, ago := range s.Restarts {
+		r.times = append(r.times, now.Add(-ago))
 	}
 }

@@ -1,11 +1,8 @@
 package engine
 
 import (
-	"fmt"
-	"reflect"
 	"time"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
@@ -68,159 +65,9 @@ type savedTimer struct {
 	Waits   int           `msgpack:",omitempty"` // which of Casts is its tick, counted from 1; 0: none
 }
 
-// read decodes a snapshot that any node has made, into a zero s. State and Version may share
-// memory with b.
-func (s *snapshot) read(b []byte) error {
-	if s.readPlain(b) {
-		return nil
-	}
-	decoded := new(snapshot) // so that s need not be on the heap
-	if err := core.DecodeForeign(b, decoded); err != nil {
-		return err
-	}
-	for _, name := range decoded.Critical {
-		if _, known := reflect.TypeFor[snapshot]().FieldByName(name); !known {
-			return fmt.Errorf("%w: the session needs %q", sessionproc.ErrUnsupported, name)
-		}
-	}
-	*s = *decoded
-	return nil
-}
-
-// A carried is a message that moves with its session: a cast. Calls do not move, since their
-// callers' nodes send them again.
-type carried interface {
-	Save() (core.SavedCast, error)
-	Method() string // of the notice
-}
-
-func (m *namedCast) Method() string { return m.bound.Name }
-
-func (m *namedCast) Save() (core.SavedCast, error) {
-	s := core.SavedCast{Method: m.bound.Name, Raw: m.raw, NoTouch: m.NoUse, Payload: m.payload}
-	if m.Own {
-		s.Own = ownWatch
-	}
-	return s, nil
-}
-
-func (m *timerCast) Save() (core.SavedCast, error) {
-	s, err := m.namedCast.Save()
-	s.Own = ownTick
-	return s, err
-}
-
-// save encodes a sealed session, in its own goroutine. So no handler runs, and nothing changes
-// meanwhile unless the session ends.
-func (p *process) save() (b []byte, err error) {
-	if p.Kind.Codes {
-		b, err = p.encodeByItself()
-	} else { // the usual case, without a closure
-		b, err = p.encodePlainly()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("kind %q: %w", p.Kind.Name, err)
-	}
-	return b, nil
-}
-
-const itsEncoding = "its encoding"
-
-// encodeByItself is encode for a kind whose own code runs when its state is encoded. That code
-// runs in a goroutine of its own, where it may call runtime.Goexit without ending this one.
-func (p *process) encodeByItself() (b []byte, err error) {
-	err = p.table().contained(p.ID, p.Kind, itsEncoding, func() (err error) {
-		b, err = p.encode()
-		return err
-	})
-	return b, err
-}
-
-// encodePlainly is encode for all other kinds.
-func (p *process) encodePlainly() (b []byte, err error) {
-	defer p.table().recovered(p.ID, p.Kind, itsEncoding, &err)
-	return p.encode()
-}
-
-// encode makes the snapshot. It marks the session as copied first: from now on another node may
-// have a copy of it, and its end must be remembered (see bury). The state is encoded without mu,
-// which would block every sender for as long as that takes; a cast that comes meanwhile still
-// travels, since the mailbox is read afterwards. saved is set with the mailbox read: from then on
-// put turns casts away (takesAlongLocked).
-func (p *process) encode() ([]byte, error) {
-	number, boot := p.table().Incarnation(&p.Head)
-	s := snapshot{Kind: p.Kind.Name, Schema: p.Kind.Settings.Schema, Number: number, Boot: boot,
-		Idle: time.Duration(p.table().clock.now.Load() - p.last.Load()), Lifetime: p.lifetimeLeft()}
-	p.mu.Lock()
-	p.ext.copied = true
-	unknown := p.ext.rarely().unknown
-	if m := p.ext.renewed; m != nil {
-		defer p.mu.Unlock()
-		s.Critical, s.Version = []string{"Renewed"}, p.versionLocked().Append(nil)
-		s.Renewed = &savedRenewed{ID: m.newID, Left: time.Until(m.until)}
-		return s.bytes()
-	}
-	p.mu.Unlock()
-	var err error
-	if s.State, err = p.encodeState(unknown); err != nil {
-		return nil, fmt.Errorf("its state: %w", err)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s.Taken = time.Now().UnixNano()
-	s.Age = time.Duration(p.table().clock.now.Load() - p.begun)
-	s.Version = p.versionLocked().Append(nil)
-	if s.Labels = p.labelsLocked(); s.Labels != nil {
-		s.Critical = append(s.Critical, "Labels")
-	}
-	var ticks map[*timer]int // the timers' messages among Casts, counted from 1
-	for e := p.head; e != nil; e = e.Next {
-		c, err := e.Task.(carried).Save()
-		if err != nil {
-			return nil, fmt.Errorf("a queued cast: %w", err)
-		}
-		s.Casts = append(s.Casts, c)
-		if m, ok := e.Task.(*timerCast); ok {
-			put(&ticks, m.timer, len(s.Casts))
-		}
-	}
-	now := time.Now()
-	p.saveRestartLocked(&s, now)
-	for _, tm := range p.ext.timers.sorted() {
-		s.Timers = append(s.Timers, savedTimer{Name: tm.name, Method: tm.bound.Name, Raw: tm.raw, Payload: tm.payload,
-			Left: tm.due.Sub(now), Every: tm.every, Waits: ticks[tm]})
-	}
-	s.Subscriptions, s.Watches = p.savedPublisherLocked(), p.savedWatchesLocked()
-	s.Renewals = p.owesLocked()
-	if before := p.ext.rarely().before; before != nil {
-		s.Before = before.Append(nil)
-	}
-	if p.ext.sealing != nil {
-		p.ext.sealing.saved = true
-	}
-	b, err := s.bytes()
-	if err == nil && len(b) > MaxSnapshot {
-		err = fmt.Errorf("with what waits for it: %d bytes, the limit is %d (MaxSnapshot)", len(b), MaxSnapshot)
-	}
-	return b, err
-}
-
-// encodeState encodes the session's state for a move or a restart. The error is a *LimitError if
-// the state is larger than KindConfig.MaxState. It warns of a state above WarnState.
-func (p *process) encodeState(unknown []byte) ([]byte, error) {
-	most := maxStateOf(p.Kind)
-	b, err := core.EncodeState(p.State, unknown, most)
-	switch {
-	case err == core.ErrEnough:
-		p.noteSize(most+1, "bytes or more")
-		return nil, fmt.Errorf("more than %d bytes: %w", most, &sessionproc.LimitError{Limit: core.LimitState,
-			Max: int64(most)})
-	case err != nil:
-		return nil, err
-	}
-	p.noteSize(len(b), "bytes")
-	if len(b) > most {
-		return nil, fmt.Errorf("%d bytes: %w", len(b), &sessionproc.LimitError{Limit: core.LimitState, Max: int64(most)})
-	}
-	return b, nil
+// A savedLarge is a reference to a snapshot on another node.
+type savedLarge struct {
+	Node string // the member that has the snapshot
+	Key  []byte // the key under which that member keeps it
+	Size int    // bytes
 }

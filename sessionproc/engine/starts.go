@@ -1,136 +1,15 @@
 package engine
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
-// ExchangeStart starts the session of s and waits for its start function. It breaks the wait if it
-// becomes part of a circle. The order is that of enter: Limit before Open, Arm after the message has
-// its place.
-func (t *Table) ExchangeStart(ctx context.Context, s *core.Starter) (o core.Outcome, ok bool) {
-	waiting, over, err := Pending(ctx, s.Part, s.ID)
-	if err != nil {
-		return core.Outcome{Err: err}, false
-	}
-	defer over()
-	o, ok = t.exchangeStart(waiting, s)
-	if !ok {
-		if cycle := EndedByCycle(waiting, o.Err); cycle != nil {
-			o.Err = cycle
-		}
-	}
-	return o, ok
-}
-
-func (t *Table) exchangeStart(ctx context.Context, s *core.Starter) (o core.Outcome, ok bool) {
-	from := core.Calling(ctx)
-	if from != nil {
-		if err := from.CheckChain(s.ID); err != nil {
-			return core.Outcome{Err: err}, false
-		}
-	}
-	part, id, w := s.Part, s.ID, s.W // s may be in use again when place has decided
-	w.Ctx = new(core.Ctx)            // not one of NextCtx's 16: a session may keep it, and all 16 with it
-	w.Limit(t.inherit(ctx, from, w.Ctx, nil))
-	w.Open()
-	s.Waits, s.Placed = true, holdsPlace(from)
-	if o, decided := t.place(s); decided {
-		w.Close()
-		return o, false
-	}
-	w.Arm()
-	if o, ok = w.Await(ctx, s.Begins); !ok {
-		o = t.lateAt(part, id, w, o)
-	}
-	return o, ok
-}
-
 // errGivenUp is the error of a start whose caller gave up before the start function ran.
 var errGivenUp = errors.New("it was given up before it ran")
-
-// startOnCall starts a missing session for a message whose method or kind says so. by is the
-// origin of the message's handler, or nil for a message that no handler waits for, such as a
-// cast. The start function becomes part of the chain of calls of by.
-//
-// It does not wait for the start. The start is the first message in the mailbox, and the message
-// that caused it comes behind. If the start fails, that message gets the error.
-func (t *Table) startOnCall(part int, id, kind, method string, op core.Op, by *core.Origin) (*process, error) {
-	k := t.kinds[t.kindName(kind)]
-	b := t.binding(k, method)
-	if b == nil || b.Op != op || !b.Starts {
-		p, err := t.look(part, id)
-		if err == sessionproc.ErrNotFound {
-			err = t.missing(kind, method, op)
-		}
-		return p, err
-	}
-	w := &zeroStart{}
-	w.Task, w.OnDecided = w, func() {}
-	w.Ctx = &core.Ctx{Until: t.clock.in(t.cfg.CallTimeout), Origin: by}
-	w.Open()
-	s := &core.Starter{W: &w.Waiting, Part: part, ID: id, Kind: k.Name, Placed: placed(by)}
-	p, inserted, err := t.insert(s)
-	if inserted {
-		t.starts.enter(p, s)
-	}
-	return p, err
-}
-
-// A zeroStart starts a session with the zero argument. It has no caller.
-type zeroStart struct{ core.Waiting }
-
-// Run implements op.
-func (m *zeroStart) Run(h *core.Head, _ *core.Ctx) error {
-	p := processOf(h)
-	if !m.Claim() {
-		p.startFailed(errGivenUp)
-		return core.NoHandler{}
-	}
-	if p.startsAgain() {
-		p.noteArgument(nil, false, true)
-	}
-	state, err := p.Kind.Maker.StartEncoded(m.Ctx, nil, false, true)
-	p.started(&m.Waiting, state, err, new(error), m.Finish)
-	return err
-}
-
-// started records the result of a start function. give answers the caller of w, which finds an
-// error in *into.
-//
-// The session is live before give is called: a caller that has its answer and then sends a
-// message must find the session there. Starts of the same ID that waited for this one are decided
-// last, without a lock.
-func (p *process) started(w *core.Waiting, state any, err error, into *error, give func()) {
-	w.Ctx.End(core.EndedCanceled)
-	if err != nil {
-		*into = err
-		p.startFailed(err)
-		give()
-		return
-	}
-	p.State = state
-	p.table().counts.starts.Add(1)
-	p.mu.Lock()
-	p.touch()
-	if p.expiresLocked(p.Kind.Settings.Lifetime); p.expiry != nil {
-		p.table().wheel.add(p.expiry)
-	}
-	p.phase, p.changed = phaseLive, true
-	starts := p.takeStartsLocked()
-	p.mu.Unlock()
-	p.table().starts.leave()
-	give()
-	for _, s := range starts {
-		p.table().decideStart(s)
-	}
-}
 
 // takeStartsLocked takes the starts that wait for the end of this start or of this session.
 func (p *process) takeStartsLocked() []*core.Starter {
@@ -139,23 +18,6 @@ func (p *process) takeStartsLocked() []*core.Starter {
 		p.ext.rare.starts = nil
 	}
 	return starts
-}
-
-// startFailed removes from the table a session that never lived. Messages behind the start get
-// ErrNotFound with the reason. The place among the starts is given back last, when the session has
-// left the table.
-func (p *process) startFailed(err error) {
-	if err == errGivenUp {
-		p.table().neverStarted(p.Kind)
-	}
-	o := core.Outcome{Err: fmt.Errorf("%w: its start failed: %w", sessionproc.ErrNotFound, err)}
-	p.mu.Lock()
-	p.cur = nil // the start itself is answered by the caller of startFailed
-	p.phase = phaseEnding
-	p.extra().gone = o.Err
-	p.mu.Unlock()
-	p.vanish(o)
-	p.table().starts.leave()
 }
 
 // starts lets at most max start functions run at once, in the order in which they came. A start
@@ -212,3 +74,12 @@ func (s *starts) leave() {
 
 // refuse makes all further starts fail.
 func (s *starts) refuse() { s.refused.Store(true) }
+
+// A turn says where a session stands in the queue of starts. starts.mu guards it.
+type turn uint8
+
+const (
+	turnNone  turn = iota // not in the queue yet, or came from another node
+	turnWaits             // in the queue
+	turnTaken             // needs no turn, or has had it
+)

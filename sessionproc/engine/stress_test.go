@@ -12,12 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
-	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // ledger counts what handlers did, by the number that each request carries.

@@ -232,3 +232,27 @@ func (h *hub) drop(s *subscription) {
 		h.close()
 	}
 }
+
+// Subscribe implements Feeds.
+func (h *hub) Subscribe(ctx context.Context, r core.SubscribeRequest) (core.Stream, error) {
+	s := newSubscription(r.Buffer)
+	if h.alone {
+		s.own = h
+	}
+	at := sessionproc.Position{Incarnation: sessionproc.Incarnation{Number: r.After.Number, Boot: r.After.Boot},
+		Offset: r.After.Offset}
+	if err := h.subscribe(ctx, feedKey{r.ID, r.Kind, r.Event}, s, at, !at.IsZero()); err != nil {
+		h.drop(s)
+		return nil, err
+	}
+	s.stop = context.AfterFunc(ctx, func() { s.close(ctx.Err()) })
+	return s, nil
+}
+
+func init() {
+	core.NewFeeds = func(c any) core.Feeds {
+		h := newFeeds(c.(sessionproc.Caller), 0, nil)
+		h.alone = true
+		return h
+	}
+}

@@ -51,3 +51,36 @@ type TableConfig struct {
 	Extract    func(context.Context, []byte) context.Context // makes the values of a handler's ctx of it
 	Trace      *TableTrace                                   // nil: none
 }
+
+// A Gate decides which sessions may be on this node. Package node implements
+// it. The table calls a Gate without holding a lock.
+type Gate interface {
+	// Enter decides about an operation on a session that is not in the table. It returns
+	// nil after it has called e.Begin, or if e.Here reports true. Otherwise it returns an
+	// error that says where the session is. The decision must not change before Begin has
+	// returned.
+	Enter(part int, id string, e Entry) error
+	// Leave calls remove, which removes a session from the table that has ended.
+	Leave(part int, id string, remove func())
+	// Settled reports whether no other copy of a session that is in the table can be on
+	// its way here. If one can, the Gate asks for it.
+	Settled(part int, id string) bool
+}
+
+// An Entry is an operation awaiting admission. Begin performs it; the gate
+// calls Begin at most once.
+type Entry interface {
+	// Begin performs the operation. It returns true if it has put a new session into the
+	// table.
+	Begin() bool
+	// Here reports whether the session is in the table, so that nothing is left to decide.
+	Here() bool
+}
+
+// moving returns the error for requests that should be retried soon.
+func (c *TableConfig) moving() error {
+	if c.Moving == nil {
+		return sessionproc.ErrUnavailable
+	}
+	return c.Moving
+}

@@ -9,10 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/stretchr/testify/require"
 	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // errAway is what messages get of a session that is on its way.

@@ -54,3 +54,22 @@ func tokenWord(op core.Op) string {
 	}
 	return "method"
 }
+
+func wrongKind(k *core.Kind, asked string) error {
+	return fmt.Errorf("%w: it is a %q, not a %q", sessionproc.ErrWrongKind, k.Name, asked)
+}
+
+// otherKind returns the error of a request that names another kind than the session's. While a
+// copy of the session may be on its way here, the request must retry: that copy may be of the
+// kind that the request names, and may be the one that continues.
+func (p *process) otherKind(asked string) error {
+	t := p.table()
+	p.mu.Lock()
+	x := p.ext
+	meets := x != nil && (x.others != nil || p.phase >= phaseEnding && x.moved)
+	p.mu.Unlock()
+	if meets || t.cfg.Gate != nil && !t.cfg.Gate.Settled(int(p.part), p.ID) {
+		return t.cfg.moving()
+	}
+	return p.renewedOr(wrongKind(p.Kind, asked))
+}

@@ -3,9 +3,10 @@ package engine_test
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
-	"github.com/stretchr/testify/require"
 )
 
 // Ways in which a second copy of a session comes about that changes nothing: of the

@@ -185,3 +185,23 @@ func (p *process) versionLocked() Version {
 	}
 	return p.ext.past.join(mine) // not bounded: the present incarnation is never left out
 }
+
+// renewLocked begins a new incarnation of the session and keeps what the previous ones have seen.
+func (p *process) renewLocked() {
+	p.ext.past = p.versionLocked().bounded()
+	p.numberLocked()
+}
+
+// numberLocked takes a new incarnation number, higher than that of any past one: Covers and wins
+// rely on the order of the numbers.
+func (p *process) numberLocked() {
+	after := p.ext.past[len(p.ext.past)-1].Number
+	for {
+		last := p.table().born.Load()
+		if p.born = max(last, after) + 1; p.table().born.CompareAndSwap(last, p.born) {
+			break
+		}
+	}
+	p.bornLocked(0)
+	p.changes = 0
+}

@@ -3,9 +3,10 @@ package engine
 import (
 	"testing"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 func versions(t *rapid.T, label string) Version {

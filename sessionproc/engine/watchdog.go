@@ -87,11 +87,3 @@ func (p *process) warnSlow(generation uint64, runs, limit time.Duration) (warned
 	p.logger().Warn("a handler is slow", "method", method, "runs", runs, "limit", limit, "stack", stack)
 	return true
 }
-
-// put sets an element of a map, which it makes if it is nil.
-func put[K comparable, V any](m *map[K]V, key K, value V) {
-	if *m == nil {
-		*m = map[K]V{}
-	}
-	(*m)[key] = value
-}

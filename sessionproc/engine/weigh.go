@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 
-	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 	"golang.org/x/time/rate"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // A state that is large makes its session move slowly, and above MaxState not at all.
@@ -45,9 +48,6 @@ func (s *scales) init(kinds map[string]*core.Kind, now int64) {
 		s.on = s.on || k.Grows
 	}
 }
-
-// newWarns bounds warnings of one sort that may be many: ten at once, and ten a minute.
-func newWarns() *rate.Limiter { return rate.NewLimiter(rate.Every(6*time.Second), 10) }
 
 // step weighs some sessions.
 func (s *scales) step(t *Table) {
@@ -173,4 +173,24 @@ func (p *process) noteWeighed() bool {
 	first := !x.weighed
 	x.weighed = true
 	return first
+}
+
+// encodeState encodes the session's state for a move or a restart. The error is a *LimitError if
+// the state is larger than KindConfig.MaxState. It warns of a state above WarnState.
+func (p *process) encodeState(unknown []byte) ([]byte, error) {
+	most := maxStateOf(p.Kind)
+	b, err := core.EncodeState(p.State, unknown, most)
+	switch {
+	case err == core.ErrEnough:
+		p.noteSize(most+1, "bytes or more")
+		return nil, fmt.Errorf("more than %d bytes: %w", most, &sessionproc.LimitError{Limit: core.LimitState,
+			Max: int64(most)})
+	case err != nil:
+		return nil, err
+	}
+	p.noteSize(len(b), "bytes")
+	if len(b) > most {
+		return nil, fmt.Errorf("%d bytes: %w", len(b), &sessionproc.LimitError{Limit: core.LimitState, Max: int64(most)})
+	}
+	return b, nil
 }

@@ -10,8 +10,9 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 func TestARecordHasNoMoreThan160Bytes(t *testing.T) {

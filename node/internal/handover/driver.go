@@ -3,12 +3,13 @@ package handover
 import (
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
-	"golang.org/x/sync/semaphore"
 )
 
 // New returns a driver that is not started: it is a Gate that lets nothing in.

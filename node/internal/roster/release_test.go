@@ -4,8 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 func TestReleaseOfAnySizeFits(t *testing.T) {
