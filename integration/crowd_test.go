@@ -7,12 +7,12 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/integration/child"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -66,12 +66,6 @@ func settled() float64 {
 	return float64(m.HeapAlloc + m.StackInuse)
 }
 
-func cpuTime(t testing.TB) time.Duration {
-	var u syscall.Rusage
-	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // What many sessions with an IdleTimeout cost, and that they end in time and leave
 // nothing.
 func TestACrowdExpiresInTime(t *testing.T) {
@@ -96,9 +90,9 @@ func TestACrowdExpiresInTime(t *testing.T) {
 	plain := gather(bystanders, "a")
 	disperse("a")
 	with := gather(timed, "b")
-	cpu, begin := cpuTime(t), time.Now()
+	cpu, begin := child.CPU(), time.Now()
 	time.Sleep(*crowdWait)
-	cpu, took := cpuTime(t)-cpu, time.Since(begin)
+	cpu, took := child.CPU()-cpu, time.Since(begin)
 	t.Logf("%d sessions: %.0f B each, %.0f B with IdleTimeout; idle: %v CPU in %v", *crowd, plain, with, cpu, took)
 	if *crowd >= measurable {
 		require.Less(t, with-plain, 64.0)

@@ -30,7 +30,7 @@ const smallSnapshot = 512
 
 // appendPlain appends a plain snapshot as encode does; ok: it is one.
 func (s *snapshot) appendPlain(b []byte) (_ []byte, ok bool) {
-	if !s.plain() || min(s.Schema, int(s.Age), int(s.Taken), int(s.Idle), int(s.Lifetime)) < 0 ||
+	if !s.plain() || min(int64(s.Schema), int64(s.Age), s.Taken, int64(s.Idle), int64(s.Lifetime)) < 0 ||
 		s.Version == nil || s.State == nil {
 		return b, false
 	}
@@ -109,7 +109,7 @@ func (s *snapshot) readPlain(b []byte) bool {
 			return false
 		}
 	}
-	return r.Err() == nil && r.Len() == 0 && min(s.Age, time.Duration(s.Taken), s.Idle, s.Lifetime) >= 0
+	return r.Err() == nil && r.Len() == 0 && s.Schema >= 0 && min(s.Age, time.Duration(s.Taken), s.Idle, s.Lifetime) >= 0
 }
 
 // read decodes a snapshot that any node has made, into a zero s. State and Version may share

@@ -229,7 +229,7 @@ func TestAStateTooLargeIsNotKeptAndStays(t *testing.T) {
 		log := new(journal)
 		l := newLocalWith(t, log.into, newPhoenixes(sessionproc.KindConfig{Restart: sessionproc.RestartLastState,
 			MaxState: 3}, nil))
-		require.NoError(t, phoenixes.Start(t.Context(), l, "a", 1<<40))
+		require.NoError(t, phoenixes.Start(t.Context(), l, "a", 1<<30))
 		feedIt(t, l, "a", 1)
 		require.Contains(t, log.String(), "KindConfig.MaxState is 3")
 		_, err := take(t, l, "a")
