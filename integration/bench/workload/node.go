@@ -114,8 +114,20 @@ func (s *nodeLocal) Close() error { return s.node.Close() }
 // nodeRemote is a node here that calls sessions of a node in a child process.
 type nodeRemote struct {
 	side
-	server *child.Process
+	server server
 }
+
+// server is where the called node runs.
+type server interface {
+	CPU() (time.Duration, error) // of another process than this one
+	Stop() error
+}
+
+// sameProcess is a server in this process.
+type sameProcess struct{ stop func() error }
+
+func (sameProcess) CPU() (time.Duration, error) { return 0, nil }
+func (s sameProcess) Stop() error               { return s.stop() }
 
 // serverSlot names the child's node, which all sessions live on.
 const serverSlot = "server"
@@ -140,17 +152,30 @@ func serveNode(arg []byte) (addr string, stop func() error, err error) {
 // OpenRemote makes the library's side of Remote. With a secret all goes through
 // TLS.
 func OpenRemote(secret string) (*Bench, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), setup)
-	defer cancel()
-	server, err := child.Start("node", serverConfig{secret})
+	process, err := child.Start("node", serverConfig{secret})
 	if err != nil {
 		return nil, err
 	}
-	n, err := node.Start(ctx, node.Config{Slot: "client", Join: []string{server.Hello}, Secret: secret,
+	return openRemote(process.Hello, secret, process)
+}
+
+// OpenTwoNodes is OpenRemote, without a secret, with both nodes in this process: its
+// allocations are those of both.
+func OpenTwoNodes() (*Bench, error) {
+	addr, stop, err := serveNode([]byte("{}"))
+	if err != nil {
+		return nil, err
+	}
+	return openRemote(addr, "", sameProcess{stop})
+}
+
+func openRemote(addr, secret string, server server) (*Bench, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), setup)
+	defer cancel()
+	n, err := node.Start(ctx, node.Config{Slot: "client", Join: []string{addr}, Secret: secret,
 		Kinds: []sessionproc.AnyKind{newKind()}})
 	if err != nil {
-		server.Kill()
-		return nil, err
+		return nil, errors.Join(err, server.Stop())
 	}
 	s := &nodeRemote{side{node: n}, server}
 	if err := s.open(ctx); err != nil {
