@@ -3,4 +3,4 @@
 package integration_test
 
 // The race detector's own work grows with the square of a crowd.
-const usualCrowd = 5000
+const usualCrowd = 2000

@@ -23,18 +23,18 @@ func TestDrainToAFullNode(t *testing.T) {
 		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
 			Tune: func(i int, cfg *node.Config) {
 				if i == 1 {
-					cfg.MaxSessions = 500
+					cfg.MaxSessions = 100
 				}
 			}})
-		startOn(t, c, 0, 2000)
+		startOn(t, c, 0, 400)
 		n := c.Node(0)
 		within, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		err := n.Drain(within)
 		said, ok := errors.AsType[*node.DrainError](err)
 		require.True(t, ok, err)
-		require.Equal(t, map[string]int{"counter": 1500}, said.Kinds)
-		require.Contains(t, said.Causes["counter"], "Config.MaxSessions is 500")
+		require.Equal(t, map[string]int{"counter": 300}, said.Kinds)
+		require.Contains(t, said.Causes["counter"], "Config.MaxSessions is 100")
 		require.Empty(t, said.Untaken)
 		require.True(t, said.Continues)
 		require.Greater(t, n.DrainEstimate().Takes, 20*time.Second, "nothing moves")
@@ -44,13 +44,13 @@ func TestDrainToAFullNode(t *testing.T) {
 			require.NoError(t, err)
 			there = append(there, info.ID)
 		}
-		require.Len(t, there, 500)
+		require.Len(t, there, 100)
 		require.Empty(t, n.TerminateMany(t.Context(), there))
 		require.Zero(t, c.Node(1).Sessions())
-		require.Equal(t, 1500, n.Sessions())
+		require.Equal(t, 300, n.Sessions())
 		time.Sleep(2 * time.Minute)
-		require.Equal(t, 500, c.Node(1).Sessions(), "it has asked for them again")
-		require.Equal(t, 1000, n.Sessions())
+		require.Equal(t, 100, c.Node(1).Sessions(), "it has asked for them again")
+		require.Equal(t, 200, n.Sessions())
 	})
 }
 

@@ -28,7 +28,7 @@ func TestNothingRemainsOfFaults(t *testing.T) {
 				}
 			}
 		}
-		for range 3 {
+		for range shorter(3, 1) {
 			use(0, 1, 2)
 			c.Isolate(2)
 			time.Sleep(2 * time.Second)

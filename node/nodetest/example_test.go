@@ -44,7 +44,7 @@ func ExampleCluster_Isolate() {
 	require.Len(t, c.Node(0).Members(), 3)
 	require.Len(t, c.Node(4).Members(), 2)
 
-	time.Sleep(time.Hour) // of virtual time
+	time.Sleep(time.Minute) // of virtual time
 	c.Heal()
 	c.Settle() // they have found each other again
 	require.Len(t, c.Node(0).Members(), 5)
