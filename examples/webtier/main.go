@@ -3,13 +3,11 @@
 // and puts a load balancer in front that sends every request to the next replica
 // in turn, whoever asks.
 //
-//	go run ./examples/webtier           the shop, until Ctrl-C
-//	go run ./examples/webtier -check    200 browsers × 20 clicks, and every cart verified
+//	go run ./examples/webtier    the shop, until Ctrl-C
 //
 // Open it in two windows of one browser: each shows at once what the other changes,
 // from whatever replica. The button on the page, or r and Enter on the terminal,
-// restarts the replicas one after another, while the carts stay; -check does so
-// under load.
+// restarts the replicas one after another, while the carts stay.
 //
 // Read cart.go first: it is all that a session is. shop.go is one replica's web
 // side, replica.go its process, roll.go the restart; the rest is the stage around
@@ -56,14 +54,11 @@ func main() {
 func runTier(args []string, stdout io.Writer) (err error) {
 	flags := flag.NewFlagSet("webtier", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:8080", "where the shop is served")
-	check := flags.Bool("check", false, "drive the shop by itself, verify every cart and exit")
-	browsers := flags.Int("browsers", 200, "with -check: how many browsers")
-	clicks := flags.Int("clicks", 20, "with -check: clicks of each browser")
 	verbose := flags.Bool("v", false, "log what the nodes do")
 	if err := flags.Parse(args); err != nil {
 		return flag.ErrHelp // what is wrong has been printed
 	}
-	if flags.NArg() > 0 || *browsers < 1 || *clicks < 1 {
+	if flags.NArg() > 0 {
 		flags.Usage()
 		return flag.ErrHelp
 	}
@@ -81,9 +76,6 @@ func runTier(args []string, stdout io.Writer) (err error) {
 		return endedBy(ctx, err)
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	if *check {
-		*addr = "127.0.0.1:0"
-	}
 	life, end := context.WithCancel(ctx)
 	roll := newRoll(life, t)
 	defer roll.wait.Wait()
@@ -93,9 +85,6 @@ func runTier(args []string, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	if *check {
-		return runCheck(ctx, b.URL, *browsers, *clicks, roll.run, stdout)
-	}
 	announce(stdout, t, b.URL)
 	go roll.obey(os.Stdin, os.Stderr) // ends with the input, or the program
 	return t.watch(ctx, b, logger)

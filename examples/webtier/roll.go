@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,18 +40,9 @@ const (
 	startPart = 80 // from here on it starts
 )
 
-var errRolling = errors.New("a rolling restart is under way")
-
 func newRoll(life context.Context, t *tier) *roll { return &roll{tier: t, life: life} }
 
-// run restarts every replica, and returns when all are back.
-func (r *roll) run(ctx context.Context) error {
-	if !r.begin() {
-		return errRolling
-	}
-	return r.through(ctx)
-}
-
+// begin reports whether a roll may begin, and none is under way.
 func (r *roll) begin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,6 +53,7 @@ func (r *roll) begin() bool {
 	return true
 }
 
+// through restarts every replica, and returns when all are back.
 func (r *roll) through(ctx context.Context) error {
 	defer func() {
 		r.mu.Lock()

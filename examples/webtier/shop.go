@@ -16,7 +16,7 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/sessionhttp"
 )
 
-// Headers that tell which way a request went; -check counts them.
+// Headers that tell which way a request went.
 const (
 	headerServed    = "X-Sessionproc-Served"
 	headerForwarded = "X-Sessionproc-Forwarded"
@@ -112,7 +112,7 @@ func (s *shop) answer(do action, write func(http.ResponseWriter, *http.Request, 
 			Served:    s.name,
 			Owner:     place.Owner.Slot,
 			Forwarded: !place.Local,
-			Took:      fmt.Sprintf("%.2f\u00a0ms", milliseconds(took)),
+			Took:      fmt.Sprintf("%.2f\u00a0ms", float64(took.Microseconds())/1000),
 			Session:   sessionproc.LogID(id),
 			Partition: place.Partition,
 			Way:       pair(s.name, place.Owner.Slot),

