@@ -189,16 +189,6 @@ func requireCount(t testing.TB, p place, id string, want int) {
 	require.Equal(t, want, got)
 }
 
-// quickly fails the test if f takes as long as limit.
-func quickly(t testing.TB, limit time.Duration, f func()) {
-	t.Helper()
-	start := time.Now()
-	f()
-	if took := time.Since(start); took >= limit {
-		require.FailNow(t, fmt.Sprintf("it took %v, the limit is %v", took, limit))
-	}
-}
-
 // idOn makes a fresh session ID that the member of that slot owns, as n sees
 // it.
 func idOn(t testing.TB, n *member, slot string) string {

@@ -107,7 +107,8 @@ func TestAcceptance16_RequestsWaitUntilTheirContextEnds(t *testing.T) {
 			},
 		} {
 			start := time.Now()
-			err := send(within(t, 200*time.Millisecond))
+			var err error
+			quickly(t, 500*time.Millisecond, func() { err = send(within(t, 200*time.Millisecond)) })
 			took := time.Since(start)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			if !p.remote() { // else the owner's word may come too late
@@ -115,7 +116,6 @@ func TestAcceptance16_RequestsWaitUntilTheirContextEnds(t *testing.T) {
 				require.False(t, sessionproc.MaybeExecuted(err))
 			}
 			require.GreaterOrEqual(t, took, 150*time.Millisecond)
-			require.Less(t, took, 500*time.Millisecond)
 		}
 	})
 }

@@ -43,7 +43,7 @@ func TestPeerThatStopsReadingHarmsOnlyItself(t *testing.T) {
 			during, peakDuring, held := replyAll(t, tr, gates[1], base)
 			t.Logf("p99 %v while it reads, %v while it does not; the heap has grown by %d and %d MiB, of which %d are held",
 				before, during, peakBefore>>20, peakDuring>>20, held>>20)
-			require.LessOrEqual(t, during, max(3*before, 50*time.Millisecond), "others' p99 is unchanged")
+			require.LessOrEqual(t, during, max(3*before, 250*time.Millisecond), "others' p99 is unchanged")
 			require.LessOrEqual(t, peakDuring, peakBefore+24*mebi, "memory is bounded")
 			require.Less(t, held, int64(16*mebi), "a connection holds no more than its MaxOutput of 8 MiB")
 			require.NotEmpty(t, owner.log.with("connection ended", "slow"),
