@@ -54,7 +54,7 @@ func TestOverRealSockets(t *testing.T) {
 
 	see := func(c *cluster.Cluster, slots ...string) {
 		require.EventuallyWithT(t, func(t *assert.CollectT) { assert.Equal(t, slots, names(c)) },
-			10*time.Second, 5*time.Millisecond)
+			30*time.Second, 5*time.Millisecond)
 	}
 	for _, node := range []*cluster.Cluster{a, b, c} {
 		see(node, "a", "b", "c")
@@ -62,7 +62,7 @@ func TestOverRealSockets(t *testing.T) {
 	require.NoError(t, b.SetState(cluster.Serving))
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
 		assert.Len(t, c.View().Serving(), 1)
-	}, 5*time.Second, 5*time.Millisecond)
+	}, 30*time.Second, 5*time.Millisecond)
 
 	require.NoError(t, c.Close()) // as a crash
 	ln, err := net.Listen("tcp", third.Self.Addr)

@@ -80,7 +80,7 @@ func TestAnOnArriveThatFailsIsACrash(t *testing.T) {
 		require.Eventually(t, func() bool {
 			there, err := p.from.Started(t.Context(), id)
 			return err == nil && !there
-		}, 10*time.Second, time.Millisecond, "its budget is used up")
+		}, 30*time.Second, time.Millisecond, "its budget is used up")
 		_, err = sell.Call(t.Context(), p.from, id, 5)
 		require.ErrorIs(t, err, sessionproc.ErrNotFound)
 		require.Contains(t, p.owner().log.text(), errNoTill.Error())

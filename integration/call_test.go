@@ -229,6 +229,6 @@ func TestAcceptance19_StopFromAHandlerDeliversTheReply(t *testing.T) {
 		require.Eventually(t, func() bool {
 			_, err := whoAmI.Call(t.Context(), p.from, id, sessionproc.None{})
 			return errors.Is(err, sessionproc.ErrNotFound)
-		}, 2*time.Second, 5*time.Millisecond)
+		}, 30*time.Second, 5*time.Millisecond)
 	})
 }

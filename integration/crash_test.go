@@ -148,7 +148,7 @@ func TestAcceptance21_OthersNoticeNothingOfManyCrashes(t *testing.T) {
 				require.ErrorIs(t, err, sessionproc.ErrCrashed)
 			}
 		})
-		require.Eventually(t, func() bool { return rounds.Load() >= 8 || t.Failed() }, 20*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return rounds.Load() >= 8 || t.Failed() }, 30*time.Second, 10*time.Millisecond)
 		stop()
 		wg.Wait()
 	})
@@ -173,7 +173,7 @@ func TestAcceptance22_PanicInTerminateIsContained(t *testing.T) {
 		require.NoError(t, p.from.Terminate(t.Context(), id), "the session has ended, which is what was asked for")
 		require.ErrorIs(t, p.from.Terminate(t.Context(), id), sessionproc.ErrNotFound)
 		require.Eventually(t, func() bool { return len(p.owner().log.with("no last words")) == before+1 },
-			2*time.Second, 5*time.Millisecond, "the panic is in the owner's log")
+			30*time.Second, 5*time.Millisecond, "the panic is in the owner's log")
 		require.NoError(t, lastWords.Start(t.Context(), p.from, id, sessionproc.None{}), "its ID is free")
 		requireCount(t, p, other, 1)
 	})
@@ -191,7 +191,7 @@ func TestAcceptance22_PanicInATimerIsContained(t *testing.T) {
 		require.Eventually(t, func() bool {
 			started, err := p.from.Started(t.Context(), id)
 			return err == nil && !started
-		}, 2*time.Second, 5*time.Millisecond, "the session has ended")
+		}, 30*time.Second, 5*time.Millisecond, "the session has ended")
 		require.Len(t, p.owner().log.with("the bomb went off"), before+1, "the panic is in the owner's log")
 		requireCount(t, p, other, 1)
 	})

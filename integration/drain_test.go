@@ -114,14 +114,14 @@ func TestAcceptance40_NoRequestFailsWithinReadyDelay(t *testing.T) {
 			}
 		}()
 	}
-	require.Eventually(t, func() bool { return served.Load() > 20 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return served.Load() > 20 }, 30*time.Second, time.Millisecond)
 	signalled := time.Now()
 	require.Eventually(t, func() bool { // it may not listen yet
 		signalled = time.Now()
 		assert.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGTERM))
 		time.Sleep(200 * time.Millisecond)
 		return n.Ready() != nil
-	}, 10*time.Second, time.Millisecond)
+	}, 30*time.Second, time.Millisecond)
 	until.Store(signalled.Add(readyDelay - 20*time.Millisecond).UnixNano())
 	for range count {
 		<-browsers

@@ -174,7 +174,7 @@ func TestAcceptance34_StatsShowWhatWaitsAndWhoIsBusy(t *testing.T) {
 			var err error
 			s, err = p.from.Stats(t.Context())
 			return assert.NoError(t, err) && s.Total.Mailbox.Oldest >= 40*time.Millisecond
-		}, 10*time.Second, 10*time.Millisecond)
+		}, 30*time.Second, 10*time.Millisecond)
 		require.GreaterOrEqual(t, s.Total.Mailbox.Waiting, 3)
 		require.GreaterOrEqual(t, s.Total.Mailbox.Deepest, 3)
 		require.GreaterOrEqual(t, s.Total.Mailbox.Sessions, 1)
@@ -195,7 +195,7 @@ func TestAcceptance34_StatsShowWhatWaitsAndWhoIsBusy(t *testing.T) {
 			s, err := p.from.Stats(t.Context())
 			return err == nil && len(s.Total.Hottest) > 0 && s.Total.Hottest[0].ID == id &&
 				s.Total.Hottest[0].Node == p.owner().Name() && s.Total.Hottest[0].PerSecond > 0
-		}, 20*time.Second, time.Millisecond)
+		}, 30*time.Second, time.Millisecond)
 	})
 }
 
@@ -236,7 +236,7 @@ func TestInspectTellsWhatASessionDoes(t *testing.T) {
 				i, err = n.Inspect(t.Context(), id)
 				return assert.NoError(t, err) && i.Oldest >= 40*time.Millisecond && time.Since(i.Since) >= 40*time.Millisecond &&
 					i.Holding == node.HoldingSettled // soon after the move
-			}, 10*time.Second, 10*time.Millisecond)
+			}, 30*time.Second, 10*time.Millisecond)
 			require.Equal(t, id, i.ID)
 			require.Equal(t, probes.Name(), i.Kind)
 			require.Equal(t, p.owner().Name(), i.Node)
@@ -296,7 +296,7 @@ func TestInspectTellsSubscribersAndWatches(t *testing.T) {
 					i, err := n.Inspect(t.Context(), id)
 					return assert.NoError(t, err) && reflect.DeepEqual([]node.SessionEvent{want}, i.Events) &&
 						reflect.DeepEqual([]string{p.owner().Name()}, i.Watchers) && i.Watches == 0
-				}, 20*time.Second, 5*time.Millisecond)
+				}, 30*time.Second, 5*time.Millisecond)
 				i, err := n.Inspect(t.Context(), watcher)
 				require.NoError(t, err)
 				require.Equal(t, 1, i.Watches)

@@ -62,7 +62,7 @@ func TestAcceptance39_LogOutReachesSessionsInFlight(t *testing.T) {
 		require.NoError(t, err)
 		moved()
 		require.Eventually(t, func() bool { return len(list(t, p.from.Node, node.ListOptions{Kind: badges.Name()})) == 0 },
-			10*time.Second, 10*time.Millisecond)
+			30*time.Second, 10*time.Millisecond)
 		for _, id := range ids {
 			started, err := p.from.Started(t.Context(), id)
 			require.NoError(t, err)

@@ -147,7 +147,7 @@ func TestAcceptance16_WhoWaitsIsServedInTheOrderOfArrival(t *testing.T) {
 			require.Eventually(t, func() bool {
 				at, err := p.from.Inspect(ctx, id)
 				return err == nil && at.Line == i+1
-			}, 10*time.Second, time.Millisecond)
+			}, 30*time.Second, time.Millisecond)
 		}
 		events.open(id)
 		require.NoError(t, <-blocked)

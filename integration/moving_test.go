@@ -148,7 +148,7 @@ func (c *movingCluster) begin(t testing.TB) (end func()) {
 
 func (c *movingCluster) awaitEmpty(t testing.TB, m *member) {
 	t.Helper()
-	require.Eventually(t, func() bool { return m.Sessions() == 0 }, 10*time.Second, time.Millisecond,
+	require.Eventually(t, func() bool { return m.Sessions() == 0 }, 30*time.Second, time.Millisecond,
 		"all sessions of the test move")
 }
 
@@ -169,7 +169,7 @@ func (c *movingCluster) settle(t testing.TB, spare *member) {
 			}
 		}
 		return true
-	}, 20*time.Second, time.Millisecond, "all nodes know where sessions live")
+	}, 30*time.Second, time.Millisecond, "all nodes know where sessions live")
 }
 
 // routesAs says whether m places sessions as the table does.

@@ -50,11 +50,11 @@ func TestNodesThatDifferRefuse(t *testing.T) {
 			c.joiner.Join, c.joiner.Slot = []string{seed.Addr()}, "stranger"
 			start := time.Now()
 			log, err := requireNoStart(t, c.joiner)
-			require.Less(t, time.Since(start), 5*time.Second, "a refusal is final")
+			require.Less(t, time.Since(start), 9*time.Second, "a refusal is final, within JoinTimeout")
 			for _, word := range c.why {
 				require.Contains(t, strings.ToLower(err.Error()), word)
 			}
-			require.Eventually(t, func() bool { return len(seed.log.with(c.why...)) > 0 }, 2*time.Second, 5*time.Millisecond,
+			require.Eventually(t, func() bool { return len(seed.log.with(c.why...)) > 0 }, 30*time.Second, 5*time.Millisecond,
 				"the seed's log says why: %s", seed.log.text())
 			require.NotEmpty(t, log.with(c.why...), "the joiner's log says why: %s", log.text())
 			for _, secret := range []string{one, two} {
@@ -73,7 +73,7 @@ func TestSlotInUseNamesBothAddresses(t *testing.T) {
 	require.ErrorContains(t, err, members[1].Addr())
 	id := idOn(t, members[0], "b")
 	require.NoError(t, counters.Start(t.Context(), members[0], id, 1), "the one that was there serves on")
-	require.NoError(t, members[0].awaitServing(within(t, 5*time.Second), 2))
+	require.NoError(t, members[0].awaitServing(within(t, 30*time.Second), 2))
 }
 
 func TestSettingsThatCannotWork(t *testing.T) {
@@ -118,7 +118,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			start := time.Now()
 			log, err := requireNoStart(t, c.cfg)
-			require.Less(t, time.Since(start), 2*time.Second)
+			require.Less(t, time.Since(start), 9*time.Second)
 			for _, word := range c.says {
 				require.ErrorContains(t, err, word)
 			}

@@ -51,7 +51,7 @@ func TestSecretsThatWouldCutMembersOff(t *testing.T) {
 	require.NoError(t, a.SetSecrets(older, newer))
 	require.ErrorContains(t, a.SetSecrets(newer, older), "the members b do not accept the secret of key")
 	require.NoError(t, b.SetSecrets(older, newer))
-	require.Eventually(t, func() bool { return a.SetSecrets(newer, older) == nil }, 5*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return a.SetSecrets(newer, older) == nil }, 30*time.Second, 20*time.Millisecond)
 	require.ErrorContains(t, a.SetSecrets(newer), "the members b still use a secret that would not be accepted")
 
 	id := idOn(t, a, "b")
@@ -64,7 +64,7 @@ func TestSecretsThatWouldCutMembersOff(t *testing.T) {
 		}
 		return n
 	}
-	require.Eventually(t, func() bool { return slices.Equal(keys(b), []int{2, 2}) }, 5*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return slices.Equal(keys(b), []int{2, 2}) }, 30*time.Second, 20*time.Millisecond)
 
 	open := newCluster(t, 1, node.Config{})[0]
 	require.ErrorContains(t, open.SetSecrets(newer), "started without Config.Secret")

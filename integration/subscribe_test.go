@@ -213,7 +213,7 @@ func TestAcceptance35_EachEndArrivesWithItsReason(t *testing.T) {
 		require.Eventually(t, func() bool {
 			told, err = obits.Call(t.Context(), p.from, watcher, sessionproc.None{})
 			return err == nil && len(told) == len(want)
-		}, 10*time.Second, time.Millisecond, "the watcher hears of each end")
+		}, 30*time.Second, time.Millisecond, "the watcher hears of each end")
 		require.ElementsMatch(t, want, told)
 	})
 }

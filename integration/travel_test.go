@@ -113,7 +113,7 @@ func requireReceipts(t *testing.T, want map[string]string, ids []string, from ..
 // awaitSessions waits until a node has that many sessions.
 func (m *member) awaitSessions(t *testing.T, count int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return m.Sessions() == count }, 10*time.Second, 2*time.Millisecond,
+	require.Eventually(t, func() bool { return m.Sessions() == count }, 30*time.Second, 2*time.Millisecond,
 		"%s has %d sessions, not %d", m.Slot(), m.Sessions(), count)
 }
 

@@ -34,7 +34,7 @@ func whileMoving(t *testing.T, f func(t *testing.T, p place, id string)) {
 	require.Eventually(t, func() bool {
 		where, err := p.from.Where(id)
 		return err == nil && where.Owner.Slot != owner
-	}, 10*time.Second, time.Millisecond, "the session is to be elsewhere")
+	}, 30*time.Second, time.Millisecond, "the session is to be elsewhere")
 	time.Sleep(100 * time.Millisecond) // it is sealed now, or at worst the test is lenient
 	f(t, p, id)
 }
@@ -117,6 +117,6 @@ func TestAcceptance19_StopHoldsWhileTheSessionMoves(t *testing.T) {
 		require.Eventually(t, func() bool {
 			started, err := p.from.Started(t.Context(), id)
 			return err == nil && !started
-		}, 2*time.Second, 5*time.Millisecond)
+		}, 30*time.Second, 5*time.Millisecond)
 	})
 }

@@ -112,7 +112,7 @@ func TestTheFirstPodIsReady(t *testing.T) {
 	second, err := p.start(2, node.Config{JoinTimeout: 10 * time.Second})
 	require.NoError(t, err)
 	require.NoError(t, second.Ready())
-	require.Eventually(t, func() bool { return len(first.Members()) == 2 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(first.Members()) == 2 }, 30*time.Second, 10*time.Millisecond)
 }
 
 // Pods that start at once, each in the DNS when it is up, are one cluster.
@@ -133,7 +133,7 @@ func TestPodsThatStartTogetherMeet(t *testing.T) {
 	all.Wait()
 	require.False(t, t.Failed())
 	for _, n := range nodes[1:] {
-		require.Eventually(t, func() bool { return len(n.Members()) == 3 }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return len(n.Members()) == 3 }, 30*time.Second, 10*time.Millisecond)
 		require.NoError(t, n.Ready())
 	}
 }

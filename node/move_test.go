@@ -110,7 +110,7 @@ func (f *fleet) settled(all int) {
 		for _, n := range f.nodes {
 			assert.GreaterOrEqual(c, n.Sessions(), all/len(f.nodes)/3, n.Slot())
 		}
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 }
 
 // A cluster grows by one and shrinks to one under load.
@@ -230,7 +230,7 @@ func TestQueuedCastsAndTimersMove(t *testing.T) {
 	require.Eventually(t, func() bool {
 		got, err = count.Call(ctx, b, id, 0)
 		return err == nil && got.N == 41
-	}, 5*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	require.Equal(t, 1000, got.Notes[40])
 }
 

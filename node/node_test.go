@@ -61,7 +61,7 @@ func startNodes(t *testing.T, n int, secret string) []*node.Node {
 			}
 		}
 		return true
-	}, 5*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	return nodes
 }
 

@@ -51,7 +51,7 @@ func pair(t *testing.T, sessions int) (a, b *Node) {
 func TestCloseWhileSessionsAreSealed(t *testing.T) {
 	for range 3 {
 		a, b := pair(t, 100)
-		require.Eventually(t, func() bool { return a.driver.Stuck() > 0 }, 10*time.Second, 100*time.Microsecond)
+		require.Eventually(t, func() bool { return a.driver.Stuck() > 0 }, 30*time.Second, 100*time.Microsecond)
 		require.NoError(t, a.Close())
 		require.NoError(t, b.Close())
 	}

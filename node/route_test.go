@@ -53,7 +53,7 @@ func startPair(t *testing.T, letGo <-chan struct{}, held *atomic.Int32, read ses
 	}
 	a = start("a")
 	b = start("b", a.Addr())
-	require.Eventually(t, func() bool { return a.hasItsOwn() && b.hasItsOwn() }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return a.hasItsOwn() && b.hasItsOwn() }, 30*time.Second, time.Millisecond)
 	return a, b
 }
 
@@ -94,7 +94,7 @@ func TestCallFollowsTheOwnerThatAnotherNodeNames(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return len(a.routes.Load().View.Serving()) == 3 && len(b.routes.Load().View.Serving()) == 3 &&
 			len(c.routes.Load().View.Serving()) == 3
-	}, 5*time.Second, time.Millisecond)
+	}, 30*time.Second, time.Millisecond)
 
 	id := idOf(t, c)
 	require.NoError(t, gates.Start(t.Context(), c, id, sessionproc.None{}))
@@ -166,7 +166,7 @@ func TestCallThatRanAtANodeThatDiedMayHaveBeenExecuted(t *testing.T) {
 				_, err := hold.Call(t.Context(), a, id, sessionproc.None{})
 				failed <- err
 			}()
-			require.Eventually(t, func() bool { return held.Load() == 1 }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return held.Load() == 1 }, 30*time.Second, time.Millisecond)
 			b.transport.Close() // as a crash does, it ends the connections without an answer
 			_ = b.cluster.Close()
 			err := <-failed

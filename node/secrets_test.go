@@ -50,7 +50,7 @@ func TestSetSecretsReplacesConnections(t *testing.T) {
 	}
 	require.NotEqual(t, old, id(a))
 	for _, n := range nodes {
-		require.Eventually(t, func() bool { return !proved(n)[old] }, 5*time.Second, 20*time.Millisecond)
+		require.Eventually(t, func() bool { return !proved(n)[old] }, 30*time.Second, 20*time.Millisecond)
 		_, err := n.Started(t.Context(), idOf(t, nodes[0]))
 		require.NoError(t, err)
 		_, err = n.Started(t.Context(), idOf(t, nodes[1]))

@@ -210,7 +210,7 @@ func TestCloseDuringTraffic(t *testing.T) {
 					}
 				})
 			}
-			require.Eventually(t, func() bool { return calls.Load() > 500 }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return calls.Load() > 500 }, 30*time.Second, time.Millisecond)
 			closing := map[string]*transport.Transport{"client": client, "server": server}[who]
 			var closers sync.WaitGroup
 			for range 3 {

@@ -95,7 +95,7 @@ func TestABoundedNumberOfCopiesWaitsForASession(t *testing.T) {
 	_, err := table.Restore(0, "a", markSnapshot(t, 1<<20))
 	require.ErrorIs(t, err, sessionproc.ErrOverloaded)
 	table.workers.run(p, nil) // as when its handler returns
-	require.Eventually(t, func() bool { return p.unmet() == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return p.unmet() == 0 }, 30*time.Second, time.Millisecond)
 }
 
 // Labels that come together by the meeting of copies are bounded, though by more than

@@ -131,7 +131,7 @@ func TestCrashesLeaveOtherSessionsAlone(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.Eventually(t, func() bool { return l.table.Len() == 1000 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return l.table.Len() == 1000 }, 30*time.Second, time.Millisecond)
 	require.Equal(t, 1000, l.table.Live("scripted"))
 	for _, id := range frail {
 		require.False(t, l.started(t, id))

@@ -96,7 +96,7 @@ func TestEndsAreRememberedWhereCopiesCanBe(t *testing.T) {
 			snapshotOf(t, l, id)
 		}
 		require.NoError(t, l.terminate(t.Context(), id))
-		require.Eventually(t, func() bool { return l.table.Len() == 0 }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return l.table.Len() == 0 }, 30*time.Second, time.Millisecond)
 		require.Equal(t, copied, l.table.Former(id) != nil)
 	}
 }

@@ -95,7 +95,7 @@ func TestEndPartitionEndsThatPartitionOnly(t *testing.T) {
 	ids := names("s", 50)
 	l.start(t, ids...)
 	require.Equal(t, 1, l.table.EndPartition(part("s7"), sessionproc.ReasonMoved))
-	require.Eventually(t, func() bool { return l.table.Len() == 49 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return l.table.Len() == 49 }, 30*time.Second, time.Millisecond)
 	require.Equal(t, []sessionproc.Reason{sessionproc.ReasonMoved}, told.of("s7"))
 	require.False(t, l.started(t, "s7"))
 	require.True(t, l.started(t, "s8"))

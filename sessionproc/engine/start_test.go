@@ -347,7 +347,7 @@ func TestAStartLeavesNothingBehind(t *testing.T) {
 			}
 		}
 		return kept < 100
-	}, 5*time.Second, time.Millisecond)
+	}, 30*time.Second, time.Millisecond)
 }
 
 func TestTerminateMeetsAFailingStart(t *testing.T) {

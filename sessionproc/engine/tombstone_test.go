@@ -80,7 +80,7 @@ func TestSessionsStartedAnewDoNotMeetTheirPredecessors(t *testing.T) {
 			} else {
 				l.table.EndPartition(part("a"), sessionproc.ReasonStopped)
 			}
-			require.Eventually(t, func() bool { return l.table.Len() == 0 }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return l.table.Len() == 0 }, 30*time.Second, time.Millisecond)
 			require.True(t, l.table.Succeed("a", g.seen["a"], func() bool {
 				return diaries.Start(t.Context(), l, "a", []string{"second"}) == nil
 			}))

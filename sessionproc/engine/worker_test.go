@@ -71,7 +71,7 @@ func TestMoreHandlersThanWorkersRunAtOnce(t *testing.T) {
 	for i, id := range ids {
 		results[i] = doing(t.Context(), l, id, "")
 	}
-	require.Eventually(t, func() bool { return running.Load() == all }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return running.Load() == all }, 30*time.Second, time.Millisecond)
 	require.LessOrEqual(t, l.table.LiveWorkers(), 128)
 	close(gate)
 	for _, done := range results {
@@ -118,7 +118,7 @@ func TestUnusedWorkersAreDismissed(t *testing.T) {
 		l.start(t, id)
 		results = append(results, doing(t.Context(), l, id, ""))
 	}
-	require.Eventually(t, func() bool { return l.table.LiveWorkers() >= 100 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return l.table.LiveWorkers() >= 100 }, 30*time.Second, time.Millisecond)
 	close(gate)
 	for _, done := range results {
 		require.NoError(t, <-done)

@@ -42,7 +42,7 @@ func TestStreamsAreBoundedPerSessionAndInAll(t *testing.T) {
 			<-heard
 		}
 		return again
-	}, 5*time.Second, 20*time.Millisecond)
+	}, 30*time.Second, 20*time.Millisecond)
 
 	for _, cfg := range []sessionhttp.EventsConfig[string]{{MaxStreams: -1}, {MaxStreamsPerSession: -1}} {
 		_, err := sessionhttp.Events(s.node, written, cfg)

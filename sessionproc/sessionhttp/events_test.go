@@ -198,7 +198,7 @@ func TestEventsOfAValueThatDoesNotEncodeEnd(t *testing.T) {
 	s.start("a")
 	l := s.listen("a", "")
 	s.write("a", "even", "odd")
-	require.Eventually(t, func() bool { got, _ := l.next(); return got == "" }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { got, _ := l.next(); return got == "" }, 30*time.Second, time.Millisecond)
 	require.ErrorIs(t, <-heard, odd)
 }
 

@@ -66,7 +66,7 @@ func TestMembersGossipOverTheOnePort(t *testing.T) {
 			a, b := openEndpoint(t, change), openEndpoint(t, change)
 			members := startMembers(t, a, b)
 			sees := func(n int) func() bool { return func() bool { return members[0].NumMembers() == n } }
-			require.Eventually(t, sees(2), 3*time.Second, 5*time.Millisecond)
+			require.Eventually(t, sees(2), 30*time.Second, 5*time.Millisecond)
 
 			var peer *memberlist.Node
 			for _, m := range members[1].Members() {
@@ -81,7 +81,7 @@ func TestMembersGossipOverTheOnePort(t *testing.T) {
 			require.Equal(t, "by packet", <-testMail)
 
 			require.NoError(t, b.Close()) // as in a crash: nobody is told
-			require.Eventually(t, sees(1), 5*time.Second, 10*time.Millisecond, "the crash is not detected")
+			require.Eventually(t, sees(1), 30*time.Second, 10*time.Millisecond, "the crash is not detected")
 		})
 	}
 }
@@ -107,9 +107,9 @@ func TestFailedWriteLooksLikeAFailedPeer(t *testing.T) {
 	require.NoError(t, g.Shutdown())
 	check(a.Addr())
 	start := time.Now()
-	_, err = g.DialTimeout(a.Addr(), 3*time.Second)
+	_, err = g.DialTimeout(a.Addr(), 30*time.Second)
 	require.Error(t, err)
-	require.Less(t, time.Since(start), time.Second)
+	require.Less(t, time.Since(start), 10*time.Second)
 }
 
 func TestForeignPacketsDoNotReachMemberlist(t *testing.T) {

@@ -48,7 +48,7 @@ func (l *portLog) logger() *slog.Logger {
 func (l *portLog) says(t *testing.T, text string) {
 	t.Helper()
 	require.Eventually(t, func() bool { return bytes.Contains([]byte(l.String()), []byte(text)) },
-		3*time.Second, 5*time.Millisecond, "no line with %s in:\n%s", text, portLogText{l})
+		30*time.Second, 5*time.Millisecond, "no line with %s in:\n%s", text, portLogText{l})
 }
 
 // portLogText is read when a failure is printed, not before.
@@ -123,7 +123,7 @@ func (p *openPort) meet(addr string, class transport.Class) (peer, word string, 
 		return "", "", err
 	}
 	b := make([]byte, 2)
-	_ = conn.SetReadDeadline(time.Now().Add(3 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	if _, err = conn.Read(b); err != nil {
 		return peer, "", err
 	}

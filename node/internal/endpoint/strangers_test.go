@@ -165,7 +165,7 @@ func TestTurnstileLetsSmallCrowdsFirst(t *testing.T) {
 			ts.mu.Lock()
 			defer ts.mu.Unlock()
 			return len(ts.waiting) == n+1
-		}, 3*time.Second, time.Millisecond)
+		}, 30*time.Second, time.Millisecond)
 		return st
 	}
 	enter("10.0.0.1", soon)
@@ -184,7 +184,7 @@ func TestTurnstileLetsSmallCrowdsFirst(t *testing.T) {
 		ts.mu.Lock()
 		defer ts.mu.Unlock()
 		return !ts.taken
-	}, 3*time.Second, time.Millisecond)
+	}, 30*time.Second, time.Millisecond)
 }
 
 // Who knocks gives its place to others and is not crowded out; there are not any number
@@ -243,7 +243,7 @@ func TestTurnstileLetsThoseGoOnThatHaveBegun(t *testing.T) {
 			ts.mu.Lock()
 			defer ts.mu.Unlock()
 			return len(ts.waiting) == i+1
-		}, 3*time.Second, time.Millisecond)
+		}, 30*time.Second, time.Millisecond)
 	}
 	ts.leave(first)
 	require.Equal(t, "10.0.0.1true", <-order)
