@@ -204,16 +204,17 @@ func TestNothingHoldsASessionThatHasEnded(t *testing.T) {
 					sessionproc.FromContext(ctx).Stop("")
 					return "", nil
 				}})
-			l.start(t, "a")
+			// Without a deadline a message's own timer would hold the record, for 15 s.
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			require.NoError(t, scripted.Start(ctx, l, "a", "a"))
 			switch how {
 			case "terminate":
-				require.NoError(t, l.terminate(t.Context(), "a"))
+				require.NoError(t, l.terminate(ctx, "a"))
 			case "stop", "crash":
-				// Without a deadline the message's own timer would hold it, for 15 s.
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				_, _ = do.Call(ctx, l, "a", "")
-				cancel()
 			}
+			cancel()
 			require.Eventually(t, func() bool {
 				runtime.GC()
 				return record.Value() == nil
