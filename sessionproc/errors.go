@@ -94,7 +94,7 @@ func (e *OpError) Error() string {
 	if e.ID == "" {
 		return fmt.Sprintf("sessionproc: %s: %v", what, e.Err)
 	}
-	return fmt.Sprintf("sessionproc: %s on session %s: %v", what, LogID(e.ID), e.Err)
+	return fmt.Sprintf("sessionproc: %s on session %s: %v", what, core.LogID(e.ID), e.Err)
 }
 
 // Unwrap returns the cause.

@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"reflect"
-	"runtime"
-	"strings"
 	"sync"
 	"unsafe"
 
@@ -113,22 +110,6 @@ func (c *Codec[T]) toUTC(v *T) {
 	}
 }
 
-// Clear makes a pooled message forget a value, unless that refers to nothing.
-func (c *Codec[T]) Clear(v *T, p *Parcel[T]) {
-	if !c.Simple {
-		c.forget(v, p)
-	}
-}
-
-func (c *Codec[T]) forget(v *T, p *Parcel[T]) {
-	var none T
-	*v = none
-	p.Form, p.clone = ParcelEmpty, none
-	if cap(p.buf) > MaxPooled {
-		p.buf = nil
-	}
-}
-
 // Encode appends *v to b in the form it has on the wire, which is an error if it is more
 // than most bytes, if that is not 0. v is on the heap.
 func (c *Codec[T]) Encode(b []byte, v *T, most int) ([]byte, error) {
@@ -216,25 +197,6 @@ func decodeRaw(b []byte, raw bool, v *[]byte) error {
 	return nil
 }
 
-// Panicked is the error of a panic in a user's method. It says where that was, and of
-// its value the type only, as it may be read anywhere.
-func Panicked(what string, cause any) error {
-	var callers [32]uintptr
-	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
-	for thrown := false; ; {
-		f, more := frames.Next()
-		switch {
-		case f.Function == "runtime.gopanic":
-			thrown = true
-		case thrown && !strings.HasPrefix(f.Function, "runtime.") && !strings.HasPrefix(f.Function, "internal/"):
-			return fmt.Errorf("%s panicked: %T in %s (%s:%d)", what, cause, f.Function, filepath.Base(f.File), f.Line)
-		}
-		if !more {
-			return fmt.Errorf("%s panicked: %T", what, cause)
-		}
-	}
-}
-
 // decoder is a pooled msgpack decoder over a slice.
 type decoder struct {
 	dec *msgpack.Decoder
@@ -246,10 +208,6 @@ var decoders = sync.Pool{New: func() any {
 	d.dec = msgpack.NewDecoder(&d.r)
 	return d
 }}
-
-// MaxPooled is the largest message, in bytes, after which a codec's scratch
-// memory is kept.
-const MaxPooled = 64 << 10
 
 // decode reads the msgpack value b, known to be well formed, into v, which must
 // point to a zero value. A panic of the type's own decoding becomes an error.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
+	"github.com/vmihailenco/tagparser/v2"
 )
 
 // coding is how values of a type are written or read, in the order in which msgpack
@@ -233,3 +234,12 @@ func declares(t reflect.Type, h half) bool {
 	}
 	return false
 }
+
+// dropped reports whether a field does not travel.
+func dropped(f reflect.StructField) bool {
+	return f.PkgPath != "" && !f.Anonymous || tagOf(f).Name == "-"
+}
+
+var zeroType = reflect.TypeFor[interface{ IsZero() bool }]()
+
+func tagOf(f reflect.StructField) *tagparser.Tag { return tagparser.Parse(f.Tag.Get("msgpack")) }

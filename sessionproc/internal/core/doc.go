@@ -6,14 +6,18 @@
 // What the handler gets is a Ctx. The values on their way are packed by a Codec. A Kind is what both
 // know of a kind of sessions.
 //
-// Each file uses those above it, except that a Task runs with a Head and a Ctx, whose Host has the
-// Engine that handles messages:
+// # Files
 //
-//	epoch, id, fault, apart, limits, outcome    times, IDs and errors
-//	layout, times, coding, signature            what is known of Go types
-//	typecheck, nesting, settle, mapcopy         which types are refused, and how values settle
-//	encoder, codec, parcel, weight              encoded and copied values
-//	settings, token, kind, state                kinds
+// Files use those above them:
+//
+//	epoch, id, apart, outcome, limits, fault    times, IDs and errors
+//	coding, layout, times, signature            what is known of Go types
+//	nesting, settle, mapcopy, typecheck         which types are refused, and how values settle
+//	encoder, codec, parcel                      encoded and copied values
+//	settings, token, context, kind, state, weight
+//	message, pooled, starter, head              messages on their way to a session
 //	saved, ended, stream, delivery              what else passes between contract and engine
-//	context, message, pooled, starter, head     messages on their way to a session
+//
+// But a message, its Ctx and a Starter name the Head of their session, whose Host names them again:
+// it is the Engine that handles them.
 package core

@@ -267,3 +267,7 @@ func enough(err error, most int) error {
 	}
 	return fmt.Errorf("more than %d bytes, the limit (Config.MaxFrame, less what else is in a message)", most)
 }
+
+// MaxPooled is the largest message, in bytes, after which a codec's scratch
+// memory is kept.
+const MaxPooled = 64 << 10

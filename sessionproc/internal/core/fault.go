@@ -3,6 +3,9 @@ package core
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
 )
 
 // BadRequest makes an ErrBadRequest of err: a request does not decode, so nothing has run.
@@ -43,4 +46,30 @@ func TooLarge(n, most int) error {
 func IsBadRequest(err error) bool {
 	_, ok := err.(requestFault)
 	return ok
+}
+
+// Panicked is the error of a panic in a user's method. It says where that was, and of
+// its value the type only, as it may be read anywhere.
+func Panicked(what string, cause any) error {
+	var callers [32]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+	for thrown := false; ; {
+		f, more := frames.Next()
+		switch {
+		case f.Function == "runtime.gopanic":
+			thrown = true
+		case thrown && !strings.HasPrefix(f.Function, "runtime.") && !strings.HasPrefix(f.Function, "internal/"):
+			return fmt.Errorf("%s panicked: %T in %s (%s:%d)", what, cause, f.Function, filepath.Base(f.File), f.Line)
+		}
+		if !more {
+			return fmt.Errorf("%s panicked: %T", what, cause)
+		}
+	}
+}
+
+// Contain makes an error of a panic of a request's own encoding or Clone.
+func Contain(err *error) {
+	if cause := recover(); cause != nil {
+		*err = BadRequest(Panicked("encoding", cause))
+	}
 }

@@ -99,3 +99,11 @@ func (k *Kind) Handles(method string, op Op) bool {
 	b := k.ByName[method]
 	return b != nil && b.Op == op
 }
+
+// StateCoder is the optional coding of a state where msgpack does not serve.
+// Both methods run in goroutines of the library, never beside a handler of the
+// same session.
+type StateCoder interface {
+	MarshalState() ([]byte, error)
+	UnmarshalState([]byte) error
+}

@@ -3,8 +3,6 @@ package core
 import (
 	"fmt"
 	"reflect"
-
-	"github.com/vmihailenco/tagparser/v2"
 )
 
 // layout is a struct as msgpack writes and reads it: a map by field name, the fields
@@ -22,13 +20,6 @@ type member struct {
 	field reflect.StructField
 	omits bool // left out if it is empty
 }
-
-// dropped reports whether a field does not travel.
-func dropped(f reflect.StructField) bool {
-	return f.PkgPath != "" && !f.Anonymous || tagOf(f).Name == "-"
-}
-
-func tagOf(f reflect.StructField) *tagparser.Tag { return tagparser.Parse(f.Tag.Get("msgpack")) }
 
 // layoutOf finds the layout of a struct by the rules of msgpack.
 func layoutOf(t reflect.Type) *layout {
@@ -68,8 +59,6 @@ func (l *layout) add(m *member) {
 	l.fields = append(l.fields, m)
 	l.give(m.name, m)
 }
-
-var zeroType = reflect.TypeFor[interface{ IsZero() bool }]()
 
 const clash = "%s and %s are both %q on the wire; give one of them a tag, or name the embedded field"
 

@@ -61,13 +61,6 @@ func (c *Codec[T]) PackRequest(p *Parcel[T], v *T, share bool, most int) (size i
 	return size, err
 }
 
-// Contain makes an error of a panic of a request's own encoding or Clone.
-func Contain(err *error) {
-	if cause := recover(); cause != nil {
-		*err = BadRequest(Panicked("encoding", cause))
-	}
-}
-
 // MailSize is a number of bytes as a mailbox counts them.
 func MailSize(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
@@ -85,4 +78,20 @@ func (c *Codec[T]) Unpack(p *Parcel[T], own *T) (*T, error) {
 		return &p.clone, c.expecting(err)
 	}
 	return own, nil
+}
+
+// Clear makes a pooled message forget a value, unless that refers to nothing.
+func (c *Codec[T]) Clear(v *T, p *Parcel[T]) {
+	if !c.Simple {
+		c.forget(v, p)
+	}
+}
+
+func (c *Codec[T]) forget(v *T, p *Parcel[T]) {
+	var none T
+	*v = none
+	p.Form, p.clone = ParcelEmpty, none
+	if cap(p.buf) > MaxPooled {
+		p.buf = nil
+	}
 }

@@ -9,14 +9,6 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// StateCoder is the optional coding of a state where msgpack does not serve.
-// Both methods run in goroutines of the library, never beside a handler of the
-// same session.
-type StateCoder interface {
-	MarshalState() ([]byte, error)
-	UnmarshalState([]byte) error
-}
-
 // EncodeState encodes a state as it travels: as its MarshalState says, else as
 // msgpack, a struct as a map by field name. unknown are the fields that came
 // with the state and that its type does not have; see unknownFields. ErrEnough if msgpack
