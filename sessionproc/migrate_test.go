@@ -14,6 +14,8 @@ type (
 	halfCoded    struct{ N int } // has one of the two methods of a state
 )
 
+var _, _ = veiled{secret: 1}, embedsNumber{digits: 1} // they are used
+
 func (*halfCoded) UnmarshalState([]byte) error { return nil }
 
 // The types that MigrateFrom reads and writes are checked as states are.

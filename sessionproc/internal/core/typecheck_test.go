@@ -139,10 +139,5 @@ func TestATagThatExcludesByMistakeIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "write `msgpack:\"-\"` to exclude it")
 }
 
-// halfState has one of the two methods of a state.
-type halfState struct{ N int }
-
-func (*halfState) UnmarshalState([]byte) error { return nil }
-
 // none is a message that carries nothing.
 type none struct{}
