@@ -36,7 +36,7 @@ type AnyKind interface {
 func NewKind[S, Arg any](ref *KindRef[Arg], start func(ctx context.Context, arg Arg) (*S, error),
 	cfg KindConfig) *Kind[S, Arg] {
 	k := &Kind[S, Arg]{start: start, arg: &ref.arg}
-	k.core = core.Kind{Name: ref.name, Ref: ref, Maker: k, ByName: map[string]*core.Binding{},
+	k.core = core.Kind{Name: ref.name, Ref: ref, Maker: (*maker[S, Arg])(k), ByName: map[string]*core.Binding{},
 		State: reflect.TypeFor[S](), Argument: reflect.TypeFor[Arg]()}
 	c := &k.core
 	cfg, err := cfg.withDefaults()
@@ -164,7 +164,7 @@ func bind(k *core.Kind, t *core.Token, b *core.Binding, missing bool, cfg []Meth
 	k.ByName[t.Name] = b
 }
 
-// fault reports all that is wrong with the kind, and what is known already.
+// fault is Fault without the types.
 func fault(k *core.Kind, tokens []string, known error) error {
 	errs := []error{k.Err, known}
 	for i, name := range tokens {
@@ -191,8 +191,11 @@ func fault(k *core.Kind, tokens []string, known error) error {
 	return nil
 }
 
-// Fault implements maker.
-func (k *Kind[S, Arg]) Fault(known error) error {
+// A maker is a Kind with the methods that the engine calls. It implements the maker of a core.Kind.
+type maker[S, Arg any] Kind[S, Arg]
+
+// Fault reports all that is wrong with the kind, and what is known already.
+func (k *maker[S, Arg]) Fault(known error) error {
 	ref := k.core.Ref.(*KindRef[Arg])
 	ref.mu.Lock()
 	tokens := slices.Clone(ref.tokens)
@@ -200,8 +203,8 @@ func (k *Kind[S, Arg]) Fault(known error) error {
 	return fault(&k.core, tokens, known)
 }
 
-// StartEncoded implements maker.
-func (k *Kind[S, Arg]) StartEncoded(ctx context.Context, payload []byte, raw, none bool) (any, error) {
+// StartEncoded runs the start function on an encoded argument; none means the zero argument.
+func (k *maker[S, Arg]) StartEncoded(ctx context.Context, payload []byte, raw, none bool) (any, error) {
 	var arg Arg
 	if !none {
 		if err := k.arg.Decode(payload, raw, &arg); err != nil {
@@ -211,11 +214,11 @@ func (k *Kind[S, Arg]) StartEncoded(ctx context.Context, payload []byte, raw, no
 	return k.startWith(ctx, arg)
 }
 
-// Blank implements maker.
-func (k *Kind[S, Arg]) Blank() any { return new(S) }
+// Blank returns a pointer to a zero state.
+func (k *maker[S, Arg]) Blank() any { return new(S) }
 
 // startWith runs the start function; it serves the typed start as well.
-func (k *Kind[S, Arg]) startWith(ctx context.Context, arg Arg) (any, error) {
+func (k *maker[S, Arg]) startWith(ctx context.Context, arg Arg) (any, error) {
 	s, err := k.start(ctx, arg)
 	if err != nil {
 		return nil, portable(ctx, err)

@@ -108,7 +108,7 @@ type KindConfig struct {
 	EndOnMove bool
 }
 
-// MaxState is the size, in bytes, of the largest encoded state that moves. A session with a larger
+// MaxState is the size of the largest encoded state that moves, 64 MiB. A session with a larger
 // state stays where it is.
 const MaxState = core.MaxState
 
