@@ -37,6 +37,7 @@ const (
 	copyMsgpack                 // encode and decode
 )
 
+// NewCodec returns the codec of T.
 func NewCodec[T any]() Codec[T] {
 	t := reflect.TypeFor[T]()
 	s := settlingOf(t)
@@ -239,6 +240,7 @@ func EncodeValue(b []byte, v any) (payload []byte, raw bool, err error) {
 	return AppendValue(b, v, 0)
 }
 
+// AppendValue is EncodeValue for at most most bytes.
 func AppendValue(b []byte, v any, most int) (payload []byte, raw bool, err error) {
 	if p, ok := v.([]byte); ok {
 		payload, err = appendRaw(b, p, most)

@@ -36,7 +36,7 @@ type hooks struct {
 	Arrive func(state any, ctx context.Context, reason string) error
 }
 
-// maker is what a Kind needs of its Kind.
+// A maker is what a Kind needs of the types of its states and arguments.
 type maker interface {
 	// StartEncoded runs the start function on an encoded argument; none means
 	// the zero argument.
@@ -62,6 +62,7 @@ type Binding struct {
 	Types []reflect.Type
 }
 
+// Fail records what is wrong with the kind, for Check.
 func (k *Kind) Fail(err error) { k.Err = errors.Join(k.Err, err) }
 
 // Check gives the kind to a node and reports all that is wrong with it.
@@ -72,8 +73,10 @@ func (k *Kind) Check() error {
 	return k.Maker.Fault(nil)
 }
 
+// CheckMessage refuses a type of messages that would not arrive as it was sent.
 func CheckMessage(t reflect.Type) error { return errors.Join(CheckType(t), checkClone(t)) }
 
+// InContext puts words before an error that is not nil.
 func InContext(what string, err error) error {
 	if err == nil {
 		return nil

@@ -277,6 +277,7 @@ func (w *Waiting) Expect() bool {
 	}
 }
 
+// CauseOf returns the cause with which a Ctx ends after err, the error of a caller's ctx.
 func CauseOf(err error) uint32 {
 	if err == context.DeadlineExceeded {
 		return endedDeadline

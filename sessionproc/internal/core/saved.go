@@ -1,5 +1,6 @@
 package core
 
+// A SavedCast is a queued cast on its way to another node.
 type SavedCast struct {
 	Method  string
 	Raw     bool `msgpack:",omitempty"`
