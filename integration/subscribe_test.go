@@ -109,7 +109,7 @@ func TestAcceptance35_SubscriberThatDoesNotReadHarmsNobody(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startBoard(t, 0)
 		idle := subscribe(t, p.from, id, shown, sessionproc.SubscribeOptions{})
-		newest := subscribe(t, p.from, id, shown, sessionproc.SubscribeOptions{Conflate: true})
+		newest := subscribe(t, p.from, id, shown, sessionproc.SubscribeOptions{Buffer: 1})
 		reads := subscribe(t, p.from, id, shown, sessionproc.SubscribeOptions{})
 		requireNext(t, reads, 0, 0)
 		moved := p.beginMove(t)

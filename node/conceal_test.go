@@ -86,7 +86,7 @@ var exportedStructs = []struct {
 
 	{cluster.Assigned{}, false}, {cluster.Cluster{}, false}, {cluster.Config{}, false}, {cluster.Hellos{}, false},
 	{cluster.Member{}, false}, {cluster.View{}, false},
-	{transport.Call{}, true}, {transport.Config{}, false}, {transport.Error{}, false}, {transport.Gate{}, false},
+	{transport.Call{}, true}, {transport.Config{}, false}, {transport.Error{}, false},
 	{transport.Peer{}, false},
 	{transport.RefusalLog{}, false}, {transport.RefusedError{}, false}, {transport.Reply{}, false},
 	{transport.Request{}, true},

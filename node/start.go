@@ -84,7 +84,6 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.transport, err = transport.New(transport.Config{
 		Dial: n.endpoint.Dial, Handshake: n.endpoint.Handshake(), Handler: &server{n},
 		MaxFrame: n.cfg.MaxFrame, MaxInflight: n.cfg.MaxInflight, Logger: n.log,
-		MaxHandshakes: anyHandshakes, MaxHandshakesPerAddr: anyHandshakes, // the endpoint decides
 	})
 	if err != nil {
 		return err
@@ -111,9 +110,6 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.log.Info("node serves", "addr", n.self.Addr, "members", len(n.cluster.View().Members))
 	return nil
 }
-
-// anyHandshakes is more than the endpoint ever lets in.
-const anyHandshakes = 1 << 20
 
 func (n *Node) newTable(partitions int) (*engine.Table, error) {
 	return engine.NewTable(engine.TableConfig{

@@ -119,7 +119,7 @@ func (m *call[Req, Rep]) prepare(b *core.Binding, most int) error {
 	return err
 }
 
-// Run implements op. The order at its end matters. The handler's ctx ends first, so that
+// Run implements core.Task. The order at its end matters. The handler's ctx ends first, so that
 // goroutines which the handler left behind see that it has returned. The reply is packed before
 // finish, which hands m to the caller. After finish m may be in use again and must not be
 // touched.
@@ -237,7 +237,7 @@ func (m *cast[Msg]) push(ctx context.Context, h *core.Head, b *core.Binding) (er
 	return h.Host.Engine.PushCast(ctx, h, &m.Envelope)
 }
 
-// Run implements op. The error of a handler has no caller to go to, so it is logged.
+// Run implements core.Task. The error of a handler has no caller to go to, so it is logged.
 func (m *cast[Msg]) Run(h *core.Head, ctx *core.Ctx) error {
 	err := m.handle(h, ctx)
 	if err != nil {
@@ -270,7 +270,7 @@ func (m *cast[Msg]) message() (*Msg, error) {
 	return m.notice.msg.Unpack(m.sent, &m.msg)
 }
 
-// Drop implements op. A cast has no caller to answer.
+// Drop implements core.Task. A cast has no caller to answer.
 func (m *cast[Msg]) Drop(uint64, core.Outcome) {}
 
 // Handles implements named.

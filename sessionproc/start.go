@@ -79,7 +79,7 @@ func (m *start[Arg]) failed(id string, o core.Outcome) error {
 	return &OpError{Op: core.OpStart.String(), ID: id, Kind: m.ref.name, Err: o.Err, MaybeExecuted: o.Maybe}
 }
 
-// Run implements op. A start whose caller gave up before its turn came leaves no session.
+// Run implements core.Task. A start whose caller gave up before its turn came leaves no session.
 func (m *start[Arg]) Run(h *core.Head, ctx *core.Ctx) error {
 	if !m.Claim() {
 		h.Host.Engine.NotStarted(h)

@@ -22,10 +22,9 @@ type SubscribeOptions struct {
 	// there is no later life. Default: none; the subscription begins with the present value.
 	After Position
 	// Buffer is the number of values that may wait for the subscriber, and at most 1 MiB of them
-	// besides the newest. Beyond that the oldest are dropped, which leaves a gap. Default: 64.
+	// besides the newest. Beyond that the oldest are dropped, which leaves a gap. With 1 only the
+	// newest waits. Default: 64.
 	Buffer int
-	// Conflate keeps only the newest value waiting, like a Buffer of 1.
-	Conflate bool
 }
 
 // An Update is a value that a subscriber gets.
@@ -71,9 +70,6 @@ func (e *Event[T]) Subscribe(ctx context.Context, c Caller, id string, o Subscri
 	}
 	if o.Buffer == 0 {
 		o.Buffer = 64
-	}
-	if o.Conflate {
-		o.Buffer = 1
 	}
 	var feeds core.Feeds
 	if shared, ok := c.(subscriber); ok {

@@ -51,11 +51,6 @@ type Config struct {
 	MaxInflight int64
 	// MaxStreams is how many streams may be open on one connection. Default 64.
 	MaxStreams int
-	// MaxHandshakes is how many accepted connections may be unauthenticated at a
-	// time. Further ones are closed at once. Default 64.
-	MaxHandshakes int
-	// MaxHandshakesPerAddr is the same for each IP address. Default 8.
-	MaxHandshakesPerAddr int
 
 	// WriteTimeout closes a connection when a write of at most 256 KiB has not
 	// ended within it (up to a quarter more). Default 5 s.
@@ -99,8 +94,6 @@ func (cfg Config) withDefaults() (Config, error) {
 	}{
 		{"MaxFrame", &cfg.MaxFrame, 4 << 20, 4 << 10, 1 << 30},
 		{"MaxStreams", &cfg.MaxStreams, 64, 1, 1 << 20},
-		{"MaxHandshakes", &cfg.MaxHandshakes, 64, 1, 1 << 20},
-		{"MaxHandshakesPerAddr", &cfg.MaxHandshakesPerAddr, 8, 1, 1 << 20},
 	} {
 		if err := setInt(f.name, f.field, f.value, f.low, f.high); err != nil {
 			return cfg, err

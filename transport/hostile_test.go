@@ -3,8 +3,6 @@ package transport_test
 import (
 	"bytes"
 	"math/rand/v2"
-	"net"
-	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -71,41 +69,6 @@ func TestSlowLorisEndsWithTheHandshakeTimeout(t *testing.T) {
 		start = time.Now()
 		strange(t, tr, transport.Calls).requireEnded() // says nothing
 		assert.Equal(t, 5*time.Second, time.Since(start))
-	})
-}
-
-func TestUnauthenticatedConnectionsAreLimited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
-		var log logs
-		tr := n.start(t, "b", handler{}, func(c *transport.Config) { c.Logger = log.logger() })
-		connect := func(host byte) rawPeer {
-			a, b := memPair(64 << 10)
-			b.addr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, host}), 1234))
-			t.Cleanup(func() { _ = a.Close() })
-			tr.Accept(b, transport.Calls)
-			return rawPeer{a, t}
-		}
-		for range 8 {
-			connect(1)
-		}
-		start := time.Now()
-		for range 100 {
-			connect(1).requireEnded()
-		}
-		for host := range byte(7) {
-			for range 8 {
-				connect(10 + host)
-			}
-		}
-		connect(99).requireEnded()
-		assert.Zero(t, time.Since(start), "closed at once")
-		assert.Equal(t, 1, strings.Count(log.String(), "too many unauthenticated"), "once per network")
-
-		time.Sleep(6 * time.Second) // they time out
-		_, err := transport.Shake(connect(1), hello{name: "a"}, true, time.Second)
-		assert.NoError(t, err)
 	})
 }
 

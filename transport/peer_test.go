@@ -267,19 +267,17 @@ func TestCloseDoesNotWaitLongForAPeerThatDoesNotRead(t *testing.T) {
 func TestConfigNamesTheFieldThatMakesNoSense(t *testing.T) {
 	good := transport.Config{Dial: newNetwork().dial, Handshake: hello{}, Handler: handler{}}
 	for field, spoil := range map[string]func(*transport.Config){
-		"Dial":                 func(c *transport.Config) { c.Dial = nil },
-		"Handshake":            func(c *transport.Config) { c.Handshake = nil },
-		"Handler":              func(c *transport.Config) { c.Handler = nil },
-		"MaxFrame":             func(c *transport.Config) { c.MaxFrame = 100 },
-		"MaxOutput":            func(c *transport.Config) { c.MaxOutput = 4 << 20 },
-		"MaxInflight":          func(c *transport.Config) { c.MaxInflight = -1 },
-		"MaxStreams":           func(c *transport.Config) { c.MaxStreams = -1 },
-		"MaxHandshakes":        func(c *transport.Config) { c.MaxHandshakes = -1 },
-		"MaxHandshakesPerAddr": func(c *transport.Config) { c.MaxHandshakesPerAddr = -1 },
-		"WriteTimeout":         func(c *transport.Config) { c.WriteTimeout = -1 },
-		"PingInterval":         func(c *transport.Config) { c.PingInterval = 1 },
-		"DialTimeout":          func(c *transport.Config) { c.DialTimeout = -1 },
-		"HandshakeTimeout":     func(c *transport.Config) { c.HandshakeTimeout = -1 },
+		"Dial":             func(c *transport.Config) { c.Dial = nil },
+		"Handshake":        func(c *transport.Config) { c.Handshake = nil },
+		"Handler":          func(c *transport.Config) { c.Handler = nil },
+		"MaxFrame":         func(c *transport.Config) { c.MaxFrame = 100 },
+		"MaxOutput":        func(c *transport.Config) { c.MaxOutput = 4 << 20 },
+		"MaxInflight":      func(c *transport.Config) { c.MaxInflight = -1 },
+		"MaxStreams":       func(c *transport.Config) { c.MaxStreams = -1 },
+		"WriteTimeout":     func(c *transport.Config) { c.WriteTimeout = -1 },
+		"PingInterval":     func(c *transport.Config) { c.PingInterval = 1 },
+		"DialTimeout":      func(c *transport.Config) { c.DialTimeout = -1 },
+		"HandshakeTimeout": func(c *transport.Config) { c.HandshakeTimeout = -1 },
 	} {
 		cfg := good
 		spoil(&cfg)

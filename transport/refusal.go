@@ -113,3 +113,18 @@ func network(ip netip.Addr) netip.Prefix {
 	}
 	return p
 }
+
+// addrIP returns the IP address of a "host:port" address, or the zero Addr.
+func addrIP(addr net.Addr) netip.Addr {
+	if addr == nil {
+		return netip.Addr{}
+	}
+	if t, ok := addr.(*net.TCPAddr); ok {
+		return t.AddrPort().Addr().Unmap().WithZone("")
+	}
+	ap, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}

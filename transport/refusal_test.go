@@ -67,22 +67,3 @@ func TestRefusalsWithEverNewReasonsDoNotFloodTheLog(t *testing.T) {
 		assert.Equal(t, 1024, strings.Count(log.String(), "\n"))
 	})
 }
-
-func TestGateCountsInAllAndPerAddress(t *testing.T) {
-	g := transport.NewGate(3, 2)
-	one := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
-	two := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: 1}
-	assert.True(t, g.Enter(one))
-	assert.True(t, g.Enter(&net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.1"), Port: 2}), "the same host, another port")
-	assert.False(t, g.Enter(one))
-	assert.True(t, g.Enter(two))
-	assert.False(t, g.Enter(two), "full")
-	g.Leave(one)
-	assert.True(t, g.Enter(two))
-	assert.False(t, g.Enter(one))
-	for range 2 {
-		g.Leave(two)
-	}
-	g.Leave(one)
-	assert.True(t, g.Enter(nil), "an address without an IP counts as one")
-}

@@ -20,7 +20,6 @@ type Transport struct {
 	cfg      Config
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
-	gate     *Gate
 	refusals *RefusalLog
 	inflight inflight // bytes of unanswered requests from all peers
 	// slots holds *pending. Each transport has a pool of its own, because a pending
@@ -46,7 +45,6 @@ func New(cfg Config) (*Transport, error) {
 	}
 	t := &Transport{
 		cfg:      cfg,
-		gate:     NewGate(cfg.MaxHandshakes, cfg.MaxHandshakesPerAddr),
 		refusals: NewRefusalLog(cfg.Logger),
 		conns:    map[*conn]struct{}{},
 		shaking:  map[io.Closer]struct{}{},
@@ -59,17 +57,10 @@ func New(cfg Config) (*Transport, error) {
 
 // Accept takes over an accepted connection. It exchanges the hellos and then
 // serves requests (Calls) or streams (Bulk), all on goroutines of its own.
-// Accept closes nc at once if too many connections are unauthenticated, or if
-// the transport is closed.
+// Accept closes nc at once if the transport is closed. How many connections may be
+// unauthenticated at a time is decided by the caller.
 func (t *Transport) Accept(nc net.Conn, class Class) {
-	addr := nc.RemoteAddr()
-	if !t.gate.Enter(addr) {
-		_ = nc.Close()
-		t.refusals.Log("transport: connection refused", addr, errors.New("too many unauthenticated connections"))
-		return
-	}
 	if !t.spawn(func() { t.accept(nc, class) }) {
-		t.gate.Leave(addr)
 		_ = nc.Close()
 	}
 }
@@ -77,7 +68,6 @@ func (t *Transport) Accept(nc net.Conn, class Class) {
 func (t *Transport) accept(nc net.Conn, class Class) {
 	addr := nc.RemoteAddr()
 	name, err := t.shake(nc, false)
-	t.gate.Leave(addr)
 	if err != nil {
 		_ = nc.Close()
 		t.logRefusal("transport: connection refused", addr, err)

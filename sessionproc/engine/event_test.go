@@ -212,7 +212,7 @@ func TestSlowSubscriberGetsAGapAndHarmsNobody(t *testing.T) {
 		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
 		s.board(t, "a", 0)
 		slow := subscribe(t, s, "a", sessionproc.SubscribeOptions{Buffer: 3})
-		newest := subscribe(t, s, "a", sessionproc.SubscribeOptions{Conflate: true})
+		newest := subscribe(t, s, "a", sessionproc.SubscribeOptions{Buffer: 1})
 		quick := subscribe(t, s, "a", sessionproc.SubscribeOptions{})
 		requireValues(t, quick, 0)
 		for n := 1; n <= 50; n++ {

@@ -347,13 +347,7 @@ func (h *hub) subscribe(ctx context.Context, key feedKey, s *subscription, at se
 			continue
 		case err != nil:
 			f.leave(s)
-			if why != nil && ctx.Err() != nil {
-				if op, ok := why.(*sessionproc.OpError); ok {
-					why = op.Err
-				}
-				return fmt.Errorf("%w (%w)", ctx.Err(), why)
-			}
-			return err
+			return tried(ctx, err, why)
 		}
 		if ended != nil && len(n.items) > 0 {
 			n.items[0].gap = true
@@ -381,4 +375,16 @@ func (h *hub) subscribe(ctx context.Context, key feedKey, s *subscription, at se
 			return nil
 		}
 	}
+}
+
+// tried returns the error of a subscribe that has failed with err. If ctx has ended, it names the
+// error of an earlier try, why, if there was one.
+func tried(ctx context.Context, err, why error) error {
+	if why == nil || ctx.Err() == nil {
+		return err
+	}
+	if op, ok := why.(*sessionproc.OpError); ok {
+		why = op.Err
+	}
+	return fmt.Errorf("%w (%w)", ctx.Err(), why)
 }

@@ -110,7 +110,7 @@ func (t *Table) serveCast(part int, in *Inbound) {
 	in.Answer.Ack()
 }
 
-// Run implements op.
+// Run implements core.Task.
 func (in *Inbound) Run(h *core.Head, _ *core.Ctx) error {
 	p := processOf(h)
 	starting := in.Op == core.OpStart || in.Op == core.OpEnsure

@@ -16,7 +16,7 @@ func newNamedCast(b *core.Binding, raw bool, payload []byte) *namedCast {
 	return m
 }
 
-// Run implements op.
+// Run implements core.Task.
 func (m *namedCast) Run(h *core.Head, ctx *core.Ctx) error {
 	_, _, err := m.bound.Serve(h.State, ctx, m.payload, m.raw, nil)
 	if err != nil {
@@ -25,5 +25,5 @@ func (m *namedCast) Run(h *core.Head, ctx *core.Ctx) error {
 	return err
 }
 
-// Drop implements op: nobody waits for a cast.
+// Drop implements core.Task: nobody waits for a cast.
 func (m *namedCast) Drop(uint64, core.Outcome) {}

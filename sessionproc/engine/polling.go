@@ -97,6 +97,11 @@ func (p *process) servePoll(in *Inbound) {
 		return
 	}
 	p.mu.Unlock()
+	p.queuePoll(in)
+}
+
+// queuePoll puts a poll into the mailbox, which needs a value made from the state.
+func (p *process) queuePoll(in *Inbound) {
 	chain := in.Chain // in must not be touched once it is in the mailbox
 	if err := p.push(&in.Envelope); err != nil {
 		if _, ok := in.Abandon(); ok { // else Cancel has answered

@@ -80,7 +80,7 @@ func (t *Table) startOnCall(part int, id, kind, method string, op core.Op, by *c
 // A zeroStart starts a session with the zero argument. It has no caller.
 type zeroStart struct{ core.Waiting }
 
-// Run implements op.
+// Run implements core.Task.
 func (m *zeroStart) Run(h *core.Head, _ *core.Ctx) error {
 	p := processOf(h)
 	if !m.Claim() {

@@ -125,7 +125,7 @@ type weighing struct {
 	h core.Ctx // no handler gets it
 }
 
-// Run implements op.
+// Run implements core.Task.
 func (w *weighing) Run(h *core.Head, _ *core.Ctx) error {
 	p := processOf(h)
 	p.mu.Lock()
@@ -148,7 +148,7 @@ func (w *weighing) Run(h *core.Head, _ *core.Ctx) error {
 	return core.NoHandler{}
 }
 
-// Drop implements op.
+// Drop implements core.Task.
 func (w *weighing) Drop(uint64, core.Outcome) {}
 
 // noteSize warns, once, of a state whose encoding is large. The session's lock is not
