@@ -13,7 +13,7 @@ import (
 // implements sessionproc.Caller; use the methods of tokens instead.
 func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) error {
 	if n == nil {
-		return failed(m, id, errNil, false)
+		return engine.Failed(m, id, errNil, false)
 	}
 	if n.trace.RequestDone != nil {
 		return n.deliverTraced(ctx, id, m)
@@ -43,20 +43,20 @@ func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, do
 // did not run it, until ctx ends.
 func (n *Node) route(ctx context.Context, id string, part int, m sessionproc.Message, done *TraceRequestDone) error {
 	if err := sessionproc.ValidID(id); err != nil {
-		return failed(m, id, err, false)
+		return engine.Failed(m, id, err, false)
 	}
 	if _, err := n.present(); err != nil {
-		return failed(m, id, err, false)
+		return engine.Failed(m, id, err, false)
 	}
 	if err := ctx.Err(); err != nil { // so that what can still be said to have not run is
-		return failed(m, id, err, false)
+		return engine.Failed(m, id, err, false)
 	}
 	asked := ctx
 	ctx, cancel := n.withTimeout(ctx, m)
 	defer cancel()
 	out, err := n.pack(asked, id, m)
 	if err != nil {
-		return failed(m, id, err, false)
+		return engine.Failed(m, id, err, false)
 	}
 	defer out.release()
 	try := attempt{node: n, id: id, part: part, m: m, out: out, done: done, asked: asked}
@@ -67,9 +67,9 @@ func (n *Node) route(ctx context.Context, id string, part int, m sessionproc.Mes
 		case v.err == nil:
 			return nil
 		case !v.again:
-			return failed(m, id, v.err, v.maybe)
+			return engine.Failed(m, id, v.err, v.maybe)
 		case !try.pause(ctx, try.backOff(v.err)):
-			return failed(m, id, fmt.Errorf("%w (%w)", ctx.Err(), v.err), v.maybe)
+			return engine.Failed(m, id, fmt.Errorf("%w (%w)", ctx.Err(), v.err), v.maybe)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (n *Node) routePending(
 ) error {
 	waiting, over, err := engine.Pending(ctx, part, id)
 	if err != nil {
-		return failed(m, id, err, false)
+		return engine.Failed(m, id, err, false)
 	}
 	defer over()
 	return orCycle(waiting, id, m, n.route(waiting, id, part, m, done))
@@ -115,7 +115,7 @@ func (n *Node) routePending(
 // orCycle returns err, or why a wait was ended before.
 func orCycle(waiting context.Context, id string, m sessionproc.Message, err error) error {
 	if cycle := engine.EndedByCycle(waiting, err); cycle != nil {
-		return failed(m, id, cycle, sessionproc.MaybeExecuted(err))
+		return engine.Failed(m, id, cycle, sessionproc.MaybeExecuted(err))
 	}
 	return err
 }

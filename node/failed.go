@@ -6,7 +6,6 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // locate checks id and finds its partition in the present routes. It is the same in
@@ -54,15 +53,6 @@ func cause(err error) error {
 		return op.Err
 	}
 	return err
-}
-
-func failed(m sessionproc.Message, id string, err error, maybe bool) error {
-	op := m.Op()
-	if op == engine.OpEnsure {
-		op = engine.OpStart
-	}
-	return &sessionproc.OpError{Op: op.String(), ID: id, Kind: m.Kind(), Method: m.Method(), Err: err,
-		MaybeExecuted: maybe}
 }
 
 func opError(op, id string, err error) error {

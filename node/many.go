@@ -106,7 +106,7 @@ func (n *Node) DeliverMany(ctx context.Context, all []engine.Delivery) {
 func (n *Node) deliverEach(ctx context.Context, some []*engine.Delivery, limit int) {
 	together(len(some), limit, func(i int) {
 		d := some[i]
-		d.Err = failed(d.Message, d.ID, errNoReturn, true) // unless it returns
+		d.Err = engine.Failed(d.Message, d.ID, errNoReturn, true) // unless it returns
 		d.Err = n.Deliver(ctx, d.ID, d.Message)
 	})
 }
@@ -172,7 +172,7 @@ func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*engine.Deliver
 			if err == ctx.Err() {
 				why = engine.NoAnswer(ctx, d.Message.Op(), d.ID, b.to.Slot, true, "")
 			}
-			d.Err = failed(d.Message, d.ID, why, true)
+			d.Err = engine.Failed(d.Message, d.ID, why, true)
 		}
 		return nil
 	}
@@ -183,7 +183,7 @@ func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*engine.Deliver
 		case !f.Maybe && (f.Code == failure.CodeNotOwner || f.Code == failure.CodeMoving || f.Code == failure.CodeNoQuorum):
 			again = append(again, d)
 		default:
-			d.Err = failed(d.Message, d.ID, f.Err(), f.Maybe)
+			d.Err = engine.Failed(d.Message, d.ID, f.Err(), f.Maybe)
 		}
 	}
 	return again

@@ -88,7 +88,7 @@ func (n *Node) send(ctx context.Context, peer *transport.Peer, m sessionproc.Mes
 		return err
 	}
 	defer reply.Release()
-	if m.Op() == engine.OpStart || m.Op() == engine.OpEnsure {
+	if m.Op().Starts() {
 		return nil
 	}
 	if err := m.ReadReply(reply.Payload, reply.Flags&flagRaw != 0); err != nil {

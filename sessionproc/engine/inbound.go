@@ -113,7 +113,7 @@ func (t *Table) serveCast(part int, in *Inbound) {
 // Run implements core.Task.
 func (in *Inbound) Run(h *core.Head, _ *core.Ctx) error {
 	p := processOf(h)
-	starting := in.Op == core.OpStart || in.Op == core.OpEnsure
+	starting := in.Op.Starts()
 	if late := !in.Deadline.IsZero() && !time.Now().Before(in.Deadline); late {
 		in.EndWith(core.Outcome{Err: context.DeadlineExceeded})
 	}

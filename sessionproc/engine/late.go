@@ -145,7 +145,7 @@ func NoAnswer(ctx context.Context, op core.Op, id, node string, sent bool, why s
 	err := ctx.Err()
 	from := core.Calling(ctx)
 	switch {
-	case from != nil && (op == core.OpCall || op == core.OpStart || op == core.OpEnsure || op == core.OpTerminate) &&
+	case from != nil && (op == core.OpCall || op.Starts() || op == core.OpTerminate) &&
 		sessionOf(from).isCalledBy(id):
 		return eachOther(err, sessionOf(from).ID, id)
 	case why != "":

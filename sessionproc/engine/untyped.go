@@ -140,13 +140,16 @@ func (in *Inbound) gaveUp(ctx context.Context, t *Table, part int, ran bool) cor
 	return t.lateAt(part, in.ID, &in.Waiting, o)
 }
 
-func (m *untyped) failed(id string, o core.Outcome) error {
-	op := m.op
+func (m *untyped) failed(id string, o core.Outcome) error { return Failed(m, id, o.Err, o.Maybe) }
+
+// Failed returns the OpError of a message. An ensure fails as a start.
+func Failed(m sessionproc.Message, id string, err error, maybe bool) error {
+	op := m.Op()
 	if op == core.OpEnsure {
 		op = core.OpStart
 	}
-	return &sessionproc.OpError{Op: op.String(), ID: id, Kind: m.kind, Method: m.method, Err: o.Err,
-		MaybeExecuted: o.Maybe}
+	return &sessionproc.OpError{Op: op.String(), ID: id, Kind: m.Kind(), Method: m.Method(), Err: err,
+		MaybeExecuted: maybe}
 }
 
 // localAnswer gives the outcome of an Inbound to a goroutine that waits.

@@ -68,8 +68,8 @@ func (d *Driver) Before(part int, op engine.Op) string {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	p := d.owned[part]
-	starts := op == engine.OpStart || op == engine.OpEnsure
-	if d.closed || p == nil || starts && d.m.Holds(part) || p.Remote == nil || d.m.Full(part) || !d.routes.Sees(p.Name()) {
+	if d.closed || p == nil || op.Starts() && d.m.Holds(part) || p.Remote == nil || d.m.Full(part) ||
+		!d.routes.Sees(p.Name()) {
 		return ""
 	}
 	return p.Addr

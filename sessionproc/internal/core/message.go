@@ -50,6 +50,9 @@ func (o Op) String() string {
 	return "unknown operation"
 }
 
+// Starts reports whether the operation starts a session.
+func (o Op) Starts() bool { return o == OpStart || o == OpEnsure }
+
 // An Envelope is an element of a mailbox: a link, and the whole message as its
 // Task.
 type Envelope struct {
