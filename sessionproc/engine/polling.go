@@ -41,42 +41,15 @@ func (t *Table) servePoll(part int, in *Inbound) {
 	}
 }
 
+// servePoll answers a poll, or keeps it until there is something to say.
 func (p *process) servePoll(in *Inbound) {
 	p.mu.Lock()
-	if p.phase < phaseEnding && p.ext != nil && p.ext.renewed != nil {
-		mark := p.ext.renewed
+	if refuse := p.refusePollLocked(in); refuse != nil {
 		p.mu.Unlock()
-		mark.servePoll(p, in)
-		return
-	}
-	switch p.phase {
-	case phaseSealed:
-		err := p.tooLateLocked()
-		p.mu.Unlock()
-		in.Answer.Fail(err, false, false)
-		return
-	case phaseGone:
-		err := p.tooLateLocked()
-		p.mu.Unlock()
-		p.table().pollEnded(in, err)
+		refuse()
 		return
 	}
 	i, at := p.incarnationLocked(), in.ask.at
-	if !at.IsZero() && at.Incarnation != i && !p.descendsLocked(at.Incarnation) {
-		p.mu.Unlock()
-		p.otherLife(in)
-		return
-	}
-	if in.Kind != "" && in.Kind != p.Kind.Name {
-		p.mu.Unlock()
-		in.Answer.Fail(p.otherKind(in.Kind), false, false)
-		return
-	}
-	if err := p.bindPoll(in); err != nil {
-		p.mu.Unlock()
-		in.Answer.Fail(err, false, false)
-		return
-	}
 	o := p.publisherLocked()
 	o.polled = true
 	_, goesOn := o.history(in.Method).after(at.Offset)
@@ -110,6 +83,35 @@ func (p *process) queuePoll(in *Inbound) {
 		return
 	}
 	p.awaited(chain)
+}
+
+// refusePollLocked returns what answers a poll that this session does not serve, or nil. It is to be
+// called without p.mu.
+func (p *process) refusePollLocked(in *Inbound) (refuse func()) {
+	fail := func(err error) func() {
+		return func() { in.Answer.Fail(err, false, false) }
+	}
+	if p.phase < phaseEnding && p.ext != nil && p.ext.renewed != nil {
+		mark := p.ext.renewed
+		return func() { mark.servePoll(p, in) }
+	}
+	switch p.phase {
+	case phaseSealed:
+		return fail(p.tooLateLocked())
+	case phaseGone:
+		err := p.tooLateLocked()
+		return func() { p.table().pollEnded(in, err) }
+	}
+	if at := in.ask.at; !at.IsZero() && at.Incarnation != p.incarnationLocked() && !p.descendsLocked(at.Incarnation) {
+		return func() { p.otherLife(in) }
+	}
+	if in.Kind != "" && in.Kind != p.Kind.Name {
+		return fail(p.otherKind(in.Kind))
+	}
+	if err := p.bindPoll(in); err != nil {
+		return fail(err)
+	}
+	return nil
 }
 
 // bindPoll finds the event of a poll.
