@@ -166,12 +166,3 @@ func (c *Cluster) announce() {
 		again.Reset(c.gossip.GossipInterval)
 	}
 }
-
-// wake puts a token into a channel of capacity 1 for its only reader. A token
-// that is already there suffices.
-func wake(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}

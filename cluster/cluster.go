@@ -4,52 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"sync"
-	"sync/atomic"
 
 	"github.com/hashicorp/memberlist"
 )
-
-// ErrClosed is returned by methods that change this node's record after Leave
-// or Close.
-var ErrClosed = errors.New("cluster: closed")
-
-// A Cluster is the membership of this node. Its methods may be called
-// concurrently.
-type Cluster struct {
-	cfg    Config
-	log    *slog.Logger
-	gossip *memberlist.Config // memberlist's configuration; read only
-	list   *memberlist.Memberlist
-	lines  *logBridge
-	table  *table
-	seeds  *seeds
-
-	secrets atomic.Pointer[secrets]
-	meta    atomic.Pointer[[]byte] // this node's record, encoded
-	news    chan struct{}          // a token for the announcer: meta has changed
-	bye     chan struct{}          // tells the announcer to leave
-	updates chan *View             // capacity 1; only the publisher sends
-	alone   atomic.Bool            // there are seeds besides this node, and none answered
-	leaving atomic.Bool            // Leave was called
-	first   first                  // since when the seeds lead to this node alone
-
-	life      context.Context // ends with Close
-	end       context.CancelFunc
-	stop      context.CancelFunc // ends the rejoin loop
-	announcer sync.WaitGroup     // the only user of UpdateNode and Leave
-	wg        sync.WaitGroup     // publisher, rejoin loop, joins in progress
-	closed    chan struct{}      // closed when Close is done
-
-	keys sync.Mutex // held by SetKeys
-
-	mu      sync.Mutex // guards what follows
-	self    meta
-	done    bool // leaving or closed
-	closing bool // Close was called
-}
 
 // Start makes this node a member. If there are seeds besides this node, Start
 // tries them until it has met a member or JoinTimeout has passed. Then it logs
@@ -137,10 +95,6 @@ func create(cfg Config) (*Cluster, error) {
 	return c, nil
 }
 
-// View returns what this node sees now. The result is never nil. After Close it
-// is the last view.
-func (c *Cluster) View() *View { return c.table.view.Load() }
-
 // Updates returns a channel that holds the newest view that was not received
 // yet, including the first one. It is for one reader. The channel is never
 // closed, so the reader must also wait for the end of its own work.
@@ -150,9 +104,6 @@ func (c *Cluster) Updates() <-chan *View { return c.updates }
 // saying so. It has died or seems to have died, or its message about leaving
 // was lost.
 func (c *Cluster) Lost(name string) bool { return c.table.isMissing(name) }
-
-// Met reports whether this node has ever seen another member.
-func (c *Cluster) Met() bool { return c.table.hasMet() }
 
 // Alone reports whether this node might be an island: seeds were given, this
 // node never met another member, and AllowAlone is not set. It reports false

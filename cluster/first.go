@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"errors"
-	"sync"
 	"time"
 )
 
@@ -28,13 +27,6 @@ func (l look) finding(others, patient bool) finding {
 		return onlySelf
 	}
 	return nobodyYet
-}
-
-// first remembers since when the seeds have led to this node alone. It is safe
-// for concurrent use.
-type first struct {
-	mu    sync.Mutex // guards since
-	since time.Time  // zero if they do not
 }
 
 // saw records the finding of an attempt.

@@ -6,8 +6,6 @@ import (
 	"log"
 	"log/slog"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -17,26 +15,6 @@ const (
 	logKinds  = 64      // kinds with a limit of their own; all others share one
 	logLine   = 1 << 10 // bytes of a line that are logged; other nodes influence its length
 )
-
-// A logBridge is the writer behind memberlist's log.Logger. It turns a line
-// "[WARN] memberlist: text" into a record of that level. Anybody who can send
-// packets to this node can make memberlist write lines. So lines of one kind
-// are logged a few times in ten seconds, and counted after that.
-type logBridge struct {
-	logger  *slog.Logger
-	planned func(line string) bool // reports whether a line is about an announced leave
-	closed  atomic.Bool            // drop all lines: goroutines of memberlist outlive its shutdown
-
-	mu    sync.Mutex // guards kinds
-	kinds map[string]*logCount
-}
-
-// A logCount counts the lines of one kind in a window.
-type logCount struct {
-	since      time.Time
-	lines      int
-	suppressed int
-}
 
 func newLogBridge(l *slog.Logger, planned func(line string) bool) *logBridge {
 	return &logBridge{logger: l, planned: planned, kinds: map[string]*logCount{}}

@@ -20,12 +20,6 @@ import (
 // nonceLen is the length of a nonce of AES-GCM in bytes.
 const nonceLen = 12
 
-// secrets are the gossip keys and their public IDs, the ones in use first.
-type secrets struct {
-	keys [][]byte
-	ids  []uint32
-}
-
 // keyFor returns the key for a member that accepts the given IDs. It returns
 // nil if that is the key in use, or if there is no common key.
 func (s *secrets) keyFor(accepted []uint32) []byte {

@@ -19,51 +19,7 @@ const (
 	meetPause     = 50 * time.Millisecond  // between rounds; doubles up to meetPauseMost
 	meetPauseMost = time.Second
 	strangeFor    = 10 * time.Second // a stranger of that age is worth a warning
-
-	goneFor  = 10 * time.Minute // far longer than the news that a member is gone takes to spread
-	goneMost = 4096             // bounds the remembered names
 )
-
-// counts reports whether r is the record of a member, and not of a stranger.
-// The caller holds mu, or owns r alone.
-func (t *table) counts(r record) bool {
-	return t.hellos == nil || !r.vouches || r.met || r.Name() == t.self
-}
-
-// meet records that a member was met, so that a stranger becomes a member. It
-// ignores a name that is not in the gossip.
-func (t *table) meet(name string) {
-	if t.meetAndPublish(name) {
-		t.publish(name, true)
-	}
-}
-
-func (t *table) meetAndPublish(name string) (changed bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r, known := t.present[name]
-	if !known || t.frozen || r.met {
-		return false
-	}
-	r.met = true
-	return t.putLocked(r)
-}
-
-// rememberGoneLocked records that a member is gone. If its name appears again,
-// the member must be met anew: another member that still counts it may only not
-// have heard that it is gone.
-func (t *table) rememberGoneLocked(name string) {
-	if t.hellos == nil {
-		return
-	}
-	t.hellos.forget(name)
-	for other, since := range t.gone {
-		if time.Since(since) > goneFor || len(t.gone) >= goneMost {
-			delete(t.gone, other)
-		}
-	}
-	t.gone[name] = time.Now()
-}
 
 // split separates strangers that were members before (anew) from the others
 // (fresh).

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -18,40 +16,6 @@ const (
 	// only once, and it may be lost (see announce).
 	farewell = time.Second
 )
-
-// A table is what this node knows about the members. memberlist calls its
-// methods under memberlist's own lock. So they only compute: they do not log,
-// wait, or call memberlist.
-type table struct {
-	self   string  // this node's name
-	hellos *Hellos // nil if members count without being met
-
-	view    atomic.Pointer[View]
-	changed chan struct{} // capacity 1: a token says that view has changed
-	met     chan struct{} // closed when the first other member is seen
-	meeting sync.Once     // closes met
-	strange chan struct{} // capacity 1: a token says that a stranger has come
-
-	mu      sync.Mutex           // guards what follows
-	present map[string]record    // members and strangers
-	missing map[string]lost      // members that vanished without leaving
-	gone    map[string]time.Time // when members were removed lately; see rememberGoneLocked
-	leavers map[string]lost      // members that have left lately, or were draining when they went
-	frozen  bool                 // ignore all changes: timers of memberlist outlive its shutdown
-}
-
-// A record is a present member or stranger.
-type record struct {
-	meta
-	gossip string // IP:port of its gossip
-	met    bool   // by this node or, as that says, by another member
-}
-
-// A lost is a member that is gone.
-type lost struct {
-	record
-	since time.Time
-}
 
 func newTable(self string, hellos *Hellos) *table {
 	t := &table{
@@ -304,4 +268,50 @@ func (t *table) ofLeaver(line string) bool {
 		}
 	}
 	return false
+}
+
+// counts reports whether r is the record of a member, and not of a stranger.
+// The caller holds mu, or owns r alone.
+func (t *table) counts(r record) bool {
+	return t.hellos == nil || !r.vouches || r.met || r.Name() == t.self
+}
+
+// meet records that a member was met, so that a stranger becomes a member. It
+// ignores a name that is not in the gossip.
+func (t *table) meet(name string) {
+	if t.meetAndPublish(name) {
+		t.publish(name, true)
+	}
+}
+
+func (t *table) meetAndPublish(name string) (changed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, known := t.present[name]
+	if !known || t.frozen || r.met {
+		return false
+	}
+	r.met = true
+	return t.putLocked(r)
+}
+
+const (
+	goneFor  = 10 * time.Minute // far longer than the news that a member is gone takes to spread
+	goneMost = 4096             // bounds the remembered names
+)
+
+// rememberGoneLocked records that a member is gone. If its name appears again,
+// the member must be met anew: another member that still counts it may only not
+// have heard that it is gone.
+func (t *table) rememberGoneLocked(name string) {
+	if t.hellos == nil {
+		return
+	}
+	t.hellos.forget(name)
+	for other, since := range t.gone {
+		if time.Since(since) > goneFor || len(t.gone) >= goneMost {
+			delete(t.gone, other)
+		}
+	}
+	t.gone[name] = time.Now()
 }
