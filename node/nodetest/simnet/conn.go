@@ -9,31 +9,6 @@ import (
 	"time"
 )
 
-// A stream is a connection with both its ends.
-type stream struct {
-	net              *Network
-	index            int // in net.streams
-	dialed, accepted *conn
-}
-
-// A conn is one end of a stream. It is a net.Conn with the CloseRead and
-// CloseWrite of *net.TCPConn.
-type conn struct {
-	stream        *stream
-	host          *Host
-	network       string
-	local, remote *net.TCPAddr
-	in, out       *half
-
-	// guarded by stream.net.mu
-	closed     bool // by Close, or with its host
-	failed     bool // a reset has arrived
-	readClosed bool
-	writing    bool // a Write is in progress; others wait, so that their bytes do not mix
-	readBy     time.Time
-	writeBy    time.Time
-}
-
 // streamLocked connects a host with a listener.
 func (n *Network) streamLocked(h *Host, network string, l *listener) (*conn, error) {
 	port, err := h.freePortLocked(func(p uint16) bool { return h.listeners[p] != nil })
@@ -185,21 +160,6 @@ func (c *conn) closeLocked() {
 	c.in.changed.fireLocked()
 	c.out.changed.fireLocked()
 	c.stream.forgetLocked()
-}
-
-// failLocked handles the arrival of a reset. Bytes on their way to the peer are
-// lost.
-func (c *conn) failLocked() {
-	if !c.failed && !c.closed {
-		c.out.dropLocked()
-		c.failHereLocked()
-	}
-}
-
-func (c *conn) failHereLocked() {
-	c.failed = true
-	c.in.changed.fireLocked()
-	c.out.changed.fireLocked()
 }
 
 // CloseWrite tells the peer that no more bytes follow.

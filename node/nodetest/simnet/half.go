@@ -2,37 +2,6 @@ package simnet
 
 import "time"
 
-// A half is one direction of a stream. The network's mutex guards it.
-type half struct {
-	net      *Network
-	from, to *conn
-
-	queue    []segment   // written but not arrived, in order
-	lastAt   time.Time   // when the last of queue arrives
-	timer    *time.Timer // calls move when the first of queue arrives
-	arrived  []byte      // arrived but not read
-	held     int         // bytes that fill the buffer: on their way, unread, or unconfirmed
-	unproved int         // bytes that were read while a cut keeps the confirmation back
-	finished bool        // the writer has ended its direction
-	ended    bool        // the end has arrived
-	changed  signal      // wakes the reader and the writer
-}
-
-// A segment is a part of a stream on its way: bytes, the end, or a reset.
-type segment struct {
-	kind segmentKind
-	at   time.Time
-	data []byte
-}
-
-type segmentKind uint8
-
-const (
-	segData segmentKind = iota
-	segEnd
-	segReset
-)
-
 func newHalf(from, to *conn) *half { return &half{net: from.stream.net, from: from, to: to} }
 
 // writeLocked accepts as much of b as there is room for, and as a pending
@@ -177,4 +146,19 @@ func (h *half) resumeLocked() {
 	}
 	h.lastAt = h.queue[len(h.queue)-1].at
 	h.moveLocked()
+}
+
+func (c *conn) failHereLocked() {
+	c.failed = true
+	c.in.changed.fireLocked()
+	c.out.changed.fireLocked()
+}
+
+// failLocked handles the arrival of a reset. Bytes on their way to the peer are
+// lost.
+func (c *conn) failLocked() {
+	if !c.failed && !c.closed {
+		c.out.dropLocked()
+		c.failHereLocked()
+	}
 }

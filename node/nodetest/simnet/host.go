@@ -9,37 +9,6 @@ import (
 	"syscall"
 )
 
-// A Host is a machine with one IP address, on which one program runs.
-type Host struct {
-	net  *Network
-	addr netip.Addr
-
-	// guarded by net.mu
-	state     hostState
-	stalled   bool
-	listeners map[uint16]*listener
-	packets   map[uint16]*packetConn
-	port      uint16 // the port that was chosen last
-}
-
-type hostState uint8
-
-const (
-	hostUp   hostState = iota
-	hostDown           // the program is dead: the system refuses connections
-	hostOff            // no power: nothing answers
-)
-
-// firstPort is the first port that is chosen for port 0 and for dials.
-const firstPort = 49152
-
-func newHost(n *Network, addr netip.Addr) *Host {
-	return &Host{
-		net: n, addr: addr, port: firstPort - 1,
-		listeners: map[uint16]*listener{}, packets: map[uint16]*packetConn{},
-	}
-}
-
 // Addr returns the host's address.
 func (h *Host) Addr() netip.Addr { return h.addr }
 
@@ -97,18 +66,6 @@ func (h *Host) bindLocked(ap netip.AddrPort, taken func(uint16) bool) (uint16, e
 		return ap.Port(), syscallError("bind", syscall.EADDRINUSE)
 	}
 	return ap.Port(), nil
-}
-
-func (h *Host) freePortLocked(taken func(uint16) bool) (uint16, error) {
-	for range 1<<16 - firstPort {
-		if h.port++; h.port < firstPort {
-			h.port = firstPort
-		}
-		if !taken(h.port) {
-			return h.port, nil
-		}
-	}
-	return 0, syscallError("bind", syscall.EADDRINUSE)
 }
 
 // Stall stops the host's program, as SIGSTOP would. Its reads and accepts wait,
@@ -184,13 +141,6 @@ func (h *Host) dropLocked(tell bool) {
 	}
 	for _, c := range h.packets {
 		c.closeLocked()
-	}
-}
-
-// takePacketLocked hands a packet that has arrived to its socket.
-func (h *Host) takePacketLocked(port uint16, p packet) {
-	if c := h.packets[port]; c != nil {
-		c.takeLocked(p)
 	}
 }
 

@@ -6,19 +6,6 @@ import (
 	"time"
 )
 
-// A listener accepts connections at one port of a host.
-type listener struct {
-	host    *Host
-	network string
-	addr    *net.TCPAddr
-
-	// guarded by host.net.mu
-	queue   []*conn
-	closed  bool
-	until   time.Time
-	changed signal
-}
-
 // Accept waits for the next connection.
 func (l *listener) Accept() (net.Conn, error) {
 	n := l.host.net

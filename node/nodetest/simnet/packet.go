@@ -13,28 +13,6 @@ const (
 	packetBuffer = 208 << 10 // bytes that a socket holds for its reader, unless SetReadBuffer changes it
 )
 
-// A packet is a packet that has arrived or is on its way.
-type packet struct {
-	data []byte
-	from netip.AddrPort
-}
-
-// A packetConn is a socket for packets, like *net.UDPConn.
-type packetConn struct {
-	host    *Host
-	network string
-	addr    *net.UDPAddr
-
-	// guarded by host.net.mu
-	queue   []packet
-	bytes   int // in queue
-	max     int // bound of bytes
-	closed  bool
-	readBy  time.Time
-	writeBy time.Time
-	changed signal
-}
-
 // ReadFrom waits for the next packet. Bytes that do not fit into b are lost.
 func (c *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 	n := c.host.net
@@ -81,16 +59,6 @@ func (c *packetConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 		})
 	}
 	return len(b), nil
-}
-
-// takeLocked queues a packet for the reader, if there is room.
-func (c *packetConn) takeLocked(p packet) {
-	if len(c.queue) > 0 && c.bytes+len(p.data) > c.max {
-		return
-	}
-	c.queue = append(c.queue, p)
-	c.bytes += len(p.data)
-	c.changed.fireLocked()
 }
 
 // Close closes the socket and ends a read that waits.
