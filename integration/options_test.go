@@ -21,24 +21,13 @@ func TestAcceptance23_ReadOnlyCallsAnswer(t *testing.T) {
 }
 
 func TestAcceptance23_NoTouchIsNoUse(t *testing.T) {
-	t.Parallel()
-	eachStillPlace(t, func(t *testing.T, p place) {
-		t.Parallel()
-		noTouchIsNoUse(t, p)
-	})
-	t.Run("moved", func(t *testing.T) {
-		p := moving.get(t)
+	eachPlaceAtOnce(t, func(t *testing.T, p place) {
 		moved := p.beginMove(t)
-		noTouchIsNoUse(t, p)
+		for !noTouchIsSeen(t, p) {
+			t.Log("the machine is too busy to use a session often enough: once more")
+		}
 		moved()
 	})
-}
-
-func noTouchIsNoUse(t *testing.T, p place) {
-	t.Helper()
-	for !noTouchIsSeen(t, p) {
-		t.Log("the machine is too busy to use a session often enough: once more")
-	}
 }
 
 // noTouchIsSeen uses a session and looks at another one. It returns false if there was too

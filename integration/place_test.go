@@ -25,6 +25,17 @@ func eachPlace(t *testing.T, f func(t *testing.T, p place)) {
 	t.Run("moved", func(t *testing.T) { f(t, moving.get(t)) })
 }
 
+// eachPlaceAtOnce is eachPlace for tests that mostly wait, side by side with one another.
+func eachPlaceAtOnce(t *testing.T, f func(t *testing.T, p place)) {
+	t.Helper()
+	t.Parallel()
+	eachStillPlace(t, func(t *testing.T, p place) {
+		t.Parallel()
+		f(t, p)
+	})
+	t.Run("moved", func(t *testing.T) { f(t, moving.get(t)) })
+}
+
 // eachStillPlace is eachPlace for tests in which it does not matter that
 // sessions move.
 func eachStillPlace(t *testing.T, f func(t *testing.T, p place)) {

@@ -32,8 +32,7 @@ func requireExpired(t *testing.T, p place, id string) {
 
 // The original counted from the start, whatever use there was.
 func TestAcceptance28_UseAndTouchExtendTheIdleTime(t *testing.T) {
-	t.Parallel()
-	eachPlace(t, func(t *testing.T, p place) {
+	eachPlaceAtOnce(t, func(t *testing.T, p place) {
 		called, touched, left := p.startMayfly(t), p.startMayfly(t), p.startMayfly(t)
 		begin := time.Now()
 		moved := p.beginMove(t)
@@ -52,8 +51,7 @@ func TestAcceptance28_UseAndTouchExtendTheIdleTime(t *testing.T) {
 }
 
 func TestAcceptance28_LifetimeEndsItInSpiteOfUse(t *testing.T) {
-	t.Parallel()
-	eachPlace(t, func(t *testing.T, p place) {
+	eachPlaceAtOnce(t, func(t *testing.T, p place) {
 		id := p.startMayfly(t)
 		begin := time.Now()
 		p.move(t)
