@@ -19,7 +19,7 @@ var (
 type fragileState struct{ How string }
 
 func newFragile() sessionproc.AnyKind {
-	k := sessionproc.NewKind(fragile, func(_ context.Context, how string) (*fragileState, error) {
+	k := sessionproc.NewKind(fragile, func(ctx context.Context, how string) (*fragileState, error) {
 		switch how {
 		case "own error":
 			return nil, errSoldOut
@@ -28,7 +28,7 @@ func newFragile() sessionproc.AnyKind {
 		case "panic":
 			panic("the shelf fell down")
 		case "slow":
-			time.Sleep(time.Second)
+			<-events.gate(sessionproc.FromContext(ctx).ID())
 		}
 		return &fragileState{How: how}, nil
 	}, sessionproc.KindConfig{})
