@@ -318,6 +318,6 @@ func TestInspectFindsASessionOnItsWay(t *testing.T) {
 		require.Eventually(t, func() bool {
 			i, err := p.from.Inspect(t.Context(), id)
 			return assert.NoError(t, err) && i.Phase == engine.PhaseMoving && i.Owner != i.Node && i.Method == hold.Name()
-		}, 10*time.Second, 10*time.Millisecond)
+		}, 30*time.Second, 10*time.Millisecond)
 	})
 }

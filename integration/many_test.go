@@ -121,7 +121,7 @@ func TestBroadcastFollowsASessionThatIsSealed(t *testing.T) {
 		require.Eventually(t, func() bool {
 			i, err := p.from.Inspect(t.Context(), id)
 			return assert.NoError(t, err) && i.Phase == engine.PhaseMoving
-		}, 10*time.Second, 10*time.Millisecond)
+		}, 30*time.Second, 10*time.Millisecond)
 		reach := make(chan sessionproc.Reach, 1)
 		go func() {
 			r, err := note.Broadcast(t.Context(), p.from, 7)

@@ -32,7 +32,7 @@ func TestAParkedRequestMayBeAnsweredAtOnce(t *testing.T) {
 	<-held
 	parked := make(chan bool, 1)
 	go func() { parked <- lot.park(part, &in.Inbound) }()
-	require.Eventually(t, func() bool { return lot.drop(part, &in.Inbound) }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return lot.drop(part, &in.Inbound) }, 30*time.Second, time.Millisecond)
 	in.ID = "another"
 	close(free)
 	require.True(t, <-parked)
