@@ -119,14 +119,8 @@ func TestAcceptance13_DeadlineEndsTheCallAndOnlyIt(t *testing.T) {
 func TestAcceptance13_QueuedCallDoesNotRunAfterItsDeadline(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
-		t.Cleanup(func() { events.open(id) })
 		p.move(t)
-		held := make(chan error, 1)
-		go func() {
-			_, err := hold.Call(t.Context(), p.from, id, sessionproc.None{})
-			held <- err
-		}()
-		events.await(t, id, "held")
+		held := p.hold(t, id)
 
 		_, err := mark.Call(within(t, 50*time.Millisecond), p.from, id, 1)
 		require.ErrorIs(t, err, context.DeadlineExceeded)

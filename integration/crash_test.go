@@ -87,14 +87,8 @@ func TestAcceptance21_CrashEndsOneSessionAndTellsItsCallers(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
 		p.move(t)
-		t.Cleanup(func() { events.open(id) })
 		text := "secret of " + id[:8]
-		held, ends := make(chan error, 1), make(chan error, 3)
-		go func() {
-			_, err := hold.Call(t.Context(), p.from, id, sessionproc.None{})
-			held <- err
-		}()
-		events.await(t, id, "held")
+		held, ends := p.hold(t, id), make(chan error, 3)
 		for _, call := range []func() error{
 			func() error { _, err := crash.Call(t.Context(), p.from, id, text); return err },
 			func() error { _, err := mark.Call(t.Context(), p.from, id, 1); return err },

@@ -158,14 +158,8 @@ func TestAcceptance34_CountsOutliveTheGoroutineThatStarted(t *testing.T) {
 func TestAcceptance34_StatsShowWhatWaitsAndWhoIsBusy(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
-		t.Cleanup(func() { events.open(id) })
 		p.move(t)
-		held := make(chan error, 1)
-		go func() {
-			_, err := hold.Call(t.Context(), p.from, id, sessionproc.None{})
-			held <- err
-		}()
-		events.await(t, id, "held")
+		held := p.hold(t, id)
 		for i := range 3 {
 			require.NoError(t, note.Cast(t.Context(), p.from, id, i))
 		}
@@ -215,19 +209,13 @@ func TestAcceptance34_StatsCountCrashes(t *testing.T) {
 func TestInspectTellsWhatASessionDoes(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
-		t.Cleanup(func() { events.open(id) })
 		life := func() sessionproc.Incarnation {
 			i, err := p.from.Inspect(t.Context(), id)
 			require.NoError(t, err)
 			return i.Incarnation
 		}()
 		p.move(t)
-		held := make(chan error, 1)
-		go func() {
-			_, err := hold.Call(t.Context(), p.from, id, sessionproc.None{})
-			held <- err
-		}()
-		events.await(t, id, "held")
+		held := p.hold(t, id)
 		require.NoError(t, note.Cast(t.Context(), p.from, id, 1))
 		for _, n := range p.all() {
 			var i node.Inspection

@@ -125,3 +125,17 @@ func (p place) startProbe(t testing.TB) string {
 	require.NoError(t, probes.Start(t.Context(), p.from, id, probeArg{}))
 	return id
 }
+
+// hold has the handler of the probe id run until events.open, at the latest until the test
+// ends, and returns how its call has ended then.
+func (p place) hold(t testing.TB, id string) <-chan error {
+	t.Helper()
+	t.Cleanup(func() { events.open(id) })
+	held := make(chan error, 1)
+	go func() {
+		_, err := hold.Call(t.Context(), p.from, id, sessionproc.None{})
+		held <- err
+	}()
+	events.await(t, id, "held")
+	return held
+}

@@ -15,13 +15,7 @@ import (
 func whileMoving(t *testing.T, f func(t *testing.T, p place, id string)) {
 	p := moving.get(t)
 	id := p.startProbe(t)
-	t.Cleanup(func() { events.open(id) })
-	held := make(chan error, 1)
-	go func() {
-		_, err := hold.Call(t.Context(), p.from, id, sessionproc.None{})
-		held <- err
-	}()
-	events.await(t, id, "held")
+	held := p.hold(t, id)
 	owner := p.owner().Slot()
 	moved := p.beginMove(t)
 	defer func() {
