@@ -82,7 +82,7 @@ func lives(t *testing.T, c *nodetest.Cluster, at int, id string) bool {
 
 // What is ended on one side of a cut does not come back when it heals, whichever node
 // owns it then and wherever there is a copy from before; all else goes on.
-func TestWhatEndsOnOneSideOfACutDoesNotComeBack(t *testing.T) {
+func TestEndDuringACutHoldsAfterIt(t *testing.T) {
 	for _, side := range []int{0, 2} {
 		t.Run(fmt.Sprint("at ", side), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestWhatEndsOnOneSideOfACutDoesNotComeBack(t *testing.T) {
 }
 
 // So it is after any cuts and heals, with ends and changes on any side at any time.
-func TestWhatHasEndedDoesNotComeBackAfterAnyCuts(t *testing.T) {
+func TestEndsHoldAfterAnyCuts(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		after := rapid.IntRange(1, 12).Draw(rt, "come before the cut")
 		fates := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) fate {

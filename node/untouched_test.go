@@ -95,7 +95,7 @@ func TestSuccessorIsNotMergedWithItsPredecessorWhenACutHeals(t *testing.T) {
 // The same when the other members have been gone for so long that the node keeps no
 // tombstones: what was terminated there does not come back, and what was started anew is
 // not merged with it.
-func TestWhatEndedOnOneSideOfACutDoesNotComeBack(t *testing.T) {
+func TestEndHoldsWhereTombstonesAreForgotten(t *testing.T) {
 	for _, anew := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			c, id := cutAsItArrives(t, bags, putBag)
