@@ -10,9 +10,7 @@ import (
 // Replayed packets place no session on a member that has left, delay no start, and hold
 // up no join.
 func TestReplaysRaiseNobody(t *testing.T) {
-	if testing.Short() {
-		t.Skip("memberlist knows for half a minute who has left")
-	}
+	// memberlist knows for half a minute who has left
 	p := plan{Ghosts: 3, Forget: 36 * time.Second, Time: 3 * time.Second, Rate: 50, Members: 3}
 	r, err := p.run(t.Context())
 	require.NoError(t, err)
