@@ -6,11 +6,13 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -262,6 +264,31 @@ func TestCallCycleErrors(t *testing.T) {
 	for name, err := range errs {
 		require.ErrorIs(t, err, sessionproc.ErrCallCycle, name)
 	}
+}
+
+// A call of a handler wakes for its own reply only, although the messages of calls are used again.
+func TestCallsOfHandlersGetTheirOwnReplies(t *testing.T) {
+	l := newScripted(t, script{do: func(ctx context.Context, r string) (string, error) {
+		if next, rest, found := strings.Cut(r, " "); found {
+			return do.Call(ctx, sessionproc.FromContext(ctx).Cluster(), next, rest)
+		}
+		return r, nil
+	}})
+	var all sync.WaitGroup
+	for g := range 4 {
+		ids := names(strconv.Itoa(g)+"s", 8)
+		l.start(t, ids...)
+		all.Go(func() {
+			for i := range 1000 {
+				end := strconv.Itoa(i)
+				got, err := do.Call(t.Context(), l, ids[0], strings.Join(append(ids[1:len(ids):len(ids)], end), " "))
+				if !assert.NoError(t, err) || !assert.Equal(t, end, got) {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestAChainOfMoreThanSixteenIsACycle(t *testing.T) {

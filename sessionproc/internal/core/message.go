@@ -243,7 +243,11 @@ func (w *Waiting) reusable() bool {
 // is signalled only if waitsBit asks for it, and Await sets that bit only if
 // there is no reply yet. An end is always signalled. That makes at most two
 // signals for one exchange, one by the worker and one for the decision, hence
-// the capacity of done.
+// the capacity of Done.
+//
+// Invariant: after Await, Done is empty. A signal that is left would end the next
+// exchange of the same memory at once. The caller may call Expect before Await, so
+// Await finds that bit set here and there though the reply is there.
 func (w *Waiting) Await(ctx context.Context, begins bool) (o Outcome, ok bool) {
 	if begins {
 		<-w.Done
@@ -258,7 +262,7 @@ func (w *Waiting) Await(ctx context.Context, begins bool) (o Outcome, ok bool) {
 			}
 			<-w.Done // a result that is there wins over the end of ctx
 		}
-	} else if w.Word.Load()&StateMask == StateEnded {
+	} else if word := w.Word.Load(); word&StateMask == StateEnded || word&waitsBit != 0 {
 		<-w.Done // of two signals, Await has received only one
 	}
 	if w.Word.Load()&StateMask == StateReplied {

@@ -30,6 +30,40 @@ func (w *Waiting) signalled() bool {
 	}
 }
 
+// However the caller and the decision meet, no signal is left for the next exchange.
+func TestAwaitLeavesNoSignal(t *testing.T) {
+	reply := func(w *Waiting) { w.Claim(); w.Finish() }
+	end := func(w *Waiting) { w.EndWith(Outcome{Err: ErrBadReply}) }
+	endRunning := func(w *Waiting) { w.Claim(); end(w) }
+	expect := func(w *Waiting) { w.Expect() }
+	begin := func(w *Waiting) { w.Signal() } // as a worker does
+	for name, steps := range map[string][]func(*Waiting){
+		"reply":                        {reply},
+		"end":                          {end},
+		"expected, then reply":         {expect, reply},
+		"expected twice, then reply":   {expect, expect, reply},
+		"reply, then expected":         {reply, expect},
+		"expected, then end":           {expect, end},
+		"expected, then end of a run":  {expect, endRunning},
+		"end, then expected":           {end, expect},
+		"claimed, expected, then done": {func(w *Waiting) { w.Claim() }, expect, func(w *Waiting) { w.Finish() }},
+	} {
+		for _, begins := range []bool{false, true} {
+			w := newWaiting()
+			w.Open()
+			if begins {
+				begin(w)
+			}
+			for _, step := range steps {
+				step(w)
+			}
+			o, ok := w.Await(t.Context(), begins)
+			require.NotEqual(t, ok, o.Err != nil, name)
+			require.False(t, w.signalled(), "%s, begins %v", name, begins)
+		}
+	}
+}
+
 func TestAnExchangeOfTheNextGenerationIsNotEnded(t *testing.T) {
 	w := newWaiting()
 	w.Open()
