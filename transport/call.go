@@ -2,7 +2,6 @@ package transport
 
 import (
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/transport/wire"
@@ -11,56 +10,6 @@ import (
 // callCost is what a request counts against MaxInflight beside the bytes of its
 // frame.
 const callCost = 512
-
-// A Handler serves the requests and streams of peers.
-type Handler interface {
-	// Serve takes a request. It runs on the connection's reader, in the order
-	// of arrival, and must not block: all later frames of the connection wait
-	// for it. The handler owns c until it answers with exactly one of Reply,
-	// Fail and Ack.
-	Serve(c *Call)
-	// Cancel is called at most once for each c that is not answered, when the
-	// caller has given up or its connection has ended. The handler must answer
-	// c all the same; the caller drops the answer. Cancel follows Serve on the
-	// same goroutine and must not block. It may run concurrently with the
-	// answer. Cancel must not keep c: once it returns, an answered c may be
-	// used for another request.
-	Cancel(c *Call)
-	// Why returns what c waits for, or "". It is called when c is not answered
-	// and its caller's time is nearly over. The text goes into the caller's
-	// error. The rules for Cancel hold for Why too.
-	Why(c *Call) string
-	// ServeStream serves a stream that a peer opened, on a goroutine of the
-	// stream's own. The stream is closed when ServeStream returns. ServeStream
-	// must return soon after the stream's Done is closed, since
-	// Transport.Close waits for it.
-	ServeStream(s *Stream)
-}
-
-// A Call is a request from a peer. ID, Kind, Method, Key, Trace and Payload
-// share memory with its frame. They are valid until the answer, or for good if
-// Detach was called before the answer. The payload has not been checked in any
-// way.
-type Call struct {
-	Flags                 uint32
-	Cast                  bool // the caller waits for Ack only
-	ID, Kind, Method, Key []byte
-	Trace, Payload        []byte
-	Deadline              time.Time // arrival plus the caller's remaining time; zero for no limit
-	Peer                  string    // the name that Handshake.Check returned for the peer
-	Tag                   any       // for the handler; kept when the Call is reused for another request
-
-	s      *server
-	number uint64
-	chain  []byte       // the encoded array of strings
-	buf    []byte       // the frame; reused
-	cost   int64        // counted against MaxInflight
-	refs   atomic.Int32 // references of the handler and of Cancel or Why; see server
-
-	detached  bool // Detach was called: not reused
-	open      bool // guarded by s.mu: not answered
-	cancelled bool // guarded by s.mu: Cancel was called
-}
 
 // parse decodes the elements of a request. f reads from c.buf, so the fields
 // share its memory.
@@ -158,4 +107,57 @@ func (c *Call) release() {
 		c.s.mu.Unlock()
 		c.s.t.inflight.Add(-cost)
 	}
+}
+
+// answerLocked removes c from the calls without an answer. It reports whether
+// the connection still accepts the answer. It panics, with s.mu unlocked, if c
+// was answered before.
+func (s *server) answerLocked(c *Call) bool {
+	if !c.open {
+		s.mu.Unlock()
+		panic("transport: a Call was answered twice")
+	}
+	c.open = false
+	s.calls.remove(c.number)
+	return s.err == nil
+}
+
+// answeredLocked sends the answer that was appended, and unlocks s.mu. The
+// handler must not touch c from now on.
+func (s *server) answeredLocked(c *Call) {
+	cost := int64(0)
+	if c.refs.Add(-1) == 0 {
+		cost = s.recycleLocked(c)
+	}
+	if s.err == nil {
+		s.sendLocked()
+	} else {
+		s.mu.Unlock()
+	}
+	if cost != 0 {
+		s.t.inflight.Add(-cost)
+	}
+}
+
+// recycleLocked keeps c for another request and returns what c counted against
+// MaxInflight. Nothing may refer to c any more. A detached call is not kept.
+func (s *server) recycleLocked(c *Call) int64 {
+	cost := c.cost
+	if s.err == nil && len(s.free) < maxFree && !c.detached {
+		c.clear()
+		s.free = append(s.free, c)
+	}
+	return cost
+}
+
+// clear resets c for another request. Tag stays; see Call.
+func (c *Call) clear() {
+	buf := c.buf
+	if cap(buf) > keepBuf {
+		buf = nil
+	}
+	c.Flags, c.Cast, c.Deadline, c.open = 0, false, time.Time{}, false
+	c.cancelled = false
+	c.ID, c.Kind, c.Method, c.Key, c.Trace, c.Payload, c.chain = nil, nil, nil, nil, nil, nil, nil
+	c.buf = buf
 }

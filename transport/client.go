@@ -3,42 +3,8 @@ package transport
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"time"
 )
-
-// A client is the dialler's side of a connection. It makes requests and opens
-// streams, and serves none.
-type client struct {
-	conn
-	link *link
-
-	alarm *time.Timer // guarded by mu: calls ask at askAt; see why.go
-	askAt time.Time   // guarded by mu: zero if the alarm is not set
-
-	next    uint64           // guarded by mu: the number of the last request; never reused
-	pending numbers[pending] // guarded by mu: requests without an answer
-}
-
-// A pending is a request whose caller waits for the answer. Exactly one
-// goroutine owns it. That is the caller, except between the moment at which
-// another goroutine (the reader, or failed) removes the pending from
-// client.pending and the moment at which it signals done. Removal under conn.mu
-// decides the race between an answer and the end of the caller's ctx: the
-// goroutine that removed the pending may write its fields.
-type pending struct {
-	done   chan struct{} // capacity 1; reused with the pending
-	number uint64
-	start  uint64        // offset of the frame in all bytes of the connection; see failed
-	uses   atomic.Uint32 // counts the releases, so that an old Reply cannot release a new use
-	askAt  time.Time     // guarded by the client's mu: when to ask the peer; zero for never
-	why    string        // guarded by the client's mu: what the request waits for, as the peer says
-
-	flags   uint32
-	payload []byte // in buf, or in a frame of its own
-	buf     []byte // reused with the pending
-	err     error
-}
 
 // A Reply is the answer to a Call. Payload is the peer's data, unchecked, and
 // valid until Release.
@@ -295,3 +261,6 @@ func (c *client) failed(err error) {
 
 func (c *client) ended()      {}
 func (c *client) trimLocked() { c.pending.trim() }
+
+// drop removes c from the link, so that the next use dials again.
+func (l *link) drop(c *client) { l.live.CompareAndSwap(c, nil) }

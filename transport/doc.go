@@ -68,4 +68,11 @@
 // it is critical. Then the receiver refuses the call (CodeUnsupported) or the
 // stream, and for any other frame it ends the connection. A receiver skips
 // unknown frames of kinds 64 to 127. Any other unknown kind ends the connection.
+//
+// # The files
+//
+// Each uses those below it: transport.go, retire.go, peer.go, client.go (the dialing side of
+// calls), server.go, why.go and call.go (the other side), request.go, conn.go, connect.go,
+// streamtable.go, reader.go, stream.go, writer.go, end.go (how a connection ends), config.go,
+// state.go (all structs that locks guard), and parts that know no connection.
 package transport

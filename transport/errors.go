@@ -77,3 +77,14 @@ func Sent(err error) bool {
 	var u *unsent
 	return !errors.As(err, &u)
 }
+
+var (
+	errSilent     = errors.New("silent for 3 ping intervals")
+	errSlowReader = errors.New("peer does not read: MaxOutput exceeded")
+)
+
+// errProtocol marks errors that only a faulty or foreign peer causes.
+var errProtocol = errors.New("protocol error")
+
+// unexpected is the error for a frame that a role does not accept.
+func unexpected(kind uint64) error { return fmt.Errorf("frame of kind %d is not expected here", kind) }

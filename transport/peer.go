@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -15,17 +13,6 @@ const (
 	firstBackoff = 50 * time.Millisecond
 	lastBackoff  = time.Second
 )
-
-// A Peer is the way to the node at one address. It has at most one connection
-// of each Class. A connection is dialled on first use, and again on the next
-// use after it has ended or was retired. All methods may be called
-// concurrently.
-type Peer struct {
-	t     *Transport
-	addr  string
-	calls link
-	bulk  link
-}
 
 func newPeer(t *Transport, addr string) *Peer {
 	p := &Peer{t: t, addr: addr}
@@ -120,28 +107,6 @@ func (p *Peer) Open(ctx context.Context, header []byte) (*Stream, error) {
 func (p *Peer) forget() {
 	p.calls.forget()
 	p.bulk.forget()
-}
-
-// A link is the connection of one class to a peer, dialled when it is needed.
-// All callers share one attempt to dial.
-type link struct {
-	peer  *Peer
-	class Class
-	live  atomic.Pointer[client] // read without mu, since every request reads it
-
-	mu      sync.Mutex    // guards the rest
-	dialing *dialing      // the attempt in progress, or nil
-	gone    bool          // the peer was forgotten
-	backoff time.Duration // the last one; 0 after a success
-	until   time.Time     // no dial before this time, unless Connect asks for it
-	err     error         // the error of the last dial, returned until then
-}
-
-// A dialing is one attempt to dial. c and err are set before done is closed.
-type dialing struct {
-	done chan struct{}
-	c    *client
-	err  error
 }
 
 // get returns the connection. It dials if there is none. now skips the
@@ -248,9 +213,6 @@ func (l *link) connect() (*client, error) {
 	c.label = addr
 	return c, nil
 }
-
-// drop removes c from the link, so that the next use dials again.
-func (l *link) drop(c *client) { l.live.CompareAndSwap(c, nil) }
 
 // dropIfEnded drops c if it has ended. A client that is only closing was
 // dropped by retire, or the transport is closed.

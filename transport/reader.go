@@ -2,7 +2,6 @@ package transport
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -117,9 +116,6 @@ func (c *conn) readBig(size int) error {
 	}
 	return nil
 }
-
-// errProtocol marks errors that only a faulty or foreign peer causes.
-var errProtocol = errors.New("protocol error")
 
 func protocolError(err error) error { return fmt.Errorf("%w: %w", errProtocol, err) }
 

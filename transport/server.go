@@ -2,32 +2,9 @@ package transport
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
-
-const (
-	maxFree = 1024    // calls that one connection keeps for reuse
-	keepBuf = 8 << 10 // bytes of the frame buffer that a kept call may have
-)
-
-// A server is the acceptor's side of a connection. It serves requests and
-// streams, and makes none.
-//
-// A Call is reused for a later request when its reference count drops to 0. The
-// handler holds one reference until its answer, and Cancel or Why in progress
-// another. Answering and recycling both happen under mu.
-type server struct {
-	conn
-
-	// Owned by the reader.
-	spare    *Call // for the next request; spares the reader a lock
-	reserved int64 // counted in Transport.inflight for a big frame that is being read
-
-	calls numbers[Call] // guarded by mu: calls without an answer
-	free  []*Call       // guarded by mu: calls for reuse
-}
 
 // frame handles one frame; see role.
 func (s *server) frame(body []byte, owned bool) error {
@@ -169,59 +146,6 @@ func (s *server) abandon(c *Call, err error) error {
 	c.clear()
 	s.spare = c
 	return err
-}
-
-// answerLocked removes c from the calls without an answer. It reports whether
-// the connection still accepts the answer. It panics, with s.mu unlocked, if c
-// was answered before.
-func (s *server) answerLocked(c *Call) bool {
-	if !c.open {
-		s.mu.Unlock()
-		panic("transport: a Call was answered twice")
-	}
-	c.open = false
-	s.calls.remove(c.number)
-	return s.err == nil
-}
-
-// answeredLocked sends the answer that was appended, and unlocks s.mu. The
-// handler must not touch c from now on.
-func (s *server) answeredLocked(c *Call) {
-	cost := int64(0)
-	if c.refs.Add(-1) == 0 {
-		cost = s.recycleLocked(c)
-	}
-	if s.err == nil {
-		s.sendLocked()
-	} else {
-		s.mu.Unlock()
-	}
-	if cost != 0 {
-		s.t.inflight.Add(-cost)
-	}
-}
-
-// recycleLocked keeps c for another request and returns what c counted against
-// MaxInflight. Nothing may refer to c any more. A detached call is not kept.
-func (s *server) recycleLocked(c *Call) int64 {
-	cost := c.cost
-	if s.err == nil && len(s.free) < maxFree && !c.detached {
-		c.clear()
-		s.free = append(s.free, c)
-	}
-	return cost
-}
-
-// clear resets c for another request. Tag stays; see Call.
-func (c *Call) clear() {
-	buf := c.buf
-	if cap(buf) > keepBuf {
-		buf = nil
-	}
-	c.Flags, c.Cast, c.Deadline, c.open = 0, false, time.Time{}, false
-	c.cancelled = false
-	c.ID, c.Kind, c.Method, c.Key, c.Trace, c.Payload, c.chain = nil, nil, nil, nil, nil, nil, nil
-	c.buf = buf
 }
 
 // cancel tells the handler that the caller has given up, unless the call is

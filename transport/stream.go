@@ -26,35 +26,6 @@ type StreamError struct{ Text string }
 // Error returns the peer's text.
 func (e *StreamError) Error() string { return "transport: stream closed by the peer: " + e.Text }
 
-// A Stream carries chunks in both directions, each as it was sent and in order.
-//
-// A sender may be at most 1 MiB ahead of what the receiver has taken with Recv;
-// each chunk counts its length and 64 bytes more. So a receiver that does not
-// read stops the sender and holds no more than that in memory. The receiver
-// returns credit when it has taken half a window.
-//
-// Send, Recv and Close may be called concurrently with each other, Send and
-// Recv by one goroutine each at a time. A stream that was opened must be ended,
-// by CloseSend on both sides or by Close on either.
-type Stream struct {
-	c        *conn
-	number   uint64
-	header   []byte
-	done     chan struct{}
-	readable chan struct{} // capacity 1: queue, gotEnd or err may have changed
-	writable chan struct{} // capacity 1: credit may have grown
-
-	// All below is guarded by c.mu.
-	queue   [][]byte // received chunks
-	window  int      // credit that the peer has left
-	owed    int      // credit that Recv has freed and the peer has not got back
-	credit  int      // credit that this side has left
-	sentEnd bool     // CloseSend was called
-	gotEnd  bool     // the peer called CloseSend
-	ended   bool     // the stream is off its connection: no frame is sent or expected
-	err     error    // why the stream ended early
-}
-
 func newStream(c *conn, number uint64, header []byte) *Stream {
 	return &Stream{
 		c: c, number: number, header: header,
@@ -207,17 +178,6 @@ func (s *Stream) Close(text string) {
 	c.out.buf = appendClose(c.out.fit(len(text)+headerRoom), s.number, true, text)
 	c.sendLocked()
 	close(s.done)
-}
-
-// endLocked removes the stream from its connection. It reports true once; the
-// caller must then close done after it has unlocked c.mu.
-func (s *Stream) endLocked(err error) bool {
-	if s.ended {
-		return false
-	}
-	s.ended, s.err = true, err
-	delete(s.c.streams.open, s.number)
-	return true
 }
 
 // chunk handles a data frame. Data beyond the credit is a fault of the peer and ends the

@@ -6,14 +6,6 @@ import (
 	"fmt"
 )
 
-// A streamTable holds the streams of one bulk connection. The connection's
-// mutex guards it.
-type streamTable struct {
-	open    map[uint64]*Stream
-	last    uint64 // number of the last stream; only the dialling side opens streams
-	serving int    // calls of ServeStream in progress
-}
-
 // start opens a stream to the peer.
 func (t *streamTable) start(ctx context.Context, c *conn, header []byte) (*Stream, error) {
 	if len(header) > MaxChunk {
@@ -119,20 +111,4 @@ func (t *streamTable) admit(kind uint64, size int) (bool, error) {
 		return true, nil
 	}
 	return false, errors.New("stream frame too large")
-}
-
-// fail ends all streams after the connection has ended.
-func (t *streamTable) fail(c *conn, err error) {
-	err = c.lost(err)
-	c.mu.Lock()
-	ended := make([]*Stream, 0, len(t.open))
-	for _, s := range t.open {
-		if s.endLocked(err) {
-			ended = append(ended, s)
-		}
-	}
-	c.mu.Unlock()
-	for _, s := range ended {
-		close(s.done)
-	}
 }

@@ -2,39 +2,14 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"io"
-	"log/slog"
 	"net"
-	"sync"
 	"time"
 )
 
 // closeGrace is how long Close waits for connections to write the answers that
 // were given before it.
 const closeGrace = time.Second
-
-// Transport carries requests and streams to and from peers. All methods may be
-// called concurrently.
-type Transport struct {
-	cfg      Config
-	ctx      context.Context // ends with Close
-	cancel   context.CancelFunc
-	refusals *RefusalLog
-	inflight inflight // bytes of unanswered requests from all peers
-	// slots holds *pending. Each transport has a pool of its own, because a pending
-	// contains a channel: under synctest a channel belongs to one bubble.
-	slots  sync.Pool
-	chunks sync.Pool // of *[chunkSize]byte
-	wg     sync.WaitGroup
-
-	peers sync.Map // addr -> *Peer
-
-	mu      sync.Mutex             // guards the rest
-	closed  bool                   // no goroutine is started any more; see spawn
-	conns   map[*conn]struct{}     // whose goroutines run
-	shaking map[io.Closer]struct{} // in their handshake, for Close to interrupt
-}
 
 // New returns a Transport without connections, or an error that names the field
 // of cfg that is invalid. The caller must close the Transport.
@@ -76,25 +51,6 @@ func (t *Transport) accept(nc net.Conn, class Class) {
 	s := &server{}
 	s.init(t, nc, name, class, s)
 	s.start()
-}
-
-// shake calls Shake in a way that Close can interrupt.
-func (t *Transport) shake(nc net.Conn, dialer bool) (peer string, err error) {
-	t.mu.Lock()
-	if t.closed {
-		t.mu.Unlock()
-		return "", ErrClosed
-	}
-	t.shaking[nc] = struct{}{}
-	t.mu.Unlock()
-	peer, err = Shake(nc, t.cfg.Handshake, dialer, t.cfg.HandshakeTimeout)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.shaking, nc)
-	if t.closed {
-		err = ErrClosed
-	}
-	return peer, err
 }
 
 // Peer returns the Peer for addr, "host:port". It returns the same one until
@@ -157,37 +113,6 @@ func (t *Transport) Close() error {
 	return nil
 }
 
-// spawn runs f on a goroutine that Close waits for. It reports false, without
-// running f, if the transport is closed. The check and wg.Go happen under one
-// lock, so that Close never waits on a group that still grows.
-func (t *Transport) spawn(f func()) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		return false
-	}
-	t.wg.Go(f)
-	return true
-}
-
-// add starts the goroutines of c. It reports false if the transport is closed.
-func (t *Transport) add(c *conn) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		return false
-	}
-	t.conns[c] = struct{}{}
-	t.wg.Go(c.flush)
-	t.wg.Go(func() {
-		c.read()
-		t.mu.Lock()
-		delete(t.conns, c)
-		t.mu.Unlock()
-	})
-	return true
-}
-
 // keep is the goroutine that sends pings on every connection and ends silent
 // ones. It calls tick without t.mu, since tick takes conn.mu and may end the
 // connection.
@@ -212,38 +137,4 @@ func (t *Transport) keep() {
 		clear(conns)
 		conns = conns[:0]
 	}
-}
-
-// logRefusal logs why a handshake failed, unless Close interrupted it.
-func (t *Transport) logRefusal(msg string, addr net.Addr, err error) {
-	if !errors.Is(err, ErrClosed) {
-		t.refusals.Log(msg, addr, err)
-	}
-}
-
-// logEnd logs why a connection ended. Faults of the peer are warnings, at a
-// bounded rate. Everything else is for debugging: connections end whenever a
-// node stops.
-func (t *Transport) logEnd(c *conn, err error) {
-	switch {
-	case errors.Is(err, errProtocol), errors.Is(err, errSilent), errors.Is(err, errSlowReader):
-		t.refusals.Log("transport: connection ended", c.nc.RemoteAddr(), err,
-			slog.String("peer", c.peer), slog.String("class", c.class.String()))
-	default:
-		t.cfg.Logger.Debug("transport: connection ended", "peer", c.peer, "class", c.class.String(), "err", err)
-	}
-}
-
-// getPending returns a pending from the pool.
-func (t *Transport) getPending() *pending { return t.slots.Get().(*pending) }
-
-// putPending returns p to the pool. No other goroutine may refer to p, and its
-// channel must be empty: a signal left in it would answer the next request at
-// once.
-func (t *Transport) putPending(p *pending) {
-	p.payload, p.err, p.flags = nil, nil, 0
-	if cap(p.buf) > keepBuf {
-		p.buf = nil
-	}
-	t.slots.Put(p)
 }

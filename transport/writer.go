@@ -14,14 +14,6 @@ const (
 	ackBytes = 9 // the most that one number takes in a frame of acks
 )
 
-// wakeLocked marks the flusher as awake. If it reports true, the caller must
-// send on c.wake after it has unlocked c.mu.
-func (c *conn) wakeLocked() bool {
-	idle := !c.awake
-	c.awake = true
-	return idle
-}
-
 // Answers do not wait for room, so the output may exceed MaxOutput. A burst of large answers
 // to a healthy peer is no reason to end its connection. A peer counts as healthy while each
 // write of at most maxWrite bytes takes less than slowWrite. Memory stays bounded all the
