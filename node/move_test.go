@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -222,16 +223,17 @@ func TestQueuedCastsAndTimersMove(t *testing.T) {
 	require.NoError(t, <-stalled)
 	require.NoError(t, <-left)
 	require.Equal(t, 1, b.Sessions())
-	got, err := count.Call(ctx, b, id, 0)
-	require.NoError(t, err)
-	for i := range 40 {
-		require.Equal(t, i, got.Notes[i])
-	}
+	var notes []int
 	require.Eventually(t, func() bool {
-		got, err = count.Call(ctx, b, id, 0)
+		got, err := count.Call(ctx, b, id, 0)
+		notes = got.Notes
 		return err == nil && got.N == 41
 	}, 30*time.Second, 10*time.Millisecond)
-	require.Equal(t, 1000, got.Notes[40])
+	ticks := slices.Index(notes, 1000)
+	require.NotEqual(t, -1, ticks, "the timer's message, which on a busy machine comes between the casts")
+	for i, n := range slices.Delete(notes, ticks, ticks+1) {
+		require.Equal(t, i, n)
+	}
 }
 
 // A handler that does not return holds up its own session, and Leave ends in time.
