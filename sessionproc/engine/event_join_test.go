@@ -138,3 +138,18 @@ func TestSubscribeSaysWhatItHasWaitedFor(t *testing.T) {
 			": context deadline exceeded (session unavailable)")
 	})
 }
+
+// A subscriber with the token of another kind is refused, and the session goes on.
+func TestASubscriptionToASessionOfAnotherKindIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s.board(t, "a", 1)
+		other := sessionproc.EventOf[int](sessionproc.KindOf[sessionproc.None]("another"), changed.Name())
+		_, err := other.Subscribe(t.Context(), s, "a", sessionproc.SubscribeOptions{})
+		require.ErrorIs(t, err, sessionproc.ErrWrongKind)
+		unknown := sessionproc.EventOf[int](sessionproc.KindOf[sessionproc.None](changed.Kind()), "none")
+		_, err = unknown.Subscribe(t.Context(), s, "a", sessionproc.SubscribeOptions{})
+		require.ErrorIs(t, err, sessionproc.ErrUnknownMethod)
+		requireValues(t, subscribe(t, s, "a", sessionproc.SubscribeOptions{}), 1)
+	})
+}

@@ -106,7 +106,7 @@ func (p *process) refusePollLocked(in *Inbound) (refuse func()) {
 		return func() { p.otherLife(in) }
 	}
 	if in.Kind != "" && in.Kind != p.Kind.Name {
-		return fail(p.otherKind(in.Kind))
+		return func() { in.Answer.Fail(p.otherKind(in.Kind), false, false) }
 	}
 	if err := p.bindPoll(in); err != nil {
 		return fail(err)
