@@ -197,6 +197,7 @@ func TestAStartThatNeverRanCostsNoToken(t *testing.T) {
 		synctest.Wait()
 		require.ErrorIs(t, scripted.Start(t.Context(), l, "one-too-many", ""), sessionproc.ErrRateLimited)
 		<-ctx.Done()
+		synctest.Wait() // until their callers have given up
 		close(gate)
 		require.NoError(t, <-slow)
 		synctest.Wait()
