@@ -73,7 +73,7 @@ func (t *Table) Resolve(ctx context.Context, part int, id string, tok *core.Toke
 	return &p.Head, b, nil
 }
 
-// resolveNamed is resolve for a request that has names and no token.
+// resolveNamed is Resolve for a request that has names and no token.
 func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
 	if why := t.PausedBy(); why != nil {
 		return nil, why
