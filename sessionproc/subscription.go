@@ -74,8 +74,10 @@ func (e *Event[T]) Subscribe(ctx context.Context, c Caller, id string, o Subscri
 	var feeds core.Feeds
 	if shared, ok := c.(subscriber); ok {
 		feeds = shared.Feeds()
-	} else {
+	} else if core.NewFeeds != nil {
 		feeds = core.NewFeeds(c)
+	} else {
+		return nil, failed(fmt.Errorf("%w: a %T cannot subscribe in a program without package node", ErrUnsupported, c))
 	}
 	at := o.After
 	s, err := feeds.Subscribe(ctx, core.SubscribeRequest{ID: id, Kind: e.token.Kind, Event: e.token.Name, Buffer: o.Buffer,

@@ -130,7 +130,9 @@ func newToken[Arg any](k *KindRef[Arg], name string) core.Token {
 }
 
 // A Caller reaches sessions on any node by their ID. *node.Node implements it. In a handler use
-// Session.Cluster.
+// Session.Cluster. A Caller of your own that has only Deliver starts, calls, casts and subscribes,
+// each by itself; one that embeds a *node.Node also broadcasts, starts many sessions with few
+// requests, and shares subscriptions.
 type Caller interface {
 	// Deliver delivers m to session id, wherever the session lives, and returns when m is answered
 	// or, for a cast, queued. Tokens call it; use their methods instead.

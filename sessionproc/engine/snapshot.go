@@ -49,7 +49,7 @@ type snapshot struct {
 	Outline  bool          `msgpack:",omitempty"` // critical: no node can have the session; see Table.Outline
 }
 
-// The values of savedCast.Own.
+// The values of core.SavedCast.Own.
 const (
 	ownWatch = 1
 	ownTick  = 2

@@ -25,7 +25,7 @@ type Host struct {
 	Engine     Engine
 }
 
-// Fits returns an errBadRequest if an encoded request of n bytes is too large.
+// Fits returns an ErrBadRequest if an encoded request of n bytes is too large.
 func (h *Host) Fits(n int) error {
 	if n > h.MaxMessage {
 		return BadRequest(TooLarge(n, h.MaxMessage))

@@ -36,6 +36,6 @@ type Item struct {
 	Gap     bool // values before it were lost
 }
 
-// NewFeeds makes Feeds for a Caller that has none. The engine sets it: whoever can reach a session
-// has an engine.
+// NewFeeds makes Feeds for a Caller that has none. The engine sets it; it is nil in a program without
+// an engine, such as a test of what calls sessions, with a Caller of its own.
 var NewFeeds func(caller any) Feeds
