@@ -84,7 +84,7 @@ func (d *Driver) Leave(part int, id string, remove func()) {
 		done = true
 		pt := &d.parts[part]
 		delete(pt.final, id)
-		remember, effects := m.Ended(part, id)
+		remember, effects := m.Ended(part, id, false)
 		if h := pt.sealed[id]; h != nil && !h.sent {
 			d.doneLocked(h)
 		}

@@ -220,7 +220,7 @@ func (d *Driver) noteSealedLocked(part int, h *handoff) {
 func (d *Driver) sealOneLocked(h *handoff) bool {
 	pt := &d.parts[h.part]
 	if b, ok := pt.backups[h.session]; ok {
-		if _, _, ok := d.m.Seal(h.part, h.session, ownership.Backup); !ok {
+		if _, _, ok := d.m.Seal(h.part, h.session, ownership.Backup, false); !ok {
 			return false
 		}
 		delete(pt.backups, h.session)
@@ -229,7 +229,7 @@ func (d *Driver) sealOneLocked(h *handoff) bool {
 		return true
 	}
 	ask := func() bool {
-		_, _, ok := d.m.Seal(h.part, h.session, ownership.Running)
+		_, _, ok := d.m.Seal(h.part, h.session, ownership.Running, false)
 		return ok
 	}
 	if !d.table.Seal(h.part, h.session, h.lane.moved(), ask, func(b []byte, err error) {

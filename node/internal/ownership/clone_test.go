@@ -9,7 +9,7 @@ import (
 // and stay shared.
 func (m *Machine) clone() *Machine {
 	c := &Machine{shared: m.shared, join: m.join, quorate: m.quorate, bye: m.bye, parts: make([]partition, len(m.parts))}
-	c.bye.known = slices.Clone(m.bye.known)
+	c.bye.known, c.known, c.returned = slices.Clone(m.bye.known), slices.Clone(m.known), slices.Clone(m.returned)
 	for i := range m.parts {
 		c.parts[i] = m.parts[i].clone()
 	}
@@ -19,6 +19,8 @@ func (m *Machine) clone() *Machine {
 func (p *partition) clone() partition {
 	c := *p
 	c.sealed, c.kept, c.tombs, c.peers = p.sealed.clone(), p.kept.clone(), slices.Clone(p.tombs), slices.Clone(p.peers)
+	c.ends, c.writers = slices.Clone(p.ends), slices.Clone(p.writers)
+	c.standbys, c.fences = p.standbys.clone(), p.fences.clone()
 	for i := range c.peers {
 		q := &c.peers[i]
 		q.absent, q.kept, q.acc = slices.Clone(q.absent), q.kept.clone(), q.acc.clone()
@@ -31,10 +33,63 @@ func (p *partition) clone() partition {
 func (m *Machine) appendState(b []byte) []byte {
 	b = appendBools(b, m.claims, m.draining, m.join.over, m.join.waits, m.quorate, m.bye.abandoned)
 	b = appendNames(b, m.join.welcome)
-	b = binary.AppendUvarint(b, m.bye.number)
+	if !m.keeps { // else Bye and Known take no time
+		b = binary.AppendUvarint(b, m.bye.number)
+	}
 	b = appendNames(appendNames(b, m.bye.names), m.bye.known)
+	if m.keeps {
+		b = appendNames(appendNames(b, m.returned), m.eligible)
+		for _, a := range m.known {
+			b = appendNames(appendText(b, a.member), a.names)
+		}
+	}
 	for i := range m.parts {
 		b = m.parts[i].appendState(b)
+		if p := &m.parts[i]; m.keeps || p.standbys.len() > 0 {
+			b = p.appendStandbys(b)
+		}
+	}
+	return b
+}
+
+// appendStandbys writes what a partition knows of standbys. Of the epoch only what has happened
+// since a burial began matters, and the replica says that.
+func (p *partition) appendStandbys(b []byte) []byte {
+	b = appendNames(appendText(b, p.lead), p.ends)
+	b = appendBools(appendNames(b, p.relAsks), p.rel.recovers)
+	for _, list := range []*roll[standby]{&p.standbys, &p.fences} {
+		b = append(b, byte(list.len()))
+		for s := range list.all() {
+			b = appendText(appendText(b, s.session), s.writer)
+		}
+	}
+	for _, q := range p.peers {
+		b = append(b, byte(q.my), byte(q.round))
+		for a := range q.acc.all() {
+			b = appendBools(b, a.owed)
+		}
+	}
+	return b
+}
+
+// clone copies a replica.
+func (r *Replica) clone() *Replica {
+	if r == nil {
+		return nil
+	}
+	c := *r
+	c.members = slices.Clone(r.members)
+	return &c
+}
+
+func (r *Replica) appendState(b []byte, epoch uint64) []byte {
+	if r == nil {
+		return append(b, 0)
+	}
+	b = appendBools(append(b, 1, byte(r.Seq), byte(r.heard), byte(len(r.members))), r.Ended, r.burial == epoch+1)
+	for _, s := range r.members {
+		b = append(appendText(b, s.member), byte(s.acked), byte(s.waits.What), byte(s.waits.Stamp), byte(s.waits.Seq))
+		b = appendBools(b, s.holds, s.later, s.full)
 	}
 	return b
 }
@@ -42,7 +97,7 @@ func (m *Machine) appendState(b []byte) []byte {
 func (p *partition) appendState(b []byte) []byte {
 	b = append(b, byte(p.tok), byte(p.last), byte(p.running), byte(p.backups), byte(p.rel.id))
 	b = appendBools(appendText(b, p.rel.to), p.rel.pulled)
-	b = appendNames(appendKept(b, p.kept.list()), p.tombs)
+	b = appendNames(appendKept(b, p.kept.list(), nil), p.tombs)
 	b = append(b, byte(p.sealed.len()))
 	for s := range p.sealed.all() {
 		b = appendText(appendText(b, s.session), s.to)
@@ -51,7 +106,7 @@ func (p *partition) appendState(b []byte) []byte {
 	b = append(b, byte(len(p.peers)))
 	for _, q := range p.peers {
 		b = append(appendText(b, q.name), byte(q.ask), byte(q.id), byte(q.seen))
-		b = appendKept(appendNames(appendText(b, string(q.filter)), q.absent), q.kept.list())
+		b = appendKept(appendNames(appendText(b, string(q.filter)), q.absent), q.kept.list(), nil)
 		b = append(b, byte(q.acc.len()))
 		for a := range q.acc.all() {
 			b = appendBools(append(appendText(b, a.session), byte(a.id)), a.confirmed)

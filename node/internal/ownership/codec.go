@@ -60,7 +60,7 @@ func AppendMessages(b []byte, messages []Message) []byte {
 			last = m.Names
 		}
 		if put(hasKept, len(m.Kept) > 0) {
-			b = appendKept(b, m.Kept)
+			b = appendKept(b, m.Kept, m.Names)
 		}
 	}
 	return b
@@ -96,13 +96,18 @@ func appendNames(b []byte, names []string) []byte {
 	return b
 }
 
-func appendKept(b []byte, kept []Kept) []byte {
+// appendKept appends kept sessions: each with a byte that says whether it is a backup, or, if it
+// has a keeper, the number that this has among names.
+func appendKept(b []byte, kept []Kept, names []string) []byte {
 	b = binary.AppendUvarint(b, uint64(len(kept)))
 	for _, k := range kept {
 		b = appendText(b, k.Session)
-		if k.Backup {
+		switch {
+		case k.Keeper != "":
+			b = binary.AppendUvarint(b, uint64(slices.Index(names, k.Keeper)))
+		case k.Backup:
 			b = append(b, 1)
-		} else {
+		default:
 			b = append(b, 0)
 		}
 	}
@@ -150,7 +155,7 @@ func ParseInto(memory []Message, b []byte) ([]Message, error) {
 			m.Names = last
 		}
 		if has&hasKept != 0 {
-			m.Kept = r.kept()
+			m.Kept = r.kept(m.Kind == Recover, m.Names)
 		}
 		if r.bad {
 			break
@@ -226,11 +231,19 @@ func (r *reader) names() []string {
 	return names
 }
 
-// kept reads a list of kept sessions, sorted and without duplicates.
-func (r *reader) kept() []Kept {
+// kept reads a list of kept sessions, sorted and without duplicates. keepers says that each has
+// its keeper among names.
+func (r *reader) kept(keepers bool, names []string) []Kept {
 	kept := make([]Kept, r.count(2))
 	for i := range kept {
-		kept[i] = Kept{Session: r.text(), Backup: r.byte() != 0}
+		kept[i].Session = r.text()
+		if !keepers {
+			kept[i].Backup = r.byte() != 0
+		} else if k := r.number(1 << 31); k < uint64(len(names)) {
+			kept[i].Keeper = names[k]
+		} else {
+			r.bad = true
+		}
 		r.bad = r.bad || i > 0 && kept[i].Session <= kept[i-1].Session
 	}
 	return kept

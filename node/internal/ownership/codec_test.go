@@ -16,7 +16,7 @@ func everyMessage() []Message {
 		{Kind: Claim, Partition: 1020, ID: 1 << 40, Names: names},
 		{Kind: NotYet, Partition: 3, ID: 7, Flag: true},
 		{Kind: Promise, Partition: 3, ID: 7, Filter: NewFilter(1, slices.Values([]string{"cart-1"}))},
-		{Kind: Done, Partition: 3, ID: 7, Kept: []Kept{{"cart-1", false}, {"cart-2", true}}},
+		{Kind: Done, Partition: 3, ID: 7, Kept: []Kept{{Session: "cart-1"}, {Session: "cart-2", Backup: true}}},
 		{Kind: Pull, Partition: 3, ID: 7},
 		{Kind: Active, Partition: 3, ID: 7, Session: "cart-1"},
 		{Kind: Refused, Partition: 3, ID: 7, Session: "cart-1", Cause: "unknown schema"},
@@ -25,6 +25,8 @@ func everyMessage() []Message {
 		{Kind: Find, Partition: 3, ID: 7, Session: "cart-1"},
 		{Kind: Absent, Partition: 3, ID: 7, Session: "cart-1"},
 		{Kind: Here, Partition: 3, ID: 7, Session: "cart-1", Form: Backup},
+		{Kind: Recover, Partition: 3, ID: 7, Rel: 2, Names: []string{"a", "b"},
+			Kept: []Kept{{Session: "cart-1", Keeper: "b"}, {Session: "cart-2", Keeper: "a"}}},
 		{Kind: Bye, Partition: NoPartition, ID: 2, Names: names},
 		{Kind: Known, Partition: NoPartition, ID: 2},
 	}
@@ -86,7 +88,7 @@ func FuzzParseMessages(f *testing.F) {
 		// A machine survives whatever can be encoded, in any state.
 		m := New("b", 4)
 		m.Bootstrap()
-		m.View(View{Members: []Seen{{"a", Serving}, {"b", Serving}}, Owners: []string{"a", "b", "a", "b"}})
+		m.View(View{Members: []Seen{seen("a", Serving), seen("b", Serving)}, Owners: []string{"a", "b", "a", "b"}})
 		m.Count(0, 2, 1)
 		for _, from := range []string{"a", "b", "c"} {
 			for _, msg := range messages {

@@ -46,7 +46,7 @@ func (c *crowd) view() View {
 	var v View
 	var serving []string
 	for name, level := range c.levels {
-		v.Members = append(v.Members, Seen{name, level})
+		v.Members = append(v.Members, Seen{Name: name, Level: level})
 		if level == Serving {
 			serving = append(serving, name)
 		}

@@ -93,6 +93,50 @@
 // made. A tombstone does not outlive its node: a caller that must know that an end is
 // final waits for Final.
 //
+// # Standbys
+//
+// Sessions of kinds that have standbys are replicated: other members, the targets, keep their
+// state, and what is acknowledged is at all of them. The node that runs a session streams records
+// to its targets (Machine.Tend, Machine.Record) and waits for no one else, so a change costs one
+// round trip. When that node dies, the next holder asks for what was kept:
+//
+//	joiner T                              B, which has a standby of x
+//	   |  T holds p, nobody has copies      |
+//	   | -- Recover ----------------------> |  B obeys only T from now on
+//	   | <----------------------- Report x  |  B keeps x
+//	   |  T is full: x runs                 |
+//	   | -- record of x -----------------> |
+//	   |  x is secured: others may forget   |
+//
+// What makes that right:
+//
+//   - A member is fenced before it reports, whether it has a standby or not: whoever ran x before
+//     gets no acknowledgement from it any more. All that were asked are fenced, so nothing that was
+//     acknowledged can be missing from their reports.
+//   - A standby is given up only when its writer says so, which runs the session and has all its
+//     other standbys: not with its report, nor when the writer dies. A session that moves is given
+//     up by its source only when its new standbys are made (Machine.Secured).
+//   - What is streamed carries the claim under which its receiver obeys, its stamp. What belongs to
+//     an earlier one does not count: the session may have moved, ended, and been forgotten since.
+//   - The end of a session is a record too, a tombstone. It is buried when nobody else can have a
+//     standby. A session that is started anew goes on where the tombstone stood.
+//   - Targets are members that all others know, and that the present claimer asks.
+//   - A session that stays elsewhere (Refuse) is written by its keeper alone; Recover says so to all.
+//   - A member that keeps no standbys may run a session without telling those that do. While one is
+//     in view there are none: they are forgotten, and made anew when it has gone.
+//
+// Replica is what a node knows of the standbys of one session that it runs. The promises, of k
+// standbys, are checked as the others are:
+//
+//   - D1: as long as no live member is declared dead, and at most k die, what was acknowledged is in
+//     what runs at a full holder, and a session with something acknowledged is neither denied nor
+//     started anew.
+//   - D2: a session whose end was acknowledged does not run.
+//   - D3: if nothing is acknowledged with fewer than k standbys, and k+1 are more than half of the
+//     members, some copy has all that was acknowledged, whatever is declared dead.
+//   - D4: from every reachable state, once views converge: the owner runs the session, its standbys
+//     have its state, nobody else has anything, and draining nodes may leave.
+//
 // # Several partitions in one message
 //
 // Partitions share nothing but the view. So one network message may carry the messages of
@@ -151,7 +195,8 @@
 //	machine.go, leave.go           all partitions: views, messages, joining, leaving
 //	turn.go                        one event in one partition, and the rules that follow from it
 //	promise.go, find.go,           what comes from other members: claims and promises, questions
-//	handover.go                    for a session, copies
+//	handover.go, recover.go        for a session, copies, reports of standbys
+//	replica.go, standby.go         the standbys of a session that runs here, and those kept here
 //	token.go, sealed.go, tomb.go   the token, the sealed copies and the tombstones of a partition
 //	say.go                         messages and effects that result
 //	partition.go, shared.go        questions to the state of a partition, and of all of them

@@ -27,13 +27,15 @@ const (
 	// Drop: forget Session, which To has and runs.
 	Drop
 
-	// Shelve: keep the sealed copy of Session, as it was sealed, as a backup. The
-	// member that it was sent to is gone.
+	// Shelve: keep the sealed copy of Session, as it was sealed, as a backup, or as a
+	// standby if Replicated. The member that it was sent to is gone. A standby that is here
+	// already is joined with it.
 	Shelve
 
-	// RunBackups: this node may run the partition's backups. Each that has no
-	// running copy here, and for which Machine.FullFor holds, starts to run under a
-	// new incarnation; each that a running copy dominates is dropped.
+	// RunBackups: this node may run the partition's backups and standbys. Each that has
+	// no running copy here, and for which Machine.FullFor holds, starts to run; each that a
+	// running copy dominates is dropped. A backup runs under a new incarnation. The driver
+	// calls Promoted for a standby, which has a new incarnation from its first change on.
 	RunBackups
 
 	// Seek: call Machine.Absent if no copy of Session in any state is here; else Seal
@@ -49,6 +51,17 @@ const (
 	// End: the deadline has passed. Store or end each copy of the partition that is
 	// here and was not sent to another member.
 	End
+
+	// Report: send To what standbys of the partition are here, or that of Session, under
+	// ID and Round; To calls Reported. Nothing is given away.
+	Report
+
+	// Tend: call Machine.Tend for the replicated sessions of the partition that are here,
+	// or of all partitions if Partition is NoPartition.
+	Tend
+
+	// Purge: forget the partition's standbys.
+	Purge
 )
 
 // An Effect is one thing that a machine asks its driver to do. The driver
@@ -61,5 +74,8 @@ type Effect struct {
 	Session   string
 	Form      Form
 	Kept      bool
-	Message   Message // Send
+	// Replicated: the copy is of a session whose kind has standbys.
+	Replicated bool
+	Round      uint64  // Report
+	Message    Message // Send
 }

@@ -31,12 +31,13 @@ const (
 	evCrash
 	evLose    // a: packet
 	evWelcome // to a
+	evBreak   // the stream to a
 )
 
 var eventNames = [...]string{"receives", "refuses", "learns", "bootstraps", "retries", "seals", "commits",
 	"fails to seal", "changes", "starts", "has started", "fails to start", "ends", "wants",
 	"asks again", "abandons", "hears of assignments of", "counts", "hears of the ghost of",
-	"joins via", "leaves", "crashes", "loses", "welcomes"}
+	"joins via", "leaves", "crashes", "loses", "welcomes", "loses the stream to"}
 
 // event is one thing that happens at a node. again: the packet stays in the network
 // although it would be used up.
@@ -78,8 +79,12 @@ func (n *node) step(e event, packets []packet) {
 			}
 		}
 		n.do(n.m.Retry(true))
+		n.retry()
 	case evWork:
 		n.table[x].bits |= 1 << b
+		n.changed(x)
+	case evBreak:
+		n.broken(x)
 	case evWant:
 		n.do(n.m.Want(n.s.part(x), sessionName(x)))
 	case evAskAgain:
@@ -92,10 +97,11 @@ func (n *node) step(e event, packets []packet) {
 		n.session(e.kind, x, b)
 	}
 	n.count()
+	n.tend()
 }
 
 func (n *node) look() {
-	n.do(n.m.View(n.s.view(n.view, n.said)))
+	n.do(n.m.View(n.s.view(n.self, n.view, n.said)))
 }
 
 func (n *node) holds(p int) bool { return n.m.parts[p].tok == held }
@@ -117,14 +123,22 @@ func (n *node) session(kind eventKind, x int, b uint8) {
 		}
 		n.do(n.m.SealFailed(p, name))
 	case evStart:
+		if n.s.k > 0 {
+			n.start(x, b)
+			return
+		}
 		n.do(n.m.Started(p, name))
 		*r = record{at: starting, bits: 1 << b}
 	case evStarted:
 		r.at = running
 	case evStartFail, evEnd:
+		if n.s.k > 0 {
+			n.end(x, b)
+			return
+		}
 		*r = record{at: nowhere, bits: r.bits}
 		if kind == evEnd {
-			remember, effects := n.m.Ended(p, name)
+			remember, effects := n.m.Ended(p, name, false)
 			if remember {
 				r.at = tomb
 			}
@@ -142,10 +156,11 @@ func (n *node) seal(x int) {
 	if r.at == backup {
 		form = Backup
 	}
-	if _, _, ok := n.m.Seal(n.s.part(x), sessionName(x), form); !ok {
+	if _, _, ok := n.m.Seal(n.s.part(x), sessionName(x), form, n.s.k > 0); !ok {
 		panic("sealed what may not be")
 	}
 	r.at, r.form = sealing, form
+	n.unrun(x)
 	n.count()
 }
 

@@ -141,7 +141,7 @@ func (x *explorer) expand(w *world, number uint32, level []world, numbers []uint
 		if !old {
 			x.add(number, d.e, &d.w, hash)
 			if violation == "" {
-				violation = x.sp.check(&d.w)
+				violation = x.sp.checkAll(&d.w)
 			}
 		}
 		if violation != "" {
@@ -194,6 +194,12 @@ func (k packet) String() string {
 	if k.welcome != nil {
 		return fmt.Sprintf("welcome %v from %d", k.welcome, k.from)
 	}
+	if k.stream != nil {
+		return fmt.Sprintf("%+v from %d", *k.stream, k.from)
+	}
+	if k.report != nil && !k.transfer {
+		return fmt.Sprintf("report %+v from %d", *k.report, k.from)
+	}
 	if k.transfer {
 		return fmt.Sprintf("Transfer %s %d from %d (id %d, changes %b)", k.in.Session, k.in.Form, k.from, k.in.ID, k.bits)
 	}
@@ -206,7 +212,7 @@ func (k packet) String() string {
 }
 
 var kindNames = [...]string{"", "Claim", "NotYet", "Promise", "Done", "Pull", "Active", "Refused", "Forgot", "Offer",
-	"Find", "Absent", "Here", "Bye", "Known"}
+	"Find", "Absent", "Here", "Bye", "Known", "Recover"}
 
 // checkEnd is I4 and I5: from every world a good one can be reached by fair steps.
 func (x *explorer) checkEnd() {

@@ -3,14 +3,15 @@ package ownership
 import "slices"
 
 // want asks each member that still sends, and that may have session, to send it
-// next.
+// next. Who has not reported its standbys reports this one.
 func (t *turn) want(session string) {
 	if t.tok != held {
 		return
 	}
 	for i := range t.peers {
 		q := &t.peers[i]
-		if q.ask == pulling && q.kept.find(session) == nil && !q.answered(session) {
+		sends := q.ask == pulling || t.keeps && (q.ask == done || q.ask == recovering)
+		if sends && q.kept.find(session) == nil && !q.answered(session, t.keeps) {
 			t.send(q.name, Message{Kind: Find, ID: q.id, Session: session})
 		}
 	}
@@ -23,7 +24,7 @@ func (t *turn) mayDeny(from string, id uint64) bool {
 		return false
 	}
 	q := t.peer(from)
-	return t.rel.to == from && t.rel.id == id || q != nil && q.seen == id
+	return t.rel.to == from && t.rel.id == id || q != nil && q.seen == id && !t.keeps
 }
 
 // onFind answers a Find if the machine knows the answer, and otherwise asks the driver.
@@ -47,31 +48,48 @@ func (t *turn) onFind(from string, m Message) {
 func (t *turn) has(session string) bool {
 	sealed := t.sealed.find(session) != nil
 	_, tomb := slices.BinarySearch(t.tombs, session)
-	return sealed || tomb || t.kept.find(session) != nil
+	return sealed || tomb || contains(t.ends, session) || t.kept.find(session) != nil
 }
 
-// deny answers Absent, if that is true.
+// deny answers Absent, if that is true, or reports the standby. What the answer says must stay
+// true, so nobody else may write a standby of the session here afterwards.
 func (t *turn) deny(to string, id uint64, session string) {
-	if !t.has(session) && t.mayDeny(to, id) {
-		t.send(to, Message{Kind: Absent, ID: id, Session: session})
+	if t.has(session) || !t.mayDeny(to, id) {
+		return
 	}
+	if t.keeps && t.rel.recovers {
+		if t.on(ruleFind) {
+			t.fence(session, to)
+		}
+		if t.standbys.find(session) != nil {
+			t.out = append(t.out, Effect{Do: Report, Partition: t.number, To: to, ID: id, Session: session})
+			return
+		}
+	}
+	t.send(to, Message{Kind: Absent, ID: id, Session: session})
 }
 
 // onFound handles the answer to a Find.
 func (t *turn) onFound(from string, m Message) {
 	q := t.entry(from, m.ID)
-	if q == nil || q.ask != pulling {
+	if q == nil || q.ask != pulling && !(t.keeps && q.ask > pulling) {
 		return
 	}
-	t.woke = true
-	if m.Kind == Here {
+	if m.Kind == Absent {
+		t.answers(q, m.Session)
+	} else if q.ask == pulling {
+		t.woke = true
 		q.kept.add(Kept{Session: m.Session, Backup: m.Form == Backup})
-		return
 	}
+}
+
+// answers records that a member has no copy of session, and that it has reported its standby.
+func (t *turn) answers(q *peer, session string) {
 	if len(q.absent) >= maxAbsent {
 		q.absent = nil // the driver asks again for forgotten ones
 	}
-	q.absent = addName(q.absent, m.Session)
+	q.absent = addName(q.absent, session)
+	t.woke = true
 }
 
 // maxAbsent bounds the sessions of which a peer has answered that it has none.

@@ -19,6 +19,6 @@ func TestABoundedNumberOfAbsentSessionsIsRemembered(t *testing.T) {
 		s.onFound("b", Message{Kind: Absent, ID: 3, Session: last})
 		require.LessOrEqual(t, len(s.peers[0].absent), maxAbsent)
 	}
-	require.True(t, s.peers[0].answered(last))
-	require.False(t, s.peers[0].answered("session-0"))
+	require.True(t, s.peers[0].answered(last, false))
+	require.False(t, s.peers[0].answered("session-0", false))
 }

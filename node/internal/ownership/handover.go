@@ -7,8 +7,8 @@ func (t *turn) mayBeSealed(session string) bool {
 }
 
 // beginSeal records that session is sealed. One copy less runs here.
-func (t *turn) beginSeal(session string, form Form) {
-	t.sealed.put(sealed{session: session, to: t.rel.to, id: t.rel.id, form: form})
+func (t *turn) beginSeal(session string, form Form, replicated bool) {
+	t.sealed.put(sealed{session: session, to: t.rel.to, id: t.rel.id, form: form, replicated: replicated})
 	t.count(form, -1)
 }
 
@@ -80,6 +80,9 @@ func (t *turn) arrive(in Incoming) (take bool) {
 	q := t.peer(in.From)
 	if q != nil && t.on(ruleAccepted) {
 		if a := q.accepted(in.Session); a != nil && a.id == in.ID {
+			if a.owed {
+				return false // Active follows
+			}
 			t.send(in.From, Message{Kind: Active, ID: in.ID, Session: in.Session})
 			return false
 		}
@@ -88,7 +91,7 @@ func (t *turn) arrive(in Incoming) (take bool) {
 		t.send(in.From, Message{Kind: Refused, ID: in.ID, Session: in.Session, Flag: true})
 		return false
 	}
-	if t.sealed.find(in.Session) != nil {
+	if s := t.sealed.find(in.Session); s != nil && !t.comesBack(s, in) {
 		return false
 	}
 	if k := q.kept.find(in.Session); k != nil && in.Form != Ended && t.on(ruleRefused) {
@@ -98,19 +101,33 @@ func (t *turn) arrive(in Incoming) (take bool) {
 	return true
 }
 
+// comesBack reports whether in is the session that is sealed here, from the member that it is
+// sealed for. That member has taken it, and cannot say so before it has standbys.
+func (t *turn) comesBack(s *sealed, in Incoming) bool {
+	return s.replicated && in.Replicated && s.sent && s.to == in.From && t.keeps && t.on(ruleBack)
+}
+
 // endsWhatStays reports whether in is the end of a session that stays at q. It
 // may come when q is done.
 func (q *peer) endsWhatStays(in Incoming) bool {
-	return q.ask == done && in.Form == Ended && q.kept.find(in.Session) != nil
+	return q.ask >= done && in.Form == Ended && q.kept.find(in.Session) != nil
 }
 
 // accept records that in was taken, and tells the source.
 func (t *turn) accept(in Incoming, ended bool) {
 	q := t.peer(in.From)
-	q.acc.put(accepted{session: in.Session, id: in.ID})
+	owed := in.Replicated && t.keeps && in.Form != Backup && t.on(ruleActive)
+	q.acc.put(accepted{session: in.Session, id: in.ID, owed: owed})
 	q.kept.drop(in.Session)
 	t.woke = true
-	t.send(in.From, Message{Kind: Active, ID: in.ID, Session: in.Session})
+	if !owed {
+		t.send(in.From, Message{Kind: Active, ID: in.ID, Session: in.Session})
+	}
+	if in.Replicated && t.keeps {
+		t.sealed.drop(in.Session) // see comesBack
+		t.setEnd(in.Session, ended)
+		return
+	}
 	if ended {
 		t.tombs = addName(t.tombs, in.Session)
 	} else {

@@ -97,6 +97,19 @@ func (sp *space) check(w *world) string {
 	return ""
 }
 
+// checkAll is check, and what must hold of standbys, which is more: also after false deaths.
+func (sp *space) checkAll(w *world) string {
+	if v := sp.check(w); v != "" || sp.s.k == 0 {
+		return v
+	}
+	for x := range sp.s.sessions {
+		if v := sp.checkStandbys(w, x); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
 func (sp *space) checkSession(w *world, x int) string {
 	bit := uint8(1) << x
 	runs, lives, free := 0, 0, -1
@@ -115,7 +128,7 @@ func (sp *space) checkSession(w *world, x int) string {
 	switch {
 	case runs > 1:
 		return fmt.Sprintf("I2: two running copies of session %d", x)
-	case runs > 0 && (w.ended&^w.known)&bit != 0:
+	case runs > 0 && (w.ended&^w.known)&bit != 0 && sp.s.k == 0: // an end may be undone until it is acknowledged
 		return fmt.Sprintf("I7: session %d has ended and runs", x)
 	case w.death:
 		return ""
@@ -155,6 +168,12 @@ func (sp *space) goodPartition(w *world, p int) bool {
 		}
 	}
 	for x := range sp.s.sessions {
+		if sp.s.k > 0 && sp.s.part(x) == p {
+			if !sp.goodReplicated(w, x, owner) {
+				return false
+			}
+			continue
+		}
 		if sp.s.part(x) == p && !sp.goodSession(w, x, owner) {
 			return false
 		}
@@ -206,7 +225,7 @@ func (sp *space) goodOther(w *world, p, i int, o *node) bool {
 		return false
 	}
 	if part.kept.len() > 0 {
-		return q.ask == done && q.id == part.rel.id // it stays until the deadline
+		return q.ask >= done && q.id == part.rel.id // it stays until the deadline
 	}
 	return !sp.s.leave || n.view[i] != Draining || sp.facts[w.node[i]].mayLeave || sp.keepsOther(n, p)
 }

@@ -6,7 +6,7 @@ import "slices"
 // the others. When the members change, all are asked anew: a member could never
 // confirm one that it has not heard of and that is gone.
 func (m *Machine) sayBye() {
-	if !m.draining {
+	if !m.draining && !m.keeps {
 		return
 	}
 	if !slices.Equal(m.bye.names, m.present) {
@@ -29,8 +29,14 @@ func (m *Machine) onBye(from string, msg Message) {
 }
 
 func (m *Machine) onKnown(from string, msg Message) {
-	if msg.ID == m.bye.number {
-		m.bye.known = addName(m.bye.known, from)
+	if msg.ID != m.bye.number || contains(m.bye.known, from) {
+		return
+	}
+	m.bye.known = addName(m.bye.known, from)
+	m.knows(from, m.bye.names)
+	before := m.eligible
+	if m.chooseEligible(); !slices.Equal(before, m.eligible) {
+		m.out = append(m.out, Effect{Do: Tend, Partition: NoPartition})
 	}
 }
 
@@ -52,7 +58,8 @@ func (m *Machine) MayLeave() bool {
 		}
 	}
 	for i := range m.parts {
-		if !m.bye.abandoned && !m.parts[i].mayLeave() {
+		part := &m.parts[i]
+		if !m.bye.abandoned && (!part.mayLeave() || part.standbys.len() > 0 && m.on(ruleLeave)) {
 			return false
 		}
 	}
@@ -100,7 +107,8 @@ func (t *turn) abandon() {
 		return !s.sent
 	})
 	t.letGo()
-	t.running, t.backups, t.kept, t.tombs = 0, 0, roll[Kept]{}, nil
+	t.running, t.backups, t.kept, t.tombs, t.ends = 0, 0, roll[Kept]{}, nil, nil
+	t.purge()
 	if had {
 		t.do(End, "")
 	}

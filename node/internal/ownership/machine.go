@@ -31,7 +31,7 @@ func (m *Machine) View(v View) []Effect {
 	}
 	m.begin()
 	drained := !m.draining
-	m.setView(v)
+	purge := m.setView(v)
 	drained = drained && m.draining
 	m.quorate = !v.NoQuorum
 	m.mayClaim()
@@ -43,6 +43,9 @@ func (m *Machine) View(v View) []Effect {
 			// The sessions that stay here must be tried once more before this
 			// node leaves. Without a promise the next offer makes the owner ask.
 			t.promise(release{})
+		}
+		if purge {
+			t.purge()
 		}
 		m.finishTurn(t)
 	}
@@ -109,7 +112,7 @@ func (m *Machine) Claim(p int, member string) []Effect {
 	m.begin()
 	t := m.turn(p)
 	if q := t.peer(member); q != nil && q.ask == asked {
-		t.send(member, Message{Kind: Claim, ID: q.id, Names: t.asks})
+		t.send(member, t.claim(q.id))
 	}
 	m.out = t.out
 	return m.out

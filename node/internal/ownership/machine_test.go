@@ -7,8 +7,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func seen(name string, l Level) Seen { return Seen{Name: name, Level: l} }
+
 func both(owners ...string) View {
-	return View{Members: []Seen{{"a", Serving}, {"b", Serving}}, Owners: owners}
+	return View{Members: []Seen{seen("a", Serving), seen("b", Serving)}, Owners: owners}
 }
 
 // sent are the messages among effects, without their names.
@@ -32,7 +34,7 @@ func did(effects []Effect, what Do) bool {
 func pair(t *testing.T, sessions int) (a, b *Machine) {
 	a, b = New("a", 1), New("b", 1)
 	a.Bootstrap()
-	a.View(View{Members: []Seen{{"a", Serving}}, Owners: []string{"a"}})
+	a.View(View{Members: []Seen{seen("a", Serving)}, Owners: []string{"a"}})
 	a.Count(0, sessions, 0)
 	require.True(t, a.Full(0), "nobody else is there")
 	a.View(both("b"))
@@ -43,7 +45,7 @@ func pair(t *testing.T, sessions int) (a, b *Machine) {
 
 func TestFirstNodeHoldsEverything(t *testing.T) {
 	m := New("a", 3)
-	view := View{Members: []Seen{{"a", Serving}}, Owners: []string{"a", "a", "a"}}
+	view := View{Members: []Seen{seen("a", Serving)}, Owners: []string{"a", "a", "a"}}
 	m.View(view)
 	require.False(t, m.Holds(0), "joining is not over")
 	require.Equal(t, Answer{Place: Wait}, m.Who(0, "x"))
@@ -60,7 +62,8 @@ func TestJoinerClaimsWhenItSeesWhatItsWelcomeSees(t *testing.T) {
 	m.View(both("b"))
 	require.Empty(t, sent(m.Welcome([]string{"a", "c"})))
 	require.False(t, m.Ready())
-	got := m.View(View{Members: []Seen{{"a", Serving}, {"b", Serving}, {"c", Draining}}, Owners: []string{"b"}})
+	got := m.View(View{Owners: []string{"b"},
+		Members: []Seen{seen("a", Serving), seen("b", Serving), seen("c", Draining)}})
 	require.True(t, m.Ready())
 	require.Equal(t, []Message{{Kind: Claim, ID: 1}, {Kind: Claim, ID: 1}}, sent(got))
 	unanswered, ok := m.Claiming(0)
@@ -80,7 +83,7 @@ func TestNothingIsClaimedWithoutQuorum(t *testing.T) {
 func TestClaimWaitsForTheSameViewAndGoesThroughBySayingItAgain(t *testing.T) {
 	a, b := New("a", 1), New("b", 1)
 	a.Bootstrap()
-	a.View(View{Members: []Seen{{"a", Serving}}, Owners: []string{"a"}})
+	a.View(View{Members: []Seen{seen("a", Serving)}, Owners: []string{"a"}})
 	b.Bootstrap()
 	claim := b.View(both("b"))[0].Message
 	require.Equal(t, []Message{{Kind: NotYet, ID: 1}}, sent(a.Receive("b", claim)), "a does not see b yet")
@@ -95,14 +98,14 @@ func TestClaimWaitsForTheSameViewAndGoesThroughBySayingItAgain(t *testing.T) {
 func TestSessionMoves(t *testing.T) {
 	a, b := pair(t, 1)
 	a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
-	_, _, ok := a.Seal(0, "x", Running)
+	_, _, ok := a.Seal(0, "x", Running, false)
 	require.False(t, ok, "b has not asked for it")
 
 	require.Equal(t, []Message{{Kind: Pull, ID: 1}}, sent(b.Receive("a", Message{Kind: Promise, ID: 1})))
 	require.True(t, b.Holds(0))
 	require.False(t, b.Full(0))
 	require.True(t, did(a.Receive("b", Message{Kind: Pull, ID: 1}), HandOver))
-	to, id, ok := a.Seal(0, "x", Running)
+	to, id, ok := a.Seal(0, "x", Running, false)
 	require.True(t, ok)
 	require.Equal(t, "b", to)
 	require.False(t, did(a.Retry(true), Transfer), "its last chunk may not leave yet")
@@ -155,11 +158,11 @@ func TestSealingEndsWithTheClaim(t *testing.T) {
 	a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
 	a.Receive("b", Message{Kind: Pull, ID: 1})
 	for _, x := range []string{"x", "y"} {
-		_, _, ok := a.Seal(0, x, Running)
+		_, _, ok := a.Seal(0, x, Running, false)
 		require.True(t, ok)
 	}
 	require.True(t, a.Commit(0, "y"))
-	effects := a.View(View{Members: []Seen{{"a", Serving}, {"b", Gone}}, Owners: []string{"a"}})
+	effects := a.View(View{Members: []Seen{seen("a", Serving), seen("b", Gone)}, Owners: []string{"a"}})
 	require.Contains(t, effects, Effect{Do: Resume, To: "b", ID: 1, Session: "x"}, "b cannot have it")
 	require.Contains(t, effects, Effect{Do: Shelve, To: "b", ID: 1, Session: "y"}, "b may have run it")
 	require.True(t, did(effects, RunBackups), "and is not there any more")
@@ -170,14 +173,14 @@ func TestSnapshotThatFailsLeavesTheSessionHere(t *testing.T) {
 	a, _ := pair(t, 1)
 	a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
 	a.Receive("b", Message{Kind: Pull, ID: 1})
-	a.Seal(0, "x", Running)
+	a.Seal(0, "x", Running, false)
 	effects := a.SealFailed(0, "x")
 	require.Contains(t, effects, Effect{Do: Resume, To: "b", ID: 1, Session: "x", Kept: true})
 	require.Equal(t, []Message{{Kind: Done, ID: 1, Kept: []Kept{{Session: "x"}}}}, sent(effects))
-	_, _, ok := a.Seal(0, "x", Running)
+	_, _, ok := a.Seal(0, "x", Running, false)
 	require.False(t, ok)
 
-	remember, effects := a.Ended(0, "x")
+	remember, effects := a.Ended(0, "x", false)
 	require.True(t, remember, "b may have a backup of it")
 	require.Contains(t, effects, Effect{Do: Transfer, To: "b", ID: 1, Session: "x", Form: Ended})
 	effects = a.Receive("b", Message{Kind: Active, ID: 1, Session: "x"})
@@ -193,11 +196,11 @@ func TestKeepIsASealThatFails(t *testing.T) {
 		a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
 		require.Empty(t, sent(a.Keep(0, all)), "nobody asks for them yet")
 		a.Receive("b", Message{Kind: Pull, ID: 1})
-		a.Seal(0, "w", Running) // it is on its way
+		a.Seal(0, "w", Running, false) // it is on its way
 		one, many := a.clone(), a.clone()
 		var said []Message
 		for _, x := range all {
-			if _, _, ok := one.Seal(0, x, Running); ok {
+			if _, _, ok := one.Seal(0, x, Running, false); ok {
 				said = append(said, sent(one.SealFailed(0, x))...)
 			}
 		}
@@ -214,12 +217,12 @@ func TestEndTakesTheNumberWithTheName(t *testing.T) {
 	a, _ := pair(t, 2)
 	a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
 	a.Receive("b", Message{Kind: Pull, ID: 1})
-	a.Seal(0, "x", Running)
+	a.Seal(0, "x", Running, false)
 	a.SealFailed(0, "x")
-	a.Ended(0, "x")
+	a.Ended(0, "x", false)
 	effects := a.Receive("b", Message{Kind: Active, ID: 1, Session: "x"})
 	require.NotContains(t, sent(effects), Message{Kind: Done, ID: 1}, "y is still here, and does not stay")
-	a.Seal(0, "y", Running)
+	a.Seal(0, "y", Running, false)
 	a.Commit(0, "y")
 	effects = a.Receive("b", Message{Kind: Active, ID: 1, Session: "y"})
 	require.Contains(t, sent(effects), Message{Kind: Done, ID: 1})
@@ -256,7 +259,7 @@ func TestLeaveWaitsForConfirmationsAndAcquaintance(t *testing.T) {
 	b.Accept(0, in, false)
 	b.Receive("a", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
 	require.False(t, b.MayLeave(), "it does not drain")
-	effects := b.View(View{Members: []Seen{{"a", Serving}, {"b", Draining}}, Owners: []string{"a"}})
+	effects := b.View(View{Members: []Seen{seen("a", Serving), seen("b", Draining)}, Owners: []string{"a"}})
 	require.Contains(t, sent(effects), Message{Kind: Bye, Partition: NoPartition, ID: 1})
 	b.Receive("a", Message{Kind: Known, Partition: NoPartition, ID: 1})
 	require.False(t, b.MayLeave(), "a does not know that it has x")
@@ -266,7 +269,7 @@ func TestLeaveWaitsForConfirmationsAndAcquaintance(t *testing.T) {
 	b.Count(0, 1, 0)
 	require.False(t, b.MayLeave(), "something is here")
 	b.Count(0, 0, 0)
-	b.View(View{Members: []Seen{{"a", Serving}, {"b", Draining}, {"c", Serving}}, Owners: []string{"a"}})
+	b.View(View{Members: []Seen{seen("a", Serving), seen("b", Draining), seen("c", Serving)}, Owners: []string{"a"}})
 	require.False(t, b.MayLeave(), "does a know c?")
 }
 
@@ -274,9 +277,9 @@ func TestDeadlineEndsWhatIsLeftAndStillAsksWhoKnowsWhom(t *testing.T) {
 	a, _ := pair(t, 2)
 	a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
 	a.Receive("b", Message{Kind: Pull, ID: 1})
-	a.Seal(0, "x", Running)
+	a.Seal(0, "x", Running, false)
 	a.Commit(0, "x")
-	a.View(View{Members: []Seen{{"a", Draining}, {"b", Serving}}, Owners: []string{"b"}})
+	a.View(View{Members: []Seen{seen("a", Draining), seen("b", Serving)}, Owners: []string{"b"}})
 	require.True(t, did(a.Abandon(), End))
 	require.False(t, a.MayLeave(), "b has not said that it knows the others")
 	a.Receive("b", Message{Kind: Known, Partition: NoPartition, ID: 1})
@@ -289,7 +292,7 @@ func TestForgottenMembersLeaveNothing(t *testing.T) {
 	a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
 	b.Receive("a", Message{Kind: Done, ID: 1})
 	for _, m := range []*Machine{a, b} {
-		m.View(View{Members: []Seen{{m.self, Serving}}, Owners: []string{m.self}})
+		m.View(View{Members: []Seen{{Name: m.self, Level: Serving}}, Owners: []string{m.self}})
 		require.Empty(t, m.parts[0].peers)
 		require.True(t, m.Quiet(0))
 	}
@@ -298,7 +301,7 @@ func TestForgottenMembersLeaveNothing(t *testing.T) {
 func BenchmarkViewOf1021Partitions20Members(b *testing.B) {
 	v := View{Owners: make([]string, 1021)}
 	for i := range 20 {
-		v.Members = append(v.Members, Seen{string(rune('a' + i)), Serving})
+		v.Members = append(v.Members, Seen{Name: string(rune('a' + i)), Level: Serving})
 	}
 	for p := range v.Owners {
 		v.Owners[p] = v.Members[p%20].Name
@@ -326,11 +329,11 @@ func TestByeNamesThoseOnlyWhoStay(t *testing.T) {
 		}
 		return names
 	}
-	require.Equal(t, []string{"b", "c"}, bye(view(Seen{"a", Draining}, Seen{"b", Draining}, Seen{"c", Serving})))
+	require.Equal(t, []string{"b", "c"}, bye(view(seen("a", Draining), seen("b", Draining), seen("c", Serving))))
 	require.Equal(t, []string{"b", "c", "d"},
-		bye(view(Seen{"a", Draining}, Seen{"b", Draining}, Seen{"c", Serving}, Seen{"d", Serving})))
+		bye(view(seen("a", Draining), seen("b", Draining), seen("c", Serving), seen("d", Serving))))
 	require.Equal(t, []string{"c", "d"},
-		bye(view(Seen{"a", Draining}, Seen{"b", Left}, Seen{"c", Serving}, Seen{"d", Serving})))
+		bye(view(seen("a", Draining), seen("b", Left), seen("c", Serving), seen("d", Serving))))
 }
 
 // What was found of the names in a claim holds for the view in which it was found.
@@ -338,13 +341,13 @@ func TestNamesAreLookedAtAnewInANewView(t *testing.T) {
 	m := New("a", 2)
 	m.Bootstrap()
 	owners := []string{"b", "b"}
-	m.View(View{Members: []Seen{{"a", Serving}, {"b", Serving}, {"c", Serving}}, Owners: owners})
+	m.View(View{Members: []Seen{seen("a", Serving), seen("b", Serving), seen("c", Serving)}, Owners: owners})
 	names := []string{"a", "b"}
 	claim := Message{Kind: Claim, ID: 1, Names: names}
 	require.Equal(t, NotYet, sent(m.Receive("b", claim))[0].Kind, "b does not ask c")
-	m.View(View{Members: []Seen{{"a", Serving}, {"b", Serving}, {"c", Left}}, Owners: owners})
+	m.View(View{Members: []Seen{seen("a", Serving), seen("b", Serving), seen("c", Left)}, Owners: owners})
 	require.Equal(t, Done, sent(m.Receive("b", claim))[0].Kind)
-	m.View(View{Members: []Seen{{"a", Serving}, {"b", Serving}, {"d", Serving}}, Owners: owners})
+	m.View(View{Members: []Seen{seen("a", Serving), seen("b", Serving), seen("d", Serving)}, Owners: owners})
 	claim.Partition = 1
 	require.Equal(t, NotYet, sent(m.Receive("b", claim))[0].Kind, "nor d")
 }

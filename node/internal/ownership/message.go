@@ -6,16 +6,17 @@ import "sync"
 // permanent, and new ones are added at the end.
 type Kind uint8
 
-// The kinds of messages. All but the last two concern a partition. A claimer wants the token, a
+// The kinds of messages. All but Bye and Known concern a partition. A claimer wants the token, a
 // holder has it, and a source has copies that move. Every message is idempotent: it may be lost,
 // come twice, come late, and come out of order. ID is that of the claim, and \"I\" the sender.
 const (
 	_ Kind = iota
 
 	// Claim: claimer to each member that it sees. I want the partition. Names are all
-	// members that I see, and I.
+	// members that I see, and I. Flag: I shall ask for standbys (Recover).
 	Claim
-	// NotYet: answer to Claim. I do not promise. Flag: ID is used up, take a fresh one.
+	// NotYet: answer to Claim and to Recover. I do not promise. Flag: ID is used up, take a
+	// fresh one.
 	NotYet
 	// Promise: answer to Claim. The partition is yours in my view too, I take no part in
 	// it any more, and I have copies. Filter is made of them.
@@ -37,7 +38,8 @@ const (
 	// Find: holder to source. Session is called; send it next, or answer that you have none.
 	Find
 	// Absent: answer to Find. I have no copy of Session in any state, and can make none
-	// under your ID.
+	// under your ID. If you keep standbys, I have none of Session either, and only you may
+	// write one here.
 	Absent
 	// Here: answer to Find. Session stays here, as it was refused under this ID. Form says
 	// what it is.
@@ -46,6 +48,11 @@ const (
 	Bye
 	// Known: answer to Bye. I know them.
 	Known
+	// Recover: holder to each member that it asks, when none of them has copies any more. From
+	// now on only I write standbys of the partition at you, but for those of Kept, which only
+	// their Keepers write. Report yours to me. Names are the keepers. Rel counts the messages
+	// of this kind under ID whose contents differ.
+	Recover
 
 	numKinds
 )
@@ -66,7 +73,8 @@ const (
 // a cause or because it could not be encoded.
 type Kept struct {
 	Session string
-	Backup  bool // the copy is a backup, so the session runs nowhere
+	Backup  bool   // the copy is a backup, so the session runs nowhere
+	Keeper  string // in Recover: the member where it stays
 }
 
 func (k Kept) sessionID() string { return k.Session }
@@ -92,8 +100,9 @@ type Message struct {
 
 // An Incoming is a session that has arrived completely from another member.
 type Incoming struct {
-	From    string
-	ID      uint64
-	Session string
-	Form    Form
+	From       string
+	ID         uint64
+	Session    string
+	Form       Form
+	Replicated bool // its kind has standbys
 }

@@ -6,20 +6,24 @@ import (
 )
 
 // countPeers sets the tally.
-func (p *partition) countPeers() {
-	p.tally = tally{}
-	for i := range p.peers {
-		q := &p.peers[i]
+func (t *turn) countPeers() {
+	t.tally = tally{}
+	for i := range t.peers {
+		q := &t.peers[i]
 		switch q.ask {
 		case asked:
-			p.tally.asked++
+			t.tally.asked++
 		case promised:
-			p.tally.promised++
+			t.tally.promised++
 		case pulling:
-			p.tally.pulling++
+			t.tally.pulling++
+		case done, recovering:
+			if t.keeps {
+				t.tally.dirty++
+			}
 		}
 		if q.acc.len()+q.kept.len() > 0 {
-			p.tally.loose++
+			t.tally.loose++
 		}
 	}
 }
@@ -57,7 +61,7 @@ func (p *partition) entry(name string, id uint64) *peer {
 // has answered under the old id is void. Confirmed sessions are forgotten:
 // under another id this node refuses a repeated Transfer anyway.
 func (q *peer) set(to state, id uint64) {
-	q.ask, q.id, q.filter, q.absent, q.kept = to, id, "", nil, roll[Kept]{}
+	q.ask, q.id, q.round, q.filter, q.absent, q.kept = to, id, 0, "", nil, roll[Kept]{}
 	q.acc.dropThose(func(a *accepted) bool { return a.confirmed })
 }
 
@@ -69,14 +73,21 @@ func (q *peer) accepted(session string) *accepted { return q.acc.find(session) }
 // that: its filter lacks the session, it has answered Absent, the session was
 // taken from it under this very id, or it is done. In state promised nothing
 // counts yet: this node does not hold the token.
-func (q *peer) answered(session string) bool {
+//
+// Where standbys are kept, the peer must have reported its own, all of them or the
+// session's: its filter is of copies, and another node may write a standby at it until
+// it reports.
+func (q *peer) answered(session string, standbys bool) bool {
 	if q.kept.find(session) != nil {
 		return false
+	}
+	if standbys {
+		return q.ask == clean || q.ask >= pulling && contains(q.absent, session)
 	}
 	if q.ask != pulling {
 		return q.ask == done
 	}
-	if _, ok := slices.BinarySearch(q.absent, session); ok || q.filter.lacks(session) {
+	if contains(q.absent, session) || q.filter.lacks(session) {
 		return true
 	}
 	a := q.accepted(session)
@@ -84,9 +95,9 @@ func (q *peer) answered(session string) bool {
 }
 
 // full reports whether the token is here, and so is every copy that was
-// elsewhere, except those that stay there.
+// elsewhere, except those that stay there. Every standby is known.
 func (p *partition) full() bool {
-	return p.tok == held && p.tally.asked+p.tally.promised+p.tally.pulling == 0
+	return p.tok == held && p.tally.asked+p.tally.promised+p.tally.pulling+p.tally.dirty == 0
 }
 
 // fullFor reports whether every copy of session that may run is here. If so, a
@@ -97,7 +108,7 @@ func (t *turn) fullFor(session string) bool {
 	}
 	for i := range t.peers {
 		q := &t.peers[i]
-		if q.ask == unasked || q.answered(session) {
+		if q.ask == unasked || q.answered(session, t.keeps) {
 			continue
 		}
 		if !t.on(ruleEvery) && (q.ask == asked || q.ask == promised) {
@@ -124,12 +135,12 @@ func (t *turn) final(session string) bool {
 
 // copies reports whether a copy or a tombstone of the partition is here.
 func (p *partition) copies() bool {
-	return p.running+p.backups+p.sealed.len()+len(p.tombs) > 0
+	return p.running+p.backups+p.sealed.len()+len(p.tombs)+len(p.ends) > 0
 }
 
 // cleared reports whether nothing is here except copies that stay here.
 func (p *partition) cleared() bool {
-	return p.running+p.backups == p.kept.len() && p.sealed.len()+len(p.tombs) == 0
+	return p.running+p.backups == p.kept.len() && p.sealed.len()+len(p.tombs)+len(p.ends) == 0
 }
 
 func findKept(kept []Kept, session string) (int, bool) {

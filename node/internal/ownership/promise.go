@@ -10,12 +10,12 @@ func (t *turn) receive(from string, m Message) {
 	case NotYet:
 		// Without Flag the claim stands and is repeated: the member may see by then
 		// what it does not see now.
-		if q := t.entry(from, m.ID); q != nil && q.ask == asked && m.Flag {
+		if q := t.entry(from, m.ID); q != nil && (q.ask == asked || q.ask == recovering) && m.Flag {
 			t.askAgain(from)
 		}
 	case Promise:
 		if q := t.entry(from, m.ID); q != nil && q.ask == asked {
-			q.ask, q.filter = promised, m.Filter
+			q.ask, q.filter, q.my = promised, m.Filter, m.ID
 			t.woke = true
 		}
 	case Done:
@@ -34,6 +34,8 @@ func (t *turn) receive(from string, m Message) {
 		t.onFind(from, m)
 	case Absent, Here:
 		t.onFound(from, m)
+	case Recover:
+		t.onRecover(from, m)
 	}
 }
 
@@ -66,7 +68,8 @@ func (t *turn) onClaim(from string, m Message) {
 	}
 	t.letGo()
 	t.meet(from).seen = m.ID
-	t.promise(release{to: from, id: m.ID})
+	t.promise(release{to: from, id: m.ID, recovers: m.Flag || !t.on(ruleRecovers)})
+	t.relAsks, t.fences = m.Names, roll[standby]{}
 	t.answer()
 }
 
@@ -91,7 +94,7 @@ func (t *turn) onDone(from string, m Message) {
 	}
 	t.woke = true
 	stays := m.Kept
-	if q.ask == done {
+	if q.ask >= done {
 		stays = q.kept.list()
 	}
 	q.kept = roll[Kept]{}
@@ -102,7 +105,26 @@ func (t *turn) onDone(from string, m Message) {
 			q.kept.add(k)
 		}
 	}
-	q.ask, q.filter, q.absent, q.acc = done, "", nil, roll[accepted]{}
+	q.my, q.filter, q.acc = m.ID, "", roll[accepted]{}
+	if q.ask >= done {
+		return
+	}
+	q.ask = done
+	if !t.keeps {
+		q.absent = nil
+	} else if q.kept.len() > 0 {
+		t.recoverAgain()
+	}
+}
+
+// recoverAgain tells those that have reported, in another round, who keeps sessions now.
+func (t *turn) recoverAgain() {
+	for i := range t.peers {
+		if q := &t.peers[i]; q.ask > done {
+			q.ask = done
+		}
+	}
+	t.lead = ""
 }
 
 // onPull starts the hand-over to the new holder. A Pull of an earlier promise gets Done if
@@ -135,7 +157,7 @@ func (t *turn) onOffer(from string, m Message) {
 		}
 		if m.Rel == q.id {
 			switch {
-			case q.ask != done:
+			case q.ask < done || t.keeps && q.ask != clean:
 				return
 			case q.kept.len() > 0 && t.on(ruleOfferOnce):
 				return

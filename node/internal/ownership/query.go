@@ -21,7 +21,7 @@ func (m *Machine) FullFor(p int, session string) bool { return m.at(p).fullFor(s
 func (m *Machine) MayCome(p int, session string) bool {
 	t := m.at(p)
 	return t.tok == claiming || t.tok == held && slices.ContainsFunc(t.peers, func(q peer) bool {
-		return q.kept.find(session) == nil && q.ask != unasked && !q.answered(session)
+		return q.kept.find(session) == nil && q.ask != unasked && !q.answered(session, t.keeps)
 	})
 }
 
@@ -29,7 +29,7 @@ func (m *Machine) MayCome(p int, session string) bool {
 // far as this node knows.
 func (m *Machine) HasCopy(p int, member, session string) bool {
 	q := m.parts[p].peer(member)
-	return q != nil && q.ask != unasked && !q.answered(session)
+	return q != nil && q.ask != unasked && !q.answered(session, m.keeps)
 }
 
 // Final reports whether a session that has ended here cannot come back even if
@@ -46,14 +46,14 @@ func (m *Machine) Full(p int) bool { return m.parts[p].full() }
 // the machine.
 func (m *Machine) Quiet(p int) bool {
 	part := &m.parts[p]
-	return part.full() && len(part.tombs) == 0 && part.tally.loose == 0
+	return part.full() && len(part.tombs)+len(part.ends) == 0 && part.tally.loose == 0
 }
 
 // Idle reports whether Repeat would send nothing for a partition.
 func (m *Machine) Idle(p int) bool { return m.at(p).idle() }
 
 func (t *turn) idle() bool {
-	return t.tally.asked+t.tally.pulling+t.tally.loose+t.sealed.len() == 0 && t.offer().to == "" &&
+	return t.tally.asked+t.tally.pulling+t.tally.dirty+t.tally.loose+t.sealed.len() == 0 && t.offer().to == "" &&
 		(!t.rel.pulled || t.running+t.backups <= t.kept.len())
 }
 
@@ -95,7 +95,7 @@ func (m *Machine) HandingOver(p int) (to string, id uint64, ok bool) {
 // driver asks the less often the longer the list is.
 func (m *Machine) Lingers(p int) (sessions int) {
 	t := m.at(p)
-	waits := t.tally.asked + t.tally.promised + t.tally.pulling + t.sealed.len()
+	waits := t.tally.asked + t.tally.promised + t.tally.pulling + t.tally.dirty + t.sealed.len()
 	if t.draining || waits > 0 || t.offer().to != "" || t.rel.pulled {
 		return 0
 	}

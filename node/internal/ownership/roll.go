@@ -32,7 +32,7 @@ const (
 )
 
 // Large blocks that are not in use, as *[]T, one pool for each type of item.
-var spareSealed, spareAccepted, spareKept sync.Pool
+var spareSealed, spareAccepted, spareKept, spareStandby sync.Pool
 
 // takeBlock returns an empty block with room for rollBlock items and one more.
 func takeBlock[T item]() []T {

@@ -68,7 +68,7 @@ func TestTakingManySessionsOfOnePartition(t *testing.T) {
 	took := func(sessions int) time.Duration {
 		m := New("a", 1)
 		m.Bootstrap()
-		m.View(View{Members: []Seen{{"a", Serving}, {"b", Draining}}, Owners: []string{"a"}})
+		m.View(View{Members: []Seen{seen("a", Serving), seen("b", Draining)}, Owners: []string{"a"}})
 		m.Receive("b", Message{Kind: Promise, ID: 1})
 		begin := time.Now()
 		for i := range sessions {
@@ -93,7 +93,7 @@ func TestTakingManySessionsOfOnePartition(t *testing.T) {
 func TestRefusingManySessionsOfOnePartition(t *testing.T) {
 	took := func(sessions int) time.Duration {
 		a, b := New("a", 1), New("b", 1)
-		both := []Seen{{"a", Serving}, {"b", Draining}}
+		both := []Seen{seen("a", Serving), seen("b", Draining)}
 		a.Bootstrap()
 		a.View(View{Members: both, Owners: []string{"a"}})
 		b.Bootstrap()
@@ -107,7 +107,7 @@ func TestRefusingManySessionsOfOnePartition(t *testing.T) {
 		var last []Effect
 		for i := range sessions {
 			in := Incoming{From: "b", ID: 1, Session: strconv.Itoa(i * 7919 % sessions)}
-			_, _, ok := b.Seal(0, in.Session, Running)
+			_, _, ok := b.Seal(0, in.Session, Running, false)
 			require.True(t, ok)
 			require.True(t, b.Commit(0, in.Session))
 			b.Count(0, sessions-1, 0)

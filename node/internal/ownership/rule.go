@@ -3,7 +3,7 @@ package ownership
 // A rule is a condition without which the machine breaks a promise of the
 // package. The name in parentheses is that of the test that switches the rule
 // off and finds a trace to the fault. Only tests switch rules off.
-type rule uint32
+type rule uint64
 
 const (
 	rulePromiseFirst rule = 1 << iota // a session moves only to a node that has the token (V1)
@@ -24,4 +24,30 @@ const (
 	ruleOfferOnce                     // such an offer does not start a new claim (F8)
 	ruleStale                         // a stale list of kept sessions does not bring one back (F10)
 	ruleTomb                          // an ended session leaves a tombstone while a copy may exist
+
+	ruleAcked        // a change is acknowledged when the standbys have it (T0)
+	ruleActive       // a session that moves is given up when its new standbys are made (T1)
+	ruleKeepReported // a standby stays when it is reported (T2)
+	ruleFence        // who reports obeys nobody else (T3)
+	ruleRel          // whom the partition is promised to may write (T4)
+	ruleWriter       // only the writer may discard (T5)
+	ruleStamp        // what belongs to an earlier claim does not count (T6)
+	ruleWiden        // all are asked when one goes before it has reported (T7)
+	ruleRelAsks      // standbys of a promised partition are where the claimer asks (T7)
+	ruleKnown        // standbys are at members that all know (T7b)
+	ruleBack         // a session that comes back while it is sealed for its sender runs (T9)
+	ruleEndWaits     // a tombstone is kept until nobody has a standby (T10)
+	ruleDiscardLate  // a standby is discarded when others are made (T11)
+	ruleLeave        // a node leaves when no standby is there (T12)
+	ruleEach         // what one standby has acknowledged does not count for another (T13)
+	ruleHeirAsks     // the heir asks before it promotes (T14)
+	ruleOfferStandby // standbys that the owner does not write are offered to it (T15)
+	ruleVoid         // who cannot report says so (T16)
+	ruleAskedWaits   // nothing is streamed to a member that is asked (T17)
+	ruleClearStamp   // a standby was discarded only under the present claim (S9a)
+	ruleFind         // who answers that it has no standby obeys nobody else for that session (S18)
+	ruleKeeper       // where a session stays its keeper writes its standbys (S19)
+	ruleRecovers     // a claimer that does not recover gets no standbys (S17)
+	ruleKeeperGone   // when a member goes, the others report anew what it may have written (S19)
+	ruleReask        // a member that does not obey is asked again (S3)
 )

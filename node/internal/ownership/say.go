@@ -17,5 +17,6 @@ func (t *turn) do(what Do, session string) {
 }
 
 func (t *turn) transfer(s sealed) {
-	t.out = append(t.out, Effect{Do: Transfer, Partition: t.number, To: s.to, ID: s.id, Session: s.session, Form: s.form})
+	t.out = append(t.out, Effect{Do: Transfer, Partition: t.number, To: s.to, ID: s.id, Session: s.session, Form: s.form,
+		Replicated: s.replicated})
 }

@@ -45,6 +45,12 @@ type scope struct {
 	noWord    bool           // nobody says whom it has met
 	noRetry   bool           // a diverged copy that stays elsewhere is not asked for again
 	stopMerge bool           // of two copies the one with more changes wins, wrongly
+
+	k      int            // sessions have so many standbys
+	strict bool           // nothing is acknowledged with fewer
+	plain  [maxNodes]bool // keeps no standbys, and knows nothing of them
+	fills  bool           // a refusal is for want of room for a standby
+	lies   []lie          // who may declare whom dead though it lives; nil: anybody
 }
 
 // budgets says how often something may happen.
@@ -136,12 +142,16 @@ func (s *scope) owner(v view, of said, p int) int {
 	panic("the owner does not serve")
 }
 
-func (s *scope) view(v view, of said) View {
+func (s *scope) view(self int, v view, of said) View {
 	var out View
 	for j := range s.nodes {
 		if v[j] != Unknown {
-			out.Members = append(out.Members, Seen{memberName(j), v[j]})
+			out.Members = append(out.Members, Seen{memberName(j), v[j], s.k > 0 && !s.plain[j]})
 		}
+	}
+	if s.k > 0 && !s.plain[self] {
+		out.Standbys = true
+		out.Heirs = func(p int) []string { return s.heirs(self, v, of, p) }
 	}
 	for p := range s.partitions() {
 		name := ""

@@ -48,7 +48,7 @@ func (p *script) do(node int, kind eventKind, fits func(e event) bool) (violatio
 	violation = d.violation
 	p.w.copyFrom(&d.w)
 	if violation == "" {
-		violation = p.sp.check(&p.w)
+		violation = p.sp.checkAll(&p.w)
 	}
 	return violation
 }

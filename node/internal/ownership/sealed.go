@@ -4,8 +4,9 @@ package ownership
 func (t *turn) resume(s sealed, stays bool) {
 	t.sealed.drop(s.session)
 	t.count(s.form, +1)
+	t.woke = t.woke || s.replicated // a standby of it may have been reported meanwhile
 	if s.form == Ended {
-		t.tombs = addName(t.tombs, s.session)
+		t.entomb(s.session, s.replicated)
 		return
 	}
 	if stays {
@@ -20,13 +21,20 @@ func (t *turn) resume(s sealed, stays bool) {
 // was not sent runs on instead. A copy that was sent must not: the target may
 // have taken it, run it, and passed it on before it went.
 func (t *turn) shelve(s sealed) {
-	if !s.sent || s.form == Ended || !t.on(ruleShelve) {
+	standby := s.replicated && t.keeps
+	if !s.sent || s.form == Ended && !standby || !t.on(ruleShelve) {
 		t.resume(s, false)
 		return
 	}
 	t.sealed.drop(s.session)
-	t.backups++
-	t.out = append(t.out, Effect{Do: Shelve, Partition: t.number, To: s.to, ID: s.id, Session: s.session, Form: s.form})
+	if standby {
+		t.fences.drop(s.session)
+		t.setWriter(s.session, "")
+	} else {
+		t.backups++
+	}
+	t.out = append(t.out, Effect{Do: Shelve, Partition: t.number, To: s.to, ID: s.id, Session: s.session, Form: s.form,
+		Replicated: standby})
 }
 
 // count changes the number of copies of a form.

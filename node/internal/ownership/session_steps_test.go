@@ -23,14 +23,14 @@ func (es *edges) session(i, x int) {
 	case running, backup:
 		if w.left.works > 0 && r.at == running {
 			es.at(i, event{kind: evWork, a: a, b: w.next}, false,
-				func(w *world) { w.left.works--; w.all[x] |= 1 << w.next; w.next++ })
+				func(w *world) { w.left.works--; w.all[x] |= 1 << w.next; w.kept.change(x, r.bits, w.next); w.next++ })
 		}
 		if w.left.ends > 0 && r.at == running {
 			es.ends(i, x)
 		}
-		if n.m.turn(p).mayBeSealed(sessionName(x)) {
+		if n.m.at(p).mayBeSealed(sessionName(x)) {
 			es.at(i, event{kind: evSeal, a: a}, true, nil)
-			if w.left.refusals > 0 && !sp.s.chunks {
+			if w.left.refusals > 0 && !sp.s.chunks && !sp.s.fills {
 				es.at(i, event{kind: evSealFailed, a: a}, false, func(w *world) { w.left.refusals-- })
 			}
 		}
@@ -53,13 +53,18 @@ func (es *edges) ends(i, x int) {
 	d := es.begin()
 	e := event{kind: evEnd, node: uint8(i), a: uint32(x)}
 	d.w.left.ends--
+	if es.sp.s.k > 0 {
+		e.b = d.w.next
+		d.w.kept.ends[x] = 1 << d.w.next
+		d.w.next++
+	}
 	es.sp.apply(&d.w, i, e)
 	d.w.born &^= bit
 	d.w.lost |= bit
 	d.w.ended |= bit
 	d.w.known &^= bit
 	d.w.all[x] = 0
-	if !d.w.death && es.sp.liveAnywhere(&d.w, x) {
+	if !d.w.death && es.sp.s.k == 0 && es.sp.liveAnywhere(&d.w, x) {
 		d.violation = "a session ends while another live copy exists, no death declared"
 	}
 	es.end(d, e, false)
@@ -70,6 +75,7 @@ func (es *edges) wanted(i, x int) {
 	sp, w := es.sp, es.from
 	n, bit := sp.nodes[w.node[i]], uint8(1)<<x
 	switch place := n.m.Who(sp.s.part(x), sessionName(x)).Place; {
+	case place == Nowhere && n.reachable(x):
 	case place == Nowhere && w.left.starts > 0:
 		es.at(i, event{kind: evStart, a: uint32(x), b: w.next}, false, func(w *world) {
 			w.left.starts--

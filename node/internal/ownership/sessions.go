@@ -19,12 +19,12 @@ func (m *Machine) Count(p, running, backups int) []Effect {
 // Seal asks whether a copy of a session (Running or Backup) may be sealed now,
 // and for which member. If ok, the copy is not counted any more. Commit,
 // SealFailed or Ended must follow, unless a Resume or Shelve comes first.
-func (m *Machine) Seal(p int, session string, form Form) (to string, id uint64, ok bool) {
+func (m *Machine) Seal(p int, session string, form Form, replicated bool) (to string, id uint64, ok bool) {
 	t := m.at(p)
 	if form == Ended || !t.mayBeSealed(session) {
 		return "", 0, false
 	}
-	t.beginSeal(session, form)
+	t.beginSeal(session, form, replicated)
 	return t.rel.to, t.rel.id, true
 }
 
@@ -77,10 +77,10 @@ func (m *Machine) Keep(p int, sessions []string) []Effect {
 // calls Ended before Count, under the lock under which the session leaves the
 // driver's table: the machine knows the sessions that stay here by name, and
 // numbers and names must agree.
-func (m *Machine) Ended(p int, session string) (remember bool, effects []Effect) {
+func (m *Machine) Ended(p int, session string, replicated bool) (remember bool, effects []Effect) {
 	m.begin()
 	t := m.turn(p)
-	t.end(session)
+	t.end(session, replicated)
 	m.finishTurn(t)
 	return t.entombed(session), m.out
 }

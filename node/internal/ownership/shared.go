@@ -5,8 +5,16 @@ import (
 	"strings"
 )
 
-// setView takes over the members of a view.
-func (s *shared) setView(v View) {
+// setView takes over the members of a view. purge says that standbys from before are worth
+// nothing: a member that keeps none may have had their sessions since.
+func (s *shared) setView(v View) (purge bool) {
+	for _, m := range v.Members {
+		if m.Level.present() && s.level(m.Name) == Gone {
+			s.returned = append(s.returned, m.Name)
+		}
+	}
+	kept, plain := s.keeps, s.plain
+	s.heirs, s.keeps, s.plain = v.Heirs, v.Standbys, nil
 	s.members, s.heard.names = v.Members, nil
 	s.present, s.asks = nil, []string{s.self}
 	for _, m := range v.Members {
@@ -19,9 +27,72 @@ func (s *shared) setView(v View) {
 		if m.Level.present() || m.Level == Dead {
 			s.asks = append(s.asks, m.Name)
 		}
+		if !m.Standbys {
+			s.keeps = s.keeps && !m.Level.present()
+			s.plain = append(s.plain, m.Name)
+			purge = purge || !contains(plain, m.Name)
+		}
 	}
 	slices.Sort(s.asks)
 	s.draining = s.level(s.self) == Draining
+	s.chooseEligible()
+	return purge || kept && !s.keeps
+}
+
+// chooseEligible works out where standbys may be. A member that some other one has not heard of
+// is not eligible: if that other one became holder, it would not ask for the standby. Who was
+// eligible stays so when a member joins: what that one is told when it is welcomed includes it.
+// Members that drain are going.
+func (s *shared) chooseEligible() {
+	before := s.eligible
+	s.eligible, s.serving = nil, 0
+	if !s.keeps {
+		s.known = nil
+		return
+	}
+	s.known = slices.DeleteFunc(s.known, func(a acquaintance) bool { return s.level(a.member).away() })
+	for _, m := range s.members {
+		if m.Name == s.self || m.Level != Serving {
+			continue
+		}
+		s.serving++
+		if contains(before, m.Name) || s.knownToAll(m.Name) || !s.on(ruleKnown) {
+			s.eligible = append(s.eligible, m.Name)
+		}
+	}
+}
+
+// knows records that a member has confirmed to know others.
+func (s *shared) knows(member string, names []string) {
+	i, ok := slices.BinarySearchFunc(s.known, member, func(a acquaintance, n string) int {
+		return strings.Compare(a.member, n)
+	})
+	if !ok {
+		s.known = slices.Insert(s.known, i, acquaintance{member: member})
+	}
+	a := &s.known[i]
+	all := slices.DeleteFunc(slices.Clone(a.names), func(n string) bool { return s.level(n).away() })
+	for _, name := range names {
+		all = addName(all, name)
+	}
+	a.names = all
+}
+
+func (s *shared) knownToAll(name string) bool {
+	for _, other := range s.present {
+		if other != name && !slices.ContainsFunc(s.known, func(a acquaintance) bool {
+			return a.member == other && contains(a.names, name)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// contains reports whether names, which are sorted, contain name.
+func contains(names []string, name string) bool {
+	_, ok := slices.BinarySearch(names, name)
+	return ok
 }
 
 // level returns what this node knows about a member.

@@ -20,6 +20,7 @@ type record struct {
 	at   where
 	form Form // sealing
 	bits uint16
+	hold []string // sealed or a tombstone on its way: who may have a standby
 }
 
 // node is a machine with the smallest driver that there can be: one that executes
@@ -30,8 +31,9 @@ type node struct {
 	self int
 	view view
 	strangers
-	said    said
-	table   [maxSessions]record
+	said  said
+	table [maxSessions]record
+	standbys
 	elected [maxNodes]bool // who was seen when a token was taken (partition 0)
 	out     []packet       // of the present step
 }
@@ -44,6 +46,8 @@ type packet struct {
 	in       Incoming // from and form of the transfer
 	bits     uint16
 	welcome  []string
+	stream   *streamed // not of the ownership protocol
+	report   *report
 }
 
 func (s *scope) newNode(self int, v view) *node {
@@ -55,6 +59,7 @@ func (s *scope) newNode(self int, v view) *node {
 func (n *node) clone() *node {
 	c := *n
 	c.m, c.out = n.m.clone(), nil
+	c.standbys = n.standbys.clone()
 	return &c
 }
 
@@ -67,6 +72,9 @@ func (n *node) appendState(b []byte) []byte {
 	for x := range n.s.sessions {
 		r := n.table[x]
 		b = append(b, byte(r.at), byte(r.form), byte(r.bits), byte(r.bits>>8))
+	}
+	if n.s.k > 0 {
+		b = n.appendStandbys(b)
 	}
 	return n.m.appendState(b)
 }
@@ -118,23 +126,35 @@ func (n *node) execute(e Effect) {
 		}
 		n.post(memberIndex(e.To), e.Message)
 	case Transfer:
-		in := Incoming{From: memberName(n.self), ID: e.ID, Session: e.Session, Form: e.Form}
-		n.out = append(n.out, packet{from: n.self, to: memberIndex(e.To), transfer: true, in: in, bits: n.table[x].bits})
+		n.unrun(x)
+		in := Incoming{From: memberName(n.self), ID: e.ID, Session: e.Session, Form: e.Form, Replicated: n.s.k > 0}
+		n.out = append(n.out, packet{from: n.self, to: memberIndex(e.To), transfer: true, in: in, bits: n.table[x].bits,
+			report: n.holders(x)})
 	case Resume:
 		n.table[x].at = running
 		if e.Form == Backup {
 			n.table[x].at = backup
 		}
+		n.rerun(x)
 	case Drop:
 		n.table[x] = record{}
 	case Bury:
 		if n.table[x].at == tomb {
-			n.table[x] = record{}
+			n.table[x], n.reps[x] = record{}, nil
 		}
 	case Shelve:
-		n.table[x].at = backup
+		if e.Replicated {
+			n.shelve(x)
+		} else {
+			n.table[x].at = backup
+		}
 	case RunBackups:
 		n.runBackups(e.Partition)
+		n.promote(e.Partition)
+	case Report:
+		n.report(e)
+	case Purge:
+		n.purge(e.Partition)
 	case Seek:
 		if at := n.table[x].at; at == nowhere || at == starting && n.s.d2off {
 			n.do(n.m.Absent(e.Partition, e.To, e.ID, e.Session))
@@ -192,6 +212,10 @@ func (n *node) receive(k packet, refuse bool) {
 		n.do(n.m.Welcome(k.welcome))
 	case k.transfer:
 		n.take(k, refuse || n.s.bad[n.self] && k.in.Form != Ended)
+	case k.stream != nil:
+		n.streamed(k, refuse)
+	case k.report != nil:
+		n.reported(k)
 	default:
 		for _, m := range k.messages {
 			n.do(n.m.Receive(memberName(k.from), m))
@@ -204,6 +228,10 @@ func (n *node) take(k packet, refuse bool) {
 	p := n.s.part(x)
 	if refuse {
 		n.do(n.m.Refuse(p, k.in, "no room"))
+		return
+	}
+	if n.s.k > 0 {
+		n.takeReplicated(k, x)
 		return
 	}
 	next, ended := n.s.merge(n.table[x], k.in.Form, k.bits)

@@ -24,8 +24,9 @@ type stepKey struct {
 }
 
 type stepResult struct {
-	node int32
-	out  []uint32
+	node  int32
+	out   []uint32
+	acked [maxSessions]uint16 // changes that were acknowledged
 }
 
 // facts are what the invariants want to know of a node's state.
@@ -66,6 +67,9 @@ func (n *node) facts() facts {
 	}
 	for x := range n.s.sessions {
 		bit := uint8(1) << x
+		if h := n.keeps[x].join(n.told[x]); h.on && !h.tomb {
+			f.copies |= bit
+		}
 		switch n.table[x].at {
 		case starting, running:
 			f.running |= bit
@@ -75,7 +79,7 @@ func (n *node) facts() facts {
 		case tomb:
 			f.tombs |= bit
 		}
-		if n.table[x].at == nowhere && n.m.Who(n.s.part(x), sessionName(x)).Place == Nowhere {
+		if n.table[x].at == nowhere && !n.reachable(x) && n.m.Who(n.s.part(x), sessionName(x)).Place == Nowhere {
 			f.nowhere |= bit
 		}
 	}
@@ -88,6 +92,7 @@ func (sp *space) pack(k packet) uint32 {
 	b := append(sp.buf[:0], byte(k.from), byte(k.to), byte(k.bits), byte(k.bits>>8), byte(k.in.Form), byte(k.in.ID))
 	b = appendBools(b, k.transfer, k.welcome != nil)
 	b = appendNames(appendText(b, k.in.Session), k.welcome)
+	b = k.report.append(k.stream.append(b))
 	at := len(b)
 	b = AppendMessages(b, k.messages)
 	sp.buf = b
@@ -119,6 +124,8 @@ func (sp *space) step(node int32, e event) stepResult {
 			r.out = append(r.out, i)
 		}
 	}
+	r.acked = next.acked
+	next.acked = [maxSessions]uint16{}
 	r.node = sp.keep(next)
 	sp.steps[key] = r
 	return r
@@ -139,7 +146,8 @@ type world struct {
 	known   uint8               // ended sessions whose end may be forgotten: who knew has died
 	death   bool                // some member was declared dead
 	lied    bool                // and one of them lives
-	net     []uint32            // sorted if order does not matter
+	kept    keptWorld
+	net     []uint32 // sorted if order does not matter
 }
 
 func mix(h, v uint64) uint64 {
@@ -165,7 +173,7 @@ func (w *world) hash() uint64 {
 	for _, k := range w.net {
 		h = mix(h, uint64(k)+uint64(len(w.net))<<32)
 	}
-	return h
+	return w.kept.hash(h)
 }
 
 func btoi(b bool) uint64 {
@@ -178,7 +186,8 @@ func btoi(b bool) uint64 {
 func (w *world) equal(o *world) bool {
 	return w.node == o.node && w.truth == o.truth && w.said == o.said && w.crashed == o.crashed && w.left == o.left &&
 		w.next == o.next && w.all == o.all && w.born == o.born && w.lost == o.lost &&
-		w.ended == o.ended && w.known == o.known && w.death == o.death && w.lied == o.lied && slices.Equal(w.net, o.net)
+		w.ended == o.ended && w.known == o.known && w.death == o.death && w.lied == o.lied && w.kept == o.kept &&
+		slices.Equal(w.net, o.net)
 }
 
 // copyFrom makes w equal to o and keeps w's memory.
@@ -205,7 +214,7 @@ func (sp *space) initial() world {
 		n := s.newNode(i, v)
 		n.knows(v)
 		n.m.join.over = true
-		n.m.setView(s.view(v, said{}))
+		n.m.setView(s.view(i, v, said{}))
 		n.m.mayClaim()
 		for p := range n.m.parts {
 			o := s.owner(v, said{}, p)
@@ -223,9 +232,13 @@ func (sp *space) initial() world {
 			}
 		}
 		n.count()
+		if s.k > 0 {
+			n.replicated(v)
+		}
 		w.node[i] = sp.keep(n)
 	}
 	for x := range s.exist {
+		w.kept.begin(s, x)
 		w.all[x] = 1
 		w.born |= 1 << x
 	}

@@ -12,7 +12,7 @@ type Machine struct {
 	parts   []partition
 	join    joining
 	quorate bool     // the node sees enough members to claim
-	bye     farewell // the questions of a draining node
+	bye     farewell // the questions to the members whether they know one another
 	now     turn     // reused by every turn, so that none is allocated
 	out     []Effect // reused by every call
 }
@@ -29,7 +29,8 @@ type joining struct {
 
 // A farewell records which of the members that stay have confirmed that they
 // know all others. A draining node waits for that: each of two members that
-// have never heard of each other could take its partitions.
+// have never heard of each other could take its partitions. A node that has
+// standbys asks the same, see shared.knownToAll.
 type farewell struct {
 	number    uint64   // of the question; answers to an earlier one do not count
 	names     []string // the members that the question is about
@@ -37,15 +38,28 @@ type farewell struct {
 	abandoned bool     // the deadline has passed
 }
 
+// An acquaintance is a member and those that it has confirmed to know.
+type acquaintance struct {
+	member string
+	names  []string
+}
+
 // shared is the state that all partitions of a node have in common.
 type shared struct {
 	self     string
 	members  []Seen
-	present  []string // the present members without this node
-	asks     []string // the Names of a claim: present and dead members, and this node
-	claims   bool     // this node may claim
-	draining bool     // this node drains
-	off      rule     // the rules that a test has switched off
+	present  []string             // the present members without this node
+	asks     []string             // the Names of a claim: present and dead members, and this node
+	claims   bool                 // this node may claim
+	draining bool                 // this node drains
+	keeps    bool                 // this node and all present members keep standbys
+	plain    []string             // the members of the view that keep none
+	heirs    func(p int) []string // see View
+	known    []acquaintance       // what other members know, as far as they have confirmed it
+	eligible []string             // the serving members that all others know: standbys may be there
+	serving  int                  // how many members serve, without this node
+	returned []string             // members that were Gone and came back, in that order
+	off      rule                 // the rules that a test has switched off
 	heard    struct {
 		names []string // the Names of the last claim that was received
 		all   bool     // they include all members that this node sees
@@ -103,6 +117,7 @@ type partition struct {
 	tok     token        // not none excludes a promise: rel.to is "" then
 	last    uint64       // the last claim id; a boot never uses one twice in a partition
 	rel     release      // the member that the partition is promised to
+	relAsks []string     // the members that the claimer of rel asks
 	peers   []peer       // members that this node has claimed from or promised to, by name
 	running int          // copies that run or start, without sealed ones
 	backups int          // backups, without sealed ones
@@ -110,13 +125,34 @@ type partition struct {
 	sealed  roll[sealed] // copies on their way to rel.to or an earlier claimer
 	tombs   []string     // sessions that ended while an older copy may exist
 	tally   tally
+
+	ends     []string      // replicated sessions that ended here, as long as a standby may exist
+	standbys roll[standby] // what this node keeps of sessions that run elsewhere
+	fences   roll[standby] // sessions without a standby here, and who alone may write one
+	lead     string        // who alone writes standbys of all other sessions here, "" if anybody
+	writers  []writers     // of standbys: how many each member writes
+	epoch    uint64        // how often the partition was claimed or promised here; voids burials
+}
+
+// A standby is the copy of a session that runs at another member. Its contents and version stay
+// with the driver.
+type standby struct {
+	session string
+	writer  string // who alone may replace or discard it, "" if anybody
+}
+
+// writers says how many standbys here a member writes.
+type writers struct {
+	name  string
+	count int
 }
 
 // A release is a promise that this node has given.
 type release struct {
-	to     string // the claimer, "" if nothing is promised
-	id     uint64 // of the claim
-	pulled bool   // the claimer holds the token and has asked for the copies
+	to       string // the claimer, "" if nothing is promised
+	id       uint64 // of the claim
+	pulled   bool   // the claimer holds the token and has asked for the copies
+	recovers bool   // the claimer will ask for standbys
 }
 
 // A sealed is a copy that has stopped running in order to move.
@@ -126,6 +162,8 @@ type sealed struct {
 	id      uint64
 	form    Form
 	sent    bool // the last chunk may have left, and only the target decides from now on
+	// replicated: without its target the copy is a standby, not a backup.
+	replicated bool
 }
 
 // A tally counts peers by state, so that questions need not loop over them.
@@ -134,20 +172,23 @@ type tally struct {
 	asked    int
 	promised int
 	pulling  int
+	dirty    int // peers that have not reported their standbys
 	loose    int // peers from which something was taken, or where something stays
 }
 
 // A state says how far the claim to a member has got. The usual way is from
-// asked over promised and pulling to done. askAgain goes back to asked, under a
-// new id.
+// asked over promised and pulling to done, and where standbys are kept to clean. askAgain goes
+// back to asked, under a new id.
 type state uint8
 
 const (
-	unasked  state = iota
-	asked          // a claim is out
-	promised       // the member takes no part any more
-	pulling        // the member sends its copies
-	done           // the member has no copies except those that stay there
+	unasked    state = iota
+	asked            // a claim is out
+	promised         // the member takes no part any more
+	pulling          // the member sends its copies
+	done             // the member has no copies except those that stay there
+	recovering       // the member is asked for its standbys
+	clean            // the member has reported them, and obeys this node alone
 )
 
 // A peer is another member as one partition knows it. It combines two roles:
@@ -161,6 +202,8 @@ type peer struct {
 	absent []string       // sessions that the peer does not have, under id
 	kept   roll[Kept]     // sessions that stay at the peer, under id
 	seen   uint64         // the highest claim of the peer that was promised here
+	round  uint64         // of Recover, under id
+	my     uint64         // the claim of this node that the peer promised last: the stamp of what is streamed to it
 	acc    roll[accepted] // sessions taken from the peer
 }
 
@@ -171,11 +214,16 @@ type accepted struct {
 	session   string
 	id        uint64
 	confirmed bool // the peer has answered Forgot
+	owed      bool // Active waits until the session's standbys are made
 }
 
 func (s sealed) sessionID() string { return s.session }
 
 func (s sealed) spare() *sync.Pool { return &spareSealed }
+
+func (s standby) sessionID() string { return s.session }
+
+func (s standby) spare() *sync.Pool { return &spareStandby }
 
 func (a accepted) sessionID() string { return a.session }
 

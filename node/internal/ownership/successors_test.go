@@ -22,6 +22,9 @@ type edges struct {
 func (es *edges) of(w *world) []edge {
 	es.from, es.n = w, 0
 	es.deliveries()
+	if es.sp.s.k > 0 {
+		es.streams()
+	}
 	for i := range es.sp.s.nodes {
 		if w.node[i] == 0 {
 			es.joins(i)
@@ -81,6 +84,7 @@ func (es *edges) at(i int, e event, fair bool, change func(w *world)) {
 func (sp *space) apply(w *world, i int, e event) {
 	r := sp.step(w.node[i], e)
 	w.node[i] = r.node
+	w.kept.acknowledge(r.acked)
 	for _, k := range r.out {
 		sp.send(w, k)
 	}
@@ -91,6 +95,10 @@ func (sp *space) apply(w *world, i int, e event) {
 func (sp *space) send(w *world, k uint32) {
 	p := &sp.packets[k]
 	if w.node[p.to] == 0 {
+		return
+	}
+	if p.stream != nil {
+		w.kept.push(p, k)
 		return
 	}
 	if !sp.s.talkBye && len(p.messages) == 1 && (p.messages[0].Kind == Bye || p.messages[0].Kind == Known) {
@@ -114,7 +122,7 @@ func (es *edges) deliveries() {
 		p := &es.sp.packets[k]
 		receive := event{kind: evReceive, a: k, again: s.sticky}
 		es.at(p.to, receive, true, func(w *world) { es.used(w, receive) })
-		if p.transfer && p.in.Form != Ended && es.from.left.refusals > 0 {
+		if p.transfer && p.in.Form != Ended && !s.fills && es.from.left.refusals > 0 {
 			refuse := event{kind: evRefuse, a: k, again: s.sticky}
 			es.at(p.to, refuse, false, func(w *world) { es.used(w, refuse); w.left.refusals-- })
 		}
@@ -259,6 +267,7 @@ func (es *edges) partings(i int) {
 func (es *edges) vanish(d *edge, i int) {
 	n := es.sp.nodes[d.w.node[i]]
 	d.w.node[i] = 0
+	d.w.kept.vanish(i)
 	for x := range es.sp.s.sessions {
 		bit := uint8(1) << x
 		if d.w.crashed[i] && !es.sp.survives(&d.w, x) {
@@ -312,7 +321,7 @@ func (es *edges) views(i int) {
 				es.at(i, event{kind: evHear, a: uint32(j), b: said}, true, nil)
 			}
 		}
-		if v.present() && (crashed || w.left.falseDeaths > 0 && w.node[j] != 0) {
+		if v.present() && (crashed || w.left.falseDeaths > 0 && w.node[j] != 0 && sp.s.mayLie(i, j)) {
 			es.at(i, learn(Dead), crashed, func(w *world) {
 				w.death = true
 				if !crashed {

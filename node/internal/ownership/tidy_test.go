@@ -21,6 +21,8 @@ func (sp *space) useful(w *world, k *packet) bool {
 	case k.transfer:
 		p := sp.s.part(sessionIndex(k.in.Session))
 		return from.sends(p, k.to, k.in.ID, k.in.Session) || to.asks(p, k.from, k.in.ID) == pulling
+	case k.report != nil:
+		return to.m.Awaits(k.report.partition, memberName(k.from), k.report.id, k.report.round, k.report.session)
 	}
 	for _, m := range k.messages {
 		if usefulMessage(to, from, k, m) {
@@ -38,6 +40,12 @@ func (n *node) asks(p, member int, id uint64) state {
 		}
 	}
 	return unasked
+}
+
+// waitsFor: an answer about a single session may matter.
+func (n *node) waitsFor(p, member int, id uint64) bool {
+	ask := n.asks(p, member, id)
+	return ask == pulling || n != nil && n.m.keeps && ask > pulling && ask != clean
 }
 
 func (n *node) sends(p, to int, id uint64, session string) bool {
@@ -85,17 +93,21 @@ func usefulMessage(to, from *node, k *packet, m Message) bool {
 		ask := from.asks(p, k.to, m.ID)
 		return m.ID > seen || ask == asked || ask != unasked && !to.m.on(ruleSpent)
 	case NotYet:
-		return m.Flag && e.ask == asked
+		return m.Flag && (e.ask == asked || e.ask == recovering)
 	case Promise:
 		return e.ask == asked
 	case Done:
-		return e.ask != unasked && (e.ask != done || e.acc.len() > 0 || !keptWithin(e.kept.list(), m.Kept))
+		return e.ask != unasked && (e.ask < done || e.acc.len() > 0 || e.my != m.ID && to.m.keeps ||
+			!keptWithin(e.kept.list(), m.Kept))
 	case Pull:
 		return usefulPull(to, from, k, m, seen)
 	case Find:
-		return from.asks(p, k.to, m.ID) == pulling
+		return from.waitsFor(p, k.to, m.ID)
 	case Absent, Here:
-		return e.ask == pulling
+		return to.waitsFor(p, k.from, m.ID)
+	case Recover:
+		mine := part.rel.to == memberName(k.from) && part.rel.id == m.ID
+		return from.asks(p, k.to, m.ID) == recovering || mine && part.lead != memberName(k.from)
 	case Forgot:
 		return to.unconfirmed(p, k.from, m.ID, m.Session)
 	case Active:
@@ -115,7 +127,7 @@ func usefulPull(to, from *node, k *packet, m Message, seen uint64) bool {
 	switch {
 	case mine && !part.rel.pulled:
 		return true
-	case ask != pulling && ask != done:
+	case ask < pulling:
 		return false
 	case mine:
 		return part.cleared()

@@ -3,7 +3,8 @@ package ownership
 // promise binds the partition to a claim, or to none. Copies that are sealed
 // for another claim and not sent run on: no other node has them.
 func (t *turn) promise(to release) {
-	t.rel, t.kept = to, roll[Kept]{}
+	t.rel, t.relAsks, t.kept = to, nil, roll[Kept]{}
+	t.epoch++
 	for _, s := range t.sealed.those(func(s *sealed) bool { return !s.sent }) {
 		t.resume(s, false)
 	}
@@ -29,5 +30,9 @@ func (t *turn) ask(name string, id uint64) {
 	q := t.meet(name)
 	q.set(asked, id)
 	t.woke = true
-	t.tell(name, Message{Kind: Claim, ID: id, Names: t.asks})
+	t.tell(name, t.claim(id))
+}
+
+func (t *turn) claim(id uint64) Message {
+	return Message{Kind: Claim, ID: id, Names: t.asks, Flag: t.keeps}
 }

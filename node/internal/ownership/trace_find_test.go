@@ -108,7 +108,7 @@ func TestF10StaleDoneBringsNothingBack(t *testing.T) {
 		m := New("b", 1)
 		m.off = off
 		m.Bootstrap()
-		m.View(View{Members: []Seen{{"a", Serving}, {"b", Serving}}, Owners: []string{"b"}})
+		m.View(View{Members: []Seen{seen("a", Serving), seen("b", Serving)}, Owners: []string{"b"}})
 		m.Receive("a", Message{Kind: Promise, ID: 1})
 		m.Receive("a", Message{Kind: Absent, ID: 1, Session: "x"})
 		require.Equal(t, Answer{Place: Nowhere}, m.Who(0, "x"))
@@ -125,10 +125,10 @@ func TestF10StaleDoneBringsNothingBack(t *testing.T) {
 func TestF11RefusedBackupIsUnavailable(t *testing.T) {
 	m := New("b", 1)
 	m.Bootstrap()
-	m.View(View{Members: []Seen{{"a", Serving}, {"b", Serving}}, Owners: []string{"b"}})
+	m.View(View{Members: []Seen{seen("a", Serving), seen("b", Serving)}, Owners: []string{"b"}})
 	m.Receive("a", Message{Kind: Promise, ID: 1})
 	m.Refuse(0, Incoming{From: "a", ID: 1, Session: "x", Form: Backup}, "unknown schema")
-	m.Receive("a", Message{Kind: Done, ID: 1, Kept: []Kept{{"x", true}}})
+	m.Receive("a", Message{Kind: Done, ID: 1, Kept: []Kept{{Session: "x", Backup: true}}})
 	require.True(t, m.Full(0))
 	require.Equal(t, Answer{Unavailable, "a"}, m.Who(0, "x"))
 	require.False(t, m.FullFor(0, "x"))
@@ -150,7 +150,7 @@ func TestTombstoneKeepsAnEndedSessionFromComingBack(t *testing.T) {
 func TestEndOfWhatStaysIsToldToTheHolder(t *testing.T) {
 	m := New("b", 1)
 	m.Bootstrap()
-	m.View(View{Members: []Seen{{"a", Serving}, {"b", Serving}}, Owners: []string{"b"}})
+	m.View(View{Members: []Seen{seen("a", Serving), seen("b", Serving)}, Owners: []string{"b"}})
 	m.Receive("a", Message{Kind: Promise, ID: 1})
 	m.Receive("a", Message{Kind: Done, ID: 1, Kept: []Kept{{Session: "x"}}})
 	m.Count(0, 0, 1)

@@ -19,14 +19,24 @@ func (t *turn) outline() outline {
 func (t *turn) applyRules() {
 	if t.again { // levels of members change in views only
 		t.partWithAway()
+		t.settlePeers()
 	}
 	t.wantToken()
 	t.countPeers()
 	t.elect()
+	t.recover()
 	t.tendTombs()
-	if t.tok == held && t.backups > 0 {
+	if t.tok == held && t.backups > 0 || t.promotes() {
 		t.do(RunBackups, "")
 	}
+}
+
+// promotes reports whether a standby may have to run now.
+func (t *turn) promotes() bool {
+	if t.tok != held || !t.keeps {
+		return false
+	}
+	return t.woke || t.again || t.full() != t.before.full || t.standbys.len() > 0 && t.full()
 }
 
 // partWithAway forgets the claims from and to members that are away, so that
@@ -34,15 +44,20 @@ func (t *turn) applyRules() {
 // backup. Sessions accepted from one are forgotten, so that a late Active of an
 // earlier claim deletes nothing.
 func (t *turn) partWithAway() {
+	lost := false
 	for i := range t.peers {
 		q := &t.peers[i]
 		if t.level(q.name).away() {
 			if q.ask != unasked {
 				t.woke = true
+				lost = lost || q.ask != clean || q.kept.len() > 0
 			}
 			q.set(unasked, 0)
 			q.acc = roll[accepted]{}
 		}
+	}
+	if lost && t.tok == held && t.keeps {
+		t.widen()
 	}
 	if t.rel.to != "" && t.level(t.rel.to).away() {
 		t.promise(release{})
@@ -94,6 +109,9 @@ func (t *turn) elect() {
 		if !t.on(rulePromiseFirst) {
 			missing += t.tally.promised + t.tally.pulling
 		}
+		if !t.on(ruleHeirAsks) {
+			missing = 0
+		}
 		if missing == 0 {
 			t.tok = held
 		}
@@ -127,6 +145,9 @@ func (t *turn) close() {
 			t.handOver()
 		}
 	}
+	if t.keeps && t.shifted(now) {
+		t.do(Tend, "")
+	}
 	if now.cleared && now.rel.to != "" && now.rel == t.before.rel &&
 		(!t.before.cleared || now.kept != t.before.kept) {
 		t.answer()
@@ -137,12 +158,18 @@ func (t *turn) close() {
 	}
 }
 
+// shifted reports whether members may have to be told something else about standbys.
+func (t *turn) shifted(now outline) bool {
+	return t.again || t.woke || now.tok != t.before.tok || now.full != t.before.full || now.rel != t.before.rel ||
+		now.kept != t.before.kept
+}
+
 // repeatClaims repeats the messages whose success depends on other nodes' views
 // or on the sessions here, and not only on the network.
 func (t *turn) repeatClaims() {
 	for i := range t.peers {
 		if q := &t.peers[i]; q.ask == asked {
-			t.send(q.name, Message{Kind: Claim, ID: q.id, Names: t.asks})
+			t.send(q.name, t.claim(q.id))
 		}
 	}
 	if t.rel.pulled && t.running+t.backups > t.kept.len() {
@@ -157,11 +184,14 @@ func (t *turn) repeat(slow bool) {
 	t.repeatClaims()
 	for i := range t.peers {
 		q := &t.peers[i]
-		if q.ask == pulling || slow && q.ask == done && q.kept.len()+q.acc.len() > 0 && t.on(rulePoll) {
+		if q.ask == recovering {
+			t.send(q.name, t.recovery(q))
+		}
+		if q.ask == pulling || slow && q.ask >= done && q.kept.len()+q.acc.len() > 0 && t.on(rulePoll) {
 			t.send(q.name, Message{Kind: Pull, ID: q.id})
 		}
 		for a := range q.acc.all() {
-			if t.draining && !a.confirmed {
+			if t.draining && !a.confirmed && !a.owed {
 				t.send(q.name, Message{Kind: Active, ID: a.id, Session: a.session})
 			}
 		}
@@ -178,7 +208,7 @@ func (t *turn) repeat(slow bool) {
 // if it has the token or a copy and is not the owner. It does not repeat the
 // offer if all that is left stays here and the owner knows that.
 func (t *turn) offer() offer {
-	if !t.on(ruleOffer) || t.owner == "" || t.owner == t.self || t.tok != held && !t.copies() {
+	if !t.on(ruleOffer) || t.owner == "" || t.owner == t.self || t.tok != held && !t.copies() && !t.foreign() {
 		return offer{}
 	}
 	o := offer{to: t.owner}

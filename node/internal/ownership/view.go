@@ -23,8 +23,9 @@ func (l Level) away() bool { return l == Unknown || l == Left || l == Gone }
 
 // A Seen is a member as a node sees it.
 type Seen struct {
-	Name  string // slot/boot; never used twice
-	Level Level
+	Name     string // slot/boot; never used twice
+	Level    Level
+	Standbys bool // keeps standbys: its release knows them, and a kind of it has some
 }
 
 // A View is the cluster as a node sees it at one moment. The machine keeps the
@@ -39,4 +40,10 @@ type View struct {
 	Members  []Seen
 	Owners   []string // the owner of each partition, "" if no member is serving
 	NoQuorum bool     // too few members are seen: claim nothing
+
+	Standbys bool // this node keeps standbys
+	// Heirs returns the members that may keep standbys of a partition, in the order in which
+	// this node would choose them. Members that are not Serving do no harm. It is called while
+	// the view is the present one, and only if Standbys is set.
+	Heirs func(p int) []string
 }

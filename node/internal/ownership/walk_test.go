@@ -159,7 +159,7 @@ func (k *walker) take(d *edge) (violation string) {
 	violation = d.violation
 	k.w.copyFrom(&d.w)
 	if violation == "" {
-		violation = k.sp.check(&k.w)
+		violation = k.sp.checkAll(&k.w)
 	}
 	return violation
 }

@@ -1,0 +1,187 @@
+package ownership
+
+import "slices"
+
+// writer returns who alone may write the standby of session here, or "" if anybody may.
+func (p *partition) writer(session string) string {
+	if s := p.fences.find(session); s != nil {
+		return s.writer
+	}
+	if s := p.standbys.find(session); s != nil {
+		return s.writer
+	}
+	return p.lead
+}
+
+// mayWrite reports whether from may write the standby of session here. That is its writer, and
+// also whom the partition is promised to: it may have taken the session over. Where nobody has
+// begun to recover the partition, whoever the holder asks may still run the session.
+func (t *turn) mayWrite(from, session string) bool {
+	w := t.writer(session)
+	switch {
+	case w == from || t.rel.to == from && t.on(ruleRel):
+		return true
+	case t.tok != none && w != t.self:
+		q := t.peer(from)
+		return q != nil && q.ask != unasked
+	case w != "" || !t.level(from).present():
+		return false
+	}
+	return t.rel.to == "" || slices.Contains(t.relAsks, from)
+}
+
+// stale reports whether what from has said under stamp belongs to an earlier claim than the last
+// one that was promised to it. Since then the session may have moved and ended.
+func (t *turn) stale(from string, stamp uint64) bool {
+	q := t.peer(from)
+	return (q == nil && stamp != 0 || q != nil && q.seen != stamp) && t.on(ruleStamp)
+}
+
+// keep makes from the writer of a standby that is here now. A session that stays elsewhere keeps
+// its fence, and counts as the holder's: it is not offered.
+func (t *turn) keep(session, from string) {
+	if t.fences.find(session) != nil && t.rel.to != from {
+		if t.standbys.find(session) == nil {
+			t.setWriter(session, t.lead)
+		}
+		return
+	}
+	t.fences.drop(session)
+	t.setWriter(session, from)
+}
+
+func (p *partition) setWriter(session, writer string) {
+	p.forget(session)
+	p.standbys.put(standby{session, writer})
+	p.countWriter(writer, +1)
+}
+
+// forget drops the standby of session, if there is one.
+func (p *partition) forget(session string) {
+	if s := p.standbys.find(session); s != nil {
+		p.countWriter(s.writer, -1)
+		p.standbys.drop(session)
+	}
+}
+
+func (p *partition) countWriter(name string, by int) {
+	i := slices.IndexFunc(p.writers, func(w writers) bool { return w.name == name })
+	if i < 0 {
+		p.writers = append(p.writers, writers{name: name})
+		i = len(p.writers) - 1
+	}
+	if p.writers[i].count += by; p.writers[i].count > 0 {
+		return
+	}
+	if p.writers = slices.Delete(p.writers, i, i+1); len(p.writers) == 0 {
+		p.writers = nil
+	}
+}
+
+// fence makes from the only one that may write a standby of session here, until the next
+// promise.
+func (t *turn) fence(session, from string) { t.fences.put(standby{session, from}) }
+
+// leadBy makes name the writer of all standbys here, now and in future, but for those that a
+// member keeps.
+func (t *turn) leadBy(name string, kept []Kept) {
+	t.lead, t.fences, t.writers = name, roll[standby]{}, nil
+	for s := range t.standbys.all() {
+		s.writer = name
+	}
+	if n := t.standbys.len(); n > 0 {
+		t.writers = []writers{{name, n}}
+	}
+	for _, k := range kept {
+		if k.Keeper != t.self {
+			t.fence(k.Session, k.Keeper)
+		}
+	}
+}
+
+// foreign reports whether a standby is here that somebody else than the owner writes. The owner
+// does not know of it.
+func (t *turn) foreign() bool {
+	return t.on(ruleOfferStandby) &&
+		slices.ContainsFunc(t.writers, func(w writers) bool { return w.name != t.owner })
+}
+
+// purge forgets all standbys.
+func (t *turn) purge() {
+	if t.standbys.len() > 0 {
+		t.do(Purge, "")
+	}
+	t.standbys, t.fences, t.writers = roll[standby]{}, roll[standby]{}, nil
+}
+
+// A Verdict is the answer to what a member says about a standby here.
+type Verdict uint8
+
+const (
+	// Fenced: the sender may not write here, or not any more. Nothing has changed.
+	Fenced Verdict = iota
+	// Taken: the record is the standby now.
+	Taken
+	// Cleared: no standby of the session is here any more.
+	Cleared
+	// Later: this node sees a member that keeps no standbys, and so keeps none for the moment.
+	Later
+	// NoRoom: the driver has no room for another standby, and has not called Record.
+	NoRoom
+)
+
+// Record decides about a record that from has sent under stamp for the standby of session. covers
+// says that it has seen all that the standby here has, or that there is none. If the verdict is
+// Taken, the driver replaces the standby before it answers.
+func (m *Machine) Record(p int, from string, stamp uint64, session string, covers bool) (Verdict, []Effect) {
+	m.begin()
+	t := m.turn(p)
+	switch {
+	case !t.keeps:
+		return Later, m.out
+	case t.stale(from, stamp) || !t.mayWrite(from, session) || !covers:
+		return Fenced, m.out
+	}
+	t.keep(session, from)
+	m.finishTurn(t)
+	return Taken, m.out
+}
+
+// Discard decides about the wish of from, under stamp, that the standby of session be forgotten:
+// it is not needed, or its session has ended (Bury). covers says that the version that from names
+// has seen all that the standby has. If the verdict is Cleared, the driver forgets the standby.
+//
+// A standby is given up in no other way: not when it is reported, nor when it gets old, nor when
+// its writer dies.
+func (m *Machine) Discard(p int, from string, stamp uint64, session string, covers bool) (Verdict, []Effect) {
+	m.begin()
+	t := m.turn(p)
+	if t.stale(from, stamp) {
+		return Fenced, m.out
+	}
+	if t.keeps && t.standbys.find(session) != nil {
+		w := t.writer(session)
+		if !covers || w != from && w != "" && t.on(ruleWriter) {
+			return Fenced, m.out
+		}
+		t.forget(session)
+	} else if t.lead == "" && t.tok == none {
+		t.lead = from
+	}
+	m.finishTurn(t)
+	return Cleared, m.out
+}
+
+// Promoted reports that the standby of session, which is here or was reported, runs here now, or
+// has been joined with the copy that runs here. ended says that the result is a tombstone.
+func (m *Machine) Promoted(p int, session string, ended bool) []Effect {
+	m.begin()
+	t := m.turn(p)
+	t.forget(session)
+	t.setEnd(session, ended)
+	m.finishTurn(t)
+	return m.out
+}
+
+// Standbys returns the number of standbys of a partition here.
+func (m *Machine) Standbys(p int) int { return m.parts[p].standbys.len() }

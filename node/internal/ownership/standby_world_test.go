@@ -1,0 +1,270 @@
+package ownership
+
+import (
+	"fmt"
+)
+
+// maxStreamed bounds what is on its way between two members.
+const maxStreamed = 4
+
+// keptWorld is what a world with standbys has beside the others: the streams, and what was
+// acknowledged.
+type keptWorld struct {
+	streams [maxNodes][maxNodes][maxStreamed]uint32 // requests from, to
+	answers [maxNodes][maxNodes][maxStreamed]uint32 // answers from, to
+	acked   [maxSessions]uint16                     // changes that were acknowledged, of what has not ended
+	life    [maxSessions]uint16                     // changes of the first life
+	ends    [maxSessions]uint16                     // the change that is its end
+	endAck  uint8                                   // sessions whose end was acknowledged
+}
+
+func (k *keptWorld) begin(s *scope, x int) {
+	k.life[x] = 1
+	if s.k > 0 && s.joined > s.k && s.plain == [maxNodes]bool{} {
+		k.acked[x] = 1
+	}
+}
+
+// change notes change b of a copy that has seen bits.
+func (k *keptWorld) change(x int, bits uint16, b uint8) {
+	if bits&k.life[x] != 0 && bits&k.ends[x] == 0 {
+		k.life[x] |= 1 << b
+	}
+}
+
+func (k *keptWorld) acknowledge(acked [maxSessions]uint16) {
+	for x, changes := range acked {
+		if changes&k.ends[x] != 0 {
+			k.endAck |= 1 << x
+		}
+		k.acked[x] |= changes &^ k.ends[x]
+		if k.endAck>>x&1 == 1 {
+			k.acked[x] &^= k.life[x]
+		}
+	}
+}
+
+func (k *keptWorld) push(p *packet, number uint32) {
+	queue := &k.streams[p.from][p.to]
+	if p.stream.answer {
+		queue = &k.answers[p.from][p.to]
+	}
+	for i := range queue {
+		if queue[i] == 0 {
+			queue[i] = number
+			return
+		}
+	}
+	panic("too much is on its way")
+}
+
+func pop(queue *[maxStreamed]uint32) {
+	copy(queue[:], queue[1:])
+	queue[maxStreamed-1] = 0
+}
+
+// vanish: a node has gone, and its streams with it.
+func (k *keptWorld) vanish(i int) {
+	for j := range maxNodes {
+		k.cut(i, j)
+		k.cut(j, i)
+	}
+}
+
+// cut loses the stream from f to m.
+func (k *keptWorld) cut(f, m int) {
+	k.streams[f][m], k.answers[m][f] = [maxStreamed]uint32{}, [maxStreamed]uint32{}
+}
+
+func (k *keptWorld) hash(h uint64) uint64 {
+	for f := range maxNodes {
+		for m := range maxNodes {
+			for i := range maxStreamed {
+				if a, b := k.streams[f][m][i], k.answers[f][m][i]; a|b != 0 {
+					h = mix(h, uint64(a)<<32|uint64(b))
+					h = mix(h, uint64(f)<<16|uint64(m)<<8|uint64(i))
+				}
+			}
+		}
+	}
+	for x := range maxSessions {
+		if k.life[x]|k.acked[x] != 0 {
+			h = mix(h, uint64(k.acked[x])<<48|uint64(k.life[x])<<32|uint64(k.ends[x])<<16|uint64(k.endAck)<<8|uint64(x))
+		}
+	}
+	return h
+}
+
+// streams are the deliveries of the streams, each in order.
+func (es *edges) streams() {
+	for f := range es.sp.s.nodes {
+		for m := range es.sp.s.nodes {
+			if k := es.from.kept.streams[f][m][0]; k != 0 {
+				es.at(m, event{kind: evReceive, a: k}, true, func(w *world) { pop(&w.kept.streams[f][m]) })
+				if es.noRoom(m, k) {
+					es.at(m, event{kind: evRefuse, a: k}, false,
+						func(w *world) { pop(&w.kept.streams[f][m]); w.left.refusals-- })
+				}
+			}
+			if k := es.from.kept.answers[f][m][0]; k != 0 {
+				es.at(m, event{kind: evReceive, a: k}, true, func(w *world) { pop(&w.kept.answers[f][m]) })
+			}
+			busy := es.from.kept.streams[f][m][0] != 0 || es.from.kept.answers[m][f][0] != 0
+			if es.from.left.losses > 0 && busy {
+				es.at(f, event{kind: evBreak, a: uint32(m)}, false,
+					func(w *world) { w.left.losses--; w.kept.cut(f, m) })
+			}
+		}
+	}
+}
+
+// noRoom: m may refuse the record in packet k, which would be a new standby there.
+func (es *edges) noRoom(m int, k uint32) bool {
+	s := es.sp.packets[k].stream
+	may := es.sp.s.fills && es.from.left.refusals > 0 && s.say.What == ToKeep
+	return may && !es.sp.nodes[es.from.node[m]].keeps[s.x].on
+}
+
+// heirs are the members that may have a partition's standbys if self runs its sessions: who owns
+// it without self, then without that one too, and so on.
+func (s *scope) heirs(self int, v view, of said, p int) (names []string) {
+	v[self] = Gone
+	for {
+		heir := s.owner(v, of, p)
+		if heir < 0 {
+			return names
+		}
+		names = append(names, memberName(heir))
+		v[heir] = Gone
+	}
+}
+
+func (s *scope) minimum() int {
+	if s.strict {
+		return s.k
+	}
+	return 0
+}
+
+// A lie is a member that may declare another one dead though it lives.
+type lie struct{ by, of int }
+
+func (s *scope) mayLie(by, of int) bool {
+	for _, l := range s.lies {
+		if l == (lie{by, of}) {
+			return true
+		}
+	}
+	return s.lies == nil
+}
+
+// checkStandbys is D1, D1u, D2 and D3.
+func (sp *space) checkStandbys(w *world, x int) string {
+	crashes := 0
+	for _, c := range w.crashed {
+		crashes += int(btoi(c))
+	}
+	if sp.s.fills && w.left.refusals < sp.s.budget.refusals {
+		return "" // without room nothing is promised
+	}
+	acked, p := w.kept.acked[x], sp.s.part(x)
+	somewhere, complete := uint16(0), acked == 0
+	for i := range sp.s.nodes {
+		if w.node[i] == 0 {
+			continue
+		}
+		n := sp.nodes[w.node[i]]
+		r := n.table[x]
+		old := r.bits&w.kept.life[x] != 0 && r.bits&w.kept.ends[x] == 0
+		switch {
+		case w.lied:
+		case r.at == running && old && w.kept.endAck>>x&1 == 1:
+			return fmt.Sprintf("D2: node %d runs session %d, whose end was acknowledged", i, x)
+		case crashes > sp.s.k:
+		case r.at == running && n.m.Full(p) && !covers(r.bits, acked):
+			return fmt.Sprintf("D1: node %d runs session %d without %b of what was acknowledged", i, x, acked&^r.bits)
+		case acked != 0 && sp.facts[w.node[i]].nowhere>>x&1 == 1:
+			return fmt.Sprintf("D1n: node %d denies session %d, of which %b was acknowledged", i, x, acked)
+		}
+		if r.at != nowhere {
+			somewhere |= r.bits
+			complete = complete || covers(r.bits, acked)
+		}
+		if h := n.keeps[x]; h.on {
+			somewhere |= h.bits
+			complete = complete || covers(h.bits, acked)
+		}
+	}
+	oneLine := !w.lied || sp.s.strict && 2*(sp.s.k+1) > sp.s.nodes
+	switch {
+	case crashes > sp.s.k:
+		return ""
+	case oneLine && !complete:
+		return fmt.Sprintf("D1, D3: no copy of session %d has all that was acknowledged (%b)", x, acked)
+	case (sp.s.strict || sp.s.budget.falseDeaths == 0) && !covers(somewhere, acked):
+		return fmt.Sprintf("D1u: an acknowledged change of session %d is nowhere (%b)", x, acked&^somewhere)
+	}
+	return ""
+}
+
+// goodReplicated is D4 for a session: the owner runs it, or nobody has anything; its standbys have
+// it, and nobody else.
+func (sp *space) goodReplicated(w *world, x, owner int) bool {
+	crashes := 0
+	for _, c := range w.crashed {
+		crashes += int(btoi(c))
+	}
+	o, p, acked := sp.nodes[w.node[owner]], sp.s.part(x), w.kept.acked[x]
+	r := o.table[x]
+	if sp.s.fills && w.left.refusals < sp.s.budget.refusals {
+		acked = 0
+	}
+	promised := crashes <= sp.s.k && (sp.s.budget.falseDeaths == 0 || sp.s.strict)
+	stays := o.m.stays(p, sessionName(x))
+	switch {
+	case o.reachable(x) && !stays, r.at == sealing, r.at == tomb:
+		return false
+	case stays:
+		return true
+	case r.at == nowhere && acked != 0 && crashes <= sp.s.k:
+		return false
+	case r.at == running && promised && !covers(r.bits, acked):
+		return false
+	case r.at == running && o.reps[x] != nil && !o.m.Tend(p, sessionName(x), o.reps[x].clone()).Secured:
+		return false
+	}
+	var targets []string
+	if o.reps[x] != nil {
+		targets = o.m.Targets(p, o.reps[x])
+	}
+	for i := range sp.s.nodes {
+		if w.node[i] == 0 || i == owner {
+			continue
+		}
+		n := sp.nodes[w.node[i]]
+		wanted := r.at == running && indexOf(targets, memberName(i))
+		if n.told[x].on || n.keeps[x].on && !wanted {
+			return false
+		}
+	}
+	return true
+}
+
+func indexOf(names []string, name string) bool {
+	for _, n := range names {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+// stays: the session is at another member, which the holder does not take it from.
+func (m *Machine) stays(p int, session string) bool {
+	for _, s := range m.Stays(p) {
+		if s.Session == session {
+			return true
+		}
+	}
+	return false
+}
