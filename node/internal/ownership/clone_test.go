@@ -10,6 +10,7 @@ import (
 func (m *Machine) clone() *Machine {
 	c := &Machine{shared: m.shared, join: m.join, quorate: m.quorate, bye: m.bye, parts: make([]partition, len(m.parts))}
 	c.bye.known, c.known, c.returned = slices.Clone(m.bye.known), slices.Clone(m.known), slices.Clone(m.returned)
+	c.relieved = slices.Clone(m.relieved)
 	for i := range m.parts {
 		c.parts[i] = m.parts[i].clone()
 	}
@@ -38,7 +39,7 @@ func (m *Machine) appendState(b []byte) []byte {
 	}
 	b = appendNames(appendNames(b, m.bye.names), m.bye.known)
 	if m.keeps {
-		b = appendNames(appendNames(b, m.returned), m.eligible)
+		b = appendNames(appendNames(appendNames(b, m.returned), m.eligible), m.relieved)
 		for _, a := range m.known {
 			b = appendNames(appendText(b, a.member), a.names)
 		}

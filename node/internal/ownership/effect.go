@@ -62,6 +62,10 @@ const (
 
 	// Purge: forget the partition's standbys.
 	Purge
+
+	// Disclaim: this node holds the partition no more. Forget what was reported to it: the
+	// sessions may end elsewhere.
+	Disclaim
 )
 
 // An Effect is one thing that a machine asks its driver to do. The driver

@@ -58,7 +58,7 @@ func (t *turn) deny(to string, id uint64, session string) {
 		return
 	}
 	if t.keeps && t.rel.recovers {
-		if t.on(ruleFind) {
+		if t.on(ruleFind) && t.fences.find(session) == nil { // it may have a keeper
 			t.fence(session, to)
 		}
 		if t.standbys.find(session) != nil {

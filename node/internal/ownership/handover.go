@@ -125,6 +125,7 @@ func (t *turn) accept(in Incoming, ended bool) {
 	}
 	if in.Replicated && t.keeps {
 		t.sealed.drop(in.Session) // see comesBack
+		t.fences.drop(in.Session) // of its keeper, whose late records count no more
 		t.setEnd(in.Session, ended)
 		return
 	}

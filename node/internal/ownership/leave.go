@@ -22,10 +22,16 @@ func (m *Machine) sayBye() {
 }
 
 func (m *Machine) onBye(from string, msg Message) {
-	if m.covers(msg.Names) {
-		m.out = append(m.out, Effect{Do: Send, Partition: NoPartition, To: from,
-			Message: Message{Kind: Known, Partition: NoPartition, ID: msg.ID}})
+	if !m.covers(msg.Names) {
+		m.relieved = dropName(m.relieved, from)
+		return
 	}
+	if m.keeps && !contains(m.relieved, from) {
+		m.relieved = addName(m.relieved, from)
+		m.out = append(m.out, Effect{Do: Tend, Partition: NoPartition})
+	}
+	m.out = append(m.out, Effect{Do: Send, Partition: NoPartition, To: from,
+		Message: Message{Kind: Known, Partition: NoPartition, ID: msg.ID}})
 }
 
 func (m *Machine) onKnown(from string, msg Message) {
@@ -50,9 +56,7 @@ func (m *Machine) MayLeave() bool {
 	}
 	if m.on(ruleBye) {
 		for _, name := range m.present {
-			_, asked := slices.BinarySearch(m.bye.names, name)
-			_, known := slices.BinarySearch(m.bye.known, name)
-			if !asked || !known {
+			if !contains(m.bye.names, name) || !contains(m.bye.known, name) {
 				return false
 			}
 		}

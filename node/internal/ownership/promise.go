@@ -14,8 +14,9 @@ func (t *turn) receive(from string, m Message) {
 			t.askAgain(from)
 		}
 	case Promise:
+		t.stamps(from, m.ID)
 		if q := t.entry(from, m.ID); q != nil && q.ask == asked {
-			q.ask, q.filter, q.my = promised, m.Filter, m.ID
+			q.ask, q.filter = promised, m.Filter
 			t.woke = true
 		}
 	case Done:
@@ -88,6 +89,7 @@ func (t *turn) answer() {
 // an earlier one. So its list can only shrink the known one, and a session about which the
 // member has answered Absent in the meantime does not come back.
 func (t *turn) onDone(from string, m Message) {
+	t.stamps(from, m.ID)
 	q := t.entry(from, m.ID)
 	if q == nil {
 		return
@@ -105,7 +107,7 @@ func (t *turn) onDone(from string, m Message) {
 			q.kept.add(k)
 		}
 	}
-	q.my, q.filter, q.acc = m.ID, "", roll[accepted]{}
+	q.filter, q.acc = "", roll[accepted]{}
 	if q.ask >= done {
 		return
 	}
@@ -114,6 +116,13 @@ func (t *turn) onDone(from string, m Message) {
 		q.absent = nil
 	} else if q.kept.len() > 0 {
 		t.recoverAgain()
+	}
+}
+
+// stamps records that a member has promised a claim of this node, which may be void by now.
+func (t *turn) stamps(member string, id uint64) {
+	if q := t.peer(member); q != nil && id <= t.last {
+		q.my = max(q.my, id)
 	}
 }
 

@@ -108,7 +108,7 @@ func (t *turn) targetsOf(r *Replica) (names []string) {
 		if i, ok := r.find(name); ok && r.members[i].full {
 			continue
 		}
-		if contains(t.eligible, name) && (t.rel.to == "" || slices.Contains(t.relAsks, name) || !t.on(ruleRelAsks)) {
+		if contains(t.eligible, name) && (t.rel.to == "" || slices.Contains(t.relAsks, name)) {
 			names = append(names, name)
 		}
 	}
@@ -207,7 +207,7 @@ func (t *turn) say(session string, r *Replica, targets []string, secured bool) (
 	for i := range r.members {
 		s := &r.members[i]
 		q := t.peer(s.member)
-		if s.waits.What != 0 || s.later || q != nil && q.ask == asked && t.on(ruleAskedWaits) {
+		if s.waits.What != 0 || s.later || q != nil && q.ask == asked {
 			continue
 		}
 		say := Say{To: s.member, Seq: r.Seq}
@@ -219,7 +219,7 @@ func (t *turn) say(session string, r *Replica, targets []string, secured bool) (
 		case wanted && s.acked < r.Seq:
 			s.holds = true
 			say.What, say.Hold = ToKeep, r.Hold()
-		case !wanted && s.holds && mayDiscard:
+		case !wanted && s.holds && mayDiscard && (len(targets) >= r.Standbys || t.mayGo(s.member)):
 			s.acked = 0
 			say.What = ToDiscard
 		}
@@ -235,9 +235,17 @@ func (t *turn) say(session string, r *Replica, targets []string, secured bool) (
 	return list
 }
 
+// mayGo reports whether a member need not keep a standby that has no successor. One that drains
+// keeps it until this node knows all that it knows: a member that is to have the next one may have
+// joined.
+func (t *turn) mayGo(member string) bool {
+	return t.level(member) != Draining || contains(t.relieved, member) || !t.on(ruleRelieved)
+}
+
 // Answered takes the answer of a member to what it was told: the verdict of its Machine.Record or
-// Machine.Discard. The answer counts if it is awaited. The driver calls Tend afterwards.
-func (m *Machine) Answered(p int, r *Replica, told Say, v Verdict) []Effect {
+// Machine.Discard, and its Machine.Stamp. The answer counts if it is awaited. The driver calls Tend
+// afterwards.
+func (m *Machine) Answered(p int, r *Replica, told Say, v Verdict, stamp uint64) []Effect {
 	m.begin()
 	from := told.To
 	i, ok := r.find(from)
@@ -264,17 +272,18 @@ func (m *Machine) Answered(p int, r *Replica, told Say, v Verdict) []Effect {
 	case NoRoom:
 		s.full = true
 	case Fenced:
-		t.fenced(from, q, told.Stamp == my)
+		t.fenced(from, q, told.Stamp == my && stamp <= my)
+		t.stamps(from, stamp)
 	}
 	m.finishTurn(t)
 	return m.out
 }
 
-// fenced asks a member again that does not obey. It obeys another claimer, or knows a later claim
-// of this node than its answer was made under.
+// fenced asks a member again that does not obey, under the latest claim of this node that it has
+// promised: it obeys another one.
 func (t *turn) fenced(from string, q *peer, latest bool) {
-	idle := q == nil || q.ask == unasked || q.ask == clean
-	if latest && idle && t.on(ruleReask) && t.owner == t.self && t.tok == held && t.level(from).present() {
+	idle := q == nil || q.ask == unasked || q.ask >= done
+	if latest && idle && t.owner == t.self && t.tok == held && t.level(from).present() {
 		t.askAgain(from)
 	}
 }

@@ -33,7 +33,6 @@ const (
 	ruleWriter       // only the writer may discard (T5)
 	ruleStamp        // what belongs to an earlier claim does not count (T6)
 	ruleWiden        // all are asked when one goes before it has reported (T7)
-	ruleRelAsks      // standbys of a promised partition are where the claimer asks (T7)
 	ruleKnown        // standbys are at members that all know (T7b)
 	ruleBack         // a session that comes back while it is sealed for its sender runs (T9)
 	ruleEndWaits     // a tombstone is kept until nobody has a standby (T10)
@@ -43,11 +42,11 @@ const (
 	ruleHeirAsks     // the heir asks before it promotes (T14)
 	ruleOfferStandby // standbys that the owner does not write are offered to it (T15)
 	ruleVoid         // who cannot report says so (T16)
-	ruleAskedWaits   // nothing is streamed to a member that is asked (T17)
 	ruleClearStamp   // a standby was discarded only under the present claim (S9a)
+	ruleDisclaim     // who holds a partition no more forgets what was reported
+	ruleRelieved     // a standby without successor stays at a draining member until this node knows who has joined
 	ruleFind         // who answers that it has no standby obeys nobody else for that session (S18)
 	ruleKeeper       // where a session stays its keeper writes its standbys (S19)
 	ruleRecovers     // a claimer that does not recover gets no standbys (S17)
 	ruleKeeperGone   // when a member goes, the others report anew what it may have written (S19)
-	ruleReask        // a member that does not obey is asked again (S3)
 )

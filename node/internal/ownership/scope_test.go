@@ -48,6 +48,7 @@ type scope struct {
 
 	k      int            // sessions have so many standbys
 	strict bool           // nothing is acknowledged with fewer
+	later  bool           // nobody drains, leaves or crashes before all have joined
 	plain  [maxNodes]bool // keeps no standbys, and knows nothing of them
 	fills  bool           // a refusal is for want of room for a standby
 	lies   []lie          // who may declare whom dead though it lives; nil: anybody

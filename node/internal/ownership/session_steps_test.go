@@ -55,7 +55,7 @@ func (es *edges) ends(i, x int) {
 	d.w.left.ends--
 	if es.sp.s.k > 0 {
 		e.b = d.w.next
-		d.w.kept.ends[x] = 1 << d.w.next
+		d.w.kept.end(x, es.sp.nodes[es.from.node[i]].table[x].bits, d.w.next)
 		d.w.next++
 	}
 	es.sp.apply(&d.w, i, e)
@@ -83,6 +83,7 @@ func (es *edges) wanted(i, x int) {
 				w.all[x] = 0 // what was lost is not asked for any more
 			}
 			w.all[x] |= 1 << w.next
+			w.kept.start(x, w.next)
 			w.next++
 			w.born |= bit
 			w.ended &^= bit

@@ -47,9 +47,10 @@ func (s *shared) chooseEligible() {
 	before := s.eligible
 	s.eligible, s.serving = nil, 0
 	if !s.keeps {
-		s.known = nil
+		s.known, s.relieved = nil, nil
 		return
 	}
+	s.relieved = slices.DeleteFunc(s.relieved, func(n string) bool { l := s.level(n); return l == Left || l == Gone })
 	s.known = slices.DeleteFunc(s.known, func(a acquaintance) bool { return s.level(a.member).away() })
 	for _, m := range s.members {
 		if m.Name == s.self || m.Level != Serving {

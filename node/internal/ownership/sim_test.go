@@ -155,6 +155,12 @@ func (n *node) execute(e Effect) {
 		n.report(e)
 	case Purge:
 		n.purge(e.Partition)
+	case Disclaim:
+		for x := range n.s.sessions {
+			if n.s.part(x) == e.Partition {
+				n.told[x] = content{}
+			}
+		}
 	case Seek:
 		if at := n.table[x].at; at == nowhere || at == starting && n.s.d2off {
 			n.do(n.m.Absent(e.Partition, e.To, e.ID, e.Session))

@@ -131,8 +131,8 @@ const (
 )
 
 // Record decides about a record that from has sent under stamp for the standby of session. covers
-// says that it has seen all that the standby here has, or that there is none. If the verdict is
-// Taken, the driver replaces the standby before it answers.
+// says that it has seen all that the standby here has, and any copy of the session here. If the
+// verdict is Taken, the driver replaces the standby before it answers.
 func (m *Machine) Record(p int, from string, stamp uint64, session string, covers bool) (Verdict, []Effect) {
 	m.begin()
 	t := m.turn(p)
@@ -159,6 +159,9 @@ func (m *Machine) Discard(p int, from string, stamp uint64, session string, cove
 	if t.stale(from, stamp) {
 		return Fenced, m.out
 	}
+	if t.rel.to == from {
+		t.fences.drop(session) // of its keeper: the holder has the session now
+	}
 	if t.keeps && t.standbys.find(session) != nil {
 		w := t.writer(session)
 		if !covers || w != from && w != "" && t.on(ruleWriter) {
@@ -170,6 +173,14 @@ func (m *Machine) Discard(p int, from string, stamp uint64, session string, cove
 	}
 	m.finishTurn(t)
 	return Cleared, m.out
+}
+
+// Stamp returns the claim of a member that this node has promised last. It goes with each verdict.
+func (m *Machine) Stamp(p int, member string) uint64 {
+	if q := m.parts[p].peer(member); q != nil {
+		return q.seen
+	}
+	return 0
 }
 
 // Promoted reports that the standby of session, which is here or was reported, runs here now, or

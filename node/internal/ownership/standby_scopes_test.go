@@ -43,6 +43,10 @@ func standbysCrash(add adder) {
 		s.joined, s.noJoin, s.leave = 2, false, true
 		s.budget = budgets{works: 1, drains: 1}
 	})
+	add("d3 join, drain, crash", func(s *scope) {
+		s.joined, s.noJoin, s.leave, s.later = 2, false, true, true
+		s.budget = budgets{crashes: 1, drains: 1}
+	})
 	add("d2 2 drains", func(s *scope) { s.leave = true; s.budget = budgets{works: 1, drains: 2} })
 	add("e1 2 standbys, 2 crashes", func(s *scope) { s.k = 2; s.budget = budgets{works: 2, crashes: 2} })
 	add("g1 2 joins", func(s *scope) { s.joined, s.noJoin = 1, false; s.budget = budgets{works: 1} })

@@ -12,12 +12,13 @@ type content struct {
 
 // standbys is what a simulated node has beside its table, in scopes with standbys.
 type standbys struct {
-	keeps [maxSessions]content  // its standbys
-	told  [maxSessions]content  // what others have reported
-	reps  [maxSessions]*Replica // of what runs here, and of tombstones
-	gen   [maxSessions]uint8    // of the replica
-	past  [maxSessions][]uint16 // the changes at each Seq of the replica
-	acked [maxSessions]uint16   // by the present step
+	keeps     [maxSessions]content  // its standbys
+	told      [maxSessions]content  // what others have reported
+	reps      [maxSessions]*Replica // of what runs here, and of tombstones
+	gen       [maxSessions]uint8    // of the replica
+	past      [maxSessions][]uint16 // the changes at each Seq of the replica
+	acked     [maxSessions]uint16   // by the present step
+	witnesses [maxSessions]uint8    // the members, as bits, whose reports were known when a standby was promoted
 }
 
 // streamed is one message of the streams of standbys: what the node that runs a session says to
@@ -28,6 +29,7 @@ type streamed struct {
 	x       int
 	gen     uint8
 	say     Say
+	stamp   uint64
 	content content
 }
 
@@ -44,7 +46,8 @@ func (k *streamed) append(b []byte) []byte {
 	if k == nil {
 		return append(b, 0)
 	}
-	b = append(b, 1, byte(k.verdict), byte(k.x), k.gen, byte(k.say.What), byte(k.say.Stamp), byte(k.say.Seq))
+	b = append(b, 1, byte(k.verdict), byte(k.x), k.gen, byte(k.say.What), byte(k.say.Stamp), byte(k.say.Seq),
+		byte(k.stamp))
 	return k.content.append(appendBools(b, k.answer))
 }
 
@@ -74,7 +77,7 @@ func (st *standbys) clone() standbys {
 func (n *node) appendStandbys(b []byte) []byte {
 	for x := range n.s.sessions {
 		b = n.told[x].append(n.keeps[x].append(b))
-		b = appendNames(append(b, n.gen[x]), n.table[x].hold)
+		b = appendNames(append(b, n.gen[x], n.witnesses[x]), n.table[x].hold)
 		b = n.reps[x].appendState(b, n.m.parts[n.s.part(x)].epoch)
 		for _, bits := range n.past[x] {
 			b = append(b, byte(bits), byte(bits>>8))
@@ -231,6 +234,7 @@ func (n *node) takeReplicated(k packet, x int) {
 	if ok {
 		switch {
 		case back || !mine.on:
+			n.witnesses[x] = 0
 			n.runs(x, joined, joined.hold)
 		case n.reps[x] == nil:
 			n.runs(x, joined, joined.hold)
@@ -270,7 +274,15 @@ func (n *node) promote(p int) {
 		switch n.table[x].at {
 		case nowhere:
 			n.runs(x, h, h.hold)
+			for j := range n.view {
+				if n.view[j].present() {
+					n.witnesses[x] |= 1 << j
+				}
+			}
 		case running, tomb:
+			if n.reps[x] == nil && (n.table[x].at == running || contains(n.m.parts[p].ends, sessionName(x))) {
+				n.rerun(x)
+			}
 			if n.reps[x] == nil {
 				continue
 			}
@@ -379,7 +391,7 @@ func (n *node) streamed(k packet, full bool) {
 	s, p, from := k.stream, n.s.part(k.stream.x), memberName(k.from)
 	if s.answer {
 		if n.gen[s.x] == s.gen && n.reps[s.x] != nil {
-			n.do(n.m.Answered(p, n.reps[s.x], s.say, s.verdict))
+			n.do(n.m.Answered(p, n.reps[s.x], s.say, s.verdict, s.stamp))
 		}
 		return
 	}
@@ -387,7 +399,7 @@ func (n *node) streamed(k packet, full bool) {
 	answer := *s
 	answer.answer, answer.content = true, content{}
 	mine := &n.keeps[s.x]
-	fits := !mine.on || covers(s.content.bits, mine.bits)
+	fits := (!mine.on || covers(s.content.bits, mine.bits)) && covers(s.content.bits, n.table[s.x].bits)
 	if full {
 		answer.verdict = NoRoom
 	} else if s.say.What == ToKeep {
@@ -400,6 +412,7 @@ func (n *node) streamed(k packet, full bool) {
 			*mine = content{}
 		}
 	}
+	answer.stamp = n.m.Stamp(p, from)
 	n.out = append(n.out, packet{from: n.self, to: k.from, stream: &answer})
 	n.do(effects)
 }
@@ -419,7 +432,6 @@ func (n *node) broken(to int) {
 	for x := range n.reps {
 		if n.reps[x] != nil {
 			n.reps[x].Broken(memberName(to))
-			n.gen[x] = (n.gen[x] + 1) % maxStreamed
 		}
 	}
 }

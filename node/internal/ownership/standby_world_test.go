@@ -5,7 +5,7 @@ import (
 )
 
 // maxStreamed bounds what is on its way between two members.
-const maxStreamed = 4
+const maxStreamed = 8
 
 // keptWorld is what a world with standbys has beside the others: the streams, and what was
 // acknowledged.
@@ -13,35 +13,69 @@ type keptWorld struct {
 	streams [maxNodes][maxNodes][maxStreamed]uint32 // requests from, to
 	answers [maxNodes][maxNodes][maxStreamed]uint32 // answers from, to
 	acked   [maxSessions]uint16                     // changes that were acknowledged, of what has not ended
-	life    [maxSessions]uint16                     // changes of the first life
-	ends    [maxSessions]uint16                     // the change that is its end
-	endAck  uint8                                   // sessions whose end was acknowledged
+	lives   [maxSessions][maxLives]life
+}
+
+// maxLives bounds how often a session is started.
+const maxLives = 4
+
+// A life is one of a session: from a start to its end.
+type life struct {
+	changes uint16 // made in it, with the start
+	end     uint16 // the change that is its end, or 0
+	over    bool   // the end was acknowledged
 }
 
 func (k *keptWorld) begin(s *scope, x int) {
-	k.life[x] = 1
+	k.lives[x][0].changes = 1
 	if s.k > 0 && s.joined > s.k && s.plain == [maxNodes]bool{} {
 		k.acked[x] = 1
 	}
 }
 
-// change notes change b of a copy that has seen bits.
-func (k *keptWorld) change(x int, bits uint16, b uint8) {
-	if bits&k.life[x] != 0 && bits&k.ends[x] == 0 {
-		k.life[x] |= 1 << b
+// of returns the life of a copy of x that has seen bits.
+func (k *keptWorld) of(x int, bits uint16) *life {
+	for i := maxLives - 1; i > 0; i-- {
+		if bits&k.lives[x][i].changes != 0 {
+			return &k.lives[x][i]
+		}
+	}
+	return &k.lives[x][0]
+}
+
+// start notes that x is started by change b.
+func (k *keptWorld) start(x int, b uint8) {
+	for i := range k.lives[x] {
+		if l := &k.lives[x][i]; l.changes == 0 || i == maxLives-1 {
+			l.changes |= 1 << b
+			return
+		}
 	}
 }
 
+// change notes change b of a copy of x that has seen bits.
+func (k *keptWorld) change(x int, bits uint16, b uint8) { k.of(x, bits).changes |= 1 << b }
+
+// end notes that such a copy ends, which is change b.
+func (k *keptWorld) end(x int, bits uint16, b uint8) { k.of(x, bits).end |= 1 << b }
+
 func (k *keptWorld) acknowledge(acked [maxSessions]uint16) {
 	for x, changes := range acked {
-		if changes&k.ends[x] != 0 {
-			k.endAck |= 1 << x
-		}
-		k.acked[x] |= changes &^ k.ends[x]
-		if k.endAck>>x&1 == 1 {
-			k.acked[x] &^= k.life[x]
+		k.acked[x] |= changes
+		for i := range k.lives[x] {
+			l := &k.lives[x][i]
+			l.over = l.over || changes&l.end != 0
+			if k.acked[x] &^= l.end; l.over {
+				k.acked[x] &^= l.changes
+			}
 		}
 	}
+}
+
+// ghost reports whether a copy of x that runs and has seen bits has ended, as was acknowledged.
+func (k *keptWorld) ghost(x int, bits uint16) bool {
+	l := k.of(x, bits)
+	return l.over && bits&l.end == 0
 }
 
 func (k *keptWorld) push(p *packet, number uint32) {
@@ -88,8 +122,10 @@ func (k *keptWorld) hash(h uint64) uint64 {
 		}
 	}
 	for x := range maxSessions {
-		if k.life[x]|k.acked[x] != 0 {
-			h = mix(h, uint64(k.acked[x])<<48|uint64(k.life[x])<<32|uint64(k.ends[x])<<16|uint64(k.endAck)<<8|uint64(x))
+		for i, l := range k.lives[x] {
+			if l.changes != 0 {
+				h = mix(h, uint64(k.acked[x])<<48|uint64(l.changes)<<32|uint64(l.end)<<16|btoi(l.over)<<8|uint64(x)<<4|uint64(i))
+			}
 		}
 	}
 	return h
@@ -175,10 +211,9 @@ func (sp *space) checkStandbys(w *world, x int) string {
 		}
 		n := sp.nodes[w.node[i]]
 		r := n.table[x]
-		old := r.bits&w.kept.life[x] != 0 && r.bits&w.kept.ends[x] == 0
 		switch {
 		case w.lied:
-		case r.at == running && old && w.kept.endAck>>x&1 == 1:
+		case r.at == running && w.kept.ghost(x, r.bits):
 			return fmt.Sprintf("D2: node %d runs session %d, whose end was acknowledged", i, x)
 		case crashes > sp.s.k:
 		case r.at == running && n.m.Full(p) && !covers(r.bits, acked):
@@ -207,6 +242,32 @@ func (sp *space) checkStandbys(w *world, x int) string {
 	return ""
 }
 
+// checkAcknowledged is D3 at the moment when node i acknowledges: no member that it counts on has
+// reported to another node, which runs the session without the change, and promised nobody since.
+func (sp *space) checkAcknowledged(before, w *world, i int) string {
+	for x := range sp.s.sessions {
+		fresh := w.kept.acked[x] &^ before.kept.acked[x]
+		if fresh == 0 || w.node[i] == 0 || sp.nodes[w.node[i]].reps[x] == nil {
+			continue
+		}
+		p := sp.s.part(x)
+		for _, target := range sp.nodes[w.node[i]].m.Targets(p, sp.nodes[w.node[i]].reps[x]) {
+			m := memberIndex(target)
+			for j := range sp.s.nodes {
+				if j == i || w.node[j] == 0 || w.node[m] == 0 {
+					continue
+				}
+				o := sp.nodes[w.node[j]]
+				obeys := o.witnesses[x]>>m&1 == 1 && sp.nodes[w.node[m]].m.parts[p].rel.to == memberName(j)
+				if obeys && o.table[x].at == running && o.m.Full(p) && !covers(o.table[x].bits, fresh) {
+					return fmt.Sprintf("D3: %d acknowledges %b with %d, which has reported to %d", i, fresh, m, j)
+				}
+			}
+		}
+	}
+	return ""
+}
+
 // goodReplicated is D4 for a session: the owner runs it, or nobody has anything; its standbys have
 // it, and nobody else.
 func (sp *space) goodReplicated(w *world, x, owner int) bool {
@@ -225,7 +286,7 @@ func (sp *space) goodReplicated(w *world, x, owner int) bool {
 	case o.reachable(x) && !stays, r.at == sealing, r.at == tomb:
 		return false
 	case stays:
-		return true
+		return sp.securedElsewhere(w, x)
 	case r.at == nowhere && acked != 0 && crashes <= sp.s.k:
 		return false
 	case r.at == running && promised && !covers(r.bits, acked):
@@ -245,6 +306,16 @@ func (sp *space) goodReplicated(w *world, x, owner int) bool {
 		wanted := r.at == running && indexOf(targets, memberName(i))
 		if n.told[x].on || n.keeps[x].on && !wanted {
 			return false
+		}
+	}
+	return true
+}
+
+// securedElsewhere: x has its standbys where it stays.
+func (sp *space) securedElsewhere(w *world, x int) bool {
+	for _, number := range w.node {
+		if n := sp.nodes[number]; number != 0 && n.reps[x] != nil && n.table[x].at == running {
+			return n.m.Tend(sp.s.part(x), sessionName(x), n.reps[x].clone()).Secured
 		}
 	}
 	return true

@@ -57,6 +57,7 @@ type shared struct {
 	heirs    func(p int) []string // see View
 	known    []acquaintance       // what other members know, as far as they have confirmed it
 	eligible []string             // the serving members that all others know: standbys may be there
+	relieved []string             // members of which this node has confirmed that it knows all that they know
 	serving  int                  // how many members serve, without this node
 	returned []string             // members that were Gone and came back, in that order
 	off      rule                 // the rules that a test has switched off

@@ -65,6 +65,9 @@ func (es *edges) end(d *edge, e event, fair bool) {
 			return
 		}
 		d.violation = es.sp.checkElection(es.from, &d.w)
+		if d.violation == "" && es.sp.s.k > 0 {
+			d.violation = es.sp.checkAcknowledged(es.from, &d.w, int(e.node))
+		}
 	}
 	es.n++
 }
@@ -239,6 +242,9 @@ func (es *edges) lose(d *edge, x int) {
 // partings: drain, leave, crash.
 func (es *edges) partings(i int) {
 	sp, w := es.sp, es.from
+	if sp.s.later && slices.Contains(w.truth[:sp.s.nodes], Unknown) {
+		return
+	}
 	if w.truth[i] == Serving && w.left.drains > 0 {
 		es.at(i, event{kind: evLearn, a: uint32(i), b: uint8(Draining)}, false,
 			func(w *world) { w.left.drains--; w.truth[i] = Draining })

@@ -42,6 +42,9 @@ func (n *node) asks(p, member int, id uint64) state {
 	return unasked
 }
 
+// stampMatters: a promise tells more than the node knows.
+func (n *node) stampMatters(q *peer, id uint64) bool { return n.m.keeps && q != nil && id > q.my }
+
 // waitsFor: an answer about a single session may matter.
 func (n *node) waitsFor(p, member int, id uint64) bool {
 	ask := n.asks(p, member, id)
@@ -95,9 +98,9 @@ func usefulMessage(to, from *node, k *packet, m Message) bool {
 	case NotYet:
 		return m.Flag && (e.ask == asked || e.ask == recovering)
 	case Promise:
-		return e.ask == asked
+		return e.ask == asked || to.stampMatters(q, m.ID)
 	case Done:
-		return e.ask != unasked && (e.ask < done || e.acc.len() > 0 || e.my != m.ID && to.m.keeps ||
+		return to.stampMatters(q, m.ID) || e.ask != unasked && (e.ask < done || e.acc.len() > 0 ||
 			!keptWithin(e.kept.list(), m.Kept))
 	case Pull:
 		return usefulPull(to, from, k, m, seen)

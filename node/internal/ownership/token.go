@@ -12,6 +12,9 @@ func (t *turn) promise(to release) {
 
 // letGo voids the claim or the token of this node.
 func (t *turn) letGo() {
+	if t.tok == held && t.keeps && t.on(ruleDisclaim) {
+		t.do(Disclaim, "")
+	}
 	t.tok = none
 	for i := range t.peers {
 		t.peers[i].set(unasked, 0)

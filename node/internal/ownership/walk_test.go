@@ -70,6 +70,23 @@ func walks() []scope {
 		s.leave = true
 		s.budget = budgets{crashes: 1, drains: 2, starts: 2, works: 1, ends: 1, losses: 3, repeats: 3, refusals: 1}
 	})
+	add("standbys: crash, join, drain, starts, ends, refusals", func(s *scope) {
+		s.k, s.leave, s.later = 1, true, true
+		s.budget = budgets{crashes: 1, drains: 1, starts: 3, ends: 2, works: 4, losses: 4, repeats: 4, refusals: 1}
+	})
+	add("standbys: 2 of them, 2 crashes, restart in place", func(s *scope) {
+		s.k, s.nodes, s.joined = 2, 4, 3
+		s.slots = []int{0, 1, 2, 2}
+		s.budget = budgets{crashes: 2, starts: 2, ends: 1, works: 4, losses: 4, repeats: 4}
+	})
+	add("standbys: false deaths, drain", func(s *scope) {
+		s.k, s.strict, s.joined, s.noJoin = 1, true, 3, true
+		s.budget = budgets{falseDeaths: 5, drains: 1, starts: 2, works: 4, losses: 4, repeats: 4}
+	})
+	add("4 nodes, standbys: joins, drains, crash", func(s *scope) {
+		s.k, s.nodes, s.joined, s.leave, s.later = 1, 4, 3, true, true
+		s.budget = budgets{crashes: 1, drains: 2, starts: 3, ends: 1, works: 3, losses: 3, repeats: 3, refusals: 1}
+	})
 	return list
 }
 
