@@ -48,7 +48,7 @@ func TestConfigRefusesNonsenseAndNamesTheField(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestTheLongestRecordFits(t *testing.T) {
+func TestRecordOfTheLongestSlotFitsIntoGossip(t *testing.T) {
 	cfg := validConfig()
 	cfg.Self.Slot = strings.Repeat("s", 474)
 	_, err := cfg.withDefaults()
@@ -58,7 +58,7 @@ func TestTheLongestRecordFits(t *testing.T) {
 	require.Len(t, m.encode(), memberlist.MetaMaxSize, "whatever the state")
 }
 
-func TestSeedsAreTakenApart(t *testing.T) {
+func TestSeedsOfEveryFormBecomeAddresses(t *testing.T) {
 	for entry, want := range map[string]string{
 		"10.0.0.2": "10.0.0.2:7946", "10.0.0.2:99": "10.0.0.2:99", "fd00::2": "[fd00::2]:7946",
 		"[fd00::2]": "[fd00::2]:7946", "[fd00::2]:99": "[fd00::2]:99", "::ffff:10.0.0.2": "10.0.0.2:7946",
@@ -76,7 +76,7 @@ type fixed []string
 
 func (f fixed) LookupHost(context.Context, string) ([]string, error) { return f, nil }
 
-func TestProfiles(t *testing.T) {
+func TestProfileSetsTheProbeInterval(t *testing.T) {
 	cfg := validConfig()
 	fast, err := cfg.gossip()
 	require.NoError(t, err)

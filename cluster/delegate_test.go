@@ -15,7 +15,7 @@ func TestInvalidRecordIsNoMember(t *testing.T) {
 	require.ErrorContains(t, d.NotifyAlive(&memberlist.Node{Name: "other/1", Meta: good.encode()}), "the record is of")
 }
 
-func TestWhoIsKnownToHaveLeftIsNotLookedFor(t *testing.T) {
+func TestMemberThatOthersSawLeaveIsNotLookedFor(t *testing.T) {
 	d := delegate{cluster: &Cluster{table: newTable("self/1", nil)}}
 	left, dead := entry("left", 1), entry("dead", 2)
 	for _, r := range []record{left, dead} {

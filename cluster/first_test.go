@@ -45,7 +45,7 @@ func (s *sim) named(i int, dns *records) cluster.Config {
 
 // A node whose name leads to itself and to nobody else for JoinTimeout is the first
 // one; it goes on to look, and finds who comes.
-func TestWhoIsFoundAloneIsTheFirst(t *testing.T) {
+func TestNodeThatFindsOnlyItselfIsTheFirst(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		dns := &records{hosts: []string{"10.0.0.1"}}
 		began := time.Now()
@@ -63,7 +63,7 @@ func TestWhoIsFoundAloneIsTheFirst(t *testing.T) {
 
 // Pods that start together, each of whose look-ups holds only itself at first, are no
 // islands.
-func TestWhoComesWhileItLooksIsJoined(t *testing.T) {
+func TestNodeThatAppearsDuringTheSearchIsJoined(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		dns := &records{hosts: []string{"10.0.0.1"}}
 		s.start(s.config(2))
@@ -76,7 +76,7 @@ func TestWhoComesWhileItLooksIsJoined(t *testing.T) {
 }
 
 // A pod may have several addresses under the name, of which it advertises one.
-func TestOtherAddressesOfItsOwnAreNobodyElse(t *testing.T) {
+func TestSecondOwnAddressIsNoOtherNode(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		cfg := s.named(1, &records{hosts: []string{"10.0.0.1", "fd00::1"}})
 		cfg.Dial = func(_ context.Context, a string) error {
@@ -92,7 +92,7 @@ func TestOtherAddressesOfItsOwnAreNobodyElse(t *testing.T) {
 
 // Who was an island because nobody answered at its own address is none once it answers
 // there itself.
-func TestWhoAnswersAtItsAddressLaterIsNoIsland(t *testing.T) {
+func TestNodeWhoseOwnAddressAnswersLaterIsNoIsland(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		cfg := s.config(1)
 		cfg.Join = []string{addr(1)}
@@ -115,7 +115,7 @@ func TestWhoAnswersAtItsAddressLaterIsNoIsland(t *testing.T) {
 // One that finds others and cannot reach them, or whose name leads nowhere, or that
 // needs a quorum, may be an island. When only itself is left for long enough it is the
 // first one after all.
-func TestWhoMayBeAnIslandIsAlone(t *testing.T) {
+func TestNodeThatMayBeAnIslandIsAlone(t *testing.T) {
 	for name, row := range map[string]struct {
 		hosts  []string
 		quorum bool
@@ -147,7 +147,7 @@ func TestWhoMayBeAnIslandIsAlone(t *testing.T) {
 }
 
 // The own address among the seeds is not believed unasked.
-func TestTheOwnAddressHasToAnswerAsOneself(t *testing.T) {
+func TestOwnAddressAsSeedMustAnswerAsThisNode(t *testing.T) {
 	for name, row := range map[string]struct {
 		answer error
 		fails  bool

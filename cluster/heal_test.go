@@ -43,7 +43,7 @@ func TestPartitionHeals(t *testing.T) {
 
 // Two nodes that are cut off from each other miss many others besides, which are gone
 // for good: these cost them no time.
-func TestPartitionHealsThoughOthersAreGone(t *testing.T) {
+func TestPartitionHealsBesideDeadMembers(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		const n = 8
 		all := s.nodes(n)
@@ -65,7 +65,7 @@ func TestPartitionHealsThoughOthersAreGone(t *testing.T) {
 
 // The reason for the rejoin loop: without it neither partition ends. Should this
 // fail after an upgrade of memberlist, the loop may have become needless.
-func TestPartitionIsForEverWithoutRejoin(t *testing.T) {
+func TestPartitionWithoutRejoinNeverHeals(t *testing.T) {
 	for name, n := range map[string]int{"1|1": 2, "3|3": 6} {
 		t.Run(name, func(t *testing.T) {
 			simulate(t, func(t *testing.T, s *sim) {

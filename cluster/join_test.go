@@ -73,7 +73,7 @@ func TestUnreachableSeedsAreWarnedOf(t *testing.T) {
 	})
 }
 
-func TestStartGoesOnAsSoonAsSomebodyIsMet(t *testing.T) {
+func TestStartReturnsWhenAnotherNodeJoinsIt(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		cfg := s.config(1)
 		cfg.Join = []string{addr(8)} // nobody there, but another node joins us meanwhile
@@ -96,7 +96,7 @@ func TestStartGoesOnAsSoonAsSomebodyIsMet(t *testing.T) {
 	})
 }
 
-func TestOneSilentSeedDoesNotHoldUpTheJoin(t *testing.T) {
+func TestSilentSeedDoesNotDelayTheJoin(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		s.nodes(1)
 		s.net.cut(1, addr(9))
@@ -109,7 +109,7 @@ func TestOneSilentSeedDoesNotHoldUpTheJoin(t *testing.T) {
 	})
 }
 
-func TestARefusingSeedIsFatal(t *testing.T) {
+func TestStartFailsWhenASeedRefuses(t *testing.T) {
 	for name, seeds := range map[string][]string{"alone": {addr(1)}, "beside one that accepts": {addr(1), addr(2)}} {
 		t.Run(name, func(t *testing.T) {
 			simulate(t, func(t *testing.T, s *sim) {
@@ -136,7 +136,7 @@ func TestARefusingSeedIsFatal(t *testing.T) {
 	}
 }
 
-func TestDialIsAskedBeforeEachJoin(t *testing.T) {
+func TestJoinWaitsUntilDialSucceeds(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		s.nodes(1)
 		asked := 0
@@ -169,7 +169,7 @@ func TestStartEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestNamesAreLookedUpAtEachAttempt(t *testing.T) {
+func TestSeedNamesAreLookedUpAtEachAttempt(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		s.nodes(2)
 		calls := 0
@@ -192,7 +192,7 @@ func TestNamesAreLookedUpAtEachAttempt(t *testing.T) {
 	})
 }
 
-func TestItsOwnAddressIsNoSeed(t *testing.T) {
+func TestOwnAddressAmongSeedsIsSkipped(t *testing.T) {
 	for name, test := range map[string]struct {
 		self  string
 		seeds []string
@@ -224,7 +224,7 @@ func TestItsOwnAddressIsNoSeed(t *testing.T) {
 }
 
 // What leads here by another way may be a balancer that leads elsewhere the next time.
-func TestADialThatFindsOnlyItselfIsTriedAgain(t *testing.T) {
+func TestSeedThatLeadsBackIsTriedAgain(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		s.nodes(1)
 		s.net.nodes["192.0.2.1:7946"] = s.net.nodes[addr(1)]
@@ -247,7 +247,7 @@ func TestADialThatFindsOnlyItselfIsTriedAgain(t *testing.T) {
 	})
 }
 
-func TestIPv6Cluster(t *testing.T) {
+func TestNodesMeetOverIPv6(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		var all []*cluster.Cluster
 		for i := range 3 {
@@ -264,7 +264,7 @@ func TestIPv6Cluster(t *testing.T) {
 	})
 }
 
-func TestClustersKeepApart(t *testing.T) {
+func TestClustersOfOtherNamesOrKeysStayApart(t *testing.T) {
 	key := func(b byte) [][]byte { return [][]byte{[]byte(strings.Repeat(string(b), 32))} }
 	for name, stranger := range map[string]func(*cluster.Config){
 		"another name": func(cfg *cluster.Config) { cfg.Name = "other" },
@@ -290,7 +290,7 @@ func TestClustersKeepApart(t *testing.T) {
 	}
 }
 
-func TestKeysAreAcceptedBesideTheFirst(t *testing.T) {
+func TestMembersThatAcceptEachOthersKeysStayTogether(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		old, new := []byte(strings.Repeat("o", 32)), []byte(strings.Repeat("n", 32))
 		keys := [][][]byte{{old, new}, {new, old}}
@@ -334,7 +334,7 @@ func (s *sim) joining(i int) cluster.Config {
 	return cfg
 }
 
-func TestAStalledSeedDoesNotHoldUpTheEnd(t *testing.T) {
+func TestStartAtAStalledSeedEndsWithItsCtx(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		s.net.listen(addr(9)) // takes streams and never reads
 		cfg := s.config(1)
@@ -348,7 +348,7 @@ func TestAStalledSeedDoesNotHoldUpTheEnd(t *testing.T) {
 	})
 }
 
-func TestMeetingItselfIsNoMeeting(t *testing.T) {
+func TestSeedThatIsThisNodeIsNotMet(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		var log logged
 		cfg := s.config(1)
@@ -361,7 +361,7 @@ func TestMeetingItselfIsNoMeeting(t *testing.T) {
 	})
 }
 
-func TestWhoIsHereIsNotLookedFor(t *testing.T) {
+func TestPresentMembersAreNotLookedFor(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		var asked atomic.Int32
 		s.nodes(3, func(cfg *cluster.Config) {

@@ -13,7 +13,7 @@ func key(b byte) []byte { return slices.Repeat([]byte{b}, 32) }
 
 // Keys are replaced while memberlist reads them: it never sees one twice, or a key less
 // than it should (under -race: nor a list that is being changed).
-func TestKeysAreReplacedUnderReaders(t *testing.T) {
+func TestReplacedKeysShowReadersNoGap(t *testing.T) {
 	ring, err := memberlist.NewKeyring([][]byte{key(1), key(2), key(3)}, key(1))
 	require.NoError(t, err)
 	stop := make(chan struct{})

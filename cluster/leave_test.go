@@ -12,7 +12,7 @@ import (
 	"github.com/sessionproc/sessionproc/cluster"
 )
 
-func TestWhoLeavesIsGoneAndNotLookedFor(t *testing.T) {
+func TestLeaverIsGoneAndNotLookedFor(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		all := s.nodes(3)
 		began := time.Now()
@@ -28,7 +28,7 @@ func TestWhoLeavesIsGoneAndNotLookedFor(t *testing.T) {
 	})
 }
 
-func TestWhoCrashesIsLookedFor(t *testing.T) {
+func TestCrashedMemberIsLookedFor(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		all := s.nodes(3)
 		s.crash(all[2], addr(3))
@@ -82,7 +82,7 @@ func TestLeaveOfTheOnlyMemberWaitsForNobody(t *testing.T) {
 	})
 }
 
-func TestAfterTheEndNothingHappens(t *testing.T) {
+func TestCallsAfterCloseOrLeaveDoNothing(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		all := s.nodes(3)
 		require.NoError(t, all[1].Close())
@@ -101,7 +101,7 @@ func TestAfterTheEndNothingHappens(t *testing.T) {
 	})
 }
 
-func TestEverythingAtOnce(t *testing.T) {
+func TestConcurrentUseAndEndAreSafe(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		all := s.nodes(3)
 		var wg sync.WaitGroup

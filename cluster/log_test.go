@@ -27,7 +27,7 @@ func bridge(level slog.Level) (*logBridge, *bytes.Buffer) {
 
 // What a planned leave makes memberlist complain about is Debug, and what members
 // decide is cut.
-func TestLinesOfLeaversAndLongOnes(t *testing.T) {
+func TestLogLinesOfLeaversAreDebugAndLongOnesCut(t *testing.T) {
 	b, out := bridge(slog.LevelDebug)
 	b.std().Print("[ERR] memberlist: Push/Pull with leaver/1 failed")
 	require.Equal(t, "level=DEBUG msg=\"memberlist: Push/Pull with leaver/1 failed\"\n", out.String())
@@ -63,7 +63,7 @@ func TestLeaversAreKnownByNameAndAddressForAWhile(t *testing.T) {
 	})
 }
 
-func TestLinesKeepTheirLevel(t *testing.T) {
+func TestLogLinesKeepTheirLevel(t *testing.T) {
 	for line, want := range map[string]string{
 		"[DEBUG] memberlist: x": "level=DEBUG msg=\"memberlist: x\"\n",
 		"[INFO] memberlist: x":  "level=INFO msg=\"memberlist: x\"\n",
@@ -80,7 +80,7 @@ func TestLinesKeepTheirLevel(t *testing.T) {
 	}
 }
 
-func TestLinesBelowTheLevelCostNothing(t *testing.T) {
+func TestLogLinesBelowTheLevelCostNothing(t *testing.T) {
 	b, out := bridge(slog.LevelInfo)
 	line := []byte("[DEBUG] memberlist: Stream connection from=127.0.0.1:1\n")
 	require.Zero(t, testing.AllocsPerRun(50, func() { b.Write(line) }))
@@ -88,7 +88,7 @@ func TestLinesBelowTheLevelCostNothing(t *testing.T) {
 	require.Empty(t, b.kinds)
 }
 
-func TestAFloodOfLinesIsCounted(t *testing.T) {
+func TestFloodOfLogLinesIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, out := bridge(slog.LevelInfo)
 		flood := func(n int) {
@@ -106,7 +106,7 @@ func TestAFloodOfLinesIsCounted(t *testing.T) {
 	})
 }
 
-func TestKindsOfLinesAreBounded(t *testing.T) {
+func TestRememberedSortsOfLogLinesAreBounded(t *testing.T) {
 	b, _ := bridge(slog.LevelInfo)
 	for i := range 26 * 26 {
 		b.std().Printf("[WARN] memberlist: %c%c", 'a'+i/26, 'a'+i%26)

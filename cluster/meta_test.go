@@ -60,7 +60,7 @@ func TestRecordCutAnywhereIsRefused(t *testing.T) {
 	}
 }
 
-func TestRecordThatMakesNoSenseIsRefused(t *testing.T) {
+func TestRecordWithAnInvalidFieldIsRefused(t *testing.T) {
 	for want, change := range map[string]func(*meta){
 		"Member.Slot: is empty":                            func(m *meta) { m.Slot = "" },
 		`Member.Slot: "a/b" contains '/'`:                  func(m *meta) { m.Slot = "a/b" },

@@ -44,7 +44,7 @@ func startReal(t *testing.T, cfg cluster.Config) *cluster.Cluster {
 	return c
 }
 
-func TestOverRealSockets(t *testing.T) {
+func TestMembersMeetAndLeaveOverRealSockets(t *testing.T) {
 	t.Parallel()
 	first := real(t, "a")
 	a := startReal(t, first)

@@ -14,7 +14,7 @@ import (
 // What goes to a member that does not have the key in use yet is sealed with the first
 // one that both have, packets and streams, with and without a label; what has no key in
 // common stays as it is.
-func TestWhatGoesToAnEarlierKeyIsSealedWithIt(t *testing.T) {
+func TestMessageToAMemberWithAnOlderKeyIsSealedWithIt(t *testing.T) {
 	older, newer := key(1), key(2)
 	both := &secrets{[][]byte{newer, older}, []uint32{2, 1}}
 	require.Nil(t, both.keyFor([]uint32{1, 2}), "it has the one in use")
@@ -53,7 +53,7 @@ func (c *knownConn) GossipKey() []byte           { return c.key }
 func (c *knownConn) Close() error                { return nil }
 func (c *knownConn) RemoteAddr() net.Addr        { return &net.TCPAddr{} }
 
-func TestStreamsAreSealedWithWhatTheOtherEndHas(t *testing.T) {
+func TestStreamsAreSealedWithAKeyThatTheOtherEndHas(t *testing.T) {
 	older, newer := key(1), key(2)
 	ring, err := memberlist.NewKeyring([][]byte{newer, older}, newer)
 	require.NoError(t, err)
@@ -99,7 +99,7 @@ func (s *sinking) WriteToAddress(b []byte, _ memberlist.Address) (time.Time, err
 }
 
 // Packets go by what the member at the address accepts, of several starts there the last.
-func TestPacketsAreSealedForWhoIsThere(t *testing.T) {
+func TestPacketsAreSealedWithAKeyThatTheMemberHas(t *testing.T) {
 	older, newer := key(1), key(2)
 	ring, err := memberlist.NewKeyring([][]byte{newer, older}, newer)
 	require.NoError(t, err)

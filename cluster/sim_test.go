@@ -111,7 +111,7 @@ func TestViewsAreEqualAfterJoins(t *testing.T) {
 	})
 }
 
-func TestStateIsSeenAtOnceHereAndSoonElsewhere(t *testing.T) {
+func TestNewStateIsSeenHereAtOnceAndElsewhereSoon(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		all := s.nodes(3)
 		for _, state := range []cluster.State{cluster.Serving, cluster.Draining} {
@@ -129,7 +129,7 @@ func TestStateIsSeenAtOnceHereAndSoonElsewhere(t *testing.T) {
 }
 
 // memberlist alone loses some of this news: see announce.
-func TestNewsOfSeveralMembersAtOnceIsHeard(t *testing.T) {
+func TestStatesChangedAtOnceReachEveryMember(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		all := s.nodes(4)
 		for round := range 40 {
@@ -164,7 +164,7 @@ func TestCrashIsFoundWithinSeconds(t *testing.T) {
 
 // memberlist alone would never find this crash: it gives up a probe whose packet
 // could not be sent, unless the error is a bare *net.OpError.
-func TestCrashIsFoundWhateverTheErrorOfPackets(t *testing.T) {
+func TestCrashIsFoundThoughPacketsCannotBeSent(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
 		s.net.errs = fmt.Errorf("no route: %w", context.Canceled)
 		all := s.nodes(3)

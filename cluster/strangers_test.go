@@ -27,7 +27,7 @@ func slotsOf(members []Member) (slots []string) {
 
 // Who is not met is no member: it is not served, not missed and not looked for, it shows
 // nobody to have been met, and it puts nobody else out.
-func TestAStrangerIsNoMember(t *testing.T) {
+func TestUnmetMemberIsNeitherServedNorMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tab := newTable(vouching("self", 1).Name(), &Hellos{})
 		tab.put(vouching("self", 1))
@@ -64,7 +64,7 @@ func TestAStrangerIsNoMember(t *testing.T) {
 
 // Hellos count for a while before gossip brings the news, but not beyond the end of a
 // member.
-func TestHellosCountForAWhile(t *testing.T) {
+func TestHelloBeforeGossipCountsForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var hellos Hellos
 		tab := newTable("self/1", &hellos)
@@ -95,7 +95,7 @@ func TestHellosCountForAWhile(t *testing.T) {
 
 // Members of earlier releases say of themselves that they do not do this, and count
 // unmet.
-func TestAnEarlierReleaseCountsUnmet(t *testing.T) {
+func TestMemberOfAnEarlierReleaseCountsWithoutAHello(t *testing.T) {
 	tab := newTable("self/1", &Hellos{})
 	tab.put(entry("earlier", 1))
 	require.Equal(t, []string{"earlier"}, slotsOf(tab.view.Load().Members))

@@ -48,7 +48,7 @@ func TestMissingMembersAreBounded(t *testing.T) {
 	})
 }
 
-func TestWhoLeftOrWasReplacedIsNotMissing(t *testing.T) {
+func TestLeftOrReplacedMemberIsNotMissing(t *testing.T) {
 	tab := newTable("self/1", nil)
 	gone := func(r record) {
 		tab.put(r)
@@ -71,7 +71,7 @@ func TestWhoLeftOrWasReplacedIsNotMissing(t *testing.T) {
 	require.Empty(t, tab.lostAddrs(), "another member knew that it had left")
 }
 
-func TestAViewIsMadeOnlyWhenItDiffers(t *testing.T) {
+func TestUpdateThatChangesNothingMakesNoView(t *testing.T) {
 	tab := newTable("self/1", nil)
 	r := entry("a", 1)
 	tab.put(r)
@@ -86,7 +86,7 @@ func TestAViewIsMadeOnlyWhenItDiffers(t *testing.T) {
 	require.Equal(t, v.Version+1, tab.view.Load().Version)
 }
 
-func TestOnlyOthersAreMet(t *testing.T) {
+func TestOwnRecordIsNoMetMember(t *testing.T) {
 	tab := newTable(entry("self", 1).Name(), nil)
 	tab.put(entry("self", 1))
 	require.False(t, tab.hasMet())
@@ -96,7 +96,7 @@ func TestOnlyOthersAreMet(t *testing.T) {
 	require.True(t, tab.hasMet(), "at some time")
 }
 
-func TestWhoSaidGoodByeIsGoneSoon(t *testing.T) {
+func TestLeavingMemberIsGoneAfterItsFarewell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tab := newTable("self/1", nil)
 		r := entry("a", 1)
@@ -112,7 +112,7 @@ func TestWhoSaidGoodByeIsGoneSoon(t *testing.T) {
 	})
 }
 
-func TestWhoDrainedIsGoneSoonOnceReplaced(t *testing.T) {
+func TestDrainedBootIsGoneSoonOnceReplaced(t *testing.T) {
 	for _, order := range [][]Boot{{1, 2}, {2, 1}} {
 		synctest.Test(t, func(t *testing.T) {
 			tab := newTable("self/1", nil)

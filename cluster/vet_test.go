@@ -56,7 +56,7 @@ func sealedPacket(key, b, data []byte) []byte {
 
 // What a member claims in a stream and does not send is refused before memory is taken
 // for it, in clear and encrypted; what is there passes.
-func TestStreamsAreVetted(t *testing.T) {
+func TestStreamThatClaimsMoreThanItSendsIsRefused(t *testing.T) {
 	key := bytes.Repeat([]byte{7}, 32)
 	record := anyRecord(40)
 	for _, row := range []struct {
@@ -108,7 +108,7 @@ func TestStreamsAreVetted(t *testing.T) {
 }
 
 // A message passes in whatever pieces it comes, and nothing behind it is waited for.
-func TestStreamsAreVettedInPieces(t *testing.T) {
+func TestStreamThatComesByteByByteIsAccepted(t *testing.T) {
 	message := pushPull(3, 5, 3, anyRecord(300))
 	message = append(append([]byte{typeLabel, 4}, "test"...), append(message, "state"...)...)
 	ours, theirs := net.Pipe()
@@ -124,7 +124,7 @@ func TestStreamsAreVettedInPieces(t *testing.T) {
 	require.Equal(t, message, got)
 }
 
-func TestPacketsAreVetted(t *testing.T) {
+func TestPacketsThatUnpackToTooMuchAreRefused(t *testing.T) {
 	key := bytes.Repeat([]byte{7}, 32)
 	alive := append([]byte{4}, anyRecord(40)...)
 	compound := func(parts ...[]byte) []byte {
@@ -177,7 +177,7 @@ func (l listening) PacketCh() <-chan *memberlist.Packet { return l.packets }
 func (listening) Shutdown() error                       { return nil }
 
 // A few streams of others are open at a time; the next one has its turn when one ends.
-func TestStreamsOfOthersAreFew(t *testing.T) {
+func TestInboundStreamsBeyondTheBoundWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := listening{streams: make(chan net.Conn, 100), packets: make(chan *memberlist.Packet)}
 		g := newGuard(l)

@@ -14,7 +14,7 @@ func member(slot string, boot cluster.Boot, state cluster.State) cluster.Member 
 	return cluster.Member{Slot: slot, Boot: boot, State: state}
 }
 
-func TestViewFindsBySlot(t *testing.T) {
+func TestViewFindsTheNewestBootOfASlot(t *testing.T) {
 	v := &cluster.View{Members: []cluster.Member{
 		member("a", 1, cluster.Serving),
 		member("b", 2, cluster.Serving),
@@ -34,7 +34,7 @@ func TestViewFindsBySlot(t *testing.T) {
 	require.Empty(t, (&cluster.View{}).Serving())
 }
 
-func TestBootsGrow(t *testing.T) {
+func TestBootGrowsThoughTheClockGoesBack(t *testing.T) {
 	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	a, b := cluster.NewBoot(now, 0), cluster.NewBoot(now.Add(time.Millisecond), 0)
 	require.Less(t, a, b)
@@ -51,7 +51,7 @@ func TestBootsGrow(t *testing.T) {
 	require.Greater(t, len(seen), 45, "started in the same millisecond")
 }
 
-func TestNamesOfMembersAndStates(t *testing.T) {
+func TestMembersAndStatesPrintTheirNames(t *testing.T) {
 	require.Equal(t, "web-0:7946/00000000000000ff", member("web-0:7946", 255, 0).Name())
 	require.Equal(t, "joining serving draining state(7)", cluster.Joining.String()+" "+cluster.Serving.String()+" "+
 		cluster.Draining.String()+" "+cluster.State(7).String())

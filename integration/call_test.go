@@ -41,7 +41,7 @@ func TestAcceptance10_MissingSessionIsNotFound(t *testing.T) {
 	})
 }
 
-func TestAcceptance11_RequestsThatCannotBeServed(t *testing.T) {
+func TestAcceptance11_RequestsThatCannotBeServedAreRefused(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startCounter(t, 3)
 		p.move(t)

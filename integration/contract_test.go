@@ -13,7 +13,7 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-func TestAcceptance24_TimerOnTheOwnToken(t *testing.T) {
+func TestAcceptance24_TimerOnItsOwnTokenFires(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.id(t)
 		require.NoError(t, clocks.Start(t.Context(), p.from, id, 3))
@@ -26,7 +26,7 @@ func TestAcceptance24_TimerOnTheOwnToken(t *testing.T) {
 	})
 }
 
-func TestAcceptance24_KindsThatCallEachOther(t *testing.T) {
+func TestAcceptance24_KindsCanCallEachOther(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		first, pong, second := p.id(t), idOn(t, p.from, p.all()[2].Slot()), p.id(t)
 		hits, err := relay.Volley(t.Context(), p.from, first, pong, second)

@@ -214,9 +214,9 @@ func flood(t *testing.T, s stranger) {
 	}
 }
 
-// TestHostileRequestsOfAMember sends what a member's own program can: bytes
+// TestHostileRequestsOfAMemberAreRefused sends what a member's own program can: bytes
 // that its message type encodes itself into.
-func TestHostileRequestsOfAMember(t *testing.T) {
+func TestHostileRequestsOfAMemberAreRefused(t *testing.T) {
 	eachStillPlace(t, func(t *testing.T, p place) {
 		counterID, probeID, bagID := p.startCounter(t, 7), p.startProbe(t), p.id(t)
 		require.NoError(t, bags.Start(t.Context(), p.from, bagID, sessionproc.None{}))

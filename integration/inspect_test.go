@@ -95,7 +95,7 @@ func TestAcceptance33_ListCoversAllNodes(t *testing.T) {
 }
 
 // While sessions move each is listed once at most, and those that stay always.
-func TestAcceptance33_ListWhileSessionsMove(t *testing.T) {
+func TestAcceptance33_ListHasSessionsWhileTheyMove(t *testing.T) {
 	p := moving.get(t)
 	ids := p.startBadges(t, 300, "")
 	moved := p.beginMove(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-func TestAcceptance39_LogOutEverywhere(t *testing.T) {
+func TestAcceptance39_LogOutEndsAllSessionsOfAUser(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		ann, bob := p.startBadges(t, 5, "fay"), p.startBadges(t, 2, "bob")
 		p.move(t)
@@ -36,7 +36,7 @@ func TestAcceptance39_LogOutEverywhere(t *testing.T) {
 	})
 }
 
-func TestAcceptance39_LogOutEverywhereOnAllNodes(t *testing.T) {
+func TestAcceptance39_LogOutEndsSessionsOnAllNodes(t *testing.T) {
 	members := shared.get(t)
 	args := map[string]string{}
 	for range 100 {

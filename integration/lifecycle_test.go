@@ -68,7 +68,7 @@ func TestAcceptance03_UntypedRequestsDoTheSame(t *testing.T) {
 	})
 }
 
-func TestAcceptance04_DefaultKind(t *testing.T) {
+func TestAcceptance04_StartWithoutAKindUsesTheDefaultKind(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.id(t)
 		require.NoError(t, p.from.Start(t.Context(), id, node.StartOptions{Arg: 5}))

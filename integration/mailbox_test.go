@@ -121,7 +121,7 @@ func TestAcceptance16_RequestsWaitUntilTheirContextEnds(t *testing.T) {
 }
 
 // Calls and casts from both nodes come in the order in which they arrived.
-func TestAcceptance16_WhoWaitsIsServedInTheOrderOfArrival(t *testing.T) {
+func TestAcceptance16_WaitingRequestsAreServedInOrder(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id, blocked := startTight(t, p, narrow)
 		taken := putUntilFull(t, p, narrow, id, 10)

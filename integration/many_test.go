@@ -12,7 +12,7 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
-func TestManyStartAndEndWithAResultEach(t *testing.T) {
+func TestStartManyAndEndManyReturnEachResult(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		args := map[string]string{}
 		for range 300 {
@@ -52,7 +52,7 @@ func TestManyStartAndEndWithAResultEach(t *testing.T) {
 }
 
 // Many go where they belong while that changes.
-func TestManyStartAndEndWhileSessionsMove(t *testing.T) {
+func TestStartManyAndEndManyWorkWhileSessionsMove(t *testing.T) {
 	p := moving.get(t)
 	moved := p.beginMove(t)
 	var ids []string

@@ -16,7 +16,7 @@ import (
 
 // Whatever is asked of a nil *Node says that it is nil: by its error if it returns
 // one, else by a panic with a sentence.
-func TestMethodsOfANilNodeSaySo(t *testing.T) {
+func TestMethodsOfANilNodeSayThatItIsNil(t *testing.T) {
 	const want = "the *Node is nil"
 	nobody := reflect.ValueOf((*node.Node)(nil))
 	fail := reflect.TypeFor[error]()

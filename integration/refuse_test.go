@@ -26,7 +26,7 @@ func requireNoStart(t *testing.T, cfg node.Config) (*logbook, error) {
 	return m.log, err
 }
 
-func TestNodesThatDifferRefuse(t *testing.T) {
+func TestNodesThatDoNotFitRefuseEachOther(t *testing.T) {
 	one, two := node.NewSecret(), node.NewSecret()
 	for _, c := range []struct {
 		name         string
@@ -76,7 +76,7 @@ func TestSlotInUseNamesBothAddresses(t *testing.T) {
 	require.NoError(t, members[0].awaitServing(within(t, 30*time.Second), 2))
 }
 
-func TestSettingsThatCannotWork(t *testing.T) {
+func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
@@ -141,7 +141,7 @@ func flip(s string) string {
 	return string(b)
 }
 
-func TestSeedsThatNobodyAnswersAt(t *testing.T) {
+func TestNodeWhoseSeedsDoNotAnswerServesAlone(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	nobody := l.Addr().String()

@@ -136,7 +136,7 @@ func TestAcceptance38_RequestsAroundARenewCreateNoSession(t *testing.T) {
 	})
 }
 
-func TestAcceptance38_RenewOfAMissingSession(t *testing.T) {
+func TestAcceptance38_RenewOfAMissingSessionIsNotFound(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.id(t)
 		p.move(t)
@@ -163,7 +163,7 @@ func TestAcceptance38_RenewWaitsWhileTheSessionMoves(t *testing.T) {
 	})
 }
 
-func TestAcceptance38_ManyRenewOneSession(t *testing.T) {
+func TestAcceptance38_OneOfManyRenewalsWins(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		old := p.startCounter(t, 7)
 		var mu sync.Mutex

@@ -183,7 +183,7 @@ func missNothing(t *testing.T, c replicas) {
 
 // A node dies: subscribers of its sessions are told that they are lost, on time, and
 // so are sessions that watch.
-func TestAcceptance35_LostWithTheNode(t *testing.T) {
+func TestAcceptance35_SubscribersHearOfSessionsLostWithANode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newBoards)
 		at := func(owner int) string {

@@ -41,7 +41,7 @@ func TestSecretsAreReplacedUnderLoad(t *testing.T) {
 }
 
 // What SetSecrets would break it refuses.
-func TestSecretsThatWouldCutMembersOff(t *testing.T) {
+func TestSecretsThatWouldCutMembersOffAreRefused(t *testing.T) {
 	older, newer := node.NewSecret(), node.NewSecret()
 	members := newCluster(t, 2, node.Config{Secret: older})
 	a, b := members[0], members[1]

@@ -143,7 +143,7 @@ func TestAcceptance35_SelectorThatPanicsHarmsNobody(t *testing.T) {
 	})
 }
 
-func TestAcceptance35_SubscribeToWhatIsNotThere(t *testing.T) {
+func TestAcceptance35_SubscribeToAMissingSessionIsNotFound(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		_, err := shown.Subscribe(t.Context(), p.from, p.id(t), sessionproc.SubscribeOptions{})
 		require.ErrorIs(t, err, sessionproc.ErrNotFound)

@@ -168,7 +168,7 @@ func fetchCart(ctx context.Context, browser *http.Client, url string, form url.V
 
 // Browsers of a web tier find in their carts what they have put there, whichever replica
 // answers, and while each replica is restarted.
-func TestCartsHoldWhatWasClickedWhileReplicasRestart(t *testing.T) {
+func TestCartsKeepEveryClickWhileReplicasRestart(t *testing.T) {
 	url := openTier(t)
 	c := newCrowdOfBrowsers(url)
 	c.browse(t.Context(), 30, func(_ *rand.Rand, clicks int) bool { return clicks < 10 })

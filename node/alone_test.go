@@ -14,7 +14,7 @@ import (
 // A node that is cut off from all others finds out in time, so that with a quorum
 // it does not serve for long. Nobody confirms its suspicions, and as all its probes
 // fail it doubts itself and probes less often.
-func TestALoneNodeFindsOutInTime(t *testing.T) {
+func TestIsolatedNodeFindsOutInTime(t *testing.T) {
 	for _, size := range []int{3, 5, 10} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

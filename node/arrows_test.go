@@ -93,7 +93,7 @@ func TestEachInternalPackageHasARule(t *testing.T) {
 }
 
 // The contract and the engine do not know the cluster; the rooms of node do not know node.
-func TestTheRulesKeepTheDirections(t *testing.T) {
+func TestImportRulesKeepTheDirections(t *testing.T) {
 	for pkg, allowed := range mayImport {
 		require.NotContains(t, allowed, "node", pkg)
 		if strings.HasPrefix(pkg, "sessionproc") {

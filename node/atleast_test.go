@@ -9,7 +9,7 @@ import (
 )
 
 // Without Config.Logger what a person must know goes to slog.Default, and no more.
-func TestTheDefaultLoggerWarns(t *testing.T) {
+func TestDefaultLoggerLogsWarningsAndAbove(t *testing.T) {
 	var out bytes.Buffer
 	last := slog.Default()
 	defer slog.SetDefault(last)

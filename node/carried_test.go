@@ -51,7 +51,7 @@ func newPorters() sessionproc.AnyKind {
 
 // What Inject returns travels up to a size, and beyond it the request goes on without: here
 // and there alike.
-func TestWhatIsTooLargeToTravelIsLeftBehind(t *testing.T) {
+func TestInjectedValueTooLargeToTravelIsLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
 		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newPorters},

@@ -48,7 +48,7 @@ func circles(t *testing.T, at []int, after []time.Duration) (errs []error, took 
 // However many sessions call one another in a circle, on one node or more, and in
 // whatever order: where one node sees it the handlers are told at once, and some of their
 // calls go through; else their errors say what they have waited for.
-func TestSessionsThatCallOneAnotherInACircle(t *testing.T) {
+func TestSessionsThatCallInACircleAreToldAtOnce(t *testing.T) {
 	for name, at := range map[string][]int{
 		"two here": {0, 0}, "two": {0, 1}, "three here": {0, 0, 0}, "two and one": {0, 0, 1}, "one and two": {0, 1, 1},
 		"four here": {0, 0, 0, 0}, "three and one": {0, 1, 0, 0}, "nine here": {0, 0, 0, 0, 0, 0, 0, 0, 0},

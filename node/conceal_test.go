@@ -97,7 +97,7 @@ var exportedStructs = []struct {
 
 // No way of printing any of them shows a secret, and none shows a session ID but
 // where somebody asked for it.
-func TestNothingPrintedTellsASecret(t *testing.T) {
+func TestPrintedStructsTellNoSecret(t *testing.T) {
 	for _, s := range exportedStructs {
 		typ := reflect.TypeOf(s.of)
 		t.Run(typ.String(), func(t *testing.T) {

@@ -87,7 +87,7 @@ func onlyNode0(partitions int) func(i int, cfg *node.Config) {
 
 // Whoever meets the driver just as it stops is told so, and does not take it for the
 // answer that the session is nowhere.
-func TestEnterAsTheDriverStops(t *testing.T) {
+func TestEnterAsTheDriverStopsIsErrClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

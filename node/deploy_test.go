@@ -80,7 +80,7 @@ func (v *visitors) once(number int) {
 
 // A new kind, method, notice, event and timer reach all nodes without a failed request,
 // and go back without one: handlers first, their use one release later.
-func TestReleasesByTheRecipe(t *testing.T) {
+func TestReleasesByTheRecipeFailNoRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := deployed(t, nil, release1, release1, release1)
 		ids := d.startBaskets(90)

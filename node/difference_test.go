@@ -9,7 +9,7 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
-func TestWhatIsNotKnownOfAReleaseIsNoDifference(t *testing.T) {
+func TestUnknownPartOfAReleaseIsNoDifference(t *testing.T) {
 	cart := engine.Understanding{Name: "cart", Schema: 2, Methods: []string{"add"}}
 	order := engine.Understanding{Name: "order"}
 	own := &roster.Release{DefaultKind: "cart", Kinds: []engine.Understanding{cart, order}}

@@ -100,7 +100,7 @@ func (p pods) start(i int, cfg node.Config) (*node.Node, error) {
 
 // The first pod of a service finds only itself in the DNS: it is ready after JoinTimeout.
 // The second one is found by look-ups and joins.
-func TestTheFirstPodIsReady(t *testing.T) {
+func TestFirstPodIsReadyAfterJoinTimeout(t *testing.T) {
 	dns, p := newNameServer(t), newPods(t)
 	dns.set(podIP(1))
 	begun := time.Now()
@@ -159,7 +159,7 @@ func TestAPodThatMayBeAnIslandIsNotReady(t *testing.T) {
 
 // Replicas that all advertise one address, which is their seed too: the first one is
 // itself there, and every other one is told what is wrong instead of being an island.
-func TestReplicasOfOneAdvertisedAddress(t *testing.T) {
+func TestReplicasThatAdvertiseOneAddressAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, err := simnet.New(simnet.Config{})
 		require.NoError(t, err)

@@ -147,7 +147,7 @@ func TestDrainedNodeForwards(t *testing.T) {
 	})
 }
 
-func TestSeveralDrainAtOnce(t *testing.T) {
+func TestSeveralNodesThatDrainAtOnceLoseNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 4, newCounters)
 		for i := range 4 {
@@ -165,7 +165,7 @@ func TestSeveralDrainAtOnce(t *testing.T) {
 	})
 }
 
-func TestLastNodeHasNowhereToDrainTo(t *testing.T) {
+func TestDrainOfTheLastNodeFailsUnlessItIsEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodetest.NewCluster(t, 1, newCounters).Node(0)
 		begin := time.Now()
@@ -213,7 +213,7 @@ func ignoresItsCtx(_ *struct{}, _ context.Context, d time.Duration) error {
 
 // A handler that takes long holds up its own session. Its ctx is cancelled after
 // StopTimeout, and a warning shows where it is.
-func TestStuckHandlerHoldsUpItsOwnSession(t *testing.T) {
+func TestStuckHandlerDelaysOnlyItsOwnSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
 		const patience = 3 * time.Second
@@ -269,7 +269,7 @@ func TestStuckHandlerHoldsUpItsOwnSession(t *testing.T) {
 }
 
 // A kind that only this node was given has nowhere to go, which is said at once.
-func TestKindThatNobodyTakesIsSaidAtOnce(t *testing.T) {
+func TestDrainSaysAtOnceThatNobodyTakesAKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
 		c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newCounters},
@@ -301,7 +301,7 @@ func TestKindThatNobodyTakesIsSaidAtOnce(t *testing.T) {
 	})
 }
 
-func TestDrainWithAnEndedCtxIsADrain(t *testing.T) {
+func TestDrainWithAnEndedCtxStillDrains(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 2, newCounters)
 		startOn(t, c, 0, 20)

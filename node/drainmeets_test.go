@@ -18,7 +18,7 @@ import (
 
 // A drain to a member that has no more room says so, does not pretend to be about done,
 // and goes on when there is room again.
-func TestDrainToAFullNode(t *testing.T) {
+func TestDrainToAFullNodeSaysSoAndGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
 			Tune: func(i int, cfg *node.Config) {
@@ -56,7 +56,7 @@ func TestDrainToAFullNode(t *testing.T) {
 
 // A node that loses its quorum while it drains keeps what it has, and drains on when it
 // has it again.
-func TestDrainWithoutQuorum(t *testing.T) {
+func TestDrainWithoutQuorumKeepsItsSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
 			Tune: func(_ int, cfg *node.Config) {
@@ -81,7 +81,7 @@ func TestDrainWithoutQuorum(t *testing.T) {
 }
 
 // Sessions that need many chunks and sessions of which many fit into one drain together.
-func TestDrainOfLargeAndSmallSessions(t *testing.T) {
+func TestDrainMovesLargeAndSmallSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 2, newCounters, newHeavies)
 		startOn(t, c, 0, 1000)
@@ -124,7 +124,7 @@ func newHeavies() sessionproc.AnyKind {
 
 // A member that has no room when a drain begins, and has it before that ends, takes the
 // sessions then.
-func TestLeaveToANodeThatGetsRoom(t *testing.T) {
+func TestLeaveWaitsForRoomAtTheOtherNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
 			Tune: func(_ int, cfg *node.Config) {

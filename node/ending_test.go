@@ -15,7 +15,7 @@ import (
 
 // The end of a session is known for a while, and all that it has published before,
 // though its partition has another owner since, who has not heard of it.
-func TestEndIsFoundWhereItCame(t *testing.T) {
+func TestEndIsKnownAfterItsPartitionHasMoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

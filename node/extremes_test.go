@@ -256,7 +256,7 @@ func attempt(t *testing.T, field string, value any, use func(t *testing.T) error
 
 // All durations of a node at their longest, in real time: the virtual one is before that
 // of the process's start, where no sum overflows.
-func TestTheLongestDurationsOfANode(t *testing.T) {
+func TestLongestDurationsOfANodeDoNotOverflow(t *testing.T) {
 	cfg := node.Config{Kinds: []sessionproc.AnyKind{newCounters()}}
 	shutdown := node.Shutdown{}
 	for _, c := range []any{&cfg, &shutdown} {

@@ -75,7 +75,7 @@ func trunkCluster(t *testing.T, nodes int, sizes []int, kinds func(i int) []sess
 
 // What no member can have is known as soon as it was refused for good: Leave does not wait
 // for it, takes all else along, and says of which kind it was, how many, and why.
-func TestLeaveWaitsForNothingThatIsRefusedForGood(t *testing.T) {
+func TestLeaveDoesNotWaitForSessionsRefusedForGood(t *testing.T) {
 	noWay := func(int, []byte) ([]byte, error) { return nil, errors.New("no way back") }
 	type cfg = sessionproc.KindConfig
 	for name, c := range map[string]struct {
@@ -125,7 +125,7 @@ func TestLeaveWaitsForNothingThatIsRefusedForGood(t *testing.T) {
 
 // A session with a timer of a notice that its owner's release lacks goes to a member whose
 // release has it.
-func TestWhatTravelsWithASessionFindsATaker(t *testing.T) {
+func TestSessionGoesToAMemberThatKnowsItsTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sizes []int
 		for n := range 20 {
@@ -146,7 +146,7 @@ func TestWhatTravelsWithASessionFindsATaker(t *testing.T) {
 }
 
 // A member that is full is asked again as soon as it has room.
-func TestSessionsMoveWhenThereIsRoom(t *testing.T) {
+func TestRefusedSessionsMoveOnceThereIsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, ids := trunkCluster(t, 2, []int{1, 2, 3, 4, 5}, func(int) []sessionproc.AnyKind {
 			return []sessionproc.AnyKind{trunksOf(sessionproc.KindConfig{MaxSessions: 5}, false)}

@@ -115,7 +115,7 @@ func (b birdKind) listen(t *testing.T, c *nodetest.Cluster, node int, id string)
 // Two copies of a session meet when a cut heals, of the same kind or of two. Who listens
 // to or watches the one that goes on is not disturbed, wherever he is; who knows the one
 // that ends is told of a conflict; and nobody is left who waits.
-func TestFriendsOfCopiesThatMeet(t *testing.T) {
+func TestSubscribersAndWatchersHearHowCopiesMet(t *testing.T) {
 	for name, c := range map[string]struct {
 		left, right birdKind
 		merges      bool

@@ -186,7 +186,7 @@ func TestReplayedPacketsRaiseNobody(t *testing.T) {
 
 // A node that joins while ghosts are about is no island, and one that begins a cluster
 // among ghosts does begin it.
-func TestWhoStartsAmongGhosts(t *testing.T) {
+func TestNodeStartedAmongGhostsJoinsOrBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := haunt(t)
 		h.add()
@@ -226,7 +226,7 @@ func TestWhoStartsAmongGhosts(t *testing.T) {
 }
 
 // Who cannot meet a member takes the word of those that can, so that all have one view.
-func TestAMemberIsTakenOnAnothersWord(t *testing.T) {
+func TestMemberMetByOthersIsAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := haunt(t)
 		h.add()
@@ -249,7 +249,7 @@ func TestAMemberIsTakenOnAnothersWord(t *testing.T) {
 }
 
 // A member that seemed dead is met anew when it is back.
-func TestWhoComesBackIsMetAnew(t *testing.T) {
+func TestMemberThatReturnsIsMetAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := haunt(t)
 		for range 4 {
@@ -273,7 +273,7 @@ func TestWhoComesBackIsMetAnew(t *testing.T) {
 
 // So is a new start of a slot, at another address too, while its former self is not
 // buried yet and is heard of again later.
-func TestANewStartOfASlotAmongGhosts(t *testing.T) {
+func TestRestartedSlotAmongGhostsIsMetAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := haunt(t)
 		for range 3 {

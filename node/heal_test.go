@@ -120,7 +120,7 @@ func TestHealedSessionsAreMerged(t *testing.T) {
 }
 
 // A kind that cannot merge keeps one copy, and the other one is told.
-func TestHealedSessionsConflict(t *testing.T) {
+func TestHealedSessionsThatCannotMergeKeepOneCopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := new(book)
 		c, id := parted(t, lists, putList, told)
@@ -136,7 +136,7 @@ func TestHealedSessionsConflict(t *testing.T) {
 
 // Nothing happened while two nodes did not see each other: one process goes on, with
 // its state and incarnation, and nobody is told of a conflict.
-func TestHealedSessionsThatDidNotChange(t *testing.T) {
+func TestHealedSessionsThatDidNotChangeGoOnAsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newBags, newLists)
 		time.Sleep(time.Second) // node 2 has its partitions
@@ -153,7 +153,7 @@ func TestHealedSessionsThatDidNotChange(t *testing.T) {
 
 // Both sides of a cut start sessions of different kinds under the same IDs: one of each
 // two goes on, the other one ends with a conflict, and the counts are right.
-func TestHealedSessionsOfDifferentKinds(t *testing.T) {
+func TestHealedSessionsOfDifferentKindsKeepOne(t *testing.T) {
 	for _, later := range []int{0, 2} { // the side whose sessions have the higher incarnations
 		synctest.Test(t, func(t *testing.T) {
 			c := nodetest.NewCluster(t, 3, newBags, newLists)

@@ -107,7 +107,7 @@ func TestMemberThatDoesNotAnswerIsNamedAndPutOut(t *testing.T) {
 	})
 }
 
-func TestHealthOfAWholeCluster(t *testing.T) {
+func TestHealthOfASoundClusterIsEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newCounters)
 		time.Sleep(time.Minute)

@@ -45,7 +45,7 @@ func startGuests(t *testing.T, c *nodetest.Cluster, count int) map[string]int {
 	return at
 }
 
-func TestStatsOfAnEmptyCluster(t *testing.T) {
+func TestStatsOfAnEmptyClusterComeAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newGuests)
 		begin := time.Now()
@@ -66,7 +66,7 @@ func TestStatsOfAnEmptyCluster(t *testing.T) {
 	})
 }
 
-func TestListGoesThroughManyPages(t *testing.T) {
+func TestListOfManyPagesHasEachSessionOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.Start(t, nodetest.Config{Kinds: []nodetest.KindFunc{newGuests},
 			Tune: func(_ int, cfg *node.Config) { cfg.MaxFrame = 64 << 10 }})
@@ -87,7 +87,7 @@ func TestListGoesThroughManyPages(t *testing.T) {
 
 // A node that is cut off and not known to be: everybody else answers at once, and
 // it is named when ctx ends.
-func TestANodeThatDoesNotAnswerIsNamed(t *testing.T) {
+func TestQueryNamesANodeThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newGuests)
 		at := startGuests(t, c, 3000)
@@ -184,7 +184,7 @@ func TestLogOutReachesSessionsBehindACut(t *testing.T) {
 	})
 }
 
-func TestQueriesOfAClosedNode(t *testing.T) {
+func TestQueriesOfAClosedNodeAreErrClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodetest.NewCluster(t, 1, newGuests).Node(0)
 		require.NoError(t, n.Close())

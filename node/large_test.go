@@ -69,7 +69,7 @@ func requireMarks(t *testing.T, n *node.Node, id string, want int) {
 
 // A session of any size that can move can be renewed, on its node and to another one,
 // again and again, with its timers.
-func TestRenewOfSessionsThatFitIntoNoMessage(t *testing.T) {
+func TestRenewOfSessionsLargerThanAMessageWorks(t *testing.T) {
 	for _, size := range []int{3 << 20, 20 << 20, 4<<20 - 4<<10, 4<<20 - 4200, 4<<20 - 1, 4 << 20}[:shorter(6, 3)] {
 		synctest.Test(t, func(t *testing.T) {
 			c := nodetest.NewCluster(t, 3, newTomes)
@@ -126,7 +126,7 @@ func TestRenewOfALargeSessionOutlastsTheNewOwner(t *testing.T) {
 
 // A session that takes longer than the time of a renewal is not lost: as long as its
 // last part has not left, it surely keeps its ID.
-func TestRenewOfALargeSessionThatTakesTooLong(t *testing.T) {
+func TestRenewOfALargeSessionThatTakesTooLongKeepsTheID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := slowTomes(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -148,7 +148,7 @@ func TestRenewOfALargeSessionThatTakesTooLong(t *testing.T) {
 
 // The owner of the old ID dies while it is asked for the session: nothing is under
 // either ID.
-func TestRenewOfALargeSessionWhoseOwnerDies(t *testing.T) {
+func TestRenewOfALargeSessionWhoseOwnerDiesLeavesNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := slowTomes(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -166,7 +166,7 @@ func TestRenewOfALargeSessionWhoseOwnerDies(t *testing.T) {
 
 // Many large sessions that are renewed at once wait for one another, as their bytes
 // count, and all arrive.
-func TestManyLargeRenewals(t *testing.T) {
+func TestManyLargeRenewalsAtOnceAllArrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 2, newTomes)
 		time.Sleep(time.Second) // node 1 has its partitions

@@ -60,7 +60,7 @@ func newPenPals() sessionproc.AnyKind {
 
 // What a caller is told that gives up on a session of another node: what the session
 // does, as its node says it, else which node has not answered.
-func TestLateErrorsNameTheNode(t *testing.T) {
+func TestDeadlineErrorsNameTheNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newPenPals)
 		id := ownedAs(c, 0)
@@ -101,7 +101,7 @@ func otherOf(c *nodetest.Cluster, i int, id string) string {
 }
 
 // Two sessions of two nodes that call each other are named at once, to one of them.
-func TestSessionsOfTwoNodesThatCallEachOther(t *testing.T) {
+func TestSessionsOfTwoNodesThatCallEachOtherAreToldAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 2, newPenPals)
 		a, b := ownedAs(c, 0), ownedAs(c, 1)
@@ -125,7 +125,7 @@ func TestSessionsOfTwoNodesThatCallEachOther(t *testing.T) {
 }
 
 // Why a request had no place is known from its owner, here and there alike.
-func TestAFullMailboxIsNamed(t *testing.T) {
+func TestOverloadNamesTheFullMailbox(t *testing.T) {
 	for i, place := range []string{"owner", "remote"} {
 		t.Run(place, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestAFullMailboxIsNamed(t *testing.T) {
 }
 
 // What is too large names the setting.
-func TestWhatIsTooLargeNamesTheSetting(t *testing.T) {
+func TestErrorOfATooLargeMessageNamesTheSetting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newPenPals},
 			Tune: func(_ int, cfg *node.Config) { cfg.MaxFrame = 64 << 10 }})

@@ -128,7 +128,7 @@ func TestCallersOfAllNodesShareOneLine(t *testing.T) {
 }
 
 // Whoever casts in a tight loop, from wherever, is slowed down and never refused.
-func TestATightLoopOfCastsFromAnotherNode(t *testing.T) {
+func TestTightLoopOfRemoteCastsIsNeverRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 2, newQueues)
 		id := ownedAs(c, 0)
@@ -146,7 +146,7 @@ func TestATightLoopOfCastsFromAnotherNode(t *testing.T) {
 }
 
 // How long which request waits for a place, here and from another node.
-func TestHowLongARequestWaitsForItsPlace(t *testing.T) {
+func TestEachRequestWaitsItsOwnTimeForAPlace(t *testing.T) {
 	for i, place := range []string{"owner", "remote"} {
 		t.Run(place, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -190,7 +190,7 @@ func TestHowLongARequestWaitsForItsPlace(t *testing.T) {
 func errIsDeadline(err error) bool { return errors.Is(err, context.DeadlineExceeded) }
 
 // A broadcast passes over who has no room, also where the session moves just then.
-func TestABroadcastWaitsForNobody(t *testing.T) {
+func TestBroadcastDoesNotWaitForFullMailboxes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, id := queueOn(t, 2, time.Minute)
 		begun := time.Now()

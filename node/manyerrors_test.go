@@ -13,7 +13,7 @@ import (
 )
 
 // An outcome that travels with others says what it would say alone.
-func TestOutcomesOfManyAreThoseOfOne(t *testing.T) {
+func TestOutcomeAmongManyIsThatOfOne(t *testing.T) {
 	full := sessionproc.NewError("full", "no room")
 	for name, of := range map[string][]error{
 		"a sentinel":                       {sessionproc.ErrAlreadyStarted},

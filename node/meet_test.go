@@ -19,7 +19,7 @@ const differingLine = "members were given other kinds"
 
 // Nodes of two releases say so once when one joins, both of them, and Health names
 // what differs for as long as it does.
-func TestMembersOfTwoReleasesSaySo(t *testing.T) {
+func TestMembersOfTwoReleasesLogTheDifference(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logs [3]logged
 		d := deployed(t, func(i int, cfg *node.Config) { cfg.Logger = logs[i].logger() }, release1, release1, release1)
@@ -63,7 +63,7 @@ func TestMembersOfTwoReleasesSaySo(t *testing.T) {
 }
 
 // Of what differs each sort is named; equal members are not.
-func TestWhatDiffersIsNamed(t *testing.T) {
+func TestEachSortOfDifferenceIsNamed(t *testing.T) {
 	type (
 		kindOf = *sessionproc.Kind[wish, sessionproc.None]
 		refOf  = *sessionproc.KindRef[sessionproc.None]
@@ -98,7 +98,7 @@ func TestWhatDiffersIsNamed(t *testing.T) {
 
 // A release of any size is told within bounds, and what is left out is not said to
 // be missing.
-func TestManyKindsAreToldWithinBounds(t *testing.T) {
+func TestReleaseOfManyKindsIsToldWithinBounds(t *testing.T) {
 	many := func() (kinds []sessionproc.AnyKind) {
 		for i := range 1200 {
 			ref := sessionproc.KindOf[sessionproc.None](fmt.Sprintf("kind-%s-%04d", strings.Repeat("x", 40), i))

@@ -68,7 +68,7 @@ func owned(c *nodetest.Cluster, i, count int, prefix string) (ids []string) {
 
 // The start functions of two nodes hold all places there, and wait for sessions that
 // start at the other node.
-func TestStartsOfStartFunctionsAcrossNodes(t *testing.T) {
+func TestStartsNestedAcrossNodesDoNotWaitForPlaces(t *testing.T) {
 	for _, does := range []string{"start", "ensure", "call", "a handler that starts", "renew"} {
 		t.Run(does, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -105,7 +105,7 @@ func TestAWatchFollowsASessionOverItsRenewals(t *testing.T) {
 }
 
 // A watch is cancelled wherever its session is by then.
-func TestAWatchIsCancelledAfterAMove(t *testing.T) {
+func TestWatchCanBeCancelledAfterAMove(t *testing.T) {
 	inEachPlace(t, nodetest.Config{Kinds: []nodetest.KindFunc{newFollowers, newCounters}}, func(p place) {
 		ctx := p.Context()
 		watched := []string{"watched-a", "watched-b", "watched-c"}
@@ -134,7 +134,7 @@ func TestAWatchIsCancelledAfterAMove(t *testing.T) {
 }
 
 // The news of a renewal waits in a mailbox while its session moves, with the new ID.
-func TestTheNewIDMovesInAMailbox(t *testing.T) {
+func TestQueuedNewsOfARenewalMovesWithTheNewID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 2, newFollowers, newBusyFollowers, newCounters)
 		ctx := t.Context()

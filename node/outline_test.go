@@ -16,7 +16,7 @@ import (
 // The owner has heard of a session that cannot be encoded, and is lost before it has
 // answered: the session goes on with all that it has, and when the owner is back the rule
 // decides after all.
-func TestWhatCannotBeEncodedGoesOnWhenTheOwnerIsLostMeanwhile(t *testing.T) {
+func TestSessionThatCannotBeEncodedGoesOnWhenItsOwnerIsLost(t *testing.T) {
 	for later := range 2 { // which copy has the higher incarnation
 		synctest.Test(t, func(t *testing.T) {
 			var c *nodetest.Cluster

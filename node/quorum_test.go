@@ -14,7 +14,7 @@ import (
 
 // A node of a minority that gains a member does not count another one that has just
 // died and that it still sees: it does not answer, for as long as nobody else is there.
-func TestAMinorityDoesNotCountWhoHasJustDied(t *testing.T) {
+func TestMinorityDoesNotCountAMemberThatHasJustDied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 3, func(cfg *node.Config) { cfg.Quorum = 3 })
 		id := idAt(c, 0)
@@ -46,7 +46,7 @@ func TestAMinorityDoesNotCountWhoHasJustDied(t *testing.T) {
 }
 
 // When enough answer the node answers again, and keeps what it had.
-func TestAMinorityThatFindsEnoughAnswersAgain(t *testing.T) {
+func TestMinorityThatRegainsQuorumAnswersAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 3, func(cfg *node.Config) { cfg.Quorum = 2 })
 		id := idAt(c, 0)

@@ -48,7 +48,7 @@ func pair(t *testing.T, sessions int) (a, b *Node) {
 
 // A node that closes while sessions with running handlers are being sealed begins
 // nothing after its end; the race detector sees it otherwise.
-func TestCloseWhileSessionsAreSealed(t *testing.T) {
+func TestCloseWhileSessionsAreSealedBeginsNothing(t *testing.T) {
 	for range 3 {
 		a, b := pair(t, 100)
 		require.Eventually(t, func() bool { return a.driver.Stuck() > 0 }, 30*time.Second, 100*time.Microsecond)
@@ -58,7 +58,7 @@ func TestCloseWhileSessionsAreSealed(t *testing.T) {
 }
 
 // The same for one that begins to drain and closes.
-func TestDrainAndCloseAtOnce(t *testing.T) {
+func TestDrainAndCloseAtOnceBeginNothing(t *testing.T) {
 	for range 10 {
 		a, b := pair(t, 0)
 		done := make(chan struct{})

@@ -140,7 +140,7 @@ func TestOwnerOfAnotherReleaseSaysWhatItLacks(t *testing.T) {
 
 // What a call that does not start a session gets where there is none depends on what
 // the owner knows too: it is not found only where it could be.
-func TestNotFoundIsSaidByOwnersThatKnowWhatIsAskedFor(t *testing.T) {
+func TestNotFoundIsSaidOnlyByOwnersThatKnowTheMethod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := deployed(t, nil, release2, release1)
 		for i := range 2 {
@@ -183,7 +183,7 @@ func TestRenewFindsAnOwnerThatCanHaveTheSession(t *testing.T) {
 
 // While the owner changes, from one release to the other and back, every answer is
 // the session's or that its owner's release has no such method; none is lost.
-func TestOwnersChangeWhileWhatOneReleaseHasIsCalled(t *testing.T) {
+func TestCallsWhileOwnersOfTwoReleasesChangeAreAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := deployed(t, nil, release1, release1, release1)
 		ids := d.startBaskets(60)
@@ -231,7 +231,7 @@ func TestOwnersChangeWhileWhatOneReleaseHasIsCalled(t *testing.T) {
 
 // A broadcast reaches the sessions of nodes that know it, and names the nodes with
 // sessions that would not understand it. Where nobody knows it, that is an error.
-func TestBroadcastToTwoReleases(t *testing.T) {
+func TestBroadcastNamesNodesWhoseReleaseLacksIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := deployed(t, nil, release2, release1)
 		for _, n := range []*node.Node{d.Node(0), d.Node(1)} {

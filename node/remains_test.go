@@ -13,7 +13,7 @@ import (
 
 // Cuts, crashes, moves and sessions that end meanwhile leave nothing behind, once
 // members that have gone are forgotten.
-func TestNothingRemainsOfFaults(t *testing.T) {
+func TestFaultsLeaveNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newBags)
 		var ids []string

@@ -83,7 +83,7 @@ func TestRenewWhoseOldOwnerCrashesLeavesAtMostOneSession(t *testing.T) {
 }
 
 // A session is renewed again and again, and counts, while nodes come and go.
-func TestRenewWhileNodesComeAndGo(t *testing.T) {
+func TestRenewWhileNodesComeAndGoLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newCounters)
 		id := sessionproc.NewID()
@@ -175,7 +175,7 @@ func TestRenewedIDStaysUnusableWhenAPartitionHeals(t *testing.T) {
 }
 
 // What is left of a renewed session under its old ID is none that a leave could lose.
-func TestTheLastNodeLeavesWithMarksOfRenewedSessions(t *testing.T) {
+func TestLeaveOfTheLastNodeDoesNotWaitForMarks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 1, newCounters)
 		n := c.Node(0)
@@ -211,7 +211,7 @@ func newBrittles() sessionproc.AnyKind {
 }
 
 // Who renews a session that ends first hears of it at once, on its node and on another.
-func TestRenewOfASessionThatEnds(t *testing.T) {
+func TestRenewOfASessionThatEndsFailsAtOnce(t *testing.T) {
 	for how, want := range map[string]error{"panic": sessionproc.ErrCrashed, "stop": sessionproc.ErrTerminated,
 		"close": sessionproc.ErrClosed} {
 		t.Run(how, func(t *testing.T) {

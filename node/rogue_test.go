@@ -162,7 +162,7 @@ next:
 // Whatever a program's own code does that is no answer, in whatever place: who waits is
 // answered once, at once and the same on the session's node and on another one, and all
 // other sessions go on.
-func TestWhateverAProgramsCodeDoesEverybodyIsAnswered(t *testing.T) {
+func TestCallersOfMisbehavingCodeAreAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newRogues, newToughRogues},
 			Tune: func(_ int, cfg *node.Config) {
@@ -205,7 +205,7 @@ func TestWhateverAProgramsCodeDoesEverybodyIsAnswered(t *testing.T) {
 }
 
 // A drain ends in time, and the neighbours of what cannot move go at once.
-func TestADrainGoesOnWhateverAStatesCodeDoes(t *testing.T) {
+func TestDrainGoesOnBesideMisbehavingStates(t *testing.T) {
 	for _, where := range []string{"marshal", "unmarshal"} {
 		for _, what := range acts {
 			synctest.Test(t, func(t *testing.T) {
@@ -266,7 +266,7 @@ var failures = map[string]func(){"panics": func() { panic("log") }, "exits": run
 	"panics with itself": func() { panic(spiteful{act{"Error", "panics with itself"}}) }}
 
 // What the program's logger and its functions do is no harm to the node and its sessions.
-func TestLoggersAndFunctionsThatFailHarmNobody(t *testing.T) {
+func TestFailingLoggersAndFunctionsHarmNoSession(t *testing.T) {
 	for how, fail := range failures {
 		for _, where := range []string{"Enabled", "Handle", "WithAttrs", "WithGroup", "RequestDone", "MessageHandled",
 			"others", "Inject", "Extract"} {

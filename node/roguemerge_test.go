@@ -17,7 +17,7 @@ import (
 // Copies of sessions whose code does whatever code can do meet after a partition: one of
 // each goes on or none does, whoever asks is answered, and all other sessions go on. It is
 // so where the copy in the minority does it, the other one, or both.
-func TestCopiesMeetWhateverTheirCodeDoes(t *testing.T) {
+func TestCopiesOfMisbehavingCodeMeet(t *testing.T) {
 	for i, where := range []string{"merge", "marshal", "unmarshal", "terminate"} {
 		for j, sides := range []string{"minority", "majority", "both"} {
 			if testing.Short() && i%3 != j {

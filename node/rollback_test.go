@@ -103,7 +103,7 @@ func (d *deployment) leave(i int) (time.Duration, error) {
 // of that leaves, no session is lost: those of a node go to one of the same release,
 // and those of nodes of the earlier release stay there. The last one says what ends
 // and why, and does not wait in vain.
-func TestRollbackToAReleaseThatRefusesStates(t *testing.T) {
+func TestRollbackToAReleaseThatRefusesStatesKeepsSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
 		d := deployed(t, func(i int, cfg *node.Config) {
@@ -164,7 +164,7 @@ func TestRollbackToAReleaseThatRefusesStates(t *testing.T) {
 
 // Several nodes leave at once while one of their release stays: it gets all of their
 // sessions, in many shares, and nothing of a node of the earlier release moves.
-func TestSeveralOfALaterReleaseLeaveAtOnce(t *testing.T) {
+func TestLeaversOfALaterReleaseGiveSessionsToTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := deployed(t, nil, release2Schema, release2Schema, release2Schema, release2Schema)
 		ids := d.startBaskets(1200)
@@ -212,7 +212,7 @@ func TestSeveralOfALaterReleaseLeaveAtOnce(t *testing.T) {
 
 // All nodes of the later release leave at once: nobody stays who can have their
 // sessions, which is said soon.
-func TestAllOfALaterReleaseLeaveAtOnce(t *testing.T) {
+func TestLeaversOfALaterReleaseWithoutATakerSaySoSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := deployed(t, nil, release1, release2Schema, release2Schema)
 		d.startBaskets(300)
@@ -236,7 +236,7 @@ func TestAllOfALaterReleaseLeaveAtOnce(t *testing.T) {
 
 // A member that could have the sessions, but takes only some, as it has its
 // MaxSessions, is asked again until time is over; then the reason is said.
-func TestTakersThatAreFull(t *testing.T) {
+func TestFullTakerIsAskedAgainUntilTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := deployed(t, func(i int, cfg *node.Config) {
 			if i == 2 {
@@ -257,7 +257,7 @@ func TestTakersThatAreFull(t *testing.T) {
 
 // A member that dies while it is given sessions costs those that it had; the others go
 // to the next one.
-func TestTakerThatDies(t *testing.T) {
+func TestTakerThatDiesCostsOnlyWhatItHad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := deployed(t, nil, release1, release2Schema, release2Schema, release2Schema)
 		d.startBaskets(3000)
@@ -308,7 +308,7 @@ func TestMarksThatNobodyTakesHoldUpNoLeave(t *testing.T) {
 // A node hands over so slowly that a share waits for its turn behind what the taker
 // owns anyway. That is no reason to give it up, and what nobody asks for yet counts in
 // the pace.
-func TestSharesAwaitTheirTurn(t *testing.T) {
+func TestShareThatAwaitsItsTurnIsNotGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := deployed(t, func(_ int, cfg *node.Config) { cfg.HandoffRate, cfg.DrainTimeout = 1, time.Minute },
 			release2Schema, release2Schema, release2Schema)

@@ -63,7 +63,7 @@ func (w *web) get(path string) (int, error) {
 	return resp.StatusCode, resp.Body.Close()
 }
 
-func TestShutdownInOrder(t *testing.T) {
+func TestShutdownTakesItsStepsInOrder(t *testing.T) {
 	for _, by := range []string{"signal", "ctx", "both"} {
 		t.Run(by, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestSecondSignalIsTheAbruptEnd(t *testing.T) {
 	}
 }
 
-func TestShutdownFollowsTheNode(t *testing.T) {
+func TestShutdownReturnsWhenTheNodeHasClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodetest.NewCluster(t, 1, newCounters).Node(0)
 		ended := make(chan error, 1)
@@ -203,7 +203,7 @@ func TestShutdownFollowsTheNode(t *testing.T) {
 	})
 }
 
-func TestShutdownRefusesNonsense(t *testing.T) {
+func TestInvalidShutdownIsRefused(t *testing.T) {
 	for text, s := range map[string]node.Shutdown{
 		"negative Shutdown.ReadyDelay (-1s)":                                        {ReadyDelay: -time.Second},
 		"negative Shutdown.Timeout (-1s)":                                           {Timeout: -time.Second},

@@ -87,7 +87,7 @@ func newSleepers() sessionproc.AnyKind {
 }
 
 // Whoever waits for another's Close does not stop the time of a bubble, which the handler that all wait for needs.
-func TestClosingManyTimesAtOnce(t *testing.T) {
+func TestManyClosesAtOnceAllReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodetest.NewCluster(t, 1, newSleepers).Node(0)
 		require.NoError(t, sleepers.Start(t.Context(), n, "a", sessionproc.None{}))
@@ -113,7 +113,7 @@ func TestClosingManyTimesAtOnce(t *testing.T) {
 
 // A connection that ends within a request or its reply: the call ends at once, and if it
 // says that it was not executed, it was not.
-func TestConnectionEndsAfterEveryByte(t *testing.T) {
+func TestCallEndsAtOnceWhereverItsConnectionIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, id := counterNodes(t)
 		caller, owner := c.Node(0), c.Node(1)

@@ -14,7 +14,7 @@ import (
 )
 
 // A function that panics harms nobody, and is logged once.
-func TestTraceThatPanics(t *testing.T) {
+func TestTraceThatPanicsIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
 		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{newTraced},
@@ -44,7 +44,7 @@ func TestTraceThatPanics(t *testing.T) {
 	})
 }
 
-func TestSlogTrace(t *testing.T) {
+func TestSlogTraceLogsByLevel(t *testing.T) {
 	var log lockedBuffer
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		tr := node.SlogTrace(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})))

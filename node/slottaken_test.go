@@ -22,7 +22,7 @@ func (h *haunted) tryAs(slot string) (*node.Node, error) {
 
 // A replica that is started anew at another address, while the others still see its
 // former self, which has died, starts as soon as they do not.
-func TestASlotWhoseFormerSelfHasDiedIsTakenInTime(t *testing.T) {
+func TestSlotOfADeadNodeIsTakenInTime(t *testing.T) {
 	for name, dies := range map[string]func(h *haunted){
 		"its program":        func(h *haunted) { h.hosts[2].Crash() },
 		"its machine":        func(h *haunted) { h.hosts[2].PowerOff() },
@@ -50,7 +50,7 @@ func TestASlotWhoseFormerSelfHasDiedIsTakenInTime(t *testing.T) {
 }
 
 // One that lives is not waited for, and one that nobody can reach is, for JoinTimeout.
-func TestASlotOfALivingNodeIsInUse(t *testing.T) {
+func TestSlotOfALivingNodeIsInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := haunt(t)
 		for range 3 {

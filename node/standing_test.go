@@ -33,7 +33,7 @@ func idAt(c *nodetest.Cluster, i int) string {
 
 // One of three nodes is cut off: it answers nothing, and says why; its state waits
 // and is there again afterwards.
-func TestQuorumTheMinorityAnswersNothing(t *testing.T) {
+func TestMinorityWithoutQuorumAnswersNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 3, func(cfg *node.Config) { cfg.Quorum = 2 })
 		time.Sleep(time.Second) // node 2 has its partitions
@@ -63,7 +63,7 @@ func TestQuorumTheMinorityAnswersNothing(t *testing.T) {
 
 // When a partition ends one node may see the other while that one does not see
 // enough yet: a caller that sees enough waits.
-func TestQuorumCallersWaitForANodeThatComesBack(t *testing.T) {
+func TestCallersWaitForANodeThatRegainsQuorum(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 3, func(cfg *node.Config) { cfg.Quorum = 2 })
 		time.Sleep(time.Second) // node 2 has its partitions
@@ -81,7 +81,7 @@ func TestQuorumCallersWaitForANodeThatComesBack(t *testing.T) {
 }
 
 // A first node that needs a second one starts, and answers when that has come.
-func TestQuorumIsWaitedForAtTheStart(t *testing.T) {
+func TestFirstNodeAnswersOnceItHasItsQuorum(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 1, func(cfg *node.Config) { cfg.Quorum = 2 })
 		require.ErrorIs(t, c.Node(0).Ready(), sessionproc.ErrNoQuorum)
@@ -112,7 +112,7 @@ func TestAShortStallCostsARoundTrip(t *testing.T) {
 
 // On a busy machine the clock comes late, and every session that begins to work meanwhile
 // finds out. It is one stall all the same.
-func TestAStallThatManyNoticeIsOne(t *testing.T) {
+func TestStallThatManySessionsNoticeIsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
 		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Tune: log.of0(nil),

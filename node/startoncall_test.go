@@ -110,7 +110,7 @@ var greenhornOps = []struct {
 
 // A kind with StartOnCall starts its sessions with any call or cast but those with
 // NoStart, and nothing else does.
-func TestAKindStartsItsSessionsOnCall(t *testing.T) {
+func TestKindWithStartOnCallStartsOnCallsAndCasts(t *testing.T) {
 	inEachPlace(t, ofGreenhorns(sessionproc.KindConfig{}), func(p place) {
 		ids := map[string]string{}
 		for k, i := 0, 0; i < len(greenhornOps); k++ {
@@ -145,7 +145,7 @@ func TestAKindStartsItsSessionsOnCall(t *testing.T) {
 }
 
 // What ends a session, and what only seems to.
-func TestAKindThatStartsOnCallMeetsEndsOfSessions(t *testing.T) {
+func TestKindWithStartOnCallStartsEndedSessionsAnew(t *testing.T) {
 	cfg := sessionproc.KindConfig{IdleTimeout: time.Minute, MaxSessions: 2, Restart: sessionproc.RestartFresh,
 		RestartBudget: 1}
 	inEachPlace(t, ofGreenhorns(cfg), func(p place) {
@@ -201,7 +201,7 @@ func TestAKindThatStartsOnCallMeetsEndsOfSessions(t *testing.T) {
 
 // The release of the owner decides whether a missing session starts; one that is there
 // serves callers of both.
-func TestAKindThatStartsOnCallBesideAnEarlierRelease(t *testing.T) {
+func TestReleaseOfTheOwnerDecidesOnStartOnCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		before := func() []sessionproc.AnyKind {
 			return []sessionproc.AnyKind{bindGreenhorns(sessionproc.KindConfig{})}

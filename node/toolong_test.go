@@ -62,7 +62,7 @@ func TestDrainSaysAtOnceThatItsDeadlineCannotBeMet(t *testing.T) {
 	})
 }
 
-func TestLeaveGrace(t *testing.T) {
+func TestLeaveBeyondItsDeadlineHasLeaveGrace(t *testing.T) {
 	leave := func(t *testing.T, c *nodetest.Cluster) (took time.Duration, err error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
@@ -158,7 +158,7 @@ func startJammer(t *testing.T, c *nodetest.Cluster) (id string) {
 
 // Answers that take long are no reason to miss a deadline: more sessions are on their way
 // then.
-func TestDrainAcrossALongWay(t *testing.T) {
+func TestDrainOverASlowLinkMeetsItsDeadline(t *testing.T) {
 	for all, deadline := range map[int]time.Duration{12_000: 20 * time.Second, 4000: time.Minute} {
 		t.Run(deadline.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -124,7 +124,7 @@ func ownedAs(c *nodetest.Cluster, i int) (id string) {
 }
 
 // The owner is told of starts, handlers and ends, the caller's node of its requests, wherever the caller is.
-func TestTraceOnOwnerAndCaller(t *testing.T) {
+func TestTraceTellsOwnerAndCallerTheirParts(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		caller int
@@ -225,7 +225,7 @@ func TestTraceOnOwnerAndCaller(t *testing.T) {
 }
 
 // What meets a limit is reported on the owner.
-func TestTraceOfRefusals(t *testing.T) {
+func TestTraceTellsTheOwnerOfRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, books := tracedNodes(t, 1)
 		n, ctx := c.Node(0), t.Context()
@@ -248,7 +248,7 @@ func TestTraceOfRefusals(t *testing.T) {
 }
 
 // Both nodes are told of a move, and the new one of all that comes after it. Nobody is told an ID.
-func TestTraceOfAMove(t *testing.T) {
+func TestTraceTellsBothNodesOfAMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, books := tracedNodes(t, 2)
 		ctx, id := t.Context(), ownedAs(c, 0)
@@ -286,7 +286,7 @@ func TestTraceOfAMove(t *testing.T) {
 
 // A session that its owner refuses stays, and both nodes are told why. One that the owner
 // cannot have, as it was not given the kind, is not sent at all.
-func TestTraceOfARefusedMove(t *testing.T) {
+func TestTraceTellsBothNodesOfARefusedMove(t *testing.T) {
 	for name, c := range map[string]struct {
 		known bool
 		cause string
@@ -352,7 +352,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func TestTraceResult(t *testing.T) {
+func TestTraceResultNamesEachError(t *testing.T) {
 	require.Equal(t, "ok", node.TraceResult(nil))
 	require.Equal(t, "error", node.TraceResult(errBroke))
 	require.Equal(t, "error", node.TraceResult(sessionproc.NewError("code", "text")))

@@ -105,7 +105,7 @@ func movesTo(t *testing.T, slot string, slots ...string) (id string) {
 }
 
 // A state may have 64 MiB; one that has more stays where it is.
-func TestLargeStatesMove(t *testing.T) {
+func TestStatesUpToMaxStateMove(t *testing.T) {
 	var logA, logB buffer
 	const room = 32 // for the field's name and the length
 	ctx := t.Context()

@@ -31,7 +31,7 @@ func leavingNode(t *testing.T, sleeps time.Duration) (n *node.Node, first chan e
 
 // Whoever leaves while another one leaves waits for that within its ctx, and says what
 // has come of it.
-func TestASecondLeave(t *testing.T) {
+func TestSecondLeaveWaitsForTheFirst(t *testing.T) {
 	within := func(d time.Duration) (context.Context, context.CancelFunc) {
 		return context.WithTimeout(context.Background(), d)
 	}

@@ -56,7 +56,7 @@ func newWordies() sessionproc.AnyKind {
 
 // What is too long to travel is cut, and is the same to callers and subscribers here and
 // on another node.
-func TestWhatIsTooLongIsTheSameHereAndThere(t *testing.T) {
+func TestLongErrorsAndReasonsAreCutAlikeHereAndThere(t *testing.T) {
 	for _, how := range []string{"error", "named", "wrapped", "panic", "stop"} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -43,7 +43,7 @@ func TestBuilderMakesTheRingsOfNew(t *testing.T) {
 	})
 }
 
-func TestBuilderAtTwoHundredMembers(t *testing.T) {
+func TestBuilderEqualsNewAtTwoHundredMembers(t *testing.T) {
 	all := slots(201, "web-%d:7946")
 	b, err := ring.NewBuilder(ring.Config{})
 	require.NoError(t, err)

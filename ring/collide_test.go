@@ -17,7 +17,7 @@ func (narrow) Sum64(b []byte) uint64 { return xxhash.Sum64(b) & 0x1ff }
 
 // Where points of members collide, the later name has them, whoever came first: as it is
 // where the library gets all members at once, in order.
-func TestBuilderWherePointsCollide(t *testing.T) {
+func TestBuilderGivesACollidingPointToTheLaterName(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := Config{Partitions: 31, VirtualNodes: 20, Load: 1.25}
 		b := newBuilder(cfg, narrow{}.Sum64)

@@ -24,7 +24,7 @@ func TestDiffTurnsOneTableIntoTheOther(t *testing.T) {
 	})
 }
 
-func TestDiffWithRingsThatHaveNoMembers(t *testing.T) {
+func TestDiffWithAnEmptyRingMovesEverything(t *testing.T) {
 	one, none := newRing(t, ring.Config{Partitions: 3}, "a"), newRing(t, ring.Config{Partitions: 3})
 	appear := []ring.Move{{0, "", "a"}, {1, "", "a"}, {2, "", "a"}}
 	vanish := []ring.Move{{0, "a", ""}, {1, "a", ""}, {2, "a", ""}}

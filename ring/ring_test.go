@@ -94,7 +94,7 @@ func TestPartitionOutOfRangeHasNoOwner(t *testing.T) {
 	}
 }
 
-func TestLookUpsAgree(t *testing.T) {
+func TestAllLookUpsNameTheSameOwner(t *testing.T) {
 	r := newRing(t, ring.Config{}, slots(7, "web-%d:7946")...)
 	seen := map[string]bool{}
 	for _, id := range slots(5000, "session-%d") {

@@ -10,7 +10,7 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-func TestValidIDKnowsIDs(t *testing.T) {
+func TestValidIDAcceptsOnlyIDs(t *testing.T) {
 	for _, id := range []string{"a", "A-b_9", strings.Repeat("x", sessionproc.MaxID), sessionproc.NewID()} {
 		require.NoError(t, sessionproc.ValidID(id), "%q", id)
 	}

@@ -18,7 +18,7 @@ func (deaf) Deliver(context.Context, string, sessionproc.Message) error {
 }
 
 // Where no engine is part of the program, a subscription fails and nothing panics.
-func TestSubscribeWithoutAnEngine(t *testing.T) {
+func TestSubscribeWithoutAnEngineFails(t *testing.T) {
 	newFeeds := core.NewFeeds
 	defer func() { core.NewFeeds = newFeeds }()
 	event := sessionproc.EventOf[int](sessionproc.KindOf[sessionproc.None]("k"), "changed")

@@ -89,7 +89,7 @@ func TestDeadlineEndsACallAndALateReplyIsDropped(t *testing.T) {
 
 // A caller whose time is over is told what its request was waiting for. That changes
 // neither when it ends, nor what arrives until then.
-func TestACallWhoseTimeIsOverSaysWhatItWaitedFor(t *testing.T) {
+func TestCallPastItsDeadlineSaysWhatItWaitedFor(t *testing.T) {
 	const rain = "while it rained"
 	for name, c := range map[string]struct {
 		given, answered time.Duration // 0: not at all
@@ -142,7 +142,7 @@ func TestACallWhoseTimeIsOverSaysWhatItWaitedFor(t *testing.T) {
 }
 
 // Requests with all sorts of deadlines are asked for, each in its time.
-func TestEachRequestIsAskedForInItsTime(t *testing.T) {
+func TestEachRequestIsAskedAboutInItsOwnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		defer n.stop()

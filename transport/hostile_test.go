@@ -122,7 +122,7 @@ func longTrace() []byte {
 	return rawFrame(11, append(b, make([]byte, 1025)...), []byte{0xc4, 0})
 }
 
-func TestUnknownElementsAndKinds(t *testing.T) {
+func TestUnknownElementsAndKindsAreSkippedUnlessCritical(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		defer n.stop()
@@ -144,7 +144,7 @@ func TestUnknownElementsAndKinds(t *testing.T) {
 	})
 }
 
-func TestFrameThatClaimsMuchAllocatesWhatComes(t *testing.T) {
+func TestFrameAllocatesWhatComesNotWhatItClaims(t *testing.T) {
 	var before, after runtime.MemStats
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork()

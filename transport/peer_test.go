@@ -180,7 +180,7 @@ func TestShakeRefusesAHelloOfItsOwnThatIsTooLong(t *testing.T) {
 	assert.Zero(t, a.givenBytes())
 }
 
-func TestCloseDuringTraffic(t *testing.T) {
+func TestCloseDuringTrafficEndsEveryCall(t *testing.T) {
 	for _, who := range []string{"client", "server"} {
 		t.Run(who, func(t *testing.T) {
 			server := overTCP(t, handler{serve: func(c *transport.Call) { go c.Reply(0, c.Payload) }}, nil)

@@ -68,7 +68,7 @@ func TestARetiredConnectionFinishesItsWork(t *testing.T) {
 	})
 }
 
-func TestARetiredConnectionEnds(t *testing.T) {
+func TestRetiredConnectionEndsWhenIdleOrAfterTenSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRetiring(t)
 		defer r.stop()

@@ -86,7 +86,7 @@ func TestEveryPendingCallEndsWhereverTheRepliesAreCut(t *testing.T) {
 	}
 }
 
-func TestSentOfOtherErrors(t *testing.T) {
+func TestSentIsFalseForErrorsBeforeTheWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		defer n.stop()

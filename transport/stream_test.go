@@ -254,7 +254,7 @@ func TestOpenStreamsAreBounded(t *testing.T) {
 	})
 }
 
-func TestStreamLimits(t *testing.T) {
+func TestChunkBeyondMaxChunkIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork()
 		defer n.stop()

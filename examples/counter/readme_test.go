@@ -11,7 +11,7 @@ import (
 )
 
 // The first program of the README compiles and runs as it is pasted.
-func TestReadmeProgram(t *testing.T) {
+func TestReadmeProgramCompilesAndRuns(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	_, program, found := bytes.Cut(readme, []byte("```go\npackage main\n"))

@@ -231,7 +231,7 @@ func TestInterruptWhileItStartsEndsEverything(t *testing.T) {
 	}
 }
 
-func TestKilledParentLeavesNobodyBehind(t *testing.T) {
+func TestKilledParentLeavesNoReplica(t *testing.T) {
 	s := open(t, "127.0.0.1:0")
 	require.NoError(t, s.cmd.Process.Kill())
 	require.Error(t, s.cmd.Wait())
@@ -256,7 +256,7 @@ func TestShopGoesOnWithoutOneReplica(t *testing.T) {
 	require.Contains(t, s.complaints(t), "replica B")
 }
 
-func TestTakenAddressIsGivenUp(t *testing.T) {
+func TestTakenAddressIsReplacedByAFreeOne(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

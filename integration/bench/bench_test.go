@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestPairsRun(t *testing.T) {
+func TestAllPairsRun(t *testing.T) {
 	require.NoError(t, run(t.Context(), 1, time.Millisecond, "^(Call|Start)Local|CallRemote/64B/(1|64)/plain|IdleSession",
 		100))
 }

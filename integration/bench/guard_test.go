@@ -25,10 +25,10 @@ type cost struct {
 	mostTime      float64
 }
 
-// costs are kept by TestCostsAreAsKept. To renew them when a change is meant to cost more, or
+// costs are kept by TestHotPathsCostNoMoreThanKept. To renew them when a change is meant to cost more, or
 // costs less, which the commit says:
 //
-//	go test -count=1 -v ./integration/bench -run TestCostsAreAsKept -print
+//	go test -count=1 -v ./integration/bench -run TestHotPathsCostNoMoreThanKept -print
 var costs = []cost{
 	{"CallLocal/value", 0, 32, 6},
 	{"CallLocal/map", 17, 456, 18},
@@ -43,10 +43,10 @@ var costs = []cost{
 // the table and its state.
 const idleBytes = 222
 
-var printCosts = flag.Bool("print", false, "print the costs for the table of TestCostsAreAsKept")
+var printCosts = flag.Bool("print", false, "print the costs for the table of TestHotPathsCostNoMoreThanKept")
 
 // No hot path costs more than it did.
-func TestCostsAreAsKept(t *testing.T) {
+func TestHotPathsCostNoMoreThanKept(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	open := func(side func() (*workload.Bench, error)) *workload.Bench {

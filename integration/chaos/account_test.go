@@ -167,7 +167,7 @@ func TestARunWithoutRequestsIsInvalid(t *testing.T) {
 	require.Equal(t, invalid, a.judge(e).exitCode())
 }
 
-func TestARequestThatMeetsTheChangeBelongsToIt(t *testing.T) {
+func TestRequestThatOverlapsTheChangeCountsAsDuring(t *testing.T) {
 	a := newAccount(1)
 	at := func(due, done int64) phase { return a.phaseLocked(&record{Due: due, Done: done}) }
 	require.Equal(t, before, at(1, 2))
@@ -194,7 +194,7 @@ func TestThePauseIsTheLongestRequestOfEachSession(t *testing.T) {
 	require.InDelta(t, 10, r.PauseP99, 1e-9) // of two values
 }
 
-func TestMovedIsWhatTheNodesSay(t *testing.T) {
+func TestMovedSessionsAreCountedAcrossRestarts(t *testing.T) {
 	a, e := book(t, 1, 1)
 	a.take("node1", report{Gone: 2})
 	a.take("node2", report{Gone: 3})

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestEntriesAreASet(t *testing.T) {
+func TestEntriesBehaveAsASet(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
 		want, other := map[entry]bool{}, map[entry]bool{}

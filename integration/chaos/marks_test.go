@@ -21,7 +21,7 @@ func twoProcesses(t *testing.T) (*marks, *marks) {
 	return a, b
 }
 
-func TestMarksOfASessionThatMoves(t *testing.T) {
+func TestMarksOfAMovedSessionShowNoTwin(t *testing.T) {
 	a, b := twoProcesses(t)
 	a.enter(1, 0)(1)
 	b.enter(1, 1)(2)
@@ -60,7 +60,7 @@ func TestMarksCountALostWriteOnce(t *testing.T) {
 	require.Zero(t, b.twins())
 }
 
-func TestMarksOfADeadProcess(t *testing.T) {
+func TestMarksOfADeadProcessShowNoTwin(t *testing.T) {
 	a, b := twoProcesses(t)
 	a.enter(0, 0)(1)
 	a.enter(1, 0) // and dies inside
@@ -89,7 +89,7 @@ func TestForgottenMarksSeeNewTwins(t *testing.T) {
 	require.Equal(t, 1, a.twins())
 }
 
-func TestAFileOfMarksThatIsNone(t *testing.T) {
+func TestMissingOrEmptyFileOfMarksIsRefused(t *testing.T) {
 	_, err := openMarks(filepath.Join(t.TempDir(), "none"))
 	require.Error(t, err)
 	_, err = makeMarks(filepath.Join(t.TempDir(), "empty"), 0)

@@ -126,7 +126,7 @@ func TestAFaultBreaksNothingByItself(t *testing.T) {
 	}
 }
 
-func TestWhatAKillTakesIsShown(t *testing.T) {
+func TestSessionsLostToAKillAreReported(t *testing.T) {
 	s := killed()
 	r := s.judge()
 	require.Equal(t, 1, r.Fault.LostDead)
@@ -232,7 +232,7 @@ func TestEachPromiseThatAFaultBreaksIsReported(t *testing.T) {
 	}
 }
 
-func TestRequestsAskedOfAVictimMayFail(t *testing.T) {
+func TestFailedRequestsAtTheVictimAreExcused(t *testing.T) {
 	s := killed()
 	s.records = append(s.records, lost(1, 9.9, 10.1, 6, true).by(4, victimURL),
 		lost(1, 10.05, 10.06, 7, false).by(4, victimURL))
@@ -247,7 +247,7 @@ func TestRequestsAskedOfAVictimMayFail(t *testing.T) {
 	require.Equal(t, []string{"1 failed requests"}, s.judge().Broken)
 }
 
-func TestWhatADeadWriterWasAnsweredNobodyKnows(t *testing.T) {
+func TestUnansweredWriteOfADeadWriterIsExcused(t *testing.T) {
 	s := killed()
 	s.finals[1].Entries.add(entry{3, 9})
 	require.Empty(t, s.judge().Broken)
@@ -255,7 +255,7 @@ func TestWhatADeadWriterWasAnsweredNobodyKnows(t *testing.T) {
 	require.Equal(t, []string{"1 writes that nobody asked for"}, s.judge().Broken)
 }
 
-func TestACopyMayBeOnTheOtherSideOfALaterCut(t *testing.T) {
+func TestStaleReplyAfterALaterCutIsExcused(t *testing.T) {
 	s := parted()
 	s.records = append(s.records, replied(0, 35, 36, 1, 5, 1)) // lacks 2
 	s.finals[0] = page1(1, 2, 3, 4, 5)

@@ -46,7 +46,7 @@ func TestManySessionsDrainInTime(t *testing.T) {
 }
 
 // What a drain breaks is found.
-func TestBrokenPromisesAreSaid(t *testing.T) {
+func TestEachBrokenPromiseIsReported(t *testing.T) {
 	whole := func() *result {
 		return &result{o: options{sessions: 10}, drain: &drained{}, found: 10, counted: 5, calls: calls{Made: 5, Added: 5}}
 	}
@@ -67,7 +67,7 @@ func TestBrokenPromisesAreSaid(t *testing.T) {
 	}
 }
 
-func TestForecastsAreJudged(t *testing.T) {
+func TestForecastErrorIgnoresTheFirstAndLastMoments(t *testing.T) {
 	d := drained{Took: 10 * time.Second, Course: []point{
 		{At: 500 * time.Millisecond, Progress: time.Hour}, // too early to count
 		{At: 2 * time.Second, Progress: 16 * time.Second},
@@ -80,7 +80,7 @@ func TestForecastsAreJudged(t *testing.T) {
 		"nobody knows how long it would have taken")
 }
 
-func TestFlags(t *testing.T) {
+func TestWrongFlagsAreRefused(t *testing.T) {
 	for _, args := range [][]string{{"x"}, {"-sessions", "0"}, {"-state", "7"}, {"-busy", "-1"}, {"-deadline", "0s"},
 		{"-full-speed", "-handoff-rate", "5"}} {
 		_, err := parse(args)

@@ -2,7 +2,7 @@
 // simulated network, under load, while nodes come and go in every order and
 // several at once, and while they crash, are cut off and stand still.
 //
-//	go test ./integration/simulation -run TestFaults -schedules 10000
+//	go test ./integration/simulation -run TestFaultsLeaveEachSessionThereOnce -schedules 10000
 //
 // A schedule says how many nodes, sessions and clients there are and what
 // happens when. It is drawn from a seed and is plain data. Clients on every node

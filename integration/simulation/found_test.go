@@ -123,7 +123,7 @@ var found = map[string]schedule{
 const ms = time.Millisecond
 
 // What has failed once does not fail again, on any of several tries: gossip is random.
-func TestFoundBefore(t *testing.T) {
+func TestSchedulesThatFailedBeforePass(t *testing.T) {
 	for name, s := range found {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

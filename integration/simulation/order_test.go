@@ -17,7 +17,7 @@ import (
 
 // One goroutine's messages to one session are handled in the order sent while
 // the session moves: here on real sockets and in real time, and in every schedule.
-func TestOrderAcrossMoves(t *testing.T) {
+func TestOrderOfOneSenderIsKeptAcrossMoves(t *testing.T) {
 	const senders, ids, moves = 4, 8, 3
 	w := newWitness(&blame{})
 	start := func(slot int, seeds ...string) *node.Node {

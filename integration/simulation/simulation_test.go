@@ -17,8 +17,9 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", usualSchedules, "how many schedules TestPlannedChanges and TestFaults play")
-	seed      = flag.Int("seed", 1, "the seed of the first of them; the next one has the next")
+	schedules = flag.Int("schedules", usualSchedules,
+		"how many schedules TestPlannedChangesGoUnnoticed and TestFaultsLeaveEachSessionThereOnce play")
+	seed = flag.Int("seed", 1, "the seed of the first of them; the next one has the next")
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 )
 
 // Whatever nodes come and go in good order, and however many at once, nobody notices.
-func TestPlannedChanges(t *testing.T) { playAll(t, planned()) }
+func TestPlannedChangesGoUnnoticed(t *testing.T) { playAll(t, planned()) }
 
 // playAll plays as many schedules as are asked for, until one fails.
 func playAll(t *testing.T, drawn *rapid.Generator[schedule]) {

@@ -26,7 +26,7 @@ func parcelKind(arrived func(p *parcel, ctx context.Context, a sessionproc.Arriv
 	return k
 }
 
-func TestCheckKindHasStatesArrive(t *testing.T) {
+func TestCheckKindReportsOnArriveThatChangesTheState(t *testing.T) {
 	van, calls := "van", 0
 	for name, c := range map[string]struct {
 		arrived func(p *parcel, ctx context.Context, a sessionproc.Arrival) error

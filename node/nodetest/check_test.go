@@ -64,7 +64,7 @@ func cartSamples() []any {
 }
 
 // The golden files of this kind are committed: they are read, not written.
-func TestCheckKind(t *testing.T) {
+func TestCheckKindAcceptsItsGoldenFiles(t *testing.T) {
 	nodetest.CheckKind(t, newCarts(), cartSamples(), "testdata")
 }
 
@@ -181,7 +181,7 @@ func (l *leaky) DecodeMsgpack(d *msgpack.Decoder) (err error) {
 	return err
 }
 
-func TestLossOnTheWayIsFound(t *testing.T) {
+func TestCheckKindFindsAFieldLostOnTheWay(t *testing.T) {
 	type state struct {
 		At time.Time
 		In []leaky
@@ -202,7 +202,7 @@ func (o *own) UnmarshalState(b []byte) error {
 	return nil
 }
 
-func TestStateWithACodingOfItsOwn(t *testing.T) {
+func TestCheckKindUsesTheStatesOwnCoding(t *testing.T) {
 	dir := t.TempDir()
 	require.Empty(t, check(t, stateKind[own](), dir, true, own{7}))
 	require.Empty(t, check(t, stateKind[own](), dir, false, &own{7}))

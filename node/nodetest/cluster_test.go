@@ -78,7 +78,7 @@ func TestCrashLosesTheSessionsOfOneNodeOnly(t *testing.T) {
 	})
 }
 
-func TestPowerOffIsFoundToo(t *testing.T) {
+func TestPowerOffIsDetected(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, cartKind)
 		id := ownedBy(c, 2, 1)[0]
@@ -93,7 +93,7 @@ func TestPowerOffIsFoundToo(t *testing.T) {
 	})
 }
 
-func TestRestartComesBackToItsPlace(t *testing.T) {
+func TestRestartedNodeGetsItsPartitionsBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, cartKind)
 		id := ownedBy(c, 1, 1)[0]
@@ -155,7 +155,7 @@ func TestPartitionHeals(t *testing.T) {
 }
 
 // Two nodes that cannot reach each other stay members, by way of the third.
-func TestCutBetweenTwoNodesBuriesNobody(t *testing.T) {
+func TestCutBetweenTwoNodesKeepsAllMembers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, cartKind)
 		id := ownedBy(c, 1, 1)[0]
@@ -194,7 +194,7 @@ func TestShortStallIsForgiven(t *testing.T) {
 	})
 }
 
-func TestLongStallIsADeathAndAReturn(t *testing.T) {
+func TestNodeRejoinsAfterALongStall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, cartKind)
 		c.Stall(2)
@@ -220,7 +220,7 @@ func TestDrainedNodeGoesOnForwarding(t *testing.T) {
 	})
 }
 
-func TestTuneAndASecret(t *testing.T) {
+func TestTuneAppliesToEachNode(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		secret := node.NewSecret()
 		var tuned []int
@@ -243,7 +243,7 @@ func TestTuneAndASecret(t *testing.T) {
 }
 
 // The same in real time. It is the one test that waits for anything.
-func TestClusterOutsideOfABubble(t *testing.T) {
+func TestClusterWorksInRealTime(t *testing.T) {
 	t.Parallel()
 	c := nodetest.NewCluster(t, 3, cartKind)
 	id := ownedBy(c, 1, 1)[0]

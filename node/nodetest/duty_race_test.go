@@ -35,7 +35,7 @@ func (s *stock) load() {
 
 // A map that is written while it is encoded ends the process; the race detector
 // names who writes it, whether or not both happen at the same time.
-func TestTheRaceDetectorNamesWhoWritesAStateThatMoves(t *testing.T) {
+func TestRaceDetectorNamesTheWriterOfAMovingState(t *testing.T) {
 	dies(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 2, func() sessionproc.AnyKind { // in real time: a bubble orders what has no order
 			k := sessionproc.NewKind(stocks, func(context.Context, sessionproc.None) (*stock, error) {

@@ -74,7 +74,7 @@ func (l *log) String() string {
 
 // A state that contains itself cannot move. It stays, its node says why, and the
 // sessions beside it go.
-func TestAStateThatContainsItselfStaysAndHarmsNoOther(t *testing.T) {
+func TestCyclicStateStaysAndHarmsNoOther(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		said := new(log)
 		kinds := []nodetest.KindFunc{nodetest.Kind(newDrives)}
@@ -151,7 +151,7 @@ var (
 
 // What Go cannot contain is for the user to see to: a method that calls itself for
 // ever ends the process. A test on a cluster runs into it, and names the method.
-func TestAnEndlessCloneShowsOnACluster(t *testing.T) {
+func TestEndlessCloneEndsTheProcessAndIsNamed(t *testing.T) {
 	dies(t, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := nodetest.NewCluster(t, 1, func() sessionproc.AnyKind {
@@ -163,7 +163,7 @@ func TestAnEndlessCloneShowsOnACluster(t *testing.T) {
 	}, "stack overflow", "endless.Clone")
 }
 
-func TestAnEndlessMarshalStateShowsOnACluster(t *testing.T) {
+func TestEndlessMarshalStateEndsTheProcessAndIsNamed(t *testing.T) {
 	dies(t, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := nodetest.NewCluster(t, 2, func() sessionproc.AnyKind {

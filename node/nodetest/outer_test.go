@@ -18,7 +18,7 @@ type postponed struct {
 func (p *postponed) Cleanup(f func()) { p.cleanups = append(p.cleanups, f) }
 
 // The outer t in a bubble is the usual slip. What is said of it names the cure.
-func TestTheTOfOutsideOfTheBubbleIsRefused(t *testing.T) {
+func TestOuterTInABubbleIsRefused(t *testing.T) {
 	outer := &postponed{TB: t}
 	synctest.Test(t, func(t *testing.T) {
 		outer.TB = t // for its output

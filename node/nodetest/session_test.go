@@ -61,7 +61,7 @@ func TestContextRecordsTheFirstStop(t *testing.T) {
 	require.Equal(t, sessionproc.ReasonStopped, s.Stopped(), "as on a node, the first one holds")
 }
 
-func TestContextTellsWhoTheSessionIs(t *testing.T) {
+func TestContextHasTheConfiguredSession(t *testing.T) {
 	ctx, _ := nodetest.Context(t)
 	s := sessionproc.FromContext(ctx)
 	require.Equal(t, "test-session", s.ID())
@@ -116,7 +116,7 @@ func (fakeCarts) Deliver(_ context.Context, id string, m sessionproc.Message) er
 	return nodetest.Reply(m, view{Owner: id})
 }
 
-func TestContextWithAFakeCluster(t *testing.T) {
+func TestContextCallsAFakeCluster(t *testing.T) {
 	ctx, s := nodetest.Context(t, nodetest.SessionConfig{Cluster: fakeCarts{}})
 	v, err := look.Call(ctx, sessionproc.FromContext(ctx).Cluster(), "bob", sessionproc.None{})
 	require.NoError(t, err)
@@ -124,7 +124,7 @@ func TestContextWithAFakeCluster(t *testing.T) {
 	require.Empty(t, s.Sent())
 }
 
-func TestContextWithARealCluster(t *testing.T) {
+func TestContextCallsARealCluster(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 2, cartKind)
 		startAll(t, c, []string{"bob"})
@@ -137,7 +137,7 @@ func TestContextWithARealCluster(t *testing.T) {
 	})
 }
 
-func TestContextEnds(t *testing.T) {
+func TestContextEndsWithItsSessionAndItsTest(t *testing.T) {
 	ctx, s := nodetest.Context(t)
 	require.NoError(t, ctx.Err())
 	s.End()

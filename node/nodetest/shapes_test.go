@@ -48,7 +48,7 @@ func (i id) MarshalBinary() ([]byte, error)      { return i[:], nil }
 func (i *id) UnmarshalBinary(b []byte) error     { copy(i[:], b); return nil }
 func (u unzero) IsZero() bool                    { return u < 5 }
 
-func TestShapesArrive(t *testing.T) {
+func TestAcceptedShapesArriveUnchanged(t *testing.T) {
 	x := 5
 	passes(t, "sets and bytes", struct {
 		Set   map[string]struct{}
@@ -133,7 +133,7 @@ func (*twoSided) UnmarshalText([]byte) error      { return nil }
 func (*twoSided) MarshalMsgpack() ([]byte, error) { return nil, nil }
 func (*twoSided) UnmarshalMsgpack([]byte) error   { return nil }
 
-func TestWhatWouldBeLostIsRefused(t *testing.T) {
+func TestTypeThatWouldLoseDataIsRefused(t *testing.T) {
 	refused(t, half(1), "half has MarshalText, but no UnmarshalText", "add that")
 	refused(t, struct{ A []map[string]half }{}, ".A[][], a nodetest_test.half, has MarshalText, but no UnmarshalText")
 	refused(t, map[half]int{}, "'s key", "no UnmarshalText")
@@ -210,7 +210,7 @@ type (
 func (badClone) Clone() (badClone, error)   { return badClone{}, nil }
 func (deepClone) Clone(deep bool) deepClone { return deepClone{} }
 
-func TestAMethodThatWouldNotBeCalledIsRefused(t *testing.T) {
+func TestCloneOfAnotherSignatureIsRefused(t *testing.T) {
 	refused(t, badClone{}, "has a method Clone that is func() (nodetest_test.badClone, error), which is not called",
 		"make it func() nodetest_test.badClone")
 	refused(t, deepClone{}, "Clone that is func(bool)")
@@ -257,7 +257,7 @@ func stateOf[S any](t *testing.T, bind ...func(k *sessionproc.Kind[S, int])) err
 	return err
 }
 
-func TestAStateWhoseMethodsWouldNotBeCalledIsRefused(t *testing.T) {
+func TestStateWithMethodsThatNothingCallsIsRefused(t *testing.T) {
 	require.ErrorContains(t, stateOf[halfState](t), "has MarshalState, but no UnmarshalState")
 	require.ErrorContains(t, stateOf[otherHalf](t), "has UnmarshalState, but no MarshalState")
 	require.ErrorContains(t, stateOf[valueState](t), "UnmarshalState whose receiver is no pointer")

@@ -17,7 +17,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 )
 
-var stories = flag.Int("stories", 2, "how many random stories TestClusterSurvivesAnyStory tells")
+var stories = flag.Int("stories", 2, "how many random stories TestClusterSurvivesRandomFaults tells")
 
 const (
 	storyNodes   = 4
@@ -26,7 +26,7 @@ const (
 
 // Whatever happens to a cluster under load, each call ends by its deadline, the cluster
 // settles and serves when it is over, and no goroutine is left.
-func TestClusterSurvivesAnyStory(t *testing.T) {
+func TestClusterSurvivesRandomFaults(t *testing.T) {
 	for seed := range uint64(*stories) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -78,7 +78,7 @@ func newTrees() sessionproc.AnyKind {
 	return k
 }
 
-func TestATreeWithParentsGoesOnAnywhere(t *testing.T) {
+func TestTreeWithParentPointersGoesOnAnywhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, id := t.Context(), "oak"
 		c := nodetest.NewCluster(t, 3, nodetest.KindFunc(newTrees))

@@ -19,7 +19,7 @@ func newBooted(t testing.TB, boot uint64) *local {
 
 // A session that has come from another node costs what one costs that was started here,
 // and is what it was: its incarnation stays, however often it moves.
-func TestSessionsThatComeTakeNoMoreMemory(t *testing.T) {
+func TestMovedSessionTakesNoMoreMemory(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a, b, c := newBooted(t, 1), newBooted(t, 2), newBooted(t, 3)
 		for i := range 3 {
@@ -42,7 +42,7 @@ func TestSessionsThatComeTakeNoMoreMemory(t *testing.T) {
 }
 
 // When there are no numbers left for where sessions came from, they keep it themselves.
-func TestSessionsThatComeWhenArrivalsAreUsedUp(t *testing.T) {
+func TestMovedSessionKeepsItsOriginWhenArrivalsAreUsedUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a, b := newBooted(t, 1), newBooted(t, 2)
 		b.table.UseUpArrivals()

@@ -31,8 +31,8 @@ func (h *hurry) Enter(part int, id string, e engine.Entry) error {
 
 func (h *hurry) Leave(_ int, _ string, remove func()) { remove() }
 
-// TestWhoFindsASessionThatMovesOnIsToldSo: it is not missing.
-func TestWhoFindsASessionThatMovesOnIsToldSo(t *testing.T) {
+// TestRequestToASessionThatMovesOnIsNotNotFound: it is not missing.
+func TestRequestToASessionThatMovesOnIsNotNotFound(t *testing.T) {
 	from := newScripted(t, script{})
 	from.start(t, "a")
 	b, err := take(t, from, "a")

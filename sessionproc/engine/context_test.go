@@ -50,7 +50,7 @@ func TestAHandlersCtxHasTheCallersDeadlineAndNoneOfItsValues(t *testing.T) {
 	})
 }
 
-func TestInjectAndExtractCarryWhatTheyWish(t *testing.T) {
+func TestInjectedValueReachesTheHandlersCtx(t *testing.T) {
 	var seen any
 	s := script{do: func(ctx context.Context, _ string) (string, error) { seen = ctx.Value(secretKey{}); return "", nil }}
 	l := newLocalWith(t, func(c *engine.TableConfig) {
@@ -240,7 +240,7 @@ func TestCallCyclesAreRefusedAtOnce(t *testing.T) {
 
 // The error that a handler sees is ErrCallCycle, for each kind of request that
 // would wait.
-func TestCallCycleErrors(t *testing.T) {
+func TestEachWaitingRequestInACycleIsErrCallCycle(t *testing.T) {
 	errs := map[string]error{}
 	l := newScripted(t, script{do: func(ctx context.Context, _ string) (string, error) {
 		c := sessionproc.FromContext(ctx).Cluster()
@@ -303,7 +303,7 @@ func TestAChainOfMoreThanSixteenIsACycle(t *testing.T) {
 }
 
 // A chain that came from another node counts as well.
-func TestAnInboundChainIsPartOfTheChain(t *testing.T) {
+func TestChainFromAnotherNodeCountsForCycles(t *testing.T) {
 	l := newScripted(t, script{do: func(ctx context.Context, r string) (string, error) {
 		chain, err := engine.CallChain(ctx, r)
 		return strings.Join(chain, " "), err

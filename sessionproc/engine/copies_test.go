@@ -38,7 +38,7 @@ func newTable(t testing.TB) *Table {
 
 // However copies that have not met are packed into one another, a snapshot holds a
 // bounded number of them; more are an error and no overflow of the stack.
-func TestASnapshotHoldsABoundedNumberOfCopies(t *testing.T) {
+func TestSnapshotOfTooManyCopiesIsRefused(t *testing.T) {
 	table := newTable(t)
 	for name, pack := range map[string]func(n int) []byte{
 		"side by side": func(n int) []byte {
@@ -80,7 +80,7 @@ func TestASnapshotHoldsABoundedNumberOfCopies(t *testing.T) {
 }
 
 // A session whose handler runs for long keeps a bounded number of copies waiting.
-func TestABoundedNumberOfCopiesWaitsForASession(t *testing.T) {
+func TestCopiesThatWaitForASessionAreBounded(t *testing.T) {
 	table := newTable(t)
 	p := &process{Head: core.Head{Host: &table.host, Kind: table.kinds["none"], ID: "a", State: new(struct{})},
 		phase: phaseLive, running: true}

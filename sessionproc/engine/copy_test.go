@@ -115,7 +115,7 @@ func (r remote) Deliver(_ context.Context, id string, m sessionproc.Message) err
 
 // A reply of another release may lack a field; it is zero then, and not that of
 // the call before, which was to another session.
-func TestAReplyShowsNothingOfTheOneBefore(t *testing.T) {
+func TestFieldThatAReplyLacksIsZero(t *testing.T) {
 	type point struct{ X, Y int }
 	type named struct {
 		X    int
@@ -165,7 +165,7 @@ func TestAStartArgumentIsCopied(t *testing.T) {
 
 // A token of the same name with other types, as another release would have it,
 // goes the encoded way.
-func TestTokensOfAnotherReleaseWork(t *testing.T) {
+func TestTokenWithOtherTypesIsSentEncoded(t *testing.T) {
 	type item struct {
 		N   int
 		New string

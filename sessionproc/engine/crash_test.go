@@ -234,7 +234,7 @@ func TestPanicsOfRequestsAreErrorsOfTheirCallers(t *testing.T) {
 	require.False(t, l.started(t, "b"))
 }
 
-func TestErrorsOfHandlers(t *testing.T) {
+func TestHandlerErrorsReachTheCaller(t *testing.T) {
 	l := newScripted(t, script{do: func(_ context.Context, r string) (string, error) {
 		switch r {
 		case "code":

@@ -80,7 +80,7 @@ func newPages(cfg sessionproc.KindConfig) sessionproc.AnyKind {
 
 // Whatever way a value takes that contains itself or is too deep, it is an error of
 // who sent it or of its session, and the bound is named.
-func TestAValueThatContainsItselfIsAnErrorOfItsSender(t *testing.T) {
+func TestCyclicValueIsAnErrorOfItsSender(t *testing.T) {
 	const bound = "nested deeper than 64 levels"
 	for _, n := range []int{0, 33, 100_000} {
 		l := newLocal(t, newPages(sessionproc.KindConfig{}))
@@ -117,7 +117,7 @@ func TestAValueThatContainsItselfIsAnErrorOfItsSender(t *testing.T) {
 	}
 }
 
-func TestAStateThatContainsItselfStaysWhereItIs(t *testing.T) {
+func TestCyclicStateStaysWhereItIs(t *testing.T) {
 	log := new(journal)
 	l := newLocalWith(t, log.into, newPages(sessionproc.KindConfig{Restart: sessionproc.RestartLastState}))
 	require.NoError(t, pages.Start(t.Context(), l, "a", nil))
@@ -141,7 +141,7 @@ func TestAStateThatContainsItselfStaysWhereItIs(t *testing.T) {
 	require.NoError(t, err, "it moves again when its state is plain")
 }
 
-func TestATimerWithAMessageThatContainsItselfIsNotSet(t *testing.T) {
+func TestTimerWithACyclicMessageIsNotSet(t *testing.T) {
 	l := newLocal(t, newPages(sessionproc.KindConfig{}))
 	require.NoError(t, pages.Start(t.Context(), l, "a", nil))
 	_, err := later.Call(t.Context(), l, "a", 0)
@@ -151,7 +151,7 @@ func TestATimerWithAMessageThatContainsItselfIsNotSet(t *testing.T) {
 }
 
 // The panic of a handler is logged; what it panics with may contain itself.
-func TestAPanicWithAValueThatContainsItselfEndsItsSession(t *testing.T) {
+func TestPanicWithACyclicValueEndsItsSession(t *testing.T) {
 	log := new(journal)
 	l := newLocalWith(t, log.into, script{do: func(context.Context, string) (string, error) {
 		loop := map[string]any{}

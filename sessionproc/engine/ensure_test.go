@@ -9,7 +9,7 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
-func TestEnsureOfAnotherKind(t *testing.T) {
+func TestEnsureOfAnotherKindIsErrWrongKind(t *testing.T) {
 	l := newLocal(t, newCounters(), script{}.make())
 	started, err := counters.Ensure(t.Context(), l, "a", 1)
 	require.NoError(t, err)
@@ -30,7 +30,7 @@ func TestEnsureOfAnotherKind(t *testing.T) {
 
 // A start function that itself ensures another session keeps its own errors
 // apart from those of Ensure.
-func TestEnsureIsNotFooledByTheStartFunctionsErrors(t *testing.T) {
+func TestEnsureKeepsErrorsOfTheStartFunctionApart(t *testing.T) {
 	l := newScripted(t, script{start: func(context.Context, string) error { return sessionproc.ErrAlreadyStarted }})
 	started, err := scripted.Ensure(t.Context(), l, "a", "")
 	require.Error(t, err)

@@ -40,7 +40,7 @@ func newMeanwhile(t testing.TB, boot uint64, kind sessionproc.AnyKind) *meanwhil
 
 // Whoever comes back just as the session ends gets what is left, though the others
 // of its node have been told of the end by then.
-func TestWhoComesBackAsTheSessionEndsGetsWhatIsLeft(t *testing.T) {
+func TestSubscriberBackAtTheEndGetsTheRest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := newMeanwhile(t, 1, newBoards(sessionproc.KindConfig{}, sessionproc.EventConfig{}))
 		require.NoError(t, boards.Start(t.Context(), m, "a", 0))
@@ -65,7 +65,7 @@ func TestWhoComesBackAsTheSessionEndsGetsWhatIsLeft(t *testing.T) {
 
 // Two copies that are merged are one more present value to all subscribers, each of
 // whom gets it once, though nothing was published.
-func TestSubscribersGetWhatWasMergedOnce(t *testing.T) {
+func TestSubscribersGetAMergedValueOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		here, there := newMeanwhile(t, 1, newDiaries()), newMeanwhile(t, 2, newDiaries())
 		for line, m := range map[string]*meanwhile{"here": here, "there": there} {
@@ -122,7 +122,7 @@ func (r refusing) Deliver(_ context.Context, id string, m sessionproc.Message) e
 	return &sessionproc.OpError{Op: m.Op().String(), ID: id, Err: r.error}
 }
 
-func TestSubscribeSaysWhatItHasWaitedFor(t *testing.T) {
+func TestSubscribePastItsDeadlineSaysWhatItWaitedFor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		begun := time.Now()
 		_, err := changed.Subscribe(t.Context(), refusing{sessionproc.ErrNoQuorum}, "a", sessionproc.SubscribeOptions{})

@@ -65,7 +65,7 @@ func TestPublishRefusesWhatIsTooLarge(t *testing.T) {
 }
 
 // A handler that publishes and watches can be tested by itself.
-func TestPublishAndWatchInADetachedSession(t *testing.T) {
+func TestDetachedSessionPublishesAndWatches(t *testing.T) {
 	d := engine.NewDetached(engine.DetachedConfig{ID: "a"})
 	defer d.End()
 	require.NoError(t, changed.Publish(d.Context(), 1))
@@ -73,7 +73,7 @@ func TestPublishAndWatchInADetachedSession(t *testing.T) {
 	require.False(t, sessionproc.Unwatch(d.Context(), "b", heard), "it watches nothing")
 }
 
-func TestEventsOfAKindAreChecked(t *testing.T) {
+func TestKindWithAnInvalidEventIsRefused(t *testing.T) {
 	bad := newStages(nil, sessionproc.EventConfig{Keep: -1})
 	_, err := engine.NewTable(engine.TableConfig{Partitions: 1, Kinds: []sessionproc.AnyKind{bad}})
 	require.ErrorContains(t, err, "Keep")
@@ -90,7 +90,7 @@ func TestEventsOfAKindAreChecked(t *testing.T) {
 
 // What a session keeps is bounded in bytes, and a value that is larger stays when
 // the session moves.
-func TestWhatIsKeptIsBoundedInBytes(t *testing.T) {
+func TestKeptEventsAreBoundedInBytes(t *testing.T) {
 	size := 10
 	act := func(ctx context.Context) error { return played.Publish(ctx, make([]byte, size)) }
 	cfg := sessionproc.EventConfig{KeepBytes: 1000}

@@ -334,7 +334,7 @@ func TestEachEndArrivesWithItsReason(t *testing.T) {
 	}
 }
 
-func TestAnEndIsRememberedForWhoWasAway(t *testing.T) {
+func TestReturningSubscriberHearsOfTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
 		s.board(t, "a", 1)
@@ -353,7 +353,7 @@ func TestAnEndIsRememberedForWhoWasAway(t *testing.T) {
 	})
 }
 
-func TestSubscribersAreNoUseOfTheSession(t *testing.T) {
+func TestSubscribersDoNotKeepASessionAlive(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSharing(t, sessionproc.KindConfig{IdleTimeout: time.Minute}, sessionproc.EventConfig{})
 		s.board(t, "a", 1)

@@ -95,7 +95,7 @@ func TestSubscriptionGoesOnWhereTheSessionMoves(t *testing.T) {
 
 // What was published while nobody asked moves with the session, as much of it as it
 // keeps.
-func TestWhatWasPublishedMovesWithTheSession(t *testing.T) {
+func TestPublishedEventsMoveWithTheSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newPair(t, sessionproc.EventConfig{Keep: 3})
 		c.a.board(t, "a", 0)
@@ -116,7 +116,7 @@ func TestWhatWasPublishedMovesWithTheSession(t *testing.T) {
 }
 
 // A session that ends as soon as it has moved tells it to who is on the way there.
-func TestEndAfterAMoveIsKnown(t *testing.T) {
+func TestEndRightAfterAMoveReachesSubscribers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newPair(t, sessionproc.EventConfig{})
 		c.a.board(t, "a", 0)
@@ -166,7 +166,7 @@ func requireReports(t testing.TB, c sessionproc.Caller, id string, want ...strin
 	require.Equal(t, want, told)
 }
 
-func TestWatchTravels(t *testing.T) {
+func TestWatchMovesWithItsSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newPair(t, sessionproc.EventConfig{})
 		for _, id := range []string{"a", "b", "w"} {
@@ -248,7 +248,7 @@ func TestSubscribersOfALostCopyAreToldOfTheConflict(t *testing.T) {
 }
 
 // A session that restarts after a crash goes on for its subscribers, after a gap.
-func TestSubscribersOfASessionThatRestartsGoOn(t *testing.T) {
+func TestSubscribersGoOnAfterARestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSharing(t, sessionproc.KindConfig{Restart: sessionproc.RestartFresh}, sessionproc.EventConfig{})
 		s.board(t, "a", 5)

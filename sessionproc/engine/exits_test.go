@@ -124,7 +124,7 @@ func (a outcomes) once(t *testing.T, who string) error {
 // Whatever becomes of a session that is sealed, everybody who waits for it is answered,
 // once, within two seconds of the return of its handler: who has renewed or sealed it,
 // who has called it, who subscribes to it, who ends it, and who starts it.
-func TestEverybodyIsAnsweredWhateverBecomesOfASession(t *testing.T) {
+func TestAllWhoWaitForASealedSessionAreAnswered(t *testing.T) {
 	for name, exit := range exits {
 		for _, renews := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, ", renewed ", renews), func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestEverybodyIsAnsweredWhateverBecomesOfASession(t *testing.T) {
 }
 
 // A session that is resumed before its handler has returned tells who sealed it.
-func TestWhoSealedASessionHearsThatItIsResumed(t *testing.T) {
+func TestResumedSessionTellsItsSealer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newLocal(t, newDoomed(sessionproc.KindConfig{}))
 		require.NoError(t, doomeds.Start(t.Context(), l, "a", sessionproc.None{}))

@@ -102,7 +102,7 @@ func TestLifetimeLetsTheHandlerFinish(t *testing.T) {
 }
 
 // A time beyond the reach of the wheel, and one beyond all reason.
-func TestFarTimes(t *testing.T) {
+func TestIdleTimeoutBeyondTheWheelExpires(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newScripted(t, script{kind: sessionproc.KindConfig{IdleTimeout: 20 * time.Minute, Lifetime: 1<<63 - 1}})
 		l.start(t, "a")
@@ -182,7 +182,7 @@ func TestUseAfterAStandstillKeepsASessionAlive(t *testing.T) {
 
 // A session whose end came before its time leaves nothing in the wheel or among
 // the timers: its record is garbage.
-func TestNothingHoldsASessionThatHasEnded(t *testing.T) {
+func TestEndedSessionIsGarbage(t *testing.T) {
 	for _, how := range []string{"terminate", "stop", "crash", "expire"} {
 		t.Run(how, func(t *testing.T) {
 			var record weak.Pointer[sessionproc.Session]

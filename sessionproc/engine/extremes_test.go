@@ -30,7 +30,7 @@ func setLongest(cfg any, field string) {
 
 // The longest durations there are do not overflow into the past. This is in real time, as
 // the virtual one is before that of the process's start, where sums do not overflow.
-func TestTheLongestDurations(t *testing.T) {
+func TestLongestDurationsDoNotOverflow(t *testing.T) {
 	for _, field := range durations[sessionproc.KindConfig]() {
 		t.Run("KindConfig."+field, func(t *testing.T) {
 			s := patient(t)

@@ -24,7 +24,7 @@ func promote(t testing.TB, l *local, id string, b []byte) {
 // A session is ended and started anew, again and again, while copies of it run elsewhere,
 // change, are copied, and come back, with no node that keeps a tombstone. Of two copies of
 // two lives the later life goes on, and nothing of the earlier one is in it.
-func TestLivesAreNotMerged(t *testing.T) {
+func TestCopiesOfTwoLivesAreNotMerged(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		const id = "a"
 		var places [3]*local // lives begin and end in the first one
@@ -88,7 +88,7 @@ func meetWith(t testing.TB, l *local, id string, b []byte) {
 
 // What is remembered of ended sessions is bounded, and is nothing where no copy of them
 // can be: a node that only starts and ends sessions remembers none.
-func TestEndsAreRememberedWhereCopiesCanBe(t *testing.T) {
+func TestEndIsRememberedOnlyWhereACopyCanBe(t *testing.T) {
 	l := newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Boot = 1 }, newDiaries())
 	for id, copied := range map[string]bool{"a": false, "b": true} {
 		require.NoError(t, diaries.Start(t.Context(), l, id, nil))

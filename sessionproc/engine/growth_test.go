@@ -36,7 +36,7 @@ func snapshotSize(t testing.TB, l *local, id string) int {
 }
 
 // What a renewal leaves behind, and what it costs, does not depend on how many there were.
-func TestRenewalsOfOneSessionCostTheSame(t *testing.T) {
+func TestEachRenewalOfASessionCostsTheSame(t *testing.T) {
 	l := newLocalWith(t, func(*engine.TableConfig) {}, release(cartV1{}, often))
 	require.NoError(t, carts.Start(t.Context(), l, "r0", sessionproc.None{}))
 	renewed, size := 0, 0
@@ -63,7 +63,7 @@ func TestRenewalsOfOneSessionCostTheSame(t *testing.T) {
 
 // Old IDs keep nothing of what the session has published: only Table.ends does, which
 // has a bound.
-func TestOldIDsKeepNothingThatWasPublished(t *testing.T) {
+func TestOldIDKeepsNoPublishedEvents(t *testing.T) {
 	s := newSharing(t, often, sessionproc.EventConfig{})
 	s.board(t, "r0", 1)
 	before := heap()
@@ -182,7 +182,7 @@ func TestRenewalsOfOneSessionAreRateLimited(t *testing.T) {
 	})
 }
 
-func TestRenewRateIsConfigured(t *testing.T) {
+func TestRenewalBeyondRenewRateIsRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newLocal(t, release(cartV1{}, sessionproc.KindConfig{RenewRate: 4, RenewBurst: 2}))
 		require.NoError(t, carts.Start(t.Context(), l, "r0", sessionproc.None{}))

@@ -11,7 +11,7 @@ import (
 )
 
 // A hook is bound once, before node.Start, and to a function.
-func TestAHookThatIsBoundWronglyIsRefused(t *testing.T) {
+func TestHookBoundTwiceOrLateOrToNilIsRefused(t *testing.T) {
 	type kind = sessionproc.Kind[counter, int]
 	end := func(*counter, context.Context, sessionproc.Reason) {}
 	merge := func(*counter, context.Context, *counter) error { return nil }

@@ -15,7 +15,7 @@ import (
 
 // What is use is use until it ends, and what is none is none, however long it takes:
 // a session lives for IdleTimeout after the end of its last use.
-func TestUseLastsUntilItsEnd(t *testing.T) {
+func TestIdleTimeoutCountsFromTheEndOfUse(t *testing.T) {
 	const long = 4 * idleLimit // and longer than CallTimeout
 	hour := func(t *testing.T) context.Context {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
@@ -126,7 +126,7 @@ func restartsSlowly(long time.Duration) script {
 }
 
 // A session that moves after a long handler is not idle when it comes.
-func TestUseLastsUntilItsEndAcrossAMove(t *testing.T) {
+func TestIdleTimeoutCountsFromTheEndOfUseAcrossAMove(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := expiring(script{do: func(context.Context, string) (string, error) { time.Sleep(3 * idleLimit); return "", nil }})
 		l, there := newScripted(t, s), newScripted(t, s)
@@ -142,7 +142,7 @@ func TestUseLastsUntilItsEndAcrossAMove(t *testing.T) {
 }
 
 // Ticks that keep a session busy all the time are no use of it; what users send is.
-func TestASessionThatIsBusyWithTicksExpires(t *testing.T) {
+func TestSessionBusyOnlyWithTicksExpires(t *testing.T) {
 	for _, used := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
 			var told ends

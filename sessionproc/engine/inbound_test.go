@@ -60,7 +60,7 @@ func serve(t testing.TB, l *local, in *engine.Inbound) answer {
 	}
 }
 
-func TestInboundRequests(t *testing.T) {
+func TestInboundRequestsAreAnsweredByTheirOp(t *testing.T) {
 	l := newLocal(t, newCounters(), script{}.make())
 	req := func(op core.Op, kind, method string, payload []byte) *engine.Inbound {
 		return &engine.Inbound{Op: op, ID: "a", Kind: kind, Method: method, Payload: payload}
@@ -137,7 +137,7 @@ func TestAnInboundCanBeUsedAgain(t *testing.T) {
 	wg.Wait()
 }
 
-func TestCancelOfAnInbound(t *testing.T) {
+func TestCancelEndsQueuedAndRunningInbounds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var ran []string
 		ended := make(chan error, 1)
@@ -251,7 +251,7 @@ func TestInboundCastsAreCopied(t *testing.T) {
 	})
 }
 
-func TestAnInboundMeetsTheEndOfItsSession(t *testing.T) {
+func TestInboundOfASessionThatEndsIsAnswered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newScripted(t, script{do: func(ctx context.Context, r string) (string, error) {
 			if r == "crash" {
@@ -301,7 +301,7 @@ func TestAFullMailboxFailsAnInbound(t *testing.T) {
 	})
 }
 
-func TestUntypedRequests(t *testing.T) {
+func TestUntypedRequestsWorkAsTypedOnes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newScripted(t, script{do: func(ctx context.Context, r string) (string, error) {
 			if r == "wait" {

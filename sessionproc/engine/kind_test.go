@@ -27,7 +27,7 @@ type unfit struct {
 	f func()
 }
 
-func TestWhatIsWrongWithAKindIsNamed(t *testing.T) {
+func TestInvalidKindIsRefusedAndNamed(t *testing.T) {
 	type (
 		arg  = int
 		kind = *sessionproc.Kind[counter, arg]
@@ -159,7 +159,7 @@ func TestStatesAndArgumentsThatCannotTravelAreNamed(t *testing.T) {
 	require.ErrorContains(t, newTable(long), "its name has 65 bytes")
 }
 
-func TestWhatIsWrongWithKindsTogether(t *testing.T) {
+func TestKindsThatConflictAreRefused(t *testing.T) {
 	require.ErrorContains(t, newTable(nil), "a kind is nil")
 	require.ErrorContains(t, newTable(newCounters(), newCounters()), `two kinds are named "counter"`)
 	k := newCounters()
@@ -180,7 +180,7 @@ func TestWhatIsWrongWithKindsTogether(t *testing.T) {
 
 // A handler bound after node.Start is refused; the node that has the kind is
 // not disturbed.
-func TestHandleAfterTheKindWasGiven(t *testing.T) {
+func TestHandlerBoundAfterStartIsRefused(t *testing.T) {
 	ref := sessionproc.KindOf[int]("late")
 	m := sessionproc.MethodOf[int, int](ref, "add")
 	k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil },
@@ -197,7 +197,7 @@ func TestHandleAfterTheKindWasGiven(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestDefaultKindAndMethodConfig(t *testing.T) {
+func TestDefaultKindAndMethodConfigAreUsed(t *testing.T) {
 	s := script{method: sessionproc.MethodConfig{ReadOnly: true, Timeout: time.Minute}}
 	l := newLocalWith(t, func(c *engine.TableConfig) { c.DefaultKind = "scripted" }, newCounters(), s.make())
 	require.NoError(t, l.Deliver(t.Context(), "a", engine.Untyped(core.OpStart, "", "", "arg", nil)))

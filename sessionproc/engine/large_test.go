@@ -110,7 +110,7 @@ func TestReferenceToALargeSessionIsNotRestored(t *testing.T) {
 
 // The last part of a session either leaves or does not; never is it taken back by who
 // has let it leave.
-func TestLargeSessionIsGivenOrTakenBack(t *testing.T) {
+func TestLargeSessionIsEitherGivenOrTakenBack(t *testing.T) {
 	for range 200 {
 		l := new(engine.Large)
 		var given, back bool

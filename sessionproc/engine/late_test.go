@@ -14,7 +14,7 @@ import (
 )
 
 // Errors of what was waited for in vain say what that was, and are what they were.
-func TestLateErrorsSayWhatWasWaitedFor(t *testing.T) {
+func TestDeadlineErrorsSayWhatWasWaitedFor(t *testing.T) {
 	block := func(context.Context, string) (string, error) { time.Sleep(time.Minute); return "", nil }
 	obey := func(ctx context.Context, _ string) (string, error) { <-ctx.Done(); return "", ctx.Err() }
 	starts := func(context.Context, string) error { time.Sleep(time.Minute); return nil }
@@ -150,7 +150,7 @@ func TestCallTimeoutSaysWhatWasWaitedFor(t *testing.T) {
 // Two sessions whose handlers call each other, each for a caller of its own, do not wait
 // for their time to be over: one is told, and the other's call goes through. So it is
 // when both find out at the same moment, which takes two processors and many tries.
-func TestSessionsThatCallEachOtherAreNamed(t *testing.T) {
+func TestSessionsThatCallEachOtherAreToldAtOnce(t *testing.T) {
 	for what, untyped := range map[string]bool{"typed": false, "untyped": true} {
 		t.Run(what, func(t *testing.T) {
 			for range 1000 {

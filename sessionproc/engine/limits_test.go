@@ -50,7 +50,7 @@ func TestMaxSessionsOfTheNodeIsExact(t *testing.T) {
 	l.start(t, "c")
 }
 
-func TestStartRate(t *testing.T) {
+func TestStartBeyondStartRateIsRefused(t *testing.T) {
 	for name, set := range map[string]func(*engine.TableConfig, *sessionproc.KindConfig){
 		"Config.StartRate":     func(c *engine.TableConfig, _ *sessionproc.KindConfig) { c.StartRate = 5 },
 		"KindConfig.StartRate": func(_ *engine.TableConfig, k *sessionproc.KindConfig) { k.StartRate = 5 },
@@ -90,7 +90,7 @@ func TestARefusedStartCostsNoToken(t *testing.T) {
 	})
 }
 
-func TestMessageRate(t *testing.T) {
+func TestMessageBeyondMessageRateIsRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newScripted(t, script{kind: sessionproc.KindConfig{MessageRate: 10, MessageBurst: 2}})
 		l.start(t, "a", "b")
@@ -107,7 +107,7 @@ func TestMessageRate(t *testing.T) {
 	})
 }
 
-func TestMemoryMark(t *testing.T) {
+func TestStartAboveTheMemoryMarkIsRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var heap atomic.Int64
 		heap.Store(100)
@@ -133,7 +133,7 @@ func TestMemoryMark(t *testing.T) {
 	})
 }
 
-func TestTheHeapIsMeasured(t *testing.T) {
+func TestMemoryMarkMeasuresTheHeap(t *testing.T) {
 	runtime.GC() // there may have been none
 	l := newLocalWith(t, func(c *engine.TableConfig) { c.MemoryMark = 1 }, script{}.make())
 	require.ErrorIs(t, scripted.Start(t.Context(), l, "a", ""), sessionproc.ErrMemoryMark)

@@ -18,7 +18,7 @@ import (
 )
 
 // What stands in the line when a session ends, moves or begins anew.
-func TestTheLineOfASessionThatEnds(t *testing.T) {
+func TestLineOfASessionThatEndsIsAnswered(t *testing.T) {
 	for what, c := range map[string]struct {
 		script script
 		act    func(t *testing.T, l *local)
@@ -137,7 +137,7 @@ func TestTheLineIsBounded(t *testing.T) {
 
 // Calls whose callers have gone keep no place from others, in the line nor in the
 // mailbox.
-func TestWhoHasGoneKeepsNoPlace(t *testing.T) {
+func TestCallerThatHasGoneKeepsNoPlace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		l := newScripted(t, script{kind: sessionproc.KindConfig{Mailbox: 10},
@@ -210,7 +210,7 @@ func TestTheLineCostsNoMessageRate(t *testing.T) {
 }
 
 // A handler does not wait for a place that only its own end makes.
-func TestAHandlerDoesNotWaitForItself(t *testing.T) {
+func TestHandlerDoesNotWaitForAPlaceInItsOwnMailbox(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var l *local
 		results := make(chan error, 10)

@@ -114,7 +114,7 @@ func TestACancelledRequestLeavesTheLine(t *testing.T) {
 }
 
 // What becomes of the library's own messages for a session whose mailbox is full.
-func TestMessagesOfTheLibraryForAFullMailbox(t *testing.T) {
+func TestFullMailboxTakesTimersAndWatchesButNoBroadcast(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		ref := sessionproc.KindOf[int]("full")

@@ -147,7 +147,7 @@ func TestASmallMessageDoesNotPassABigOne(t *testing.T) {
 }
 
 // When the one in front goes, those behind it that have room come in.
-func TestWhoLeavesTheLineMakesRoom(t *testing.T) {
+func TestCallerThatLeavesTheLineMakesRoom(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l, open, first := blocked(t, sessionproc.KindConfig{MailboxBytes: 1000})
 		require.NoError(t, note.Cast(t.Context(), l, "a", strings.Repeat("x", 500)))

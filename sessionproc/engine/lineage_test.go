@@ -73,7 +73,7 @@ func pick[T any](t *rapid.T, all []T) (one T, i int) {
 // Of two copies of a session one covers the other if, and only if, it has seen all
 // changes that the other has; a new incarnation is none. A session that was started
 // anew covers those that had ended with the tombstone that it was started after.
-func TestVersionsTellWhatCopiesHaveSeen(t *testing.T) {
+func TestVersionCoversExactlyTheChangesItHasSeen(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := &lineages{}
 		for boot := range uint64(3) {

@@ -215,7 +215,7 @@ func TestARunningCallReturnsAtItsDeadline(t *testing.T) {
 }
 
 // MethodConfig.Timeout stands in for the node's CallTimeout.
-func TestAMethodsOwnTimeout(t *testing.T) {
+func TestMethodTimeoutReplacesCallTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newScripted(t, script{method: sessionproc.MethodConfig{Timeout: 300 * time.Millisecond},
 			do: func(ctx context.Context, r string) (string, error) { <-ctx.Done(); return r, ctx.Err() }})

@@ -16,7 +16,7 @@ func (p plainCaller) Deliver(ctx context.Context, id string, m sessionproc.Messa
 	return p.l.Deliver(ctx, id, m)
 }
 
-func TestACallerOfOneMethodServesForMany(t *testing.T) {
+func TestCallerWithDeliverAloneStartsMany(t *testing.T) {
 	c := plainCaller{newScripted(t, script{})}
 	require.Nil(t, scripted.StartMany(t.Context(), c, map[string]string{"a": "", "b": ""}))
 	failed := scripted.StartMany(t.Context(), c, map[string]string{"a": "", "c": ""})

@@ -78,7 +78,7 @@ func newDiaries() sessionproc.AnyKind {
 
 // Whatever the methods of two copies do that meet, one session goes on, with the
 // state of one of them or of both.
-func TestPanicsWhereCopiesMeetAreContained(t *testing.T) {
+func TestPanicsAtTheMeetingOfCopiesAreContained(t *testing.T) {
 	for name, c := range map[string]struct {
 		here, there []string
 		higher      string // whose incarnation

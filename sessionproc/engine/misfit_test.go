@@ -13,7 +13,7 @@ import (
 
 // A request or reply that is not of the type that its reader has is an error that names
 // that type: msgpack speaks of codes only.
-func TestWhatDoesNotDecodeIsSaidWithTheType(t *testing.T) {
+func TestDecodeErrorNamesTheType(t *testing.T) {
 	ref := sessionproc.KindOf[sessionproc.None]("till")
 	take := sessionproc.MethodOf[int, int](ref, "take")
 	k := sessionproc.NewKind(ref, func(context.Context, sessionproc.None) (*counter, error) { return new(counter), nil },

@@ -192,7 +192,7 @@ func TestNestedStartsAreBounded(t *testing.T) {
 }
 
 // Some starts nest, some are given up, some fail, some panic: no place is lost or made up.
-func TestPlacesAreKeptInSpiteOfNesting(t *testing.T) {
+func TestNestedStartsLoseNoPlace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var l *local
 		var plain, most atomic.Int64

@@ -17,7 +17,7 @@ import (
 )
 
 // NewID is in nothing that is encoded, printed or logged, in whatever an Ended is.
-func TestTheNewIDOfAnEndedIsNowhere(t *testing.T) {
+func TestNewIDOfAnEndedIsNeitherPrintedNorEncoded(t *testing.T) {
 	const oldID, newID = "the-old-session", "the-new-session"
 	e := sessionproc.Ended{ID: oldID, Reason: sessionproc.ReasonRenewed, NewID: newID}
 	type holder struct {
@@ -70,7 +70,7 @@ func TestTheNewIDOfAnEndedIsNowhere(t *testing.T) {
 }
 
 // The message of a watch is what an earlier release sent and reads, with one field more.
-func TestTheMessageOfAWatchIsThatOfEarlierReleases(t *testing.T) {
+func TestWatchMessageIsReadByEarlierReleases(t *testing.T) {
 	type ended struct { // as it was
 		ID     string
 		Reason sessionproc.Reason

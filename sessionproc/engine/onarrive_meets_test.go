@@ -64,7 +64,7 @@ func TestCopiesArriveBeforeTheyMeet(t *testing.T) {
 }
 
 // A copy that comes while the session is on its way, and has not arrived itself.
-func TestCopiesMeetThatHaveNotArrived(t *testing.T) {
+func TestCopyMeetsASessionThatHasNotArrived(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cfg := sessionproc.KindConfig{}
 		from, here, there := newInn(t, 1, cfg, nil), newInn(t, 2, cfg, nil), newInn(t, 3, cfg, nil)
@@ -87,7 +87,7 @@ func TestCopiesMeetThatHaveNotArrived(t *testing.T) {
 }
 
 // What travels cannot be changed by an OnArrive.
-func TestAnArrivalCannotChangeWhatTravels(t *testing.T) {
+func TestOnArriveCannotChangeWhatTravels(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		refused := make(map[string]error)
 		to := newInn(t, 2, sessionproc.KindConfig{}, func(ctx context.Context, _ *guest, _ sessionproc.Arrival, _ int) error {
@@ -131,7 +131,7 @@ func TestAnArrivalCannotChangeWhatTravels(t *testing.T) {
 }
 
 // It can end its session, and call others.
-func TestAnArrivalCanStopItsSession(t *testing.T) {
+func TestOnArriveCanStopItsSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		to := newInn(t, 2, sessionproc.KindConfig{}, nil)
 		to.begin(t, "clerk", "clerk")

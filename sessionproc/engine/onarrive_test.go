@@ -15,7 +15,7 @@ import (
 
 // Whatever has brought a state, it arrives once, before the messages that it has
 // brought along and those that wait for it.
-func TestAStateArrivesBeforeAnythingElseSeesIt(t *testing.T) {
+func TestOnArriveRunsOnceBeforeAnyMessage(t *testing.T) {
 	cfg := sessionproc.KindConfig{Restart: sessionproc.RestartLastState}
 	for _, c := range []struct {
 		reason sessionproc.ArrivalReason
@@ -63,7 +63,7 @@ func TestAStateArrivesBeforeAnythingElseSeesIt(t *testing.T) {
 }
 
 // A session that is idle arrives too, and costs no memory beside its record afterwards.
-func TestAnIdleSessionArrives(t *testing.T) {
+func TestOnArriveRunsForAnIdleSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		from, to := newInn(t, 1, sessionproc.KindConfig{}, nil), newInn(t, 2, sessionproc.KindConfig{}, nil)
 		from.begin(t, "a", "first")
@@ -77,7 +77,7 @@ func TestAnIdleSessionArrives(t *testing.T) {
 }
 
 // The start function prepares what is new, and what has not left needs nothing.
-func TestAStateThatHasNotComeDoesNotArrive(t *testing.T) {
+func TestOnArriveDoesNotRunForAStateThatStayed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		in := newInn(t, 1, sessionproc.KindConfig{Restart: sessionproc.RestartFresh}, nil)
 		in.begin(t, "a", "first")
@@ -98,7 +98,7 @@ func TestAStateThatHasNotComeDoesNotArrive(t *testing.T) {
 }
 
 // What is on its way on before it could arrive arrives where it runs.
-func TestAStateArrivesWhereItRuns(t *testing.T) {
+func TestOnArriveRunsOnlyWhereTheSessionRuns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a, b, c := newInn(t, 1, sessionproc.KindConfig{}, nil), newInn(t, 2, sessionproc.KindConfig{}, nil),
 			newInn(t, 3, sessionproc.KindConfig{}, nil)
@@ -128,7 +128,7 @@ func TestAStateArrivesWhereItRuns(t *testing.T) {
 }
 
 // A session that ends before it could arrive arrives to be told so.
-func TestAStateArrivesBeforeItsEndIsTold(t *testing.T) {
+func TestOnArriveRunsBeforeOnEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		from, to := newInn(t, 1, sessionproc.KindConfig{}, nil), newInn(t, 2, sessionproc.KindConfig{}, nil)
 		from.begin(t, "a", "first")
@@ -142,7 +142,7 @@ func TestAStateArrivesBeforeItsEndIsTold(t *testing.T) {
 }
 
 // The messages and the end of a session wait for its arrival, whose ctx tells of the end.
-func TestAnArrivalIsNotDisturbed(t *testing.T) {
+func TestMessagesAndEndWaitForOnArrive(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var causes []error
 		from := newInn(t, 1, sessionproc.KindConfig{}, nil)
@@ -173,7 +173,7 @@ func TestAnArrivalIsNotDisturbed(t *testing.T) {
 }
 
 // An arrival is no use of a session and no change of it.
-func TestAnArrivalIsNoUseAndNoChange(t *testing.T) {
+func TestOnArriveIsNoUseAndNoChange(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cfg := sessionproc.KindConfig{IdleTimeout: time.Minute}
 		from, to := newInn(t, 1, cfg, nil), newInn(t, 2, cfg, nil)
@@ -190,7 +190,7 @@ func TestAnArrivalIsNoUseAndNoChange(t *testing.T) {
 }
 
 // An OnArrive that fails or panics is a crash, and KindConfig.Restart says what follows.
-func TestAnArrivalThatFailsIsACrash(t *testing.T) {
+func TestFailedOnArriveIsACrash(t *testing.T) {
 	fails := errors.New("the house is full")
 	ways := map[string]func() error{"error": func() error { return fails }, "panic": func() error { panic(fails) }}
 	for name, way := range ways {

@@ -174,7 +174,7 @@ var meetings = map[string]func(t *testing.T, here *orchard, other []byte){
 // Copies of different kinds that meet under one ID: one of them goes on, by the rule
 // that holds between any two, and the other one ends with ReasonConflict. Neither
 // crashes, and the counts of both kinds are right.
-func TestCopiesOfDifferentKindsMeet(t *testing.T) {
+func TestOneOfTwoCopiesOfDifferentKindsGoesOn(t *testing.T) {
 	for name, way := range meetings {
 		for _, expires := range []time.Duration{0, time.Hour} {
 			for _, wins := range []string{"apple", "orange"} {
@@ -224,7 +224,7 @@ func TestCopiesOfDifferentKindsMeet(t *testing.T) {
 
 // Who waits for the session that ends, or subscribes to it, hears of it; who comes
 // meanwhile finds the other one.
-func TestWhoWaitsForACopyOfAnotherKindThatEnds(t *testing.T) {
+func TestCallersHearThatACopyOfAnotherKindWon(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		here, there := newOrchard(t, 1, sessionproc.KindConfig{}), newOrchard(t, 2, sessionproc.KindConfig{})
 		for range 5 {
@@ -263,7 +263,7 @@ func TestWhoWaitsForACopyOfAnotherKindThatEnds(t *testing.T) {
 
 // A copy that waits to meet a session which ends first goes on in its place, unless
 // that was terminated.
-func TestCopyThatWaitsOutlivesTheSession(t *testing.T) {
+func TestWaitingCopyGoesOnWhenItsSessionEnds(t *testing.T) {
 	for _, terminated := range []bool{false, true} {
 		t.Run(fmt.Sprint(terminated), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

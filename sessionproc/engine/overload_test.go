@@ -52,7 +52,7 @@ func starts(l *local) func() error {
 
 // Many times as many come as may, from everywhere at once: as many pass as may, and what
 // the others are told of the next try is true.
-func TestLimitersUnderOverload(t *testing.T) {
+func TestLimitersUnderOverloadPassTheirRate(t *testing.T) {
 	const callers, seconds = 8, 5
 	for name, limiter := range limiters {
 		for _, c := range []struct{ rate, burst int }{{1, 1}, {3, 2}, {7, 7}, {80, 1}, {80, 0}, {33, 10}} {
@@ -100,7 +100,7 @@ func TestLimitersUnderOverload(t *testing.T) {
 }
 
 // The same where each caller's time is another one, by a real clock.
-func TestLimitersUnderRealOverload(t *testing.T) {
+func TestLimitersUnderRealOverloadPassTheirRate(t *testing.T) {
 	const rate, burst, callers = 200, 200, 64
 	for name, limiter := range limiters {
 		t.Run(name, func(t *testing.T) {

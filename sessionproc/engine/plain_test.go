@@ -47,7 +47,7 @@ func TestPlainSnapshotsAreAsMsgpackWritesThem(t *testing.T) {
 
 // Of whatever else a snapshot may have nothing is left out: fields that are added to it
 // make it one that is not plain until appendPlain and readPlain know them.
-func TestSnapshotsWithMoreAreNotPlain(t *testing.T) {
+func TestSnapshotWithFurtherFieldsIsNotPlain(t *testing.T) {
 	known := map[string]bool{"Kind": true, "Schema": true, "Number": true, "Boot": true, "Version": true, "State": true,
 		"Age": true, "Taken": true, "Idle": true, "Lifetime": true}
 	for i, f := range reflect.VisibleFields(reflect.TypeFor[snapshot]()) {
@@ -80,7 +80,7 @@ func TestSnapshotsWithMoreAreNotPlain(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotPlainIsLeftToMsgpack(t *testing.T) {
+func TestSnapshotThatIsNotPlainIsLeftToMsgpack(t *testing.T) {
 	for _, s := range []snapshot{{Version: []byte{}}, {State: []byte{}}, {Version: []byte{}, State: []byte{}, Idle: -1},
 		{Version: []byte{}, State: []byte{}, Schema: -1}} {
 		_, ok := s.appendPlain(nil)

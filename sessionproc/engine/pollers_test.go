@@ -20,7 +20,7 @@ func details(t testing.TB, l *local, id string) engine.Details {
 
 var here = []string{""} // the table's own node
 
-func TestDetailsTellWhoAsks(t *testing.T) {
+func TestDetailsCountNodesThatPoll(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
 		s.board(t, "a", 0)
@@ -57,7 +57,7 @@ func TestDetailsTellWhoAsks(t *testing.T) {
 	})
 }
 
-func TestDetailsTellOfWatches(t *testing.T) {
+func TestDetailsCountWatchesAndWatchers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newPair(t, sessionproc.EventConfig{})
 		c.a.board(t, "a", 0)

@@ -15,7 +15,7 @@ import (
 
 // What is ReadOnly is no change, whatever way it comes: a call or a cast, from here or
 // another node, typed or by name, or the message of a timer.
-func TestWhatIsReadOnlyIsNoChange(t *testing.T) {
+func TestReadOnlyMessageIsNoChange(t *testing.T) {
 	for _, readOnly := range []bool{true, false} {
 		bubble(t, func(t *testing.T) {
 			cfg := sessionproc.MethodConfig{ReadOnly: readOnly}
@@ -68,7 +68,7 @@ func versionOf(t *testing.T, l *local, id string) engine.Version {
 }
 
 // A state that writes no bytes at all is kept for a restart, too.
-func TestAStateOfNoBytesRestarts(t *testing.T) {
+func TestEmptyStateIsKeptForARestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newScripted(t, script{kind: sessionproc.KindConfig{Restart: sessionproc.RestartLastState},
 			do: func(_ context.Context, r string) (string, error) { panic(r) }})
@@ -82,7 +82,7 @@ func TestAStateOfNoBytesRestarts(t *testing.T) {
 }
 
 // Whatever a session does, a call that waits behind that says what it is.
-func TestACallSaysBehindWhatItWaits(t *testing.T) {
+func TestWaitingCallSaysWhatRunsBeforeIt(t *testing.T) {
 	begun := make(chan struct{}, 9)
 	blocks := func() { begun <- struct{}{}; time.Sleep(30 * time.Second) }
 	s := script{

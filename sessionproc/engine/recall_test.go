@@ -30,7 +30,7 @@ func startLabelled(t *testing.T, l *local, id string) {
 	require.NoError(t, scripted.Start(t.Context(), l, id, "ann"))
 }
 
-func TestASessionInFlightEndsWhereItArrives(t *testing.T) {
+func TestLogOutEndsASessionInFlightWhereItArrives(t *testing.T) {
 	for name, c := range map[string]struct {
 		wait  time.Duration // between the end of the others and the arrival
 		later bool          // it is started after that end
@@ -77,7 +77,7 @@ func TestASessionInFlightEndsWhereItArrives(t *testing.T) {
 	}
 }
 
-func TestASealedSessionThatComesBackEnds(t *testing.T) {
+func TestLogOutEndsASealedSessionThatComesBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var told ends
 		l := newScripted(t, labelled(&told))
@@ -122,7 +122,7 @@ func TestEndLabelledWaitsForRunningHandlers(t *testing.T) {
 	})
 }
 
-func TestPagesHoldEachSessionOnce(t *testing.T) {
+func TestPagesOfAListHoldEachSessionOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newScripted(t, script{})
 		for i := range 100 {

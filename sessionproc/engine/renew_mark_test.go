@@ -37,7 +37,7 @@ func TestMarkOfARenewedSessionMoves(t *testing.T) {
 	})
 }
 
-func TestMarkThatIsDueWhileItMovesGoesWhenItIsBack(t *testing.T) {
+func TestMarkDueDuringAMoveEndsOnceItIsBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		from, _, _ := twoOwners(t, sessionproc.KindConfig{})
 		require.NoError(t, from.renew(t.Context(), "old", "new"))
@@ -152,7 +152,7 @@ func TestSubscribersHearThatASessionIsRenewed(t *testing.T) {
 	})
 }
 
-func TestMarkThatHasMovedTellsSubscribersToo(t *testing.T) {
+func TestMovedMarkTellsSubscribersOfTheRenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s, other := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{}), newSharing(t,
 			sessionproc.KindConfig{}, sessionproc.EventConfig{})

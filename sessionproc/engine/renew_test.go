@@ -108,7 +108,7 @@ func TestOnlyOneOfManyRenewalsWins(t *testing.T) {
 	})
 }
 
-func TestRenewRefuses(t *testing.T) {
+func TestRenewThatCannotWorkIsRefused(t *testing.T) {
 	l := newLocalWith(t, func(cfg *engine.TableConfig) { cfg.MaxMessage = 1 << 10 },
 		newCarts(), script{kind: sessionproc.KindConfig{EndOnMove: true}}.make())
 	require.ErrorIs(t, l.renew(t.Context(), "missing", "new"), sessionproc.ErrNotFound)
@@ -308,7 +308,7 @@ func TestShutdownEndsARenewalThatFails(t *testing.T) {
 	})
 }
 
-func TestShutdownTakesNoRenewedSession(t *testing.T) {
+func TestTableThatHasShutDownRefusesARenewedSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		from, to, _ := twoOwners(t, sessionproc.KindConfig{})
 		require.NoError(t, to.table.Shutdown(t.Context(), sessionproc.ReasonClosed))

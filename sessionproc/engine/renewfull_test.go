@@ -29,7 +29,7 @@ var limits = map[string]func(t *engine.TableConfig, k *sessionproc.KindConfig){
 // Whatever refuses a start does not refuse a renewal, on the same node or another one:
 // there is no session more by it. The counts are right while it waits and afterwards,
 // and starts are refused as before.
-func TestRenewWhereNothingCanBeStarted(t *testing.T) {
+func TestRenewWorksWhereStartsAreRefused(t *testing.T) {
 	for limit, set := range limits {
 		for _, remote := range []bool{false, true} {
 			t.Run(fmt.Sprint(limit, ", remote ", remote), func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestRenewWhereNothingCanBeStarted(t *testing.T) {
 }
 
 // A copy of a session that is here needs no place either: it becomes one with it.
-func TestCopiesMeetWhereMaxSessionsIsReached(t *testing.T) {
+func TestCopyMeetsItsSessionThoughMaxSessionsIsReached(t *testing.T) {
 	for name, limit := range map[string]func(c *engine.TableConfig, k *sessionproc.KindConfig){
 		"node": limits["Config.MaxSessions"], "kind": limits["KindConfig.MaxSessions"],
 	} {
@@ -115,7 +115,7 @@ func TestCopiesMeetWhereMaxSessionsIsReached(t *testing.T) {
 
 // Many sessions of a full table are renewed at once, again and again: afterwards there
 // are as many as before, and there is no room yet.
-func TestManyRenewalsInAFullTable(t *testing.T) {
+func TestManyRenewalsKeepTheCountOfAFullTable(t *testing.T) {
 	const all, rounds = 50, 5
 	l := newLocalWith(t, func(c *engine.TableConfig) { c.MaxSessions = all },
 		release(cartV1{}, sessionproc.KindConfig{MaxSessions: all}))

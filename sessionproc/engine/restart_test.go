@@ -82,7 +82,7 @@ func life(t testing.TB, l *local, id string) sessionproc.Incarnation {
 	return i
 }
 
-func TestRestartWithTheLastState(t *testing.T) {
+func TestRestartLastStateKeepsStateAndTimers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newLocal(t, newPhoenixes(sessionproc.KindConfig{Restart: sessionproc.RestartLastState}, nil))
 		require.NoError(t, phoenixes.Start(t.Context(), l, "a", 5))
@@ -102,7 +102,7 @@ func TestRestartWithTheLastState(t *testing.T) {
 	})
 }
 
-func TestRestartFresh(t *testing.T) {
+func TestRestartFreshBeginsWithTheArgument(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newLocal(t, newPhoenixes(sessionproc.KindConfig{Restart: sessionproc.RestartFresh}, nil))
 		untyped := engine.Untyped(core.OpStart, "phoenix", "", 6, nil)
@@ -189,7 +189,7 @@ func TestAFailedRestartCountsAsACrash(t *testing.T) {
 }
 
 // The end of a session does not wait for its back-off, nor does its move.
-func TestABackOffHoldsUpNothing(t *testing.T) {
+func TestBackOffDelaysNeitherEndNorMove(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cfg := sessionproc.KindConfig{Restart: sessionproc.RestartLastState, RestartBudget: 3}
 		a, b := newLocal(t, newPhoenixes(cfg, nil)), newLocal(t, newPhoenixes(cfg, nil))
@@ -224,7 +224,7 @@ func TestTheArgumentOfAFreshRestartTravels(t *testing.T) {
 	})
 }
 
-func TestAStateTooLargeIsNotKeptAndStays(t *testing.T) {
+func TestStateBeyondMaxStateIsNotKeptAndStays(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		log := new(journal)
 		l := newLocalWith(t, log.into, newPhoenixes(sessionproc.KindConfig{Restart: sessionproc.RestartLastState,

@@ -121,7 +121,7 @@ func modestly(t *testing.T, what, setting string, f func() error) {
 
 // What is shared in a value is bounded as it is written, in whatever way the value
 // travels: it is not first written 200 MiB long to be refused then.
-func TestAValueThatIsSharedManyTimesIsBoundedAsItIsWritten(t *testing.T) {
+func TestSharedValueIsRefusedBeforeItIsWrittenOut(t *testing.T) {
 	t.Run("nested", func(t *testing.T) { sharedIsBounded(t, newSharer[shrub]("nested"), newShrub()) })
 	t.Run("flat", func(t *testing.T) { sharedIsBounded(t, newSharer[shelf]("flat"), newShelf()) })
 }
@@ -190,7 +190,7 @@ type logged struct{ text string }
 func (l logged) Error() string { return l.text }
 
 // What MigrateFrom makes is bounded, too.
-func TestAMigratedStateIsBoundedAsItIsWritten(t *testing.T) {
+func TestMigratedStateIsRefusedBeforeItIsWrittenOut(t *testing.T) {
 	migrate := sessionproc.MigrateFrom(func(int, shelf) (*shelf, error) {
 		s, text := &shelf{}, strings.Repeat("x", 1<<20)
 		for range 400 {

@@ -68,7 +68,7 @@ func TestShutdownIsBoundedByItsCtx(t *testing.T) {
 }
 
 // Two who wait for the last session both see it go.
-func TestShutdownAndCloseMayMeet(t *testing.T) {
+func TestShutdownAndCloseAtOnceBothReturn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newScripted(t, script{do: func(context.Context, string) (string, error) {
 			time.Sleep(time.Second)

@@ -104,7 +104,7 @@ func TestWaitingStartersGetTheirTurnAfterAFailure(t *testing.T) {
 	})
 }
 
-func TestMaxStartingBoundsAndKeepsOrder(t *testing.T) {
+func TestMaxStartingBoundsStartsAndKeepsTheirOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var running, most atomic.Int64
 		var mu sync.Mutex
@@ -227,7 +227,7 @@ func TestANilStateIsAnError(t *testing.T) {
 	requireNothingLeft(t, l)
 }
 
-func TestStartOnCall(t *testing.T) {
+func TestCallWithStartOnCallStartsTheSession(t *testing.T) {
 	var args sync.Map
 	s := script{method: sessionproc.MethodConfig{StartOnCall: true}, start: func(ctx context.Context, arg string) error {
 		id := sessionproc.FromContext(ctx).ID()
@@ -309,7 +309,7 @@ func TestMaxSessionsIsExact(t *testing.T) {
 }
 
 // Who has been told that a session is over can have its place.
-func TestAnEndedSessionCountsNoMore(t *testing.T) {
+func TestEndedSessionFreesItsPlaceAtOnce(t *testing.T) {
 	l := newScripted(t, script{kind: sessionproc.KindConfig{MaxSessions: 1},
 		do: func(context.Context, string) (string, error) { panic(panicText) }})
 	for i := range 500 {
@@ -326,7 +326,7 @@ func TestAnEndedSessionCountsNoMore(t *testing.T) {
 
 // A start that succeeded at once is not kept until its time would be over. The
 // runtime itself keeps a few of the timers that were stopped.
-func TestAStartLeavesNothingBehind(t *testing.T) {
+func TestFinishedStartIsGarbage(t *testing.T) {
 	type argument struct{ Numbers [64]int }
 	ref := sessionproc.KindOf[*argument]("argument")
 	k := sessionproc.NewKind(ref, func(context.Context, *argument) (*counter, error) { return &counter{}, nil },
@@ -350,7 +350,7 @@ func TestAStartLeavesNothingBehind(t *testing.T) {
 	}, 30*time.Second, time.Millisecond)
 }
 
-func TestTerminateMeetsAFailingStart(t *testing.T) {
+func TestTerminateDuringAFailingStartReturns(t *testing.T) {
 	l := newScripted(t, script{start: func(context.Context, string) error { return errNoStock }})
 	for range 3000 {
 		start := starting(t.Context(), l, "a")
@@ -367,7 +367,7 @@ func TestTerminateMeetsAFailingStart(t *testing.T) {
 }
 
 // The start that a message causes takes nothing of the mailbox's room from it.
-func TestStartOnCallWithAMailboxOfOne(t *testing.T) {
+func TestStartOnCallTakesNoRoomInTheMailbox(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newScripted(t, script{
 			method: sessionproc.MethodConfig{StartOnCall: true}, kind: sessionproc.KindConfig{Mailbox: 1},

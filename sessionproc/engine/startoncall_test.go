@@ -11,7 +11,7 @@ import (
 )
 
 // What a kind and its methods say about StartOnCall has to fit together.
-func TestStartOnCallOfAKindRefusesWhatDoesNotFit(t *testing.T) {
+func TestStartOnCallAndNoStartThatConflictAreRefused(t *testing.T) {
 	starts := sessionproc.MethodConfig{StartOnCall: true}
 	never := sessionproc.MethodConfig{NoStart: true}
 	both := sessionproc.MethodConfig{StartOnCall: true, NoStart: true}

@@ -42,7 +42,7 @@ func terminating(ctx context.Context, l *local, id string) <-chan error {
 	return done
 }
 
-func TestTerminateAnIdleSession(t *testing.T) {
+func TestTerminateEndsAnIdleSession(t *testing.T) {
 	var told ends
 	l := newLocal(t, script{end: told.note}.make(), newCounters())
 	l.start(t, "a")
@@ -60,7 +60,7 @@ func TestTerminateAnIdleSession(t *testing.T) {
 
 // One call runs and three wait: all get ErrTerminated at once, and the handler's
 // ctx ends.
-func TestTerminateWithCallsRunningAndQueued(t *testing.T) {
+func TestTerminateAnswersRunningAndQueuedCalls(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var told ends
 		l := newScripted(t, script{end: told.note, do: func(ctx context.Context, _ string) (string, error) {
@@ -123,7 +123,7 @@ func TestTerminateEndsTheCtxOfACastUnderRace(t *testing.T) {
 	}
 }
 
-func TestTerminateAStartingSession(t *testing.T) {
+func TestTerminateEndsAStartingSession(t *testing.T) {
 	for _, fails := range []error{nil, errNoStock} {
 		bubble(t, func(t *testing.T) {
 			var told ends
@@ -161,7 +161,7 @@ func TestTerminateAStartingSession(t *testing.T) {
 	}
 }
 
-func TestTerminateAStartInTheQueue(t *testing.T) {
+func TestTerminateEndsAQueuedStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		ran := map[string]bool{}
@@ -186,7 +186,7 @@ func TestTerminateAStartInTheQueue(t *testing.T) {
 }
 
 // Stop in a handler: its reply is delivered, what is queued is not run.
-func TestStopFromAHandler(t *testing.T) {
+func TestStopInAHandlerRepliesAndDropsTheQueue(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var told ends
 		gate := make(chan struct{})
@@ -218,7 +218,7 @@ func TestStopFromAHandler(t *testing.T) {
 	})
 }
 
-func TestStopFromAStartFunction(t *testing.T) {
+func TestStopInAStartFunctionEndsTheSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var told ends
 		l := newScripted(t, script{end: told.note, start: func(ctx context.Context, _ string) error {
@@ -233,7 +233,7 @@ func TestStopFromAStartFunction(t *testing.T) {
 	})
 }
 
-func TestStopFromAGoroutineLeftBehind(t *testing.T) {
+func TestStopByAGoroutineLeftBehindEndsTheSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var told ends
 		l := newScripted(t, script{end: told.note, do: func(ctx context.Context, _ string) (string, error) {
@@ -279,7 +279,7 @@ func TestTerminateAfterStopStillEndsTheHandler(t *testing.T) {
 	})
 }
 
-func TestAPanickingTerminateIsContained(t *testing.T) {
+func TestPanicInOnEndIsContained(t *testing.T) {
 	var told ends
 	l := newScripted(t, script{end: func(ctx context.Context, reason sessionproc.Reason) {
 		told.note(ctx, reason)
@@ -294,7 +294,7 @@ func TestAPanickingTerminateIsContained(t *testing.T) {
 	requireNothingLeft(t, l)
 }
 
-func TestTheCtxOfATerminateEndsWithIt(t *testing.T) {
+func TestCtxOfOnEndEndsWithIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var kept context.Context
 		l := newScripted(t, script{end: func(ctx context.Context, _ sessionproc.Reason) {
@@ -311,7 +311,7 @@ func TestTheCtxOfATerminateEndsWithIt(t *testing.T) {
 	})
 }
 
-func TestTerminateMethodsCtx(t *testing.T) {
+func TestCtxOfOnEndHasStopTimeoutAsDeadline(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var kept context.Context
 		l := newScripted(t, script{end: func(ctx context.Context, _ sessionproc.Reason) {

@@ -96,10 +96,10 @@ func newMortals(l *ledger) sessionproc.AnyKind {
 	return k
 }
 
-// TestNothingIsLostTwiceOrLeft: random starts, calls, casts, cancellations,
+// TestRandomTrafficLosesDoublesAndLeavesNothing: random starts, calls, casts, cancellations,
 // stops and terminates at few IDs. A reply means exactly one run, an error
 // which says that nothing ran means none, and in the end nothing is left.
-func TestNothingIsLostTwiceOrLeft(t *testing.T) {
+func TestRandomTrafficLosesDoublesAndLeavesNothing(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	led := &ledger{ran: map[int]int{}}
 	table, err := engine.NewTable(engine.TableConfig{Partitions: partitions,

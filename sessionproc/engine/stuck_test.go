@@ -10,7 +10,7 @@ import (
 
 // What a sealed session still runs can be interrupted: it is shown where it is,
 // its ctx ends, and its caller has the answer.
-func TestInterruptedHandlerAnswers(t *testing.T) {
+func TestInterruptedHandlerAnswersItsCaller(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		running := make(chan struct{})
 		awaitsItsCtx := func(ctx context.Context, _ string) (string, error) {
@@ -37,7 +37,7 @@ func TestInterruptedHandlerAnswers(t *testing.T) {
 		seal("a")
 		require.Empty(t, taken)
 		stack := l.table.Interrupt(part("a"), "a")
-		require.Contains(t, stack, "TestInterruptedHandlerAnswers")
+		require.Contains(t, stack, "TestInterruptedHandlerAnswersItsCaller")
 		require.NotContains(t, stack, "\n\n", "one goroutine's")
 		require.NoError(t, <-answer)
 		require.NoError(t, <-taken)

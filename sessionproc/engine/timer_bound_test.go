@@ -16,7 +16,7 @@ import (
 
 // A handler that takes longer than a tick's interval: one tick waits, and users get
 // through behind it. Later ticks stay on the grid of the first one.
-func TestASlowTickLeavesRoom(t *testing.T) {
+func TestSlowTicksLeaveRoomForUsers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		begin := time.Now()
 		var at []time.Duration
@@ -128,7 +128,7 @@ func blockedBy(t *testing.T, cfg sessionproc.KindConfig, first func(ctx context.
 	return l, func() { close(gate) }, done
 }
 
-func TestMaxTimers(t *testing.T) {
+func TestTimerBeyondMaxTimersIsRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		limited := func(t *testing.T, err error) {
 			require.ErrorIs(t, err, sessionproc.ErrTooManyTimers)
@@ -201,7 +201,7 @@ func TestMaxTimersIs1000ByDefault(t *testing.T) {
 
 // To set, replace and cancel a timer by its name takes the same time among 40,000 as
 // among few. It took a look at each: a minute for these.
-func TestNamedTimersAreFoundByName(t *testing.T) {
+func TestNamedTimerCostsTheSameAmongMany(t *testing.T) {
 	const many = 40_000
 	l := newScripted(t, script{kind: sessionproc.KindConfig{MaxTimers: many},
 		do: func(ctx context.Context, _ string) (string, error) {
@@ -291,7 +291,7 @@ func TestHeldTimersMove(t *testing.T) {
 }
 
 // A tick that waits when its session moves is the only one there, too.
-func TestATickThatWaitsMovesWithItsTimer(t *testing.T) {
+func TestWaitingTickMovesAndStaysTheOnlyOne(t *testing.T) {
 	for _, shut := range []time.Duration{0, tenth, 10 * tenth} {
 		t.Run(shut.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -54,7 +54,7 @@ func newHasty(refuse *page) sessionproc.AnyKind {
 // A timer that is refused is seen, although nobody looks at the error: in the log, with
 // the reason and the names of kind and notice. A session that tries all the time does
 // not flood the log.
-func TestATimerThatIsRefusedIsInTheLog(t *testing.T) {
+func TestRefusedTimerIsLogged(t *testing.T) {
 	for reason, refuse := range map[string]*page{
 		"KindConfig.MaxTimers is 4":                        nil,
 		"bad request: a engine_test.page is nested":        looped(),

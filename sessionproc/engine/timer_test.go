@@ -93,7 +93,7 @@ func TestATimerCanBeCancelled(t *testing.T) {
 
 // A notice may re-arm itself or cancel itself from its own handler, and a start
 // function may set a timer.
-func TestTimersOfStartFunctionsAndNoticeHandlers(t *testing.T) {
+func TestTimersSetInStartFunctionsAndNoticesFire(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var n atomic.Int64
 		l := newScripted(t, script{
@@ -164,7 +164,7 @@ func TestNoTimerFiresAfterTheEnd(t *testing.T) {
 }
 
 // Timers set in or after the end of a session are void.
-func TestTimersOfASessionThatHasEnded(t *testing.T) {
+func TestTimerSetAfterTheEndIsVoid(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var kept context.Context
 		l := newScripted(t, script{

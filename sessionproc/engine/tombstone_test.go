@@ -43,7 +43,7 @@ func (g *grave) Leave(part int, id string, remove func()) {
 // A session that is started anew under the ID of one that has ended is never merged
 // with a copy of that. What such a copy has changed since is lost if the session was
 // terminated; after any other end both go on as one, as after any partition.
-func TestSessionsStartedAnewDoNotMeetTheirPredecessors(t *testing.T) {
+func TestSessionStartedAnewIsNotMergedWithItsPredecessor(t *testing.T) {
 	for name, c := range map[string]struct {
 		terminated, changed, copyIsHere bool
 		want                            []string

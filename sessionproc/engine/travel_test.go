@@ -145,7 +145,7 @@ func TestUnknownFieldsSurviveAnOlderRelease(t *testing.T) {
 	require.Equal(t, want, lookAt(t, back, "a"))
 }
 
-func TestSchema(t *testing.T) {
+func TestSnapshotOfAnotherSchemaIsMigratedOrRefused(t *testing.T) {
 	shelve := func(t *testing.T, schema int) []byte {
 		l := newLocal(t, release(cartV1{Items: []string{"tea"}}, sessionproc.KindConfig{Schema: schema}))
 		require.NoError(t, carts.Start(t.Context(), l, "a", sessionproc.None{}))
@@ -240,7 +240,7 @@ func (c *cartOwn) UnmarshalState(b []byte) error {
 	return nil
 }
 
-func TestStatesThatCodeThemselves(t *testing.T) {
+func TestStateWithItsOwnCodingMoves(t *testing.T) {
 	table := func(t *testing.T, text string) (*local, *bytes.Buffer) {
 		log := new(bytes.Buffer)
 		return newLocalWith(t, func(cfg *engine.TableConfig) {
@@ -297,7 +297,7 @@ func edited(t testing.TB, snapshot []byte, fields map[string]any) []byte {
 }
 
 // A later release may add to what travels.
-func TestSnapshotOfALaterRelease(t *testing.T) {
+func TestSnapshotOfALaterReleaseIsReadUnlessCritical(t *testing.T) {
 	a, b := newLocal(t, release(cartV1{Items: []string{"tea"}}, sessionproc.KindConfig{})), newLocal(t,
 		release(cartV1{}, sessionproc.KindConfig{}))
 	require.NoError(t, carts.Start(t.Context(), a, "a", sessionproc.None{}))
@@ -314,7 +314,7 @@ func TestSnapshotOfALaterRelease(t *testing.T) {
 }
 
 // A session that cannot move ends, after its present handler.
-func TestEndOnMove(t *testing.T) {
+func TestEndOnMoveEndsASessionAfterItsHandler(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ended := make(chan sessionproc.Reason, 1)
 		l := newScripted(t, script{kind: sessionproc.KindConfig{EndOnMove: true},

@@ -91,7 +91,7 @@ func TestLifetimeTravels(t *testing.T) {
 }
 
 // One whose time is up while it travels ends where it arrives.
-func TestLifetimeUpOnTheWay(t *testing.T) {
+func TestLifetimeThatEndsOnTheWayEndsTheSession(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		cfg := sessionproc.KindConfig{Lifetime: time.Minute}
 		a, b := newLocal(t, release[cartV1](cartV1{}, cfg)), newLocal(t, release[cartV1](cartV1{}, cfg))

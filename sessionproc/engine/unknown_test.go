@@ -13,7 +13,7 @@ import (
 
 // What the table's release lacks it says, also where there is no such session; a
 // message of another sort than the handler's starts nothing.
-func TestWhatTheReleaseLacksIsSaidOfMissingSessionsToo(t *testing.T) {
+func TestUnknownMethodIsSaidOfAMissingSessionToo(t *testing.T) {
 	ref := sessionproc.KindOf[sessionproc.None]("order")
 	look := sessionproc.MethodOf[sessionproc.None, int](ref, "look")
 	start := func(context.Context, sessionproc.None) (*counter, error) { return &counter{}, nil }

@@ -61,7 +61,7 @@ func (liar) As(target any) bool {
 
 // Whatever a handler or a start function returns as its error, and whatever the methods
 // of that do, each message gets one answer at once: the same here and for another node.
-func TestWhateverAnErrorIsItIsAnsweredOnce(t *testing.T) {
+func TestEveryErrorOfAHandlerIsAnsweredOnce(t *testing.T) {
 	for name, err := range map[string]error{
 		"a nil *Error":                 (*sessionproc.Error)(nil),
 		"a nil pointer":                (*bareError)(nil),
@@ -173,7 +173,7 @@ func (b *brittle) UnmarshalState([]byte) error   { return mineError{"Is"} }
 
 // What fails beside a session's handlers fails in goroutines of the library, where no
 // method of a user's error may run.
-func TestErrorsOfCodingAreTextAsSoonAsTheyAreReturned(t *testing.T) {
+func TestErrorOfACodingMethodBecomesTextAtOnce(t *testing.T) {
 	ref := sessionproc.KindOf[sessionproc.None]("brittle")
 	for _, method := range []string{"Error", "Is", "As", "Unwrap"} {
 		kind := sessionproc.NewKind(ref, func(context.Context, sessionproc.None) (*brittle, error) {

@@ -48,7 +48,7 @@ const (
 )
 
 // A state that grows is warned of while its session works, and once, wherever it moves.
-func TestAStateThatGrowsIsWarnedOfBeforeItHasToMove(t *testing.T) {
+func TestGrowingStateIsWarnedOfBeforeItMoves(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		here, there := new(journal), new(journal)
 		l := newLocalWith(t, here.into, newTrunks(sessionproc.KindConfig{}))

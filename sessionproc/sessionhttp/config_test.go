@@ -48,7 +48,7 @@ func TestConfigRefusesWhatCannotWork(t *testing.T) {
 	}
 }
 
-func TestConfigTakesWhatBrowsersTake(t *testing.T) {
+func TestConfigTakesWhatBrowsersAccept(t *testing.T) {
 	for what, cfg := range map[string]sessionhttp.Config{
 		"none":          {SameSite: http.SameSiteNoneMode},
 		"default mode":  {SameSite: http.SameSiteDefaultMode},

@@ -65,7 +65,7 @@ func (w wrapper) Unwrap() http.ResponseWriter { return w.w }
 
 // A stream that http.Server.WriteTimeout will cut, because a wrapper hides how to lift
 // it, is told of; no other is.
-func TestAStreamThatTheServerCutsIsToldOf(t *testing.T) {
+func TestStreamThatWriteTimeoutWillCutIsReported(t *testing.T) {
 	for _, row := range []struct {
 		name    string
 		wrap    func(http.ResponseWriter) http.ResponseWriter

@@ -177,7 +177,7 @@ func TestEventsAreStreamed(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, s.listen("a", "").answer.StatusCode)
 }
 
-func TestEventsTakeTheirNameAndForm(t *testing.T) {
+func TestEventsHaveTheConfiguredNameAndEncoding(t *testing.T) {
 	s := newSite(t, sessionhttp.EventsConfig[string]{
 		Name:   "board",
 		Encode: func(v string) ([]byte, error) { return []byte(v), nil },
@@ -189,7 +189,7 @@ func TestEventsTakeTheirNameAndForm(t *testing.T) {
 	l.want("board one\ntwo\nthree\nfour\n", "board ")
 }
 
-func TestEventsOfAValueThatDoesNotEncodeEnd(t *testing.T) {
+func TestValueThatDoesNotEncodeEndsTheStream(t *testing.T) {
 	odd, heard := errors.New("odd"), make(chan error, 1)
 	s := newSite(t, sessionhttp.EventsConfig[string]{
 		Encode:  func(v string) ([]byte, error) { return []byte(v), map[bool]error{true: odd}[v == "odd"] },
@@ -202,7 +202,7 @@ func TestEventsOfAValueThatDoesNotEncodeEnd(t *testing.T) {
 	require.ErrorIs(t, <-heard, odd)
 }
 
-func TestEventsAskWhoMayHaveThem(t *testing.T) {
+func TestEventsOfARefusedSessionAreNotStreamed(t *testing.T) {
 	s := newSite(t, sessionhttp.EventsConfig[string]{Session: func(w http.ResponseWriter, r *http.Request) (string, bool) {
 		if r.FormValue("board") == "hers" {
 			http.Error(w, "not yours", http.StatusForbidden)
@@ -215,7 +215,7 @@ func TestEventsAskWhoMayHaveThem(t *testing.T) {
 	s.listen("his", "").want(`"new"`)
 }
 
-func TestEventsOfTheOwnSession(t *testing.T) {
+func TestEventsDefaultToTheSessionOfTheCookie(t *testing.T) {
 	s := newSite(t, sessionhttp.EventsConfig[string]{Session: func(http.ResponseWriter, *http.Request) (string,
 		bool) {
 		return "", false
@@ -239,7 +239,7 @@ func TestEventsOfTheOwnSession(t *testing.T) {
 	require.True(t, w.Flushed)
 }
 
-func TestBrowserComesAgainWhereItMayBeLuckier(t *testing.T) {
+func TestStreamOfARenewedSessionEndsAndGoesOnUnderTheNewID(t *testing.T) {
 	var heard atomic.Int32
 	s := newSite(t, sessionhttp.EventsConfig[string]{OnError: func(*http.Request, error) { heard.Add(1) }})
 	s.start("a")
@@ -285,7 +285,7 @@ func TestEventsDoNotHoldUpAShutdown(t *testing.T) {
 	require.Regexp(t, `^retry: (2[0-9]|30)\n\n$`, w.Body.String())
 }
 
-func TestHeartbeatWhileNothingHappens(t *testing.T) {
+func TestIdleStreamSendsHeartbeats(t *testing.T) {
 	s := newSite(t, sessionhttp.EventsConfig[string]{Heartbeat: 10 * time.Millisecond})
 	s.start("a")
 	l := s.listen("a", "")
@@ -298,7 +298,7 @@ func TestHeartbeatWhileNothingHappens(t *testing.T) {
 	}
 }
 
-func TestBrowserThatTakesNothingIsCut(t *testing.T) {
+func TestBrowserThatReadsNothingIsCut(t *testing.T) {
 	heard := make(chan error, 1)
 	s := newSite(t, sessionhttp.EventsConfig[string]{WriteTimeout: 50 * time.Millisecond,
 		OnError: func(_ *http.Request, err error) { heard <- err }})

@@ -29,7 +29,7 @@ func ask(s *sessionhttp.Sessions, handler func(http.ResponseWriter, *http.Reques
 }
 
 // An ID is new if the request brought none that we signed, whatever else it brought.
-func TestIsNew(t *testing.T) {
+func TestIDIsNewWithoutACookieThatWeSigned(t *testing.T) {
 	s := newSessions(t, sessionhttp.Config{})
 	_, known := signed(t, s)
 	_, foreign := signed(t, newSessions(t, sessionhttp.Config{Keys: [][]byte{key("other")}}))
@@ -65,7 +65,7 @@ func TestIsNew(t *testing.T) {
 }
 
 // After a renewal it says what it said before.
-func TestIsNewAfterARenewal(t *testing.T) {
+func TestRenewalDoesNotChangeIsNew(t *testing.T) {
 	s := newSessions(t, sessionhttp.Config{})
 	_, known := signed(t, s)
 	for name, n := range map[string]*renewing{
@@ -102,7 +102,7 @@ func newTrays() sessionproc.AnyKind {
 }
 
 // A page tells a new visitor from one whose session was lost in a crash.
-func TestASessionThatWasLostIsToldFromANewOne(t *testing.T) {
+func TestLostSessionIsDistinguishedFromANewOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newTrays)
 		s := newSessions(t, sessionhttp.Config{})

@@ -67,7 +67,7 @@ func TestRenewGivesTheBrowserTheNewID(t *testing.T) {
 	require.Equal(t, n.newID, again)
 }
 
-func TestRenewOnAFirstVisitSpeaksOfTheCookieOnce(t *testing.T) {
+func TestRenewOnAFirstVisitSetsTheNewCookieLast(t *testing.T) {
 	s := newSessions(t, sessionhttp.Config{})
 	n := &renewing{err: &sessionproc.OpError{Err: sessionproc.ErrNotFound}}
 	id, answer, err := login(s, n)
@@ -77,7 +77,7 @@ func TestRenewOnAFirstVisitSpeaksOfTheCookieOnce(t *testing.T) {
 	require.True(t, strings.HasPrefix(answer.Cookies()[1].Value, id+"."))
 }
 
-func TestRenewThatFails(t *testing.T) {
+func TestFailedRenewMovesTheCookieOnlyIfItMayHaveRun(t *testing.T) {
 	newID := sessionproc.NewID()
 	for what, row := range map[string]struct {
 		n     renewing

@@ -230,7 +230,7 @@ func TestKeysAreCopied(t *testing.T) {
 	require.Equal(t, id, got)
 }
 
-func TestParallelFirstRequestsAgreeInTheEnd(t *testing.T) {
+func TestParallelFirstRequestsEndWithOneID(t *testing.T) {
 	s := newSessions(t, sessionhttp.Config{})
 	srv := httptest.NewTLSServer(s.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, _ := sessionhttp.ID(r.Context())
@@ -284,13 +284,13 @@ func get(t *testing.T, c *http.Client, url string) string {
 	return id
 }
 
-func TestIDWithoutMiddleware(t *testing.T) {
+func TestIDWithoutMiddlewareIsMissing(t *testing.T) {
 	id, ok := sessionhttp.ID(t.Context())
 	require.False(t, ok)
 	require.Empty(t, id)
 }
 
-func TestMiddlewareTwiceIsOnce(t *testing.T) {
+func TestNestedMiddlewareActsOnce(t *testing.T) {
 	s := newSessions(t, sessionhttp.Config{})
 	var outer, inner string
 	h := s.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -306,7 +306,7 @@ func TestMiddlewareTwiceIsOnce(t *testing.T) {
 	require.Len(t, w.Result().Header.Values("Vary"), 1)
 }
 
-func TestHandlerDecidesOnCaching(t *testing.T) {
+func TestCacheControlOfTheHandlerWins(t *testing.T) {
 	s := newSessions(t, sessionhttp.Config{})
 	w := httptest.NewRecorder()
 	s.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -315,7 +315,7 @@ func TestHandlerDecidesOnCaching(t *testing.T) {
 	require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 }
 
-func TestConfigIsCarriedByTheCookie(t *testing.T) {
+func TestCookieHasTheConfiguredAttributes(t *testing.T) {
 	_, answer := visit(newSessions(t, sessionhttp.Config{
 		Path: "/shop", Domain: "shop.example", MaxAge: 36 * time.Hour,
 		SameSite: http.SameSiteStrictMode, Insecure: true,

@@ -37,7 +37,7 @@ func TestSlidingCookieLastsWithUse(t *testing.T) {
 
 // Cookies with and without a time are known whatever Sliding says; only one that
 // says when it was set is left as it is.
-func TestSlidingIsTurnedOnAndOff(t *testing.T) {
+func TestTurningSlidingOnOrOffKeepsTheID(t *testing.T) {
 	plain := newSessions(t, sessionhttp.Config{MaxAge: time.Hour})
 	sliding := newSessions(t, sessionhttp.Config{MaxAge: time.Hour, Sliding: true})
 	id, header := signed(t, plain)

@@ -17,7 +17,7 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/sessionhttp"
 )
 
-func TestStatusOfEachError(t *testing.T) {
+func TestEachErrorHasItsStatus(t *testing.T) {
 	for _, row := range []struct {
 		err    error
 		status int
@@ -101,7 +101,7 @@ func TestNoErrorWritesNothing(t *testing.T) {
 }
 
 // A node of another release may say anything.
-func TestRetryAfterOfTheLongestDuration(t *testing.T) {
+func TestRetryAfterOfTheLongestDurationDoesNotOverflow(t *testing.T) {
 	w := httptest.NewRecorder()
 	sessionhttp.WriteError(w, &sessionproc.OpError{Op: "start", Err: &sessionproc.LimitError{Limit: "Config.StartRate",
 		RetryAfter: math.MaxInt64}})

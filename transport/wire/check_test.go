@@ -16,7 +16,7 @@ func nested(code byte, levels int, leaf ...byte) []byte {
 	return append(bytes.Repeat([]byte{code}, levels), leaf...)
 }
 
-func TestCheckRefuses(t *testing.T) {
+func TestCheckRefusesMalformedMsgpack(t *testing.T) {
 	for _, tc := range []struct {
 		name, why string
 		b         []byte

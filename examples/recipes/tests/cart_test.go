@@ -47,7 +47,7 @@ func TestCartMovesWithItemsAndReminder(t *testing.T) {
 }
 
 // A crash of another node disturbs nobody; that of its own loses the session.
-func TestCartAndCrashes(t *testing.T) {
+func TestCartIsLostOnlyWithItsOwnNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, nodetest.Kind(NewCarts))
 		_, err := Add.Call(t.Context(), c.Caller(), "ann", Item{SKU: "tea", Qty: 2})

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestShop(t *testing.T) {
+func TestShopWorksInABrowser(t *testing.T) {
 	browser, url := openBrowser(t), openShop(t)
 	for name, test := range map[string]func(t *testing.T, browser context.Context, url string){
 		"cart follows its browser over all replicas": cartFollows,

@@ -33,7 +33,7 @@ func placed(private, public string, interfaces ...string) surroundings {
 		}}
 }
 
-func TestAdvertiseIsWhatOthersCanDial(t *testing.T) {
+func TestAdvertisedAddressIsOneThatOthersCanDial(t *testing.T) {
 	both := placed("10.0.0.7", "198.51.100.7", "127.0.0.1/8", "10.0.0.7/24", "2001:db8::1/64")
 	only6 := placed("", "", "127.0.0.1/8", "::1/128", "fe80::1/64", "2001:db8::1/64")
 	for _, row := range []struct {

@@ -219,7 +219,7 @@ func TestReflectedHelloIsRefused(t *testing.T) {
 }
 
 // Every field that the code covers and none other may change on the way; a change of any other is caught by TLS itself.
-func TestCodeCoversSlotBootAndAddress(t *testing.T) {
+func TestAuthenticationCoversSlotBootAndAddress(t *testing.T) {
 	ks, err := NewKeys("shop", NewSecret(), nil)
 	require.NoError(t, err)
 	client, server := tlsPair(t)

@@ -185,7 +185,7 @@ func TestStreamsEndWithShutdown(t *testing.T) {
 	})
 }
 
-func TestAdvertisedAddressIsMemberlistsToo(t *testing.T) {
+func TestMemberlistGetsTheAdvertisedAddress(t *testing.T) {
 	a := openEndpoint(t, func(c *Config) { c.Advertise = "127.0.0.9:1234" })
 	ip, port, err := a.Gossip().FinalAdvertiseAddr("10.0.0.1", 7946)
 	require.NoError(t, err)

@@ -19,7 +19,7 @@ func testAuth(t *testing.T, secret string, accept ...string) *auth {
 }
 
 // A knock is valid once, for a short time, and with any of the accepted secrets.
-func TestKnocks(t *testing.T) {
+func TestKnockIsValidOnceAndForAShortTime(t *testing.T) {
 	secret, other := NewSecret(), NewSecret()
 	var s knocks
 	ks := testAuth(t, secret, other).keys.Load()
@@ -45,7 +45,7 @@ func TestKnocks(t *testing.T) {
 }
 
 // No more knocks are remembered than there is room for, and none is believed that is not.
-func TestKnocksAreBounded(t *testing.T) {
+func TestRememberedKnocksAreBounded(t *testing.T) {
 	var s knocks
 	ks := testAuth(t, NewSecret()).keys.Load()
 	now := time.Now()
@@ -64,7 +64,7 @@ func TestKnocksAreBounded(t *testing.T) {
 
 // A node that knocks comes in although a flood has all places and all turns. It has the time of
 // MaxStrangers newcomers to do so.
-func TestWhoKnocksComesInThroughAFlood(t *testing.T) {
+func TestNodeThatKnocksComesInThroughAFlood(t *testing.T) {
 	const places = 200
 	secret := NewSecret()
 	few := func(c *Config) { c.Secret, c.MaxStrangers, c.ReservedPlaces = secret, places, 1 }

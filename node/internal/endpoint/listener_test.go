@@ -82,7 +82,7 @@ func TestClosedEndpointDialsNobody(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-func TestIPv6(t *testing.T) {
+func TestNodesMeetOverIPv6(t *testing.T) {
 	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
 		t.Skipf("this machine has no IPv6 loopback (enable it with: sysctl net.ipv6.conf.lo.disable_ipv6=0): %v", err)
 	} else {
@@ -164,7 +164,7 @@ func (p *openPort) empty(t *testing.T) {
 	}, 30*time.Second, 5*time.Millisecond)
 }
 
-func TestHealthCheckLeavesNoLine(t *testing.T) {
+func TestHealthCheckIsNotLogged(t *testing.T) {
 	bothModes(t, nil, func(t *testing.T, a *openPort) {
 		conn, err := net.Dial("tcp", a.Addr())
 		require.NoError(t, err)
@@ -226,7 +226,7 @@ func TestIdleStrangersDoNotKeepPeersOut(t *testing.T) {
 }
 
 // Connections whose peer is known do not count as strangers: more of them than any limit are open at once.
-func TestKnownPeersAreNotCounted(t *testing.T) {
+func TestKnownPeersAreNotCountedAsStrangers(t *testing.T) {
 	bothModes(t, nil, func(t *testing.T, a *openPort) {
 		d := openEndpoint(t, func(c *Config) { c.Secret = a.cfg.Secret })
 		for range 20 {
@@ -270,7 +270,7 @@ func TestAcceptGoesOnAfterTemporaryErrors(t *testing.T) {
 	require.NoError(t, e.Close())
 }
 
-func TestDialSaysWhoIsThereInstead(t *testing.T) {
+func TestDialErrorNamesTheProtocolFoundThere(t *testing.T) {
 	secret := NewSecret()
 	for _, row := range []struct {
 		name, secret, answer, want string

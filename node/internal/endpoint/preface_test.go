@@ -41,7 +41,7 @@ func TestRefusalIsBoundedAndPrintable(t *testing.T) {
 	require.Len(t, got, maxRefusal)
 }
 
-func TestStrangersAreNamed(t *testing.T) {
+func TestForeignProtocolIsNamedByItsFirstBytes(t *testing.T) {
 	for head, want := range map[string]string{
 		"GET / HT":          "an HTTP request on the cluster port",
 		"OPTIONS ":          "an HTTP request on the cluster port",

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestNewSecretIsOneThatIsAccepted(t *testing.T) {
+func TestNewSecretIsAccepted(t *testing.T) {
 	a, b := NewSecret(), NewSecret()
 	require.NotEqual(t, a, b)
 	require.Regexp(t, `^sps1_[A-Za-z0-9_-]{48}$`, a)
@@ -84,7 +84,7 @@ func TestFirstSecretIsUsedAndEachCountsOnce(t *testing.T) {
 
 // Every use and every cluster has a key of its own, and what is public says nothing of the
 // rest. The values are pinned: a release that derives others could not talk to this one.
-func TestKeysAreDerivedApart(t *testing.T) {
+func TestEachUseAndClusterHasItsOwnKey(t *testing.T) {
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	shop, blog := newSecretKey(secret, "shop"), newSecretKey(secret, "blog")
 	require.NotEqual(t, shop.gossip, shop.auth)

@@ -33,7 +33,7 @@ func (s *strangers) come(from string) (c *fakeStranger, st, out *stranger) {
 
 // The fullest network loses its oldest connection first. A connection from elsewhere gets in
 // and stays.
-func TestStrangersOfTheFullestNetworkGiveWay(t *testing.T) {
+func TestFullestNetworkLosesItsOldestStranger(t *testing.T) {
 	for _, row := range []struct {
 		name  string
 		crowd func(i int) string
@@ -79,7 +79,7 @@ func TestStrangersOfTheFullestNetworkGiveWay(t *testing.T) {
 
 // Who comes from the midst of a crowd stays until the crowd has filled all places
 // anew.
-func TestStrangerInACrowdHasTime(t *testing.T) {
+func TestStrangerInACrowdStaysUntilAllPlacesAreRefilled(t *testing.T) {
 	s := newStrangers(64, 4)
 	for range 100 {
 		s.come("10.0.0.1")
@@ -135,7 +135,7 @@ func TestMembersHavePlacesOfTheirOwn(t *testing.T) {
 
 // One stranger at a time has the turn, and members pass without one. The next turn goes to the
 // last waiter of the smallest crowd. An evicted stranger stops waiting.
-func TestTurnstileLetsSmallCrowdsFirst(t *testing.T) {
+func TestTurnstilePrefersTheSmallestCrowd(t *testing.T) {
 	s := newStrangers(8, 2)
 	s.expect([]netip.Addr{netip.MustParseAddr("10.0.0.9")})
 	ts := &turnstile{strangers: s}
@@ -189,7 +189,7 @@ func TestTurnstileLetsSmallCrowdsFirst(t *testing.T) {
 
 // Who knocks gives its place to others and is not crowded out; there are not any number
 // of these.
-func TestWhoKnocksNeedsNoPlace(t *testing.T) {
+func TestStrangerThatKnocksTakesNoPlace(t *testing.T) {
 	s := newStrangers(2, 1)
 	_, first, _ := s.come("10.0.0.1")
 	require.True(t, s.trust(first))
@@ -221,7 +221,7 @@ func TestWhoKnocksNeedsNoPlace(t *testing.T) {
 }
 
 // Who has had a turn before is first, whatever crowd it is of.
-func TestTurnstileLetsThoseGoOnThatHaveBegun(t *testing.T) {
+func TestTurnstilePrefersStrangersThatHadATurn(t *testing.T) {
 	s := newStrangers(8, 2)
 	ts := &turnstile{strangers: s}
 	soon := time.Now().Add(time.Minute)

@@ -47,7 +47,7 @@ func TestUsersTLSConfigIsLeftAlone(t *testing.T) {
 	require.Equal(t, tls.NoClientCert, c.ClientAuth)
 }
 
-func TestUsersOwnVerificationStillCounts(t *testing.T) {
+func TestVerifyConnectionOfTheUserStillCounts(t *testing.T) {
 	ca := newAuthority(t)
 	asked := make(chan string, 4)
 	c := ca.config(t, "node.shop")

@@ -19,7 +19,7 @@ func overWire(err error, maybe bool) Coded {
 	return Decode(&transport.Error{Code: f.Code, Text: f.Text, Detail: f.Detail(nil)})
 }
 
-func TestErrorsArriveAsThemselves(t *testing.T) {
+func TestSentinelsSurviveTheWire(t *testing.T) {
 	for _, c := range codes {
 		for _, err := range []error{c.err, fmt.Errorf("%w: with more", c.err)} {
 			for _, maybe := range []bool{false, true} {
@@ -39,7 +39,7 @@ func TestErrorsArriveAsThemselves(t *testing.T) {
 	}
 }
 
-func TestErrorsOfHandlersArrive(t *testing.T) {
+func TestHandlerErrorsSurviveTheWire(t *testing.T) {
 	soldOut := sessionproc.NewError("sold_out", "sold out")
 	got := overWire(soldOut, true).Err()
 	require.ErrorIs(t, got, soldOut)
@@ -52,7 +52,7 @@ func TestErrorsOfHandlersArrive(t *testing.T) {
 	require.ErrorContains(t, crash, "4711")
 }
 
-func TestLimitsArriveWhole(t *testing.T) {
+func TestLimitErrorsSurviveTheWire(t *testing.T) {
 	for limit, sentinel := range map[string]error{
 		"Config.MaxSessions": sessionproc.ErrTooManySessions, "KindConfig.MaxSessions": sessionproc.ErrTooManySessions,
 		"Config.StartRate": sessionproc.ErrRateLimited, "KindConfig.StartRate": sessionproc.ErrRateLimited,

@@ -20,7 +20,7 @@ func newFiltered() sessionproc.AnyKind {
 
 // A promise's filter is made once, ahead of the lock if nothing has come since, and has
 // every session.
-func TestFiltersOfPromises(t *testing.T) {
+func TestPromiseFilterIsMadeOnceAndHasEverySession(t *testing.T) {
 	d := newRig(t, newFiltered())
 	part := d.routes.Ring.Partition("s")
 	start := func(count int) {

@@ -99,7 +99,7 @@ func TestADrainThatCannotBeDoneIsGivenUpEarly(t *testing.T) {
 
 // While the speed changes the forecast is not carried away: what a third of the speed for
 // some seconds would make three times as long is said to take less than that.
-func TestForecastsOfADrainWhoseSpeedChanges(t *testing.T) {
+func TestDrainForecastWithstandsAShortSlowdown(t *testing.T) {
 	for name, phases := range map[string][]phase{
 		"steady":                 {{time.Minute, 20_000}},
 		"slow for three seconds": {{8 * time.Second, 20_000}, {11 * time.Second, 6500}, {time.Minute, 20_000}},

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMeter(t *testing.T) {
+func TestMeterMeasuresTheRateOfASpan(t *testing.T) {
 	var m meter
 	begin := time.Unix(1_000_000, 0)
 	at := func(d time.Duration) time.Time { return begin.Add(d) }
@@ -28,7 +28,7 @@ func TestMeter(t *testing.T) {
 
 // What a drain of which nothing has moved yet takes is what was planned, and not for ever; and
 // the speed is that since the first session moved.
-func TestForecastBeforeAndAfterTheFirstSession(t *testing.T) {
+func TestForecastIsThePlanUntilASessionMoves(t *testing.T) {
 	d := New(Env{Parent: t.Context(), Partitions: 1, DrainTimeout: time.Minute})
 	now := time.Now()
 	d.bulk.rate, d.bulk.drains, d.bulk.begun, d.bulk.done = 1000, true, now.Add(-2*time.Second), now.Add(20*time.Second)
@@ -46,7 +46,7 @@ func TestForecastBeforeAndAfterTheFirstSession(t *testing.T) {
 
 // What a drain takes that stands still is not what was planned, and the longer it does the
 // more it is.
-func TestForecastOfAStandstill(t *testing.T) {
+func TestForecastOfAStandstillGrows(t *testing.T) {
 	d := New(Env{Parent: t.Context(), Partitions: 1, DrainTimeout: time.Minute})
 	now := time.Now()
 	d.bulk.rate, d.bulk.drains, d.bulk.had = 1000, true, 500
@@ -62,7 +62,7 @@ func TestForecastOfAStandstill(t *testing.T) {
 	require.False(t, f.Young)
 }
 
-func TestHistory(t *testing.T) {
+func TestHistoryCountsWithinItsSpan(t *testing.T) {
 	var h history
 	begin := time.Unix(1_000_000, 0)
 	at := func(d time.Duration) time.Time { return begin.Add(d) }

@@ -47,7 +47,7 @@ func TestLettersFitIntoAFrame(t *testing.T) {
 
 // However often something is said while nobody reads, it is said once: what was said
 // last.
-func TestWhatIsSaidAgainWaitsOnce(t *testing.T) {
+func TestRepeatedMessageWaitsOnce(t *testing.T) {
 	var p messageQueue
 	for id := range uint64(1000) {
 		for part := range 10 {

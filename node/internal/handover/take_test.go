@@ -14,7 +14,7 @@ import (
 )
 
 // A record is read when it is complete, and not before.
-func TestRecordsAreReadWholly(t *testing.T) {
+func TestIncompleteRecordIsNotRead(t *testing.T) {
 	d := newRig(t)
 	h := &handoff{part: ring.Partition("ann", len(d.parts)), session: "ann", id: 9, form: ownership.Backup,
 		snapshot: []byte("state")}
@@ -35,7 +35,7 @@ func TestRecordsAreReadWholly(t *testing.T) {
 
 // What a later release adds to a record is skipped, unless it says that this must
 // not be.
-func TestElementsOfLaterReleases(t *testing.T) {
+func TestUnknownElementIsSkippedUnlessCritical(t *testing.T) {
 	d := newRig(t)
 	for critical, fault := range map[bool]string{false: "", true: "element 77"} {
 		b := wire.AppendArrayLen([]byte{0, 0, 0, 0}, 6)

@@ -10,7 +10,7 @@ import (
 
 // However many sessions are asked for while a partition is not settled, a bounded
 // number of them is remembered.
-func TestABoundedNumberOfQuestionsIsRemembered(t *testing.T) {
+func TestRememberedQuestionsAreBounded(t *testing.T) {
 	var pt driven
 	now := time.Now()
 	for i := range 10 * maxAsked {

@@ -135,11 +135,11 @@ func (c *crowd) requireSettled() {
 	}
 }
 
-var crowdMembers = flag.Int("crowd", 50, "`members` of TestViewChangesInACrowd; 200 take half a minute")
+var crowdMembers = flag.Int("crowd", 50, "`members` of TestViewChangeAmongManyMembersIsCheap; 200 take half a minute")
 
 // What changes cost where there are many members: claims name the members once a letter,
 // and each is looked at once.
-func TestViewChangesInACrowd(t *testing.T) {
+func TestViewChangeAmongManyMembersIsCheap(t *testing.T) {
 	members := *crowdMembers
 	c := newCrowd(t, members)
 	var all []string

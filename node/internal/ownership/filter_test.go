@@ -34,7 +34,7 @@ func TestAFilterLacksNothingThatIsInIt(t *testing.T) {
 	}
 }
 
-func TestFiltersThatSayNothing(t *testing.T) {
+func TestEmptyOrUnknownFilterLacksNothing(t *testing.T) {
 	require.Empty(t, NewFilter(0, slices.Values([]string(nil))))
 	require.Empty(t, NewFilter(filterMost+1, slices.Values([]string{"a"})))
 	for _, f := range []Filter{"", "\x07", "\x00\x00"} {

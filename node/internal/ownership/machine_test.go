@@ -80,7 +80,7 @@ func TestNothingIsClaimedWithoutQuorum(t *testing.T) {
 	require.Equal(t, []Message{{Kind: Claim, ID: 1}}, sent(m.View(both("b"))))
 }
 
-func TestClaimWaitsForTheSameViewAndGoesThroughBySayingItAgain(t *testing.T) {
+func TestClaimIsRepeatedUntilViewsAreEqual(t *testing.T) {
 	a, b := New("a", 1), New("b", 1)
 	a.Bootstrap()
 	a.View(View{Members: []Seen{seen("a", Serving)}, Owners: []string{"a"}})
@@ -132,7 +132,7 @@ func TestSessionMoves(t *testing.T) {
 }
 
 // What a promise says that its sender does not have need not be looked for.
-func TestAPromiseSaysWhatIsThere(t *testing.T) {
+func TestSessionAbsentFromAPromiseIsNotLookedFor(t *testing.T) {
 	_, b := pair(t, 1)
 	b.Count(0, 0, 1) // a backup of y
 	effects := b.Receive("a", Message{Kind: Promise, ID: 1, Filter: NewFilter(1, slices.Values([]string{"x"}))})
@@ -189,7 +189,7 @@ func TestSnapshotThatFailsLeavesTheSessionHere(t *testing.T) {
 }
 
 // Keep of many sessions is what the explorer knows as a seal that fails, for each.
-func TestKeepIsASealThatFails(t *testing.T) {
+func TestKeepEqualsAFailedSealOfEachSession(t *testing.T) {
 	for _, all := range [][]string{nil, {"x"}, {"y", "x"}, {"z", "y", "x"}, {"y", "y"}} {
 		a, _ := pair(t, 3)
 		require.Empty(t, sent(a.Keep(0, all)), "nobody asks for them")
@@ -213,7 +213,7 @@ func TestKeepIsASealThatFails(t *testing.T) {
 	}
 }
 
-func TestEndTakesTheNumberWithTheName(t *testing.T) {
+func TestEndedSessionThatStayedIsNotCounted(t *testing.T) {
 	a, _ := pair(t, 2)
 	a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
 	a.Receive("b", Message{Kind: Pull, ID: 1})
@@ -228,7 +228,7 @@ func TestEndTakesTheNumberWithTheName(t *testing.T) {
 	require.Contains(t, sent(effects), Message{Kind: Done, ID: 1})
 }
 
-func TestFindGoesToWhoHasNotAnswered(t *testing.T) {
+func TestFindAsksTheMemberThatMayHaveTheSession(t *testing.T) {
 	a, b := pair(t, 1)
 	a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
 	b.Receive("a", Message{Kind: Promise, ID: 1})
@@ -251,7 +251,7 @@ func TestOnlyTheTouchedPartitionIsSettled(t *testing.T) {
 	require.Empty(t, m.Receive("a", Message{Kind: Promise, Partition: 1021, ID: 1}))
 }
 
-func TestLeaveWaitsForConfirmationsAndAcquaintance(t *testing.T) {
+func TestLeaveWaitsUntilOthersKnowTheSessionsAndOneAnother(t *testing.T) {
 	a, b := pair(t, 1)
 	_ = a
 	in := Incoming{From: "a", ID: 1, Session: "x"}
@@ -273,7 +273,7 @@ func TestLeaveWaitsForConfirmationsAndAcquaintance(t *testing.T) {
 	require.False(t, b.MayLeave(), "does a know c?")
 }
 
-func TestDeadlineEndsWhatIsLeftAndStillAsksWhoKnowsWhom(t *testing.T) {
+func TestLeaveAtItsDeadlineStillWaitsUntilOthersAreKnown(t *testing.T) {
 	a, _ := pair(t, 2)
 	a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
 	a.Receive("b", Message{Kind: Pull, ID: 1})
@@ -317,7 +317,7 @@ func BenchmarkViewOf1021Partitions20Members(b *testing.B) {
 
 // Who leaves asks those that stay about one another, and nobody about a member that
 // has gone: d has never heard of b.
-func TestByeNamesThoseOnlyWhoStay(t *testing.T) {
+func TestByeNamesOnlyMembersThatStay(t *testing.T) {
 	m := New("a", 1)
 	m.Bootstrap()
 	view := func(members ...Seen) []Effect { return m.View(View{Members: members, Owners: []string{"c"}}) }
@@ -337,7 +337,7 @@ func TestByeNamesThoseOnlyWhoStay(t *testing.T) {
 }
 
 // What was found of the names in a claim holds for the view in which it was found.
-func TestNamesAreLookedAtAnewInANewView(t *testing.T) {
+func TestNamesOfAClaimAreCheckedAnewInANewView(t *testing.T) {
 	m := New("a", 2)
 	m.Bootstrap()
 	owners := []string{"b", "b"}

@@ -26,7 +26,7 @@ func deliver(from, to *Machine, effects []Effect) (transfers []Effect) {
 
 // An end that a node remembers goes to the owner as a tombstone, which both bury when that
 // has taken it. The node that has the token knows of its ends by itself.
-func TestAnEndThatIsRememberedGoesToTheOwner(t *testing.T) {
+func TestRememberedEndReachesTheOwnerAsATombstone(t *testing.T) {
 	a, b := pair(t, 0)
 	ok, _ := a.Remember(0, []string{"x"})
 	require.Empty(t, ok, "it has the token")

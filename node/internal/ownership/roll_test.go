@@ -64,7 +64,7 @@ func countEven(m map[string]uint64) (n int) {
 
 // A partition of many sessions is taken over in time that grows with their number, not
 // with its square.
-func TestTakingManySessionsOfOnePartition(t *testing.T) {
+func TestTakingManySessionsTakesLinearTime(t *testing.T) {
 	took := func(sessions int) time.Duration {
 		m := New("a", 1)
 		m.Bootstrap()
@@ -90,7 +90,7 @@ func TestTakingManySessionsOfOnePartition(t *testing.T) {
 
 // So is one of many sessions that are refused, at both members; then it is known which
 // stay.
-func TestRefusingManySessionsOfOnePartition(t *testing.T) {
+func TestRefusingManySessionsTakesLinearTime(t *testing.T) {
 	took := func(sessions int) time.Duration {
 		a, b := New("a", 1), New("b", 1)
 		both := []Seen{seen("a", Serving), seen("b", Draining)}

@@ -181,7 +181,7 @@ func TestGhostsHoldNobodyUp(t *testing.T) {
 }
 
 // A member that has not heard yet that another one left may have met it before.
-func TestAWordIsOfWhatIsNow(t *testing.T) {
+func TestOutdatedWordOfAnotherMemberDoesNotCount(t *testing.T) {
 	s := small("an old word", prefer(2, 1, 0), func(s *scope) {
 		s.hellos, s.joined, s.leave, s.budget.drains, s.budget.ghosts = true, 3, true, 1, 2
 	})
@@ -192,7 +192,7 @@ func TestAWordIsOfWhatIsNow(t *testing.T) {
 
 // If only own hellos counted, a cut between two members would leave one of them with
 // another view than all others.
-func TestAWordMakesViewsEqual(t *testing.T) {
+func TestWordOfAnotherMemberMakesViewsEqual(t *testing.T) {
 	s := small("apart", prefer(2, 1, 0), func(s *scope) {
 		s.hellos, s.joined, s.apart, s.via = true, 2, [2]int{1, 2}, []int{0, 0, 0}
 	})

@@ -9,7 +9,7 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
-func TestReleaseOfAnySizeFits(t *testing.T) {
+func TestReleaseOfAnySizeFitsIntoAnAnswer(t *testing.T) {
 	var kinds []engine.Understanding
 	for range 300 {
 		var names []string

@@ -61,7 +61,7 @@ func TestMembersThatHaveGoneAreForgotten(t *testing.T) {
 	require.Equal(t, "full", r.Refusal(b, "cart"))
 }
 
-func TestNobodyTakesWhatAllLack(t *testing.T) {
+func TestKindThatAllMembersLackHasNoTaker(t *testing.T) {
 	cart := engine.Understanding{Name: "cart", Schema: 2}
 	r := New(&Release{Kinds: []engine.Understanding{cart}})
 	v := viewOf(1, "a", "b")

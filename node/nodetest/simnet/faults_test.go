@@ -71,7 +71,7 @@ func TestDialWaitsForHeal(t *testing.T) {
 }
 
 // Of a stream whose confirmations are cut the buffer is all that gets through.
-func TestCutOneWay(t *testing.T) {
+func TestOneWayCutLetsOnlyTheBufferThrough(t *testing.T) {
 	bubble(t, simnet.Config{Buffer: 1000}, func(t *testing.T, l *lab) {
 		a, b := l.pair()
 		l.net.CutOneWay(l.b, l.a)
@@ -211,7 +211,7 @@ func TestPowerOffIsSilentUntilTheHostIsBack(t *testing.T) {
 	})
 }
 
-func TestResetBetweenTwoHosts(t *testing.T) {
+func TestResetEndsTheConnectionsOfTwoHosts(t *testing.T) {
 	bubble(t, simnet.Config{}, func(t *testing.T, l *lab) {
 		a, b := l.pair()
 		l.net.Cut(l.a, l.b)
@@ -227,7 +227,7 @@ func TestResetBetweenTwoHosts(t *testing.T) {
 	})
 }
 
-func TestResetAfterEveryByte(t *testing.T) {
+func TestResetAfterDeliversExactlySoManyBytes(t *testing.T) {
 	bubble(t, simnet.Config{}, func(t *testing.T, l *lab) {
 		const text = "0123456789"
 		for n := range len(text) {

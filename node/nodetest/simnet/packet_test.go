@@ -55,7 +55,7 @@ func TestPacketsOvertakeOneAnotherWithJitter(t *testing.T) {
 	})
 }
 
-func TestLossIsDrawnFromTheSeed(t *testing.T) {
+func TestEqualSeedsLoseEqualPackets(t *testing.T) {
 	lossy := func(t *testing.T, seed uint64) []int {
 		l := newLab(t, simnet.Config{Seed: seed, Link: simnet.Link{Loss: 0.3}})
 		return sendPackets(t, l, 1000)
@@ -95,7 +95,7 @@ func TestCutLosesPackets(t *testing.T) {
 	})
 }
 
-func TestPacketSocket(t *testing.T) {
+func TestPacketSocketHasTheErrorsOfTheKernel(t *testing.T) {
 	bubble(t, simnet.Config{}, func(t *testing.T, l *lab) {
 		in, out := l.packets(l.b), l.packets(l.a)
 		require.Equal(t, ":53", in.LocalAddr().String()[len("[::]"):])

@@ -74,7 +74,7 @@ func TestWritesWaitForTheReader(t *testing.T) {
 	})
 }
 
-func TestAddresses(t *testing.T) {
+func TestConnectionsNameBothAddresses(t *testing.T) {
 	bubble(t, simnet.Config{}, func(t *testing.T, l *lab) {
 		a, b := l.pair()
 		require.Equal(t, "10.0.0.2:80", a.RemoteAddr().String())
@@ -96,7 +96,7 @@ func TestAddresses(t *testing.T) {
 	})
 }
 
-func TestListen(t *testing.T) {
+func TestListenRefusesTakenAndForeignAddresses(t *testing.T) {
 	bubble(t, simnet.Config{}, func(t *testing.T, l *lab) {
 		ctx := t.Context()
 		ln, err := l.a.Listen(ctx, "tcp", "10.0.0.1:0")
@@ -134,7 +134,7 @@ func TestListen(t *testing.T) {
 	})
 }
 
-func TestDialWhereNobodyListens(t *testing.T) {
+func TestDialWithoutAListenerIsRefused(t *testing.T) {
 	bubble(t, simnet.Config{}, func(t *testing.T, l *lab) {
 		begin := time.Now()
 		_, err := l.a.Dial(t.Context(), "tcp", "10.0.0.2:81")
@@ -190,7 +190,7 @@ func TestFullBacklogMakesDialsWait(t *testing.T) {
 	})
 }
 
-func TestCloseReadThrowsAway(t *testing.T) {
+func TestCloseReadDropsWhatArrives(t *testing.T) {
 	bubble(t, simnet.Config{Buffer: 100}, func(t *testing.T, l *lab) {
 		a, b := l.pair()
 		require.NoError(t, b.(interface{ CloseRead() error }).CloseRead())
@@ -204,7 +204,7 @@ func TestCloseReadThrowsAway(t *testing.T) {
 	})
 }
 
-func TestNonsenseIsRefused(t *testing.T) {
+func TestInvalidConfigIsRefused(t *testing.T) {
 	for field, cfg := range map[string]simnet.Config{
 		"Config.Buffer":      {Buffer: -1},
 		"Config.Backlog":     {Backlog: -1},

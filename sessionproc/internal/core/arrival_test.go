@@ -18,7 +18,7 @@ import (
 // Whatever type is accepted: a value arrives the same at a session on its own node and
 // on another one, after a move, and at a node of another release; and nothing of it is
 // lost but what its type says.
-func TestWhatIsAcceptedArrivesAsItWasSent(t *testing.T) {
+func TestValueOfAnAcceptedTypeArrivesUnchanged(t *testing.T) {
 	accepted, all := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		for range 20 {

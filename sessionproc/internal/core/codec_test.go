@@ -46,7 +46,7 @@ func TestCodecChoosesTheCheapestTrueCopy(t *testing.T) {
 	}
 }
 
-func TestWeightCountsWhatAMessageHolds(t *testing.T) {
+func TestWeightCountsTextAndBytesOfAMessage(t *testing.T) {
 	v := flat{S: strings.Repeat("s", 1000)}
 	v.N.T = strings.Repeat("t", 500)
 	c := NewCodec[flat]()
@@ -101,7 +101,7 @@ func TestParcelSharesNoMemory(t *testing.T) {
 	require.Equal(t, 5, (*shared)[0], "share was asked for")
 }
 
-func TestRawAndCodedAreNotTakenForEachOther(t *testing.T) {
+func TestRawAndEncodedPayloadsAreNotConfused(t *testing.T) {
 	raw, list := NewCodec[[]byte](), NewCodec[[]int]()
 	var b []byte
 	var l []int

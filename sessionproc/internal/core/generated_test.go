@@ -20,7 +20,7 @@ import (
 )
 
 // Types and values of them that no programmer has thought of, for
-// TestWhatIsAcceptedArrivesAsItWasSent.
+// TestValueOfAnAcceptedTypeArrivesUnchanged.
 
 type (
 	blob         []byte

@@ -31,7 +31,7 @@ func (w *Waiting) signalled() bool {
 }
 
 // However the caller and the decision meet, no signal is left for the next exchange.
-func TestAwaitLeavesNoSignal(t *testing.T) {
+func TestAwaitLeavesNoSignalForTheNextExchange(t *testing.T) {
 	reply := func(w *Waiting) { w.Claim(); w.Finish() }
 	end := func(w *Waiting) { w.EndWith(Outcome{Err: ErrBadReply}) }
 	endRunning := func(w *Waiting) { w.Claim(); end(w) }
@@ -120,7 +120,7 @@ func TestOnlyTheFirstDecisionCounts(t *testing.T) {
 // A caller that gives up, a handler that finishes, and a Terminate meet at one
 // exchange after another: exactly one of them decides, and the caller is
 // signalled unless it was the caller.
-func TestExactlyOnePartyDecides(t *testing.T) {
+func TestExactlyOnePartyDecidesAnExchange(t *testing.T) {
 	var replied, ended, abandoned int
 	w := newWaiting()
 	for range 3000 {
@@ -164,7 +164,7 @@ func TestExactlyOnePartyDecides(t *testing.T) {
 	require.Positive(t, ended+abandoned)
 }
 
-func TestCloseTakesBackAnExchange(t *testing.T) {
+func TestClosedExchangeCanBeUsedAgain(t *testing.T) {
 	w := newWaiting()
 	w.Open()
 	w.Close()
@@ -232,7 +232,7 @@ func TestTheLazyTimerEndsTheRightExchange(t *testing.T) {
 
 // A timer that fires while one exchange ends and the next begins must not leave
 // that one without a timer.
-func TestAFiringTimerThatMeetsTheNextExchange(t *testing.T) {
+func TestFiringTimerLeavesTheNextExchangeATimer(t *testing.T) {
 	met := 0
 	for i := range 20000 {
 		w := newWaiting()
@@ -270,7 +270,7 @@ func TestAFiringTimerThatMeetsTheNextExchange(t *testing.T) {
 
 // Exchanges that end around their deadline, in real time: none is ended for
 // another, and none that should end is forgotten.
-func TestTheLazyTimerUnderRace(t *testing.T) {
+func TestLazyTimerEndsOnlyDueExchangesUnderRace(t *testing.T) {
 	var ended, replied atomic.Int64
 	stop := time.Now().Add(400 * time.Millisecond)
 	var wg sync.WaitGroup
@@ -315,7 +315,7 @@ func TestTheLazyTimerUnderRace(t *testing.T) {
 // A caller, a worker that signals it and runs the handler, one that ends the exchange and a
 // ctx that ends meet in one exchange after another: each has one outcome, and no signal is
 // left for the next.
-func TestAwaitUnderRace(t *testing.T) {
+func TestAwaitUnderRaceHasOneOutcome(t *testing.T) {
 	var replied, ended, gone int
 	w := newWaiting()
 	rnd := rand.New(rand.NewPCG(3, 4))

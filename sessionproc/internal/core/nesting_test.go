@@ -115,7 +115,7 @@ func nested(levels int) map[string]any {
 }
 
 // What encodes must decode, and what does not is told the bound.
-func TestWhatNestsDeeperThanItDecodesDoesNotEncode(t *testing.T) {
+func TestValueNestedTooDeepDoesNotEncode(t *testing.T) {
 	for levels := range 70 {
 		for name, v := range nested(levels) {
 			b, err := encodeAny([]byte("head"), v, 0)
@@ -132,7 +132,7 @@ func TestWhatNestsDeeperThanItDecodesDoesNotEncode(t *testing.T) {
 }
 
 // The bound must hold for large values too, whose depth comes late.
-func TestALargeValueMayNestNoDeeper(t *testing.T) {
+func TestLargeValueHasTheSameBoundOfDepth(t *testing.T) {
 	size := 1 << 16
 	if testing.Short() {
 		size = 1 << 12

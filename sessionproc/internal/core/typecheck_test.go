@@ -118,7 +118,7 @@ func survives[T any](t *testing.T, v T) {
 }
 
 // What a pointer points to may write no bytes at all: it arrives, and not as nil.
-func TestAPointerToWhatWritesNothingArrives(t *testing.T) {
+func TestPointerToAnEmptyEncodingArrives(t *testing.T) {
 	type pointers struct {
 		URL  *url.URL
 		Mute *mute

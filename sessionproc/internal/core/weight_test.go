@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheLargestEncodingOfAType(t *testing.T) {
+func TestLargestEncodingOfAFixedTypeIsKnown(t *testing.T) {
 	type fixed struct {
 		N    int
 		At   time.Time
@@ -27,7 +27,7 @@ func TestTheLargestEncodingOfAType(t *testing.T) {
 }
 
 // The size of what is large costs no more than what is asked about.
-func TestASizeIsFoundWithoutEncodingTheRest(t *testing.T) {
+func TestSizeOfALargeValueIsFoundWithoutEncodingIt(t *testing.T) {
 	type texts struct{ Texts []string }
 	for _, v := range []any{&texts{make([]string, 1000)}, &parent{Down: []*parent{{Name: strings.Repeat("n", 1000)}}},
 		new(int)} {
