@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -44,9 +43,7 @@ func TestCallsOfManyCallersGetTheirOwnReplies(t *testing.T) {
 }
 
 func TestCallCarriesEveryField(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var tags []any
 		n.start(t, "b", handler{serve: func(c *transport.Call) {
 			assert.Equal(t, "id|kind|method|key", fmt.Sprintf("%s|%s|%s|%s", c.ID, c.Kind, c.Method, c.Key))
@@ -79,9 +76,7 @@ func TestCallCarriesEveryField(t *testing.T) {
 }
 
 func TestCallWithoutADeadlineHasNone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		n.start(t, "b", handler{serve: func(c *transport.Call) {
 			assert.True(t, c.Deadline.IsZero())
 			assert.Nil(t, c.Chain())
@@ -113,9 +108,7 @@ func TestBigCallsAndRepliesArriveWhole(t *testing.T) {
 }
 
 func TestRequestsOfOneGoroutineArriveInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var got []byte
 		n.start(t, "b", handler{serve: func(c *transport.Call) {
 			got = append(got, c.Payload...)
@@ -133,9 +126,7 @@ func TestRequestsOfOneGoroutineArriveInOrder(t *testing.T) {
 }
 
 func TestCastsAreAcknowledgedInBatches(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var acceptor *memConn
 		n.fault = func(_, b *memConn, _ transport.Class) { acceptor = b }
 		const casts = 3000
@@ -167,9 +158,7 @@ func TestCastsAreAcknowledgedInBatches(t *testing.T) {
 }
 
 func TestFailReachesTheCaller(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		n.start(t, "b", handler{serve: func(c *transport.Call) { c.Fail(77, "no such thing", []byte("detail")) }}, nil)
 		a := n.start(t, "a", handler{}, nil)
 		for _, do := range []func() error{
@@ -187,9 +176,7 @@ func TestFailReachesTheCaller(t *testing.T) {
 }
 
 func TestDetachKeepsACallBeyondItsAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var kept []*transport.Call
 		n.start(t, "b", handler{serve: func(c *transport.Call) {
 			c.Detach()
@@ -207,9 +194,7 @@ func TestDetachKeepsACallBeyondItsAnswer(t *testing.T) {
 }
 
 func TestAnsweringTwicePanics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		n.start(t, "b", handler{serve: func(c *transport.Call) {
 			c.Reply(0, nil)
 			assert.PanicsWithValue(t, "transport: a Call was answered twice", c.Ack)

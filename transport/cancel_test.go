@@ -17,9 +17,7 @@ import (
 )
 
 func TestCancelReachesTheHandler(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var served, cancelled *transport.Call
 		n.start(t, "b", handler{
 			serve:  func(c *transport.Call) { served = c; c.Tag = "tag" },
@@ -47,9 +45,7 @@ func TestCancelReachesTheHandler(t *testing.T) {
 }
 
 func TestDeadlineEndsACallAndALateReplyIsDropped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var late []*transport.Call
 		var cancels atomic.Int32
 		n.start(t, "b", handler{
@@ -104,9 +100,7 @@ func TestCallPastItsDeadlineSaysWhatItWaitedFor(t *testing.T) {
 		"the peer does not know it":    {given: time.Second, says: "", asked: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				n := newNetwork()
-				defer n.stop()
+			onNetwork(t, func(t *testing.T, n *network) {
 				var asked atomic.Int32
 				n.start(t, "b", handler{
 					serve: func(call *transport.Call) {
@@ -143,9 +137,7 @@ func TestCallPastItsDeadlineSaysWhatItWaitedFor(t *testing.T) {
 
 // Requests with all sorts of deadlines are asked for, each in its time.
 func TestEachRequestIsAskedAboutInItsOwnTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		n.start(t, "b", handler{serve: func(*transport.Call) {},
 			why: func(c *transport.Call) string { return string(c.ID) }}, nil)
 		peer := n.start(t, "a", handler{}, nil).Peer("b")
@@ -166,9 +158,7 @@ func TestEachRequestIsAskedAboutInItsOwnTime(t *testing.T) {
 }
 
 func TestEndedContextSendsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var seen atomic.Int32
 		n.start(t, "b", handler{serve: func(c *transport.Call) { seen.Add(1); c.Ack() }}, nil)
 		a := n.start(t, "a", handler{}, nil)
@@ -185,9 +175,7 @@ func TestEndedContextSendsNothing(t *testing.T) {
 }
 
 func TestConnectionEndCancelsRunningCalls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var running []*transport.Call
 		var cancelled atomic.Int32
 		n.start(t, "b", handler{

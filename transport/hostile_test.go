@@ -33,9 +33,7 @@ func TestStrangersAreRefused(t *testing.T) {
 		"a hello with more": rawFrame(3, num(1), num(0), []byte{0xc4, 0}, []byte{0xc0}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				n := newNetwork()
-				defer n.stop()
+			onNetwork(t, func(t *testing.T, n *network) {
 				var log logs
 				tr := n.start(t, "b", handler{serve: func(*transport.Call) { t.Error("served") }},
 					func(c *transport.Config) { c.Logger = log.logger() })
@@ -51,9 +49,7 @@ func TestStrangersAreRefused(t *testing.T) {
 }
 
 func TestSlowLorisEndsWithTheHandshakeTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		tr := n.start(t, "b", handler{}, nil)
 		start := time.Now()
 		p := strange(t, tr, transport.Calls)
@@ -94,9 +90,7 @@ func TestPeerThatBreaksTheProtocolIsDisconnected(t *testing.T) {
 			[]byte{0, 0, 0xa0, 0xa0, 0xa0, 0xa0, 0x91, 1, 0xc4, 0, 0xc4, 0})},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				n := newNetwork()
-				defer n.stop()
+			onNetwork(t, func(t *testing.T, n *network) {
 				var log logs
 				tr := n.start(t, "b", handler{serve: func(c *transport.Call) {
 					if string(c.Payload) != "keep" {
@@ -123,9 +117,7 @@ func longTrace() []byte {
 }
 
 func TestUnknownElementsAndKindsAreSkippedUnlessCritical(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		tr := n.start(t, "b", handler{}, nil)
 		p := known(t, tr, transport.Calls)
 		p.send(rawFrame(2, num(64), num(0)))
@@ -146,9 +138,7 @@ func TestUnknownElementsAndKindsAreSkippedUnlessCritical(t *testing.T) {
 
 func TestFrameAllocatesWhatComesNotWhatItClaims(t *testing.T) {
 	var before, after runtime.MemStats
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		tr := n.start(t, "b", handler{}, func(c *transport.Config) { c.MaxFrame = 512 << 20; c.MaxInflight = 1 << 30 })
 		p := known(t, tr, transport.Calls)
 		synctest.Wait()
@@ -164,9 +154,7 @@ func TestFrameAllocatesWhatComesNotWhatItClaims(t *testing.T) {
 }
 
 func TestAnswersWithCriticalElementsFailTheCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		a := n.start(t, "a", handler{}, nil)
 		got := make(chan error, 1)
 		p := dialedBy(t, n, func() { _, err := a.Peer("raw").Call(t.Context(), &transport.Request{}); got <- err })

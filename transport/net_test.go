@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -86,6 +87,15 @@ type network struct {
 
 func newNetwork() *network {
 	return &network{size: 64 << 10, over: make(chan struct{}), nodes: map[string]*transport.Transport{}}
+}
+
+// onNetwork runs a test in fake time, on a network that is stopped after it.
+func onNetwork(t *testing.T, f func(t *testing.T, n *network)) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork()
+		defer n.stop()
+		f(t, n)
+	})
 }
 
 var errNobody = errors.New("nobody listens")

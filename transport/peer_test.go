@@ -16,9 +16,7 @@ import (
 )
 
 func TestConcurrentCallersShareOneDial(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		n.fault = func(_, _ *memConn, _ transport.Class) { time.Sleep(time.Second) }
 		n.start(t, "b", handler{}, nil)
 		a := n.start(t, "a", handler{}, nil)
@@ -45,9 +43,7 @@ func TestConcurrentCallersShareOneDial(t *testing.T) {
 }
 
 func TestFailedDialFailsCallsFastDuringTheBackoff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		a := n.start(t, "a", handler{}, nil)
 		call := func() error { _, err := a.Peer("b").Call(t.Context(), &transport.Request{}); return err }
 		start := time.Now()
@@ -74,9 +70,7 @@ func TestFailedDialFailsCallsFastDuringTheBackoff(t *testing.T) {
 }
 
 func TestNextCallRedialsAfterTheConnectionBroke(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		b := n.start(t, "b", handler{}, nil)
 		a := n.start(t, "a", handler{}, nil)
 		for range 3 {
@@ -91,9 +85,7 @@ func TestNextCallRedialsAfterTheConnectionBroke(t *testing.T) {
 }
 
 func TestForgottenPeerFailsAndANewOneWorks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		n.start(t, "b", handler{}, nil)
 		a := n.start(t, "a", handler{}, nil)
 		old := a.Peer("b")
@@ -122,9 +114,7 @@ func TestHandshakeRefusalsAreKnownAndLoggedOnBothSides(t *testing.T) {
 		"the dialer refuses":   {hello{name: "red", refuse: "blue"}, hello{name: "blue"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				n := newNetwork()
-				defer n.stop()
+			onNetwork(t, func(t *testing.T, n *network) {
 				var logA, logB logs
 				n.start(t, "b", handler{serve: func(*transport.Call) { t.Error("served") }},
 					func(c *transport.Config) { c.Handshake = tc.acceptor; c.Logger = logB.logger() })
@@ -224,9 +214,7 @@ func TestCloseDuringTrafficEndsEveryCall(t *testing.T) {
 }
 
 func TestCloseWritesWhatWasAnswered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var held []*transport.Call
 		b := n.start(t, "b", handler{serve: func(c *transport.Call) { held = append(held, c) }}, nil)
 		a := n.start(t, "a", handler{}, nil)
@@ -248,9 +236,7 @@ func TestCloseWritesWhatWasAnswered(t *testing.T) {
 }
 
 func TestCloseDoesNotWaitLongForAPeerThatDoesNotRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		b := n.start(t, "b", handler{serve: func(c *transport.Call) { c.Reply(0, make([]byte, 1<<20)) }}, nil)
 		p := known(t, b, transport.Calls)
 		strange(t, b, transport.Calls)

@@ -15,9 +15,7 @@ import (
 // outcome of five calls: the first one's frame is in a write of its own, the
 // others' in a second one, as they were made while the first was in progress.
 func fiveCalls(t *testing.T, cut func(dialer, acceptor *memConn)) (errs [5]error, given, frame int) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var dialer, acceptor *memConn
 		n.fault = func(a, b *memConn, _ transport.Class) { dialer, acceptor = a, b }
 		n.start(t, "b", handler{}, nil)
@@ -87,9 +85,7 @@ func TestEveryPendingCallEndsWhereverTheRepliesAreCut(t *testing.T) {
 }
 
 func TestSentIsFalseForErrorsBeforeTheWrite(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		a := n.start(t, "a", handler{}, nil)
 		_, err := a.Peer("nobody").Call(t.Context(), &transport.Request{})
 		require.ErrorIs(t, err, errNobody)

@@ -15,9 +15,7 @@ import (
 )
 
 func TestPeerThatStopsReadingHarmsOnlyItself(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var log logs
 		answer := make(chan struct{})
 		var answered sync.WaitGroup
@@ -65,9 +63,7 @@ func TestPeerThatStopsReadingHarmsOnlyItself(t *testing.T) {
 const slowWrite = 250 * time.Millisecond
 
 func TestBurstBeyondAllMeasureClosesTheConnectionAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var log logs
 		tr := n.start(t, "b", handler{serve: func(c *transport.Call) { c.Reply(0, make([]byte, 1<<19)) }},
 			func(c *transport.Config) { c.MaxFrame = 1 << 20; c.MaxOutput = 2 << 20; c.Logger = log.logger() })
@@ -83,9 +79,7 @@ func TestBurstBeyondAllMeasureClosesTheConnectionAtOnce(t *testing.T) {
 }
 
 func TestWriteThatDoesNotEndClosesTheConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		tr := n.start(t, "b", handler{serve: func(c *transport.Call) { c.Reply(0, make([]byte, 100<<10)) }}, nil)
 		p := known(t, tr, transport.Calls)
 		start := time.Now()
@@ -104,9 +98,7 @@ func TestWriteThatDoesNotEndClosesTheConnection(t *testing.T) {
 }
 
 func TestSilentPeerIsDisconnectedAndAnIdleOneIsNot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		tr := n.start(t, "b", handler{}, nil)
 		a := n.start(t, "a", handler{}, nil)
 		_, err := a.Peer("b").Call(t.Context(), &transport.Request{})
@@ -139,9 +131,7 @@ func TestSilentPeerIsDisconnectedAndAnIdleOneIsNot(t *testing.T) {
 }
 
 func TestPingIsAnswered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		p := known(t, n.start(t, "b", handler{}, nil), transport.Calls)
 		p.send(rawFrame(2, num(10), num(12345)))
 		kind, number, _, _ := p.read()
@@ -150,9 +140,7 @@ func TestPingIsAnswered(t *testing.T) {
 }
 
 func TestRequestsWaitForRoomInTheOutput(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var dialer *memConn
 		n.fault = func(a, _ *memConn, _ transport.Class) { dialer = a }
 		n.start(t, "b", handler{}, nil)
@@ -182,9 +170,7 @@ func TestRequestsWaitForRoomInTheOutput(t *testing.T) {
 }
 
 func TestBytesInFlightAreBoundedOverAllConnections(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var held []*transport.Call
 		var mu sync.Mutex
 		n.start(t, "b", handler{serve: func(c *transport.Call) {
@@ -225,9 +211,7 @@ func TestBytesInFlightAreBoundedOverAllConnections(t *testing.T) {
 }
 
 func TestReplyBeyondMaxFrameIsAnErrorThatSaysSo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		n.start(t, "b", handler{serve: func(c *transport.Call) { c.Reply(0, make([]byte, 5000)) }},
 			func(c *transport.Config) { c.MaxFrame = 4 << 10 })
 		a := n.start(t, "a", handler{}, nil)

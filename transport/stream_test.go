@@ -92,9 +92,7 @@ func pair(
 }
 
 func TestReceiverThatDoesNotReadBoundsTheSender(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		a, near, far := pair(t, n, nil)
 		send := func(size int) (sent int) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -125,9 +123,7 @@ func TestReceiverThatDoesNotReadBoundsTheSender(t *testing.T) {
 }
 
 func TestSendWaitsUntilTheReceiverTakes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		_, near, far := pair(t, n, nil)
 		start := time.Now()
 		go func() {
@@ -155,9 +151,7 @@ func TestSendWaitsUntilTheReceiverTakes(t *testing.T) {
 }
 
 func TestCloseEndsBothSidesAfterWhatWasReceived(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		_, near, far := pair(t, n, nil)
 		require.NoError(t, near.Send(t.Context(), []byte("last words")))
 		near.Close("out of memory")
@@ -181,9 +175,7 @@ func TestCloseEndsBothSidesAfterWhatWasReceived(t *testing.T) {
 }
 
 func TestStreamEndsWithItsConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		var dialer *memConn
 		n.fault = func(a, _ *memConn, _ transport.Class) { dialer = a }
 		_, near, far := pair(t, n, nil)
@@ -203,9 +195,7 @@ func TestStreamEndsWithItsConnection(t *testing.T) {
 }
 
 func TestHandlerThatReturnsEarlyClosesItsStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		n.start(t, "b", handler{}, nil)
 		a := n.start(t, "a", handler{}, nil)
 		s, err := a.Peer("b").Open(t.Context(), nil)
@@ -216,9 +206,7 @@ func TestHandlerThatReturnsEarlyClosesItsStream(t *testing.T) {
 }
 
 func TestOpenStreamsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		n.start(t, "b", handler{stream: func(s *transport.Stream) { <-s.Done(); time.Sleep(time.Second) }},
 			func(c *transport.Config) { c.MaxStreams = 2 })
 		a := n.start(t, "a", handler{}, func(c *transport.Config) { c.MaxStreams = 2 })
@@ -255,9 +243,7 @@ func TestOpenStreamsAreBounded(t *testing.T) {
 }
 
 func TestChunkBeyondMaxChunkIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		a, near, far := pair(t, n, nil)
 		assert.ErrorContains(t, near.Send(t.Context(), make([]byte, transport.MaxChunk+1)), "exceeds MaxChunk, 65536")
 		_, err := a.Peer("b").Open(t.Context(), make([]byte, transport.MaxChunk+1))
@@ -292,9 +278,7 @@ func TestPeerThatBreaksAStreamsRulesIsDisconnected(t *testing.T) {
 		"more than a chunk's frame": {append([]byte{0, 2, 0, 0, 0x93, 13, 1}, make([]byte, 1<<17-3)...)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				n := newNetwork()
-				defer n.stop()
+			onNetwork(t, func(t *testing.T, n *network) {
 				var log logs
 				tr := n.start(t, "b", handler{stream: func(s *transport.Stream) { <-s.Done() }},
 					func(c *transport.Config) { c.Logger = log.logger() })
@@ -318,9 +302,7 @@ func slicesOf(b []byte, n int) (all [][]byte) {
 }
 
 func TestStreamWithACriticalElementIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork()
-		defer n.stop()
+	onNetwork(t, func(t *testing.T, n *network) {
 		tr := n.start(t, "b", handler{stream: func(*transport.Stream) { t.Error("served") }}, nil)
 		p := known(t, tr, transport.Bulk)
 		p.send(rawFrame(4, num(12), num(1), []byte{0xc4, 0}, extension(true)))

@@ -46,6 +46,14 @@ func newBoards() sessionproc.AnyKind {
 	return k
 }
 
+// newNode starts a node of boards.
+func newNode(t *testing.T) *nodes.Node {
+	n, err := nodes.Start(t.Context(), nodes.Config{Kinds: []sessionproc.AnyKind{newBoards()}, Insecure: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, n.Close()) })
+	return n
+}
+
 // site is a node and a web server that streams the board that a request names.
 type site struct {
 	t      *testing.T
@@ -55,14 +63,12 @@ type site struct {
 }
 
 func newSite(t *testing.T, cfg sessionhttp.EventsConfig[string]) *site {
-	n, err := nodes.Start(t.Context(), nodes.Config{Kinds: []sessionproc.AnyKind{newBoards()}, Insecure: true})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, n.Close()) })
 	if cfg.Session == nil {
 		cfg.Session = func(_ http.ResponseWriter, r *http.Request) (string, bool) { return r.FormValue("board"), true }
 	}
-	s := &site{t: t, node: n}
-	s.stream, err = sessionhttp.Events(n, written, cfg)
+	s := &site{t: t, node: newNode(t)}
+	var err error
+	s.stream, err = sessionhttp.Events(s.node, written, cfg)
 	require.NoError(t, err)
 	s.srv = httptest.NewServer(s.stream)
 	t.Cleanup(func() {

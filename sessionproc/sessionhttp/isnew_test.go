@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,18 +14,6 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/sessionhttp"
 )
-
-// ask sends a request through s and returns what its handler is told, and the cookies
-// that the browser has afterwards.
-func ask(s *sessionhttp.Sessions, handler func(http.ResponseWriter, *http.Request), cookies ...string) *http.Response {
-	r := httptest.NewRequest(http.MethodGet, "https://shop.example/", nil)
-	for _, c := range cookies {
-		r.Header.Add("Cookie", c)
-	}
-	w := httptest.NewRecorder()
-	s.Middleware(http.HandlerFunc(handler)).ServeHTTP(w, r)
-	return w.Result()
-}
 
 // An ID is new if the request brought none that we signed, whatever else it brought.
 func TestIDIsNewWithoutACookieThatWeSigned(t *testing.T) {

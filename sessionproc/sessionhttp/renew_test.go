@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	nodes "github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/sessionhttp"
 )
@@ -36,17 +35,13 @@ func login(s *sessionhttp.Sessions, n sessionhttp.Renewer, cookies ...string) (i
 	err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := httptest.NewRequest(http.MethodPost, "https://shop.example/login", nil).WithContext(ctx)
-	for _, c := range cookies {
-		r.Header.Add("Cookie", c)
-	}
-	w := httptest.NewRecorder()
-	s.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	answer = send(s, r, func(w http.ResponseWriter, r *http.Request) {
 		cancel() // a browser that goes away does not undo a renewal
 		http.SetCookie(w, &http.Cookie{Name: "theme", Value: "dark"})
 		r, err = s.Renew(w, r, n)
 		id, _ = sessionhttp.ID(r.Context())
-	})).ServeHTTP(w, r)
-	return id, w.Result(), err
+	}, cookies...)
+	return id, answer, err
 }
 
 func TestRenewGivesTheBrowserTheNewID(t *testing.T) {
@@ -139,21 +134,16 @@ func TestAnswerToARenewedIDBringsNoCookie(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			r := httptest.NewRequest(http.MethodGet, "https://shop.example/", nil)
-			r.Header.Set("Cookie", header)
-			w := httptest.NewRecorder()
-			s.Middleware(handle).ServeHTTP(w, r)
-			require.Equal(t, http.StatusConflict, w.Code)
-			require.NotContains(t, w.Header(), "Set-Cookie")
+			answer := ask(s, handle, header)
+			require.Equal(t, http.StatusConflict, answer.StatusCode)
+			require.NotContains(t, answer.Header, "Set-Cookie")
 		})
 	}
 }
 
 // Who logs in again and again is told to wait, and keeps the session.
 func TestTooManyRenewalsAre429(t *testing.T) {
-	n, err := nodes.Start(t.Context(), nodes.Config{Kinds: []sessionproc.AnyKind{newBoards()}, Insecure: true})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, n.Close()) })
+	n := newNode(t)
 	s := newSessions(t, sessionhttp.Config{})
 	id, header := signed(t, s)
 	require.NoError(t, boards.Start(t.Context(), n, id, sessionproc.None{}))
@@ -173,6 +163,6 @@ func TestTooManyRenewalsAre429(t *testing.T) {
 		require.Equal(t, "1", w.Header().Get("Retry-After"))
 		break
 	}
-	_, err = write.Call(t.Context(), n, id, "it works on")
+	_, err := write.Call(t.Context(), n, id, "it works on")
 	require.NoError(t, err)
 }

@@ -2,7 +2,6 @@ package sessionhttp_test
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -19,45 +18,6 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/sessionhttp"
 )
-
-// key returns 32 bytes that depend on seed.
-func key(seed string) []byte {
-	sum := sha256.Sum256([]byte(seed))
-	return sum[:]
-}
-
-func newSessions(t *testing.T, cfg sessionhttp.Config) *sessionhttp.Sessions {
-	t.Helper()
-	if cfg.Keys == nil {
-		cfg.Keys = [][]byte{key("first")}
-	}
-	s, err := sessionhttp.New(cfg)
-	require.NoError(t, err)
-	return s
-}
-
-// visit sends one request with the given Cookie header lines through s and
-// returns the ID that the handler saw and the answer.
-func visit(s *sessionhttp.Sessions, cookies ...string) (id string, answer *http.Response) {
-	r := httptest.NewRequest(http.MethodGet, "https://shop.example/", nil)
-	for _, c := range cookies {
-		r.Header.Add("Cookie", c)
-	}
-	w := httptest.NewRecorder()
-	s.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		id, _ = sessionhttp.ID(r.Context())
-	})).ServeHTTP(w, r)
-	return id, w.Result()
-}
-
-// signed returns an ID and the cookie header by which s knows it again.
-func signed(t *testing.T, s *sessionhttp.Sessions) (id, header string) {
-	t.Helper()
-	id, answer := visit(s)
-	require.Len(t, answer.Cookies(), 1)
-	c := answer.Cookies()[0]
-	return id, c.Name + "=" + c.Value
-}
 
 // ended is a Terminator that keeps the IDs it was told to end.
 type ended struct {
@@ -293,26 +253,22 @@ func TestIDWithoutMiddlewareIsMissing(t *testing.T) {
 func TestNestedMiddlewareActsOnce(t *testing.T) {
 	s := newSessions(t, sessionhttp.Config{})
 	var outer, inner string
-	h := s.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	answer := ask(s, func(w http.ResponseWriter, r *http.Request) {
 		outer, _ = sessionhttp.ID(r.Context())
 		s.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			inner, _ = sessionhttp.ID(r.Context())
 		})).ServeHTTP(w, r)
-	}))
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	})
 	require.Equal(t, outer, inner)
-	require.Len(t, w.Result().Cookies(), 1)
-	require.Len(t, w.Result().Header.Values("Vary"), 1)
+	require.Len(t, answer.Cookies(), 1)
+	require.Len(t, answer.Header.Values("Vary"), 1)
 }
 
 func TestCacheControlOfTheHandlerWins(t *testing.T) {
-	s := newSessions(t, sessionhttp.Config{})
-	w := httptest.NewRecorder()
-	s.Middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	answer := ask(newSessions(t, sessionhttp.Config{}), func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
-	})).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
-	require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+	})
+	require.Equal(t, "no-store", answer.Header.Get("Cache-Control"))
 }
 
 func TestCookieHasTheConfiguredAttributes(t *testing.T) {
@@ -362,15 +318,10 @@ func destroy(t *testing.T, s *sessionhttp.Sessions, n sessionhttp.Terminator, wa
 	cookies ...string) *http.Response {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "https://shop.example/logout", nil)
-	for _, c := range cookies {
-		r.Header.Add("Cookie", c)
-	}
-	w := httptest.NewRecorder()
-	s.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return send(s, r, func(w http.ResponseWriter, r *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: "theme", Value: "dark"})
 		require.ErrorIs(t, s.Destroy(w, r, n), want)
-	})).ServeHTTP(w, r)
-	return w.Result()
+	}, cookies...)
 }
 
 // requireCleared wants the handler's own cookie and ours, deleted.
@@ -389,10 +340,9 @@ func requireCleared(t *testing.T, answer *http.Response) {
 func TestDestroyWithoutMiddlewareIsAnError(t *testing.T) {
 	s, other := newSessions(t, sessionhttp.Config{}), newSessions(t, sessionhttp.Config{CookieName: "basket"})
 	n := &ended{}
-	w := httptest.NewRecorder()
-	require.Error(t, s.Destroy(w, httptest.NewRequest(http.MethodPost, "/", nil), n))
-	other.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	require.Error(t, s.Destroy(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil), n))
+	ask(other, func(w http.ResponseWriter, r *http.Request) {
 		require.Error(t, s.Destroy(w, r, n), "the ID is of another cookie")
-	})).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", nil))
+	})
 	require.Empty(t, n.ids)
 }
