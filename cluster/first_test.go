@@ -154,9 +154,9 @@ func TestOwnAddressAsSeedMustAnswerAsThisNode(t *testing.T) {
 		alone  bool
 		takes  float64
 	}{
-		"it does":           {nil, false, false, 0},
-		"somebody else has": {refusal{}, true, false, 0},
-		"nobody does":       {errors.New("connection refused"), false, true, 10},
+		"this node answers":   {nil, false, false, 0},
+		"another one refuses": {refusal{}, true, false, 0},
+		"nobody answers":      {errors.New("connection refused"), false, true, 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			simulate(t, func(t *testing.T, s *sim) {

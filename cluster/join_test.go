@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/internal/logtest"
 )
 
 // resolver answers what a test says.
@@ -28,32 +28,12 @@ type refusal struct{}
 func (refusal) Error() string { return "the peer refused: another ring" }
 func (refusal) Refused() bool { return true }
 
-// logged collects log lines.
-type logged struct {
-	mu    sync.Mutex
-	lines strings.Builder
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lines.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.lines.String()
-}
-
-func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
 func TestUnreachableSeedsAreWarnedOf(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
-		var log logged
+		var log logtest.Log
 		cfg := s.config(1)
 		cfg.Join = []string{addr(8), "10.0.0.9"}
-		cfg.Logger = log.logger()
+		cfg.Logger = log.Logger()
 		began := time.Now()
 		c := s.start(cfg)
 		require.InDelta(t, 10, time.Since(began).Seconds(), 0.1, "JoinTimeout")
@@ -304,8 +284,8 @@ func TestMembersThatAcceptEachOthersKeysStayTogether(t *testing.T) {
 
 func TestMembersAreLoggedAsTheyComeAndGo(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
-		var log logged
-		all := s.nodes(1, func(cfg *cluster.Config) { cfg.Logger = log.logger() })
+		var log logtest.Log
+		all := s.nodes(1, func(cfg *cluster.Config) { cfg.Logger = log.Logger() })
 		others := []*cluster.Cluster{s.start(s.joining(2)), s.start(s.joining(3))}
 		s.wait(time.Second)
 		require.NoError(t, all[0].SetState(cluster.Serving))
@@ -350,11 +330,11 @@ func TestStartAtAStalledSeedEndsWithItsCtx(t *testing.T) {
 
 func TestSeedThatIsThisNodeIsNotMet(t *testing.T) {
 	simulate(t, func(t *testing.T, s *sim) {
-		var log logged
+		var log logtest.Log
 		cfg := s.config(1)
 		s.net.nodes["192.0.2.1:7946"] = s.net.nodes[addr(1)] // another way to ourselves
 		cfg.Join = []string{"192.0.2.1:7946"}
-		cfg.Logger = log.logger()
+		cfg.Logger = log.Logger()
 		c := s.start(cfg)
 		require.True(t, c.Alone())
 		require.Contains(t, log.String(), "192.0.2.1:7946 answered, but no member was met there")

@@ -21,6 +21,8 @@ var mayImport = map[string][]string{
 	"transport":      {"transport/wire"},
 	"transport/wire": {},
 
+	"internal/logtest": {}, // of tests alone
+
 	"sessionproc":               {"sessionproc/internal/core", "transport/wire"},
 	"sessionproc/internal/core": {"transport/wire"},
 	"sessionproc/engine":        {"sessionproc", "sessionproc/internal/core", "transport/wire"},

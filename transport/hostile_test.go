@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/logtest"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -34,9 +35,9 @@ func TestStrangersAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			onNetwork(t, func(t *testing.T, n *network) {
-				var log logs
+				var log logtest.Log
 				tr := n.start(t, "b", handler{serve: func(*transport.Call) { t.Error("served") }},
-					func(c *transport.Config) { c.Logger = log.logger() })
+					func(c *transport.Config) { c.Logger = log.Logger() })
 				p := strange(t, tr, transport.Calls)
 				p.send(b)
 				p.requireEnded()
@@ -91,12 +92,12 @@ func TestPeerThatBreaksTheProtocolIsDisconnected(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			onNetwork(t, func(t *testing.T, n *network) {
-				var log logs
+				var log logtest.Log
 				tr := n.start(t, "b", handler{serve: func(c *transport.Call) {
 					if string(c.Payload) != "keep" {
 						t.Error("served")
 					}
-				}}, func(c *transport.Config) { c.Logger = log.logger() })
+				}}, func(c *transport.Config) { c.Logger = log.Logger() })
 				p := known(t, tr, transport.Calls)
 				for _, f := range frames {
 					_, _ = p.Write(f)

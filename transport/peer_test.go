@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/logtest"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -115,10 +116,11 @@ func TestHandshakeRefusalsAreKnownAndLoggedOnBothSides(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			onNetwork(t, func(t *testing.T, n *network) {
-				var logA, logB logs
+				var logA, logB logtest.Log
 				n.start(t, "b", handler{serve: func(*transport.Call) { t.Error("served") }},
-					func(c *transport.Config) { c.Handshake = tc.acceptor; c.Logger = logB.logger() })
-				a := n.start(t, "a", handler{}, func(c *transport.Config) { c.Handshake = tc.dialer; c.Logger = logA.logger() })
+					func(c *transport.Config) { c.Handshake = tc.acceptor; c.Logger = logB.Logger() })
+				a := n.start(t, "a", handler{},
+					func(c *transport.Config) { c.Handshake = tc.dialer; c.Logger = logA.Logger() })
 				const why = `cluster "blue" is not "red"`
 				for range 3 {
 					_, err := a.Peer("b").Connect(t.Context())

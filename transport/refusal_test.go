@@ -12,13 +12,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/sessionproc/sessionproc/internal/logtest"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
 func TestRefusalsAreLoggedOncePerReasonAndNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logs
-		l := transport.NewRefusalLog(log.logger())
+		var log logtest.Log
+		l := transport.NewRefusalLog(log.Logger())
 		refuse := func(addr, why string) {
 			l.Log("refused", net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr)), errors.New(why))
 		}
@@ -48,8 +49,8 @@ func TestRefusalsAreLoggedOncePerReasonAndNetwork(t *testing.T) {
 
 func TestRefusalsWithEverNewReasonsDoNotFloodTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logs
-		l := transport.NewRefusalLog(log.logger())
+		var log logtest.Log
+		l := transport.NewRefusalLog(log.Logger())
 		for i := range 100 {
 			l.Log("refused", &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}, fmt.Errorf("reason %d", i))
 		}

@@ -11,12 +11,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/logtest"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
 func TestPeerThatStopsReadingHarmsOnlyItself(t *testing.T) {
 	onNetwork(t, func(t *testing.T, n *network) {
-		var log logs
+		var log logtest.Log
 		answer := make(chan struct{})
 		var answered sync.WaitGroup
 		tr := n.start(t, "b", handler{
@@ -27,7 +28,7 @@ func TestPeerThatStopsReadingHarmsOnlyItself(t *testing.T) {
 				}
 				answered.Go(func() { <-answer; c.Reply(0, make([]byte, 10<<10)) })
 			},
-		}, func(c *transport.Config) { c.MaxFrame = 1 << 20; c.MaxOutput = 2 << 20; c.Logger = log.logger() })
+		}, func(c *transport.Config) { c.MaxFrame = 1 << 20; c.MaxOutput = 2 << 20; c.Logger = log.Logger() })
 		a := n.start(t, "a", handler{}, nil)
 		stalled := known(t, tr, transport.Calls)
 		for i := range 1000 {
@@ -64,9 +65,9 @@ const slowWrite = 250 * time.Millisecond
 
 func TestBurstBeyondAllMeasureClosesTheConnectionAtOnce(t *testing.T) {
 	onNetwork(t, func(t *testing.T, n *network) {
-		var log logs
+		var log logtest.Log
 		tr := n.start(t, "b", handler{serve: func(c *transport.Call) { c.Reply(0, make([]byte, 1<<19)) }},
-			func(c *transport.Config) { c.MaxFrame = 1 << 20; c.MaxOutput = 2 << 20; c.Logger = log.logger() })
+			func(c *transport.Config) { c.MaxFrame = 1 << 20; c.MaxOutput = 2 << 20; c.Logger = log.Logger() })
 		stalled := known(t, tr, transport.Calls)
 		start := time.Now()
 		for i := range 60 { // 30 MiB, 8 times MaxOutput is 16

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/logtest"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -279,9 +280,9 @@ func TestPeerThatBreaksAStreamsRulesIsDisconnected(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			onNetwork(t, func(t *testing.T, n *network) {
-				var log logs
+				var log logtest.Log
 				tr := n.start(t, "b", handler{stream: func(s *transport.Stream) { <-s.Done() }},
-					func(c *transport.Config) { c.Logger = log.logger() })
+					func(c *transport.Config) { c.Logger = log.Logger() })
 				p := known(t, tr, transport.Bulk)
 				for _, f := range frames {
 					_, _ = p.Write(f)

@@ -1,7 +1,6 @@
 package simulation_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -10,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sessionproc/sessionproc/internal/logtest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
@@ -235,26 +235,9 @@ func (w *world) settle() {
 }
 
 // eventLog keeps what has happened.
-type eventLog struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (l *eventLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
+type eventLog struct{ logtest.Log }
 
 // note adds a line.
 func (l *eventLog) note(format string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fmt.Fprintf(&l.buf, "time=%s "+format+"\n", append([]any{time.Now().Format(clock)}, args...)...)
-}
-
-func (l *eventLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
+	fmt.Fprintf(l, "time=%s "+format+"\n", append([]any{time.Now().Format(clock)}, args...)...)
 }

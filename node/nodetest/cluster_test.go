@@ -31,6 +31,21 @@ func startAll(t *testing.T, c *nodetest.Cluster, ids []string) {
 	}
 }
 
+// startCart starts one that node i owns.
+func startCart(t *testing.T, c *nodetest.Cluster, i int) (id string) {
+	t.Helper()
+	id = ownedBy(c, i, 1)[0]
+	startAll(t, c, []string{id})
+	return id
+}
+
+// within is the test's ctx with a timeout.
+func within(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 func members(c *nodetest.Cluster, i int) (slots []string) {
 	for _, m := range c.Node(i).Members() {
 		slots = append(slots, m.Slot)
@@ -42,8 +57,7 @@ func TestSessionsAreReachedThroughEveryNode(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, cartKind)
 		for owner := range 3 {
-			id := ownedBy(c, owner, 1)[0]
-			startAll(t, c, []string{id})
+			id := startCart(t, c, owner)
 			for range 6 { // each node twice
 				_, err := add.Call(t.Context(), c.Caller(), id, item{"tea", 1})
 				require.NoError(t, err)
@@ -81,11 +95,9 @@ func TestCrashLosesTheSessionsOfOneNodeOnly(t *testing.T) {
 func TestPowerOffIsDetected(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, cartKind)
-		id := ownedBy(c, 2, 1)[0]
-		startAll(t, c, []string{id})
+		id := startCart(t, c, 2)
 		c.PowerOff(2)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		ctx := within(t, time.Second)
 		_, err := add.Call(ctx, c.Node(0), id, item{})
 		require.ErrorIs(t, err, context.DeadlineExceeded, "nobody answers and nobody refuses")
 		c.Settle()
@@ -158,14 +170,12 @@ func TestPartitionHeals(t *testing.T) {
 func TestCutBetweenTwoNodesKeepsAllMembers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, cartKind)
-		id := ownedBy(c, 1, 1)[0]
-		startAll(t, c, []string{id})
+		id := startCart(t, c, 1)
 		c.Cut(0, 1)
 		time.Sleep(time.Minute)
 		c.Settle()
 		require.Len(t, members(c, 0), 3)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		ctx := within(t, time.Second)
 		_, err := look.Call(ctx, c.Node(0), id, sessionproc.None{})
 		require.Error(t, err)
 		_, err = look.Call(t.Context(), c.Node(2), id, sessionproc.None{})
@@ -179,8 +189,7 @@ func TestCutBetweenTwoNodesKeepsAllMembers(t *testing.T) {
 func TestShortStallIsForgiven(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, cartKind)
-		id := ownedBy(c, 2, 1)[0]
-		startAll(t, c, []string{id})
+		id := startCart(t, c, 2)
 		c.Stall(2)
 		began := time.Now()
 		time.AfterFunc(300*time.Millisecond, func() { c.Host(2).Resume() })
@@ -209,8 +218,7 @@ func TestNodeRejoinsAfterALongStall(t *testing.T) {
 func TestDrainedNodeGoesOnForwarding(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, cartKind)
-		id := ownedBy(c, 1, 1)[0]
-		startAll(t, c, []string{id})
+		id := startCart(t, c, 1)
 		c.Drain(1)
 		c.Settle()
 		require.NotEqual(t, 1, c.Owner(id))
@@ -246,8 +254,7 @@ func TestTuneAppliesToEachNode(t *testing.T) {
 func TestClusterWorksInRealTime(t *testing.T) {
 	t.Parallel()
 	c := nodetest.NewCluster(t, 3, cartKind)
-	id := ownedBy(c, 1, 1)[0]
-	startAll(t, c, []string{id})
+	id := startCart(t, c, 1)
 	v, err := add.Call(t.Context(), c.Caller(), id, item{"tea", 2})
 	require.NoError(t, err)
 	require.Equal(t, map[string]int{"tea": 2}, v.Items)

@@ -1,19 +1,17 @@
 package nodetest_test
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"os"
 	"os/exec"
 	"runtime/debug"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/logtest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -54,32 +52,14 @@ func (d *drive) file(context.Context, sessionproc.None) (int, error) {
 func (d *drive) count(_ context.Context, f *folder) (int, error)          { return len(f.Folders), nil }
 func (d *drive) fetch(context.Context, sessionproc.None) (*folder, error) { return &d.Root, nil }
 
-// log keeps what nodes log.
-type log struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (l *log) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
 // A state that contains itself cannot move. It stays, its node says why, and the
 // sessions beside it go.
 func TestCyclicStateStaysAndHarmsNoOther(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		said := new(log)
+		said := new(logtest.Log)
 		kinds := []nodetest.KindFunc{nodetest.Kind(newDrives)}
 		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: kinds, Tune: func(_ int, cfg *node.Config) {
-			cfg.Logger = slog.New(slog.NewTextHandler(said, nil))
+			cfg.Logger = said.Logger()
 		}})
 		ids := ownedBy(c, 0, 20)
 		for i, id := range ids {
