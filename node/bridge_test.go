@@ -21,23 +21,16 @@ func TestAHandlerMayCallAnotherCluster(t *testing.T) {
 	)
 	start := func(name string, partitions int, other **node.Node) *node.Node {
 		type bridge struct{}
-		k := sessionproc.NewKind(bridges, func(context.Context, sessionproc.None) (*bridge,
-			error) {
-			return new(bridge), nil
-		},
-			sessionproc.KindConfig{StartOnCall: true})
+		k := sessionproc.NewKind(bridges, startsAs[bridge], sessionproc.KindConfig{StartOnCall: true})
 		sessionproc.HandleCall(k, cross, func(_ *bridge, ctx context.Context, id string) (string, error) {
 			return answer.Call(ctx, *other, id, name)
 		})
 		sessionproc.HandleCall(k, answer, func(_ *bridge, _ context.Context, from string) (string, error) {
 			return name + " to " + from, nil
 		})
-		n, err := node.Start(t.Context(), node.Config{
+		return startNode(t, node.Config{
 			Cluster: name, Ring: ring.Config{Partitions: partitions}, Kinds: []sessionproc.AnyKind{k},
 		})
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = n.Close() })
-		return n
 	}
 	var west, east *node.Node
 	west = start("west", 17, &east)

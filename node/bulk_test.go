@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,8 +14,7 @@ import (
 
 // slowly is a cluster of two that hands over 100 sessions a second.
 func slowly(t *testing.T, sessions int) (c *nodetest.Cluster, ids []string) {
-	c = nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
-		Tune: func(_ int, cfg *node.Config) { cfg.HandoffRate = 100 }})
+	c = tuned(t, 2, func(_ int, cfg *node.Config) { cfg.HandoffRate = 100 }, newCounters)
 	return c, startOn(t, c, 0, sessions)
 }
 
@@ -44,8 +42,7 @@ func TestHandOverLeavesTheMachineToRequests(t *testing.T) {
 func TestHandOverHurriesForADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := slowly(t, 500)
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		defer cancel()
+		ctx := lasting(t, 2*time.Second)
 		begin := time.Now()
 		require.NoError(t, c.Node(0).Drain(ctx))
 		require.InDelta(t, 1, time.Since(begin).Seconds(), 0.3)

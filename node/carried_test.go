@@ -54,17 +54,16 @@ func newPorters() sessionproc.AnyKind {
 func TestInjectedValueTooLargeToTravelIsLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newPorters},
-			Tune: log.of0(func(_ int, cfg *node.Config) {
-				cfg.Inject = func(ctx context.Context) []byte {
-					n, _ := ctx.Value(baggage{}).(int)
-					return bytes.Repeat([]byte{1}, n)
-				}
-				cfg.Extract = func(ctx context.Context,
-					b []byte) context.Context {
-					return context.WithValue(ctx, baggage{}, len(b))
-				}
-			})})
+		c := tuned(t, 2, log.of0(func(_ int, cfg *node.Config) {
+			cfg.Inject = func(ctx context.Context) []byte {
+				n, _ := ctx.Value(baggage{}).(int)
+				return bytes.Repeat([]byte{1}, n)
+			}
+			cfg.Extract = func(ctx context.Context,
+				b []byte) context.Context {
+				return context.WithValue(ctx, baggage{}, len(b))
+			}
+		}), newPorters)
 		c.Settle()
 		time.Sleep(time.Second)
 		n := c.Node(0)
@@ -102,13 +101,13 @@ func TestInjectedValueTooLargeToTravelIsLeftOut(t *testing.T) {
 				time.Sleep(2 * time.Second) // until sessions are no longer taken for those just ended
 			}
 		}
-		require.Len(t, log.lines("does not travel"), 1)
+		require.Len(t, log.Lines("does not travel"), 1)
 		time.Sleep(time.Minute)
 		for range 2 {
 			_, err := n.Stats(context.WithValue(t.Context(), baggage{}, 2000))
 			require.NoError(t, err)
 		}
-		lines := log.lines("does not travel")
+		lines := log.Lines("does not travel")
 		require.Len(t, lines, 2, "once a minute")
 		require.Contains(t, lines[1], "bytes=2000 limit=1024")
 	})

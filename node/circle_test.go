@@ -21,7 +21,7 @@ import (
 // so that all wait for one another. It returns their errors.
 func circles(t *testing.T, at []int, after []time.Duration) (errs []error, took time.Duration) {
 	d := &deedsDone{errs: map[string]error{}, took: map[string]time.Duration{}}
-	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{d.kind}})
+	c := nodetest.NewCluster(t, 3, d.kind)
 	time.Sleep(time.Second) // all know that all serve: no session moves, which would cut its handler short
 	c.Settle()
 	var ids []string
@@ -96,7 +96,7 @@ func TestCallsThatMakeNoCircleGetTheirAnswers(t *testing.T) {
 	for seed := range uint64(4) {
 		synctest.Test(t, func(t *testing.T) {
 			d := &deedsDone{errs: map[string]error{}, took: map[string]time.Duration{}}
-			c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{d.kind}})
+			c := nodetest.NewCluster(t, 2, d.kind)
 			random := rand.New(rand.NewPCG(seed, 2))
 			var ids []string
 			for i := range 8 {

@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"context"
 	"reflect"
 	"testing"
 
@@ -35,7 +34,7 @@ func TestNegativeConfigsAreNamed(t *testing.T) {
 // A kind that a program has forgotten to make is an error that says where it is missing.
 func TestAKindThatIsNilIsNamed(t *testing.T) {
 	made := sessionproc.NewKind(sessionproc.KindOf[sessionproc.None]("made"),
-		func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }, sessionproc.KindConfig{})
+		startsAs[struct{}], sessionproc.KindConfig{})
 	var typed *sessionproc.Kind[struct{}, sessionproc.None]
 	for _, missing := range []sessionproc.AnyKind{nil, typed} {
 		_, err := node.Start(t.Context(), node.Config{Kinds: []sessionproc.AnyKind{made, missing}})

@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node"
-	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -20,8 +18,7 @@ import (
 func TestRefusedSessionDoesNotHideOneThatStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const partitions = 16
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
+		ctx := lasting(t, time.Minute)
 		gate := make(chan struct{})
 		open := sync.OnceFunc(func() { close(gate) })
 		t.Cleanup(open)
@@ -32,7 +29,7 @@ func TestRefusedSessionDoesNotHideOneThatStarts(t *testing.T) {
 				}
 			})
 		}
-		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{slow}, Tune: onlyNode0(partitions)})
+		c := tuned(t, 1, onlyNode0(partitions), slow)
 		of := map[int][]string{} // two sessions of each partition
 		for len(of) < partitions || len(of[0]) < 2 {
 			id := sessionproc.NewID()
@@ -89,9 +86,8 @@ func onlyNode0(partitions int) func(i int, cfg *node.Config) {
 // answer that the session is nowhere.
 func TestEnterAsTheDriverStopsIsErrClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{newCounters}, Tune: onlyNode0(1)})
+		ctx := lasting(t, time.Minute)
+		c := tuned(t, 1, onlyNode0(1), newCounters)
 		require.NoError(t, counters.Start(ctx, c.Node(0), "stays", 0))
 		for c.Owner("stays") == 0 {
 			c.Add()

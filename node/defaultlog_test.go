@@ -18,7 +18,7 @@ func TestACrashIsFoundInTheDefaultLog(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			said := new(logged)
 			defer slog.SetDefault(slog.Default())
-			slog.SetDefault(said.logger())
+			slog.SetDefault(said.Logger())
 			cfg := ofGreenhorns(sessionproc.KindConfig{})
 			cfg.Tune = func(_ int, n *node.Config) { n.Logger = logger }
 			inEachPlace(t, cfg, func(p place) {
@@ -28,15 +28,15 @@ func TestACrashIsFoundInTheDefaultLog(t *testing.T) {
 				_, err = learn.Call(p.Context(), p.via, p.id, "too much")
 				crash, ok := errors.AsType[*sessionproc.CrashError](err)
 				require.True(p, ok, "%v", err)
-				lines := said.lines(crash.Reference)
+				lines := said.Lines(crash.Reference)
 				if logger != nil {
-					require.Empty(p, said.lines(""))
+					require.Empty(p, said.Lines(""))
 					return
 				}
 				require.Len(p, lines, 1)
 				require.Contains(p, lines[0], "too much")
-				require.Empty(p, said.lines("level=INFO"))
-				require.Empty(p, said.lines(p.id))
+				require.Empty(p, said.Lines("level=INFO"))
+				require.Empty(p, said.Lines(p.id))
 			})
 		})
 	}

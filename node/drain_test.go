@@ -1,10 +1,8 @@
 package node_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -19,56 +17,6 @@ import (
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
-
-// logged keeps the lines of node 0.
-type logged struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-// lines returns those that contain a text.
-func (l *logged) lines(text string) (found []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.buf.String()) {
-		if strings.Contains(line, text) {
-			found = append(found, line)
-		}
-	}
-	return found
-}
-
-func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-// of0 makes a cluster's Tune that keeps what node 0 logs.
-func (l *logged) of0(more func(i int, cfg *node.Config)) func(i int, cfg *node.Config) {
-	return func(i int, cfg *node.Config) {
-		if i == 0 {
-			cfg.Logger = l.logger()
-		}
-		if more != nil {
-			more(i, cfg)
-		}
-	}
-}
-
-// startOn starts count counters that node i of the cluster owns.
-func startOn(t *testing.T, c *nodetest.Cluster, i, count int) (ids []string) {
-	t.Helper()
-	for k := 0; len(ids) < count; k++ {
-		if id := fmt.Sprintf("counter-%d", k); c.Owner(id) == i {
-			require.NoError(t, counters.Start(t.Context(), c.Caller(), id, k))
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
 
 // The reason why a drain is told by gossip alone.
 func TestDrainIsKnownWithin300Milliseconds(t *testing.T) {
@@ -102,7 +50,7 @@ func TestDrainIsKnownWithin300Milliseconds(t *testing.T) {
 func TestDrainedNodeForwards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
-		c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newCounters}, Tune: log.of0(nil)})
+		c := tuned(t, 3, log.of0(nil), newCounters)
 		const all = 200
 		ids := startOn(t, c, 0, all)
 		n := c.Node(0)
@@ -138,7 +86,7 @@ func TestDrainedNodeForwards(t *testing.T) {
 		require.NoError(t, counters.Start(t.Context(), n, "another", 7), "and starts sessions elsewhere")
 		require.Zero(t, n.Sessions())
 		time.Sleep(time.Second)
-		require.Len(t, log.lines("node has drained"), 1)
+		require.Len(t, log.Lines("node has drained"), 1)
 
 		begin = time.Now()
 		require.NoError(t, n.Leave(t.Context()))
@@ -191,10 +139,7 @@ var (
 
 // newJammers makes a kind whose handlers take long: heed until its ctx ends.
 func newJammers() sessionproc.AnyKind {
-	k := sessionproc.NewKind(jammers, func(context.Context, sessionproc.None) (*struct{}, error) {
-		return new(struct{}),
-			nil
-	}, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(jammers, startsAs[struct{}], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, heed, heedsItsCtx)
 	sessionproc.HandleCast(k, ignore, ignoresItsCtx)
 	return k
@@ -217,15 +162,11 @@ func TestStuckHandlerDelaysOnlyItsOwnSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
 		const patience = 3 * time.Second
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters, newJammers},
-			Tune: log.of0(func(_ int, cfg *node.Config) { cfg.StopTimeout = patience })})
+		c := tuned(t, 2, log.of0(func(_ int, cfg *node.Config) { cfg.StopTimeout = patience }), newCounters, newJammers)
 		startOn(t, c, 0, 100)
-		var stuck []string
-		for k := 0; len(stuck) < 2; k++ {
-			if id := fmt.Sprintf("jammer-%d", k); c.Owner(id) == 0 {
-				require.NoError(t, jammers.Start(t.Context(), c.Node(1), id, sessionproc.None{}))
-				stuck = append(stuck, id)
-			}
+		stuck := owned(c, 0, 2, "jammer-")
+		for _, id := range stuck {
+			require.NoError(t, jammers.Start(t.Context(), c.Node(1), id, sessionproc.None{}))
 		}
 		heeded := make(chan time.Duration, 1)
 		go func() {
@@ -239,12 +180,11 @@ func TestStuckHandlerDelaysOnlyItsOwnSession(t *testing.T) {
 		synctest.Wait()
 
 		n := c.Node(0)
-		within, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		defer cancel()
+		within := lasting(t, 2*time.Second)
 		require.EqualError(t, n.Drain(within), `node: drain: 2 sessions could not move in time `+
 			`(2 of kind "jammer"; 2 of them wait for a handler to return): context deadline exceeded`)
-		require.NotEmpty(t, log.lines("sessions=2 partitions=2 moved=100"), "each second")
-		require.Empty(t, log.lines("holds up"))
+		require.NotEmpty(t, log.Lines("sessions=2 partitions=2 moved=100"), "each second")
+		require.Empty(t, log.Lines("holds up"))
 		select {
 		case <-heeded:
 			require.FailNow(t, "no handler is cancelled before its time")
@@ -252,14 +192,13 @@ func TestStuckHandlerDelaysOnlyItsOwnSession(t *testing.T) {
 		}
 
 		begin := time.Now()
-		leave, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
+		leave := lasting(t, 5*time.Second)
 		left := n.Leave(leave)
 		require.InDelta(t, 5, time.Since(begin).Seconds(), 1)
 		require.ErrorContains(t, left, `1 sessions could not move in time (1 of kind "jammer"; `+
 			`1 of them wait for a handler to return): context deadline exceeded; these sessions have ended`)
 		require.InDelta(t, patience.Seconds(), (<-heeded).Seconds(), 0.1, "its caller has its answer")
-		warned := log.lines("holds up the move")
+		warned := log.Lines("holds up the move")
 		require.Len(t, warned, 2)
 		require.Contains(t, strings.Join(warned, ""), "node_test.heedsItsCtx")
 		require.Contains(t, strings.Join(warned, ""), "node_test.ignoresItsCtx")
@@ -272,23 +211,18 @@ func TestStuckHandlerDelaysOnlyItsOwnSession(t *testing.T) {
 func TestDrainSaysAtOnceThatNobodyTakesAKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
-		c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newCounters},
-			Tune: log.of0(func(i int, cfg *node.Config) {
-				cfg.DrainTimeout = 5 * time.Second
-				if i == 0 {
-					cfg.Kinds = append(cfg.Kinds, newJammers())
-				}
-			})})
+		c := tuned(t, 3, log.of0(func(i int, cfg *node.Config) {
+			cfg.DrainTimeout = 5 * time.Second
+			if i == 0 {
+				cfg.Kinds = append(cfg.Kinds, newJammers())
+			}
+		}), newCounters)
 		startOn(t, c, 0, 5)
-		id := ""
-		for k := 0; id == "" || c.Owner(id) != 0; k++ {
-			id = fmt.Sprintf("jammer-%d", k)
-		}
-		require.NoError(t, jammers.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
+		startJammer(t, c)
 		drained := make(chan error, 1)
 		go func() { drained <- c.Node(0).Drain(t.Context()) }()
 		time.Sleep(200 * time.Millisecond)
-		said := log.lines("no member can take the sessions of a kind")
+		said := log.Lines("no member can take the sessions of a kind")
 		require.Len(t, said, 1)
 		require.Contains(t, said[0], "kind=jammer sessions=1")
 		begin := time.Now()
@@ -296,7 +230,7 @@ func TestDrainSaysAtOnceThatNobodyTakesAKind(t *testing.T) {
 			`node: drain: 1 sessions could not move in time (1 of kind "jammer", which no member can take): `+
 				`no member that stays can have them: kind "jammer": n1, n2: it was not given the kind`)
 		require.Less(t, time.Since(begin), 2*time.Second, "there is nothing to wait for")
-		require.Len(t, log.lines("no member can take the sessions of a kind"), 1, "once")
+		require.Len(t, log.Lines("no member can take the sessions of a kind"), 1, "once")
 		require.Equal(t, 1, c.Node(0).Sessions(), "it lives here until the node leaves")
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,16 +19,14 @@ import (
 // and goes on when there is room again.
 func TestDrainToAFullNodeSaysSoAndGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
-			Tune: func(i int, cfg *node.Config) {
-				if i == 1 {
-					cfg.MaxSessions = 100
-				}
-			}})
+		c := tuned(t, 2, func(i int, cfg *node.Config) {
+			if i == 1 {
+				cfg.MaxSessions = 100
+			}
+		}, newCounters)
 		startOn(t, c, 0, 400)
 		n := c.Node(0)
-		within, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
+		within := lasting(t, 20*time.Second)
 		err := n.Drain(within)
 		said, ok := errors.AsType[*node.DrainError](err)
 		require.True(t, ok, err)
@@ -58,10 +55,9 @@ func TestDrainToAFullNodeSaysSoAndGoesOn(t *testing.T) {
 // has it again.
 func TestDrainWithoutQuorumKeepsItsSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
-			Tune: func(_ int, cfg *node.Config) {
-				cfg.HandoffBytesPerSecond = 16 << 10
-			}})
+		c := tuned(t, 2, func(_ int, cfg *node.Config) {
+			cfg.HandoffBytesPerSecond = 16 << 10
+		}, newCounters)
 		ids := startOn(t, c, 0, 2000)
 		n := c.Node(0)
 		done := make(chan error, 1)
@@ -86,11 +82,9 @@ func TestDrainMovesLargeAndSmallSessions(t *testing.T) {
 		c := nodetest.NewCluster(t, 2, newCounters, newHeavies)
 		startOn(t, c, 0, 1000)
 		large := map[string]int{}
-		for k := 0; len(large) < 20; k++ {
-			if id := fmt.Sprintf("heavy-%d", k); c.Owner(id) == 0 {
-				large[id] = 1 << (10 + k%12)
-				require.NoError(t, heavies.Start(t.Context(), c.Node(0), id, large[id]))
-			}
+		for k, id := range owned(c, 0, 20, "heavy-") {
+			large[id] = 1 << (10 + k%12)
+			require.NoError(t, heavies.Start(t.Context(), c.Node(0), id, large[id]))
 		}
 		begin := time.Now()
 		require.NoError(t, c.Node(0).Drain(lasting(t, 30*time.Second)))
@@ -126,10 +120,9 @@ func newHeavies() sessionproc.AnyKind {
 // sessions then.
 func TestLeaveWaitsForRoomAtTheOtherNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
-			Tune: func(_ int, cfg *node.Config) {
-				cfg.MaxSessions = 300
-			}})
+		c := tuned(t, 2, func(_ int, cfg *node.Config) {
+			cfg.MaxSessions = 300
+		}, newCounters)
 		startOn(t, c, 0, 300)
 		theirs := startOn(t, c, 1, 300)
 		time.AfterFunc(8*time.Second, func() { c.Node(1).TerminateMany(context.Background(), theirs) })

@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -17,8 +16,7 @@ import (
 // though its partition has another owner since, who has not heard of it.
 func TestEndIsKnownAfterItsPartitionHasMoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
+		ctx := lasting(t, time.Minute)
 		c := nodetest.NewCluster(t, 2, newCounters)
 		at := map[string]sessionproc.Position{} // where subscribers were when they went away
 		for len(at) < 40 {

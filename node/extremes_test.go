@@ -97,8 +97,7 @@ var triedConfigs = map[string]func(t *testing.T){
 		numbers(node.Shutdown{}, func(field string, value any, s node.Shutdown) {
 			attempt(t, field, value, func(t *testing.T) error {
 				n := nodetest.NewCluster(t, 1, newCounters).Node(0)
-				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-				defer cancel()
+				ctx := lasting(t, time.Second)
 				return node.RunUntil(ctx, nil, n, s)
 			})
 		})

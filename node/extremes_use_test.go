@@ -121,8 +121,7 @@ func streamWith(t *testing.T, cfg sessionhttp.EventsConfig[int]) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
+	ctx := lasting(t, time.Second)
 	w := httptest.NewRecorder()
 	events.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/", nil))
 	require.Contains(t, w.Body.String(), "data: 1")

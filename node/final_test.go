@@ -62,7 +62,7 @@ func newPebbles() sessionproc.AnyKind {
 // the first one.
 func trunkCluster(t *testing.T, nodes int, sizes []int, kinds func(i int) []sessionproc.AnyKind) (
 	c *nodetest.Cluster, ids []string) {
-	c = nodetest.Start(t, nodetest.Config{Nodes: nodes, Tune: func(i int, cfg *node.Config) { cfg.Kinds = kinds(i) }})
+	c = tuned(t, nodes, func(i int, cfg *node.Config) { cfg.Kinds = kinds(i) })
 	c.Settle()
 	time.Sleep(2 * time.Second)
 	for _, size := range sizes {
@@ -106,8 +106,7 @@ func TestLeaveDoesNotWaitForSessionsRefusedForGood(t *testing.T) {
 				})
 				other := idAt(cluster, 0)
 				require.NoError(t, pebbles.Start(t.Context(), cluster.Node(0), other, 7))
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
+				ctx := lasting(t, time.Minute)
 				begin := time.Now()
 				err := cluster.Node(0).Leave(ctx)
 				require.Less(t, time.Since(begin), 8*time.Second)

@@ -52,7 +52,7 @@ func birdsOf(ref *sessionproc.KindRef[sessionproc.None]) birdKind {
 
 func newBirds[S any](b birdKind, of func(*S) *bird, merge func(*S, context.Context, *S) error) nodetest.KindFunc {
 	return func() sessionproc.AnyKind {
-		start := func(context.Context, sessionproc.None) (*S, error) { return new(S), nil }
+		start := startsAs[S]
 		k := sessionproc.NewKind(b.ref, start, sessionproc.KindConfig{})
 		sessionproc.HandleCall(k, b.shout, func(s *S, ctx context.Context, n int) (int, error) {
 			of(s).Said = append(of(s).Said, n)

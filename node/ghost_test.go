@@ -72,11 +72,16 @@ type haunted struct {
 	nodes   []*node.Node
 }
 
-func haunt(t *testing.T) *haunted {
+// haunt starts a haunted cluster of so many nodes.
+func haunt(t *testing.T, nodes int) *haunted {
 	network, err := simnet.New(simnet.Config{})
 	require.NoError(t, err)
 	t.Cleanup(func() { time.Sleep(time.Minute) }) // for gossip's goroutines
-	return &haunted{t: t, network: network, secret: node.NewSecret()}
+	h := &haunted{t: t, network: network, secret: node.NewSecret()}
+	for range nodes {
+		h.add()
+	}
+	return h
 }
 
 func hauntedAddr(i int) string { return fmt.Sprintf("10.0.0.%d:7946", i+1) }
@@ -99,9 +104,7 @@ func (h *haunted) add(set ...func(*node.Config)) *node.Node {
 	for _, f := range set {
 		f(&cfg)
 	}
-	n, err := node.Start(h.t.Context(), cfg)
-	require.NoError(h.t, err)
-	h.t.Cleanup(func() { _ = n.Close() })
+	n := startNode(h.t, cfg)
 	h.nodes = append(h.nodes, n)
 	return n
 }
@@ -173,10 +176,7 @@ func (h *haunted) undisturbed(alive ...int) {
 // raise nobody: no session is placed on a ghost, and none waits for one.
 func TestReplayedPacketsRaiseNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := haunt(t)
-		for range 3 {
-			h.add()
-		}
+		h := haunt(t, 3)
 		ghosts := h.ghosts(4)
 		time.Sleep(time.Minute)
 		h.replay(ghosts, []int{0, 1, 2})
@@ -188,9 +188,7 @@ func TestReplayedPacketsRaiseNobody(t *testing.T) {
 // among ghosts does begin it.
 func TestNodeStartedAmongGhostsJoinsOrBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := haunt(t)
-		h.add()
-		h.add()
+		h := haunt(t, 2)
 		ghosts := h.ghosts(3)
 		time.Sleep(time.Minute)
 		haunting := make(chan struct{})
@@ -228,9 +226,7 @@ func TestNodeStartedAmongGhostsJoinsOrBegins(t *testing.T) {
 // Who cannot meet a member takes the word of those that can, so that all have one view.
 func TestMemberMetByOthersIsAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := haunt(t)
-		h.add()
-		h.add()
+		h := haunt(t, 2)
 		apart := [2]string{hauntedAddr(1), hauntedAddr(2)}
 		h.apart.Store(&apart)
 		begun := time.Now()
@@ -251,10 +247,7 @@ func TestMemberMetByOthersIsAccepted(t *testing.T) {
 // A member that seemed dead is met anew when it is back.
 func TestMemberThatReturnsIsMetAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := haunt(t)
-		for range 4 {
-			h.add()
-		}
+		h := haunt(t, 4)
 		time.Sleep(time.Second)
 		for i := range 3 {
 			h.network.Cut(h.hosts[3], h.hosts[i])
@@ -275,10 +268,7 @@ func TestMemberThatReturnsIsMetAnew(t *testing.T) {
 // buried yet and is heard of again later.
 func TestRestartedSlotAmongGhostsIsMetAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := haunt(t)
-		for range 3 {
-			h.add()
-		}
+		h := haunt(t, 3)
 		former := len(h.nodes)
 		h.add()
 		time.Sleep(2 * time.Second)

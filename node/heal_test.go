@@ -52,16 +52,14 @@ func (b *bag) merge(_ context.Context, other *bag) error {
 }
 
 func newBags() sessionproc.AnyKind {
-	k := sessionproc.NewKind(bags, func(context.Context, sessionproc.None) (*bag, error) { return new(bag), nil },
-		sessionproc.KindConfig{})
+	k := sessionproc.NewKind(bags, startsAs[bag], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, putBag, func(b *bag, ctx context.Context, w string) (bagged, error) { return b.put(ctx, w) })
 	k.OnMerge((*bag).merge)
 	return k
 }
 
 func newLists() sessionproc.AnyKind {
-	k := sessionproc.NewKind(lists, func(context.Context, sessionproc.None) (*list, error) { return new(list), nil },
-		sessionproc.KindConfig{})
+	k := sessionproc.NewKind(lists, startsAs[list], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, putList, (*list).put)
 	k.OnEnd((*list).ended)
 	return k
@@ -71,8 +69,7 @@ func newLists() sessionproc.AnyKind {
 // off; the others start the session anew. All nodes write into told.
 func parted(t *testing.T, kind *sessionproc.KindRef[sessionproc.None], put *sessionproc.Method[string, bagged],
 	told *book) (*nodetest.Cluster, string) {
-	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newBags, newLists},
-		Tune: func(_ int, cfg *node.Config) { cfg.Trace = told.trace() }})
+	c := tuned(t, 3, func(_ int, cfg *node.Config) { cfg.Trace = told.trace() }, newBags, newLists)
 	time.Sleep(time.Second) // node 2 has its partitions
 	id := idAt(c, 2)
 	require.NoError(t, kind.Start(t.Context(), c.Caller(), id, sessionproc.None{}))

@@ -77,7 +77,7 @@ func TestMemberThatDoesNotAnswerIsNamedAndPutOut(t *testing.T) {
 		require.ErrorContains(t, h.Silent[0].Err, "no route for streams")
 		require.InDelta(t, 20, time.Since(h.Silent[0].Since).Seconds(), 6)
 		time.Sleep(time.Minute)
-		require.Len(t, log.lines("gossips and does not answer"), 1, "logged once")
+		require.Len(t, log.Lines("gossips and does not answer"), 1, "logged once")
 
 		joiner := start()
 		time.Sleep(2 * time.Second)

@@ -159,10 +159,10 @@ func TestOperationsInAHandlerDoNotWaitForIt(t *testing.T) {
 // node 0 or 1, that it waits for, do something with it.
 func operateInHandler(t *testing.T, name string, moves bool, from string) {
 	w, h := waitless[name], &inHandler{begun: make(chan struct{}, 1), goOn: make(chan struct{}), done: make(chan struct{})}
-	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{h.kind}})
+	c := nodetest.NewCluster(t, 3, h.kind)
 	time.Sleep(time.Second)
-	id, here, there := owned(c, 0, 1, "id")[0], owned(c, 0, 1, "here")[0], owned(c, 1, 1, "there")[0]
-	for _, s := range []string{id, here, there, owned(c, 2, 1, "other")[0]} {
+	id, here, there := ownedBy(c, 0, "id"), ownedBy(c, 0, "here"), ownedBy(c, 1, "there")
+	for _, s := range []string{id, here, there, ownedBy(c, 2, "other")} {
 		require.NoError(t, admins.Start(t.Context(), c.Node(0), s, sessionproc.None{}))
 	}
 	via := map[string]string{"own": "", "here": here, "there": there}[from]

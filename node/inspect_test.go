@@ -109,8 +109,7 @@ func TestQueryNamesANodeThatDoesNotAnswer(t *testing.T) {
 		}
 		cut := func() (context.Context, time.Time) {
 			c.Isolate(2)
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			t.Cleanup(cancel)
+			ctx := lasting(t, limit)
 			return ctx, time.Now()
 		}
 

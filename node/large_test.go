@@ -98,18 +98,16 @@ func TestRenewOfSessionsLargerThanAMessageWorks(t *testing.T) {
 
 // slowTomes is a cluster in which a tome of 8 MiB takes some 8 s.
 func slowTomes(t *testing.T) *nodetest.Cluster {
-	return nodetest.Start(t, nodetest.Config{Nodes: 4, Kinds: []nodetest.KindFunc{newTomes},
-		Tune: func(_ int, cfg *node.Config) {
-			cfg.HandoffBytesPerSecond = 1 << 20
-		}})
+	return tuned(t, 4, func(_ int, cfg *node.Config) {
+		cfg.HandoffBytesPerSecond = 1 << 20
+	}, newTomes)
 }
 
 // The owner of the new ID dies while it fetches the session: the next owner fetches it.
 func TestRenewOfALargeSessionOutlastsTheNewOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := slowTomes(t)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
+		ctx := lasting(t, time.Minute)
 		old, newID := idAt(c, 1), idAt(c, 2)
 		require.NoError(t, tomes.Start(ctx, c.Node(0), old, 8<<20))
 		want := sumOf(t, c.Node(0), old)
@@ -129,8 +127,7 @@ func TestRenewOfALargeSessionOutlastsTheNewOwner(t *testing.T) {
 func TestRenewOfALargeSessionThatTakesTooLongKeepsTheID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := slowTomes(t)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
+		ctx := lasting(t, time.Minute)
 		old, newID := idAt(c, 1), idAt(c, 2)
 		require.NoError(t, tomes.Start(ctx, c.Node(0), old, 40<<20))
 		want := sumOf(t, c.Node(0), old)
@@ -151,8 +148,7 @@ func TestRenewOfALargeSessionThatTakesTooLongKeepsTheID(t *testing.T) {
 func TestRenewOfALargeSessionWhoseOwnerDiesLeavesNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := slowTomes(t)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
+		ctx := lasting(t, time.Minute)
 		old, newID := idAt(c, 1), idAt(c, 2)
 		require.NoError(t, tomes.Start(ctx, c.Node(0), old, 8<<20))
 		done := renewTo(ctx, c, old, newID)

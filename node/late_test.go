@@ -63,14 +63,14 @@ func newPenPals() sessionproc.AnyKind {
 func TestDeadlineErrorsNameTheNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newPenPals)
-		id := ownedAs(c, 0)
+		id := ownedBy(c, 0, "pen-pal-")
 		far := c.Node(1)
 		require.NoError(t, penPals.Start(t.Context(), far, id, 0))
 		for what, ask := range map[string]func(ctx context.Context) error{
 			"its handler":  func(ctx context.Context) error { _, err := writeTo.Call(ctx, far, id, letter{}); return err },
 			"its handler ": func(ctx context.Context) error { return far.Call(ctx, id, "write", letter{}, nil) },
 			"its start function": func(ctx context.Context) error {
-				return penPals.Start(ctx, far, otherOf(c, 0, id), time.Hour)
+				return penPals.Start(ctx, far, ownedBy(c, 0, id+"-"), time.Hour)
 			},
 		} {
 			err := ask(lasting(t, 3*time.Second))
@@ -80,7 +80,7 @@ func TestDeadlineErrorsNameTheNode(t *testing.T) {
 			require.True(t, sessionproc.MaybeExecuted(err), what)
 		}
 		failed := penPals.StartMany(lasting(t, 3*time.Second), far,
-			map[string]time.Duration{otherOf(c, 0, id+"x"): time.Hour})
+			map[string]time.Duration{ownedBy(c, 0, id+"x-"): time.Hour})
 		for _, err := range failed {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.ErrorContains(t, err, "no answer from node n0")
@@ -93,18 +93,11 @@ func TestDeadlineErrorsNameTheNode(t *testing.T) {
 	})
 }
 
-// otherOf is an ID that node i owns, and that begins with id.
-func otherOf(c *nodetest.Cluster, i int, id string) string {
-	for id += "-"; c.Owner(id) != i; id += "x" {
-	}
-	return id
-}
-
 // Two sessions of two nodes that call each other are named at once, to one of them.
 func TestSessionsOfTwoNodesThatCallEachOtherAreToldAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 2, newPenPals)
-		a, b := ownedAs(c, 0), ownedAs(c, 1)
+		a, b := ownedBy(c, 0, "pen-pal-"), ownedBy(c, 1, "pen-pal-")
 		require.NoError(t, penPals.Start(t.Context(), c.Node(0), a, 0))
 		require.NoError(t, penPals.Start(t.Context(), c.Node(0), b, 0))
 		begun, other := time.Now(), make(chan error, 1)
@@ -146,9 +139,8 @@ func TestOverloadNamesTheFullMailbox(t *testing.T) {
 // What is too large names the setting.
 func TestErrorOfATooLargeMessageNamesTheSetting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newPenPals},
-			Tune: func(_ int, cfg *node.Config) { cfg.MaxFrame = 64 << 10 }})
-		id := ownedAs(c, 0)
+		c := tuned(t, 2, func(_ int, cfg *node.Config) { cfg.MaxFrame = 64 << 10 }, newPenPals)
+		id := ownedBy(c, 0, "pen-pal-")
 		require.NoError(t, penPals.Start(t.Context(), c.Node(0), id, 0))
 		for i := range 2 {
 			_, err := readIt.Call(t.Context(), c.Node(i), id, strings.Repeat("x", 100<<10))

@@ -45,8 +45,7 @@ func (q *queue) do(ctx context.Context, e errand) {
 }
 
 func newQueues() sessionproc.AnyKind {
-	k := sessionproc.NewKind(queues, func(context.Context, sessionproc.None) (*queue, error) { return &queue{}, nil },
-		sessionproc.KindConfig{Mailbox: 4})
+	k := sessionproc.NewKind(queues, startsAs[queue], sessionproc.KindConfig{Mailbox: 4})
 	sessionproc.HandleCall(k, serveIt, func(q *queue, ctx context.Context, e errand) ([]string, error) {
 		q.do(ctx, e)
 		return slices.Clone(q.Done), nil
@@ -71,7 +70,7 @@ func queueOn(t *testing.T, nodes int, takes time.Duration, tune ...func(i int, c
 		cfg.Tune = f
 	}
 	c = nodetest.Start(t, cfg)
-	id = ownedAs(c, 0)
+	id = ownedBy(c, 0, "queue-")
 	require.NoError(t, queues.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
 	require.NoError(t, leaveIt.Cast(t.Context(), c.Node(0), id, errand{Name: "first", Takes: takes}))
 	synctest.Wait()
@@ -88,18 +87,12 @@ func inspect(t *testing.T, c *nodetest.Cluster, id string) node.Inspection {
 	return i
 }
 
-func lasting(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // Callers of all nodes stand in one line, and each gets its fair share.
 func TestCallersOfAllNodesShareOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const callers, takes = 99, 10 * time.Millisecond
 		c := nodetest.NewCluster(t, 3, newQueues)
-		id := ownedAs(c, 0)
+		id := ownedBy(c, 0, "queue-")
 		require.NoError(t, queues.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
 		var wg sync.WaitGroup
 		var mu sync.Mutex
@@ -131,7 +124,7 @@ func TestCallersOfAllNodesShareOneLine(t *testing.T) {
 func TestTightLoopOfRemoteCastsIsNeverRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 2, newQueues)
-		id := ownedAs(c, 0)
+		id := ownedBy(c, 0, "queue-")
 		require.NoError(t, queues.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
 		var want []string
 		for i := range 500 {
@@ -265,10 +258,7 @@ func TestRequestsForANodeWithoutRoomAreAskedAgain(t *testing.T) {
 		begun := time.Now()
 		require.ErrorIs(t, leaveIt.Cast(context.Background(), c.Node(1), id, big), sessionproc.ErrOverloaded)
 		require.WithinDuration(t, begun.Add(50*time.Millisecond), time.Now(), 50*time.Millisecond)
-		other := "other-" + id
-		for c.Owner(other) != 0 {
-			other += "x"
-		}
+		other := ownedBy(c, 0, "other-")
 		require.NoError(t, queues.Start(lasting(t, 5*time.Second), c.Node(0), other, sessionproc.None{}))
 		require.NoError(t, leaveIt.Cast(lasting(t, 5*time.Second), c.Node(1), other, big), "once there is room")
 		_, err := serveIt.Call(lasting(t, 5*time.Second), c.Node(1), other, big)

@@ -22,9 +22,9 @@ const differingLine = "members were given other kinds"
 func TestMembersOfTwoReleasesLogTheDifference(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logs [3]logged
-		d := deployed(t, func(i int, cfg *node.Config) { cfg.Logger = logs[i].logger() }, release1, release1, release1)
+		d := deployed(t, func(i int, cfg *node.Config) { cfg.Logger = logs[i].Logger() }, release1, release1, release1)
 		for i := range logs {
-			require.Empty(t, logs[i].lines(differingLine))
+			require.Empty(t, logs[i].Lines(differingLine))
 			require.Empty(t, d.Node(i).Health().Differing)
 		}
 		d.deploy(0, release2Schema)
@@ -34,7 +34,7 @@ func TestMembersOfTwoReleasesLogTheDifference(t *testing.T) {
 		higher, lower := []node.SchemaDifference{{Kind: "basket", Here: 1}}, []node.SchemaDifference{{Kind: "basket",
 			There: 1}}
 		for i := range logs {
-			said := logs[i].lines(differingLine)
+			said := logs[i].Lines(differingLine)
 			require.Len(t, said, 1, "n%d says it once", i)
 			require.Contains(t, said[0], "level=WARN")
 			require.Contains(t, said[0], strings.Join(more, ", "))

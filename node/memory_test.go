@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node"
-	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -20,13 +19,12 @@ func TestANodeBelowItsMemoryMarkAgainTakesSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var heap atomic.Int64
 		heap.Store(101)
-		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{newCounters},
-			Tune: func(i int, cfg *node.Config) {
-				if i == 1 {
-					cfg.MemoryMark = 100
-					cfg.UseHeap(heap.Load)
-				}
-			}})
+		c := tuned(t, 1, func(i int, cfg *node.Config) {
+			if i == 1 {
+				cfg.MemoryMark = 100
+				cfg.UseHeap(heap.Load)
+			}
+		}, newCounters)
 		var ids []string
 		for i := range 100 {
 			ids = append(ids, fmt.Sprintf("counter-%d", i))
@@ -42,10 +40,7 @@ func TestANodeBelowItsMemoryMarkAgainTakesSessions(t *testing.T) {
 			}
 		}
 		require.Greater(t, theirs, 10)
-		fresh := "fresh-0"
-		for i := 1; c.Owner(fresh) != 1; i++ {
-			fresh = fmt.Sprintf("fresh-%d", i)
-		}
+		fresh := ownedBy(c, 1, "fresh-")
 
 		full := c.Node(1)
 		require.Zero(t, full.Sessions())

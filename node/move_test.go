@@ -39,8 +39,7 @@ type tallied struct {
 
 // newTallies makes a kind; jam waits for letGo, whatever its ctx says.
 func newTallies(letGo <-chan struct{}) sessionproc.AnyKind {
-	k := sessionproc.NewKind(tallies, func(context.Context, sessionproc.None) (*tally, error) { return new(tally), nil },
-		sessionproc.KindConfig{})
+	k := sessionproc.NewKind(tallies, startsAs[tally], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, count, func(s *tally, ctx context.Context, n int) (tallied, error) {
 		s.N += n
 		return tallied{s.N, sessionproc.FromContext(ctx).Incarnation().String(), s.Notes}, nil
@@ -85,17 +84,12 @@ func (f *fleet) add() *node.Node {
 	cfg := node.Config{Slot: fmt.Sprintf("n%d", f.next), Kinds: []sessionproc.AnyKind{newTallies(f.letGo)},
 		StopTimeout: 200 * time.Millisecond}
 	f.next++
-	for _, n := range f.nodes {
-		cfg.Join = append(cfg.Join, n.Addr())
-	}
-	n, err := node.Start(f.t.Context(), cfg)
-	require.NoError(f.t, err)
-	f.t.Cleanup(func() { _ = n.Close() })
+	n := startNode(f.t, cfg, f.nodes...)
 	f.nodes = append(f.nodes, n)
 	return n
 }
 
-// holder is the node that has the only session of a cluster.
+// sessions is how many the nodes have together.
 func (f *fleet) sessions() (all int) {
 	for _, n := range f.nodes {
 		all += n.Sessions()
@@ -280,9 +274,7 @@ func TestSessionThatIsRefusedStays(t *testing.T) {
 	for i := range all {
 		require.NoError(t, tallies.Start(ctx, f.nodes[i%2], fmt.Sprintf("r-%d", i), sessionproc.None{}))
 	}
-	bare, err := node.Start(ctx, node.Config{Slot: "bare", Join: []string{f.nodes[0].Addr()}})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = bare.Close() })
+	bare := startNode(t, node.Config{Slot: "bare"}, f.nodes[0])
 	f.nodes = append(f.nodes, bare)
 	for round := range 10 {
 		for i := range all {

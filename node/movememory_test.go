@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node"
-	"github.com/sessionproc/sessionproc/node/nodetest"
 )
 
 // What a move allocates is garbage at once, and while the collector gets little of a busy
@@ -18,8 +17,7 @@ func TestAMoveAllocatesLittle(t *testing.T) {
 	const few, many, most = 2000, 8000, 3700 // bytes
 	allocated := func(sessions int) (bytes uint64) {
 		synctest.Test(t, func(t *testing.T) {
-			c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
-				Tune: func(_ int, cfg *node.Config) { cfg.HandoffRate = node.Unbounded }})
+			c := tuned(t, 2, func(_ int, cfg *node.Config) { cfg.HandoffRate = node.Unbounded }, newCounters)
 			startOn(t, c, 0, sessions)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)

@@ -117,7 +117,7 @@ func TestHandlersThatWaitForEachOtherAreToldAtOnce(t *testing.T) {
 // of all deeds to them, then or later.
 func doMutually(t *testing.T, one string, at int) {
 	d := &deedsDone{errs: map[string]error{}, took: map[string]time.Duration{}}
-	c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{d.kind}})
+	c := nodetest.NewCluster(t, 2, d.kind)
 	type pair struct{ a, b, other string }
 	var pairs []pair
 	var all sync.WaitGroup
@@ -161,7 +161,7 @@ func TestStartsThatWaitForEachOtherAreToldAtOnce(t *testing.T) {
 	for _, at := range []int{0, 1} {
 		synctest.Test(t, func(t *testing.T) {
 			d := &deedsDone{errs: map[string]error{}, took: map[string]time.Duration{}}
-			c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{d.kind}})
+			c := nodetest.NewCluster(t, 2, d.kind)
 			a, b := ownedBy(c, 0, "a"), ownedBy(c, at, "b")
 			var both sync.WaitGroup
 			both.Go(func() { _ = mutuals.Start(t.Context(), c.Node(0), a, deed{"Start", b, 50 * time.Millisecond}) })

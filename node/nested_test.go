@@ -2,7 +2,6 @@ package node_test
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -56,24 +55,13 @@ func newLogins() sessionproc.AnyKind {
 	return k
 }
 
-// owned returns IDs of a prefix that node i owns.
-func owned(c *nodetest.Cluster, i, count int, prefix string) (ids []string) {
-	for k := 0; len(ids) < count; k++ {
-		if id := fmt.Sprint(prefix, k); c.Owner(id) == i {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
 // The start functions of two nodes hold all places there, and wait for sessions that
 // start at the other node.
 func TestStartsNestedAcrossNodesDoNotWaitForPlaces(t *testing.T) {
 	for _, does := range []string{"start", "ensure", "call", "a handler that starts", "renew"} {
 		t.Run(does, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newLogins},
-					Tune: func(_ int, cfg *node.Config) { cfg.MaxStarting = 2 }})
+				c := tuned(t, 2, func(_ int, cfg *node.Config) { cfg.MaxStarting = 2 }, newLogins)
 				c.Settle()
 				time.Sleep(time.Second) // until the partitions have moved too
 				var wg sync.WaitGroup
@@ -107,16 +95,15 @@ func TestStartsNestedAcrossNodesDoNotWaitForPlaces(t *testing.T) {
 // functions ask it something.
 func TestQueriesOfStartFunctionsDoNotWaitForQueries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newLogins}})
+		c := nodetest.NewCluster(t, 2, newLogins)
 		c.Settle()
 		time.Sleep(time.Second)
 		c.Node(1).AnswerQueries()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		ctx := lasting(t, time.Second)
 		_, err := c.Node(0).Stats(ctx)
 		require.Error(t, err, "others wait")
 		begun := time.Now()
-		require.NoError(t, logins.Start(t.Context(), c.Node(0), owned(c, 0, 1, "a")[0], login{Does: "stats"}))
+		require.NoError(t, logins.Start(t.Context(), c.Node(0), ownedBy(c, 0, "a"), login{Does: "stats"}))
 		require.Less(t, time.Since(begun), time.Second)
 	})
 }

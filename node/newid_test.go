@@ -92,7 +92,7 @@ func TestAWatchFollowsASessionOverItsRenewals(t *testing.T) {
 			require.Empty(p, f.Last.NewID, "no message has it")
 		}
 		for _, id := range []string{first, last} {
-			require.Empty(p, p.log.lines(id))
+			require.Empty(p, p.log.Lines(id))
 		}
 
 		require.NoError(p, p.via.Terminate(ctx, last))
@@ -138,7 +138,7 @@ func TestQueuedNewsOfARenewalMovesWithTheNewID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 2, newFollowers, newBusyFollowers, newCounters)
 		ctx := t.Context()
-		id, watcher := sessionproc.NewID(), ownedAs(c, 0)
+		id, watcher := sessionproc.NewID(), ownedBy(c, 0, "watcher-")
 		require.NoError(t, counters.Start(ctx, c.Node(1), id, 0))
 		require.NoError(t, busyFollowers.Start(ctx, c.Node(1), watcher, id))
 		done := make(chan error, 1)

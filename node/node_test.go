@@ -40,31 +40,6 @@ func countersThat(start func(n int)) sessionproc.AnyKind {
 	return k
 }
 
-// startNodes starts n nodes that know one another.
-func startNodes(t *testing.T, n int, secret string) []*node.Node {
-	nodes := make([]*node.Node, n)
-	for i := range nodes {
-		cfg := node.Config{Slot: fmt.Sprintf("n%d", i), Secret: secret, Kinds: []sessionproc.AnyKind{newCounters()},
-			DefaultKind: "counter"}
-		if i > 0 {
-			cfg.Join = []string{nodes[0].Addr()}
-		}
-		var err error
-		nodes[i], err = node.Start(t.Context(), cfg)
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, nodes[i].Close()) })
-	}
-	require.Eventually(t, func() bool {
-		for _, n := range nodes {
-			if owners := n.Members(); len(owners) != len(nodes) {
-				return false
-			}
-		}
-		return true
-	}, 30*time.Second, 10*time.Millisecond)
-	return nodes
-}
-
 func TestSessionIsCalledFromAnyNode(t *testing.T) {
 	nodes := startNodes(t, 3, node.NewSecret())
 	time.Sleep(500 * time.Millisecond)

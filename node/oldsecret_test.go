@@ -20,7 +20,7 @@ func TestARestartWithTheOldSecretJoins(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := haunt(t)
+				h := haunt(t, 0)
 				older, newer := node.NewSecret(), node.NewSecret()
 				set := secrets(older, newer)
 				for range 3 {

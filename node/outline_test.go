@@ -21,7 +21,7 @@ func TestSessionThatCannotBeEncodedGoesOnWhenItsOwnerIsLost(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var c *nodetest.Cluster
 			cut := false
-			c = nodetest.Start(t, nodetest.Config{Nodes: 3, Tune: func(i int, cfg *node.Config) {
+			c = tuned(t, 3, func(i int, cfg *node.Config) {
 				cfg.Kinds = []sessionproc.AnyKind{birdsWith(crow, 0)}
 				if i == 2 {
 					cfg.Kinds = []sessionproc.AnyKind{cagedBirds(crow)()}
@@ -32,7 +32,7 @@ func TestSessionThatCannotBeEncodedGoesOnWhenItsOwnerIsLost(t *testing.T) {
 						c.Isolate(0) // before it has answered
 					}
 				}}
-			}})
+			})
 			time.Sleep(2 * time.Second)
 			r := &rivals{t: t, c: c, at: [2]int{0, 2}, kinds: [2]birdKind{crow, crow}, winner: later, ids: []string{idAt(c, 0)}}
 			c.Isolate(0)

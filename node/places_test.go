@@ -35,13 +35,13 @@ func inEachPlace(t *testing.T, cfg nodetest.Config, story func(p place)) {
 				p := place{T: t, move: func() {}, log: new(logged)}
 				cfg := cfg
 				cfg.Tune = func(i int, n *node.Config) {
-					n.Logger = p.log.logger()
+					n.Logger = p.log.Logger()
 					if tune != nil {
 						tune(i, n)
 					}
 				}
 				p.c = nodetest.Start(t, cfg)
-				p.via, p.id = p.c.Node(0), ownedAs(p.c, 0)
+				p.via, p.id = p.c.Node(0), ownedBy(p.c, 0, "placed-session-")
 				if name != "owner" {
 					p.via = p.c.Node(1)
 				}
@@ -92,7 +92,7 @@ func TestAnErrorOfACastIsLogged(t *testing.T) {
 		require.NoError(p, err)
 		require.Equal(p, []string{"before", "after"}, got)
 		for _, text := range got {
-			lines := p.log.lines("err=" + text)
+			lines := p.log.Lines("err=" + text)
 			require.Len(p, lines, 1)
 			require.Contains(p, lines[0], `level=WARN msg="a cast failed"`)
 			require.Contains(p, lines[0], "session="+sessionproc.LogID(p.id))

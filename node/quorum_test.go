@@ -17,8 +17,7 @@ import (
 func TestMinorityDoesNotCountAMemberThatHasJustDied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 3, func(cfg *node.Config) { cfg.Quorum = 3 })
-		id := idAt(c, 0)
-		require.NoError(t, tallies.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
+		id := startTally(t, c, 0)
 		c.PowerOff(2)
 		time.Sleep(10 * time.Second)
 		require.ErrorIs(t, c.Node(0).Ready(), sessionproc.ErrNoQuorum)
@@ -49,8 +48,7 @@ func TestMinorityDoesNotCountAMemberThatHasJustDied(t *testing.T) {
 func TestMinorityThatRegainsQuorumAnswersAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 3, func(cfg *node.Config) { cfg.Quorum = 2 })
-		id := idAt(c, 0)
-		require.NoError(t, tallies.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
+		id := startTally(t, c, 0)
 		c.Network().Cut(c.Host(0), c.Host(1))
 		c.Network().Cut(c.Host(0), c.Host(2))
 		time.Sleep(10 * time.Second)

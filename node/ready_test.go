@@ -74,8 +74,7 @@ func TestDrainAndCloseAtOnceBeginNothing(t *testing.T) {
 
 // What a driver is to do once it has stopped it does not begin.
 func TestStoppedDriverBeginsNothing(t *testing.T) {
-	n, err := Start(t.Context(), Config{Logger: slog.New(slog.DiscardHandler)})
-	require.NoError(t, err)
+	n := begin(t, Config{Logger: slog.New(slog.DiscardHandler)})
 	ran := make(chan struct{}, 2)
 	n.life.Go(func() { ran <- struct{}{} })
 	<-ran

@@ -118,8 +118,6 @@ func newWishes() sessionproc.AnyKind {
 	return k
 }
 
-func startsAs[S any](context.Context, sessionproc.None) (*S, error) { return new(S), nil }
-
 // deployment is a cluster whose nodes run one release or another.
 type deployment struct {
 	*nodetest.Cluster
@@ -131,13 +129,13 @@ type deployment struct {
 // deployed starts a cluster with a release on each node.
 func deployed(t *testing.T, tune func(i int, cfg *node.Config), releases ...func() []sessionproc.AnyKind) *deployment {
 	d := &deployment{t: t, releases: releases}
-	d.Cluster = nodetest.Start(t, nodetest.Config{Nodes: len(releases), Tune: func(i int, cfg *node.Config) {
+	d.Cluster = tuned(t, len(releases), func(i int, cfg *node.Config) {
 		cfg.Kinds = d.releases[i]()
 		cfg.DefaultKind = cfg.Kinds[0].Name()
 		if tune != nil {
 			tune(i, cfg)
 		}
-	}})
+	})
 	time.Sleep(time.Second) // for those that joined to have their partitions
 	return d
 }
@@ -153,11 +151,7 @@ func (d *deployment) deploy(i int, release func() []sessionproc.AnyKind) {
 
 // idOf makes an ID that node i owns.
 func (d *deployment) idOf(i int, name string) string {
-	for k := 0; ; k++ {
-		if id := fmt.Sprintf("%s-%d", name, k); d.Owner(id) == i {
-			return id
-		}
-	}
+	return ownedBy(d.Cluster, i, name+"-")
 }
 
 // startBaskets starts baskets with one thing in each, all over the cluster.

@@ -36,8 +36,7 @@ func sessionsIn(c *nodetest.Cluster, nodes ...int) (all int) {
 func TestRenewOutlastsTheNewOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 4, newCounters)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
+		ctx := lasting(t, time.Minute)
 		old, newID := idAt(c, 1), idAt(c, 2)
 		require.NoError(t, counters.Start(ctx, c.Node(0), old, 5))
 		c.Stall(2)
@@ -62,8 +61,7 @@ func TestRenewOutlastsTheNewOwner(t *testing.T) {
 func TestRenewWhoseOldOwnerCrashesLeavesAtMostOneSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 4, newCounters)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
+		ctx := lasting(t, time.Minute)
 		old, newID := idAt(c, 1), idAt(c, 2)
 		require.NoError(t, counters.Start(ctx, c.Node(0), old, 5))
 		c.Cut(1, 2) // what was written waits
@@ -195,10 +193,7 @@ var (
 
 // newBrittles makes a kind whose handler ends its session after a second.
 func newBrittles() sessionproc.AnyKind {
-	k := sessionproc.NewKind(brittles, func(context.Context, sessionproc.None) (*struct{}, error) {
-		return new(struct{}),
-			nil
-	}, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(brittles, startsAs[struct{}], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, strain, func(_ *struct{}, ctx context.Context, how string) (sessionproc.None, error) {
 		time.Sleep(time.Second)
 		if how == "panic" {

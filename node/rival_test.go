@@ -19,7 +19,7 @@ import (
 
 // birdsWith is newBirds with a schema.
 func birdsWith(b birdKind, schema int) sessionproc.AnyKind {
-	start := func(context.Context, sessionproc.None) (*bird, error) { return new(bird), nil }
+	start := startsAs[bird]
 	k := sessionproc.NewKind(b.ref, start, sessionproc.KindConfig{Schema: schema})
 	sessionproc.HandleCall(k, b.shout, func(s *bird, ctx context.Context, n int) (int, error) {
 		s.Said = append(s.Said, n)
@@ -43,7 +43,7 @@ func (c *caged) MarshalState() ([]byte, error) { return nil, errors.New("caged")
 func (c *caged) UnmarshalState([]byte) error   { return nil }
 
 func birdsThatStay[S any](b birdKind, of func(*S) *bird) sessionproc.AnyKind {
-	start := func(context.Context, sessionproc.None) (*S, error) { return new(S), nil }
+	start := startsAs[S]
 	k := sessionproc.NewKind(b.ref, start, sessionproc.KindConfig{MaxState: 2})
 	sessionproc.HandleCall(k, b.shout, func(s *S, ctx context.Context, n int) (int, error) {
 		of(s).Said = append(of(s).Said, n)
@@ -105,7 +105,7 @@ func TestOneOfTwoCopiesGoesOnWhereTheOwnerCannotHaveBoth(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, %d", name, later), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					tune := func(i int, cfg *node.Config) { cfg.Kinds = []sessionproc.AnyKind{c.kinds[i]()} }
-					cluster := nodetest.Start(t, nodetest.Config{Nodes: 3, Tune: tune})
+					cluster := tuned(t, 3, tune)
 					time.Sleep(2 * time.Second)
 					r := &rivals{t: t, c: cluster, at: c.at, kinds: [2]birdKind{crow, c.second}, winner: later}
 					for range 5 {

@@ -24,8 +24,7 @@ var errExited = errors.New("the caller's own goroutine has ended")
 // answers runs f and wants it to come to an end soon: its error, or errExited.
 func answers(t *testing.T, what string, f func(ctx context.Context) error) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
+	ctx := lasting(t, 10*time.Second)
 	begun, done := time.Now(), make(chan error, 1)
 	go func() {
 		err := errExited
@@ -145,12 +144,13 @@ func rogueRestarts(where string) func(context.Context, *node.Node, string, strin
 	}
 }
 
-// ownedBy returns an ID of node i, with a beginning.
-func ownedBy(c *nodetest.Cluster, i int, beginning string, more ...string) string {
+// rogueAt returns an ID that node i owns, with each of the letters before it that the ways
+// of the test put there, and without.
+func rogueAt(c *nodetest.Cluster, i int, beginning string) string {
 next:
 	for k := 0; ; k++ {
 		id := fmt.Sprint(beginning, k)
-		for _, prefix := range append(more, "") {
+		for _, prefix := range []string{"", "s", "e", "l"} {
 			if c.Owner(prefix+id) != i {
 				continue next
 			}
@@ -164,17 +164,14 @@ next:
 // other sessions go on.
 func TestCallersOfMisbehavingCodeAreAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newRogues, newToughRogues},
-			Tune: func(_ int, cfg *node.Config) {
-				cfg.Logger = slog.New(slog.DiscardHandler)
-			}})
+		c := tuned(t, 2, silent, newRogues, newToughRogues)
 		here, there := c.Node(0), c.Node(1)
 		bystander := ownedBy(c, 0, "bystander")
 		require.NoError(t, rogues.Start(t.Context(), here, bystander, missive{}))
 		for i, what := range acts {
 			for way, do := range ways {
-				one, other := ownedBy(c, 0, fmt.Sprint("a", i, way[:2], "-"), "s", "e", "l"), ownedBy(c, 0,
-					fmt.Sprint("b", i, way[:2], "-"), "s", "e", "l")
+				one := rogueAt(c, 0, fmt.Sprint("a", i, way[:2], "-"))
+				other := rogueAt(c, 0, fmt.Sprint("b", i, way[:2], "-"))
 				require.NoError(t, rogues.Start(t.Context(), here, one, missive{}))
 				require.NoError(t, rogues.Start(t.Context(), here, other, missive{}))
 				name := way + " that " + what
@@ -209,10 +206,7 @@ func TestDrainGoesOnBesideMisbehavingStates(t *testing.T) {
 	for _, where := range []string{"marshal", "unmarshal"} {
 		for _, what := range acts {
 			synctest.Test(t, func(t *testing.T) {
-				c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newRogues},
-					Tune: func(_ int, cfg *node.Config) {
-						cfg.Logger = slog.New(slog.DiscardHandler)
-					}})
+				c := tuned(t, 2, silent, newRogues)
 				bad := ownedBy(c, 0, "bad")
 				require.NoError(t, rogues.Start(t.Context(), c.Caller(), bad, missive{}))
 				require.NoError(t, rogueCalls(where)(t.Context(), c.Node(0), bad, what))
@@ -221,8 +215,7 @@ func TestDrainGoesOnBesideMisbehavingStates(t *testing.T) {
 					good = append(good, ownedBy(c, 0, fmt.Sprint("good", i, "-")))
 					require.NoError(t, rogues.Start(t.Context(), c.Caller(), good[i], missive{}))
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
+				ctx := lasting(t, 10*time.Second)
 				drained := make(chan error, 1)
 				go func() { drained <- c.Node(0).Drain(ctx) }()
 				time.Sleep(2 * time.Second)
@@ -285,22 +278,21 @@ func functionsFail(t *testing.T, where string, fail func()) {
 			fail()
 		}
 	}
-	c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newRogues},
-		Tune: func(_ int, cfg *node.Config) {
-			cfg.Logger = slog.New(hostile{slog.DiscardHandler, where, fail, &count})
-			cfg.Trace = &node.Trace{
-				RequestDone:    func(node.TraceRequestDone) { at("RequestDone") },
-				MessageHandled: func(node.TraceMessageHandled) { at("MessageHandled") },
-				SessionStarted: func(node.TraceSessionStarted) { at("others") },
-				SessionEnded:   func(node.TraceSessionEnded) { at("others") },
-				SessionCrashed: func(node.TraceSessionCrashed) { at("others") },
-				SessionMoved:   func(node.TraceSessionMoved) { at("others") },
-				MoveRefused:    func(node.TraceMoveRefused) { at("others") },
-				RequestRefused: func(node.TraceRequestRefused) { at("others") },
-			}
-			cfg.Inject = func(context.Context) []byte { at("Inject"); return []byte("x") }
-			cfg.Extract = func(ctx context.Context, _ []byte) context.Context { at("Extract"); return ctx }
-		}})
+	c := tuned(t, 2, func(_ int, cfg *node.Config) {
+		cfg.Logger = slog.New(hostile{slog.DiscardHandler, where, fail, &count})
+		cfg.Trace = &node.Trace{
+			RequestDone:    func(node.TraceRequestDone) { at("RequestDone") },
+			MessageHandled: func(node.TraceMessageHandled) { at("MessageHandled") },
+			SessionStarted: func(node.TraceSessionStarted) { at("others") },
+			SessionEnded:   func(node.TraceSessionEnded) { at("others") },
+			SessionCrashed: func(node.TraceSessionCrashed) { at("others") },
+			SessionMoved:   func(node.TraceSessionMoved) { at("others") },
+			MoveRefused:    func(node.TraceMoveRefused) { at("others") },
+			RequestRefused: func(node.TraceRequestRefused) { at("others") },
+		}
+		cfg.Inject = func(context.Context) []byte { at("Inject"); return []byte("x") }
+		cfg.Extract = func(ctx context.Context, _ []byte) context.Context { at("Extract"); return ctx }
+	}, newRogues)
 	id := ownedBy(c, 0, "a")
 	for _, n := range []*node.Node{c.Node(0), c.Node(1)} {
 		_ = answers(t, "a start", func(ctx context.Context) error { return rogues.Start(ctx, n, id, missive{}) })

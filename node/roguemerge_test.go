@@ -3,7 +3,6 @@ package node_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node"
-	"github.com/sessionproc/sessionproc/node/nodetest"
 )
 
 // Copies of sessions whose code does whatever code can do meet after a partition: one of
@@ -31,10 +29,7 @@ func TestCopiesOfMisbehavingCodeMeet(t *testing.T) {
 }
 
 func roguesMeet(t *testing.T, where, sides string) {
-	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Kinds: []nodetest.KindFunc{newRogues},
-		Tune: func(_ int, cfg *node.Config) {
-			cfg.Logger = slog.New(slog.DiscardHandler)
-		}})
+	c := tuned(t, 3, silent, newRogues)
 	time.Sleep(time.Second)    // node 2 has its partitions
 	ids := map[string]string{} // by what they do; "": nothing
 	for i, what := range append(acts, "") {

@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -14,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node"
-	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -108,7 +106,7 @@ func TestRollbackToAReleaseThatRefusesStatesKeepsSessions(t *testing.T) {
 		var log logged
 		d := deployed(t, func(i int, cfg *node.Config) {
 			if i == 2 {
-				cfg.Logger = log.logger()
+				cfg.Logger = log.Logger()
 			}
 		}, release2Schema, release2Schema, release2Schema)
 		ids := d.startBaskets(300)
@@ -147,7 +145,7 @@ func TestRollbackToAReleaseThatRefusesStatesKeepsSessions(t *testing.T) {
 		require.ErrorContains(t, err, `kind "basket": n0, n1: it has schema 0, this node 1`)
 		require.ErrorContains(t, err, `kind "wish": n0, n1: it was not given the kind`)
 		require.ErrorContains(t, err, "these sessions have ended")
-		said := log.lines("sessions end because they could not move")
+		said := log.Lines("sessions end because they could not move")
 		require.Len(t, said, 2)
 		require.Contains(t, said[0], `kind=basket sessions=300 why="n0, n1: it has schema 0, this node 1"`)
 		d.releases[2] = release1
@@ -245,8 +243,7 @@ func TestFullTakerIsAskedAgainUntilTheDeadline(t *testing.T) {
 		}, release1, release2Schema, release2Schema)
 		d.startBaskets(300)
 		late := d.Node(1).Sessions() + d.Node(2).Sessions()
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
+		ctx := lasting(t, 20*time.Second)
 		err := d.Node(1).Leave(ctx)
 		require.ErrorContains(t, err, fmt.Sprintf("%d sessions could not move in time", late-120))
 		require.ErrorContains(t, err, `of kind "basket", of which some were refused: `)
@@ -283,22 +280,20 @@ func TestTakerThatDiesCostsOnlyWhatItHad(t *testing.T) {
 func TestMarksThatNobodyTakesHoldUpNoLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := sessionproc.KindOf[sessionproc.None]("other")
-		begin := func(context.Context, sessionproc.None) (*struct{}, error) { return new(struct{}), nil }
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newTraced},
-			Tune: func(i int, cfg *node.Config) {
-				if i == 0 {
-					cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, begin, sessionproc.KindConfig{}))
-				}
-			}})
-		id := ownedAs(c, 0)
+		begin := startsAs[struct{}]
+		c := tuned(t, 2, func(i int, cfg *node.Config) {
+			if i == 0 {
+				cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, begin, sessionproc.KindConfig{}))
+			}
+		}, newTraced)
+		id := ownedBy(c, 0, "marked-")
 		require.NoError(t, other.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
 		newID, err := c.Node(0).Renew(t.Context(), id)
 		require.NoError(t, err)
 		require.NoError(t, c.Node(0).Terminate(t.Context(), newID))
 		require.Zero(t, c.Node(0).Sessions())
 		time.Sleep(time.Second)
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
-		defer cancel()
+		ctx := lasting(t, 50*time.Second)
 		begun := time.Now()
 		require.NoError(t, c.Node(0).Leave(ctx))
 		require.Less(t, time.Since(begun), 5*time.Second)

@@ -44,15 +44,12 @@ func newGates(letGo <-chan struct{}, held *atomic.Int32, read sessionproc.Method
 
 // startPair starts two nodes that see each other.
 func startPair(t *testing.T, letGo <-chan struct{}, held *atomic.Int32, read sessionproc.MethodConfig) (a, b *Node) {
-	start := func(slot string, join ...string) *Node {
-		n, err := Start(t.Context(), Config{Slot: slot, Join: join, Kinds: []sessionproc.AnyKind{newGates(letGo, held, read)},
-			StopTimeout: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = n.Close() })
-		return n
+	cfg := func(slot string) Config {
+		return Config{Slot: slot, Kinds: []sessionproc.AnyKind{newGates(letGo, held, read)},
+			StopTimeout: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}
 	}
-	a = start("a")
-	b = start("b", a.Addr())
+	a = begin(t, cfg("a"))
+	b = begin(t, cfg("b"), a)
 	require.Eventually(t, func() bool { return a.hasItsOwn() && b.hasItsOwn() }, 30*time.Second, time.Millisecond)
 	return a, b
 }
@@ -87,10 +84,8 @@ func idOf(t *testing.T, owner *Node) string {
 func TestCallFollowsTheOwnerThatAnotherNodeNames(t *testing.T) {
 	var held atomic.Int32
 	a, b := startPair(t, nil, &held, sessionproc.MethodConfig{})
-	c, err := Start(t.Context(), Config{Slot: "c", Join: []string{a.Addr()},
-		Kinds: []sessionproc.AnyKind{newGates(nil, &held, sessionproc.MethodConfig{})}})
-	require.NoError(t, err)
-	defer c.Close()
+	c := begin(t, Config{Slot: "c",
+		Kinds: []sessionproc.AnyKind{newGates(nil, &held, sessionproc.MethodConfig{})}}, a)
 	require.Eventually(t, func() bool {
 		return len(a.routes.Load().View.Serving()) == 3 && len(b.routes.Load().View.Serving()) == 3 &&
 			len(c.routes.Load().View.Serving()) == 3
@@ -107,7 +102,7 @@ func TestCallFollowsTheOwnerThatAnotherNodeNames(t *testing.T) {
 	a.routes.Store(&stale)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	_, err = pass.Call(ctx, a, id, sessionproc.None{})
+	_, err := pass.Call(ctx, a, id, sessionproc.None{})
 	require.NoError(t, err)
 }
 

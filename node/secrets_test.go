@@ -15,14 +15,9 @@ import (
 // Connections made with a secret that is replaced are made anew, on both sides.
 func TestSetSecretsReplacesConnections(t *testing.T) {
 	older, newer := NewSecret(), NewSecret()
-	start := func(slot string, join ...string) *Node {
-		n, err := Start(t.Context(), Config{Slot: slot, Join: join, Secret: older, CallTimeout: time.Second})
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = n.Close() })
-		return n
-	}
-	a := start("a")
-	nodes := []*Node{a, start("b", a.Addr())}
+	cfg := func(slot string) Config { return Config{Slot: slot, Secret: older, CallTimeout: time.Second} }
+	a := begin(t, cfg("a"))
+	nodes := []*Node{a, begin(t, cfg("b"), a)}
 	proved := func(n *Node) map[uint32]bool {
 		var mu sync.Mutex
 		ids := map[uint32]bool{}

@@ -60,12 +60,7 @@ func TestClusterRunsInABubble(t *testing.T) {
 // counterNodes is a simulated cluster of two nodes, and a counter that node 1 owns.
 func counterNodes(t *testing.T) (c *nodetest.Cluster, id string) {
 	c = nodetest.NewCluster(t, 2, newCounters)
-	for i := 0; ; i++ {
-		if id = fmt.Sprintf("counter-%d", i); c.Owner(id) == 1 {
-			require.NoError(t, counters.Start(t.Context(), c.Caller(), id, 0))
-			return c, id
-		}
-	}
+	return c, startOn(t, c, 1, 1)[0]
 }
 
 var (
@@ -75,10 +70,7 @@ var (
 
 // newSleepers makes a kind whose handler does not care for its ctx.
 func newSleepers() sessionproc.AnyKind {
-	k := sessionproc.NewKind(sleepers, func(context.Context, sessionproc.None) (*struct{}, error) {
-		return new(struct{}),
-			nil
-	}, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(sleepers, startsAs[struct{}], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, sleep, func(_ *struct{}, _ context.Context, d time.Duration) (sessionproc.None, error) {
 		time.Sleep(d)
 		return sessionproc.None{}, nil

@@ -9,24 +9,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node"
-	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 // A function that panics harms nobody, and is logged once.
 func TestTraceThatPanicsIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lockedBuffer
-		c := nodetest.Start(t, nodetest.Config{Nodes: 1, Kinds: []nodetest.KindFunc{newTraced},
-			Tune: func(_ int, cfg *node.Config) {
-				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
-				cfg.Trace = &node.Trace{
-					RequestDone:    func(node.TraceRequestDone) { panic("request") },
-					MessageHandled: func(node.TraceMessageHandled) { panic("message") },
-					SessionCrashed: func(node.TraceSessionCrashed) { panic("crash") },
-					SessionEnded:   func(node.TraceSessionEnded) { panic("end") },
-				}
-			}})
+		var log logged
+		c := tuned(t, 1, func(_ int, cfg *node.Config) {
+			cfg.Logger = log.Logger()
+			cfg.Trace = &node.Trace{
+				RequestDone:    func(node.TraceRequestDone) { panic("request") },
+				MessageHandled: func(node.TraceMessageHandled) { panic("message") },
+				SessionCrashed: func(node.TraceSessionCrashed) { panic("crash") },
+				SessionEnded:   func(node.TraceSessionEnded) { panic("end") },
+			}
+		}, newTraced)
 		n, ctx := c.Node(0), t.Context()
 		require.NoError(t, traced.Start(ctx, n, "a", 0))
 		for i := range 5 {
@@ -45,7 +43,7 @@ func TestTraceThatPanicsIsLoggedOnce(t *testing.T) {
 }
 
 func TestSlogTraceLogsByLevel(t *testing.T) {
-	var log lockedBuffer
+	var log logged
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		tr := node.SlogTrace(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})))
 		before := log.String()

@@ -12,9 +12,7 @@ import (
 // A replica whose clock has gone backwards is newer than its former self all the
 // same.
 func TestRestartIsTheNewerBootWhateverTheClockSays(t *testing.T) {
-	seed, err := Start(t.Context(), Config{Slot: "seed"})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = seed.Close() })
+	seed := begin(t, Config{Slot: "seed"})
 	cfg, err := Config{Slot: "web-1", Join: []string{seed.Addr()}}.withDefaults()
 	require.NoError(t, err)
 	former := newNode(cfg)

@@ -30,10 +30,7 @@ func TestSlotOfADeadNodeIsTakenInTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := haunt(t)
-				for range 3 {
-					h.add()
-				}
+				h := haunt(t, 3)
 				time.Sleep(2 * time.Second)
 				dies(h)
 				begun := time.Now()
@@ -52,10 +49,7 @@ func TestSlotOfADeadNodeIsTakenInTime(t *testing.T) {
 // One that lives is not waited for, and one that nobody can reach is, for JoinTimeout.
 func TestSlotOfALivingNodeIsInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := haunt(t)
-		for range 3 {
-			h.add()
-		}
+		h := haunt(t, 3)
 		time.Sleep(2 * time.Second)
 		begun := time.Now()
 		_, err := h.tryAs("n2")

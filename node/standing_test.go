@@ -13,22 +13,19 @@ import (
 )
 
 func tallyCluster(t *testing.T, nodes int, tune func(cfg *node.Config)) *nodetest.Cluster {
-	return nodetest.Start(t, nodetest.Config{Nodes: nodes,
-		Kinds: []nodetest.KindFunc{func() sessionproc.AnyKind { return newTallies(nil) }},
-		Tune: func(_ int, cfg *node.Config) {
-			if tune != nil {
-				tune(cfg)
-			}
-		}})
+	return tuned(t, nodes, func(_ int, cfg *node.Config) {
+		if tune != nil {
+			tune(cfg)
+		}
+	}, func() sessionproc.AnyKind { return newTallies(nil) })
 }
 
-// idAt makes an ID that node i owns.
-func idAt(c *nodetest.Cluster, i int) string {
-	for {
-		if id := sessionproc.NewID(); c.Owner(id) == i {
-			return id
-		}
-	}
+// startTally starts one that node i owns.
+func startTally(t *testing.T, c *nodetest.Cluster, i int) (id string) {
+	t.Helper()
+	id = idAt(c, i)
+	require.NoError(t, tallies.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
+	return id
 }
 
 // One of three nodes is cut off: it answers nothing, and says why; its state waits
@@ -37,8 +34,7 @@ func TestMinorityWithoutQuorumAnswersNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 3, func(cfg *node.Config) { cfg.Quorum = 2 })
 		time.Sleep(time.Second) // node 2 has its partitions
-		id := idAt(c, 2)
-		require.NoError(t, tallies.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
+		id := startTally(t, c, 2)
 		_, err := count.Call(t.Context(), c.Caller(), id, 7)
 		require.NoError(t, err)
 		c.Isolate(2)
@@ -67,8 +63,7 @@ func TestCallersWaitForANodeThatRegainsQuorum(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 3, func(cfg *node.Config) { cfg.Quorum = 2 })
 		time.Sleep(time.Second) // node 2 has its partitions
-		id := idAt(c, 2)
-		require.NoError(t, tallies.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
+		id := startTally(t, c, 2)
 		away := c.Node(2)
 		away.LoseQuorum(true)
 		time.AfterFunc(300*time.Millisecond, func() { away.LoseQuorum(false) })
@@ -98,8 +93,7 @@ func TestFirstNodeAnswersOnceItHasItsQuorum(t *testing.T) {
 func TestAShortStallCostsARoundTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 2, nil)
-		id := idAt(c, 0)
-		require.NoError(t, tallies.Start(t.Context(), c.Caller(), id, sessionproc.None{}))
+		id := startTally(t, c, 0)
 		c.Node(0).StandStill(2 * time.Second)
 		require.False(t, c.Node(0).Stands())
 		begun := time.Now()
@@ -115,19 +109,18 @@ func TestAShortStallCostsARoundTrip(t *testing.T) {
 func TestStallThatManySessionsNoticeIsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
-		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Tune: log.of0(nil),
-			Kinds: []nodetest.KindFunc{func() sessionproc.AnyKind { return newTallies(nil) }}})
+		c := tuned(t, 2, log.of0(nil), func() sessionproc.AnyKind { return newTallies(nil) })
 		for i := range 1000 {
 			c.Node(0).StandStill(time.Second + time.Duration(i)*100*time.Microsecond)
 			time.Sleep(100 * time.Microsecond)
 		}
 		time.Sleep(time.Second)
 		require.True(t, c.Node(0).Stands())
-		require.Len(t, log.lines("stood still"), 1)
-		require.Len(t, log.lines("resuming sessions"), 1)
+		require.Len(t, log.Lines("stood still"), 1)
+		require.Len(t, log.Lines("resuming sessions"), 1)
 		c.Node(0).StandStill(2 * time.Second)
 		time.Sleep(time.Second)
-		require.Len(t, log.lines("stood still"), 2, "another one")
+		require.Len(t, log.Lines("stood still"), 2, "another one")
 		require.True(t, c.Node(0).Stands())
 	})
 }

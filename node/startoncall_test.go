@@ -113,11 +113,8 @@ var greenhornOps = []struct {
 func TestKindWithStartOnCallStartsOnCallsAndCasts(t *testing.T) {
 	inEachPlace(t, ofGreenhorns(sessionproc.KindConfig{}), func(p place) {
 		ids := map[string]string{}
-		for k, i := 0, 0; i < len(greenhornOps); k++ {
-			if id := fmt.Sprint("greenhorn-", k); p.c.Owner(id) == 0 {
-				ids[greenhornOps[i].name] = id
-				i++
-			}
+		for i, id := range owned(p.c, 0, len(greenhornOps), "greenhorn-") {
+			ids[greenhornOps[i].name] = id
 		}
 		for _, o := range greenhornOps {
 			err := o.do(p.Context(), p.via, ids[o.name])

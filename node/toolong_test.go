@@ -20,13 +20,12 @@ import (
 // narrow is a cluster of two whose sessions take a minute to move, whatever deadline
 // there is: they have about 130 bytes each.
 func narrow(t *testing.T, tune func(i int, cfg *node.Config)) *nodetest.Cluster {
-	c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newCounters},
-		Tune: func(i int, cfg *node.Config) {
-			cfg.HandoffBytesPerSecond = 4 << 10
-			if tune != nil {
-				tune(i, cfg)
-			}
-		}})
+	c := tuned(t, 2, func(i int, cfg *node.Config) {
+		cfg.HandoffBytesPerSecond = 4 << 10
+		if tune != nil {
+			tune(i, cfg)
+		}
+	}, newCounters)
 	startOn(t, c, 0, 2000)
 	return c
 }
@@ -36,8 +35,7 @@ func TestDrainSaysAtOnceThatItsDeadlineCannotBeMet(t *testing.T) {
 		var log logged
 		c := narrow(t, log.of0(nil))
 		n := c.Node(0)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
+		ctx := lasting(t, 20*time.Second)
 		begin := time.Now()
 		err := n.Drain(ctx)
 		require.Less(t, time.Since(begin), 6*time.Second)
@@ -48,29 +46,27 @@ func TestDrainSaysAtOnceThatItsDeadlineCannotBeMet(t *testing.T) {
 		require.True(t, said.Continues)
 		require.Equal(t, map[string]int{"counter": said.Sessions}, said.Kinds)
 		require.InDelta(t, 2000, said.Sessions, 800)
-		require.Len(t, log.lines("cannot be done by its deadline"), 1)
+		require.Len(t, log.Lines("cannot be done by its deadline"), 1)
 		require.Greater(t, said.Takes, 20*time.Second)
 
 		left := n.Sessions()
 		time.Sleep(20 * time.Second)
 		require.Less(t, n.Sessions(), left, "they go on moving")
-		more, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-		defer cancel()
+		more := lasting(t, 3*time.Minute)
 		require.NoError(t, n.Drain(more))
 		require.Equal(t, 2000, c.Node(1).Sessions())
-		require.Len(t, log.lines("cannot be done by its deadline"), 1, "this one could be")
+		require.Len(t, log.Lines("cannot be done by its deadline"), 1, "this one could be")
 	})
 }
 
 func TestLeaveBeyondItsDeadlineHasLeaveGrace(t *testing.T) {
 	leave := func(t *testing.T, c *nodetest.Cluster) (took time.Duration, err error) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
+		ctx := lasting(t, 20*time.Second)
 		begin := time.Now()
 		err = c.Node(0).Leave(ctx)
 		return time.Since(begin), err
 	}
-	t.Run("none", func(t *testing.T) {
+	t.Run("without one it ends at the deadline", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := narrow(t, nil)
 			took, err := leave(t, c)
@@ -82,7 +78,7 @@ func TestLeaveBeyondItsDeadlineHasLeaveGrace(t *testing.T) {
 			require.Less(t, c.Node(1).Sessions(), 2000)
 		})
 	})
-	t.Run("long", func(t *testing.T) {
+	t.Run("a long one lets all sessions move", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := narrow(t, func(_ int, cfg *node.Config) { cfg.LeaveGrace = 5 * time.Minute })
 			took, err := leave(t, c)
@@ -92,7 +88,7 @@ func TestLeaveBeyondItsDeadlineHasLeaveGrace(t *testing.T) {
 			require.Equal(t, 2000, c.Node(1).Sessions())
 		})
 	})
-	t.Run("short", func(t *testing.T) {
+	t.Run("a short one ends it", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := narrow(t, func(_ int, cfg *node.Config) { cfg.LeaveGrace = 10 * time.Second })
 			took, err := leave(t, c)
@@ -100,10 +96,9 @@ func TestLeaveBeyondItsDeadlineHasLeaveGrace(t *testing.T) {
 			require.InDelta(t, 30, took.Seconds(), 1)
 		})
 	})
-	t.Run("nothing moves", func(t *testing.T) {
+	t.Run("none where nothing moves", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newJammers},
-				Tune: func(_ int, cfg *node.Config) { cfg.LeaveGrace = time.Hour }})
+			c := tuned(t, 2, func(_ int, cfg *node.Config) { cfg.LeaveGrace = time.Hour }, newJammers)
 			id := startJammer(t, c)
 			require.NoError(t, ignore.Cast(t.Context(), c.Node(0), id, 25*time.Second))
 			took, err := leave(t, c)
@@ -112,7 +107,7 @@ func TestLeaveBeyondItsDeadlineHasLeaveGrace(t *testing.T) {
 			time.Sleep(time.Minute)
 		})
 	})
-	t.Run("nobody can have what is left", func(t *testing.T) {
+	t.Run("it ends when nobody can have what is left", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := narrow(t, func(i int, cfg *node.Config) {
 				cfg.LeaveGrace = time.Hour
@@ -134,7 +129,7 @@ func TestLeaveBeyondItsDeadlineHasLeaveGrace(t *testing.T) {
 			require.Equal(t, 2000, c.Node(1).Sessions())
 		})
 	})
-	t.Run("of a signal", func(t *testing.T) {
+	t.Run("none after a signal", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := narrow(t, func(_ int, cfg *node.Config) { cfg.LeaveGrace = time.Hour })
 			signals := make(chan os.Signal, 1)
@@ -150,8 +145,7 @@ func TestLeaveBeyondItsDeadlineHasLeaveGrace(t *testing.T) {
 
 // startJammer starts one on node 0.
 func startJammer(t *testing.T, c *nodetest.Cluster) (id string) {
-	for id = "jammer"; c.Owner(id) != 0; id += "-" {
-	}
+	id = ownedBy(c, 0, "jammer-")
 	require.NoError(t, jammers.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
 	return id
 }
@@ -167,8 +161,7 @@ func TestDrainOverASlowLinkMeetsItsDeadline(t *testing.T) {
 				for _, i := range []int{0, 1} {
 					require.NoError(t, c.Network().SetLink(c.Host(i), c.Host(1-i), simnet.Link{Latency: 100 * time.Millisecond}))
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), deadline)
-				defer cancel()
+				ctx := lasting(t, deadline)
 				begin := time.Now()
 				require.NoError(t, c.Node(0).Drain(ctx))
 				require.Less(t, time.Since(begin), deadline*2/3)

@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -110,17 +109,7 @@ func tracedNodes(t *testing.T, n int) (*nodetest.Cluster, []*book) {
 	for i := range books {
 		books[i] = new(book)
 	}
-	return nodetest.Start(t, nodetest.Config{Nodes: n, Kinds: []nodetest.KindFunc{newTraced},
-		Tune: func(i int, cfg *node.Config) { cfg.Trace = books[i].trace() }}), books
-}
-
-// ownedAs returns an ID that node i owns.
-func ownedAs(c *nodetest.Cluster, i int) (id string) {
-	for n := 0; ; n++ {
-		if id = fmt.Sprintf("very-secret-session-%d", n); c.Owner(id) == i {
-			return id
-		}
-	}
+	return tuned(t, n, func(i int, cfg *node.Config) { cfg.Trace = books[i].trace() }, newTraced), books
 }
 
 // The owner is told of starts, handlers and ends, the caller's node of its requests, wherever the caller is.
@@ -133,7 +122,7 @@ func TestTraceTellsOwnerAndCallerTheirParts(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, books := tracedNodes(t, 2)
 				owner, there, n, ctx := books[0], books[row.caller], c.Node(row.caller), t.Context()
-				id := ownedAs(c, 0)
+				id := ownedBy(c, 0, "very-secret-session-")
 				sent := 0
 				if row.caller != 0 {
 					sent = 1
@@ -251,7 +240,7 @@ func TestTraceTellsTheOwnerOfRefusals(t *testing.T) {
 func TestTraceTellsBothNodesOfAMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, books := tracedNodes(t, 2)
-		ctx, id := t.Context(), ownedAs(c, 0)
+		ctx, id := t.Context(), ownedBy(c, 0, "very-secret-session-")
 		require.NoError(t, traced.Start(ctx, c.Node(0), id, 0))
 		_, err := tracedWork.Call(ctx, c.Node(1), id, 0)
 		require.NoError(t, err)
@@ -300,23 +289,22 @@ func TestTraceTellsBothNodesOfARefusedMove(t *testing.T) {
 func refuseMove(t *testing.T, known bool, cause string) {
 	books := []*book{new(book), new(book)}
 	other := sessionproc.KindOf[sessionproc.None]("other")
-	begin := func(context.Context, sessionproc.None) (*tracedState, error) { return new(tracedState), nil }
-	c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newTraced},
-		Tune: func(i int, cfg *node.Config) {
-			if cfg.Trace = books[i].trace(); i == 0 || !known {
-				cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, begin, sessionproc.KindConfig{}))
-			}
-			if i == 1 && !known {
-				cfg.MaxSessions = 1
-			}
-		}})
+	begin := startsAs[tracedState]
+	c := tuned(t, 2, func(i int, cfg *node.Config) {
+		if cfg.Trace = books[i].trace(); i == 0 || !known {
+			cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, begin, sessionproc.KindConfig{}))
+		}
+		if i == 1 && !known {
+			cfg.MaxSessions = 1
+		}
+	}, newTraced)
 	if !known {
-		require.NoError(t, other.Start(t.Context(), c.Node(1), ownedAs(c, 1), sessionproc.None{}))
+		theirs := ownedBy(c, 1, "very-secret-session-")
+		require.NoError(t, other.Start(t.Context(), c.Node(1), theirs, sessionproc.None{}))
 	}
-	id := ownedAs(c, 0)
+	id := ownedBy(c, 0, "very-secret-session-")
 	require.NoError(t, other.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-	defer cancel()
+	ctx := lasting(t, 3*time.Second)
 	require.Error(t, c.Node(0).Drain(ctx))
 	for i, b := range books {
 		var refused node.TraceMoveRefused
@@ -333,23 +321,6 @@ func refuseMove(t *testing.T, known bool, cause string) {
 			Cause: refused.Cause}, refused)
 		require.Contains(t, refused.Cause, cause)
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func TestTraceResultNamesEachError(t *testing.T) {

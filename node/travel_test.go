@@ -1,18 +1,14 @@
 package node_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node"
-	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -60,56 +56,12 @@ func newFixtures(ended chan<- sessionproc.Reason) sessionproc.AnyKind {
 	return k
 }
 
-// buffer is a log that a test reads.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer // guarded by mu
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// startOne starts a node of a test that joins others.
-func startOne(t *testing.T, slot string, log *buffer, kinds []sessionproc.AnyKind, others ...*node.Node) *node.Node {
-	t.Helper()
-	cfg := node.Config{Slot: slot, Kinds: kinds, Logger: slog.New(slog.NewTextHandler(log, nil))}
-	for _, n := range others {
-		cfg.Join = append(cfg.Join, n.Addr())
-	}
-	n, err := node.Start(t.Context(), cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = n.Close() })
-	return n
-}
-
-// movesTo makes IDs that belong to the slot among the slots.
-func movesTo(t *testing.T, slot string, slots ...string) (id string) {
-	t.Helper()
-	table, err := ring.New(ring.Config{}, slots)
-	require.NoError(t, err)
-	for {
-		id = sessionproc.NewID()
-		if owner, _ := table.OwnerOf(id); owner == slot {
-			return id
-		}
-	}
-}
-
 // A state may have 64 MiB; one that has more stays where it is.
 func TestStatesUpToMaxStateMove(t *testing.T) {
-	var logA, logB buffer
+	var logA, logB logged
 	const room = 32 // for the field's name and the length
 	ctx := t.Context()
-	a := startOne(t, "a", &logA, []sessionproc.AnyKind{newLoads()})
+	a := startNode(t, node.Config{Slot: "a", Logger: logA.Logger(), Kinds: []sessionproc.AnyKind{newLoads()}})
 	sizes := map[string]int{
 		movesTo(t, "b", "a", "b"): sessionproc.MaxState - room,
 		movesTo(t, "b", "a", "b"): sessionproc.MaxState + 1,
@@ -117,7 +69,7 @@ func TestStatesUpToMaxStateMove(t *testing.T) {
 	for id, size := range sizes {
 		require.NoError(t, loads.Start(ctx, a, id, size))
 	}
-	b := startOne(t, "b", &logB, []sessionproc.AnyKind{newLoads()}, a)
+	b := startNode(t, node.Config{Slot: "b", Logger: logB.Logger(), Kinds: []sessionproc.AnyKind{newLoads()}}, a)
 	require.Eventually(t, func() bool { return a.Sessions() == 1 && b.Sessions() == 1 }, 20*time.Second,
 		10*time.Millisecond)
 	for id, size := range sizes {
@@ -135,15 +87,15 @@ func TestStatesUpToMaxStateMove(t *testing.T) {
 
 // A session of a kind that cannot move ends, and can be started anew at once.
 func TestEndOnMoveEndsSessions(t *testing.T) {
-	var log buffer
+	var log logged
 	ctx := t.Context()
 	ended := make(chan sessionproc.Reason, 10)
-	a := startOne(t, "a", &log, []sessionproc.AnyKind{newFixtures(ended)})
+	a := startNode(t, node.Config{Slot: "a", Logger: log.Logger(), Kinds: []sessionproc.AnyKind{newFixtures(ended)}})
 	goes, stays := movesTo(t, "b", "a", "b"), movesTo(t, "a", "a", "b")
 	for _, id := range []string{goes, stays} {
 		require.NoError(t, fixtures.Start(ctx, a, id, sessionproc.None{}))
 	}
-	b := startOne(t, "b", &log, []sessionproc.AnyKind{newFixtures(ended)}, a)
+	b := startNode(t, node.Config{Slot: "b", Logger: log.Logger(), Kinds: []sessionproc.AnyKind{newFixtures(ended)}}, a)
 	require.Equal(t, sessionproc.ReasonMoved, <-ended)
 	for _, n := range []*node.Node{a, b} {
 		_, err := touch.Call(ctx, n, goes, sessionproc.None{})

@@ -19,7 +19,7 @@ import (
 func leavingNode(t *testing.T, sleeps time.Duration) (n *node.Node, first chan error) {
 	c := nodetest.NewCluster(t, 2, newSleepers)
 	time.Sleep(time.Second)
-	id := owned(c, 0, 1, "s")[0]
+	id := ownedBy(c, 0, "s")
 	require.NoError(t, sleepers.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
 	go func() { _, _ = sleep.Call(context.Background(), c.Node(0), id, sleeps) }()
 	time.Sleep(10 * time.Millisecond)

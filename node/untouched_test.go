@@ -19,18 +19,17 @@ import (
 func cutAsItArrives(t *testing.T, kind *sessionproc.KindRef[sessionproc.None],
 	put *sessionproc.Method[string, bagged]) (c *nodetest.Cluster, id string) {
 	var arrived atomic.Pointer[string]
-	c = nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newBags, newLists},
-		Tune: func(i int, cfg *node.Config) {
-			if i != 2 {
-				return
+	c = tuned(t, 2, func(i int, cfg *node.Config) {
+		if i != 2 {
+			return
+		}
+		cfg.Trace = &node.Trace{SessionMoved: func(m node.TraceSessionMoved) {
+			if m.Arrived && arrived.CompareAndSwap(nil, &m.Session) {
+				c.Network().Cut(c.Host(2), c.Host(0))
+				c.Network().Cut(c.Host(2), c.Host(1))
 			}
-			cfg.Trace = &node.Trace{SessionMoved: func(m node.TraceSessionMoved) {
-				if m.Arrived && arrived.CompareAndSwap(nil, &m.Session) {
-					c.Network().Cut(c.Host(2), c.Host(0))
-					c.Network().Cut(c.Host(2), c.Host(1))
-				}
-			}}
-		}})
+		}}
+	}, newBags, newLists)
 	ids := map[string]string{}
 	for range 40 {
 		id := sessionproc.NewID()
@@ -56,6 +55,17 @@ func rejoin(t *testing.T, c *nodetest.Cluster, id string) {
 	time.Sleep(30 * time.Second)
 }
 
+// requireWords wants a session to have these words, whichever node is asked.
+func requireWords(t *testing.T, c *nodetest.Cluster, put *sessionproc.Method[string, bagged], id string,
+	want ...string) {
+	t.Helper()
+	for i := range 3 {
+		got, err := put.Call(t.Context(), c.Node(i), id, "")
+		require.NoError(t, err)
+		require.Equal(t, want, got.Words)
+	}
+}
+
 // What a session has acknowledged on one side of a cut is not lost to a copy of it that
 // came to run on the other side and has done nothing there, though that has the higher
 // incarnation and its kind cannot merge.
@@ -65,11 +75,7 @@ func TestUntouchedCopyGivesWayWhenACutHeals(t *testing.T) {
 		_, err := putList.Call(t.Context(), c.Node(2), id, "acknowledged")
 		require.NoError(t, err)
 		rejoin(t, c, id)
-		for i := range 3 {
-			got, err := putList.Call(t.Context(), c.Node(i), id, "")
-			require.NoError(t, err)
-			require.Equal(t, []string{"first", "acknowledged"}, got.Words)
-		}
+		requireWords(t, c, putList, id, "first", "acknowledged")
 		require.Empty(t, lostList, "there was no conflict")
 	})
 }
@@ -84,11 +90,7 @@ func TestSuccessorIsNotMergedWithItsPredecessorWhenACutHeals(t *testing.T) {
 		_, err := putBag.Call(t.Context(), c.Node(2), id, "second")
 		require.NoError(t, err)
 		rejoin(t, c, id)
-		for i := range 3 {
-			got, err := putBag.Call(t.Context(), c.Node(i), id, "")
-			require.NoError(t, err)
-			require.Equal(t, []string{"second"}, got.Words)
-		}
+		requireWords(t, c, putBag, id, "second")
 	})
 }
 

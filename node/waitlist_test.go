@@ -15,10 +15,8 @@ import (
 // the goroutine that parked it goes on: the race detector sees whether that
 // looks at it then.
 func TestAParkedRequestMayBeAnsweredAtOnce(t *testing.T) {
-	n, err := Start(t.Context(), Config{Kinds: []sessionproc.AnyKind{newGates(nil, nil, sessionproc.MethodConfig{})},
+	n := begin(t, Config{Kinds: []sessionproc.AnyKind{newGates(nil, nil, sessionproc.MethodConfig{})},
 		Logger: slog.New(slog.DiscardHandler)})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = n.Close() })
 	lot, in := &n.waitlist, &inbound{n: n}
 	in.ID = sessionproc.NewID()
 	part := n.routes.Load().Ring.Partition(in.ID)

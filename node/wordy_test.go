@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -60,8 +58,7 @@ func TestLongErrorsAndReasonsAreCutAlikeHereAndThere(t *testing.T) {
 	for _, how := range []string{"error", "named", "wrapped", "panic", "stop"} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := nodetest.Start(t, nodetest.Config{Nodes: 2, Kinds: []nodetest.KindFunc{newWordies},
-					Tune: func(_ int, cfg *node.Config) { cfg.Logger = slog.New(slog.DiscardHandler) }})
+				c := tuned(t, 2, silent, newWordies)
 				here, there := saidOf(t, c, 0, how), saidOf(t, c, 1, how)
 				require.Equal(t, here, there)
 				for _, text := range here {
