@@ -9,12 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // newBooted is a table of scripted sessions of another boot than others.
 func newBooted(t testing.TB, boot uint64) *local {
-	return newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Boot = boot }, script{}.make())
+	return newLocalWith(t, atBoot(boot), script{}.make())
 }
 
 // A session that has come from another node costs what one costs that was started here,

@@ -92,8 +92,7 @@ func TestShareRequestShares(t *testing.T) {
 func TestCloneIsUsedOnceEachWay(t *testing.T) {
 	ref := sessionproc.KindOf[int]("twins")
 	echo := sessionproc.MethodOf[twin, twin](ref, "echo")
-	k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil },
-		sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, startsAs[counter], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, echo, func(_ *counter, _ context.Context, v twin) (twin, error) { return v, nil })
 	l := newLocal(t, k)
 	require.NoError(t, ref.Start(t.Context(), l, "a", 0))

@@ -1,11 +1,9 @@
 package engine_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -20,26 +18,6 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
-
-// journal is a log that tests read.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.String()
-}
-
-func (j *journal) into(c *engine.TableConfig) { c.Logger = slog.New(slog.NewTextHandler(j, nil)) }
 
 const panicText = "the secret of the panic"
 
@@ -171,8 +149,7 @@ func TestPanicsBesideTheHandlerAreContained(t *testing.T) {
 	ref := sessionproc.KindOf[int]("beside")
 	reply := sessionproc.MethodOf[int, bomb](ref, "reply")
 	fail := sessionproc.MethodOf[int, int](ref, "fail")
-	k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil },
-		sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, startsAs[counter], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, reply, func(*counter, context.Context, int) (bomb, error) { return bomb{[]int{1}}, nil })
 	sessionproc.HandleCall(k, fail, func(*counter, context.Context, int) (int, error) { return 0, explosive{} })
 	l := newLocal(t, k)
@@ -208,8 +185,7 @@ func TestPanicsOfRequestsAreErrorsOfTheirCallers(t *testing.T) {
 	ref := sessionproc.KindOf[fuse]("careless")
 	send := sessionproc.MethodOf[bomb, int](ref, "send")
 	tell := sessionproc.NoticeOf[fuse](ref, "tell")
-	k := sessionproc.NewKind(ref, func(context.Context, fuse) (*counter, error) { return &counter{}, nil },
-		sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, startsAs[counter], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, send, func(*counter, context.Context, bomb) (int, error) { return 0, nil })
 	sessionproc.HandleCast(k, tell, func(*counter, context.Context, fuse) error { return nil })
 	l := newLocal(t, k)

@@ -118,8 +118,7 @@ func TestCyclicValueIsAnErrorOfItsSender(t *testing.T) {
 }
 
 func TestCyclicStateStaysWhereItIs(t *testing.T) {
-	log := new(journal)
-	l := newLocalWith(t, log.into, newPages(sessionproc.KindConfig{Restart: sessionproc.RestartLastState}))
+	l, log := newLogged(t, newPages(sessionproc.KindConfig{Restart: sessionproc.RestartLastState}))
 	require.NoError(t, pages.Start(t.Context(), l, "a", nil))
 	_, err := setPage.Call(t.Context(), l, "a", true)
 	require.NoError(t, err)
@@ -152,8 +151,7 @@ func TestTimerWithACyclicMessageIsNotSet(t *testing.T) {
 
 // The panic of a handler is logged; what it panics with may contain itself.
 func TestPanicWithACyclicValueEndsItsSession(t *testing.T) {
-	log := new(journal)
-	l := newLocalWith(t, log.into, script{do: func(context.Context, string) (string, error) {
+	l, log := newLogged(t, script{do: func(context.Context, string) (string, error) {
 		loop := map[string]any{}
 		loop["itself"] = loop
 		panic(loop)

@@ -42,7 +42,7 @@ func newMeanwhile(t testing.TB, boot uint64, kind sessionproc.AnyKind) *meanwhil
 // of its node have been told of the end by then.
 func TestSubscriberBackAtTheEndGetsTheRest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		m := newMeanwhile(t, 1, newBoards(sessionproc.KindConfig{}, sessionproc.EventConfig{}))
+		m := newMeanwhile(t, 1, plainBoards())
 		require.NoError(t, boards.Start(t.Context(), m, "a", 0))
 		sub := subscribe(t, m, "a", sessionproc.SubscribeOptions{})
 		at := requireValues(t, sub, 0)
@@ -80,8 +80,7 @@ func TestSubscribersGetAMergedValueOnce(t *testing.T) {
 			return sub
 		}
 		requireNext := func(sub *sessionproc.Subscription[[]string], gap bool, want ...string) sessionproc.Position {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
+			ctx := lasting(t, time.Minute)
 			u, err := sub.Next(ctx)
 			require.NoError(t, err)
 			require.True(t, u.Present)
@@ -129,8 +128,7 @@ func TestSubscribePastItsDeadlineSaysWhatItWaitedFor(t *testing.T) {
 		require.ErrorIs(t, err, sessionproc.ErrNoQuorum)
 		require.Zero(t, time.Since(begun), "nothing comes soon")
 
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		ctx := lasting(t, time.Second)
 		_, err = changed.Subscribe(ctx, refusing{sessionproc.ErrUnavailable}, "a", sessionproc.SubscribeOptions{})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorIs(t, err, sessionproc.ErrUnavailable)
@@ -142,7 +140,7 @@ func TestSubscribePastItsDeadlineSaysWhatItWaitedFor(t *testing.T) {
 // A subscriber with the token of another kind is refused, and the session goes on.
 func TestASubscriptionToASessionOfAnotherKindIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s := plainSharing(t)
 		s.board(t, "a", 1)
 		other := sessionproc.EventOf[int](sessionproc.KindOf[sessionproc.None]("another"), changed.Name())
 		_, err := other.Subscribe(t.Context(), s, "a", sessionproc.SubscribeOptions{})

@@ -147,7 +147,7 @@ func BenchmarkPublish(b *testing.B) {
 
 func TestCtxEndsASubscription(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s := plainSharing(t)
 		s.board(t, "a", 1)
 		for _, c := range []sessionproc.Caller{s, s.local} {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -164,8 +164,7 @@ func TestCtxEndsASubscription(t *testing.T) {
 			require.Equal(t, 1, u.Value)
 			break
 		}
-		short, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		short := lasting(t, time.Second)
 		_, err := sub.Next(short)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		s.set(t, "a", 2)

@@ -83,6 +83,11 @@ func newBoards(kind sessionproc.KindConfig, event sessionproc.EventConfig) sessi
 	return k
 }
 
+// plainBoards are newBoards without settings.
+func plainBoards() sessionproc.AnyKind {
+	return newBoards(sessionproc.KindConfig{}, sessionproc.EventConfig{})
+}
+
 // sharing is a Caller of one table that counts the polls.
 type sharing struct {
 	*local
@@ -99,9 +104,20 @@ func (s *sharing) Deliver(ctx context.Context, id string, m sessionproc.Message)
 }
 
 func newSharing(t testing.TB, kind sessionproc.KindConfig, event sessionproc.EventConfig) *sharing {
+	return sharingWith(t, func(*engine.TableConfig) {}, newBoards(kind, event))
+}
+
+// sharingWith has the sessions of the table reach one another through itself, unless change
+// says otherwise.
+func sharingWith(t testing.TB, change func(*engine.TableConfig), kinds ...sessionproc.AnyKind) *sharing {
 	s := &sharing{}
-	s.local = newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Cluster = s }, newBoards(kind, event))
+	s.local = newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Cluster = s; change(cfg) }, kinds...)
 	return s
+}
+
+// plainSharing is newSharing without settings.
+func plainSharing(t testing.TB) *sharing {
+	return sharingWith(t, func(*engine.TableConfig) {}, plainBoards())
 }
 
 func (s *sharing) board(t testing.TB, id string, n int) {
@@ -150,7 +166,7 @@ func requireEnd(t testing.TB, sub *sessionproc.Subscription[int], reason session
 
 func TestSubscriberGetsThePresentValueThenEachChange(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s := plainSharing(t)
 		s.board(t, "a", 7)
 		sub := subscribe(t, s, "a", sessionproc.SubscribeOptions{})
 		s.set(t, "a", 8, 9, 10)
@@ -165,7 +181,7 @@ func TestSubscriberGetsThePresentValueThenEachChange(t *testing.T) {
 
 func TestSubscribeFailsAsACallDoes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s := plainSharing(t)
 		for _, c := range []sessionproc.Caller{s, s.local} {
 			_, err := changed.Subscribe(t.Context(), c, "a", sessionproc.SubscribeOptions{})
 			require.ErrorIs(t, err, sessionproc.ErrNotFound)
@@ -183,7 +199,7 @@ func TestSubscribeFailsAsACallDoes(t *testing.T) {
 
 func TestHundredSubscribersShareOnePoll(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s := plainSharing(t)
 		s.board(t, "a", 0)
 		var subs []*sessionproc.Subscription[int]
 		for range 100 {
@@ -209,7 +225,7 @@ func TestHundredSubscribersShareOnePoll(t *testing.T) {
 
 func TestSlowSubscriberGetsAGapAndHarmsNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s := plainSharing(t)
 		s.board(t, "a", 0)
 		slow := subscribe(t, s, "a", sessionproc.SubscribeOptions{Buffer: 3})
 		newest := subscribe(t, s, "a", sessionproc.SubscribeOptions{Buffer: 1})
@@ -336,7 +352,7 @@ func TestEachEndArrivesWithItsReason(t *testing.T) {
 
 func TestReturningSubscriberHearsOfTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s := plainSharing(t)
 		s.board(t, "a", 1)
 		sub := subscribe(t, s, "a", sessionproc.SubscribeOptions{})
 		at := requireValues(t, sub, 1)

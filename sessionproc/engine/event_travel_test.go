@@ -45,10 +45,8 @@ func (c *pair) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 func newPair(t testing.TB, event sessionproc.EventConfig) *pair {
 	c := &pair{}
 	for boot, s := range []**sharing{&c.a, &c.b} {
-		*s = &sharing{}
-		(*s).local = newLocalWith(t, func(cfg *engine.TableConfig) {
-			cfg.Cluster, cfg.Boot = c, uint64(boot+1)
-		}, newBoards(sessionproc.KindConfig{}, event))
+		*s = sharingWith(t, func(cfg *engine.TableConfig) { cfg.Cluster, cfg.Boot = c, uint64(boot+1) },
+			newBoards(sessionproc.KindConfig{}, event))
 	}
 	c.at = c.a
 	c.home.Store(c.a)
@@ -203,12 +201,7 @@ func TestSubscribersOfALostCopyAreToldOfTheConflict(t *testing.T) {
 	for _, wins := range []string{"here", "there"} {
 		t.Run(wins, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				var here, there = &sharing{}, &sharing{}
-				for boot, s := range []*sharing{here, there} {
-					s.local = newLocalWith(t, func(cfg *engine.TableConfig) {
-						cfg.Cluster, cfg.Boot = s, uint64(boot+1)
-					}, newBoards(sessionproc.KindConfig{}, sessionproc.EventConfig{}))
-				}
+				here, there := sharingWith(t, atBoot(1), plainBoards()), sharingWith(t, atBoot(2), plainBoards())
 				if wins == "here" { // the higher incarnation goes on
 					here.board(t, "other", 0)
 				} else {

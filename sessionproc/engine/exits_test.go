@@ -90,7 +90,7 @@ var exits = map[string]struct {
 	}},
 	"a close": {meantime: func(t *testing.T, l *sharing) { go l.table.Close(context.Background()) }},
 	"a copy of another kind comes and wins": {meantime: func(t *testing.T, l *sharing) {
-		other := newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Boot = 9 },
+		other := newLocalWith(t, atBoot(9),
 			newPhoenixes(sessionproc.KindConfig{}, nil))
 		for range 5 {
 			require.NoError(t, phoenixes.Start(t.Context(), other, sessionproc.NewID(), 0))
@@ -129,16 +129,14 @@ func TestAllWhoWaitForASealedSessionAreAnswered(t *testing.T) {
 		for _, renews := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, ", renewed ", renews), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
-					l := &sharing{}
-					l.local = newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Cluster, cfg.Moving = l, errAway },
+					l := sharingWith(t, func(cfg *engine.TableConfig) { cfg.Moving = errAway },
 						newDoomed(exit.kind), newPhoenixes(sessionproc.KindConfig{}, nil))
 					require.NoError(t, doomeds.Start(t.Context(), l, "a", sessionproc.None{}))
 					sub, err := pulse.Subscribe(t.Context(), l, "a", sessionproc.SubscribeOptions{})
 					require.NoError(t, err)
 					_, err = sub.Next(t.Context())
 					require.NoError(t, err)
-					ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-					defer cancel()
+					ctx := lasting(t, 10*time.Second)
 					running, waiting, sealing := make(outcomes, 9), make(outcomes, 9), make(outcomes, 9)
 					ending, starting, labelled := make(outcomes, 9), make(outcomes, 9), make(outcomes, 9)
 					running.ask(func() error { _, err := linger.Call(ctx, l, "a", exit.handler); return err })

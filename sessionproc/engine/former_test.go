@@ -9,7 +9,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // promote has a copy run as when the node has died that it is from.
@@ -30,7 +29,7 @@ func TestCopiesOfTwoLivesAreNotMerged(t *testing.T) {
 		var places [3]*local // lives begin and end in the first one
 		var lives [3]int     // which one is there; 0: none
 		for i := range places {
-			places[i] = newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Boot = uint64(i + 1) }, newDiaries())
+			places[i] = newLocalWith(t, atBoot(uint64(i+1)), newDiaries())
 		}
 		last := 0
 		leave := func(i int) []byte {
@@ -89,7 +88,7 @@ func meetWith(t testing.TB, l *local, id string, b []byte) {
 // What is remembered of ended sessions is bounded, and is nothing where no copy of them
 // can be: a node that only starts and ends sessions remembers none.
 func TestEndIsRememberedOnlyWhereACopyCanBe(t *testing.T) {
-	l := newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Boot = 1 }, newDiaries())
+	l := newLocalWith(t, atBoot(1), newDiaries())
 	for id, copied := range map[string]bool{"a": false, "b": true} {
 		require.NoError(t, diaries.Start(t.Context(), l, id, nil))
 		if copied {

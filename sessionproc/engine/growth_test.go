@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // often lets a session be renewed as often as a test likes.
@@ -37,7 +36,7 @@ func snapshotSize(t testing.TB, l *local, id string) int {
 
 // What a renewal leaves behind, and what it costs, does not depend on how many there were.
 func TestEachRenewalOfASessionCostsTheSame(t *testing.T) {
-	l := newLocalWith(t, func(*engine.TableConfig) {}, release(cartV1{}, often))
+	l := newLocal(t, release(cartV1{}, often))
 	require.NoError(t, carts.Start(t.Context(), l, "r0", sessionproc.None{}))
 	renewed, size := 0, 0
 	renew := func(n int) (each uint64) {
@@ -103,7 +102,7 @@ func TestVersionsStaySmall(t *testing.T) {
 			feedIt(t, l, "a", 1)
 		},
 		"meetings": func(t *testing.T, l *local, i int) {
-			other := newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Boot = uint64(100 + i) },
+			other := newLocalWith(t, atBoot(uint64(100+i)),
 				newPhoenixes(sessionproc.KindConfig{}, nil))
 			require.NoError(t, phoenixes.Start(t.Context(), other, "a", i))
 			b, err := take(t, other, "a")

@@ -33,7 +33,7 @@ func TestHookBoundTwiceOrLateOrToNilIsRefused(t *testing.T) {
 			},
 		} {
 			ref := sessionproc.KindOf[int]("hooked")
-			start := func(context.Context, int) (*counter, error) { return new(counter), nil }
+			start := startsAs[counter, int]
 			k := sessionproc.NewKind(ref, start, sessionproc.KindConfig{})
 			bind(k)
 			_, err := engine.Contract(k)
@@ -52,13 +52,13 @@ func TestAReleaseWithoutOnArriveCallsNone(t *testing.T) {
 		type plain struct{ Said []string }
 		older := sessionproc.KindOf[string](guests.Name())
 		listen := sessionproc.MethodOf[string, []string](older, guestSay.Name())
-		start := func(context.Context, string) (*plain, error) { return new(plain), nil }
+		start := startsAs[plain, string]
 		k := sessionproc.NewKind(older, start, sessionproc.KindConfig{})
 		sessionproc.HandleCall(k, listen, func(p *plain, _ context.Context, s string) ([]string, error) {
 			p.Said = append(p.Said, s)
 			return p.Said, nil
 		})
-		before := newLocalWith(t, func(c *engine.TableConfig) { c.Boot = 2 }, k)
+		before := newLocalWith(t, atBoot(2), k)
 		in := newInn(t, 1, sessionproc.KindConfig{}, nil)
 		in.begin(t, "a", "first")
 		travel(t, in.local, before, "a")

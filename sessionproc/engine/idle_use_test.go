@@ -18,8 +18,7 @@ import (
 func TestIdleTimeoutCountsFromTheEndOfUse(t *testing.T) {
 	const long = 4 * idleLimit // and longer than CallTimeout
 	hour := func(t *testing.T) context.Context {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
-		t.Cleanup(cancel)
+		ctx := lasting(t, time.Hour)
 		return ctx
 	}
 	takes := func(context.Context, string) (string, error) { time.Sleep(long); return "", nil }
@@ -96,7 +95,7 @@ func TestIdleTimeoutCountsFromTheEndOfUse(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				l := newLocalWith(t, func(*engine.TableConfig) {}, expiring(c.script).make(), newCounters())
+				l := newLocal(t, expiring(c.script).make(), newCounters())
 				c.use(t, l)
 				lived := aliveFor(t, l)
 				if c.none {
@@ -131,8 +130,7 @@ func TestIdleTimeoutCountsFromTheEndOfUseAcrossAMove(t *testing.T) {
 		s := expiring(script{do: func(context.Context, string) (string, error) { time.Sleep(3 * idleLimit); return "", nil }})
 		l, there := newScripted(t, s), newScripted(t, s)
 		l.start(t, "a")
-		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
-		defer cancel()
+		ctx := lasting(t, time.Hour)
 		call := doing(ctx, l, "a", "")
 		synctest.Wait()
 		travel(t, l, there, "a")

@@ -331,8 +331,7 @@ func TestUntypedRequestsWorkAsTypedOnes(t *testing.T) {
 		require.ErrorAs(t, send(t.Context(), core.OpCall, "none", "x", nil), &op)
 		require.Equal(t, []string{"call", "a", "scripted", "none"}, []string{op.Op, op.ID, op.Kind, op.Method})
 
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		ctx := lasting(t, time.Second)
 		err = send(ctx, core.OpCall, "do", "wait", nil)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.True(t, sessionproc.MaybeExecuted(err))

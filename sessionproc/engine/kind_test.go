@@ -34,7 +34,7 @@ func TestInvalidKindIsRefusedAndNamed(t *testing.T) {
 		ref  = *sessionproc.KindRef[arg]
 	)
 	_ = unfit{}.f
-	start := func(context.Context, arg) (*counter, error) { return &counter{}, nil }
+	start := startsAs[counter, arg]
 	call := func(*counter, context.Context, int) (int, error) { return 0, nil }
 	good := func(r ref) kind { return sessionproc.NewKind(r, start, sessionproc.KindConfig{}) }
 	config := func(cfg sessionproc.KindConfig) func(ref) sessionproc.AnyKind {
@@ -183,8 +183,7 @@ func TestKindsThatConflictAreRefused(t *testing.T) {
 func TestHandlerBoundAfterStartIsRefused(t *testing.T) {
 	ref := sessionproc.KindOf[int]("late")
 	m := sessionproc.MethodOf[int, int](ref, "add")
-	k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil },
-		sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, startsAs[counter], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, m, func(_ *counter, _ context.Context, n int) (int, error) { return n, nil })
 	l := newLocal(t, k)
 	late := sessionproc.MethodOf[int, int](ref, "late")

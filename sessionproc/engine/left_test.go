@@ -37,10 +37,7 @@ func (k *keeping) Feeds() core.Feeds { return k.table.Feeds() }
 
 func newKeeping(t *testing.T) *keeping {
 	s := &keeping{log: new(journal)}
-	k := sessionproc.NewKind(hoarders, func(context.Context, sessionproc.None) (*hoarder, error) {
-		return &hoarder{},
-			nil
-	}, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(hoarders, startsAs[hoarder], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, keep, func(_ *hoarder, ctx context.Context, d time.Duration) (sessionproc.None, error) {
 		s.kept = ctx
 		time.Sleep(d)

@@ -51,8 +51,7 @@ func TestLineOfASessionThatEndsIsAnswered(t *testing.T) {
 					return r, nil
 				}
 				l, open, got := crowded(t, c.script)
-				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-				defer cancel()
+				ctx := lasting(t, time.Minute)
 				all := []<-chan error{doing(ctx, l, "a", "3"), casting(ctx, l, "a", "4"),
 					sending(ctx, l, core.OpCall, "do", "5"), sending(ctx, l, core.OpCast, "note", "6")}
 				synctest.Wait()
@@ -88,8 +87,7 @@ func TestTheLineIsBounded(t *testing.T) {
 	t.Run("by number", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			l, open, got := crowded(t, script{})
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
+			ctx := lasting(t, time.Minute)
 			results := make(chan error, 5000)
 			for i := range 5000 {
 				go func() {
@@ -117,8 +115,7 @@ func TestTheLineIsBounded(t *testing.T) {
 	t.Run("by bytes", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			l, open, _ := crowded(t, script{})
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-			defer cancel()
+			ctx := lasting(t, time.Minute)
 			msg := strings.Repeat("x", 4<<20)
 			var all []<-chan error
 			for range 3 {
@@ -148,8 +145,7 @@ func TestCallerThatHasGoneKeepsNoPlace(t *testing.T) {
 				return r, nil
 			}})
 		l.start(t, "a")
-		hour, stop := context.WithTimeout(context.Background(), time.Hour)
-		defer stop()
+		hour := lasting(t, time.Hour)
 		first := doing(hour, l, "a", "block")
 		synctest.Wait()
 		for range 20 {
@@ -193,8 +189,7 @@ func TestTheLineCostsNoMessageRate(t *testing.T) {
 			require.ErrorIs(t, <-doing(ctx, l, "a", ""), sessionproc.ErrOverloaded)
 			cancel()
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
+		ctx := lasting(t, time.Second)
 		var all []<-chan error
 		for range 3 {
 			all = append(all, casting(ctx, l, "a", ""))

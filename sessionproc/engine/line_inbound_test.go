@@ -121,8 +121,7 @@ func TestFullMailboxTakesTimersAndWatchesButNoBroadcast(t *testing.T) {
 		block := sessionproc.MethodOf[sessionproc.None, sessionproc.None](ref, "block")
 		fill, ring := sessionproc.NoticeOf[string](ref, "fill"), sessionproc.NoticeOf[string](ref, "ring")
 		ended, number := sessionproc.NoticeOf[sessionproc.Ended](ref, "ended"), sessionproc.EventOf[int](ref, "number")
-		k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil },
-			sessionproc.KindConfig{Mailbox: 1})
+		k := sessionproc.NewKind(ref, startsAs[counter], sessionproc.KindConfig{Mailbox: 1})
 		var got []string
 		sessionproc.HandleCall(k, block, func(_ *counter, ctx context.Context, _ sessionproc.None) (n sessionproc.None,
 			err error) {
@@ -140,13 +139,11 @@ func TestFullMailboxTakesTimersAndWatchesButNoBroadcast(t *testing.T) {
 			return nil
 		})
 		sessionproc.HandleEvent(k, number, func(*counter) int { return 1 })
-		s := &sharing{}
-		s.local = newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Cluster = s }, k)
+		s := sharingWith(t, func(*engine.TableConfig) {}, k)
 		for _, id := range []string{"a", "watched"} {
 			require.NoError(t, ref.Start(t.Context(), s, id, 0))
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
+		ctx := lasting(t, time.Minute)
 		first := make(chan error, 1)
 		go func() {
 			_, err := block.Call(ctx, s, "a", sessionproc.None{})

@@ -47,8 +47,7 @@ func crowded(t *testing.T, s script) (l *local, open func(), got func() []string
 	}
 	l = newScripted(t, s)
 	l.start(t, "a", "other")
-	hour, cancel := context.WithTimeout(context.Background(), time.Hour)
-	t.Cleanup(cancel)
+	hour := lasting(t, time.Hour)
 	doing(hour, l, "a", "block")
 	synctest.Wait()
 	for _, m := range []string{"1", "2"} {
@@ -80,8 +79,7 @@ func sending(ctx context.Context, l *local, op core.Op, method, m string) <-chan
 func TestTheLineIsInTheOrderOfArrival(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l, open, got := crowded(t, script{})
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
+		ctx := lasting(t, time.Minute)
 		var sent []<-chan error
 		want := []string{"block", "1", "2"}
 		for i := 3; i < 23; i++ {
@@ -129,8 +127,7 @@ func TestASmallMessageDoesNotPassABigOne(t *testing.T) {
 		l.start(t, "a")
 		first := doing(t.Context(), l, "a", "")
 		synctest.Wait()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
+		ctx := lasting(t, time.Second)
 		require.NoError(t, note.Cast(ctx, l, "a", strings.Repeat("x", 500)))
 		big := casting(ctx, l, "a", strings.Repeat("x", 5000))
 		synctest.Wait()
@@ -154,8 +151,7 @@ func TestCallerThatLeavesTheLineMakesRoom(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		big := casting(ctx, l, "a", strings.Repeat("x", 5000))
 		synctest.Wait()
-		patient, stop := context.WithTimeout(context.Background(), time.Second)
-		defer stop()
+		patient := lasting(t, time.Second)
 		small := casting(patient, l, "a", "x")
 		synctest.Wait()
 		cancel()

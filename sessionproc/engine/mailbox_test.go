@@ -168,8 +168,7 @@ func TestAQueuedCallPastItsDeadlineNeverRuns(t *testing.T) {
 		l.start(t, "a")
 		first := doing(t.Context(), l, "a", "block")
 		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
+		ctx := lasting(t, 50*time.Millisecond)
 		begin := time.Now()
 		late, byDefault := doing(ctx, l, "a", "late"), doing(context.Background(), l, "a", "default")
 		err := <-late

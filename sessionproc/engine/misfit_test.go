@@ -16,8 +16,7 @@ import (
 func TestDecodeErrorNamesTheType(t *testing.T) {
 	ref := sessionproc.KindOf[sessionproc.None]("till")
 	take := sessionproc.MethodOf[int, int](ref, "take")
-	k := sessionproc.NewKind(ref, func(context.Context, sessionproc.None) (*counter, error) { return new(counter), nil },
-		sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, startsAs[counter], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, take, func(_ *counter, _ context.Context, n int) (int, error) { return n, nil })
 	l := newLocal(t, k)
 	require.NoError(t, ref.Start(t.Context(), l, "a", sessionproc.None{}))

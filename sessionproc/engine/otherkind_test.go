@@ -55,7 +55,7 @@ func (o *orchard) told() fallen { return o.ends }
 func (o *orchard) Feeds() core.Feeds { return o.table.Feeds() }
 
 func newOrchard(t *testing.T, boot uint64, cfg sessionproc.KindConfig) *orchard {
-	a := sessionproc.NewKind(apples, func(context.Context, sessionproc.None) (*apple, error) { return &apple{}, nil }, cfg)
+	a := sessionproc.NewKind(apples, startsAs[apple], cfg)
 	sessionproc.HandleCall(a, bite, func(a *apple, _ context.Context, n int) (int, error) {
 		a.Bites += n
 		return a.Bites,
@@ -69,7 +69,7 @@ func newOrchard(t *testing.T, boot uint64, cfg sessionproc.KindConfig) *orchard 
 	sessionproc.HandleCast(a, rot, func(a *apple, _ context.Context, n int) error { a.Bites -= n; return nil })
 	sessionproc.HandleEvent(a, ripe, func(a *apple) int { return a.Bites })
 	a.OnEnd((*apple).ended)
-	o := sessionproc.NewKind(oranges, func(context.Context, sessionproc.None) (*orange, error) { return &orange{}, nil },
+	o := sessionproc.NewKind(oranges, startsAs[orange],
 		cfg)
 	sessionproc.HandleCall(o, peel, func(o *orange, _ context.Context, s string) (string,
 		error) {

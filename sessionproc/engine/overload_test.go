@@ -189,8 +189,7 @@ func TestAStartThatNeverRanCostsNoToken(t *testing.T) {
 				start: func(context.Context, string) error { <-gate; return nil }}.make())
 		slow := starting(t.Context(), l, "slow")
 		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
+		ctx := lasting(t, time.Millisecond)
 		for _, id := range names("given-up", 3) {
 			starting(ctx, l, id)
 		}

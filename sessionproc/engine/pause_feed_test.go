@@ -14,7 +14,7 @@ import (
 // has one again: they are told. One in a second each, it was.
 func TestFeedsRestDuringAPause(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s := plainSharing(t)
 		s.board(t, "watching", 0)
 		s.board(t, "watched", 1)
 		_, err := watch.Call(t.Context(), s, "watching", "watched")

@@ -22,7 +22,7 @@ var here = []string{""} // the table's own node
 
 func TestDetailsCountNodesThatPoll(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s := plainSharing(t)
 		s.board(t, "a", 0)
 		require.Empty(t, details(t, s.local, "a").Events)
 		s.set(t, "a", 1, 2)

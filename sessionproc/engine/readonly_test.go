@@ -125,16 +125,14 @@ func TestWaitingCallSaysWhatRunsBeforeIt(t *testing.T) {
 				if what == "present" {
 					kind, name = newSlow(blocks), "slow"
 				}
-				l := newLocalWith(t, func(*engine.TableConfig) {}, kind)
+				l := newLocal(t, kind)
 				require.NoError(t, l.Deliver(t.Context(), "a", engine.Untyped(core.OpStart, name, "", what, nil)))
-				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-				defer cancel()
+				ctx := lasting(t, time.Minute)
 				c.block(ctx, l)
 				synctest.Wait()
 				require.Len(t, begun, 1)
 				<-begun
-				short, cancelShort := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancelShort()
+				short := lasting(t, 10*time.Second)
 				err := l.Deliver(short, "a", engine.Untyped(core.OpCall, name, "do", "x", nil))
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 				require.ErrorContains(t, err, "while it waited behind "+c.says+", which ran for 1")

@@ -108,7 +108,7 @@ func TestShutdownEndsMarks(t *testing.T) {
 
 func TestSubscribersHearThatASessionIsRenewed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s := plainSharing(t)
 		s.board(t, "old", 1)
 		s.board(t, "watcher", 0)
 		_, err := watch.Call(t.Context(), s, "watcher", "old")
@@ -154,8 +154,7 @@ func TestSubscribersHearThatASessionIsRenewed(t *testing.T) {
 
 func TestMovedMarkTellsSubscribersOfTheRenewal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s, other := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{}), newSharing(t,
-			sessionproc.KindConfig{}, sessionproc.EventConfig{})
+		s, other := plainSharing(t), plainSharing(t)
 		s.board(t, "old", 1)
 		sub := subscribe(t, s, "old", sessionproc.SubscribeOptions{})
 		u, err := sub.Next(t.Context())

@@ -51,7 +51,7 @@ func newCarts() sessionproc.AnyKind { return release(cartV1{}, sessionproc.KindC
 
 func TestRenewedSessionGoesOnUnderItsNewID(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		l := newLocalWith(t, func(*engine.TableConfig) {}, newCarts(), script{}.make())
+		l := newLocal(t, newCarts(), script{}.make())
 		require.NoError(t, carts.Start(t.Context(), l, "old", sessionproc.None{}))
 		require.NoError(t, remark.Cast(t.Context(), l, "old", "tea"))
 		_, err := reorder.Call(t.Context(), l, "old", []time.Duration{time.Second})
@@ -142,8 +142,7 @@ func TestRenewWaitsForTheHandler(t *testing.T) {
 		// A caller that gives up leaves the session under its ID.
 		runs := doing(t.Context(), l, "given-up", "wait")
 		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		ctx := lasting(t, time.Second)
 		err := l.renew(ctx, "given-up", "none")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.False(t, sessionproc.MaybeExecuted(err))
@@ -187,7 +186,7 @@ func (p *path) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 
 // twoOwners is one table for the old IDs, whose cluster is a path to another.
 func twoOwners(t *testing.T, cfg sessionproc.KindConfig) (from, to *local, between *path) {
-	to = newLocalWith(t, func(*engine.TableConfig) {}, release(cartV1{}, cfg), script{}.make())
+	to = newLocal(t, release(cartV1{}, cfg), script{}.make())
 	between = &path{to: to}
 	from = newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Cluster = between }, release(cartV1{}, cfg),
 		script{}.make())
@@ -353,7 +352,7 @@ func TestRenewedSessionIsSentOnByANodeThatLeaves(t *testing.T) {
 // A session whose new ID is another one's keeps its own: that was not adopted before.
 func TestRenewToAnIDThatIsTakenChangesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		l := newLocalWith(t, func(*engine.TableConfig) {}, newCarts(), script{}.make())
+		l := newLocal(t, newCarts(), script{}.make())
 		require.NoError(t, carts.Start(t.Context(), l, "old", sessionproc.None{}))
 		require.NoError(t, carts.Start(t.Context(), l, "taken", sessionproc.None{}))
 		for _, id := range []string{"taken", "of-another-kind"} {

@@ -96,7 +96,7 @@ func TestCopyMeetsItsSessionThoughMaxSessionsIsReached(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var kind sessionproc.KindConfig
 			limit(new(engine.TableConfig), &kind)
-			other := newLocalWith(t, func(c *engine.TableConfig) { c.Boot = 9 },
+			other := newLocalWith(t, atBoot(9),
 				newPhoenixes(sessionproc.KindConfig{}, nil))
 			l := newLocalWith(t, func(c *engine.TableConfig) { limit(c, new(sessionproc.KindConfig)) },
 				newPhoenixes(kind, nil))

@@ -133,8 +133,7 @@ func TestTheQueueSurvivesARestart(t *testing.T) {
 		for n := range 3 {
 			require.NoError(t, nudge.Cast(t.Context(), l, "a", n))
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-		defer cancel()
+		ctx := lasting(t, 10*time.Millisecond)
 		_, err := feed.Call(ctx, l, "a", 1000)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.False(t, sessionproc.MaybeExecuted(err))
@@ -226,8 +225,7 @@ func TestTheArgumentOfAFreshRestartTravels(t *testing.T) {
 
 func TestStateBeyondMaxStateIsNotKeptAndStays(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		log := new(journal)
-		l := newLocalWith(t, log.into, newPhoenixes(sessionproc.KindConfig{Restart: sessionproc.RestartLastState,
+		l, log := newLogged(t, newPhoenixes(sessionproc.KindConfig{Restart: sessionproc.RestartLastState,
 			MaxState: 3}, nil))
 		require.NoError(t, phoenixes.Start(t.Context(), l, "a", 1<<30))
 		feedIt(t, l, "a", 1)
@@ -245,8 +243,7 @@ func TestStateBeyondMaxStateIsNotKeptAndStays(t *testing.T) {
 
 func TestASlowHandlerIsReportedOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		log := new(journal)
-		l := newLocalWith(t, log.into, script{kind: sessionproc.KindConfig{SlowHandler: time.Second},
+		l, log := newLogged(t, script{kind: sessionproc.KindConfig{SlowHandler: time.Second},
 			do: func(_ context.Context, r string) (string, error) {
 				d, err := time.ParseDuration(r)
 				time.Sleep(d)
@@ -267,8 +264,7 @@ func TestASlowHandlerIsReportedOnce(t *testing.T) {
 
 func TestSlowHandlersAreReportedByDefault(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		log := new(journal)
-		l := newLocalWith(t, log.into, script{do: func(_ context.Context, r string) (string, error) {
+		l, log := newLogged(t, script{do: func(_ context.Context, r string) (string, error) {
 			d, err := time.ParseDuration(r)
 			time.Sleep(d)
 			return r, err

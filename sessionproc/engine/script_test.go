@@ -2,17 +2,13 @@ package engine_test
 
 import (
 	"context"
-	"log/slog"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
-	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -67,53 +63,15 @@ func (s script) make() sessionproc.AnyKind {
 	return k
 }
 
-// newLocalWith is newLocal with another configuration.
-func newLocalWith(t testing.TB, change func(*engine.TableConfig), kinds ...sessionproc.AnyKind) *local {
-	l := new(local)
-	cfg := engine.TableConfig{
-		Partitions: partitions, Boot: 7, Kinds: kinds, CallTimeout: 15 * time.Second, StopTimeout: time.Second,
-		MaxStarting: 64, Cluster: l, Logger: slog.New(slog.DiscardHandler),
-	}
-	change(&cfg)
-	table, err := engine.NewTable(cfg)
-	require.NoError(t, err)
-	l.table = table
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		require.NoError(t, table.Close(ctx))
-		requireNothingLeft(t, l)
-	})
-	return l
-}
-
-// requireNothingLeft wants every count of a table at zero.
-func requireNothingLeft(t testing.TB, l *local) {
-	running, queued := l.table.Starts()
-	require.Zero(t, running, "starts that hold a place")
-	require.Zero(t, queued, "starts that wait")
-	require.Zero(t, l.table.Len(), "sessions counted")
-	require.Zero(t, l.table.Entries(), "sessions in the table")
-}
-
 // newScripted is a table with one kind.
 func newScripted(t testing.TB, s script) *local {
-	return newLocalWith(t, func(*engine.TableConfig) {}, s.make())
+	return newLocal(t, s.make())
 }
 
 func (l *local) start(t testing.TB, ids ...string) {
 	for _, id := range ids {
 		require.NoError(t, scripted.Start(t.Context(), l, id, id))
 	}
-}
-
-func (l *local) terminate(ctx context.Context, id string) error {
-	return l.Deliver(ctx, id, engine.Untyped(core.OpTerminate, "", "", nil, nil))
-}
-
-func (l *local) started(t testing.TB, id string) (there bool) {
-	require.NoError(t, l.Deliver(t.Context(), id, engine.Untyped(core.OpStarted, "", "", nil, &there)))
-	return there
 }
 
 // bubble runs a test in fake time; it fails if a goroutine is left.

@@ -154,8 +154,7 @@ func TestAStartGivenUpInTheQueueFreesItsPlace(t *testing.T) {
 		l := newLocalWith(t, func(c *engine.TableConfig) { c.MaxStarting = 1 }, s.make())
 		slow := starting(t.Context(), l, "slow")
 		synctest.Wait()
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
+		ctx := lasting(t, 50*time.Millisecond)
 		begin := time.Now()
 		givenUp := starting(ctx, l, "given-up")
 		synctest.Wait()
@@ -329,8 +328,7 @@ func TestEndedSessionFreesItsPlaceAtOnce(t *testing.T) {
 func TestFinishedStartIsGarbage(t *testing.T) {
 	type argument struct{ Numbers [64]int }
 	ref := sessionproc.KindOf[*argument]("argument")
-	k := sessionproc.NewKind(ref, func(context.Context, *argument) (*counter, error) { return &counter{}, nil },
-		sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, startsAs[counter], sessionproc.KindConfig{})
 	l := newLocal(t, k)
 	var all []weak.Pointer[argument]
 	for _, id := range names("s", 200) {

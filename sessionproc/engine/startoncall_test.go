@@ -45,7 +45,7 @@ func TestStartOnCallAndNoStartThatConflictAreRefused(t *testing.T) {
 
 func kindFrom[Arg any](cfg sessionproc.KindConfig, method sessionproc.MethodConfig) sessionproc.AnyKind {
 	ref := sessionproc.KindOf[Arg]("green")
-	k := sessionproc.NewKind(ref, func(context.Context, Arg) (*counter, error) { return new(counter), nil }, cfg)
+	k := sessionproc.NewKind(ref, startsAs[counter], cfg)
 	sessionproc.HandleCall(k, sessionproc.MethodOf[int, int](ref, "call"),
 		func(*counter, context.Context, int) (int, error) { return 0, nil }, method)
 	return k

@@ -351,8 +351,7 @@ func TestAStuckHandlerHoldsItsIDOnly(t *testing.T) {
 		require.False(t, l.started(t, "a"))
 		require.ErrorIs(t, l.terminate(t.Context(), "a"), sessionproc.ErrNotFound)
 
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
+		ctx := lasting(t, time.Second)
 		err := scripted.Start(ctx, l, "a", "")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.False(t, sessionproc.MaybeExecuted(err))

@@ -2,44 +2,15 @@ package engine_test
 
 import (
 	"context"
-	"log/slog"
 	"testing"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
-
-const partitions = 1021
-
-// local is a Caller whose sessions all live in one table.
-type local struct{ table *engine.Table }
-
-func (l *local) Deliver(ctx context.Context, id string, m sessionproc.Message) error {
-	if err := sessionproc.ValidID(id); err != nil {
-		return err
-	}
-	return l.table.Deliver(ctx, part(id), id, m)
-}
-
-func part(id string) int { return int(xxhash.Sum64String(id) % partitions) }
-
-// newLocal makes a table with the given kinds, closed at the end of the test.
-func newLocal(t testing.TB, kinds ...sessionproc.AnyKind) *local {
-	l := new(local)
-	table, err := engine.NewTable(engine.TableConfig{
-		Partitions: partitions, Boot: 7, Kinds: kinds, CallTimeout: 15 * time.Second, StopTimeout: time.Second,
-		MaxStarting: 64, Cluster: l, Logger: slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	l.table = table
-	t.Cleanup(func() { require.NoError(t, table.Close(context.Background())) })
-	return l
-}
 
 var (
 	counters = sessionproc.KindOf[int]("counter")

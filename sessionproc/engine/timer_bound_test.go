@@ -66,8 +66,7 @@ func TestMissedTicksAreMadeUpForByOne(t *testing.T) {
 				_, err := do.Call(t.Context(), l, "a", "")
 				require.NoError(t, err)
 				time.Sleep(2*tenth + tenth/10) // two ticks have come
-				long, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
-				defer cancel()
+				long := lasting(t, 2*time.Hour)
 				_, err = do.Call(long, l, "a", "block")
 				require.NoError(t, err)
 				free := 2*tenth + tenth/10 + blocks

@@ -62,8 +62,7 @@ func TestRefusedTimerIsLogged(t *testing.T) {
 	} {
 		for _, inStart := range []bool{true, false} {
 			bubble(t, func(t *testing.T) {
-				log := new(journal)
-				l := newLocalWith(t, log.into, newHasty(refuse))
+				l, log := newLogged(t, newHasty(refuse))
 				require.NoError(t, hasty.Start(t.Context(), l, "a", inStart))
 				if !inStart {
 					_, err := setAll.Call(t.Context(), l, "a", false)

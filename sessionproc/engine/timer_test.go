@@ -215,8 +215,7 @@ func TestATimersMessageIsACopy(t *testing.T) {
 		arm := sessionproc.MethodOf[int, int](ref, "arm")
 		tick := sessionproc.NoticeOf[[]int](ref, "tick")
 		var sums []int
-		k := sessionproc.NewKind(ref, func(context.Context, int) (*counter, error) { return &counter{}, nil },
-			sessionproc.KindConfig{})
+		k := sessionproc.NewKind(ref, startsAs[counter], sessionproc.KindConfig{})
 		sessionproc.HandleCall(k, arm, func(_ *counter, ctx context.Context, _ int) (int, error) {
 			list := []int{1, 2}
 			tick.Every(ctx, tenth, list)

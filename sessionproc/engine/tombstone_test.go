@@ -62,7 +62,7 @@ func TestSessionStartedAnewIsNotMergedWithItsPredecessor(t *testing.T) {
 			g := &grave{seen: map[string]engine.Version{}}
 			l := newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Gate = g }, newDiaries())
 			g.l = l
-			other := newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Boot = 9 }, newDiaries())
+			other := newLocalWith(t, atBoot(9), newDiaries())
 			for range 5 { // the numbers of incarnations
 				require.NoError(t, diaries.Start(t.Context(), other, sessionproc.NewID(), nil))
 			}
@@ -156,9 +156,8 @@ func TestTombstoneEndsTheCopyThatItOverrules(t *testing.T) {
 func TestWatchesOfAPredecessorHearOfItsEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := &grave{seen: map[string]engine.Version{}}
-		s, other := &sharing{}, newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
-		s.local = newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Cluster, cfg.Gate = s, g },
-			newBoards(sessionproc.KindConfig{}, sessionproc.EventConfig{}))
+		s, other := sharingWith(t, func(cfg *engine.TableConfig) { cfg.Gate = g },
+			plainBoards()), plainSharing(t)
 		g.l = s.local
 		s.board(t, "a", 1)
 		s.board(t, "watcher", 0)

@@ -16,7 +16,7 @@ import (
 func TestUnknownMethodIsSaidOfAMissingSessionToo(t *testing.T) {
 	ref := sessionproc.KindOf[sessionproc.None]("order")
 	look := sessionproc.MethodOf[sessionproc.None, int](ref, "look")
-	start := func(context.Context, sessionproc.None) (*counter, error) { return &counter{}, nil }
+	start := startsAs[counter, sessionproc.None]
 	k := sessionproc.NewKind(ref, start, sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, look, func(*counter, context.Context, sessionproc.None) (int, error) { return 1, nil },
 		sessionproc.MethodConfig{StartOnCall: true})

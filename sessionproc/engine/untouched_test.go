@@ -6,7 +6,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // Ways in which a second copy of a session comes about that changes nothing: of the
@@ -39,7 +38,7 @@ var untouched = map[string]func(t *testing.T, to *local, b []byte){
 
 // bagTable has sessions of a kind that restarts.
 func bagTable(t *testing.T, boot uint64) *local {
-	return newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Boot = boot },
+	return newLocalWith(t, atBoot(boot),
 		newPhoenixes(sessionproc.KindConfig{Restart: sessionproc.RestartLastState}, nil))
 }
 
@@ -106,9 +105,9 @@ func TestFreshRestartIsAChange(t *testing.T) {
 // Whoever knew a session in an incarnation that has changed nothing finds it again.
 func TestSubscribersOfAnUntouchedCopyGoOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		here := newSharing(t, sessionproc.KindConfig{}, sessionproc.EventConfig{})
-		there := newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Boot = 9 },
-			newBoards(sessionproc.KindConfig{}, sessionproc.EventConfig{}))
+		here := plainSharing(t)
+		there := newLocalWith(t, atBoot(9),
+			plainBoards())
 		here.board(t, "a", 1)
 		b, err := take(t, here.local, "a")
 		require.NoError(t, err)

@@ -103,8 +103,7 @@ func returnError(t *testing.T, err error) {
 			return nil
 		},
 	}
-	log := new(journal)
-	l := newLocalWith(t, log.into, fails.make())
+	l, log := newLogged(t, fails.make())
 	begun := time.Now()
 	ask := func(op core.Op, id, method, arg string) answer {
 		in := &engine.Inbound{Op: op, ID: id, Kind: "scripted", Method: method, Payload: encoded(t, arg),
@@ -195,10 +194,7 @@ func TestErrorOfACodingMethodBecomesTextAtOnce(t *testing.T) {
 				mineError{method}
 		}} {
 			target := newLocal(t, sessionproc.NewKind(sessionproc.KindOf[sessionproc.None](pages.Name()),
-				func(context.Context, sessionproc.None) (*brittle, error) {
-					return &brittle{},
-						nil
-				}, sessionproc.KindConfig{Schema: 1, Migrate: migrate}))
+				startsAs[brittle, sessionproc.None], sessionproc.KindConfig{Schema: 1, Migrate: migrate}))
 			_, err := target.table.Restore(part("a"), "a", b)
 			require.Error(t, err)
 			require.NotPanics(t, func() { require.NotErrorIs(t, err, sessionproc.ErrNotFound) }, method)

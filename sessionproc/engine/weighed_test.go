@@ -25,7 +25,7 @@ type trunk struct {
 }
 
 func newTrunks(cfg sessionproc.KindConfig) sessionproc.AnyKind {
-	start := func(context.Context, sessionproc.None) (*trunk, error) { return new(trunk), nil }
+	start := startsAs[trunk, sessionproc.None]
 	k := sessionproc.NewKind(trunks, start, cfg)
 	sessionproc.HandleCast(k, load, func(s *trunk, _ context.Context, n int) error {
 		if n < 0 {
@@ -86,8 +86,7 @@ func TestALargeStateIsSeenWhereverItIsEncoded(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				log := new(journal)
-				l := newLocalWith(t, log.into, newTrunks(cfg))
+				l, log := newLogged(t, newTrunks(cfg))
 				require.NoError(t, trunks.Start(t.Context(), l, "a", sessionproc.None{}))
 				require.NoError(t, load.Cast(t.Context(), l, "a", 1001))
 				synctest.Wait()
@@ -108,8 +107,7 @@ func TestALargeStateIsSeenWhereverItIsEncoded(t *testing.T) {
 // If many grow at once the log does not, and the count is right.
 func TestManyLargeStatesDoNotFloodTheLog(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		log := new(journal)
-		l := newLocalWith(t, log.into, newTrunks(sessionproc.KindConfig{WarnState: 1000}))
+		l, log := newLogged(t, newTrunks(sessionproc.KindConfig{WarnState: 1000}))
 		for i := range 500 {
 			id := fmt.Sprint("s", i)
 			require.NoError(t, trunks.Start(t.Context(), l, id, sessionproc.None{}))
@@ -126,8 +124,7 @@ func TestManyLargeStatesDoNotFloodTheLog(t *testing.T) {
 // is said as well.
 func TestAStateThatDoesNotEncodeIsWarnedOf(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		log := new(journal)
-		l := newLocalWith(t, log.into, newTrunks(sessionproc.KindConfig{}))
+		l, log := newLogged(t, newTrunks(sessionproc.KindConfig{}))
 		require.NoError(t, trunks.Start(t.Context(), l, "a", sessionproc.None{}))
 		require.NoError(t, load.Cast(t.Context(), l, "a", -1))
 		time.Sleep(time.Minute)
@@ -142,8 +139,7 @@ func TestAStateThatDoesNotEncodeIsWarnedOf(t *testing.T) {
 // While the table is paused, and of sessions that end or move, nothing is weighed.
 func TestNothingIsWeighedWhileTheTableIsPaused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		log := new(journal)
-		l := newLocalWith(t, log.into, newTrunks(sessionproc.KindConfig{}))
+		l := newLocal(t, newTrunks(sessionproc.KindConfig{}))
 		require.NoError(t, trunks.Start(t.Context(), l, "a", sessionproc.None{}))
 		require.NoError(t, load.Cast(t.Context(), l, "a", justOverALot))
 		l.table.Pause(sessionproc.ErrNoQuorum)
