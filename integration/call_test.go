@@ -35,9 +35,7 @@ func TestAcceptance10_MissingSessionIsNotFound(t *testing.T) {
 		err := p.from.Call(t.Context(), id, "no such method", nil, nil)
 		require.ErrorIs(t, err, sessionproc.ErrUnknownMethod, "no kind has it, so there is nothing to find")
 		require.NotErrorIs(t, err, sessionproc.ErrNotFound)
-		started, err := p.from.Started(t.Context(), id)
-		require.NoError(t, err)
-		require.False(t, started, "nothing was started by it")
+		requireAbsent(t, p.from, id, "nothing was started by it")
 	})
 }
 

@@ -72,6 +72,18 @@ func startNode(ctx context.Context, cfg node.Config) (*member, error) {
 	return &member{n, log}, err
 }
 
+// join starts a node beside others, and closes it after the test.
+func join(t testing.TB, cfg node.Config, others ...*member) *member {
+	t.Helper()
+	for _, m := range others {
+		cfg.Join = append(cfg.Join, m.Addr())
+	}
+	m, err := startNode(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
 // startCluster starts size nodes, named a, b, c, …, and waits until each sees
 // all of them serve.
 func startCluster(size int, cfg node.Config) ([]*member, error) {
@@ -181,7 +193,7 @@ func within(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-// requireValue calls get and compares.
+// requireCount calls get and compares.
 func requireCount(t testing.TB, p place, id string, want int) {
 	t.Helper()
 	got, err := get.Call(t.Context(), p.from, id, sessionproc.None{})

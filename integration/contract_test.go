@@ -72,11 +72,9 @@ type (
 	Inner             struct{ N int }
 )
 
-func startOf[S, Arg any](context.Context, Arg) (*S, error) { return new(S), nil }
-
 func bound[S, Arg, Req, Rep any](name string) sessionproc.AnyKind {
 	ref := sessionproc.KindOf[Arg](name)
-	k := sessionproc.NewKind(ref, startOf[S, Arg], sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, startsAs[S, Arg], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, sessionproc.MethodOf[Req, Rep](ref, "do"),
 		func(*S, context.Context, Req) (rep Rep, err error) {
 			return rep, nil
@@ -86,7 +84,7 @@ func bound[S, Arg, Req, Rep any](name string) sessionproc.AnyKind {
 
 func noticed[Msg any](name string) sessionproc.AnyKind {
 	ref := sessionproc.KindOf[int](name)
-	k := sessionproc.NewKind(ref, startOf[inner, int], sessionproc.KindConfig{})
+	k := sessionproc.NewKind(ref, startsAs[inner, int], sessionproc.KindConfig{})
 	sessionproc.HandleCast(k, sessionproc.NoticeOf[Msg](ref, "tell"), func(*inner, context.Context,
 		Msg) error {
 		return nil
@@ -153,13 +151,13 @@ func TestAcceptance25_TokensThatDoNotFitAreRefused(t *testing.T) {
 	t.Run("unbound", func(t *testing.T) {
 		ref := sessionproc.KindOf[int]("cart")
 		_ = sessionproc.MethodOf[int, int](ref, "forgotten")
-		requireRefused(t, []sessionproc.AnyKind{sessionproc.NewKind(ref, startOf[inner, int], sessionproc.KindConfig{})},
+		requireRefused(t, []sessionproc.AnyKind{sessionproc.NewKind(ref, startsAs[inner, int], sessionproc.KindConfig{})},
 			"cart", "forgotten")
 	})
 	t.Run("bound_twice", func(t *testing.T) {
 		ref := sessionproc.KindOf[int]("cart")
 		m := sessionproc.MethodOf[int, int](ref, "add")
-		k := sessionproc.NewKind(ref, startOf[inner, int], sessionproc.KindConfig{})
+		k := sessionproc.NewKind(ref, startsAs[inner, int], sessionproc.KindConfig{})
 		for range 2 {
 			sessionproc.HandleCall(k, m, func(_ *inner, _ context.Context, n int) (int, error) { return n, nil })
 		}
@@ -167,7 +165,7 @@ func TestAcceptance25_TokensThatDoNotFitAreRefused(t *testing.T) {
 	})
 	t.Run("one_name_twice", func(t *testing.T) {
 		ref := sessionproc.KindOf[int]("cart")
-		k := sessionproc.NewKind(ref, startOf[inner, int], sessionproc.KindConfig{})
+		k := sessionproc.NewKind(ref, startsAs[inner, int], sessionproc.KindConfig{})
 		sessionproc.HandleCall(k, sessionproc.MethodOf[int, int](ref, "add"),
 			func(_ *inner, _ context.Context, n int) (int, error) { return n, nil })
 		sessionproc.HandleCall(k, sessionproc.MethodOf[string, int](ref, "add"),
@@ -176,7 +174,7 @@ func TestAcceptance25_TokensThatDoNotFitAreRefused(t *testing.T) {
 	})
 	t.Run("of_another_kind", func(t *testing.T) {
 		ref, other := sessionproc.KindOf[int]("cart"), sessionproc.KindOf[int]("order")
-		k := sessionproc.NewKind(ref, startOf[inner, int], sessionproc.KindConfig{})
+		k := sessionproc.NewKind(ref, startsAs[inner, int], sessionproc.KindConfig{})
 		sessionproc.HandleCall(k, sessionproc.MethodOf[int, int](other, "add"),
 			func(_ *inner, _ context.Context, n int) (int, error) { return n, nil })
 		requireRefused(t, []sessionproc.AnyKind{k}, "cart", "order", "add")
@@ -193,7 +191,7 @@ func TestAcceptance25_TokensThatDoNotFitAreRefused(t *testing.T) {
 	})
 	t.Run("handled_after_the_start", func(t *testing.T) {
 		ref := sessionproc.KindOf[int]("cart")
-		k := sessionproc.NewKind(ref, startOf[inner, int], sessionproc.KindConfig{})
+		k := sessionproc.NewKind(ref, startsAs[inner, int], sessionproc.KindConfig{})
 		n, err := node.Start(t.Context(), node.Config{Kinds: []sessionproc.AnyKind{k}})
 		require.NoError(t, err)
 		defer n.Close()

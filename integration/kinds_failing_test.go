@@ -88,7 +88,7 @@ func (unwrapped) EncodeMsgpack(*msgpack.Encoder) error    { panic(parcelPanic) }
 func (*unwrapped) DecodeMsgpack(d *msgpack.Decoder) error { return d.Skip() }
 
 func newParcels() sessionproc.AnyKind {
-	k := sessionproc.NewKind(parcels, func(context.Context, sessionproc.None) (*parcel, error) { return &parcel{}, nil },
+	k := sessionproc.NewKind(parcels, startsAs[parcel],
 		sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, receive, func(p *parcel, _ context.Context, _ unopened) (sessionproc.None, error) {
 		p.Received++

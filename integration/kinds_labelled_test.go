@@ -55,7 +55,7 @@ var (
 )
 
 func newLoungers() sessionproc.AnyKind {
-	k := sessionproc.NewKind(loungers, newEmpty, sessionproc.KindConfig{IdleTimeout: idleTimeout})
+	k := sessionproc.NewKind(loungers, startsAs[empty], sessionproc.KindConfig{IdleTimeout: idleTimeout})
 	sessionproc.HandleCast(k, nudge, func(*empty, context.Context, sessionproc.None) error { return nil })
 	return k
 }

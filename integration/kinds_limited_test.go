@@ -74,14 +74,12 @@ var (
 
 type empty struct{}
 
-func newEmpty(context.Context, sessionproc.None) (*empty, error) { return &empty{}, nil }
-
 func nothing(*empty, context.Context, sessionproc.None) (sessionproc.None, error) {
 	return sessionproc.None{}, nil
 }
 
 func newPairs() sessionproc.AnyKind {
-	k := sessionproc.NewKind(pairs, newEmpty, sessionproc.KindConfig{MaxSessions: 2})
+	k := sessionproc.NewKind(pairs, startsAs[empty], sessionproc.KindConfig{MaxSessions: 2})
 	sessionproc.HandleCall(k, callPair, nothing, sessionproc.MethodConfig{StartOnCall: true})
 	return k
 }
@@ -91,7 +89,7 @@ func newPairs() sessionproc.AnyKind {
 const idleTimeout = 1500 * time.Millisecond
 
 func newIdlers() sessionproc.AnyKind {
-	k := sessionproc.NewKind(idlers, newEmpty, sessionproc.KindConfig{IdleTimeout: idleTimeout})
+	k := sessionproc.NewKind(idlers, startsAs[empty], sessionproc.KindConfig{IdleTimeout: idleTimeout})
 	sessionproc.HandleCall(k, useIdler, nothing)
 	sessionproc.HandleCall(k, peekIdler, nothing, sessionproc.MethodConfig{NoTouch: true})
 	return k
@@ -132,7 +130,7 @@ var (
 const replyTime = 1500 * time.Millisecond
 
 func newHoards() sessionproc.AnyKind {
-	k := sessionproc.NewKind(hoards, newEmpty, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(hoards, startsAs[empty], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, give, func(_ *empty, _ context.Context, gate string) ([]byte, error) {
 		events.tell(gate, "asked")
 		<-events.gate(gate)

@@ -74,7 +74,7 @@ func newBoards() sessionproc.AnyKind {
 }
 
 func newFlickers() sessionproc.AnyKind {
-	k := sessionproc.NewKind(flickers, func(context.Context, sessionproc.None) (*player, error) { return &player{}, nil },
+	k := sessionproc.NewKind(flickers, startsAs[player],
 		sessionproc.KindConfig{IdleTimeout: 2 * time.Second})
 	sessionproc.HandleEvent(k, flickered, func(*player) int { return 1 })
 	return k

@@ -37,7 +37,7 @@ var (
 )
 
 func newHasties() sessionproc.AnyKind {
-	k := sessionproc.NewKind(hasties, newEmpty, sessionproc.KindConfig{MessageRate: 1, MessageBurst: 5})
+	k := sessionproc.NewKind(hasties, startsAs[empty], sessionproc.KindConfig{MessageRate: 1, MessageBurst: 5})
 	sessionproc.HandleCall(k, callHasty, nothing)
 	return k
 }

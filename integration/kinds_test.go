@@ -33,6 +33,9 @@ var (
 
 type counter struct{ N int }
 
+// startsAs is the start function of a kind whose state begins empty.
+func startsAs[S, Arg any](context.Context, Arg) (*S, error) { return new(S), nil }
+
 func newCounters() sessionproc.AnyKind {
 	k := sessionproc.NewKind(counters, func(ctx context.Context, n int) (*counter, error) {
 		events.tell(sessionproc.FromContext(ctx).ID(), "started")
@@ -205,10 +208,8 @@ func (p *probe) quit(ctx context.Context, reason string) (string, error) {
 
 type player struct{}
 
-func newPlayer(context.Context, sessionproc.None) (*player, error) { return &player{}, nil }
-
 func newPings() sessionproc.AnyKind {
-	k := sessionproc.NewKind(relay.Pings, newPlayer, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(relay.Pings, startsAs[player], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, relay.Ping, func(_ *player, ctx context.Context, b relay.Ball) (int, error) {
 		return hit(ctx, b, relay.Pong)
 	})
@@ -216,7 +217,7 @@ func newPings() sessionproc.AnyKind {
 }
 
 func newPongs() sessionproc.AnyKind {
-	k := sessionproc.NewKind(relay.Pongs, newPlayer, sessionproc.KindConfig{})
+	k := sessionproc.NewKind(relay.Pongs, startsAs[player], sessionproc.KindConfig{})
 	sessionproc.HandleCall(k, relay.Pong, func(_ *player, ctx context.Context, b relay.Ball) (int, error) {
 		return hit(ctx, b, relay.Ping)
 	})

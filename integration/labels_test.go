@@ -64,9 +64,7 @@ func TestAcceptance39_LogOutReachesSessionsInFlight(t *testing.T) {
 		require.Eventually(t, func() bool { return len(list(t, p.from.Node, node.ListOptions{Kind: badges.Name()})) == 0 },
 			30*time.Second, 10*time.Millisecond)
 		for _, id := range ids {
-			started, err := p.from.Started(t.Context(), id)
-			require.NoError(t, err)
-			require.False(t, started)
+			requireAbsent(t, p.from, id)
 		}
 	}
 }
@@ -88,9 +86,7 @@ func TestAcceptance39_LogOutReachesASessionThatIsSealed(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		events.open(id)
 		require.NoError(t, <-done)
-		started, err := p.from.Started(t.Context(), id)
-		require.NoError(t, err)
-		require.False(t, started)
+		requireAbsent(t, p.from, id)
 	})
 }
 

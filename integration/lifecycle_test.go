@@ -39,9 +39,7 @@ func TestAcceptance02_TerminateEndsOnce(t *testing.T) {
 		p.move(t)
 		require.NoError(t, p.from.Terminate(t.Context(), id))
 		events.await(t, id, "ended "+string(sessionproc.ReasonTerminated))
-		started, err := p.from.Started(t.Context(), id)
-		require.NoError(t, err)
-		require.False(t, started)
+		requireAbsent(t, p.from, id)
 		require.ErrorIs(t, p.from.Terminate(t.Context(), id), sessionproc.ErrNotFound)
 	})
 }
@@ -79,9 +77,7 @@ func TestAcceptance04_StartWithoutAKindUsesTheDefaultKind(t *testing.T) {
 		err := p.from.Start(t.Context(), id, node.StartOptions{Kind: "cart"})
 		require.ErrorIs(t, err, sessionproc.ErrUnknownKind)
 		require.ErrorContains(t, err, "cart")
-		started, err := p.from.Started(t.Context(), id)
-		require.NoError(t, err)
-		require.False(t, started)
+		requireAbsent(t, p.from, id)
 	})
 }
 
@@ -174,9 +170,7 @@ func TestAcceptance07_FailedStartLeavesNothing(t *testing.T) {
 				c.check(t, fragile.Start(t.Context(), p.from, id, c.how))
 				_, err := fragile.Ensure(t.Context(), p.from, id, c.how)
 				c.check(t, err)
-				started, err := p.from.Started(t.Context(), id)
-				require.NoError(t, err)
-				require.False(t, started)
+				requireAbsent(t, p.from, id)
 
 				require.NoError(t, fragile.Start(t.Context(), p.from, id, "fine"))
 				p.move(t)

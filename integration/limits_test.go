@@ -20,13 +20,9 @@ func limited(t *testing.T, cfg node.Config, kind func() sessionproc.AnyKind, ids
 	onA []string) {
 	t.Helper()
 	cfg.Slot, cfg.Kinds = "a", []sessionproc.AnyKind{kind()}
-	a, err := startNode(t.Context(), cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = a.Close() })
-	cfg.Slot, cfg.Kinds, cfg.Join = "b", []sessionproc.AnyKind{kind()}, []string{a.Addr()}
-	b, err := startNode(t.Context(), cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = b.Close() })
+	a := join(t, cfg)
+	cfg.Slot, cfg.Kinds = "b", []sessionproc.AnyKind{kind()}
+	b := join(t, cfg, a)
 	return map[string]*member{"owner": a, "remote": b}, goingTo(t, ids, "a", "a", "b")
 }
 
@@ -41,10 +37,8 @@ func arrived(t *testing.T, cfg node.Config, kind func() sessionproc.AnyKind, gue
 	for _, id := range there {
 		require.NoError(t, guests.Start(t.Context(), a, id, sessionproc.None{}))
 	}
-	cfg.Slot, cfg.Kinds, cfg.Join = "b", []sessionproc.AnyKind{kind()}, []string{a.Addr()}
-	b, err := startNode(t.Context(), cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = b.Close() })
+	cfg.Slot, cfg.Kinds = "b", []sessionproc.AnyKind{kind()}
+	b := join(t, cfg, a)
 	b.awaitSessions(t, guestsThere)
 	return a, there, ids
 }
@@ -183,8 +177,7 @@ func TestAcceptance30_AStormOfStartsIsBounded(t *testing.T) {
 			peak.Store(0)
 			const patience = 3 * time.Second
 			begin := time.Now()
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
+			ctx := within(t, patience)
 			var started, late atomic.Int64
 			var wait sync.WaitGroup
 			for _, id := range ids {
@@ -219,10 +212,8 @@ func TestANodeOverItsMemoryMarkTakesNoSessions(t *testing.T) {
 	for _, id := range ids[:5] {
 		require.NoError(t, guests.Start(t.Context(), a, id, sessionproc.None{}))
 	}
-	b, err := startNode(t.Context(), node.Config{Slot: "b", Join: []string{a.Addr()}, MemoryMark: 1,
-		Kinds: []sessionproc.AnyKind{newGuests(sessionproc.KindConfig{}, nil)()}})
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = b.Close() })
+	b := join(t, node.Config{Slot: "b", MemoryMark: 1,
+		Kinds: []sessionproc.AnyKind{newGuests(sessionproc.KindConfig{}, nil)()}}, a)
 	requireRefusal(t, a, b, "memory")
 	require.Equal(t, 5, a.Sessions())
 	require.ErrorIs(t, b.Health().Memory, sessionproc.ErrMemoryMark)
@@ -260,9 +251,7 @@ func TestACrashLoopOfOneSessionLeavesOthersAlone(t *testing.T) {
 			}
 		}
 		begun()
-		started, err := p.from.Started(t.Context(), id)
-		require.NoError(t, err)
-		require.False(t, started, "its budget is used up")
+		requireAbsent(t, p.from, id, "its budget is used up")
 		for i, other := range others {
 			n, err := get.Call(t.Context(), p.from, other, sessionproc.None{})
 			require.NoError(t, err, fmt.Sprint(i))

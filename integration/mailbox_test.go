@@ -185,9 +185,7 @@ func TestAcceptance17_TerminateTellsEveryWaitingCallerAtOnce(t *testing.T) {
 		})
 		events.open(id)
 		require.NoError(t, <-terminated)
-		started, err := p.from.Started(t.Context(), id)
-		require.NoError(t, err)
-		require.False(t, started)
+		requireAbsent(t, p.from, id)
 	})
 }
 

@@ -110,6 +110,14 @@ func (p place) beginMove(t testing.TB) (end func()) {
 	return end
 }
 
+// requireAbsent wants no session to be there.
+func requireAbsent(t testing.TB, n *member, id string, why ...any) {
+	t.Helper()
+	started, err := n.Started(t.Context(), id)
+	require.NoError(t, err)
+	require.False(t, started, why...)
+}
+
 // startCounter starts a counter at n and returns its ID.
 func (p place) startCounter(t testing.TB, n int) string {
 	t.Helper()

@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
@@ -68,8 +67,6 @@ func TestSecretsThatWouldCutMembersOffAreRefused(t *testing.T) {
 
 	open := newCluster(t, 1, node.Config{})[0]
 	require.ErrorContains(t, open.SetSecrets(newer), "started without Config.Secret")
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	require.NoError(t, b.Leave(ctx))
+	require.NoError(t, b.Leave(within(t, 5*time.Second)))
 	require.ErrorIs(t, b.SetSecrets(newer), sessionproc.ErrClosed)
 }

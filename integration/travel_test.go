@@ -66,14 +66,7 @@ func v2() []sessionproc.AnyKind {
 // joinWith starts a node of that release beside others.
 func joinWith(t *testing.T, slot string, kinds []sessionproc.AnyKind, others ...*member) *member {
 	t.Helper()
-	cfg := node.Config{Slot: slot, Kinds: kinds}
-	for _, m := range others {
-		cfg.Join = append(cfg.Join, m.Addr())
-	}
-	m, err := startNode(t.Context(), cfg)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = m.Close() })
-	return m
+	return join(t, node.Config{Slot: slot, Kinds: kinds}, others...)
 }
 
 // goingTo makes IDs that will live on slot, when all slots serve.
