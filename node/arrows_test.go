@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"node/nodetest/simnet":    {},
 	"node/internal/ownership": {},
 	"node/internal/lifetime":  {},
+	"node/internal/testsize":  {},
 	"node/internal/route":     {"cluster", "ring", "transport", "transport/wire"},
 	"node/internal/endpoint":  {"cluster", "transport", "transport/wire"},
 	"node/internal/failure":   {"sessionproc", "sessionproc/internal/core", "transport", "transport/wire"},

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,15 +21,14 @@ func TestSessionThatCannotBeEncodedGoesOnWhenItsOwnerIsLost(t *testing.T) {
 	for later := range 2 { // which copy has the higher incarnation
 		synctest.Test(t, func(t *testing.T) {
 			var c *nodetest.Cluster
-			cut := false
+			var cut atomic.Bool
 			c = tuned(t, 3, func(i int, cfg *node.Config) {
 				cfg.Kinds = []sessionproc.AnyKind{birdsWith(crow, 0)}
 				if i == 2 {
 					cfg.Kinds = []sessionproc.AnyKind{cagedBirds(crow)()}
 				}
 				cfg.Trace = &node.Trace{MoveRefused: func(r node.TraceMoveRefused) {
-					if i == 0 && r.Here && strings.Contains(r.Cause, "cannot be encoded") && !cut {
-						cut = true
+					if i == 0 && r.Here && strings.Contains(r.Cause, "cannot be encoded") && !cut.Swap(true) {
 						c.Isolate(0) // before it has answered
 					}
 				}}
@@ -41,7 +41,7 @@ func TestSessionThatCannotBeEncodedGoesOnWhenItsOwnerIsLost(t *testing.T) {
 			r.begin()
 			c.Heal()
 			time.Sleep(20 * time.Second)
-			require.True(t, cut, "the owner was sent an outline")
+			require.True(t, cut.Load(), "the owner was sent an outline")
 			c.Settle()
 			for i, at := range r.at {
 				if at == 0 && later == 1 {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/internal/testsize"
 	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
@@ -81,6 +82,7 @@ func (c *Cluster) Restart(i int) {
 func (c *Cluster) start(m *member) {
 	c.t.Helper()
 	cfg := node.Config{Gossip: 0, Logger: slog.New(slog.NewTextHandler(c.log, nil))}
+	cfg.Ring.Partitions = testsize.Partitions
 	for _, kind := range c.cfg.Kinds {
 		cfg.Kinds = append(cfg.Kinds, kind())
 	}
