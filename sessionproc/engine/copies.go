@@ -48,10 +48,10 @@ func SnapshotVersion(b []byte) (v Version, err error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err = ParseVersion(s.Version)
+	v, err = ParseLives(s.Version, s.Life)
 	for _, o := range others {
-		one, errOne := ParseVersion(o.Version)
-		v, err = v.Join(one), errors.Join(err, errOne)
+		one, errOne := ParseLives(o.Version, o.Life)
+		v, err = v.Merge(one), errors.Join(err, errOne)
 	}
 	return v, err
 }

@@ -16,7 +16,8 @@ import (
 // markSnapshot is the snapshot of a mark, as that needs no state, of an incarnation of its own.
 func markSnapshot(t testing.TB, number uint64, others ...[]byte) []byte {
 	i := sessionproc.Incarnation{Number: number, Boot: 7}
-	b, err := core.Encode(nil, &snapshot{Kind: "none", Number: number, Boot: 7, Version: Version{{i, 1}}.Append(nil),
+	b, err := core.Encode(nil, &snapshot{Kind: "none", Number: number, Boot: 7,
+		Version: Version{{Incarnation: i, changes: 1}}.Append(nil),
 		Renewed: &savedRenewed{ID: "new", Left: time.Minute}, Others: others}, 0)
 	require.NoError(t, err)
 	return b

@@ -12,31 +12,30 @@ func (p *process) meetOther(o *process) sessionproc.Reason {
 	p.mu.Lock()
 	mine, theirs := p.versionLocked(), o.versionLocked()
 	p.mu.Unlock()
-	both := mine.Join(theirs)
 	switch {
 	case mine.Covers(theirs):
-		p.sees(both)
+		p.sees(mine.Join(theirs))
 		return ""
 	case mine.ends(theirs):
-		p.sees(both)
+		p.sees(mine.Join(theirs))
 		o.loses(sessionproc.ReasonTerminated)
 		return ""
 	case theirs.ends(mine):
-		o.ext.past = both
+		o.ext.past = theirs.Join(mine)
 		return sessionproc.ReasonTerminated
 	case theirs.Covers(mine):
-		o.ext.past = both
+		o.ext.past = theirs.Join(mine)
 		return sessionproc.ReasonLost // the session had ended, and no node has said why
 	}
 	p.table().conflicts.Add(1)
 	p.traceConflict(false)
 	p.logger().Warn("two copies of a session have met that are of different kinds", "other", o.Kind.Name)
 	if p.wins(o) {
-		p.sees(both)
+		p.sees(mine.Join(theirs))
 		o.loses(sessionproc.ReasonConflict)
 		return ""
 	}
-	o.ext.past = both
+	o.ext.past = theirs.Join(mine)
 	return sessionproc.ReasonConflict
 }
 
@@ -152,7 +151,7 @@ func (p *process) meetRenewed(o *process) {
 			p.armRenewedLocked()
 		}
 	}
-	p.ext.past = mine.Join(theirs)
+	p.ext.past = mine.Merge(theirs)
 	p.mu.Unlock()
 	if was == nil {
 		p.leaveLife(last)

@@ -64,7 +64,8 @@ func (t *Table) keepLarge(p *process, b []byte) (l *Large, reference []byte, err
 	p.mu.Lock()
 	i := p.incarnationLocked()
 	s := &snapshot{Critical: []string{"Large"}, Kind: p.Kind.Name, Number: i.Number, Boot: i.Boot,
-		Version: p.versionLocked().Append(nil), Large: &savedLarge{t.cfg.Member, key[:], len(b)}}
+		Large: &savedLarge{t.cfg.Member, key[:], len(b)}}
+	s.setVersion(p.versionLocked())
 	p.mu.Unlock()
 	if reference, err = s.bytes(); err != nil {
 		return nil, nil, err

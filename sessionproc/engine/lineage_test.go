@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
@@ -41,7 +40,7 @@ func (l *lineages) change() int {
 func (l *lineages) copy(t *rapid.T, c *lineage, to *Table) *lineage {
 	c.p.extra()
 	s := &snapshot{Number: c.p.incarnationLocked().Number, Boot: c.p.incarnationLocked().Boot,
-		Version: c.p.versionLocked().Append(nil)}
+		Version: c.p.versionLocked().Append(nil), Life: c.p.versionLocked().AppendLife(nil)}
 	p := &process{Head: core.Head{Host: &to.host}, born: s.Number}
 	p.extra().boot = s.Boot
 	require.NoError(t, p.restoreVersion(s))
@@ -110,7 +109,7 @@ func TestVersionCoversExactlyTheChangesItHasSeen(t *testing.T) {
 				}
 				c := l.running[i]
 				mine, theirs := c.p.versionLocked(), other.p.versionLocked()
-				c.p.extra().past = mine.Join(theirs)
+				c.p.extra().past = mine.Merge(theirs)
 				if !mine.Covers(theirs) {
 					c.p.changes++
 					c.seen[l.change()] = true
@@ -146,30 +145,4 @@ func (l *lineages) check(t *rapid.T) {
 				b.p.versionLocked())
 		}
 	}
-}
-
-// The termination of a session overrules every copy of it, whatever that has changed,
-// and none that was started after it, or without knowing of it.
-func TestTerminationOverrulesWhatItsSessionWas(t *testing.T) {
-	life := Version{{sessionproc.Incarnation{Number: 1, Boot: 1}, 3}}
-	end := life.terminated()
-	gone := Version{{sessionproc.Incarnation{Number: 1, Boot: 1}, 7}, {sessionproc.Incarnation{Number: 4, Boot: 2}, 2}}
-	require.True(t, end.Overrules(life))
-	require.True(t, end.Overrules(gone))
-	require.False(t, end.Covers(gone))
-	require.False(t, end.Overrules(Version{{sessionproc.Incarnation{Number: 1, Boot: 2}, 1}}),
-		"it was started on the other side of a cut")
-
-	next := end.Join(Version{{sessionproc.Incarnation{Number: 5, Boot: 1}, 1}})
-	require.False(t, end.Overrules(next))
-	require.True(t, next.Overrules(gone))
-	require.False(t, gone.Overrules(next))
-
-	expired := life // any other end ends only what it has seen
-	require.True(t, expired.Overrules(life))
-	require.False(t, expired.Overrules(gone))
-
-	v, err := ParseVersion(next.Append(nil))
-	require.NoError(t, err)
-	require.Equal(t, next, v)
 }

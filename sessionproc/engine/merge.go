@@ -122,24 +122,26 @@ func (p *process) meetOne(o *process) {
 		return
 	case theirs.Overrules(mine):
 		loser := stateOf(p)
-		p.become(o, mine.Join(theirs))
+		p.become(o, theirs.Join(mine))
 		if !theirs.Covers(mine) {
 			p.tellLoser(loser, sessionproc.ReasonTerminated)
 		}
 		return
 	}
 	what, err := p.compare(o)
-	loser, lost := stateOf(o), theirLife
+	loser, lost, seen := stateOf(o), theirLife, mine.Join(theirs)
 	switch {
 	case err == nil && what == copyMerged:
 		p.table().merged.Add(1)
 		p.traceConflict(true)
+		seen = mine.Merge(theirs)
 	case err == nil: // the states are equal
+		seen = mine.Merge(theirs)
 	default:
 		p.table().conflicts.Add(1)
 		p.traceConflict(false)
 		if what == copyThereWins {
-			loser, lost = stateOf(p), myLife
+			loser, lost, seen = stateOf(p), myLife, theirs.Join(mine)
 		}
 		if myLife != theirLife {
 			p.table().ends.add(&ending{id: p.ID, incarnation: lost, reason: sessionproc.ReasonConflict,
@@ -152,9 +154,9 @@ func (p *process) meetOne(o *process) {
 	}
 	log.Warn("two copies of a session have met, both had changed")
 	if what == copyThereWins {
-		p.become(o, mine.Join(theirs))
+		p.become(o, seen)
 	} else {
-		p.keep(o, mine.Join(theirs), what == copyMerged)
+		p.keep(o, seen, what == copyMerged)
 	}
 	if err != nil {
 		p.tellLoser(loser, sessionproc.ReasonConflict)

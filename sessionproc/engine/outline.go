@@ -21,8 +21,8 @@ func (t *Table) Outline(part int, id string) ([]byte, error) {
 	}
 	i := p.incarnationLocked()
 	s := snapshot{Critical: []string{"Outline"}, Kind: p.Kind.Name, Schema: p.Kind.Settings.Schema, Number: i.Number,
-		Boot: i.Boot, Version: p.allVersionLocked().Append(nil), Outline: true,
-		Idle: time.Duration(t.clock.now.Load() - p.last.Load())}
+		Boot: i.Boot, Outline: true, Idle: time.Duration(t.clock.now.Load() - p.last.Load())}
+	s.setVersion(p.allVersionLocked())
 	return s.bytes()
 }
 

@@ -311,7 +311,8 @@ func firstVersion(b []byte) (Version, error) {
 	if i, ok := v.find(sessionproc.Incarnation{Number: s.Number, Boot: s.Boot}); ok {
 		changes = v[i].changes
 	}
-	return Version{{sessionproc.Incarnation{Number: s.Number, Boot: s.Boot}, max(changes, 1)}}, err
+	i := sessionproc.Incarnation{Number: s.Number, Boot: s.Boot}
+	return Version{{Incarnation: i, changes: max(changes, 1)}}, err
 }
 
 // An adoption is the Entry of a renewed session on its way into the table.

@@ -130,7 +130,7 @@ func (s *snapshot) underway() time.Duration {
 
 // restoreVersion restores the version of a session that does not run yet.
 func (p *process) restoreVersion(s *snapshot) error {
-	v, err := ParseVersion(s.Version)
+	v, err := ParseLives(s.Version, s.Life)
 	if err != nil {
 		return err
 	}
@@ -220,9 +220,9 @@ func (r *Restored) Renew() {
 
 // adoptedLocked gives a renewed session its first incarnation under the new ID. The only copies of
 // it under that ID are made from the same snapshot. So the last incarnation under the old ID
-// stands for all that the session has seen before.
+// stands for all that the session has seen before, and for its life, which goes on.
 func (p *process) adoptedLocked() {
-	p.ext.past = Version{{p.incarnationLocked(), max(p.changes, 1)}}
+	p.ext.past = Version{{Incarnation: p.incarnationLocked(), changes: max(p.changes, 1), life: true}}
 	p.ext.setBefore(nil)
 	p.numberLocked()
 }

@@ -69,7 +69,8 @@ func (p *process) encode() ([]byte, error) {
 	unknown := p.ext.rarely().unknown
 	if m := p.ext.renewed; m != nil {
 		defer p.mu.Unlock()
-		s.Critical, s.Version = []string{"Renewed"}, p.versionLocked().Append(nil)
+		s.Critical = []string{"Renewed"}
+		s.setVersion(p.versionLocked())
 		s.Renewed = &savedRenewed{ID: m.newID, Left: time.Until(m.until)}
 		return s.bytes()
 	}
@@ -82,7 +83,7 @@ func (p *process) encode() ([]byte, error) {
 	defer p.mu.Unlock()
 	s.Taken = time.Now().UnixNano()
 	s.Age = time.Duration(p.table().clock.now.Load() - p.begun)
-	s.Version = p.versionLocked().Append(nil)
+	s.setVersion(p.versionLocked())
 	if s.Labels = p.labelsLocked(); s.Labels != nil {
 		s.Critical = append(s.Critical, "Labels")
 	}
@@ -117,6 +118,9 @@ func (p *process) encode() ([]byte, error) {
 	}
 	return b, err
 }
+
+// setVersion sets the version of a snapshot and the lives in it.
+func (s *snapshot) setVersion(v Version) { s.Version, s.Life = v.Append(nil), v.AppendLife(nil) }
 
 // saveRestartLocked adds the restarts and the argument to a snapshot.
 func (p *process) saveRestartLocked(s *snapshot, now time.Time) {

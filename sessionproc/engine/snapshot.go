@@ -41,6 +41,8 @@ type snapshot struct {
 	Subscriptions *savedPublisher `msgpack:",omitempty"`
 	Watches       []savedWatch    `msgpack:",omitempty"`
 
+	// of Version, which incarnations were starts; see Version.AppendLife
+	Life []byte `msgpack:",omitempty"`
 	// of Version, what sessions of the ID had seen that ended before; see Version.Append
 	Before   []byte        `msgpack:",omitempty"`
 	Renewals time.Duration `msgpack:",omitempty"` // until past renewals no longer count; see renewals

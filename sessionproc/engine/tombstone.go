@@ -51,7 +51,7 @@ func (t *Table) covered(p *process) bool {
 // number is higher than theirs.
 func (p *process) succeed(v Version) {
 	x := p.extra()
-	x.past = v.bounded()
+	x.past = v.bounded().over()
 	x.setBefore(x.past)
 	if len(v) > 0 {
 		p.numberLocked()

@@ -22,12 +22,13 @@ import (
 //
 // The version of a terminated session has seen everything that can still happen to it (forever),
 // so its end overrules every copy, whatever the copy has changed. A session that is started again
-// under the ID has seen what its predecessor had.
+// under the ID has seen what its predecessor had. See life.go for the lives that it names.
 type Version []seen
 
 type seen struct {
 	sessionproc.Incarnation
 	changes uint64
+	life    bool // the incarnation of a start; see life.go
 }
 
 // forever is the number of changes of every incarnation in the version of a terminated session.
@@ -63,21 +64,10 @@ func (v Version) Includes(other Version) bool {
 	return v.Covers(other)
 }
 
-// ends reports whether v has seen the termination of a session of which other, or an incarnation in
-// it, is a copy.
-func (v Version) ends(other Version) bool {
-	return slices.ContainsFunc(v, func(s seen) bool {
-		if s.changes != forever {
-			return false
-		}
-		i, has := other.find(s.Incarnation)
-		return has && other[i].changes != forever
-	})
+// lives reports whether v names a life that v has not seen end.
+func (v Version) lives() bool {
+	return slices.ContainsFunc(v, func(s seen) bool { return s.life && s.changes != forever })
 }
-
-// Overrules reports whether the end of a session with version v is also the end of a copy with
-// version other.
-func (v Version) Overrules(other Version) bool { return v.Covers(other) || v.ends(other) }
 
 // terminated returns v as the version of a terminated session.
 func (v Version) terminated() Version {
@@ -93,15 +83,17 @@ func (v Version) terminated() Version {
 // independently, which loses nothing.
 const maxIncarnations = 64
 
-// Join returns the version of a copy that has seen what v and other have seen. It names the latest
+// Join returns the version of a copy v that has seen what other has seen. It names the latest
 // maxIncarnations incarnations.
 func (v Version) Join(other Version) Version { return v.join(other).bounded() }
 
 func (v Version) join(other Version) Version {
 	v = slices.Clone(v)
 	for _, s := range other {
+		s.life = s.life && s.changes == forever // v is no copy of a life of other
 		if i, ok := v.find(s.Incarnation); ok {
 			v[i].changes = max(v[i].changes, s.changes)
+			v[i].life = v[i].life || s.life
 		} else {
 			v = slices.Insert(v, i, s)
 		}
@@ -109,14 +101,46 @@ func (v Version) join(other Version) Version {
 	return v
 }
 
+// Merge returns the version of what was made of two copies: it has the lives of both.
+func (v Version) Merge(other Version) Version { return v.merge(other).bounded() }
+
+func (v Version) merge(other Version) Version {
+	both := v.join(other)
+	for _, s := range other {
+		if i, _ := both.find(s.Incarnation); s.life {
+			both[i].life = true
+		}
+	}
+	return both
+}
+
+// maxLives is the number of starts that stay marked in a version with more than maxIncarnations
+// incarnations, the latest ones.
+const maxLives = maxIncarnations / 2
+
 // bounded returns v with at most maxIncarnations incarnations. It drops incarnations without
-// changes first, and then the oldest.
+// changes first, then the oldest, and of the starts only those before the latest maxLives.
 func (v Version) bounded() Version {
 	if len(v) <= maxIncarnations {
 		return v
 	}
-	v = slices.DeleteFunc(slices.Clone(v), func(s seen) bool { return s.changes == 0 })
-	return v[max(0, len(v)-maxIncarnations):]
+	v = slices.Clone(v)
+	starts := 0
+	for i := len(v) - 1; i >= 0; i-- {
+		if v[i].life {
+			starts++
+			v[i].life = starts <= maxLives
+		}
+	}
+	v = slices.DeleteFunc(v, func(s seen) bool { return s.changes == 0 && !s.life })
+	excess := len(v) - maxIncarnations
+	return slices.DeleteFunc(v, func(s seen) bool {
+		drop := excess > 0 && !s.life
+		if drop {
+			excess--
+		}
+		return drop
+	})
 }
 
 // Append appends the encoding of v for other nodes: an array of arrays, each of an incarnation's
@@ -142,7 +166,7 @@ func ParseVersion(b []byte) (v Version, err error) {
 		if r.ArrayLen() != 3 {
 			return nil, errVersion
 		}
-		s := seen{sessionproc.Incarnation{Number: r.Uint(), Boot: r.Uint()}, r.Uint()}
+		s := seen{Incarnation: sessionproc.Incarnation{Number: r.Uint(), Boot: r.Uint()}, changes: r.Uint()}
 		if len(v) > 0 && compare(v[len(v)-1].Incarnation, s.Incarnation) >= 0 {
 			return nil, errVersion
 		}
@@ -171,7 +195,7 @@ func (p *process) allVersionLocked() Version {
 	v := p.versionLocked()
 	if p.ext != nil {
 		for _, o := range p.ext.others {
-			v = v.Join(o.allVersionLocked())
+			v = v.Merge(o.allVersionLocked())
 		}
 	}
 	return v
@@ -179,11 +203,12 @@ func (p *process) allVersionLocked() Version {
 
 // versionLocked returns the version of the session without the copies that wait for it.
 func (p *process) versionLocked() Version {
-	mine := Version{{p.incarnationLocked(), p.changes}}
+	mine := seen{Incarnation: p.incarnationLocked(), changes: p.changes, life: true}
 	if p.ext == nil || p.ext.past == nil {
-		return mine
+		return Version{mine}
 	}
-	return p.ext.past.join(mine) // not bounded: the present incarnation is never left out
+	mine.life = !p.ext.past.lives()
+	return p.ext.past.merge(Version{mine}) // not bounded: the present incarnation is never left out
 }
 
 // renewLocked begins a new incarnation of the session and keeps what the previous ones have seen.

@@ -14,7 +14,7 @@ func versions(t *rapid.T, label string) Version {
 	for range rapid.IntRange(0, 4).Draw(t, label) {
 		i := sessionproc.Incarnation{Number: rapid.Uint64Range(1, 3).Draw(t, "number"),
 			Boot: rapid.Uint64Range(1, 2).Draw(t, "boot")}
-		v = v.Join(Version{{i, rapid.Uint64Range(1, 1<<40).Draw(t, "changes")}})
+		v = v.Join(Version{{Incarnation: i, changes: rapid.Uint64Range(1, 1<<40).Draw(t, "changes")}})
 	}
 	return v
 }
@@ -36,19 +36,19 @@ func TestVersionsArePartiallyOrdered(t *testing.T) {
 // Of two copies that have both changed neither covers the other, nor do two
 // sessions that were started apart.
 func TestVersionsThatBothChanged(t *testing.T) {
-	start := Version{{sessionproc.Incarnation{Number: 1, Boot: 7}, 1}}
-	here, there := Version{{sessionproc.Incarnation{Number: 1, Boot: 7},
-		3}}, start.Join(Version{{sessionproc.Incarnation{Number: 2, Boot: 9}, 2}})
+	start := Version{{Incarnation: sessionproc.Incarnation{Number: 1, Boot: 7}, changes: 1}}
+	here := Version{{Incarnation: sessionproc.Incarnation{Number: 1, Boot: 7}, changes: 3}}
+	there := start.Join(Version{{Incarnation: sessionproc.Incarnation{Number: 2, Boot: 9}, changes: 2}})
 	require.False(t, here.Covers(there))
 	require.False(t, there.Covers(here))
 	require.True(t, here.Covers(start))
 	require.True(t, there.Covers(start))
-	require.False(t, start.Covers(Version{{sessionproc.Incarnation{Number: 1, Boot: 8}, 1}}))
+	require.False(t, start.Covers(Version{{Incarnation: sessionproc.Incarnation{Number: 1, Boot: 8}, changes: 1}}))
 }
 
 func FuzzVersion(f *testing.F) {
-	f.Add(Version{{sessionproc.Incarnation{Number: 1, Boot: 7}, 3}, {sessionproc.Incarnation{Number: 2, Boot: 1 << 60},
-		1}}.Append(nil))
+	f.Add(Version{{Incarnation: sessionproc.Incarnation{Number: 1, Boot: 7}, changes: 3},
+		{Incarnation: sessionproc.Incarnation{Number: 2, Boot: 1 << 60}, changes: 1}}.Append(nil))
 	f.Add([]byte{0xdd, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		v, err := ParseVersion(b)

@@ -48,7 +48,7 @@ func (d *Driver) backUpLocked(part int, session string, b backup) {
 			d.env.Log.Error("of two backups of a session one is lost", "session", sessionproc.LogID(session), "err", err)
 			return
 		}
-		b = backup{joined, old.version.Join(b.version)}
+		b = backup{joined, old.version.Merge(b.version)}
 	}
 	put(&pt.backups, session, b)
 }

@@ -85,7 +85,7 @@ func (d *Driver) transferTombLocked(e *ownership.Effect) {
 		late: pt.late[e.Session],
 	}
 	h.state.Store(isMade)
-	h.snapshot = pt.tombs[e.Session].Append(nil)
+	h.snapshot, h.lives = pt.tombs[e.Session].Append(nil), pt.tombs[e.Session].AppendLife(nil)
 	put(&pt.buried, e.Session, h)
 	l.add(h)
 }

@@ -68,11 +68,14 @@ func (l *lane) readAcks(st *transport.Stream) {
 func (h *handoff) appendHeader(b []byte) []byte {
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
+	elements := 5
 	if h.late {
-		b = wire.AppendArrayLen(b, 6)
-	} else {
-		b = wire.AppendArrayLen(b, 5)
+		elements++
 	}
+	if len(h.lives) > 0 {
+		elements++
+	}
+	b = wire.AppendArrayLen(b, elements)
 	b = wire.AppendUint(b, uint64(h.part))
 	b = wire.AppendUint(b, h.id)
 	b = wire.AppendUint(b, uint64(h.form))
@@ -80,6 +83,9 @@ func (h *handoff) appendHeader(b []byte) []byte {
 	b = wire.AppendUint(b, uint64(len(h.snapshot)))
 	if h.late {
 		b = wire.AppendBool(wire.AppendUint(wire.AppendBool(wire.AppendArrayLen(b, 3), false), lateEnd), true)
+	}
+	if len(h.lives) > 0 {
+		b = wire.AppendBytes(wire.AppendUint(wire.AppendBool(wire.AppendArrayLen(b, 3), false), livesOf), h.lives)
 	}
 	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	return b
@@ -89,3 +95,8 @@ func (h *handoff) appendHeader(b []byte) []byte {
 // is told of later: a session that it does not overrule may be of another life, and takes
 // nothing over from it. Members of earlier releases do not read it.
 const lateEnd = 1
+
+// livesOf is the tag of an element, [false, livesOf, bytes], in the header of a tombstone: which of
+// the incarnations in its version were starts, as engine.ParseLives reads it. Without it, as from
+// members of earlier releases, each of them counts as one.
+const livesOf = 2

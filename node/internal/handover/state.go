@@ -125,7 +125,8 @@ type handoff struct {
 	// outline says that the session cannot be encoded. The target decides between the
 	// session and another copy, and refuses it.
 	outline bool
-	late    bool // the tombstone of a session that ended before: see lateEnd
+	late    bool   // the tombstone of a session that ended before: see lateEnd
+	lives   []byte // of a tombstone: see livesOf
 }
 
 // A lane carries the sealed sessions of this node to one member. It writes one
@@ -171,8 +172,9 @@ type arrival struct {
 	take     bool             // the machine wants the session
 	restored *engine.Restored // the decoded session, if it may run or merge here
 	version  engine.Version
-	err      error // why this node refuses the session
-	late     bool  // see lateEnd
+	err      error  // why this node refuses the session
+	late     bool   // see lateEnd
+	lives    []byte // see livesOf
 }
 
 // A former is a member that is no longer in the cluster's view.

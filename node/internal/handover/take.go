@@ -137,6 +137,10 @@ func (d *Driver) check(a *arrival, more int, r *wire.Reader) error {
 			a.late = r.Bool()
 			continue
 		}
+		if tag == livesOf {
+			a.lives = r.Bytes()
+			continue
+		}
 		r.Skip()
 		if critical {
 			return fmt.Errorf("element %d of its header, which this release does not know", tag)
@@ -212,7 +216,7 @@ func (d *Driver) decode(a *arrival) (err error) {
 			a.version, err = engine.SnapshotVersion(a.body)
 		}
 	default:
-		a.version, err = engine.ParseVersion(a.body)
+		a.version, err = engine.ParseLives(a.body, a.lives)
 	}
 	return err
 }

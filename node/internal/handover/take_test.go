@@ -10,6 +10,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
@@ -89,4 +90,28 @@ func TestABackupThatCannotRunStays(t *testing.T) {
 	require.Greater(t, tried, 1, "at each event")
 	require.Contains(t, d.parts[part].backups, id)
 	require.False(t, d.table.Has(part, id))
+}
+
+// A tombstone says which incarnations in its version were starts. Earlier releases do not, and read
+// one that does.
+func TestTombstonesNameTheirLives(t *testing.T) {
+	d := newRig(t)
+	v, err := engine.ParseLives([]byte{0x92, 0x93, 1, 7, 3, 0x93, 2, 9, 1}, []byte{0x91, 0x92, 1, 7})
+	require.NoError(t, err)
+	for _, late := range []bool{false, true} {
+		h := &handoff{part: ring.Partition("ann", len(d.parts)), session: "ann", id: 9, form: ownership.Ended, late: late,
+			snapshot: v.Append(nil), lives: v.AppendLife(nil)}
+		a, _, err := d.parse(append(h.appendHeader(nil), h.snapshot...))
+		require.NoError(t, err)
+		require.NoError(t, a.err)
+		require.NoError(t, d.decode(&a))
+		require.Equal(t, v, a.version)
+		require.Equal(t, late, a.late)
+	}
+	plain := &handoff{part: ring.Partition("ann", len(d.parts)), session: "ann", form: ownership.Ended,
+		snapshot: v.Append(nil)}
+	a, _, err := d.parse(append(plain.appendHeader(nil), plain.snapshot...))
+	require.NoError(t, err)
+	require.NoError(t, d.decode(&a))
+	require.NotEqual(t, v, a.version, "each of its incarnations counts")
 }
