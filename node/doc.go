@@ -106,7 +106,8 @@
 //   - A handler runs at most once for each call, unless its method is ReadOnly.
 //     After an error sessionproc.MaybeExecuted says whether it may have run; it
 //     is exact for sessions of this node, and true for others unless their
-//     owner, or the fact that nothing was sent, says otherwise.
+//     owner, or the fact that nothing was sent, says otherwise. A call with a key
+//     (sessionproc.WithKey) can be made again: the handler runs once.
 //   - Cast returns nil when the message is in the session's mailbox.
 //   - The same value and the same errors.Is, whether the session lives here or
 //     elsewhere.

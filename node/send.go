@@ -53,6 +53,7 @@ func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*out
 		out.request.Flags |= castFlags(ctx, m, cycle)
 	}
 	out.request.Trace = n.carry(ctx, isOurs(m.Op()))
+	out.request.Once = engine.AppendOnce(nil, ctx, id, m)
 	return out, nil
 }
 

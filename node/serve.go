@@ -27,6 +27,10 @@ func (s *server) Serve(c *transport.Call) {
 		s.n.hearQuery(c)
 	default:
 		part, in := r.Ring.Partition(id), s.inbound(c, id)
+		if err := in.ParseOnce(c.Once); err != nil {
+			fail(c, failure.Encode(err, false))
+			return
+		}
 		if s.n.driver.Busy() && !s.n.table.Has(part, id) {
 			// It has to wait for the driver. Those behind it may not have to.
 			if s.n.life.Go(func() { s.n.table.Serve(part, in) }) {

@@ -298,6 +298,8 @@ var results = []struct {
 	{sessionproc.ErrNoQuorum, "no_quorum"},
 	{sessionproc.ErrRateLimited, "rate_limited"},
 	{sessionproc.ErrMemoryMark, "memory_mark"},
+	{sessionproc.ErrKeyReused, "key_reused"},
+	{sessionproc.ErrReplied, "replied"},
 	{context.DeadlineExceeded, "deadline_exceeded"},
 	{context.Canceled, "canceled"},
 }

@@ -19,7 +19,8 @@ type call[Req, Rep any] struct {
 	sent   core.Parcel[Req]
 	rep    Rep
 	got    core.Parcel[Rep]
-	err    error // the handler's error
+	err    error  // the handler's error
+	same   uint64 // of a call with a key: the digest of the request
 }
 
 func newCall[Req, Rep any](method *Method[Req, Rep]) *call[Req, Rep] {
@@ -53,7 +54,7 @@ func (m *call[Req, Rep]) ReadReply(payload []byte, raw bool) error {
 
 // clear removes from m what belongs to its exchange, so that the pool keeps no memory of users.
 func (m *call[Req, Rep]) clear() {
-	m.err, m.Ctx, m.Next = nil, nil, nil
+	m.err, m.Ctx, m.Next, m.Once = nil, nil, nil, nil
 	m.method.req.Clear(&m.req, &m.sent)
 	m.method.rep.Clear(&m.rep, &m.got)
 }
@@ -78,10 +79,10 @@ func (m *call[Req, Rep]) Deliver(ctx context.Context, on *core.Host, part int, i
 	}
 	o, ok := on.Engine.Exchange(ctx, h, b, &m.Waiting)
 	switch {
-	case !ok:
+	case !ok && (m.Once == nil || o.Err != ErrRenewed || !m.repliedBefore(h)):
 		return m.failed(id, o)
 	case m.err != nil:
-		return m.failed(id, core.Outcome{Err: m.err, Maybe: !core.IsBadRequest(m.err)})
+		return m.failed(id, core.Outcome{Err: m.err, Maybe: !core.NotRun(m.err)})
 	}
 	if m.got.Form == core.ParcelEmpty {
 		return nil
@@ -97,11 +98,12 @@ func (m *call[Req, Rep]) Deliver(ctx context.Context, on *core.Host, part int, i
 // deliverAnew delivers a fresh message in place of m, which belongs to another host; see pooled.
 func (m *call[Req, Rep]) deliverAnew(ctx context.Context, on *core.Host, part int, id string) error {
 	fresh := newCall(m.method)
-	fresh.req = m.req
+	fresh.req, fresh.Once = m.req, m.Once
 	err := fresh.Deliver(ctx, on, part, id)
 	if err == nil {
 		m.rep = fresh.rep
 	}
+	m.Once = fresh.Once
 	fresh.release()
 	return err
 }
@@ -127,6 +129,12 @@ func (m *call[Req, Rep]) Run(h *core.Head, ctx *core.Ctx) error {
 	if !m.Claim() {
 		return core.NoHandler{}
 	}
+	keyed := ctx.Once() != nil
+	if keyed && m.known(h, ctx) {
+		err := m.err
+		m.Finish()
+		return err
+	}
 	if c := &m.method.req; c.Simple {
 		m.err = m.handle(h, ctx, &m.req)
 	} else if req, err := c.Unpack(&m.sent, &m.req); err == nil {
@@ -144,6 +152,9 @@ func (m *call[Req, Rep]) Run(h *core.Head, ctx *core.Ctx) error {
 		if err != nil {
 			m.err = core.BadReply(err)
 		}
+	}
+	if keyed {
+		h.Host.Engine.KeepReply(ctx, m.method.token.Name, m.same, m.reply())
 	}
 	err := m.err
 	m.Finish()

@@ -195,7 +195,8 @@
 // Failed operations return an *OpError. errors.Is finds the errors of this
 // package and those made with NewError, on whatever node they arose; other
 // errors of handlers arrive as their text. MaybeExecuted says whether the
-// handler may have run. The error of a request whose ctx has ended says what it
+// handler may have run; a call that has a key (WithKey) can then be made again, and
+// does not run twice. The error of a request whose ctx has ended says what it
 // was waiting for: "context deadline exceeded while its handler ran for 6s", "…
 // while it waited behind 40 messages and the handler of add, which ran for 6s",
 // "… while its handler ran for 6s and waited for session …", "… with no answer from

@@ -29,6 +29,12 @@ var (
 	// ErrBadReply: the reply cannot be decoded into the caller's type, or the handler's reply could
 	// not be encoded. The handler has run.
 	ErrBadReply = core.ErrBadReply
+	// ErrKeyReused: the key of the call (WithKey) was used for another request of that method to the
+	// session. The handler did not run.
+	ErrKeyReused = core.ErrKeyReused
+	// ErrReplied: a call with the key (WithKey) was handled before, and its reply was too large to be
+	// kept.
+	ErrReplied = errors.New("already replied to")
 	// ErrCrashed: a handler or start function panicked, and the session ended or restarted. The text
 	// and stack of the panic are in the log of the owning node, under the reference that the error
 	// names, and nowhere else.

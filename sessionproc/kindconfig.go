@@ -9,7 +9,7 @@ import (
 )
 
 // KindConfig configures all sessions of a kind. The zero value is ready to use. node.Start refuses
-// negative values with an error that names the field. Durations above 100 years count as 100 years.
+// negative values, except of Dedup, with an error that names the field. Durations above 100 years count as 100 years.
 type KindConfig struct {
 	// StartOnCall sets MethodConfig.StartOnCall for all methods and notices of the kind except
 	// those with MethodConfig.NoStart. The kind's argument must be None. Give NoStart to the
@@ -106,6 +106,11 @@ type KindConfig struct {
 	// go to the other node, which has no such session until one is started. The session cannot be
 	// renewed. Default: false, sessions move.
 	EndOnMove bool
+	// Dedup bounds the replies that a session keeps for calls with keys; see WithKey. Of more within
+	// two minutes, or of more than 256 KiB, it forgets the oldest. They move beside the state and do
+	// not count for MaxState. At most 65,536. Negative: none, and such calls fail with ErrUnsupported.
+	// Default: 256.
+	Dedup int
 }
 
 // MaxState is the size of the largest encoded state that moves, 64 MiB. A session with a larger
@@ -118,6 +123,9 @@ const (
 	// The defaults of RenewRate and RenewBurst.
 	defaultRenewRate  = 1
 	defaultRenewBurst = 10
+
+	defaultDedup = 256
+	maxDedup     = 1 << 16
 
 	// maxRestartBudget bounds how many times of restarts a session remembers.
 	maxRestartBudget = 1000
@@ -150,6 +158,12 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 		if c.MaxState > 0 {
 			c.WarnState = min(c.WarnState, c.MaxState)
 		}
+	}
+	if c.Dedup > maxDedup {
+		return c, fmt.Errorf("KindConfig.Dedup is %d, above %d", c.Dedup, maxDedup)
+	}
+	if c.Dedup == 0 {
+		c.Dedup = defaultDedup
 	}
 	if c.RenewRate == 0 {
 		c.RenewRate = defaultRenewRate

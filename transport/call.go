@@ -32,7 +32,11 @@ func (c *Call) parse(f *frame) (critical bool, err error) {
 		most := uint64(longest / time.Microsecond)
 		c.Deadline = c.s.batchTime().Add(time.Duration(min(remaining, most)) * time.Microsecond)
 	}
-	return f.end(requestElements)
+	critical, err = f.endWith(requestElements, &c.Once)
+	if err == nil && len(c.Once) > MaxOnce {
+		err = fmt.Errorf("once of %d bytes exceeds %d", len(c.Once), MaxOnce)
+	}
+	return critical, err
 }
 
 // Chain returns a copy of the request's call chain, or nil if the request has
@@ -159,5 +163,6 @@ func (c *Call) clear() {
 	c.Flags, c.Cast, c.Deadline, c.open = 0, false, time.Time{}, false
 	c.cancelled = false
 	c.ID, c.Kind, c.Method, c.Key, c.Trace, c.Payload, c.chain = nil, nil, nil, nil, nil, nil, nil
+	c.Once = nil
 	c.buf = buf
 }

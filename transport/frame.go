@@ -36,6 +36,12 @@ const (
 // MaxTrace is the largest length of Request.Trace in bytes.
 const MaxTrace = 1 << 10
 
+// MaxOnce is the largest length of Request.Once in bytes.
+const MaxOnce = 64
+
+// tagOnce is the tag of a critical extension of a request: Request.Once.
+const tagOnce = 1
+
 const (
 	maxText    = 4 << 10       // bytes of an error's text
 	maxHead    = 4 + 3 + 2 + 9 // bytes: length, array of 16 bits, kind, number
@@ -87,10 +93,13 @@ func peekFrame(start []byte) (kind, number uint64, err error) {
 }
 
 // end reads the extensions behind the known elements and reports whether one of
-// them was critical. This version knows no extensions.
-func (f *frame) end(known int) (critical bool, err error) {
+// them was critical. Only requests have extensions that this version knows.
+func (f *frame) end(known int) (critical bool, err error) { return f.endWith(known, nil) }
+
+// endWith is end for a request: once, if it is not nil, gets the value of tagOnce.
+func (f *frame) endWith(known int, once *[]byte) (critical bool, err error) {
 	if f.elements != known {
-		if critical, err = f.extensions(known); err != nil {
+		if critical, err = f.extensions(known, once); err != nil {
 			return false, err
 		}
 	}
@@ -104,7 +113,7 @@ func (f *frame) end(known int) (critical bool, err error) {
 }
 
 // extensions reads the elements behind the known ones.
-func (f *frame) extensions(known int) (critical bool, err error) {
+func (f *frame) extensions(known int, once *[]byte) (critical bool, err error) {
 	if f.elements < known {
 		return false, errTooShort
 	}
@@ -112,8 +121,12 @@ func (f *frame) extensions(known int) (critical bool, err error) {
 		if f.r.ArrayLen() != 3 {
 			return false, errExtension
 		}
-		critical = f.r.Bool() || critical
-		f.r.Uint()
+		refuses, tag := f.r.Bool(), f.r.Uint()
+		if once != nil && tag == tagOnce {
+			*once = f.r.Bytes()
+			continue
+		}
+		critical = refuses || critical
 		f.r.Skip()
 	}
 	return critical, nil

@@ -121,4 +121,36 @@ func TestFramesSurviveTheirRoundTrip(t *testing.T) {
 	require.Equal(t, []string{"a", "b"}, c.Chain())
 	require.Equal(t, r.Payload, c.Payload)
 	require.Equal(t, time.Unix(100, 2000), c.Deadline, "rounded up to a whole µs: never 0, which means for ever")
+	require.Nil(t, c.Once)
+}
+
+// A request that its receiver must know the key of is refused by one that does not know keys.
+func TestOnceIsCritical(t *testing.T) {
+	r := Request{ID: "id", Payload: []byte("p"), Once: []byte("once")}
+	b := r.append(nil, kindCall, 7, 0)
+	require.LessOrEqual(t, len(b)-4, r.size())
+	var f frame
+	require.NoError(t, f.parse(b[4:]))
+	c := Call{s: &server{}}
+	critical, err := c.parse(&f)
+	require.NoError(t, err)
+	require.False(t, critical)
+	require.Equal(t, "once", string(c.Once))
+	require.Equal(t, "p", string(c.Payload))
+	c.clear()
+	require.Nil(t, c.Once)
+
+	require.NoError(t, f.parse(b[4:]))
+	for range requestElements { // as a release does that knows none
+		f.r.Skip()
+	}
+	critical, err = f.end(requestElements)
+	require.NoError(t, err)
+	require.True(t, critical)
+
+	long := Request{Once: make([]byte, MaxOnce+1)}
+	require.ErrorIs(t, long.validate(long.size(), 1<<20), ErrRequest)
+	require.NoError(t, f.parse(long.append(nil, kindCall, 7, 0)[4:]))
+	_, err = c.parse(&f)
+	require.ErrorContains(t, err, "once of 65 bytes")
 }

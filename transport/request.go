@@ -19,6 +19,10 @@ type Request struct {
 	Chain   []string
 	Trace   []byte // at most MaxTrace
 	Payload []byte
+
+	// Once is for a receiver that knows it: one of an earlier release refuses the request with
+	// CodeUnsupported.
+	Once []byte // at most MaxOnce
 }
 
 // requestElements is the number of elements behind kind and number in a call or
@@ -27,7 +31,7 @@ const requestElements = 9
 
 // size returns an upper bound of the length of the request's frame.
 func (r *Request) size() int {
-	n := headerRoom + len(r.ID) + len(r.Kind) + len(r.Method) + len(r.Key) + len(r.Trace) + len(r.Payload)
+	n := headerRoom + len(r.ID) + len(r.Kind) + len(r.Method) + len(r.Key) + len(r.Trace) + len(r.Payload) + len(r.Once)
 	for _, s := range r.Chain {
 		n += 5 + len(s)
 	}
@@ -42,6 +46,9 @@ func (r *Request) validate(size, maxFrame int) error {
 	if len(r.Trace) > MaxTrace {
 		return fmt.Errorf("%w: Trace of %d bytes exceeds %d", ErrRequest, len(r.Trace), MaxTrace)
 	}
+	if len(r.Once) > MaxOnce {
+		return fmt.Errorf("%w: Once of %d bytes exceeds %d", ErrRequest, len(r.Once), MaxOnce)
+	}
 	return nil
 }
 
@@ -50,7 +57,11 @@ func (r *Request) validate(size, maxFrame int) error {
 // limit.
 func (r *Request) append(b []byte, kind byte, number uint64, remaining time.Duration) []byte {
 	at := len(b)
-	b = beginFrame(b, kind, number, requestElements)
+	elements := byte(requestElements)
+	if len(r.Once) > 0 {
+		elements++
+	}
+	b = beginFrame(b, kind, number, elements)
 	b = wire.AppendUint(b, uint64(r.Flags))
 	b = wire.AppendUint(b, uint64((min(remaining, longest)+time.Microsecond-1)/time.Microsecond))
 	b = wire.AppendString(b, r.ID)
@@ -63,5 +74,8 @@ func (r *Request) append(b []byte, kind byte, number uint64, remaining time.Dura
 	}
 	b = wire.AppendBytes(b, r.Trace)
 	b = wire.AppendBytes(b, r.Payload)
+	if len(r.Once) > 0 {
+		b = wire.AppendBytes(wire.AppendUint(wire.AppendBool(wire.AppendArrayLen(b, 3), true), tagOnce), r.Once)
+	}
 	return endFrame(b, at)
 }

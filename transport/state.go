@@ -215,7 +215,7 @@ type streamTable struct {
 	serving int    // calls of ServeStream in progress
 }
 
-// A Call is a request from a peer. ID, Kind, Method, Key, Trace and Payload
+// A Call is a request from a peer. ID, Kind, Method, Key, Trace, Payload and Once
 // share memory with its frame. They are valid until the answer, or for good if
 // Detach was called before the answer. The payload has not been checked in any
 // way.
@@ -223,7 +223,7 @@ type Call struct {
 	Flags                 uint32
 	Cast                  bool // the caller waits for Ack only
 	ID, Kind, Method, Key []byte
-	Trace, Payload        []byte
+	Trace, Payload, Once  []byte
 	Deadline              time.Time // arrival plus the caller's remaining time; zero for no limit
 	Peer                  string    // the name that Handshake.Check returned for the peer
 	Tag                   any       // for the handler; kept when the Call is reused for another request

@@ -12,8 +12,9 @@
 //	bucket, clock, fifo, reason, put, named, waiterror        small parts
 //	process, extra, phase, table, tableconfig, gate           the record of a session, and where it is
 //	admission, arrival, version, life, counts, trace, unknown what is known of sessions and kinds
-//	sealing, mark, ends, poll, publisher, pollers, subscriber parts of a session that few have
-//	wheel, timer, watch, watchdog, worker, starts, line       times, and turns
+//	sealing, mark, ends, poll, publisher, pollers, subscriber,
+//	window                                                    parts of a session that few have
+//	wheel, timer, watch, watchdog, worker, starts, line, keys times, turns, and keys of calls
 //	circle, nested, inbox, place, exchange, late              a message on its way into a mailbox
 //	polling, weigh, inspect, save, snapshot, plain, copies    a session from outside
 //	gone, stop, restart, expiry, renewed, former, tombstone   ends

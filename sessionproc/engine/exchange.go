@@ -10,7 +10,11 @@ import (
 // result is in the message; otherwise o says why not.
 func (t *Table) Exchange(ctx context.Context, h *core.Head, b *core.Binding, w *core.Waiting) (o core.Outcome,
 	ok bool) {
-	p, from := processOf(h), core.Calling(ctx)
+	p := processOf(h)
+	var from *core.Ctx
+	if found := core.Found(ctx); found != nil {
+		from = asking(found, h.ID, b, w)
+	}
 	begins, err := t.enter(ctx, from, p, b, w)
 	switch {
 	case err != nil:
@@ -43,6 +47,11 @@ func (t *Table) enter(
 	w.Ctx = w.NextCtx()
 	w.Ctx.Head = &p.Head
 	w.Limit(t.inherit(ctx, from, w.Ctx, b))
+	if w.Once != nil {
+		if err := p.keyed(w.Ctx, w.Once, b); err != nil {
+			return false, err
+		}
+	}
 	w.NoUse = b != nil && b.Settings.NoTouch
 	w.ReadOnly = b != nil && b.Settings.ReadOnly
 	w.AtOnce = b != nil && b.Settings.NoWait

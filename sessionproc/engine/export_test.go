@@ -102,3 +102,14 @@ func (t *Table) UseUpArrivals() {
 		t.arrivals.number(1<<32+boot, 0)
 	}
 }
+
+// Replies returns how many replies a session keeps for calls with keys, or -1 if it has kept none yet.
+func (t *Table) Replies(part int, id string) int {
+	w := t.find(part, id).replies()
+	if w == nil {
+		return -1
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.order.len()
+}

@@ -73,6 +73,12 @@ func (t *Table) serveCall(part int, in *Inbound) {
 		return
 	}
 	in.Ctx = in.newCtx(p)
+	if in.Once != nil {
+		if err := p.keyed(in.Ctx, in.Once, in.bound); err != nil {
+			in.Answer.Fail(err, false, false)
+			return
+		}
+	}
 	in.Size = int32(len(in.Payload))
 	in.NoUse, in.ReadOnly, in.AtOnce = in.bound.Settings.NoTouch, in.bound.Settings.ReadOnly, in.bound.Settings.NoWait
 	if in.shown.Load() != in.bound { // a load costs less than a store
@@ -88,7 +94,9 @@ func (t *Table) serveCall(part int, in *Inbound) {
 		p.awaited(chain)
 	default:
 		if _, ok := in.Abandon(); ok { // else Cancel has answered
-			in.Answer.Fail(err, false, false)
+			if err != sessionproc.ErrRenewed || !in.repliedBefore(p) {
+				in.Answer.Fail(err, false, false)
+			}
 		}
 	}
 }
@@ -141,11 +149,19 @@ func (in *Inbound) Run(h *core.Head, _ *core.Ctx) error {
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 func (in *Inbound) serve(p *process) error {
+	once := in.Ctx.Once() != nil
+	if once && in.replied(p) {
+		return in.err
+	}
 	buf := scratch.Get().(*[]byte)
 	reply, raw, err := in.bound.Serve(p.State, in.Ctx, in.Payload, in.Raw, (*buf)[:0])
 	in.Ctx.End(core.EndedCanceled)
 	if most := p.table().cfg.MaxMessage; err == nil && len(reply) > most {
 		err = core.BadReply(p.table().tooLarge(len(reply)))
+	}
+	if once {
+		p.table().KeepReply(in.Ctx, in.bound.Name, core.Digest(in.Payload, in.Raw),
+			core.Reply{Payload: reply, Raw: raw, Err: err})
 	}
 	in.reply, in.raw, in.err = reply, raw, err
 	in.give()
@@ -154,6 +170,38 @@ func (in *Inbound) serve(p *process) error {
 	}
 	scratch.Put(buf)
 	return err
+}
+
+// replied answers a call with a key with the reply that the session has kept for it. It reports false
+// if the handler is to run.
+func (in *Inbound) replied(p *process) bool {
+	r, known, err := p.table().Replied(in.Ctx, in.bound.Name, core.Digest(in.Payload, in.Raw))
+	if !known && err == nil {
+		return false
+	}
+	in.Ctx.End(core.EndedCanceled)
+	if in.reply, in.raw, in.err = r.Payload, r.Raw, r.Err; err != nil {
+		in.err = err
+	}
+	in.give()
+	return true
+}
+
+// repliedBefore answers a call with a key with the reply of a session that goes on under another ID.
+func (in *Inbound) repliedBefore(p *process) bool {
+	if in.Once == nil {
+		return false
+	}
+	r, known := p.table().RepliedBefore(&p.Head, in.Once, in.bound.Name, core.Digest(in.Payload, in.Raw))
+	switch {
+	case !known:
+		return false
+	case r.Err != nil:
+		in.Answer.Fail(r.Err, !core.NotRun(r.Err), false)
+	default:
+		in.Answer.Reply(r.Payload, r.Raw)
+	}
+	return true
 }
 
 // Cancel records that the caller of in gave up. The handler's ctx ends. A request that still waits in

@@ -121,7 +121,7 @@ func TestInvalidKindIsRefusedAndNamed(t *testing.T) {
 	require.NoError(t, newTable(good(sessionproc.KindOf[arg]("fixture"))))
 }
 
-// Every number of a KindConfig is refused if it is negative, and named.
+// Every number of a KindConfig is refused if it is negative, and named. A negative Dedup is none.
 func TestNegativeKindConfigsAreNamed(t *testing.T) {
 	fields := reflect.TypeFor[sessionproc.KindConfig]()
 	numbers := 0
@@ -133,11 +133,16 @@ func TestNegativeKindConfigsAreNamed(t *testing.T) {
 		}
 		numbers++
 		f.SetInt(-1)
+		negative := " is negative"
+		if fields.Field(i).Name == "Dedup" {
+			f.SetInt(1<<16 + 1)
+			negative = " is 65537, above 65536"
+		}
 		k := sessionproc.NewKind(sessionproc.KindOf[int]("fixture"), func(context.Context, int) (*counter,
 			error) {
 			return nil, nil
 		}, cfg)
-		require.ErrorContains(t, newTable(k), "KindConfig."+fields.Field(i).Name+" is negative")
+		require.ErrorContains(t, newTable(k), "KindConfig."+fields.Field(i).Name+negative)
 	}
 	require.GreaterOrEqual(t, numbers, 14)
 }

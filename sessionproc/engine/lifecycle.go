@@ -86,6 +86,7 @@ func (t *Table) loop() {
 		now := t.clock.now.Load()
 		t.ends.expire(now)
 		t.former.expire(now)
+		t.windows.expire(now)
 		t.recall.sweep(time.Duration(now))
 		t.expire(now, time.Duration(now-before))
 	}

@@ -158,6 +158,9 @@ func (p *process) meetOne(o *process) {
 	} else {
 		p.keep(o, seen, what == copyMerged)
 	}
+	if err == nil { // otherwise the changes of one are lost, and its calls may be made again
+		p.joinReplies(o)
+	}
 	if err != nil {
 		p.tellLoser(loser, sessionproc.ReasonConflict)
 	}
@@ -322,6 +325,7 @@ func (p *process) become(o *process, seen Version) {
 	p.ext.arrives = o.ext.arrives
 	p.ext.past = seen
 	p.ext.setBefore(o.ext.rarely().before)
+	p.setRepliesLocked(o.ext.rarely().replies)
 	if p.ext.restart != nil {
 		*p.ext.restart = *o.ext.restart
 	}

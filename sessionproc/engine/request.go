@@ -71,6 +71,9 @@ func (in *Inbound) newCtx(p *process) *core.Ctx {
 	if !in.Deadline.IsZero() {
 		h.Until = core.SinceEpoch(in.Deadline)
 	}
+	if in.Once != nil && in.Op != core.OpCall {
+		in.Once = nil
+	}
 	if len(in.Chain) > 0 || in.Values != nil {
 		h.Origin = &core.Origin{Chain: in.Chain, Values: in.Values, Placed: in.Placed}
 	}
@@ -83,7 +86,7 @@ func (in *Inbound) give() {
 		return
 	}
 	if in.err != nil {
-		in.Answer.Fail(in.err, !core.IsBadRequest(in.err), false)
+		in.Answer.Fail(in.err, !core.NotRun(in.err), false)
 		return
 	}
 	reply, raw := in.reply, in.raw

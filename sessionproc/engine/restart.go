@@ -202,6 +202,7 @@ func (p *process) restart() bool {
 	if restarts(p.Kind) == sessionproc.RestartFresh {
 		p.changes++ // the state is a new one; with RestartLastState it is an old one
 		p.ext.arrives = 0
+		p.forgetRepliesLocked()
 	} else {
 		p.comes(sessionproc.ArrivalRestarted)
 	}

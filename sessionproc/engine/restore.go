@@ -65,6 +65,9 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*core.Kind)
 	if err := p.restoreVersion(s); err != nil {
 		return nil, err
 	}
+	if err := p.restoreReplies(s); err != nil {
+		return nil, err
+	}
 	now := t.clock.now.Load()
 	p.last.Store(now - int64(s.Idle))
 	if m := s.Renewed; m != nil {
@@ -145,6 +148,21 @@ func (p *process) restoreVersion(s *snapshot) error {
 		p.ext.setBefore(before)
 		return err
 	}
+	return nil
+}
+
+// restoreReplies restores the window of a session that does not run yet.
+func (p *process) restoreReplies(s *snapshot) error {
+	if s.Dedup == nil || p.Kind.Settings.Dedup < 0 {
+		return nil
+	}
+	now := p.table().clock.now.Load()
+	w, err := s.Dedup.restore(now, s.underway(), p.Kind.Settings.Dedup)
+	if err != nil {
+		return err
+	}
+	p.ext.rarities().replies = w
+	p.table().windows.watch(w, now)
 	return nil
 }
 

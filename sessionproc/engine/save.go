@@ -71,6 +71,7 @@ func (p *process) encode() ([]byte, error) {
 		defer p.mu.Unlock()
 		s.Critical = []string{"Renewed"}
 		s.setVersion(p.versionLocked())
+		s.Dedup = p.ext.rarely().replies.save(p.table().clock.now.Load())
 		s.Renewed = &savedRenewed{ID: m.newID, Left: time.Until(m.until)}
 		return s.bytes()
 	}
@@ -106,6 +107,7 @@ func (p *process) encode() ([]byte, error) {
 	}
 	s.Subscriptions, s.Watches = p.savedPublisherLocked(), p.savedWatchesLocked()
 	s.Renewals = p.owesLocked()
+	s.Dedup = p.ext.rarely().replies.save(p.table().clock.now.Load())
 	if before := p.ext.rarely().before; before != nil {
 		s.Before = before.Append(nil)
 	}

@@ -17,8 +17,7 @@ const MaxSnapshot = core.MaxSnapshot
 //   - A reader skips a field that it does not know, unless Critical names the field. Then the
 //     reader refuses the session, which stays where it is. So a release that adds something which
 //     a session must not lose names it in Critical.
-//   - A name is never used again for something else. Aliases and Dedup (for idempotency keys) are
-//     reserved.
+//   - A name is never used again for something else. Aliases is reserved.
 type snapshot struct {
 	Critical []string `msgpack:",omitempty"`
 	Kind     string
@@ -48,6 +47,7 @@ type snapshot struct {
 	Renewals time.Duration `msgpack:",omitempty"` // until past renewals no longer count; see renewals
 	Renewed  *savedRenewed `msgpack:",omitempty"` // the session goes on under another ID: no state
 	Large    *savedLarge   `msgpack:",omitempty"` // critical: where the snapshot is; only Version beside it
+	Dedup    *savedWindow  `msgpack:",omitempty"` // the replies to calls with keys
 	Outline  bool          `msgpack:",omitempty"` // critical: no node can have the session; see Table.Outline
 }
 

@@ -47,6 +47,7 @@ type Table struct {
 	feeds             *hub
 	ends              ends
 	former            former
+	windows           windows
 	quit              chan struct{} // ends the loop
 	done              chan struct{} // the loop has ended
 }

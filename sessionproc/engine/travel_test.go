@@ -304,11 +304,12 @@ func TestSnapshotOfALaterReleaseIsReadUnlessCritical(t *testing.T) {
 	snapshot, err := take(t, a, "a")
 	require.NoError(t, err)
 
-	err = land(b, "a", edited(t, snapshot, map[string]any{"Critical": []string{"Kind", "Dedup"}, "Dedup": []string{"1"}}))
+	err = land(b, "a", edited(t, snapshot, map[string]any{"Critical": []string{"Kind", "Aliases"},
+		"Aliases": []string{"1"}}))
 	require.ErrorIs(t, err, sessionproc.ErrUnsupported)
-	require.ErrorContains(t, err, "Dedup")
+	require.ErrorContains(t, err, "Aliases")
 	require.NoError(t, land(b, "a", edited(t, snapshot, map[string]any{"Critical": []string{"Kind", "State"},
-		"Dedup": 3})))
+		"Aliases": 3})))
 	require.Equal(t, "tea", lookAt(t, b, "a"))
 	require.ErrorIs(t, land(b, "b", edited(t, snapshot, map[string]any{"Kind": "order"})), sessionproc.ErrUnknownKind)
 }
@@ -346,7 +347,10 @@ func FuzzRestore(f *testing.F) {
 	seed, err := take(f, l, "a")
 	require.NoError(f, err)
 	f.Add(seed)
-	f.Add(edited(f, seed, map[string]any{"Critical": []string{"Dedup"}}))
+	f.Add(edited(f, seed, map[string]any{"Critical": []string{"Aliases"}}))
+	for _, reply := range []map[string]any{{"Key": make([]byte, 16), "Ago": 5}, {"Key": "x", "Ago": -1}} {
+		f.Add(edited(f, seed, map[string]any{"Dedup": map[string]any{"Forgot": 1, "Replies": []any{reply}}}))
+	}
 	f.Add(edited(f, seed, map[string]any{"State": []byte{0x81, 0xa3, 'N', 'e', 'w', 0xc3}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if r, err := l.table.Restore(part("b"), "b", b); err == nil {

@@ -14,18 +14,22 @@ type untyped struct {
 	method  string
 	request any
 	reply   any
+	once    *core.Once
 }
 
 // Untyped makes a Message of names and values. The request is encoded; reply,
 // which may be nil, is a pointer that the reply is decoded into: of calls their
 // handler's, of OpStarted a *bool. It serves package node.
 func Untyped(op core.Op, kind, method string, request, reply any) sessionproc.Message {
-	return &untyped{op, kind, method, request, reply}
+	return &untyped{op: op, kind: kind, method: method, request: request, reply: reply}
 }
 
 func (m *untyped) Op() core.Op    { return m.op }
 func (m *untyped) Kind() string   { return m.kind }
 func (m *untyped) Method() string { return m.method }
+
+// Keeps is that of a Waiting.
+func (m *untyped) Keeps() **core.Once { return &m.once }
 
 func (m *untyped) AppendPayload(b []byte, most int) (_ []byte, raw bool, err error) {
 	defer core.Contain(&err)
@@ -94,6 +98,10 @@ func (m *untyped) exchange(ctx context.Context, t *Table, part int, id string) e
 	a := &localAnswer{m: m, done: make(chan core.Outcome, 1)}
 	in := &Inbound{Op: m.op, ID: id, Kind: m.kind, Method: m.method, Payload: payload, Raw: raw, Chain: chain,
 		Placed: HoldsPlace(ctx), Answer: a}
+	if m.op == core.OpCall {
+		core.Asking(core.Found(ctx), &m.once, id, m.method)
+		in.Once = m.once
+	}
 	in.Deadline, _ = ctx.Deadline()
 	in.Patient, in.NoWait = patient, err != nil
 	switch {

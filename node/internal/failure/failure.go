@@ -45,6 +45,8 @@ const (
 	codeRateLimited    = 39 // as the next, and codeTooMany: extra may say which limit; see packLimit
 	codeMemoryMark     = 40
 	codeRenewed        = 43
+	codeKeyReused      = 44
+	codeReplied        = 45
 )
 
 // Extras of codeOverloaded. They are on the wire.
@@ -78,6 +80,8 @@ var codes = []struct {
 	{sessionproc.ErrRateLimited, codeRateLimited},
 	{sessionproc.ErrMemoryMark, codeMemoryMark},
 	{sessionproc.ErrRenewed, codeRenewed},
+	{sessionproc.ErrKeyReused, codeKeyReused},
+	{sessionproc.ErrReplied, codeReplied},
 	{context.DeadlineExceeded, codeDeadline},
 	{context.Canceled, codeCanceled},
 }

@@ -12,7 +12,7 @@ import (
 // maxChain is the longest chain of calls that wait for one another.
 const maxChain = 16
 
-// sessionKey finds the Ctx in a ctx that a handler passes on.
+// sessionKey finds the Ctx in a ctx that a handler passes on, and the key of calls; see keyed.
 type sessionKey struct{}
 
 // A Ctx is the ctx of one handler or start function: its session, the deadline and the end of
@@ -40,6 +40,7 @@ type Origin struct {
 	Chain  []string        // IDs of the sessions that wait for this call, outermost first
 	Values context.Context // made by Extract
 	Placed bool            // a start function on another node waits for this call; see holdsPlace
+	Once   *Once           // the key of this call; nil: it has none
 }
 
 // A signal is what a Ctx needs once a goroutine waits for its end. Most ctxs end without one:
@@ -179,12 +180,6 @@ func (s *signal) fire() {
 	for f := range funcs {
 		go (*f)()
 	}
-}
-
-// Calling returns the handler that a ctx belongs to, or nil.
-func Calling(ctx context.Context) *Ctx {
-	c, _ := ctx.Value(sessionKey{}).(*Ctx)
-	return c
 }
 
 // CheckChain returns errCallCycle if a call to id would wait for itself.

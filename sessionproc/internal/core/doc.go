@@ -11,10 +11,11 @@
 // Files use those above them:
 //
 //	epoch, id, apart, outcome, limits, fault    times, IDs and errors
+//	once, digest                                keys of calls, and what tells requests apart
 //	coding, layout, times, signature            what is known of Go types
 //	nesting, settle, mapcopy, typecheck         which types are refused, and how values settle
 //	encoder, codec, parcel                      encoded and copied values
-//	settings, token, context, kind, state, weight
+//	settings, token, context, keyed, kind, state, weight
 //	message, pooled, starter, head              messages on their way to a session
 //	saved, ended, stream, delivery              what else passes between contract and engine
 //

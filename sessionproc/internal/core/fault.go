@@ -31,6 +31,7 @@ var (
 	ErrBadReply       = errors.New("bad reply")
 	ErrCallCycle      = errors.New("call cycle")
 	ErrUnsupported    = errors.New("not supported by the peer's release")
+	ErrKeyReused      = errors.New("the key was used for another request")
 )
 
 // UserError makes an error of a user's code safe to keep, to log and to send. Package sessionproc,
@@ -47,6 +48,10 @@ func IsBadRequest(err error) bool {
 	_, ok := err.(requestFault)
 	return ok
 }
+
+// NotRun reports whether err, of a call that has reached its session's goroutine, says that no handler
+// has run.
+func NotRun(err error) bool { return err == ErrKeyReused || IsBadRequest(err) }
 
 // Panicked is the error of a panic in a user's method. It says where that was, and of
 // its value the type only, as it may be read anywhere.

@@ -66,8 +66,22 @@ type Engine interface {
 	Watch(ctx context.Context, h *Head, b *Binding, id string)
 	Unwatch(h *Head, notice, id string) bool
 	Logger(h *Head) *slog.Logger
+	// Replied returns what the session has replied to a call with the key of c; known: it has. digest is
+	// that of the request. An error says why the call can be answered in no way and must not run.
+	Replied(c *Ctx, method string, digest uint64) (r Reply, known bool, err error)
+	// KeepReply keeps the reply to the call that c is the ctx of, or the error of its handler.
+	KeepReply(c *Ctx, method string, digest uint64, r Reply)
+	// RepliedBefore is Replied in any goroutine, for a session that goes on under another ID.
+	RepliedBefore(h *Head, o *Once, method string, digest uint64) (r Reply, known bool)
 	// RanFor adds to err, the end of c, how long the handler had run.
 	RanFor(c *Ctx, err error) error
+}
+
+// A Reply is what a handler has replied.
+type Reply struct {
+	Payload []byte
+	Raw     bool
+	Err     error
 }
 
 // A TimerRequest is what Notice.After and its siblings ask of their session.

@@ -114,6 +114,7 @@ type Waiting struct {
 	armed     atomic.Bool
 	ctxs      []Ctx  // for later exchanges
 	Stand     *Stand // guarded by the session's mu: the place in the line, or nil
+	Once      *Once  // the key of the call; nil: it has none, or that is not known yet
 }
 
 // NextCtx returns a fresh Ctx. A Ctx is never used again, because
@@ -356,6 +357,9 @@ func (e *Envelope) IsQueued() bool { return e.Word.Load()&StateMask == StateQueu
 
 // Exchange returns the waiting of a message, for code that knows the message only as an op.
 func (w *Waiting) Exchange() *Waiting { return w }
+
+// Keeps returns where a message keeps its key.
+func (w *Waiting) Keeps() **Once { return &w.Once }
 
 // NoHandler is what op.Run returns when it has run no handler: nobody waits for the
 // message any more, or it is a subscription.

@@ -95,3 +95,18 @@ func (c *Codec[T]) forget(v *T, p *Parcel[T]) {
 		p.buf = nil
 	}
 }
+
+// Packed returns the encoding of the value in p, unless it is empty: then own is the value. It may
+// share memory with p.
+func (c *Codec[T]) Packed(p *Parcel[T], own *T, most int) ([]byte, error) {
+	switch p.Form {
+	case parcelCoded:
+		if most > 0 && len(p.buf) > most {
+			return nil, ErrEnough
+		}
+		return p.buf, nil
+	case parcelCloned:
+		own = &p.clone
+	}
+	return c.Encode(nil, own, most)
+}

@@ -41,6 +41,7 @@ type KindSettings struct {
 	Schema        int
 	Migrate       func(from int, state []byte) ([]byte, error)
 	EndOnMove     bool
+	Dedup         int
 }
 
 // MethodSettings are the fields of MethodConfig.

@@ -1,0 +1,233 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
+)
+
+// A call with a key takes the way of any other. It is decided in the session's goroutine, before the
+// handler runs, whether there is a reply for it: a session handles one message at a time, so that of
+// two calls with one key the second finds the reply of the first.
+
+// asking returns the handler that makes a call, and gives the call the key of its ctx. found is what
+// core.Found has found there. Only calls have keys.
+func asking(found any, id string, b *core.Binding, w *core.Waiting) (from *core.Ctx) {
+	if b == nil || b.Op != core.OpCall {
+		return core.Asking(found, nil, id, "")
+	}
+	return core.Asking(found, &w.Once, id, b.Name)
+}
+
+// keyed gives the ctx of a call the call's key. The error says why the call must not run.
+func (p *process) keyed(c *core.Ctx, o *core.Once, b *core.Binding) error {
+	switch {
+	case b == nil || b.Settings.ReadOnly:
+		return nil
+	case p.Kind.Settings.Dedup < 0 && o.Derived:
+		return nil
+	case p.Kind.Settings.Dedup < 0:
+		return fmt.Errorf("%w: kind %q keeps no replies for calls with keys (KindConfig.Dedup is negative)",
+			sessionproc.ErrUnsupported, p.Kind.Name)
+	}
+	c.Rare().Once = o
+	return nil
+}
+
+// replies returns the window of the session, or nil.
+func (p *process) replies() *window {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ext.rarely().replies
+}
+
+// Replied implements core.Engine.
+func (t *Table) Replied(c *core.Ctx, method string, digest uint64) (core.Reply, bool, error) {
+	p, o := sessionOf(c), c.Once()
+	r, known, err := p.replied(p.replies(), o, method, digest)
+	if known || err != nil { // the message changes nothing
+		p.mu.Lock()
+		if p.cur != nil {
+			p.cur.readOnly = true
+		}
+		p.mu.Unlock()
+	}
+	return r, known, err
+}
+
+// errForgotten is why a call is not run again that may have run.
+var errForgotten = fmt.Errorf("%w: the call may have run before, and its reply may be forgotten",
+	sessionproc.ErrUnavailable)
+
+// replied looks for the reply to a call with a key.
+func (p *process) replied(w *window, o *core.Once, method string, digest uint64) (r core.Reply, known bool, err error) {
+	var k *kept
+	if w != nil {
+		k = w.find(windowKey{o.Key, method}, p.table().clock.now.Load())
+	}
+	switch {
+	case k == nil && o.First != 0 && !(o.First > p.begunAt() && w.reaches(o.First)):
+		return r, false, errForgotten
+	case k == nil:
+		return r, false, nil
+	case k.digest != digest:
+		return r, false, sessionproc.ErrKeyReused
+	}
+	return k.reply, true, nil
+}
+
+// begunAt returns when the session was started, since epoch.
+func (p *process) begunAt() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.begun
+}
+
+// RepliedBefore implements core.Engine.
+func (t *Table) RepliedBefore(h *core.Head, o *core.Once, method string, digest uint64) (core.Reply, bool) {
+	p := processOf(h)
+	w := p.replies()
+	if w == nil {
+		return core.Reply{}, false
+	}
+	r, known, err := p.replied(w, o, method, digest)
+	if err != nil {
+		r.Err = err
+	}
+	return r, known || err != nil
+}
+
+// KeepReply implements core.Engine.
+func (t *Table) KeepReply(c *core.Ctx, method string, digest uint64, r core.Reply) {
+	if !isReply(r.Err) {
+		return
+	}
+	p, now := sessionOf(c), t.clock.now.Load()
+	k := &kept{windowKey{c.Once().Key, strings.Clone(method)}, digest, keepable(r), now}
+	p.mu.Lock()
+	x := p.extra().rarities()
+	if x.replies == nil {
+		x.replies = new(window)
+	}
+	w := x.replies
+	p.mu.Unlock()
+	w.add(k, p.Kind.Settings.Dedup)
+	t.windows.watch(w, now)
+}
+
+// isReply reports whether a handler that returned err has replied. It has not if it did not run, or
+// gave up because the time of its caller was over.
+func isReply(err error) bool {
+	return !core.NotRun(err) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// keepable returns r as it is kept.
+func keepable(r core.Reply) core.Reply {
+	switch err := r.Err.(type) {
+	case nil:
+		if len(r.Payload) > core.MaxReply {
+			return core.Reply{Err: sessionproc.ErrReplied}
+		}
+		return core.Reply{Payload: slices.Clone(r.Payload), Raw: r.Raw}
+	case *sessionproc.Error:
+		if len(err.Code)+len(err.Text) <= core.MaxReply {
+			return core.Reply{Err: err}
+		}
+	default:
+		if errors.Is(err, sessionproc.ErrBadReply) { // the handler has run, and nobody got what it replied
+			break
+		}
+		if len(err.Error()) <= core.MaxReply {
+			return core.Reply{Err: err}
+		}
+	}
+	return core.Reply{Err: sessionproc.ErrReplied}
+}
+
+// forgetRepliesLocked forgets all replies, for a session that begins anew with what it was started with.
+func (p *process) forgetRepliesLocked() {
+	if x := p.ext; x.rarely().replies != nil {
+		x.rare.replies = &window{lost: true, forgot: p.table().clock.now.Load()}
+	}
+}
+
+// joinReplies takes over the replies of a copy that was merged with the session.
+func (p *process) joinReplies(o *process) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	theirs := o.ext.rarely().replies
+	if theirs == nil {
+		return
+	}
+	x := p.extra().rarities()
+	if x.replies == nil {
+		x.replies = theirs
+		return
+	}
+	x.replies.join(theirs, p.Kind.Settings.Dedup)
+	p.table().windows.watch(x.replies, p.table().clock.now.Load())
+}
+
+// setRepliesLocked makes the replies of a copy, in whose place the session goes on, its own.
+func (p *process) setRepliesLocked(w *window) {
+	if w != nil || p.ext.rare != nil {
+		p.ext.rarities().replies = w
+	}
+}
+
+// A key on the wire: 16 bytes, a byte of flags, and how many microseconds ago the call was first made,
+// in 8 bytes, 0 if it is not a repeat. Later releases may append more.
+const (
+	onceSize    = 16 + 1 + 8
+	onceDerived = 1
+)
+
+// AppendOnce appends the key of a call that is made with ctx for another node, and nothing if the call
+// has none. It serves package node.
+func AppendOnce(b []byte, ctx context.Context, id string, m sessionproc.Message) []byte {
+	keeper, ok := m.(interface{ Keeps() **core.Once })
+	if m.Op() != core.OpCall || !ok {
+		return b
+	}
+	at := keeper.Keeps()
+	core.Asking(core.Found(ctx), at, id, m.Method())
+	o := *at
+	if o == nil {
+		return b
+	}
+	var flags byte
+	if o.Derived {
+		flags |= onceDerived
+	}
+	b = append(append(b, o.Key[:]...), flags)
+	ago := uint64(0)
+	if o.First != 0 {
+		ago = uint64(max(1, (int64(time.Since(core.Epoch))-o.First)/int64(time.Microsecond)+1))
+	}
+	return binary.BigEndian.AppendUint64(b, ago)
+}
+
+// ParseOnce reads what AppendOnce wrote into in. It serves package node.
+func (in *Inbound) ParseOnce(b []byte) error {
+	in.Once = nil
+	if len(b) == 0 {
+		return nil
+	}
+	if len(b) < onceSize {
+		return core.BadRequest(fmt.Errorf("a key of %d bytes", len(b)))
+	}
+	in.Once = &core.Once{Key: [16]byte(b), Derived: b[16]&onceDerived != 0}
+	if ago := binary.BigEndian.Uint64(b[17:]); ago != 0 {
+		ago = min(ago, uint64(core.Ages/time.Microsecond))
+		in.Once.First = cmp.Or(int64(time.Since(core.Epoch))-int64(ago)*int64(time.Microsecond), -1)
+	}
+	return nil
+}

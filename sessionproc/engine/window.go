@@ -1,0 +1,287 @@
+package engine
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
+)
+
+// A window holds the latest replies of a session to calls with keys. It has a lock of its own, since
+// the table's loop empties it, and the session's goroutine is not needed for that. The lock comes
+// after the session's mu.
+type window struct {
+	mu      sync.Mutex
+	m       map[windowKey]*kept // guarded by mu
+	order   fifo[*kept]         // guarded by mu: the oldest first
+	bytes   int                 // guarded by mu
+	lost    bool                // guarded by mu: some were forgotten
+	forgot  int64               // guarded by mu, since epoch: if some were, the latest of them
+	pending bool                // guarded by mu: it is among the table's windows
+}
+
+type windowKey struct {
+	key    [16]byte
+	method string
+}
+
+// A kept is a reply in a window.
+type kept struct {
+	windowKey
+	digest uint64
+	reply  core.Reply // Err is ErrReplied if the reply was not kept
+	at     int64      // since epoch
+}
+
+// The bounds of a window, beside KindConfig.Dedup.
+const (
+	keptFor     = 2 * time.Minute
+	windowBytes = 256 << 10
+)
+
+// size returns about how many bytes of memory k takes.
+func (k *kept) size() int {
+	n := 192 + len(k.method) + len(k.reply.Payload)
+	if k.reply.Err != nil {
+		n += len(k.reply.Err.Error())
+	}
+	return n
+}
+
+// find returns what is kept of an earlier call.
+func (w *window) find(key windowKey, now int64) *kept {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.expireLocked(now)
+	return w.m[key]
+}
+
+// add keeps a reply and forgets the oldest ones beyond the bounds.
+func (w *window) add(k *kept, most int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.addLocked(k)
+	for w.order.len() > most || w.bytes > windowBytes {
+		w.forgetLocked()
+	}
+}
+
+func (w *window) addLocked(k *kept) {
+	if w.m[k.windowKey] != nil {
+		return // two copies of the session have met
+	}
+	put(&w.m, k.windowKey, k)
+	w.order.push(k)
+	w.bytes += k.size()
+}
+
+func (w *window) forgetLocked() {
+	k := w.order.pop()
+	delete(w.m, k.windowKey)
+	w.bytes -= k.size()
+	w.loseLocked(k.at)
+}
+
+// loseLocked notes that replies up to a time may be forgotten.
+func (w *window) loseLocked(at int64) {
+	if !w.lost || w.forgot < at {
+		w.lost, w.forgot = true, at
+	}
+}
+
+// expire forgets replies older than keptFor, and reports whether any are left.
+func (w *window) expire(now int64) (some bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.expireLocked(now)
+	w.pending = w.order.len() > 0
+	return w.pending
+}
+
+func (w *window) expireLocked(now int64) {
+	for w.order.len() > 0 && now-w.order.first().at > int64(keptFor) {
+		w.forgetLocked()
+	}
+}
+
+// reaches reports whether all replies since a time are surely kept.
+func (w *window) reaches(since int64) bool {
+	if w == nil {
+		return true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.lost || since > w.forgot
+}
+
+// join takes over what a merged copy of the session has kept, in the order of time.
+func (w *window) join(o *window, most int) {
+	var all []*kept
+	o.mu.Lock()
+	lost, forgot := o.lost, o.forgot
+	for o.order.len() > 0 {
+		all = append(all, o.order.pop())
+	}
+	o.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var mine []*kept
+	for w.order.len() > 0 {
+		mine = append(mine, w.order.pop())
+	}
+	w.m, w.bytes = nil, 0
+	if lost {
+		w.loseLocked(forgot)
+	}
+	for len(mine) > 0 || len(all) > 0 {
+		from := &all
+		if len(all) == 0 || len(mine) > 0 && mine[0].at <= all[0].at {
+			from = &mine
+		}
+		w.addLocked((*from)[0])
+		*from = (*from)[1:]
+	}
+	for w.order.len() > most || w.bytes > windowBytes {
+		w.forgetLocked()
+	}
+}
+
+// windows are the windows of a table that hold something, to be emptied in time.
+type windows struct {
+	mu  sync.Mutex
+	due fifo[dueWindow] // guarded by mu: the earliest first
+}
+
+type dueWindow struct {
+	w  *window
+	at int64 // since epoch
+}
+
+// watch has w emptied in time.
+func (all *windows) watch(w *window, now int64) {
+	w.mu.Lock()
+	first := !w.pending && w.order.len() > 0
+	w.pending = w.pending || first
+	w.mu.Unlock()
+	if first {
+		all.push(w, now)
+	}
+}
+
+func (all *windows) push(w *window, now int64) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	all.due.push(dueWindow{w, now + int64(keptFor) + int64(time.Second)})
+}
+
+// expire empties the windows that are due.
+func (all *windows) expire(now int64) {
+	for {
+		all.mu.Lock()
+		if all.due.len() == 0 || all.due.first().at > now {
+			all.mu.Unlock()
+			return
+		}
+		w := all.due.pop().w
+		all.mu.Unlock()
+		if w.expire(now) {
+			all.push(w, now)
+		}
+	}
+}
+
+// A savedWindow is a window in a snapshot.
+type savedWindow struct {
+	Forgot  time.Duration `msgpack:",omitempty"` // how long ago the latest was that it forgot; 0: it forgot none
+	Replies []savedReply  // the oldest first
+}
+
+type savedReply struct {
+	Key    []byte
+	Method string
+	Digest uint64
+	Ago    time.Duration
+	Reply  []byte `msgpack:",omitempty"`
+	Raw    bool   `msgpack:",omitempty"`
+	Form   uint8  `msgpack:",omitempty"`
+	Code   string `msgpack:",omitempty"` // of an error made by NewError
+	Text   string `msgpack:",omitempty"` // of an error
+}
+
+// The values of savedReply.Form.
+const (
+	keptReply   = 0
+	keptLarge   = 1 // only that there was one
+	keptError   = 2
+	keptNamed   = 3 // an error made by NewError
+	lastOfForms = keptNamed
+)
+
+// save returns w for a snapshot, or nil if it holds nothing.
+func (w *window) save(now int64) *savedWindow {
+	if w == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.expireLocked(now)
+	if w.order.len() == 0 {
+		return nil
+	}
+	s := &savedWindow{}
+	if w.lost {
+		s.Forgot = time.Duration(max(1, now-w.forgot))
+	}
+	for _, k := range w.order.items[w.order.head:] {
+		one := savedReply{Key: k.key[:], Method: k.method, Digest: k.digest, Ago: time.Duration(now - k.at),
+			Reply: k.reply.Payload, Raw: k.reply.Raw}
+		switch err := k.reply.Err.(type) {
+		case nil:
+		case *sessionproc.Error:
+			one.Form, one.Code, one.Text = keptNamed, err.Code, err.Text
+		default:
+			one.Form, one.Text = keptError, err.Error()
+			if err == sessionproc.ErrReplied {
+				one.Form, one.Text = keptLarge, ""
+			}
+		}
+		s.Replies = append(s.Replies, one)
+	}
+	return s
+}
+
+var errWindow = errors.New("malformed replies to calls with keys")
+
+// restore makes a window of one in a snapshot, which may be of any origin.
+func (s *savedWindow) restore(now int64, underway time.Duration, most int) (*window, error) {
+	w := &window{}
+	if s.Forgot < 0 {
+		return nil, errWindow
+	}
+	if s.Forgot > 0 {
+		w.lost, w.forgot = true, now-int64(s.Forgot+underway)
+	}
+	last := time.Duration(-1)
+	for _, one := range s.Replies {
+		size := max(len(one.Reply), len(one.Code)+len(one.Text))
+		if len(one.Key) != 16 || one.Ago < 0 || last >= 0 && one.Ago > last || size > core.MaxReply ||
+			one.Form > lastOfForms {
+			return nil, errWindow
+		}
+		last = one.Ago
+		k := &kept{windowKey: windowKey{[16]byte(one.Key), one.Method}, digest: one.Digest,
+			reply: core.Reply{Payload: one.Reply, Raw: one.Raw}, at: now - int64(one.Ago+underway)}
+		switch one.Form {
+		case keptLarge:
+			k.reply.Err = sessionproc.ErrReplied
+		case keptError:
+			k.reply.Err = errors.New(one.Text)
+		case keptNamed:
+			k.reply.Err = &sessionproc.Error{Code: one.Code, Text: one.Text}
+		}
+		w.add(k, most)
+	}
+	return w, nil
+}

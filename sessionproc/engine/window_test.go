@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
+)
+
+func keptAt(at time.Duration, key string, r core.Reply) *kept {
+	return &kept{windowKey{core.NewOnce(key).Key, "m"}, 7, r, int64(at)}
+}
+
+func (w *window) has(key string, now time.Duration) bool {
+	return w.find(windowKey{core.NewOnce(key).Key, "m"}, int64(now)) != nil
+}
+
+// A window forgets the oldest replies beyond its bounds, and knows since when it has all of them.
+func TestAWindowIsBounded(t *testing.T) {
+	w := &window{}
+	require.True(t, w.reaches(1))
+	for i := range 10 {
+		w.add(keptAt(time.Duration(i+1), fmt.Sprint(i), core.Reply{}), 4)
+	}
+	require.Equal(t, 4, w.order.len())
+	require.False(t, w.has("5", 10))
+	require.True(t, w.has("6", 10))
+	require.False(t, w.reaches(6))
+	require.True(t, w.reaches(7))
+
+	for i := range 1000 {
+		w.add(keptAt(time.Minute, fmt.Sprint("large", i), core.Reply{Payload: make([]byte, 1000)}), maxInt)
+		require.LessOrEqual(t, w.bytes, windowBytes)
+	}
+	require.Greater(t, w.order.len(), 200)
+	require.Len(t, w.m, w.order.len())
+
+	require.True(t, w.expire(int64(time.Minute+keptFor)))
+	require.False(t, w.expire(int64(time.Minute+keptFor+1)))
+	require.Zero(t, w.bytes)
+	require.Empty(t, w.m)
+	require.False(t, w.reaches(int64(time.Minute)))
+	require.True(t, w.reaches(int64(time.Minute)+1))
+}
+
+const maxInt = int(^uint(0) >> 1)
+
+// A window travels, and takes its age along.
+func TestAWindowTravels(t *testing.T) {
+	w := &window{}
+	replies := []core.Reply{{Payload: []byte("p")}, {Payload: []byte{}, Raw: true}, {Err: sessionproc.ErrReplied},
+		{Err: errors.New("no")}, {Err: sessionproc.NewError("code", "text")}}
+	for i, r := range replies {
+		w.add(keptAt(time.Duration(i)*time.Second, fmt.Sprint(i), r), 10)
+	}
+	w.lost, w.forgot = true, 1
+	b, err := msgpack.Marshal(w.save(int64(time.Minute)))
+	require.NoError(t, err)
+	var saved savedWindow
+	require.NoError(t, msgpack.Unmarshal(b, &saved))
+	got, err := saved.restore(int64(time.Hour), time.Second, 10)
+	require.NoError(t, err)
+	for i, r := range replies {
+		k := got.find(windowKey{core.NewOnce(fmt.Sprint(i)).Key, "m"}, int64(time.Hour))
+		require.NotNil(t, k)
+		require.Equal(t, r.Err, k.reply.Err)
+		require.Equal(t, string(r.Payload), string(k.reply.Payload))
+		require.Equal(t, r.Raw, k.reply.Raw)
+		require.EqualValues(t, 7, k.digest)
+		require.Equal(t, time.Hour-time.Minute-time.Second+time.Duration(i)*time.Second, time.Duration(k.at))
+	}
+	require.EqualValues(t, time.Hour-time.Second-time.Minute+1, got.forgot)
+
+	few, err := saved.restore(int64(time.Hour), 0, 2)
+	require.NoError(t, err)
+	require.Equal(t, 2, few.order.len())
+	require.True(t, few.has("4", time.Hour))
+	require.Nil(t, (*window)(nil).save(0))
+	require.Nil(t, (&window{}).save(0))
+}
+
+func TestAForeignWindowIsChecked(t *testing.T) {
+	for name, spoil := range map[string]func(w *savedWindow){
+		"a short key":         func(w *savedWindow) { w.Replies[0].Key = w.Replies[0].Key[:15] },
+		"no key":              func(w *savedWindow) { w.Replies[0].Key = nil },
+		"a negative age":      func(w *savedWindow) { w.Replies[1].Ago = -1 },
+		"a wrong order":       func(w *savedWindow) { w.Replies[1].Ago = 3 },
+		"a large reply":       func(w *savedWindow) { w.Replies[0].Reply = make([]byte, core.MaxReply+1) },
+		"a large error":       func(w *savedWindow) { w.Replies[0].Text = strings.Repeat("x", core.MaxReply+1) },
+		"an unknown form":     func(w *savedWindow) { w.Replies[0].Form = lastOfForms + 1 },
+		"a time in the ether": func(w *savedWindow) { w.Forgot = -1 },
+	} {
+		w := &savedWindow{Replies: []savedReply{{Key: make([]byte, 16), Ago: 2}, {Key: make([]byte, 16), Ago: 1}}}
+		_, err := w.restore(0, 0, 10)
+		require.NoError(t, err)
+		spoil(w)
+		_, err = w.restore(0, 0, 10)
+		require.ErrorIs(t, err, errWindow, name)
+	}
+}
+
+// Of two copies that merge, the replies of both are kept, in the order of time.
+func TestWindowsJoin(t *testing.T) {
+	a, b := &window{}, &window{lost: true, forgot: 3}
+	for i, w := range []*window{a, b, b, a, a} {
+		w.add(keptAt(time.Duration(10+i), fmt.Sprint(i), core.Reply{}), 10)
+	}
+	b.add(keptAt(20, "0", core.Reply{Raw: true}), 10)
+	a.join(b, 10)
+	require.Equal(t, 5, a.order.len())
+	require.EqualValues(t, 3, a.forgot)
+	last := int64(0)
+	for _, k := range a.order.items[a.order.head:] {
+		require.GreaterOrEqual(t, k.at, last)
+		last = k.at
+	}
+	a.join(&window{}, 2)
+	require.Equal(t, 2, a.order.len())
+	require.True(t, a.has("4", 20))
+}
