@@ -58,6 +58,17 @@ type Config struct {
 	// with Insecure.
 	SameSite http.SameSite
 
+	// IdempotencyKeys makes the middleware heed the header Idempotency-Key: calls that are made with
+	// the request's context have keys, made of its value, as sessionproc.WithKey gives them. Each
+	// call has a key of its own: it counts which call of its method of its session it is in this
+	// request. So when a client sends a request again, with the same key and the same cookie, the
+	// handlers of sessions do not run again, and the request gets the replies of the first one. That
+	// needs a handler of the request that makes the same calls again, and kinds that keep replies
+	// (KindConfig.Dedup). A request with a header that is no key, or with several, gets 400: a key is
+	// 1 to 255 visible ASCII characters, with or without the quotes of RFC 8941 around them. Default:
+	// false, the header means nothing to this package.
+	IdempotencyKeys bool
+
 	// Insecure omits the cookie's Secure attribute, for development over plain HTTP. Default: false;
 	// most browsers then ignore the cookie over plain HTTP, so that each request gets a new ID.
 	Insecure bool

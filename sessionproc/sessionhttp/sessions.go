@@ -74,12 +74,17 @@ func IsNew(ctx context.Context) bool {
 // session, and it ignores cookies that we did not sign.
 //
 // It sets the headers Vary, Cache-Control and, if the cookie changes, Set-Cookie before it calls
-// next. It does not wrap the http.ResponseWriter. If a Sessions' middleware is applied twice, the
-// outer one counts.
+// next. It does not wrap the http.ResponseWriter. With Config.IdempotencyKeys it answers a request
+// with a malformed key itself. If a Sessions' middleware is applied twice, the outer one counts.
 func (s *Sessions) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if who, ok := r.Context().Value(contextKey{}).(identity); ok && who.by == s {
 			next.ServeHTTP(w, r)
+			return
+		}
+		keyed, ok := s.keyed(r.Context(), r.Header)
+		if !ok {
+			http.Error(w, "malformed Idempotency-Key", http.StatusBadRequest)
 			return
 		}
 		c, ok := s.read(r)
@@ -95,7 +100,7 @@ func (s *Sessions) Middleware(next http.Handler) http.Handler {
 		if h.Get("Cache-Control") == "" {
 			h.Set("Cache-Control", "private")
 		}
-		ctx := context.WithValue(r.Context(), contextKey{}, identity{by: s, id: id, isNew: !ok})
+		ctx := context.WithValue(keyed, contextKey{}, identity{by: s, id: id, isNew: !ok})
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

@@ -39,6 +39,8 @@ var statuses = []struct {
 	{sessionproc.ErrAlreadyStarted, http.StatusConflict},
 	{sessionproc.ErrWrongKind, http.StatusConflict},
 	{sessionproc.ErrRenewed, http.StatusConflict},
+	{sessionproc.ErrReplied, http.StatusConflict},
+	{sessionproc.ErrKeyReused, http.StatusUnprocessableEntity},
 	{sessionproc.ErrTerminated, http.StatusGone},
 	{sessionproc.ErrCrashed, http.StatusInternalServerError},
 	{sessionproc.ErrOverloaded, http.StatusServiceUnavailable},
@@ -59,7 +61,9 @@ var statuses = []struct {
 //	ErrNotFound                                     404 Not Found
 //	ErrAlreadyStarted, ErrWrongKind                 409 Conflict
 //	ErrRenewed: the browser has another cookie      409 Conflict
+//	ErrReplied: done before, the reply is not known 409 Conflict
 //	ErrTerminated: ended while the call was waiting 410 Gone
+//	ErrKeyReused                                    422 Unprocessable Entity
 //	an error made by sessionproc.NewError           422 Unprocessable Entity
 //	ErrRateLimited                                  429 Too Many Requests
 //	context.Canceled: the client went away          499 (nginx's number)

@@ -29,6 +29,8 @@ func TestEachErrorHasItsStatus(t *testing.T) {
 		{sessionproc.ErrAlreadyStarted, 409, "Conflict"},
 		{sessionproc.ErrWrongKind, 409, "Conflict"},
 		{sessionproc.ErrRenewed, 409, "Conflict"},
+		{sessionproc.ErrReplied, 409, "Conflict"},
+		{sessionproc.ErrKeyReused, 422, "Unprocessable Entity"},
 		{sessionproc.ErrTerminated, 410, "Gone"},
 		{sessionproc.NewError("sold_out", "sold out"), 422, "Unprocessable Entity"},
 		{context.Canceled, 499, "Client Closed Request"},
