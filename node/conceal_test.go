@@ -69,7 +69,7 @@ var exportedStructs = []struct {
 	{sessionproc.None{}, false},
 	{sessionproc.Notice[int]{}, false}, {sessionproc.OpError{}, false}, {sessionproc.Position{}, false},
 	{sessionproc.Reach{}, false}, {sessionproc.Session{}, false},
-	{engine.Recalled{}, true}, {engine.Restored{}, true}, {node.StartOptions{}, false},
+	{engine.Recalled{}, true}, {engine.Record{}, true}, {engine.Restored{}, true}, {node.StartOptions{}, false},
 	{engine.Stats{}, true},
 	{sessionproc.SubscribeOptions{}, false}, {sessionproc.Subscription[int]{}, true}, {engine.Supervision{}, false},
 	{engine.Table{}, true}, {engine.TableConfig{}, false}, {engine.TableTrace{}, false},

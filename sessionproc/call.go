@@ -132,7 +132,7 @@ func (m *call[Req, Rep]) Run(h *core.Head, ctx *core.Ctx) error {
 	keyed := ctx.Once() != nil
 	if keyed && m.known(h, ctx) {
 		err := m.err
-		m.Finish()
+		m.answer(h, m.Size)
 		return err
 	}
 	if c := &m.method.req; c.Simple {
@@ -143,11 +143,13 @@ func (m *call[Req, Rep]) Run(h *core.Head, ctx *core.Ctx) error {
 		m.err = core.BadRequest(err)
 	}
 	ctx.End(core.EndedCanceled)
+	size := m.Size
 	if c := &m.method.rep; m.err == nil && !c.Simple {
 		most := h.Host.MaxMessage
-		size, err := c.Pack(&m.got, &m.rep, false, most)
-		if err == nil && int(size) > most {
-			err = core.TooLarge(int(size), most)
+		n, err := c.Pack(&m.got, &m.rep, false, most)
+		size += n
+		if err == nil && int(n) > most {
+			err = core.TooLarge(int(n), most)
 		}
 		if err != nil {
 			m.err = core.BadReply(err)
@@ -157,8 +159,17 @@ func (m *call[Req, Rep]) Run(h *core.Head, ctx *core.Ctx) error {
 		h.Host.Engine.KeepReply(ctx, m.method.token.Name, m.same, m.reply())
 	}
 	err := m.err
-	m.Finish()
+	m.answer(h, size)
 	return err
+}
+
+// answer gives the answer to the caller, or has it wait until what it tells is durable.
+func (m *call[Req, Rep]) answer(h *core.Head, size int32) {
+	if h.Kind.Kept {
+		h.Host.Engine.Answer(h, m.bound, m, size)
+	} else {
+		m.Finish()
+	}
 }
 
 // handle calls the handler. The token of the caller and the kind's binding have equal types if
@@ -186,6 +197,9 @@ func (m *call[Req, Rep]) handleCoded(h *core.Head, ctx *core.Ctx, req *Req) erro
 	}
 	return m.ReadReply(reply, raw)
 }
+
+// Bound returns the handler.
+func (m *call[Req, Rep]) Bound() *core.Binding { return m.bound }
 
 // Handles implements named.
 func (m *call[Req, Rep]) Handles(uint64) string { return m.method.token.Name }
@@ -283,6 +297,9 @@ func (m *cast[Msg]) message() (*Msg, error) {
 
 // Drop implements core.Task. A cast has no caller to answer.
 func (m *cast[Msg]) Drop(uint64, core.Outcome) {}
+
+// Bound returns the handler.
+func (m *cast[Msg]) Bound() *core.Binding { return m.bound }
 
 // Handles implements named.
 func (m *cast[Msg]) Handles(uint64) string { return m.notice.token.Name }

@@ -12,12 +12,14 @@
 //	bucket, clock, fifo, reason, put, named, waiterror        small parts
 //	process, extra, phase, table, tableconfig, gate           the record of a session, and where it is
 //	admission, arrival, version, life, counts, trace, unknown what is known of sessions and kinds
+//	standbys, records, held, lasting                          what waits for a session's records elsewhere
 //	sealing, mark, ends, poll, publisher, pollers, subscriber,
 //	window                                                    parts of a session that few have
 //	wheel, timer, watch, watchdog, worker, starts, line, keys times, turns, and keys of calls
 //	circle, nested, inbox, place, exchange, late              a message on its way into a mailbox
 //	polling, weigh, inspect, save, snapshot, plain, copies    a session from outside
 //	gone, stop, restart, expiry, renewed, former, tombstone   ends
+//	record, lastrecord, kept                                  records of sessions, and what became of them
 //	insert, starting, resolve, restore, move, merge, heir     a session comes and goes
 //	turn, mailbox                                             a session's goroutine
 //	renew, inbound, untyped, feed, broadcast                  requests
@@ -27,6 +29,8 @@
 //
 //   - process, extra and table have a field for each part;
 //   - worker runs mailbox, which hands sessions to workers;
+//   - records makes a record (record), and gives up one that does not encode (kept); the end of every
+//     way (gone) waits for the last record, after which lastrecord has the session leave;
 //   - gone, the end of every way, lets an heir take the place, remembers the session (former), and
 //     decides starts that have waited (insert);
 //   - merge and heir call each other: a copy that has lost makes way for the one that goes on;

@@ -25,7 +25,7 @@ type ending struct {
 // reply returns the answer to a poll that comes after the end. Only a watch,
 // which polls no event, is told the new ID.
 func (e *ending) reply(event string, q poll) []byte {
-	n := e.publisher.pollReplyLocked(e.incarnation, event, q.at)
+	n := e.publisher.history(event).pollReply(e.incarnation, q.at)
 	if last := e.publisher.history(event).offset; n.at.Offset >= last {
 		n.reason = e.reason
 		if q.renewal && event == "" {
@@ -112,7 +112,7 @@ func (p *process) rememberLocked(o core.Outcome) {
 	if errors.Is(o.Err, sessionproc.ErrCrashed) {
 		reason = sessionproc.ReasonCrashed
 	}
-	if reason == "" || reason == abrupt {
+	if reason == "" || silent(reason) {
 		return
 	}
 	p.ext.ending = &ending{id: p.ID, incarnation: p.incarnationLocked(), reason: reason,

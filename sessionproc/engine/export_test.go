@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"context"
 	"time"
 	"unsafe"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // LiveWorkers returns how many parked goroutines the table has.
@@ -113,3 +115,6 @@ func (t *Table) Replies(part int, id string) int {
 	defer w.mu.Unlock()
 	return w.order.len()
 }
+
+// SaveNow has a session make a record in the midst of its handler, and waits until it is durable.
+func SaveNow(ctx context.Context) error { return sessionOf(core.Calling(ctx)).saveNow(ctx) }

@@ -26,6 +26,7 @@ type extra struct {
 	ending    *ending    // what is told of its end; nothing is published any more
 	watches   map[*watch]struct{}
 	renewed   *renewed // it goes on under another ID; nil: it does not
+	records   *records // nil: it has none
 	rare      *rarities
 
 	ended    bool // end was called; otherwise Stop only
@@ -42,7 +43,7 @@ type extra struct {
 // rarities are what few of the sessions need that have an extra.
 type rarities struct {
 	starts   []*core.Starter // that came while this one started or ended
-	onGone   []func()        // called once it has gone
+	onGone   []func(error)   // called once it has gone; see end
 	pending  []*pending      // what its handler waits for
 	before   Version         // of past, what belongs to sessions that had ended when it was started
 	unknown  []byte          // see unknownFields

@@ -57,7 +57,16 @@ func (t *Table) Publish(h *core.Head, b *core.Binding, payload []byte, raw bool)
 func (t *Table) SetLabel(h *core.Head, key, value string) error {
 	p := processOf(h)
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	err, start := p.setLabelLocked(key, value), false
+	if err == nil {
+		start = p.alterLocked()
+	}
+	p.mu.Unlock()
+	p.runIf(start)
+	return err
+}
+
+func (p *process) setLabelLocked(key, value string) error {
 	if p.leftLocked() {
 		return fmt.Errorf("sessionproc: label %q: %w", key, errLeft)
 	}
@@ -130,8 +139,13 @@ func (t *Table) CancelTimer(h *core.Head, name string) bool {
 		return false
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.leftLocked() && p.cancelTimerLocked(name)
+	was, start := !p.leftLocked() && p.cancelTimerLocked(name), false
+	if was {
+		start = p.alterLocked()
+	}
+	p.mu.Unlock()
+	p.runIf(start)
+	return was
 }
 
 // Watch implements Engine.
@@ -152,11 +166,13 @@ func (t *Table) Watch(ctx context.Context, h *core.Head, b *core.Binding, id str
 		x.watches = map[*watch]struct{}{}
 	}
 	x.watches[w] = struct{}{}
+	start := p.alterLocked()
 	began := closedChannel
 	if p.phase != phaseSealed {
 		began = p.watchLocked(w)
 	}
 	p.mu.Unlock()
+	p.runIf(start)
 	if core.Calling(ctx).CheckChain(id) != nil { // it may be on its way, and wait for this handler
 		began = closedChannel
 	}
@@ -176,7 +192,16 @@ func (t *Table) Unwatch(h *core.Head, notice, id string) bool {
 		return false
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	was, start := p.unwatchLocked(notice, id), false
+	if was {
+		start = p.alterLocked()
+	}
+	p.mu.Unlock()
+	p.runIf(start)
+	return was
+}
+
+func (p *process) unwatchLocked(notice, id string) bool {
 	if p.ext == nil || p.leftLocked() {
 		return false
 	}

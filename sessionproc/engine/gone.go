@@ -6,11 +6,23 @@ import "github.com/sessionproc/sessionproc/sessionproc/internal/core"
 // goroutine must not run, or be the caller. If another copy of the session waits to meet it, that
 // copy takes its place. Otherwise the gate takes part: it may have to note the end for other
 // members before the ID is free.
+//
+// The end of a session that has standbys is recorded first (keepsEnd).
 func (p *process) vanish(o core.Outcome) {
+	if !p.Kind.Kept || !p.keepsEnd(o) {
+		p.leave(o)
+	}
+}
+
+// leave is vanish once the end of the session is durable, or need not be.
+func (p *process) leave(o core.Outcome) {
 	t := p.table()
 	p.remember(o)
 	if heir := p.takeHeir(); heir != nil {
 		p.leaveTo(heir)
+	} else if p.isFencedOff() {
+		o.Err = t.cfg.moving()
+		p.remove()
 	} else if t.cfg.Gate != nil {
 		t.cfg.Gate.Leave(int(p.part), p.ID, p.bury)
 	} else {
@@ -36,14 +48,12 @@ func (p *process) gone(o core.Outcome) {
 	queue, cur, act := p.takeAllLocked(), p.curLocked(), p.act
 	p.cur = nil
 	starts, timers := p.takeStartsLocked(), x.timers
-	var onGone []func()
-	if x.rare != nil {
-		onGone, x.rare.onGone = x.rare.onGone, nil
-	}
+	onGone := p.takeOnGoneLocked()
 	x.timers = nil
 	polls, end, watches, mark, others := p.takePollsLocked(), x.ending, x.watches, x.renewed, x.others
 	x.watches, x.others = nil, nil
 	tell := x.sealing.overLocked(o.Err)
+	waiting, why := p.takeHeldLocked(), p.undecidedLocked(o.Err)
 	p.mu.Unlock()
 	tell()
 
@@ -61,6 +71,7 @@ func (p *process) gone(o core.Outcome) {
 		t.marks.Add(-1)
 	}
 	discard(others)
+	fail(waiting, why)
 	p.drop(queue, cur, o)
 	tellEnd(polls, end, o)
 	if act != nil {
@@ -68,7 +79,7 @@ func (p *process) gone(o core.Outcome) {
 	}
 	t.leave()
 	for _, done := range onGone {
-		done()
+		done(nil)
 	}
 	for _, s := range starts {
 		t.decideStart(s)

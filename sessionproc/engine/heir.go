@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
@@ -82,8 +84,7 @@ func (p *process) takeHeir() *process {
 	p.mu.Unlock()
 	var heirs, rest []*process
 	for _, o := range others {
-		over := reason == sessionproc.ReasonClosed || reason == abrupt
-		if over || o.ext.renewed == nil && mine.Overrules(o.versionLocked()) {
+		if o.endsWith(mine, reason) {
 			rest = append(rest, o)
 		} else {
 			heirs = append(heirs, o)
@@ -97,6 +98,22 @@ func (p *process) takeHeir() *process {
 	heir.surviveLocked(mine)
 	heir.ext.others = append(heir.ext.others, heirs[1:]...)
 	return heir
+}
+
+// endsWith reports whether a copy that waits to meet a session ends with it. mine is what the session
+// has seen at its end.
+func (o *process) endsWith(mine Version, reason sessionproc.Reason) bool {
+	return reason == sessionproc.ReasonClosed || reason == abrupt ||
+		o.ext.renewed == nil && mine.Overrules(o.versionLocked())
+}
+
+// hasHeirLocked reports whether takeHeir would find a copy that goes on.
+func (p *process) hasHeirLocked() bool {
+	mine, reason := p.versionLocked(), p.ext.reason
+	if reason == sessionproc.ReasonTerminated {
+		mine = mine.terminated()
+	}
+	return slices.ContainsFunc(p.ext.others, func(o *process) bool { return !o.endsWith(mine, reason) })
 }
 
 // leaveTo replaces a session that ends by another copy of it, in one step under the lock of the

@@ -30,13 +30,7 @@ func (t *Table) Serve(part int, in *Inbound) {
 		t.serveStarted(part, in)
 	case core.OpTerminate:
 		answer := in.Answer
-		t.terminate(part, in.ID, func(err error) {
-			if err != nil {
-				answer.Fail(err, false, false)
-			} else {
-				answer.Reply(nil, true)
-			}
-		})
+		t.terminate(part, in.ID, func(err error) { tell(answer, nil, err) })
 	case core.OpTouch:
 		if err := t.touch(part, in.ID); err != nil {
 			in.Answer.Fail(err, false, false)
@@ -56,14 +50,29 @@ func (t *Table) Serve(part int, in *Inbound) {
 
 func (t *Table) serveStarted(part int, in *Inbound) {
 	reply := []byte{0}
-	switch started, err := t.started(part, in.ID); {
+	p, err := t.started(part, in.ID)
+	switch {
 	case err != nil:
 		in.Answer.Fail(err, false, false)
 		return
-	case started:
+	case p != nil:
 		reply[0] = 1
 	}
+	if p != nil && p.Kind.Kept && p.isUnborn() {
+		answer := in.Answer
+		p.whenDurable(func(err error) { tell(answer, reply, err) })
+		return
+	}
 	in.Answer.Reply(reply, true)
+}
+
+// tell gives the answer to a request that succeeded, or the error with which it is not durable.
+func tell(a Answer, reply []byte, err error) {
+	if err != nil {
+		a.Fail(err, undurable(err), false)
+	} else {
+		a.Reply(reply, true)
+	}
 }
 
 func (t *Table) serveCall(part int, in *Inbound) {
@@ -150,8 +159,10 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 func (in *Inbound) serve(p *process) error {
 	once := in.Ctx.Once() != nil
-	if once && in.replied(p) {
-		return in.err
+	if once {
+		if known, err := in.replied(p); known {
+			return err
+		}
 	}
 	buf := scratch.Get().(*[]byte)
 	reply, raw, err := in.bound.Serve(p.State, in.Ctx, in.Payload, in.Raw, (*buf)[:0])
@@ -164,6 +175,10 @@ func (in *Inbound) serve(p *process) error {
 			core.Reply{Payload: reply, Raw: raw, Err: err})
 	}
 	in.reply, in.raw, in.err = reply, raw, err
+	if p.Kind.Kept {
+		p.table().Answer(&p.Head, in.bound, in, in.Size+int32(len(reply)))
+		return err // the buffer is in's, until it is answered
+	}
 	in.give()
 	if cap(reply) > cap(*buf) && cap(reply) <= core.MaxPooled {
 		*buf = reply
@@ -174,17 +189,22 @@ func (in *Inbound) serve(p *process) error {
 
 // replied answers a call with a key with the reply that the session has kept for it. It reports false
 // if the handler is to run.
-func (in *Inbound) replied(p *process) bool {
+func (in *Inbound) replied(p *process) (known bool, err error) {
 	r, known, err := p.table().Replied(in.Ctx, in.bound.Name, core.Digest(in.Payload, in.Raw))
 	if !known && err == nil {
-		return false
+		return false, nil
+	}
+	if err == nil {
+		err = r.Err
 	}
 	in.Ctx.End(core.EndedCanceled)
-	if in.reply, in.raw, in.err = r.Payload, r.Raw, r.Err; err != nil {
-		in.err = err
+	in.reply, in.raw, in.err = r.Payload, r.Raw, err
+	if p.Kind.Kept {
+		p.table().Answer(&p.Head, in.bound, in, in.Size+int32(len(r.Payload)))
+	} else {
+		in.give()
 	}
-	in.give()
-	return true
+	return true, err
 }
 
 // repliedBefore answers a call with a key with the reply of a session that goes on under another ID.

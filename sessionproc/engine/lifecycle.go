@@ -39,6 +39,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 		}
 		t.kinds[kind.Name] = kind
 		errs = append(errs, kind.Check())
+		t.keepsRecords(kind)
 		t.workers.watched = t.workers.watched || kind.Settings.SlowHandler > 0
 	}
 	if cfg.DefaultKind != "" && t.kinds[cfg.DefaultKind] == nil {

@@ -22,11 +22,11 @@ const (
 //  1. It ends the previous handler (handlerEndsLocked), whose result is already with its
 //     caller.
 //  2. If something must happen before the next message (copies have to merge, a restart or
-//     OnArrive is due, the session was sealed, stopped or ended), it returns end, and finish
-//     does that.
-//  3. If the mailbox is empty, or the table is paused, it gives the session up: it clears
-//     running. From then on put hands the session to a worker again. A pause notes the
-//     session, and Unpause does so.
+//     OnArrive is due, the session was sealed, stopped or ended, or it has to make a record of
+//     what has changed), it returns end, and finish does that.
+//  3. If the mailbox is empty, or too many answers wait for a record, or the table is paused, it
+//     gives the session up: it clears running. From then on put hands the session to a worker
+//     again, or goOnAfterRecord does. A pause notes the session, and Unpause does so.
 //  4. Otherwise it takes the first message and sets cur, with the generation that the message
 //     has now. A message whose caller gave up is taken too: begin tells its op that it must
 //     not run.
@@ -50,7 +50,10 @@ func (p *process) next(cur *handling) (e *core.Envelope, end bool) {
 		}
 		p.mu.Unlock()
 		return nil, true
-	case p.head == nil:
+	case p.Kind.Kept && p.recordDueLocked():
+		p.mu.Unlock()
+		return nil, true
+	case p.head == nil || p.Kind.Kept && p.standsLocked():
 		p.running = false
 		p.mu.Unlock()
 		return nil, false
@@ -67,6 +70,9 @@ func (p *process) next(cur *handling) (e *core.Envelope, end bool) {
 	p.bytes -= e.Size
 	if e.Own {
 		p.tookOwnLocked(e)
+	}
+	if p.Kind.Kept {
+		p.tookLocked(e)
 	}
 	var entered *core.Stand
 	if p.lined {
@@ -94,6 +100,9 @@ func (p *process) next(cur *handling) (e *core.Envelope, end bool) {
 func (p *process) handlerEndsLocked(now int64) {
 	if !p.cur.readOnly {
 		p.changes++
+	}
+	if p.Kind.Kept {
+		p.returnedLocked()
 	}
 	if !p.cur.noTouch && p.cur.since != now {
 		p.last.Store(now)

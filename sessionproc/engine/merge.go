@@ -90,6 +90,7 @@ func (p *process) meet() {
 		}
 	}
 	p.mu.Lock()
+	p.madeLocked()
 	p.recallLocked()
 	p.mu.Unlock()
 }
@@ -318,6 +319,9 @@ func (p *process) become(o *process, seen Version) {
 	p.becomePublisherLocked(o.ext.publisher)
 	p.ext.watches = o.ext.watches
 	p.born, p.changes = o.born, o.changes
+	if d := p.ext.records; d != nil {
+		d.others = 0
+	}
 	p.bornLocked(o.incarnationLocked().Boot)
 	p.ext.timers = o.ext.timers
 	p.ext.setUnknown(o.ext.rarely().unknown)

@@ -176,7 +176,8 @@ func (p *process) resumeLocked(s *sealing) {
 	p.armAllLocked()
 	p.recallLocked()
 	p.watchAllLocked()
-	start := !p.running && (p.head != nil || p.ext.reason != "" || p.ext.others != nil || p.ext.arrives != 0)
+	start := !p.running && (p.head != nil || p.ext.reason != "" || p.ext.others != nil || p.ext.arrives != 0 ||
+		p.Kind.Kept && p.ext.records.wantsOne())
 	if start {
 		p.running = true
 	}
@@ -191,6 +192,9 @@ var errResumed = errors.New("the session goes on here")
 // Forget removes a sealed session from the table after its target has taken it.
 // Messages that still find it get the error moved. The caller must call after
 // once it holds no lock, since after may start sessions.
+//
+// If the session has standbys, its target must have made a record of it that is
+// durable: after gives the answers that have waited for a record here.
 func (t *Table) Forget(part int, id string) (after func()) {
 	p := t.findLocked(part, id)
 	if p == nil {
@@ -202,7 +206,14 @@ func (t *Table) Forget(part int, id string) (after func()) {
 	}
 	moved := p.ext.sealing.moved
 	p.phase, p.ext.gone, p.ext.moved = phaseGone, moved, true
+	waiting := p.takeHeldLocked()
+	if d := p.ext.records; d != nil {
+		d.endLocked()
+	}
 	p.mu.Unlock()
 	p.remove()
-	return func() { p.gone(core.Outcome{Err: moved}) }
+	return func() {
+		fail(waiting, nil)
+		p.gone(core.Outcome{Err: moved})
+	}
 }

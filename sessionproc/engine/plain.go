@@ -60,6 +60,15 @@ func (s *snapshot) appendPlain(b []byte) (_ []byte, ok bool) {
 	return b, true
 }
 
+// append appends the encoding of a snapshot to b, which is not nil.
+func (s *snapshot) append(b []byte) ([]byte, error) {
+	if b, ok := s.appendPlain(b); ok {
+		return b, nil
+	}
+	whole := *s // so that s need not be on the heap
+	return core.Encode(b, &whole, 0)
+}
+
 // bytes encodes a snapshot.
 func (s *snapshot) bytes() ([]byte, error) {
 	if s.plain() {

@@ -52,9 +52,9 @@ func (p *process) servePoll(in *Inbound) {
 	i, at := p.incarnationLocked(), in.ask.at
 	o := p.publisherLocked()
 	o.polled = true
-	_, goesOn := o.history(in.Method).after(at.Offset)
+	_, goesOn := o.history(in.Method).after(at.Offset) // also what is not durable yet
 	goesOn = goesOn && at.Incarnation == i || in.Method == ""
-	if n := o.pollReplyLocked(i, in.Method, at); goesOn && (len(n.items) > 0 || !in.ask.wait || at.Incarnation != i) {
+	if n := p.pollReplyLocked(in.Method, at); goesOn && at.Offset <= n.at.Offset && (len(n.items) > 0 || !in.ask.wait || at.Incarnation != i) {
 		o.noteAnsweredLocked(in, p.table().clock.now.Load())
 		p.mu.Unlock()
 		in.Answer.Reply(n.append(nil), true)
@@ -155,7 +155,11 @@ func (in *Inbound) present(p *process) {
 		n.items = []item{{published: v, at: n.at, present: true, gap: !in.ask.at.IsZero()}}
 		in.reply = n.append(nil)
 	}
-	in.give()
+	if p.Kind.Kept {
+		p.table().Answer(&p.Head, in.bound, in, int32(len(in.reply)))
+	} else {
+		in.give()
+	}
 }
 
 // pollEnded answers a poll for a session that is not there.
@@ -183,26 +187,35 @@ func (p *process) publish(b *core.Binding, v published) error {
 		p.mu.Unlock()
 		return err
 	}
-	o := p.publisherLocked()
-	o.historyOf(b.Name).add(v, b.Event)
-	now := p.table().clock.now.Load()
+	p.publisherLocked().historyOf(b.Name).add(v, b.Event)
 	var answers []answer
-	rest := o.polls[:0]
-	for _, in := range o.polls {
-		if in.Method != b.Name {
-			rest = append(rest, in)
-			continue
-		}
-		o.noteAnsweredLocked(in, now)
-		answers = append(answers, answer{in, o.pollReplyLocked(p.incarnationLocked(), in.Method, in.ask.at).append(nil)})
+	if !p.Kind.Kept { // otherwise the value is told when it is durable
+		answers = p.takeAnsweredLocked(b.Name)
 	}
-	clear(o.polls[len(rest):])
-	o.polls = rest
+	start := p.alterLocked()
 	p.mu.Unlock()
+	p.runIf(start)
 	for _, a := range answers {
 		a.in.answerPoll(a.reply)
 	}
 	return nil
+}
+
+// takeAnsweredLocked takes the polls that wait for values of an event, with their replies.
+func (p *process) takeAnsweredLocked(event string) (answers []answer) {
+	o, now := p.ext.publisher, p.table().clock.now.Load()
+	rest := o.polls[:0]
+	for _, in := range o.polls {
+		if in.Method != event || in.ask.at.Offset > p.tellableLocked(event).offset {
+			rest = append(rest, in)
+			continue
+		}
+		o.noteAnsweredLocked(in, now)
+		answers = append(answers, answer{in, p.pollReplyLocked(in.Method, in.ask.at).append(nil)})
+	}
+	clear(o.polls[len(rest):])
+	o.polls = rest
+	return answers
 }
 
 // An answer is a poll with its reply.

@@ -19,6 +19,8 @@ type publisher struct {
 // A history holds the newest values of one event, oldest first.
 type history struct {
 	offset uint64 // of the newest
+	noted  uint64 // the newest in the last record; see process.record
+	told   uint64 // the newest that is durable, of a kind that has standbys
 	values []published
 	bytes  int // of their payloads
 }
@@ -72,10 +74,49 @@ func (o *publisher) historyOf(event string) *history {
 	return l
 }
 
-// pollReplyLocked returns the values after a position, as many as fit into one
+// noteRecordedLocked notes which values the record has that is being made.
+func (p *process) noteRecordedLocked() {
+	if p.ext.publisher == nil {
+		return
+	}
+	for _, l := range p.ext.publisher.events {
+		l.noted = l.offset
+	}
+}
+
+// releaseEventsLocked notes that the values in the last record are durable. It returns the polls that
+// can be answered with them.
+func (p *process) releaseEventsLocked() (answers []answer) {
+	o := p.ext.publisher
+	if o == nil {
+		return nil
+	}
+	for name, l := range o.events {
+		if l.told < l.noted {
+			l.told = l.noted
+			answers = append(answers, p.takeAnsweredLocked(name)...)
+		}
+	}
+	return answers
+}
+
+// tellableLocked returns the values of an event that subscribers may see: those that are durable.
+func (p *process) tellableLocked(event string) *history {
+	l := p.ext.publisher.history(event)
+	if !p.Kind.Kept || l.told == l.offset {
+		return l
+	}
+	return &history{offset: l.told, values: l.values[:max(0, len(l.values)-int(l.offset-l.told))]}
+}
+
+// pollReplyLocked is pollReply for a session that has not ended.
+func (p *process) pollReplyLocked(event string, at sessionproc.Position) *pollReply {
+	return p.tellableLocked(event).pollReply(p.incarnationLocked(), at)
+}
+
+// pollReply returns the values after a position, as many as fit into one
 // reply. It marks a gap if values in between were dropped.
-func (o *publisher) pollReplyLocked(i sessionproc.Incarnation, event string, at sessionproc.Position) *pollReply {
-	l := o.history(event)
+func (l *history) pollReply(i sessionproc.Incarnation, at sessionproc.Position) *pollReply {
 	values, ok := l.after(at.Offset)
 	if ok = ok && at.Incarnation == i; !ok {
 		values = l.values

@@ -145,14 +145,7 @@ func (t *Table) EndLabelled(
 	if err := t.recall.add(label{key, value}, at); err != nil {
 		return 0, nil, err
 	}
-	gone := make(chan struct{}, 1)
-	var open atomic.Int64
-	open.Store(1) // for the loop below, so that gone is not signalled before its end
-	one := func() {
-		if open.Add(-1) == 0 {
-			gone <- struct{}{}
-		}
-	}
+	some, kept := newEndings(), newEndings()
 	for p := range t.all() {
 		p.mu.Lock()
 		has := p.hasLabelLocked(key, value) && (ago == 0 || time.Duration(p.begun) <= at+recallSlack)
@@ -167,28 +160,66 @@ func (t *Table) EndLabelled(
 			}
 			continue
 		}
-		open.Add(1)
-		if p.end(sessionproc.ReasonTerminated, one) {
+		wait := some
+		if p.Kind.Kept {
+			wait = kept
+		}
+		wait.open.Add(1)
+		if p.end(sessionproc.ReasonTerminated, wait.done) {
 			ended++
 			continue
 		}
-		open.Add(-1)
+		if p.Kind.Kept && p.awaitsEnd(wait.done) {
+			continue
+		}
+		wait.open.Add(-1)
 		if p.sealed() {
 			moving = append(moving, p.ID)
 		}
 	}
-	one()
+	some.done(nil)
+	kept.done(nil)
 	stuck := time.NewTimer(t.cfg.StopTimeout)
 	defer stuck.Stop()
 	select {
-	case <-gone:
+	case <-some.over:
 	case <-stuck.C:
-		t.cfg.Logger.Warn("handlers outlast the end of their sessions", "handlers", open.Load(),
+		t.cfg.Logger.Warn("handlers outlast the end of their sessions", "handlers", some.open.Load(),
 			"after", t.cfg.StopTimeout)
 	case <-ctx.Done():
 		return ended, moving, ctx.Err()
 	}
+	select { // the ends of these are recorded after StopTimeout at the latest
+	case <-kept.over:
+	case <-ctx.Done():
+		return ended, moving, ctx.Err()
+	}
+	if err := kept.failed.Load(); err != nil {
+		return ended, moving, *err
+	}
 	return ended, moving, nil
+}
+
+// An endings waits for the ends of sessions. One more is open than these, until all are counted.
+type endings struct {
+	open   atomic.Int64
+	over   chan struct{}
+	failed atomic.Pointer[error] // why one of the ends may not survive a crash
+}
+
+func newEndings() *endings {
+	w := &endings{over: make(chan struct{})}
+	w.open.Store(1)
+	return w
+}
+
+func (w *endings) done(err error) {
+	if err != nil {
+		w.failed.Store(&err)
+	}
+	if w.open.Add(-1) == 0 {
+		close(w.over)
+	}
 }
 
 func (p *process) sealed() bool {

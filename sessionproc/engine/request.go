@@ -80,6 +80,9 @@ func (in *Inbound) newCtx(p *process) *core.Ctx {
 	return h
 }
 
+// Finish implements core.Answered.
+func (in *Inbound) Finish() { in.give() }
+
 // give answers with the handler's result, unless in was answered already.
 func (in *Inbound) give() {
 	if !in.Move(core.StateRunning, core.StateReplied) {

@@ -14,24 +14,24 @@ func (t *Table) Deliver(ctx context.Context, part int, id string, m sessionproc.
 	return m.Deliver(ctx, &t.host, part, id)
 }
 
-// started reports whether session id exists and its start function has returned.
-func (t *Table) started(part int, id string) (bool, error) {
+// started returns session id if it exists and its start function has returned, else nil.
+func (t *Table) started(part int, id string) (*process, error) {
 	if why := t.PausedBy(); why != nil {
-		return false, why
+		return nil, why
 	}
 	p, err := t.look(part, id)
 	if err == sessionproc.ErrNotFound {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.worksLocked() {
-		return true, nil
+	if p.worksLocked() || p.phase == phaseLive {
+		return p, nil
 	}
-	return p.phase == phaseLive, p.awayLocked()
+	return nil, p.awayLocked()
 }
 
 // Resolve finds the session and the handler for a message of a token, and starts the session if

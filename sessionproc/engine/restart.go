@@ -64,7 +64,7 @@ func (p *process) keepState() {
 		return
 	}
 	err := p.table().coded(p.ID, p.Kind, "its encoding", func() (err error) {
-		r.saved, err = p.encodeState(p.ext.rarely().unknown)
+		r.saved, err = p.encodeState(nil, p.ext.rarely().unknown)
 		return err
 	})
 	r.savedAt = p.changes
@@ -207,6 +207,7 @@ func (p *process) restart() bool {
 		p.comes(sessionproc.ArrivalRestarted)
 	}
 	r.savedAt = p.changes // of the new incarnation
+	p.madeLocked()
 	p.table().supervision.restarts.Add(1)
 	return true
 }

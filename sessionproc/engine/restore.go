@@ -295,8 +295,9 @@ func (p *process) arriveLocked() (start bool) {
 		p.recallLocked()
 		p.watchAllLocked()
 	}
+	p.madeLocked() // nothing is known of the record that its last node made
 	p.running = p.head != nil || p.ext.others != nil || p.ext.reason != "" || p.phase == phaseSealed ||
-		p.ext.arrives != 0
+		p.ext.arrives != 0 || p.Kind.Kept
 	p.settleLocked()
 	return p.running
 }

@@ -61,56 +61,24 @@ func (p *process) encodePlainly() (b []byte, err error) {
 // travels, since the mailbox is read afterwards. saved is set with the mailbox read: from then on
 // put turns casts away (takesAlongLocked).
 func (p *process) encode() ([]byte, error) {
-	number, boot := p.table().Incarnation(&p.Head)
-	s := snapshot{Kind: p.Kind.Name, Schema: p.Kind.Settings.Schema, Number: number, Boot: boot,
-		Idle: time.Duration(p.table().clock.now.Load() - p.last.Load()), Lifetime: p.lifetimeLeft()}
-	p.mu.Lock()
-	p.ext.copied = true
-	unknown := p.ext.rarely().unknown
-	if m := p.ext.renewed; m != nil {
+	s, unknown := p.snapshot()
+	if s.Renewed != nil {
+		p.mu.Lock()
 		defer p.mu.Unlock()
-		s.Critical = []string{"Renewed"}
 		s.setVersion(p.versionLocked())
-		s.Dedup = p.ext.rarely().replies.save(p.table().clock.now.Load())
-		s.Renewed = &savedRenewed{ID: m.newID, Left: time.Until(m.until)}
 		return s.bytes()
 	}
-	p.mu.Unlock()
 	var err error
-	if s.State, err = p.encodeState(unknown); err != nil {
+	if s.State, err = p.encodeState(nil, unknown); err != nil {
 		return nil, fmt.Errorf("its state: %w", err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.Taken = time.Now().UnixNano()
-	s.Age = time.Duration(p.table().clock.now.Load() - p.begun)
+	if err := p.fillLocked(&s, false); err != nil {
+		return nil, err
+	}
 	s.setVersion(p.versionLocked())
-	if s.Labels = p.labelsLocked(); s.Labels != nil {
-		s.Critical = append(s.Critical, "Labels")
-	}
-	var ticks map[*timer]int // the timers' messages among Casts, counted from 1
-	for e := p.head; e != nil; e = e.Next {
-		c, err := e.Task.(carried).Save()
-		if err != nil {
-			return nil, fmt.Errorf("a queued cast: %w", err)
-		}
-		s.Casts = append(s.Casts, c)
-		if m, ok := e.Task.(*timerCast); ok {
-			put(&ticks, m.timer, len(s.Casts))
-		}
-	}
-	now := time.Now()
-	p.saveRestartLocked(&s, now)
-	for _, tm := range p.ext.timers.sorted() {
-		s.Timers = append(s.Timers, savedTimer{Name: tm.name, Method: tm.bound.Name, Raw: tm.raw, Payload: tm.payload,
-			Left: tm.due.Sub(now), Every: tm.every, Waits: ticks[tm]})
-	}
-	s.Subscriptions, s.Watches = p.savedPublisherLocked(), p.savedWatchesLocked()
-	s.Renewals = p.owesLocked()
-	s.Dedup = p.ext.rarely().replies.save(p.table().clock.now.Load())
-	if before := p.ext.rarely().before; before != nil {
-		s.Before = before.Append(nil)
-	}
+	s.Subscriptions = p.savedPublisherLocked()
 	if p.ext.sealing != nil {
 		p.ext.sealing.saved = true
 	}
@@ -123,6 +91,63 @@ func (p *process) encode() ([]byte, error) {
 
 // setVersion sets the version of a snapshot and the lives in it.
 func (s *snapshot) setVersion(v Version) { s.Version, s.Life = v.Append(nil), v.AppendLife(nil) }
+
+// snapshot begins the snapshot of the session, and marks the session as copied. unknown are the
+// fields that its state does not know.
+func (p *process) snapshot() (s snapshot, unknown []byte) {
+	number, boot := p.table().Incarnation(&p.Head)
+	s = snapshot{Kind: p.Kind.Name, Schema: p.Kind.Settings.Schema, Number: number, Boot: boot,
+		Idle: time.Duration(p.table().clock.now.Load() - p.last.Load()), Lifetime: p.lifetimeLeft()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.extra().copied = true
+	if m := p.ext.renewed; m != nil {
+		s.Critical = []string{"Renewed"}
+		s.Renewed = &savedRenewed{ID: m.newID, Left: time.Until(m.until)}
+		s.Dedup = p.ext.rarely().replies.save(p.table().clock.now.Load())
+	}
+	return s, p.ext.rarely().unknown
+}
+
+// fillLocked adds to a snapshot what belongs to the session beside its state, but its version and what it
+// has published. With own, of the messages in the mailbox only those go into it that the library itself
+// has made: they stand for timers and watches, which the session has no more.
+func (p *process) fillLocked(s *snapshot, own bool) error {
+	now := time.Now()
+	s.Taken = now.UnixNano()
+	s.Age = time.Duration(p.table().clock.now.Load() - p.begun)
+	if s.Labels = p.labelsLocked(); s.Labels != nil {
+		s.Critical = append(s.Critical, "Labels")
+	}
+	var ticks map[*timer]int // the timers' messages among Casts, counted from 1
+	for e := p.head; e != nil; e = e.Next {
+		if own && !e.Own {
+			continue
+		}
+		c, err := e.Task.(carried).Save()
+		if err != nil {
+			return fmt.Errorf("a queued cast: %w", err)
+		}
+		s.Casts = append(s.Casts, c)
+		if m, ok := e.Task.(*timerCast); ok {
+			put(&ticks, m.timer, len(s.Casts))
+		}
+	}
+	p.saveRestartLocked(s, now)
+	if p.ext.timers.len() > 0 {
+		for _, tm := range p.ext.timers.sorted() {
+			s.Timers = append(s.Timers, savedTimer{Name: tm.name, Method: tm.bound.Name, Raw: tm.raw, Payload: tm.payload,
+				Left: tm.due.Sub(now), Every: tm.every, Waits: ticks[tm]})
+		}
+	}
+	s.Watches = p.savedWatchesLocked()
+	s.Renewals = p.owesLocked()
+	s.Dedup = p.ext.rarely().replies.save(p.table().clock.now.Load())
+	if before := p.ext.rarely().before; before != nil {
+		s.Before = before.Append(nil)
+	}
+	return nil
+}
 
 // saveRestartLocked adds the restarts and the argument to a snapshot.
 func (p *process) saveRestartLocked(s *snapshot, now time.Time) {

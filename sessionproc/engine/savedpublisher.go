@@ -40,6 +40,20 @@ func (p *process) savedPublisherLocked() *savedPublisher {
 	return s
 }
 
+// savedOffsetsLocked saves how many values were published, without the values: whoever polls for one
+// that is missing gets a gap and the present value.
+func (p *process) savedOffsetsLocked() *savedPublisher {
+	o := p.ext.publisher
+	if o == nil {
+		return nil
+	}
+	s := &savedPublisher{Polled: o.polled}
+	for name, l := range o.events {
+		s.Events = append(s.Events, savedEvent{Name: name, Offset: l.offset})
+	}
+	return s
+}
+
 // restorePublisher restores what a session has published, before the session
 // runs. Events that this release does not know travel on with it.
 func (p *process) restorePublisher(s *savedPublisher) {

@@ -83,6 +83,8 @@ func (p *process) tooLateLocked() error {
 		return sessionproc.ErrRenewed
 	case p.phase == phaseSealed:
 		return p.ext.sealing.moved
+	case p.Kind.Kept && p.endUntoldLocked():
+		return p.table().cfg.moving()
 	case p.ext.gone != nil:
 		return p.ext.gone
 	}
@@ -90,10 +92,11 @@ func (p *process) tooLateLocked() error {
 }
 
 // awayLocked returns the error for a question about a session that is on its
-// way to another node, is there, or goes on under another ID. It returns nil if
-// the session has to answer.
+// way to another node, is there, or goes on under another ID, or ends without
+// anybody being allowed to hear of that. It returns nil if the session has to answer.
 func (p *process) awayLocked() error {
-	if p.phase == phaseRenewed || p.phase == phaseSealed || p.phase >= phaseEnding && p.ext.moved {
+	if p.phase == phaseRenewed || p.phase == phaseSealed || p.phase >= phaseEnding && p.ext.moved ||
+		p.Kind.Kept && p.endUntoldLocked() {
 		return p.tooLateLocked()
 	}
 	return nil

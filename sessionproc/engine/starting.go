@@ -118,12 +118,30 @@ func (p *process) started(w *core.Waiting, state any, err error, into *error, gi
 	}
 	p.phase, p.changed = phaseLive, true
 	starts := p.takeStartsLocked()
+	waits := p.Kind.Kept && p.holdStartLocked(w, give)
 	p.mu.Unlock()
 	p.table().starts.leave()
-	give()
+	if !waits {
+		give()
+	}
 	for _, s := range starts {
 		p.table().decideStart(s)
 	}
+}
+
+// holdStartLocked holds the answer of a start. The start is the first change of the session.
+func (p *process) holdStartLocked(w *core.Waiting, give func()) bool {
+	after := p.recordsLocked().made + 1 // handlerEndsLocked counts it
+	if p.cur != nil {
+		p.cur.e = answered
+	}
+	return p.waitLocked(held{after: after, tell: func(err error) {
+		if err == nil {
+			give()
+		} else {
+			w.EndWith(core.Outcome{Err: err})
+		}
+	}})
 }
 
 // startFailed removes from the table a session that never lived. Messages behind the start get

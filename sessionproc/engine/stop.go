@@ -11,19 +11,22 @@ import (
 // end begins the end of a session: waiting and running requests get ErrTerminated at once, and the
 // ctx of the running handler is cancelled. When that handler has returned, OnEnd is called. end
 // reports false if the session is ending already. done, if not nil, is called when the session has
-// left the table.
+// left the table, or with an error when its end may not survive a crash.
 //
 // An end has three parts. claimEndLocked decides under mu: it changes the phase, takes the
 // messages, and claims the session if no goroutine has it. goOnEnding answers the messages without
 // mu, and ends an idle session itself. If a goroutine has the session, next sends it to finishTurn
 // after the present handler.
-func (p *process) end(reason sessionproc.Reason, done func()) bool {
+func (p *process) end(reason sessionproc.Reason, done func(error)) bool {
 	p.mu.Lock()
 	if !p.mayEndLocked(reason) {
+		after := func() {}
 		if reason == abrupt && p.phase != phaseGone {
 			p.ext.reason = abrupt
+			after = p.endNowLocked(sessionproc.ErrClosed)
 		}
 		p.mu.Unlock()
+		after()
 		return false
 	}
 	c := p.claimEndLocked(reason, done)
@@ -50,17 +53,25 @@ type endClaim struct {
 }
 
 // claimEndLocked begins the end. The caller must call goOnEnding after it has unlocked mu.
-func (p *process) claimEndLocked(reason sessionproc.Reason, done func()) (c endClaim) {
+func (p *process) claimEndLocked(reason sessionproc.Reason, done func(error)) (c endClaim) {
 	c.queue, c.cur = p.beginEndLocked(reason, done)
 	c.idle = !p.running || p.hurryLocked()
 	c.starts = p.phase == phaseStarting
+	if p.Kind.Kept && !c.idle {
+		p.armEndLocked()
+	}
 	p.running = true
 	return c
 }
 
 // goOnEnding completes claimEndLocked, without a lock.
 func (p *process) goOnEnding(reason sessionproc.Reason, c endClaim) {
-	p.drop(c.queue, c.cur, core.Outcome{Err: interruption(reason)})
+	if reason == fencedOff {
+		p.drop(c.queue, handling{}, core.Outcome{Err: p.table().cfg.moving()})
+		p.drop(nil, c.cur, core.Outcome{Err: &errUndurable{errNotHere}})
+	} else {
+		p.dropLater(c.queue, c.cur, core.Outcome{Err: interruption(reason)})
+	}
 	p.unseal(interruption(reason))
 	if c.starts {
 		p.table().starts.overtake(p) // it will run no start function: it need not wait for its turn
@@ -73,7 +84,7 @@ func (p *process) goOnEnding(reason sessionproc.Reason, c endClaim) {
 // endIdle ends a session that the caller has claimed by setting running. It uses a worker only if
 // there is an OnEnd to call: otherwise ending a million idle sessions would run a million bursts.
 func (p *process) endIdle(reason sessionproc.Reason) {
-	if p.State != nil && p.Kind.Hooks.End != nil && reason != abrupt {
+	if p.State != nil && p.Kind.Hooks.End != nil && !silent(reason) {
 		p.table().workers.run(p, nil)
 	} else {
 		p.countEnd(reason)
@@ -87,10 +98,10 @@ func (p *process) endIdle(reason sessionproc.Reason) {
 // A start that still waits for its turn is the exception: it stays alone in the mailbox and is
 // answered as if its handler ran. Its run then finds that it must not begin, and startFailed
 // removes the session. If the start were taken out here, no message would ever run to do that.
-func (p *process) beginEndLocked(reason sessionproc.Reason, done func()) (queue *core.Envelope, cur handling) {
+func (p *process) beginEndLocked(reason sessionproc.Reason, done func(error)) (queue *core.Envelope, cur handling) {
 	x := p.extra()
 	x.ended = true
-	if x.reason == "" || reason == abrupt { // otherwise a Stop came first
+	if x.reason == "" || silent(reason) { // otherwise a Stop came first
 		x.reason = reason
 	}
 	if done != nil {
@@ -129,12 +140,15 @@ func (t *Table) terminate(part int, id string, answer func(err error)) {
 	var once sync.Once
 	give := func(err error) { once.Do(func() { answer(err) }) }
 	stuck := time.AfterFunc(t.cfg.StopTimeout, func() {
+		if p.Kind.Kept { // see armEndLocked
+			return
+		}
 		once.Do(func() {
 			p.logger().Warn("a handler outlasts the end of its session", "after", t.cfg.StopTimeout)
 			answer(nil)
 		})
 	})
-	if !p.end(sessionproc.ReasonTerminated, func() { stuck.Stop(); give(nil) }) {
+	if !p.end(sessionproc.ReasonTerminated, func(err error) { stuck.Stop(); give(err) }) {
 		stuck.Stop()
 		p.mu.Lock()
 		err := p.awayLocked()

@@ -26,7 +26,8 @@ type Table struct {
 	starts            starts
 	stacks            stacks // of handlers that hold up a move
 	born              atomic.Uint64
-	places            places // sessions that count for MaxSessions, those on their way here included
+	recordSeq         atomic.Uint64 // of Records
+	places            places        // sessions that count for MaxSessions, those on their way here included
 	startRate         *bucket
 	admission         sync.Mutex // held while limits are checked and taken, as one step
 	memory            memory

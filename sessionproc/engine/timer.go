@@ -109,7 +109,16 @@ func (p *process) timerRefused(notice string, err error) {
 // session the timer starts when the session runs on.
 func (p *process) setTimer(tm *timer, d time.Duration) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	err, start := p.setTimerLocked(tm, d), false
+	if err == nil {
+		start = p.alterLocked()
+	}
+	p.mu.Unlock()
+	p.runIf(start)
+	return err
+}
+
+func (p *process) setTimerLocked(tm *timer, d time.Duration) error {
 	if p.leftLocked() {
 		return errLeft
 	}

@@ -113,7 +113,7 @@ func (p *process) countEnd(reason sessionproc.Reason) {
 	renewed := p.ext != nil && p.ext.renewed != nil
 	lived := time.Duration(max(0, p.table().clock.now.Load()-p.begun))
 	p.mu.Unlock()
-	if renewed {
+	if renewed || reason == fencedOff {
 		return
 	}
 	if reason == abrupt {

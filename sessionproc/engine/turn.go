@@ -6,12 +6,15 @@ import (
 )
 
 // finishTurn does in the session's goroutine what next found to be due before another message:
-// a restart, OnArrive, a merge with other copies, the snapshot of a sealed session, or its end.
+// a restart, OnArrive, a merge with other copies, the snapshot of a sealed session, a record, or its
+// end.
 // goesOn reports that the session runs on, so that run calls next again.
 //
 // The order matters. A crashed session must have a state before OnArrive or a merge can see one.
 // A state arrives before it is merged; in a sealed session it does not arrive here, and join sees
-// to it. Copies are merged before the snapshot, which would otherwise carry them along unmerged.
+// to it. Copies are merged before the snapshot, which would otherwise carry them along unmerged. A
+// record comes before the snapshot, so that answers need not wait for the end of the move. The
+// snapshot does not wait for that record.
 func (p *process) finishTurn() (goesOn bool) {
 	p.mu.Lock()
 	if p.ext.restart != nil && p.restartsLocked() {
@@ -27,6 +30,11 @@ func (p *process) finishTurn() (goesOn bool) {
 		p.meet()
 		return true
 	}
+	if p.phase < phaseSealed && p.recordDueLocked() || p.phase == phaseSealed && p.ext.records.wantsOne() {
+		p.mu.Unlock()
+		p.record()
+		return true
+	}
 	if p.phase == phaseSealed {
 		s := p.ext.sealing
 		p.mu.Unlock()
@@ -35,9 +43,13 @@ func (p *process) finishTurn() (goesOn bool) {
 	reason, last := p.ext.reason, stateOf(p)
 	queue := p.takeAllLocked()
 	p.mu.Unlock()
-	p.drop(queue, handling{}, core.Outcome{Err: interruption(reason)})
+	if reason == fencedOff {
+		p.drop(queue, handling{}, core.Outcome{Err: p.table().cfg.moving()})
+	} else {
+		p.dropLater(queue, handling{}, core.Outcome{Err: interruption(reason)})
+	}
 	p.unseal(interruption(reason))
-	if reason != abrupt {
+	if !silent(reason) {
 		if err := p.callOnEnd(last, reason); err != nil {
 			p.handleFailure(err, nil)
 			return false

@@ -203,12 +203,21 @@ func (p *process) allVersionLocked() Version {
 
 // versionLocked returns the version of the session without the copies that wait for it.
 func (p *process) versionLocked() Version {
-	mine := seen{Incarnation: p.incarnationLocked(), changes: p.changes, life: true}
+	mine := p.seenLocked()
 	if p.ext == nil || p.ext.past == nil {
 		return Version{mine}
 	}
 	mine.life = !p.ext.past.lives()
 	return p.ext.past.merge(Version{mine}) // not bounded: the present incarnation is never left out
+}
+
+// seenLocked returns the changes of the present incarnation.
+func (p *process) seenLocked() seen {
+	s := seen{Incarnation: p.incarnationLocked(), changes: p.changes, life: true}
+	if d := p.ext.recordsOf(); d != nil {
+		s.changes += d.others
+	}
+	return s
 }
 
 // renewLocked begins a new incarnation of the session and keeps what the previous ones have seen.
@@ -229,4 +238,7 @@ func (p *process) numberLocked() {
 	}
 	p.bornLocked(0)
 	p.changes = 0
+	if d := p.ext.records; d != nil {
+		d.others = 0
+	}
 }

@@ -175,11 +175,16 @@ func (p *process) noteWeighed() bool {
 	return first
 }
 
-// encodeState encodes the session's state for a move or a restart. The error is a *LimitError if
-// the state is larger than KindConfig.MaxState. It warns of a state above WarnState.
-func (p *process) encodeState(unknown []byte) ([]byte, error) {
+// encodeState encodes the session's state for a move, a restart or a record, into room if that is not
+// nil. The error is a *LimitError if the state is larger than KindConfig.MaxState. It warns of a state
+// above WarnState.
+func (p *process) encodeState(room, unknown []byte) (b []byte, err error) {
 	most := maxStateOf(p.Kind)
-	b, err := core.EncodeState(p.State, unknown, most)
+	if room == nil {
+		b, err = core.EncodeState(p.State, unknown, most)
+	} else {
+		b, err = core.AppendState(room, p.State, unknown, most)
+	}
 	switch {
 	case err == core.ErrEnough:
 		p.noteSize(most+1, "bytes or more")

@@ -52,6 +52,9 @@ type Engine interface {
 	// Started records the result of the start function for w, and answers the caller of w, which finds
 	// an error in *into.
 	Started(h *Head, w *Waiting, state any, err error, into *error)
+	// Answer answers a call of a kind with Kept, whose handler has returned: at once, or when the
+	// change is durable. size is how many bytes r keeps meanwhile.
+	Answer(h *Head, b *Binding, r Answered, size int32)
 	// NotStarted removes a session whose start was given up before it ran.
 	NotStarted(h *Head)
 

@@ -27,6 +27,7 @@ type Kind struct {
 	Hooks    hooks
 	Grows    bool // its states move, and can be larger than WarnState
 	Codes    bool // code of the kind's own runs when a state is encoded or decoded
+	Kept     bool // answers wait for records of its sessions; set by the engine before there are any
 }
 
 // hooks are the functions of a kind besides its handlers. They may be nil.
@@ -54,7 +55,11 @@ type Binding struct {
 	Settings MethodSettings
 	Event    EventSettings // of an event
 	Starts   bool          // a call or cast starts a missing session
-	Typed    any           // func(any, context.Context, *Req, *Rep) error; of casts func(any, context.Context, Msg) error
+	// Lasts says until when handlers are expected to last, since epoch; 0: none has returned yet. The
+	// engine's, see Kind.Kept.
+	Lasts   atomic.Int64
+	Relaxed bool // the answer of a call waits for no record; set by the engine, see Kind.Kept
+	Typed   any  // func(any, context.Context, *Req, *Rep) error; of casts func(any, context.Context, Msg) error
 	// serve decodes the request, runs the handler and appends its encoded
 	// reply to dst.
 	Serve func(state any, ctx context.Context, payload []byte, raw bool, dst []byte) (

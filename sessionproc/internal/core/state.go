@@ -22,10 +22,24 @@ func EncodeState(state any, unknown []byte, most int) ([]byte, error) {
 	if err != nil || unknown == nil {
 		return b, err
 	}
-	known, more := wire.NewReader(b), wire.NewReader(unknown)
+	return appendUnknown(make([]byte, 0, len(b)+len(unknown)), b, unknown)
+}
+
+// AppendState appends to b, which is not nil, what EncodeState makes.
+func AppendState(b []byte, state any, unknown []byte, most int) ([]byte, error) {
+	if _, own := state.(StateCoder); !own && unknown == nil {
+		return encodeAny(b, state, most)
+	}
+	whole, err := EncodeState(state, unknown, most)
+	return append(b, whole...), err
+}
+
+// appendUnknown appends the fields of a state and those that its type does not have, as one map.
+func appendUnknown(b, fields, unknown []byte) ([]byte, error) {
+	known, more := wire.NewReader(fields), wire.NewReader(unknown)
 	n := known.MapLen() + more.MapLen()
-	whole := wire.AppendMapLen(make([]byte, 0, len(b)+len(unknown)), n)
-	return append(append(whole, known.Rest()...), more.Rest()...), known.Err()
+	b = wire.AppendMapLen(b, n)
+	return append(append(b, known.Rest()...), more.Rest()...), known.Err()
 }
 
 // DecodeState makes a state of what EncodeState made on a node whose kind had

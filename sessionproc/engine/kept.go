@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"errors"
+)
+
+// Kept says what became of a record. With a nil err it is durable: all standbys that there are have
+// it. With an ErrFenced the session is another node's. Any other err says why the record is not
+// durable; the session goes on here, and its next change makes another record. r must not be used
+// any more.
+//
+// Kept gives the answers that have waited, in their order. It takes the session's lock.
+func (t *Table) Kept(r *Record, err error) {
+	p, upTo, last := r.p, r.upTo, r.Form == FormEnded
+	r.release()
+	fenced := errors.Is(err, ErrFenced)
+	if err != nil {
+		err = &errUndurable{err}
+	}
+	polls := p.keptLocks(upTo, err)
+	for _, a := range polls {
+		a.in.answerPoll(a.reply)
+	}
+	p.settle(upTo, err)
+	switch {
+	case fenced:
+		p.lose()
+	case last:
+		p.endKept(err)
+	default:
+		p.goOnAfterRecord()
+	}
+}
+
+// keptLocks notes a record that is durable. It returns the polls that can be answered now.
+func (p *process) keptLocks(upTo uint64, err error) []answer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := p.ext.records
+	if err != nil {
+		p.warnLocked(d, err)
+		return nil
+	}
+	d.durable, d.failed = upTo, false
+	return p.releaseEventsLocked()
+}
+
+// warnLocked logs a failure that is the first after a record that was durable.
+func (p *process) warnLocked(d *records, err error) {
+	if !d.failed && !errors.Is(err, ErrFenced) && stateOfKind(p.Kind).warns.Allow() {
+		p.logger().Error("changes of a session may not survive a crash", "err", err)
+	}
+	d.failed = true
+}
+
+// settle gives the answers that have waited for changes up to upTo. Other changes may be settled only
+// when all of these are given: so answers keep their order. It takes some at a time, and none of them
+// is given under mu.
+func (p *process) settle(upTo uint64, err error) {
+	var room [16]held
+	for {
+		p.mu.Lock()
+		d := p.ext.records
+		some := d.takeLocked(upTo, room[:0])
+		if len(some) == 0 {
+			d.settled = max(d.settled, upTo)
+			p.mu.Unlock()
+			return
+		}
+		p.mu.Unlock()
+		for i := range some {
+			some[i].give(err)
+			some[i] = held{}
+		}
+	}
+}
+
+// goOnAfterRecord has the session make its next record, if something has changed, or handle the
+// messages that have waited for room, or end.
+func (p *process) goOnAfterRecord() {
+	p.mu.Lock()
+	d := p.ext.records
+	d.inFlight = false
+	if d.ends == endWaits {
+		p.mu.Unlock()
+		p.endGoesOn()
+		return
+	}
+	if d.saving != nil {
+		select {
+		case d.saving <- struct{}{}:
+		default:
+		}
+	}
+	start := p.wakeForRecordLocked()
+	if !start && !p.running && p.head != nil && (p.phase == phaseLive || p.phase == phaseRenewed) {
+		p.running, start = true, true // it has waited because it was full
+	}
+	p.mu.Unlock()
+	p.runIf(start)
+}
+
+// isFencedOff reports whether the session leaves because it is another node's.
+func (p *process) isFencedOff() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ext.reason == fencedOff
+}
+
+// lose removes a session that is another node's by now. Neither its OnEnd is called nor its end
+// recorded. A sealed one is left to whoever has sealed it.
+func (p *process) lose() {
+	p.mu.Lock()
+	d := p.ext.records
+	d.inFlight = false
+	if p.phase == phaseSealed || p.phase == phaseGone || d.ends == endOver {
+		p.mu.Unlock()
+		return
+	}
+	p.ext.moved, p.ext.gone = true, p.table().cfg.moving()
+	if p.phase >= phaseEnding {
+		p.ext.reason = fencedOff
+		after := p.endNowLocked(&errUndurable{errNotHere})
+		p.mu.Unlock()
+		after()
+		return
+	}
+	c := p.claimEndLocked(fencedOff, nil)
+	p.mu.Unlock()
+	p.goOnEnding(fencedOff, c)
+}

@@ -1,0 +1,219 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
+)
+
+// A records is what a session of a kind with standbys knows of its records. Changes are counted from
+// 1, the start or the arrival of the session on this node. The session's mu guards it.
+type records struct {
+	made     uint64 // changes so far
+	recorded uint64 // changes in the last record
+	settled  uint64 // changes that no later answer waits for: they are durable, or were given up
+	durable  uint64 // changes in a record that is durable
+
+	// what of made is no handled message: labels, timers, watches, published values. It counts in
+	// the version, but not in process.changes, by which a restart knows the state that it has kept.
+	others uint64
+
+	inFlight bool     // there is a record in flight, or its answers are being given
+	again    bool     // a record is wanted although nothing has changed
+	failed   bool     // the last record was; the log says so once
+	ends     endStage // of the session's last record
+	messages int      // taken since the last record
+	since    int64    // when the first of these was, since epoch
+	began    int64    // when the present message was taken, since epoch
+	bound    *core.Binding
+	held     fifo[held]    // answers that wait
+	bytes    int           // of these
+	saving   chan struct{} // tells saveNow that no record is in flight; nil: it does not run
+	leaves   leave
+	retry    *time.Timer // makes the last record; nil without one
+}
+
+// recordsLocked returns what the session knows of its records, and makes it.
+func (p *process) recordsLocked() *records {
+	x := p.extra()
+	if x.records == nil {
+		x.records = new(records)
+	}
+	return x.records
+}
+
+// madeLocked counts a change that a message has made, or code of the library.
+func (p *process) madeLocked() {
+	if p.Kind.Kept {
+		p.recordsLocked().made++
+	}
+}
+
+// alterLocked counts a change of what is not the state. start reports that no goroutine has the
+// session, so that the caller must hand it to a worker, for the record.
+func (p *process) alterLocked() (start bool) {
+	if !p.Kind.Kept {
+		return false
+	}
+	d := p.recordsLocked()
+	d.made++
+	d.others++
+	return p.wakeForRecordLocked()
+}
+
+// wakeForRecordLocked claims an idle session that is to make a record.
+func (p *process) wakeForRecordLocked() (start bool) {
+	if p.running || p.phase != phaseLive && p.phase != phaseRenewed || !p.ext.records.wantsOne() {
+		return false
+	}
+	p.running = true
+	return true
+}
+
+// runIf hands the session to a worker that the caller has claimed it for.
+func (p *process) runIf(start bool) {
+	if start {
+		p.table().workers.run(p, nil)
+	}
+}
+
+// wantsOne reports whether something has changed that is in no record, and none is in flight.
+func (d *records) wantsOne() bool {
+	return d != nil && !d.inFlight && d.ends == endNone && (d.made > d.recorded || d.again)
+}
+
+// recordDueLocked reports, between two messages, whether the session is to make a record now: one is
+// wanted, and the burst is over.
+func (p *process) recordDueLocked() bool {
+	d := p.ext.recordsOf()
+	if !d.wantsOne() {
+		return false
+	}
+	if p.head == nil || d.messages >= burstMessages || p.fullLocked() || p.table().PausedBy() != nil {
+		return true
+	}
+	now := int64(time.Since(core.Epoch))
+	return now-d.since > int64(burstTime) || d.held.len() > 0 && mayLast(p.head, now)
+}
+
+// standsLocked reports, between two messages, whether the session handles no more of them until its
+// record is answered: too many answers wait, or some wait that are in no record and the next handler may
+// last.
+func (p *process) standsLocked() bool {
+	d := p.ext.recordsOf()
+	return d != nil && d.inFlight && (p.fullLocked() || d.made > d.recorded && d.held.len() > 0 &&
+		mayLast(p.head, int64(time.Since(core.Epoch))))
+}
+
+// fullLocked reports whether as many answers wait as there may be: as many as messages fit into the
+// mailbox, or their bytes. Then the session handles no more messages until its record is
+// answered, and the mailbox and the line before it fill up as they do behind a slow handler.
+func (p *process) fullLocked() bool {
+	if p.ext == nil || p.ext.records == nil {
+		return false
+	}
+	d, cfg := p.ext.records, &p.Kind.Settings
+	return d.held.len() >= cfg.Mailbox || d.bytes >= cfg.MailboxBytes
+}
+
+// tookLocked counts a message that is about to be handled. That of a timer which fires once, and that
+// of a watch, are changes by themselves: they must not come again.
+func (p *process) tookLocked(e *core.Envelope) {
+	d := p.ext.recordsOf()
+	if d == nil { // the start
+		return
+	}
+	d.began, d.bound = int64(time.Since(core.Epoch)), nil
+	if m, ok := e.Task.(bounder); ok {
+		d.bound = m.Bound()
+	}
+	if d.messages++; d.messages == 1 {
+		d.since = d.began
+	}
+	if m, tick := e.Task.(*timerCast); e.Own && !(tick && m.timer.every > 0) {
+		d.made++
+		d.others++
+	}
+}
+
+// record makes a record and gives it away, in the session's goroutine between two messages.
+func (p *process) record() {
+	r := newRecord(p, FormRunning)
+	if err := p.encodeRecord(r); err != nil {
+		p.mu.Lock()
+		if r.upTo == 0 {
+			p.recordedLocked(r)
+		}
+		p.mu.Unlock()
+		p.table().Kept(r, err)
+		return
+	}
+	p.table().cfg.Standbys.Keep(r)
+}
+
+// recordedLocked notes that r has all changes so far, or should have had them.
+func (p *process) recordedLocked(r *Record) {
+	d := p.ext.records
+	d.inFlight, d.again, d.messages = true, false, 0
+	d.recorded, r.upTo = d.made, d.made
+}
+
+// RecordAgain has session id make another record although it has not changed, for a standby that has
+// none. It reports false if the session is not here or has none.
+func (t *Table) RecordAgain(part int, id string) bool {
+	p := t.findLocked(part, id)
+	if p == nil {
+		return false
+	}
+	if !p.Kind.Kept || p.ext == nil || p.ext.records == nil {
+		p.mu.Unlock()
+		return false
+	}
+	p.ext.records.again = true
+	start := p.wakeForRecordLocked()
+	p.mu.Unlock()
+	p.runIf(start)
+	return true
+}
+
+// errNotHere is why a change cannot become durable any more.
+var errNotHere = errors.New("the session has gone on elsewhere")
+
+// saveNow makes a record of the session as it is, in the midst of a handler, and waits until it is
+// durable or ctx ends. It must be called in the session's goroutine.
+func (p *process) saveNow(ctx context.Context) error {
+	if !p.Kind.Kept {
+		return nil
+	}
+	done, turn := make(chan error, 1), make(chan struct{}, 1)
+	p.mu.Lock()
+	d := p.recordsLocked()
+	d.made++
+	d.others++
+	d.held.push(held{tell: func(err error) { done <- err }, after: d.made})
+	d.saving = turn
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		d.saving = nil
+		p.mu.Unlock()
+	}()
+	turn <- struct{}{}
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-turn:
+			p.mu.Lock()
+			free := p.phase < phaseSealed && d.wantsOne()
+			p.mu.Unlock()
+			if free {
+				p.record()
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
