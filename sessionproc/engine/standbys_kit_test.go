@@ -24,7 +24,8 @@ type standbys struct {
 
 	mu       sync.Mutex
 	delay    time.Duration
-	decide   func(r *engine.Record) error // nil: all are durable
+	decide   func(r *engine.Record) error  // nil: all are durable
+	next     func() (time.Duration, error) // the delay and the outcome of each record; nil: as above
 	inFlight map[string]*engine.Record
 	durable  map[string]engine.Record // the last one of each session, copied
 	all      []engine.Record          // all that were given, copied
@@ -44,21 +45,34 @@ func (s *standbys) Keep(r *engine.Record) {
 	}
 	s.inFlight[r.ID] = r
 	s.all = append(s.all, copyOf(r))
-	delay := s.delay
+	delay, decide := s.delay, s.decide
+	if s.next != nil {
+		var err error
+		delay, err = s.next()
+		decide = func(*engine.Record) error { return err }
+	}
 	s.mu.Unlock()
 	switch {
 	case delay == 0:
-		s.answer(r)
+		s.answerAs(r, decide)
 	case delay > 0:
-		time.AfterFunc(delay, func() { s.answer(r) })
+		time.AfterFunc(delay, func() { s.answerAs(r, decide) })
 	}
 }
 
+// answer answers a record as is decided now.
 func (s *standbys) answer(r *engine.Record) {
 	s.mu.Lock()
+	decide := s.decide
+	s.mu.Unlock()
+	s.answerAs(r, decide)
+}
+
+func (s *standbys) answerAs(r *engine.Record, decide func(*engine.Record) error) {
+	s.mu.Lock()
 	var err error
-	if s.decide != nil {
-		err = s.decide(r)
+	if decide != nil {
+		err = decide(r)
 	}
 	if err == nil {
 		s.durable[r.ID] = copyOf(r)
