@@ -118,3 +118,14 @@ func (t *Table) Replies(part int, id string) int {
 
 // SaveNow has a session make a record in the midst of its handler, and waits until it is durable.
 func SaveNow(ctx context.Context) error { return sessionOf(core.Calling(ctx)).saveNow(ctx) }
+
+// EncodeRecord makes a record of a session as its goroutine would, and returns the size of its body. The
+// session must be idle.
+func (t *Table) EncodeRecord(part int, id string) (int, error) {
+	p := t.find(part, id)
+	r := newRecord(p, FormRunning)
+	err := p.encodeRecord(r)
+	n := len(r.Body)
+	r.release()
+	return n, err
+}

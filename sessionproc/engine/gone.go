@@ -53,7 +53,10 @@ func (p *process) gone(o core.Outcome) {
 	polls, end, watches, mark, others := p.takePollsLocked(), x.ending, x.watches, x.renewed, x.others
 	x.watches, x.others = nil, nil
 	tell := x.sealing.overLocked(o.Err)
-	waiting, why := p.takeHeldLocked(), p.undecidedLocked(o.Err)
+	waiting, why, ended := p.takeHeldLocked(), p.undecidedLocked(o.Err), error(nil)
+	if d := x.records; d != nil && d.ends != endDurable {
+		ended = why
+	}
 	p.mu.Unlock()
 	tell()
 
@@ -79,7 +82,7 @@ func (p *process) gone(o core.Outcome) {
 	}
 	t.leave()
 	for _, done := range onGone {
-		done(nil)
+		done(ended)
 	}
 	for _, s := range starts {
 		t.decideStart(s)

@@ -141,6 +141,23 @@ func (p *process) whenDurable(tell func(err error)) {
 	}
 }
 
+// whenCome calls tell once a record is durable of a session that has come from elsewhere. If the last
+// one was not, the session makes another.
+func (p *process) whenCome(tell func(err error)) {
+	p.mu.Lock()
+	d, start := p.ext.recordsOf(), false
+	if d != nil && d.durable == 0 && d.settled == d.made {
+		d.made++
+		start = p.wakeForRecordLocked()
+	}
+	waits := d != nil && d.durable == 0 && p.waitLocked(held{tell: tell})
+	p.mu.Unlock()
+	p.runIf(start)
+	if !waits {
+		tell(nil)
+	}
+}
+
 // unbornLocked reports whether the start of the session, or its arrival, is not durable yet.
 func (p *process) unbornLocked() bool {
 	d := p.ext.recordsOf()

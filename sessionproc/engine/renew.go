@@ -28,6 +28,9 @@ const (
 // that was certainly not adopted continues under the old ID. If the outcome cannot be learnt
 // within renewTime, the session is given up under the old ID, since the new owner may have it: a
 // login must never leave two sessions, of which a stranger may know one.
+//
+// A session that has standbys is never given up. The owner of the new ID answers when its record of
+// the session is durable, and the renewal is answered when the record of the mark is.
 type renewal struct {
 	p       *process
 	in      *Inbound
@@ -155,7 +158,7 @@ func (r *renewal) sealed(snapshot []byte, err error) {
 	switch {
 	case adopted:
 		r.p.becomeRenewed(r.sealing, r.newID)
-		r.answer(nil, false)
+		r.p.whenDurable(func(err error) { r.answer(err, undurable(err)) })
 	case !sessionproc.MaybeExecuted(err):
 		r.goOn()
 		if op, ok := errors.AsType[*sessionproc.OpError](err); ok {
@@ -185,6 +188,10 @@ func (r *renewal) goOn() {
 func (r *renewal) give(payload []byte) (adopted bool, err error) {
 	t := r.p.table()
 	ctx, cancel := context.WithTimeout(context.Background(), renewTime)
+	if r.p.Kind.Kept {
+		cancel()
+		ctx, cancel = context.WithCancel(context.Background())
+	}
 	defer cancel()
 	for unknown := false; ; unknown = true {
 		err := t.cfg.Cluster.Deliver(ctx, r.newID, Untyped(core.OpAdopt, r.p.Kind.Name, "", payload, nil))
@@ -245,9 +252,13 @@ func (r *renewal) answer(err error, maybe bool) {
 func (t *Table) serveAdopt(part int, in *Inbound) {
 	answer := in.Answer
 	if !t.background(func() {
-		if err := t.adopt(part, in); err != nil {
+		p, err := t.adopt(part, in)
+		switch {
+		case err != nil:
 			answer.Fail(err, false, false)
-		} else {
+		case p != nil && p.Kind.Kept:
+			p.whenCome(func(err error) { tell(answer, nil, err) })
+		default:
 			answer.Reply(nil, true)
 		}
 	}) {
@@ -257,47 +268,47 @@ func (t *Table) serveAdopt(part int, in *Inbound) {
 
 // adopt adopts the session of a snapshot, or finds that it was adopted before. The latter is so if
 // the session under the ID has seen the snapshot's last change; any other session under the ID is
-// ErrAlreadyStarted.
-func (t *Table) adopt(part int, in *Inbound) error {
+// ErrAlreadyStarted. The session is nil if it was adopted before and has ended since.
+func (t *Table) adopt(part int, in *Inbound) (*process, error) {
 	if why := t.PausedBy(); why != nil {
-		return why
+		return nil, why
 	}
 	a := &adoption{}
 	var err error
 	if a.p, err = t.look(part, in.ID); err != nil && err != sessionproc.ErrNotFound { // another node owns the ID
-		return err
+		return nil, err
 	}
 	if a.p == nil {
 		b, err := t.fetch(in.Payload, in.Deadline)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if a.r, err = t.restoreAs(part, strings.Clone(in.ID), b, t.admitAnyway); err != nil {
-			return err
+			return nil, err
 		}
 		if t.cfg.Gate == nil {
 			a.Begin()
 		} else if err := t.cfg.Gate.Enter(part, a.r.p.ID, a); err != nil {
 			a.r.Discard()
-			return err
+			return nil, err
 		}
 	}
 	if a.p == nil {
-		return a.err
+		return a.begun, a.err
 	}
 	first, err := firstVersion(in.Payload)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.p.mu.Lock()
 	defer a.p.mu.Unlock()
 	switch away := a.p.awayLocked(); {
 	case a.p.phase != phaseRenewed && away != nil: // perhaps adopted before, and on its way to another node
-		return away
+		return nil, away
 	case !a.p.versionLocked().Covers(first):
-		return sessionproc.ErrAlreadyStarted
+		return nil, sessionproc.ErrAlreadyStarted
 	}
-	return nil // the session was adopted before
+	return a.p, nil // the session was adopted before
 }
 
 // firstVersion returns what a session that was adopted from a snapshot has seen at least.
@@ -317,9 +328,10 @@ func firstVersion(b []byte) (Version, error) {
 
 // An adoption is the Entry of a renewed session on its way into the table.
 type adoption struct {
-	r   *Restored
-	p   *process // the session that is in the table already, or nil
-	err error
+	r     *Restored
+	p     *process // the session that is in the table already, or nil
+	begun *process // the session that Begin has put there, or nil
+	err   error
 }
 
 // Begin implements Entry.
@@ -348,6 +360,7 @@ func (a *adoption) Begin() bool {
 	if t.starts.refused.Load() { // a Shutdown may have passed this partition already
 		p.end(sessionproc.ReasonClosed, nil)
 	}
+	a.begun = p
 	return true
 }
 

@@ -17,13 +17,13 @@ func (p *process) becomeRenewed(s *sealing, newID string) {
 	p.phase = phaseRenewed
 	last := p.markLocked(newID, time.Now().Add(renewedFor))
 	p.armRenewedLocked()
-	meets := p.ext.others != nil
-	p.running = meets
+	p.madeLocked()
+	p.running = p.ext.others != nil || p.Kind.Kept
+	start, waiting := p.running, p.takeHeldLocked() // what waits is durable under the new ID
 	p.mu.Unlock()
+	fail(waiting, nil)
 	p.leaveLife(last)
-	if meets {
-		p.table().workers.run(p, nil)
-	}
+	p.runIf(start)
 }
 
 // The remains of a session that has become a mark are what must be answered, without mu.

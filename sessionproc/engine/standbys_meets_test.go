@@ -135,3 +135,159 @@ func TestAnIdleSessionRecordsWhatChangesIt(t *testing.T) {
 		})
 	}
 }
+
+// After a renewal both IDs are known wherever one is: the new one first.
+func TestARenewalWaitsForBothRecords(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		l, s := newKept(t, never, shopCode{}.make())
+		startShop(t, l, s, "a")
+		changed := adding(ctx, l, "a", 3)
+		requireWaits(t, changed, "a change")
+		renew := failing(func() error { return l.renew(ctx, "a", "b") })
+		requireWaits(t, renew, "a renewal")
+		require.Equal(t, engine.FormRunning, s.last("b").Form, "the new ID's record is in flight")
+		s.mu.Lock()
+		n := len(s.all)
+		s.mu.Unlock()
+		read := getting(ctx, l, "b")
+		requireWaits(t, read, "a call under the new ID")
+		s.release("b")
+		requireWaits(t, renew, "a renewal whose mark is not durable")
+		require.Equal(t, 3, requireAnswered(t, changed, "the change").n, "it is durable under the new ID")
+		require.Equal(t, 3, requireAnswered(t, read, "the call").n)
+		s.release("a") // the record of the change
+		requireWaits(t, renew, "a renewal whose mark is not durable")
+		require.Equal(t, n+1, s.count())
+		s.release("a")
+		require.NoError(t, requireAnswered(t, renew, "the renewal").err)
+		s.set(0, nil)
+		mark, err := l.table.Restore(part("c"), "c", s.last("a").Body)
+		require.NoError(t, err)
+		require.NoError(t, mark.Insert())
+		_, err = shopGet.Call(ctx, l, "c", sessionproc.None{})
+		require.ErrorIs(t, err, sessionproc.ErrRenewed)
+		time.Sleep(2 * time.Minute)
+		require.Equal(t, engine.FormEnded, s.last("a").Form, "the end of a mark is recorded")
+	})
+}
+
+// A move need not wait for the record in flight. Its end answers what waits.
+func TestAMoveAnswersWhatWaits(t *testing.T) {
+	for name, resumes := range map[string]bool{"the target has it": false, "it stays": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				ctx, away := t.Context(), sessionproc.ErrUnavailable
+				l, s := newKept(t, never, shopCode{}.make())
+				startShop(t, l, s, "a")
+				recorded, changed := adding(ctx, l, "a", 1), (<-chan result)(nil)
+				synctest.Wait()
+				changed = adding(ctx, l, "a", 2)
+				requireWaits(t, changed, "a change behind the record in flight")
+				var snapshot []byte
+				require.True(t, l.table.Seal(part("a"), "a", away, func() bool { return true },
+					func(b []byte, err error) { require.NoError(t, err); snapshot = b }))
+				synctest.Wait()
+				require.NotNil(t, snapshot, "the seal waits for no record")
+				requireWaits(t, changed, "a change in a sealed session")
+				if resumes {
+					l.table.Resume(part("a"), "a")
+					requireWaits(t, changed, "a change of a session that stays")
+					s.release("a")
+					require.Equal(t, 1, requireAnswered(t, recorded, "what was recorded").n)
+					requireWaits(t, changed, "what was not")
+					s.release("a")
+				} else {
+					l.table.Forget(part("a"), "a")()
+					require.Equal(t, 1, requireAnswered(t, recorded, "what was recorded").n)
+				}
+				require.Equal(t, 3, requireAnswered(t, changed, "the change").n)
+				if !resumes {
+					s.release("a") // too late for anybody
+					require.Zero(t, l.table.Len())
+				}
+			})
+		})
+	}
+}
+
+// A timer that has fired fires again after a crash, unless its handling was recorded. So does a watch.
+func TestTimersAndWatchesOutliveACrashUntilTheyAreHandled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx, ticks, hold := t.Context(), 0, make(chan struct{})
+		code := shopCode{
+			run: func(ctx context.Context, _ *shop, what string) error {
+				if what == "wait" {
+					<-hold
+					return nil
+				}
+				sessionproc.Watch(ctx, "b", shopEnded)
+				return shopTick.AfterNamed(ctx, "once", time.Second, "")
+			},
+			tick: func(context.Context, *shop, string) { ticks++ },
+		}
+		l, s := newKept(t, 0, code.make())
+		require.NoError(t, shops.Start(ctx, l, "a", 0))
+		require.NoError(t, shops.Start(ctx, l, "b", 0))
+		_, err := shopRun.Call(ctx, l, "a", "")
+		require.NoError(t, err)
+		waits := asking(func() (int, error) { return shopRun.Call(ctx, l, "a", "wait") })
+		synctest.Wait()
+		require.NoError(t, l.terminate(ctx, "b"))
+		time.Sleep(2 * time.Second) // the tick and the end of b are in the mailbox
+		s.set(never, nil)
+		close(hold)
+		require.NoError(t, shopBump.Cast(ctx, l, "a", 5))
+		synctest.Wait()
+		again := revive(t, s, "a", code) // from the record before
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 1, ticks, "where it was revived; here it waits for the record in flight")
+		require.Equal(t, 1000, (<-getting(ctx, again, "a")).n)
+		for range 3 {
+			s.mu.Lock()
+			inFlight := s.inFlight["a"] != nil
+			s.mu.Unlock()
+			if inFlight {
+				s.release("a")
+				synctest.Wait()
+			}
+		}
+		_ = requireAnswered(t, waits, "the handler that waited")
+		require.Equal(t, 2, ticks)
+		again = revive(t, s, "a", code)
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 2, ticks, "a tick that was handled does not come again")
+		require.Equal(t, 1005, (<-getting(ctx, again, "a")).n)
+	})
+}
+
+// A pause of the table holds up no answer whose handler has returned. Close leaves nobody waiting.
+func TestPauseAndCloseWhileAnswersWait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx, hold := t.Context(), make(chan struct{})
+		l, s := newKept(t, never, shopCode{run: func(context.Context, *shop, string) error { <-hold; return nil }}.make())
+		startShop(t, l, s, "a")
+		startShop(t, l, s, "b")
+		run := asking(func() (int, error) { return shopRun.Call(ctx, l, "a", "") })
+		synctest.Wait()
+		behind := adding(ctx, l, "a", 1)
+		synctest.Wait()
+		l.table.Pause(sessionproc.ErrNoQuorum)
+		close(hold)
+		requireWaits(t, run, "what has run")
+		s.release("a")
+		require.NoError(t, requireAnswered(t, run, "what has run").err)
+		requireWaits(t, behind, "what is held by the pause")
+		l.table.Unpause()
+		requireWaits(t, behind, "what was held by the pause")
+		ended := failing(func() error { return l.terminate(ctx, "b") })
+		requireWaits(t, ended, "an end")
+		n := s.count()
+		require.NoError(t, l.table.Close(context.Background()))
+		require.ErrorIs(t, requireAnswered(t, behind, "a call").err, sessionproc.ErrClosed)
+		require.ErrorIs(t, requireAnswered(t, ended, "an end").err, sessionproc.ErrClosed)
+		s.release("a")
+		s.release("b")
+		require.Equal(t, n, s.count(), "nothing is recorded after Close")
+	})
+}
