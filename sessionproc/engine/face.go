@@ -34,7 +34,7 @@ func (t *Table) KeepArgument(h *core.Head, payload []byte, raw bool) {
 
 // Started implements Engine.
 func (t *Table) Started(h *core.Head, w *core.Waiting, state any, err error, into *error) {
-	processOf(h).started(w, state, err, into, w.Finish)
+	processOf(h).started(w, state, err, into, w)
 }
 
 // NotStarted implements Engine.

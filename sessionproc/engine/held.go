@@ -10,7 +10,7 @@ import (
 // A held is an answer that waits until a change is durable. One of reply, task and tell is set.
 type held struct {
 	reply core.Answered // its answer is given
-	task  core.Task  // it is dropped with out
+	task  core.Task     // it is dropped with out
 	tell  func(err error)
 
 	generation uint64 // of task

@@ -145,7 +145,7 @@ func (in *Inbound) Run(h *core.Head, _ *core.Ctx) error {
 			p.noteArgument(in.Payload, in.Raw, false)
 		}
 		state, err := p.Kind.Maker.StartEncoded(in.Ctx, in.Payload, in.Raw, false)
-		p.started(&in.Waiting, state, err, &in.err, in.give)
+		p.started(&in.Waiting, state, err, &in.err, in)
 		return err
 	case in.Op == core.OpSubscribe:
 		in.present(p)

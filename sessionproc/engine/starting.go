@@ -91,22 +91,22 @@ func (m *zeroStart) Run(h *core.Head, _ *core.Ctx) error {
 		p.noteArgument(nil, false, true)
 	}
 	state, err := p.Kind.Maker.StartEncoded(m.Ctx, nil, false, true)
-	p.started(&m.Waiting, state, err, new(error), m.Finish)
+	p.started(&m.Waiting, state, err, new(error), m)
 	return err
 }
 
-// started records the result of a start function. give answers the caller of w, which finds an
-// error in *into.
+// started records the result of a start function. r answers the caller of w, which finds an error in
+// *into.
 //
-// The session is live before give is called: a caller that has its answer and then sends a
+// The session is live before r is finished: a caller that has its answer and then sends a
 // message must find the session there. Starts of the same ID that waited for this one are decided
 // last, without a lock.
-func (p *process) started(w *core.Waiting, state any, err error, into *error, give func()) {
+func (p *process) started(w *core.Waiting, state any, err error, into *error, r core.Answered) {
 	w.Ctx.End(core.EndedCanceled)
 	if err != nil {
 		*into = err
 		p.startFailed(err)
-		give()
+		r.Finish()
 		return
 	}
 	p.State = state
@@ -118,11 +118,11 @@ func (p *process) started(w *core.Waiting, state any, err error, into *error, gi
 	}
 	p.phase, p.changed = phaseLive, true
 	starts := p.takeStartsLocked()
-	waits := p.Kind.Kept && p.holdStartLocked(w, give)
+	waits := p.Kind.Kept && p.holdStartLocked(r)
 	p.mu.Unlock()
 	p.table().starts.leave()
 	if !waits {
-		give()
+		r.Finish()
 	}
 	for _, s := range starts {
 		p.table().decideStart(s)
@@ -130,18 +130,12 @@ func (p *process) started(w *core.Waiting, state any, err error, into *error, gi
 }
 
 // holdStartLocked holds the answer of a start. The start is the first change of the session.
-func (p *process) holdStartLocked(w *core.Waiting, give func()) bool {
+func (p *process) holdStartLocked(r core.Answered) bool {
 	after := p.recordsLocked().made + 1 // handlerEndsLocked counts it
 	if p.cur != nil {
 		p.cur.e = answered
 	}
-	return p.waitLocked(held{after: after, tell: func(err error) {
-		if err == nil {
-			give()
-		} else {
-			w.EndWith(core.Outcome{Err: err})
-		}
-	}})
+	return p.waitLocked(held{reply: r, after: after})
 }
 
 // startFailed removes from the table a session that never lived. Messages behind the start get
