@@ -28,6 +28,9 @@ func EncodeState(state any, unknown []byte, most int) ([]byte, error) {
 // AppendState appends to b, which is not nil, what EncodeState makes.
 func AppendState(b []byte, state any, unknown []byte, most int) ([]byte, error) {
 	if _, own := state.(StateCoder); !own && unknown == nil {
+		if b, ok, err := appendSwift(b, state, most); ok {
+			return b, err
+		}
 		return encodeAny(b, state, most)
 	}
 	whole, err := EncodeState(state, unknown, most)
