@@ -45,7 +45,7 @@ func (p *process) expire(e *expiry, now int64) {
 	ends, stops := false, false
 	switch {
 	case p.phase >= phaseEnding || p.ext != nil && (p.ext.reason != "" || p.ext.renewed != nil):
-	case p.phase == phaseLive && !p.running && (old || idle):
+	case p.phase == phaseLive && !p.running && p.head == nil && (old || idle):
 		p.beginEndLocked(sessionproc.ReasonExpired, nil) // it returns no messages, since nothing runs or waits
 		p.running, ends = true, true
 	case p.phase == phaseLive && (old || idle && !p.inUseLocked()):

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -177,11 +178,28 @@ func (p *process) holdExistsLocked(s *core.Starter, exists error) bool {
 	}})
 }
 
-// isUnborn is unbornLocked for a caller that does not hold mu.
-func (p *process) isUnborn() bool {
+// errCrowd is the error of a request that would wait for a record beside too many others.
+var errCrowd = fmt.Errorf("%w: too many requests wait until the session is durable", sessionproc.ErrOverloaded)
+
+// crowdedLocked reports whether so many answers wait that no request may join them. Those of messages are
+// bounded by fullLocked.
+func (p *process) crowdedLocked() bool {
+	d := p.ext.recordsOf()
+	return d != nil && d.held.len() >= p.Kind.Settings.Mailbox+maxLine
+}
+
+// whenBorn calls tell once the start of the session, or its arrival, is durable, perhaps at once.
+func (p *process) whenBorn(tell func(err error)) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.unbornLocked()
+	crowded := p.unbornLocked() && p.crowdedLocked()
+	waits := !crowded && p.unbornLocked() && p.waitLocked(held{tell: tell})
+	p.mu.Unlock()
+	switch {
+	case crowded:
+		tell(errCrowd)
+	case !waits:
+		tell(nil)
+	}
 }
 
 // dropLater is drop for what a session interrupts by its end. Nobody hears of an end that a crash can

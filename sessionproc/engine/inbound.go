@@ -58,9 +58,9 @@ func (t *Table) serveStarted(part int, in *Inbound) {
 	case p != nil:
 		reply[0] = 1
 	}
-	if p != nil && p.Kind.Kept && p.isUnborn() {
+	if p != nil && p.Kind.Kept {
 		answer := in.Answer
-		p.whenDurable(func(err error) { tell(answer, reply, err) })
+		p.whenBorn(func(err error) { tell(answer, reply, err) })
 		return
 	}
 	in.Answer.Reply(reply, true)

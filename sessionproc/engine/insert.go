@@ -69,9 +69,13 @@ func (t *Table) place(s *core.Starter) (o core.Outcome, decided bool) {
 			if s.Ensure && err == sessionproc.ErrAlreadyStarted {
 				p.touch()
 			}
-			if p.Kind.Kept && p.unbornLocked() && p.holdExistsLocked(s, err) {
-				p.mu.Unlock()
-				return core.Outcome{}, false
+			if p.Kind.Kept && p.unbornLocked() {
+				if p.crowdedLocked() {
+					err = errCrowd
+				} else if p.holdExistsLocked(s, err) {
+					p.mu.Unlock()
+					return core.Outcome{}, false
+				}
 			}
 			p.mu.Unlock()
 			return core.Outcome{Err: err}, true

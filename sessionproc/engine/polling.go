@@ -54,7 +54,7 @@ func (p *process) servePoll(in *Inbound) {
 	o.polled = true
 	_, goesOn := o.history(in.Method).after(at.Offset) // also what is not durable yet
 	goesOn = goesOn && at.Incarnation == i || in.Method == ""
-	if n := p.pollReplyLocked(in.Method, at); goesOn && at.Offset <= n.at.Offset && (len(n.items) > 0 || !in.ask.wait || at.Incarnation != i) {
+	if n := p.pollReplyLocked(in.Method, at); goesOn && p.tellsLocked(in, n) {
 		o.noteAnsweredLocked(in, p.table().clock.now.Load())
 		p.mu.Unlock()
 		in.Answer.Reply(n.append(nil), true)
@@ -201,17 +201,31 @@ func (p *process) publish(b *core.Binding, v published) error {
 	return nil
 }
 
+// tellsLocked reports whether n answers a poll: it says something new, or the poll does not wait. Of a
+// session that has standbys, its start must be durable, and the values up to the poll's position.
+func (p *process) tellsLocked(in *Inbound, n *pollReply) bool {
+	at := in.ask.at
+	if d := p.ext.records; p.Kind.Kept && (d == nil || d.durable == 0 && d.settled == 0 || at.Offset > n.at.Offset) {
+		return false
+	}
+	return len(n.items) > 0 || !in.ask.wait || at.Incarnation != n.at.Incarnation
+}
+
 // takeAnsweredLocked takes the polls that wait for values of an event, with their replies.
 func (p *process) takeAnsweredLocked(event string) (answers []answer) {
 	o, now := p.ext.publisher, p.table().clock.now.Load()
 	rest := o.polls[:0]
 	for _, in := range o.polls {
-		if in.Method != event || in.ask.at.Offset > p.tellableLocked(event).offset {
+		var n *pollReply
+		if in.Method == event {
+			n = p.pollReplyLocked(event, in.ask.at)
+		}
+		if n == nil || !p.tellsLocked(in, n) {
 			rest = append(rest, in)
 			continue
 		}
 		o.noteAnsweredLocked(in, now)
-		answers = append(answers, answer{in, p.pollReplyLocked(in.Method, in.ask.at).append(nil)})
+		answers = append(answers, answer{in, n.append(nil)})
 	}
 	clear(o.polls[len(rest):])
 	o.polls = rest

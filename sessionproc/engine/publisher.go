@@ -91,6 +91,7 @@ func (p *process) releaseEventsLocked() (answers []answer) {
 	if o == nil {
 		return nil
 	}
+	answers = p.takeAnsweredLocked("") // that the session is there
 	for name, l := range o.events {
 		if l.told < l.noted {
 			l.told = l.noted

@@ -26,6 +26,7 @@ type standbys struct {
 	delay    time.Duration
 	decide   func(r *engine.Record) error  // nil: all are durable
 	next     func() (time.Duration, error) // the delay and the outcome of each record; nil: as above
+	failed   bool                          // the last record that was answered
 	inFlight map[string]*engine.Record
 	durable  map[string]engine.Record // the last one of each session, copied
 	all      []engine.Record          // all that were given, copied
@@ -77,6 +78,7 @@ func (s *standbys) answerAs(r *engine.Record, decide func(*engine.Record) error)
 	if err == nil {
 		s.durable[r.ID] = copyOf(r)
 	}
+	s.failed = err != nil
 	delete(s.inFlight, r.ID)
 	s.mu.Unlock()
 	s.table.Kept(r, err)

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,7 +215,7 @@ func TestAMoveAnswersWhatWaits(t *testing.T) {
 // A timer that has fired fires again after a crash, unless its handling was recorded. So does a watch.
 func TestTimersAndWatchesOutliveACrashUntilTheyAreHandled(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		ctx, ticks, hold := t.Context(), 0, make(chan struct{})
+		ctx, ticks, hold := t.Context(), new(atomic.Int32), make(chan struct{})
 		code := shopCode{
 			run: func(ctx context.Context, _ *shop, what string) error {
 				if what == "wait" {
@@ -224,7 +225,7 @@ func TestTimersAndWatchesOutliveACrashUntilTheyAreHandled(t *testing.T) {
 				sessionproc.Watch(ctx, "b", shopEnded)
 				return shopTick.AfterNamed(ctx, "once", time.Second, "")
 			},
-			tick: func(context.Context, *shop, string) { ticks++ },
+			tick: func(context.Context, *shop, string) { ticks.Add(1) },
 		}
 		l, s := newKept(t, 0, code.make())
 		require.NoError(t, shops.Start(ctx, l, "a", 0))
@@ -241,7 +242,7 @@ func TestTimersAndWatchesOutliveACrashUntilTheyAreHandled(t *testing.T) {
 		synctest.Wait()
 		again := revive(t, s, "a", code) // from the record before
 		time.Sleep(2 * time.Second)
-		require.Equal(t, 1, ticks, "where it was revived; here it waits for the record in flight")
+		require.EqualValues(t, 1, ticks.Load(), "where it was revived; here it waits for the record in flight")
 		require.Equal(t, 1000, (<-getting(ctx, again, "a")).n)
 		for range 3 {
 			s.mu.Lock()
@@ -253,10 +254,10 @@ func TestTimersAndWatchesOutliveACrashUntilTheyAreHandled(t *testing.T) {
 			}
 		}
 		_ = requireAnswered(t, waits, "the handler that waited")
-		require.Equal(t, 2, ticks)
+		require.EqualValues(t, 2, ticks.Load())
 		again = revive(t, s, "a", code)
 		time.Sleep(2 * time.Second)
-		require.Equal(t, 2, ticks, "a tick that was handled does not come again")
+		require.EqualValues(t, 2, ticks.Load(), "a tick that was handled does not come again")
 		require.Equal(t, 1005, (<-getting(ctx, again, "a")).n)
 	})
 }

@@ -301,3 +301,54 @@ func TestValuesAreToldWhenTheyAreDurable(t *testing.T) {
 		require.Equal(t, sessionproc.ReasonTerminated, e.Reason)
 	})
 }
+
+// Nobody who watches or subscribes learns of a session whose start may be undone.
+func TestAWatchOfAnUndurableStartWaits(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		l, s := newKept(t, never, shopCode{run: func(ctx context.Context, _ *shop, _ string) error {
+			sessionproc.Watch(ctx, "a", shopEnded)
+			return nil
+		}}.make())
+		startShop(t, l, s, "b")
+		_ = failing(func() error { return shops.Start(ctx, l, "a", 0) })
+		synctest.Wait()
+		watch := asking(func() (int, error) { return shopRun.Call(ctx, l, "b", "") })
+		sub := failing(func() error {
+			_, err := shopTotal.Subscribe(ctx, l, "a", sessionproc.SubscribeOptions{})
+			return err
+		})
+		requireWaits(t, watch, "a watch")
+		requireWaits(t, sub, "a subscription")
+		require.Nil(t, s.inFlight["b"])
+		s.release("a")
+		require.NoError(t, requireAnswered(t, sub, "the subscription").err)
+		requireWaits(t, watch, "the answer of the handler that watches")
+		s.release("b")
+		require.NoError(t, requireAnswered(t, watch, "the handler that watches").err)
+	})
+}
+
+// A session that waits for its record with messages in its mailbox loses none of them when it expires.
+func TestNothingIsLostThatWaitsBehindAFullSession(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l, s := newKept(t, never, shopCode{kind: sessionproc.KindConfig{Mailbox: 1, Lifetime: time.Minute}}.make())
+		startShop(t, l, s, "a")
+		var calls []<-chan result
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		for range 3 {
+			calls = append(calls, adding(ctx, l, "a", 1))
+			synctest.Wait()
+		}
+		time.Sleep(2 * time.Minute)
+		s.set(0, nil)
+		s.release("a")
+		synctest.Wait()
+		require.NoError(t, requireAnswered(t, calls[0], "what ran").err)
+		for _, c := range calls[1:] {
+			require.ErrorIs(t, requireAnswered(t, c, "what waited").err, sessionproc.ErrTerminated)
+		}
+		require.Zero(t, l.table.Len())
+	})
+}

@@ -14,9 +14,9 @@
 //	once, digest                                keys of calls, and what tells requests apart
 //	coding, layout, times, signature            what is known of Go types
 //	nesting, settle, mapcopy, typecheck         which types are refused, and how values settle
-//	encoder, codec, parcel                      encoded and copied values
+//	encoder, swift, codec, parcel               encoded and copied values
 //	settings, token, context, keyed, kind, state, weight
-//	message, pooled, starter, head              messages on their way to a session
+//	message, answered, pooled, starter, head    messages on their way to a session
 //	saved, ended, stream, delivery              what else passes between contract and engine
 //
 // But a message, its Ctx and a Starter name the Head of their session, whose Host names them again:
