@@ -76,6 +76,10 @@ func (s *server) Why(c *transport.Call) string {
 
 // ServeStream takes sessions that another node sends.
 func (s *server) ServeStream(st *transport.Stream) {
+	if st.Class() == transport.Standby {
+		st.Close("this node keeps no standbys")
+		return
+	}
 	err := s.n.driver.ServeStream(st)
 	s.n.log.Debug("a stream of sessions has ended", "peer", st.Peer(), "err", err)
 	st.Close(err.Error())

@@ -144,7 +144,7 @@ func (c *client) frame(body []byte, owned bool) error {
 	if handled, err := c.pingPong(&f); handled {
 		return err
 	}
-	if c.class == Bulk && f.kind != kindOpen {
+	if c.class.streams() && f.kind != kindOpen {
 		return c.streams.frame(&c.conn, &f, owned)
 	}
 	return unexpected(f.kind)
@@ -227,7 +227,7 @@ func (c *client) admit(kind, number uint64, size int) (bool, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return c.pending.get(number) != nil, nil
-	case c.class == Bulk && kind != kindOpen:
+	case c.class.streams() && kind != kindOpen:
 		return c.streams.admit(kind, size)
 	}
 	return false, unexpected(kind)

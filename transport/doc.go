@@ -24,7 +24,7 @@
 //
 // # Connections
 //
-// The side that dials makes requests (class Calls) or opens streams (Bulk); the
+// The side that dials makes requests (class Calls) or opens streams (Bulk, Standby); the
 // side that accepts serves them. Two nodes that call each other have two
 // connections of class Calls. Both sides send a ping each PingInterval, and end
 // a connection on which nothing arrived for three intervals.

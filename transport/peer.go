@@ -16,8 +16,8 @@ const (
 
 func newPeer(t *Transport, addr string) *Peer {
 	p := &Peer{t: t, addr: addr}
-	p.calls.peer, p.bulk.peer = p, p
-	p.bulk.class = Bulk
+	p.calls.peer, p.bulk.peer, p.standby.peer = p, p, p
+	p.bulk.class, p.standby.class = Bulk, Standby
 	return p
 }
 
@@ -96,7 +96,17 @@ func (p *Peer) do(ctx context.Context, kind byte, r *Request) (*pending, error) 
 // and reaches the peer's ServeStream with the stream. Open does not wait for
 // the peer. If the peer refuses the stream, Send and Recv return the error.
 func (p *Peer) Open(ctx context.Context, header []byte) (*Stream, error) {
-	c, err := p.bulk.get(ctx, false)
+	return p.bulk.open(ctx, header)
+}
+
+// OpenStandby opens a stream on the connection of class Standby. In all other respects
+// OpenStandby is like Open.
+func (p *Peer) OpenStandby(ctx context.Context, header []byte) (*Stream, error) {
+	return p.standby.open(ctx, header)
+}
+
+func (l *link) open(ctx context.Context, header []byte) (*Stream, error) {
+	c, err := l.get(ctx, false)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +117,7 @@ func (p *Peer) Open(ctx context.Context, header []byte) (*Stream, error) {
 func (p *Peer) forget() {
 	p.calls.forget()
 	p.bulk.forget()
+	p.standby.forget()
 }
 
 // get returns the connection. It dials if there is none. now skips the

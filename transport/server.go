@@ -24,7 +24,7 @@ func (s *server) frame(body []byte, owned bool) error {
 	if handled, err := s.pingPong(&f); handled {
 		return err
 	}
-	if s.class == Bulk {
+	if s.class.streams() {
 		return s.streams.frame(&s.conn, &f, owned)
 	}
 	return unexpected(f.kind)
@@ -43,7 +43,7 @@ func (s *server) admit(kind, number uint64, size int) (bool, error) {
 		}
 		s.reserved = cost
 		return true, nil
-	case s.class == Bulk:
+	case s.class.streams():
 		return s.streams.admit(kind, size)
 	}
 	return false, unexpected(kind)

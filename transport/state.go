@@ -150,10 +150,11 @@ type server struct {
 // use after it has ended or was retired. All methods may be called
 // concurrently.
 type Peer struct {
-	t     *Transport
-	addr  string
-	calls link
-	bulk  link
+	t       *Transport
+	addr    string
+	calls   link
+	bulk    link
+	standby link
 }
 
 // A link is the connection of one class to a peer, dialled when it is needed.
@@ -207,7 +208,7 @@ type Stream struct {
 	err     error    // why the stream ended early
 }
 
-// A streamTable holds the streams of one bulk connection. The connection's
+// A streamTable holds the streams of one connection of class Bulk or Standby. The connection's
 // mutex guards it.
 type streamTable struct {
 	open    map[uint64]*Stream

@@ -41,6 +41,9 @@ func (s *Stream) Header() []byte { return s.header }
 // Peer returns the name that Handshake.Check returned for the peer.
 func (s *Stream) Peer() string { return s.c.peer }
 
+// Class returns the class of the stream's connection, Bulk or Standby.
+func (s *Stream) Class() Class { return s.c.class }
+
 // Done returns a channel that is closed when the stream has ended for any
 // reason. Chunks that have arrived can still be received, unless this side
 // called Close.

@@ -31,7 +31,7 @@ func New(cfg Config) (*Transport, error) {
 }
 
 // Accept takes over an accepted connection. It exchanges the hellos and then
-// serves requests (Calls) or streams (Bulk), all on goroutines of its own.
+// serves requests (Calls) or streams (Bulk, Standby), all on goroutines of its own.
 // Accept closes nc at once if the transport is closed. How many connections may be
 // unauthenticated at a time is decided by the caller.
 func (t *Transport) Accept(nc net.Conn, class Class) {

@@ -25,7 +25,7 @@ func TestNodesOfOneClusterMeet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := openEndpoint(t, both), openEndpoint(t, both)
-			for _, class := range []transport.Class{transport.Calls, transport.Bulk} {
+			for _, class := range []transport.Class{transport.Calls, transport.Bulk, transport.Standby} {
 				peer, word, err := a.meet(b.Addr(), class)
 				require.NoError(t, err, b.log)
 				require.Equal(t, "hi", word)

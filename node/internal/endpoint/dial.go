@@ -12,7 +12,7 @@ import (
 	"github.com/sessionproc/sessionproc/transport"
 )
 
-// Dial connects to the node at addr for calls or bulk data. The caller
+// Dial connects to the node at addr for calls, bulk data or standbys. The caller
 // exchanges the hellos (see Handshake). ctx and Config.DialTimeout bound the
 // connection and the TLS handshake.
 //

@@ -118,7 +118,7 @@ func (e *Endpoint) LogRefusal(what string, addr net.Addr, err error, attrs ...sl
 // Serve starts to accept connections and returns at once. It must be called at
 // most once.
 //
-// Serve calls accept with each connection for calls or bulk data, in a
+// Serve calls accept with each connection for calls, bulk data or standbys, in a
 // goroutine of the connection's own and before the hellos are exchanged. accept
 // owns the connection and must close it.
 func (e *Endpoint) Serve(accept func(net.Conn, transport.Class)) {

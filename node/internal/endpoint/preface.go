@@ -20,13 +20,15 @@ const (
 	forCalls   purpose = 1
 	forBulk    purpose = 2
 	forGossip  purpose = 3
+	forStandby purpose = 4
 	forRefusal purpose = 0xff // an answer: this node does not talk to the dialer, and the reason follows
 )
 
 var alpnNames = map[purpose]string{
-	forCalls:  "sessionproc/1",
-	forBulk:   "sessionproc-bulk/1",
-	forGossip: "sessionproc-gossip/1",
+	forCalls:   "sessionproc/1",
+	forBulk:    "sessionproc-bulk/1",
+	forGossip:  "sessionproc-gossip/1",
+	forStandby: "sessionproc-standby/1",
 }
 
 func purposeOfALPN(name string) (purpose, bool) {
@@ -39,15 +41,21 @@ func purposeOfALPN(name string) (purpose, bool) {
 }
 
 func purposeOfClass(c transport.Class) purpose {
-	if c == transport.Bulk {
+	switch c {
+	case transport.Bulk:
 		return forBulk
+	case transport.Standby:
+		return forStandby
 	}
 	return forCalls
 }
 
 func (p purpose) class() transport.Class {
-	if p == forBulk {
+	switch p {
+	case forBulk:
 		return transport.Bulk
+	case forStandby:
+		return transport.Standby
 	}
 	return transport.Calls
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestPrefaceSaysWhatAConnectionIsFor(t *testing.T) {
-	for _, p := range []purpose{forCalls, forBulk, forGossip, forRefusal} {
+	for _, p := range []purpose{forCalls, forBulk, forGossip, forStandby, forRefusal} {
 		b := appendPreface(nil, p)
 		require.Len(t, b, 8)
 		require.Equal(t, "\x9eSPRC\x0a\x01", string(b[:7]))
@@ -27,7 +27,7 @@ func TestPrefaceSaysWhatAConnectionIsFor(t *testing.T) {
 		_, err := readPurpose([]byte(b))
 		require.ErrorContains(t, err, want)
 	}
-	for _, c := range []transport.Class{transport.Calls, transport.Bulk} {
+	for _, c := range []transport.Class{transport.Calls, transport.Bulk, transport.Standby} {
 		require.Equal(t, c, purposeOfClass(c).class())
 	}
 }

@@ -153,7 +153,8 @@ func harden(server, client *tls.Config, certs bool) *tlsMode {
 		}
 		return nil, nil
 	}
-	server.NextProtos = []string{alpnNames[forCalls], alpnNames[forBulk], alpnNames[forGossip]}
+	server.NextProtos = []string{alpnNames[forCalls], alpnNames[forBulk], alpnNames[forGossip],
+		alpnNames[forStandby]}
 	return &tlsMode{server: server, client: client, certs: certs}
 }
 
