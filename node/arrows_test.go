@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"node/internal/route":     {"cluster", "ring", "transport", "transport/wire"},
 	"node/internal/endpoint":  {"cluster", "transport", "transport/wire"},
 	"node/internal/failure":   {"sessionproc", "sessionproc/internal/core", "transport", "transport/wire"},
+	"node/internal/standby":   {"transport", "transport/wire", "node/internal/lifetime", "node/internal/ownership"},
 	"node/internal/roster": {"cluster", "sessionproc", "sessionproc/internal/core", "sessionproc/engine",
 		"transport/wire"},
 	"node/internal/handover": {"cluster", "ring", "sessionproc", "sessionproc/internal/core", "sessionproc/engine",
