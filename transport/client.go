@@ -241,7 +241,9 @@ func (c *client) admit(kind, number uint64, size int) (bool, error) {
 // the bytes passed to Write. fail has set c.err before it calls failed, and
 // writeLocked never increases c.given after that.
 func (c *client) failed(err error) {
-	c.link.drop(c)
+	if c.link.drop(c) {
+		c.link.redial()
+	}
 	err = c.lost(err)
 	notSent := &unsent{err}
 	c.mu.Lock()
@@ -262,5 +264,24 @@ func (c *client) failed(err error) {
 func (c *client) ended()      {}
 func (c *client) trimLocked() { c.pending.trim() }
 
-// drop removes c from the link, so that the next use dials again.
-func (l *link) drop(c *client) { l.live.CompareAndSwap(c, nil) }
+// drop removes c from the link, so that the next use dials again. It reports
+// false if another goroutine has done so.
+func (l *link) drop(c *client) bool { return l.live.CompareAndSwap(c, nil) }
+
+// redial dials again after a connection has ended, to find out whether the peer
+// still listens. It does so once per lastBackoff: a peer may end each connection
+// at once.
+func (l *link) redial() {
+	if l.peer.t.cfg.Refused == nil || l.class != Calls {
+		return
+	}
+	l.mu.Lock()
+	lately := time.Since(l.redialled) < lastBackoff
+	if !lately {
+		l.redialled = time.Now()
+	}
+	l.mu.Unlock()
+	if !lately {
+		_, _ = l.attempt(true) // the dial itself calls Refused
+	}
+}

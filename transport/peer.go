@@ -2,8 +2,10 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 	"time"
 )
 
@@ -200,6 +202,8 @@ func (l *link) dial(d *dialing) {
 		c.start()
 	case c != nil:
 		_ = c.nc.Close()
+	case errors.Is(err, syscall.ECONNREFUSED) && l.peer.t.cfg.Refused != nil:
+		l.peer.t.cfg.Refused(l.peer.addr)
 	}
 	close(d.done)
 }

@@ -164,12 +164,13 @@ type link struct {
 	class Class
 	live  atomic.Pointer[client] // read without mu, since every request reads it
 
-	mu      sync.Mutex    // guards the rest
-	dialing *dialing      // the attempt in progress, or nil
-	gone    bool          // the peer was forgotten
-	backoff time.Duration // the last one; 0 after a success
-	until   time.Time     // no dial before this time, unless Connect asks for it
-	err     error         // the error of the last dial, returned until then
+	mu        sync.Mutex    // guards the rest
+	dialing   *dialing      // the attempt in progress, or nil
+	gone      bool          // the peer was forgotten
+	backoff   time.Duration // the last one; 0 after a success
+	until     time.Time     // no dial before this time, unless Connect asks for it
+	err       error         // the error of the last dial, returned until then
+	redialled time.Time     // when redial dialled last
 }
 
 // A dialing is one attempt to dial. c and err are set before done is closed.
@@ -301,6 +302,12 @@ type Config struct {
 	DialTimeout time.Duration
 	// HandshakeTimeout bounds the handshake on both sides. Default 5 s.
 	HandshakeTimeout time.Duration
+
+	// Refused, if set, is called when a dial fails because the host at addr refuses the
+	// connection: no process listens there. With Refused, a connection for calls that
+	// ends while it is in use is dialled again at once, but not twice in a second. On
+	// Windows no refusal is recognised. Refused must not block.
+	Refused func(addr string)
 
 	// Logger receives the failures of connections, never a payload or a session ID.
 	// nil discards them.
