@@ -2,6 +2,21 @@ package cluster
 
 import "slices"
 
+// suspectFormer suspects the members at whose address a later boot has joined: no two
+// processes listen there.
+func (c *Cluster) suspectFormer(old, new *View) {
+	for _, m := range new.Members {
+		if _, known := find(old, m); known {
+			continue
+		}
+		for _, former := range new.Members {
+			if former.Addr == m.Addr && former.Boot < m.Boot {
+				c.Suspect(former.Name())
+			}
+		}
+	}
+}
+
 // logChanges logs the differences between two views, except those of this node
 // itself.
 func (c *Cluster) logChanges(old, new *View) {

@@ -68,6 +68,8 @@ func create(cfg Config) (*Cluster, error) {
 		stop:    func() {},
 		closed:  make(chan struct{}),
 		self:    meta{Member: cfg.Self, vouches: cfg.Hellos != nil},
+
+		suspects: suspects{},
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.lines = newLogBridge(c.log, c.planned)
@@ -156,6 +158,7 @@ func (c *Cluster) publish() {
 		}
 		c.updates <- v
 		c.logChanges(last, v)
+		c.suspectFormer(last, v)
 		last = v
 	}
 }

@@ -12,20 +12,6 @@ import (
 	"github.com/hashicorp/memberlist"
 )
 
-// A Profile says how eagerly members watch one another.
-type Profile uint8
-
-const (
-	// Fast detects a crash in 2.4 to 3.9 s, at all of up to 20 members. If only one
-	// member is left to notice the crash, within half a minute of the end of another
-	// one, detection takes up to 5 s, since no member can confirm it.
-	Fast Profile = iota
-	// LAN uses memberlist's own settings for local networks. It detects a crash in 6
-	// to 9 s (at most 26 s), causes half the traffic of Fast, and mostly tolerates
-	// that a node stalls for 3 to 4 s.
-	LAN
-)
-
 // A Resolver looks up the addresses of a host. *net.Resolver implements it.
 type Resolver interface {
 	LookupHost(ctx context.Context, host string) (addrs []string, err error)
@@ -68,7 +54,7 @@ type Config struct {
 	// JoinTimeout is how long Start tries to reach a seed; 0 means 10 s.
 	JoinTimeout time.Duration
 
-	// Profile is Fast or LAN; the zero value is Fast.
+	// Profile is Fast, LAN or Eager; the zero value is Fast.
 	Profile Profile
 
 	// Dial, if set, is called before this node joins an address (an IP and a port).
@@ -156,8 +142,8 @@ func (c Config) check() error {
 		return fmt.Errorf("Config.JoinTimeout: %v is negative", c.JoinTimeout)
 	case c.RejoinInterval >= 0 && c.RejoinInterval < time.Millisecond:
 		return fmt.Errorf("Config.RejoinInterval: %v, at least 1ms is possible", c.RejoinInterval)
-	case c.Profile > LAN:
-		return fmt.Errorf("Config.Profile: %d is neither Fast nor LAN", c.Profile)
+	case !c.Profile.Valid():
+		return fmt.Errorf("Config.Profile: %d is neither Fast, LAN nor Eager", c.Profile)
 	}
 	for i, key := range c.Keys {
 		if err := memberlist.ValidateKey(key); err != nil {
@@ -180,22 +166,7 @@ func (c Config) check() error {
 
 // gossip returns memberlist's configuration.
 func (c Config) gossip() (*memberlist.Config, error) {
-	m := memberlist.DefaultLANConfig()
-	if c.Profile == Fast {
-		m.ProbeInterval = 500 * time.Millisecond
-		m.ProbeTimeout = 200 * time.Millisecond
-		m.SuspicionMult = 3
-		// With the default of 6, a lone observer waits 9 s for a confirmation that
-		// cannot come.
-		m.SuspicionMaxTimeoutMult = 2
-		// With the default of 8, a node that reaches no other probes only every 4 s. It
-		// would go on to serve its sessions for half a minute.
-		m.AwarenessMaxMultiplier = 2
-		m.RetransmitMult = 6
-		m.GossipInterval = 100 * time.Millisecond
-		m.PushPullInterval = 5 * time.Second
-		m.TCPTimeout = 3 * time.Second
-	}
+	m := c.Profile.gossip()
 	m.Name = c.Self.Name()
 	m.Label = c.Name
 	m.AdvertisePort = 0         // the transport decides

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestConfigRefusesNonsenseAndNamesTheField(t *testing.T) {
 		"Config.Name: has 256 bytes":          func(c *Config) { c.Name = strings.Repeat("n", 256) },
 		"Config.Transport: is nil":            func(c *Config) { c.Transport = nil },
 		"Config.JoinTimeout: -1s is negative": func(c *Config) { c.JoinTimeout = -time.Second },
-		"Config.Profile: 2 is neither":        func(c *Config) { c.Profile = 2 },
+		"Config.Profile: 3 is neither":        func(c *Config) { c.Profile = 3 },
 		"Config.Keys[1]: has 3 bytes": func(c *Config) {
 			c.Keys = [][]byte{make([]byte, 32), make([]byte, 3)}
 		},
@@ -85,7 +86,12 @@ func TestProfileSetsTheProbeInterval(t *testing.T) {
 	lan, err := cfg.gossip()
 	require.NoError(t, err)
 	require.Equal(t, memberlist.DefaultLANConfig().ProbeInterval, lan.ProbeInterval)
-	for _, m := range []*memberlist.Config{fast, lan} {
+	cfg.Profile = Eager
+	eager, err := cfg.gossip()
+	require.NoError(t, err)
+	require.Equal(t, 260*time.Millisecond, eager.ProbeInterval)
+	require.Equal(t, "fast lan eager profile(3)", fmt.Sprint(Fast, " ", LAN, " ", Eager, " ", Profile(3)))
+	for _, m := range []*memberlist.Config{fast, lan, eager} {
 		require.False(t, m.EnableCompression)
 		require.False(t, m.DisableTcpPings)
 		require.Equal(t, "shop", m.Label)

@@ -13,8 +13,9 @@
 // # What can be relied on
 //
 //   - Views of different nodes differ for 0.1 to 0.6 s after each change, until detection
-//     after a crash (2.4 to 3.9 s up to 20 nodes with the Fast profile, 6 to 9 s with
-//     LAN), and for the whole of a partition. No code may rely on equal views.
+//     after a crash (up to 20 nodes 1.7 to 2.4 s with the Fast profile, 0.9 to 1.5 s with
+//     Eager, 6 to 9 s with LAN; longer if the host has died too, see [Profile]), and for
+//     the whole of a partition. No code may rely on equal views.
 //   - A view never changes after it was published. [Cluster.View] is one atomic load.
 //     [Cluster.Updates] holds the newest view that was not received yet: a slow reader
 //     misses views in between, but never the last one.

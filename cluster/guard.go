@@ -19,6 +19,8 @@ import (
 // - It leaves its streams open when it is shut down.
 // - It allocates memory by what other nodes claim (see vet.go).
 // - It encrypts with one key for all members (see reseal.go).
+//
+// Through it this node also sends messages to its own memberlist (see own.go).
 type guard struct {
 	memberlist.NodeAwareTransport
 	keyring *memberlist.Keyring // nil if gossip is not encrypted

@@ -8,7 +8,7 @@ import (
 )
 
 // Leave tells the other members that this node leaves, waits until that has had
-// time to spread (0.8 to 1.9 s, or no time if there are no others), and closes.
+// time to spread (0.8 to 2 s, or no time if there are no others), and closes.
 // The others forget this node instead of looking for it. Leave does not change
 // the node's state. To hand something over first, set Draining and wait.
 //

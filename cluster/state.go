@@ -44,10 +44,11 @@ type Cluster struct {
 
 	keys sync.Mutex // held by SetKeys
 
-	mu      sync.Mutex // guards what follows
-	self    meta
-	done    bool // leaving or closed
-	closing bool // Close was called
+	mu       sync.Mutex // guards what follows
+	self     meta
+	done     bool // leaving or closed
+	closing  bool // Close was called
+	suspects suspects
 }
 
 // wake puts a token into a channel of capacity 1 for its only reader. A token

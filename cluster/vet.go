@@ -33,6 +33,7 @@ const (
 const (
 	typePing     = 0
 	typeAck      = 2
+	typeSuspect  = 3
 	typePushPull = 6
 	typeCompound = 7
 	typeCompress = 9

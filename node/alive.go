@@ -58,6 +58,16 @@ func (n *Node) note(m cluster.Member, err error) {
 	}
 }
 
+// suspectAt has the failure detection find out soon whether the members at an address
+// have died: connections are refused there. It is called by the transport.
+func (n *Node) suspectAt(addr string) {
+	for _, m := range n.routes.Load().View.Members {
+		if m.Addr == addr && m.Name() != n.self.Name() {
+			n.cluster.Suspect(m.Name())
+		}
+	}
+}
+
 // kinds are the names of those that this node was given.
 func (n *Node) kinds() []string {
 	names := make([]string, len(n.cfg.Kinds))

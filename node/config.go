@@ -158,8 +158,16 @@ type Config struct {
 	// nodes of a cluster, and changing them needs a full stop of the cluster.
 	// Default 1021 partitions, 100 virtual nodes, load 1.25.
 	Ring ring.Config
-	// Gossip is the profile of failure detection. Default cluster.Fast.
+	// Gossip is the profile of failure detection. It should be equal on all nodes.
+	// Default cluster.Fast.
 	Gossip cluster.Profile
+	// StallAfter is how long this process may stand still and go on as if nothing was.
+	// After a longer stall its sessions wait until another member confirms that this
+	// node was not declared dead meanwhile, which takes a round trip. Gossip must need at
+	// least 1.5 times as long to declare a member dead (cluster.Profile.DeadAfter).
+	// While nodes of several profiles run, that holds for the quickest one. At least
+	// 100 ms; default 500 ms.
+	StallAfter time.Duration
 	// MaxFrame bounds a request or reply, encoded and with 4 KiB for its header,
 	// in bytes: beyond it they fail with ErrBadRequest or ErrBadReply. Equal on
 	// all nodes; 64 KiB to 1 GiB. Default 4 MiB.
@@ -206,6 +214,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		{"StopTimeout", &cfg.StopTimeout, 5 * time.Second},
 		{"DrainTimeout", &cfg.DrainTimeout, 30 * time.Second},
 		{"LeaveGrace", &cfg.LeaveGrace, 0},
+		{"StallAfter", &cfg.StallAfter, 500 * time.Millisecond},
 	} {
 		if err := orStandard(d.name, d.value, d.standard); err != nil {
 			return cfg, err
@@ -267,8 +276,14 @@ func (cfg *Config) check() error {
 	switch {
 	case cfg.Quorum > ring.MaxMembers:
 		return fmt.Errorf("Config.Quorum is %d, a cluster has at most %d members", cfg.Quorum, ring.MaxMembers)
-	case cfg.Gossip > cluster.LAN:
-		return fmt.Errorf("Config.Gossip is %d, neither cluster.Fast nor cluster.LAN", cfg.Gossip)
+	case !cfg.Gossip.Valid():
+		return fmt.Errorf("Config.Gossip is %d, neither cluster.Fast, cluster.LAN nor cluster.Eager", cfg.Gossip)
+	case cfg.StallAfter < leastStall:
+		return fmt.Errorf("Config.StallAfter is %v, at least %v is possible", cfg.StallAfter, leastStall)
+	case cfg.StallAfter > mostStall(cfg.Gossip):
+		return fmt.Errorf("Config.StallAfter is %v, but with Config.Gossip %v a member is dead after %v, which must be "+
+			"1.5 times StallAfter: at most %v is possible", cfg.StallAfter, cfg.Gossip, cfg.Gossip.DeadAfter(),
+			mostStall(cfg.Gossip))
 	case cfg.MaxFrame < 64<<10 || cfg.MaxFrame > 1<<30:
 		return fmt.Errorf("Config.MaxFrame is %d, %d to %d are possible", cfg.MaxFrame, 64<<10, 1<<30)
 	case (cfg.Inject == nil) != (cfg.Extract == nil):

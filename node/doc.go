@@ -118,9 +118,10 @@
 // # What is not promised yet
 //
 //   - The sessions of a node that dies, or that is closed without Leave, end with
-//     it. For the 2.4 to 3.9 s that it takes to detect that, and a second more,
-//     requests for them wait within their ctx; then they get ErrNotFound, or start
-//     the session anew (KindConfig.StartOnCall).
+//     it. For the 1.7 to 2.4 s that it takes to detect that (2.4 to 3.9 s if its host
+//     died with it; cluster.Eager is quicker), and a second more, requests for them
+//     wait within their ctx; then they get ErrNotFound, or start the session anew
+//     (KindConfig.StartOnCall).
 //   - While the network is parted both sides serve, unless there is a Quorum. Two
 //     copies of a session meet afterwards, and one process goes on.
 //   - While a living node is taken for dead a session may run twice.

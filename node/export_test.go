@@ -12,6 +12,12 @@ func (n *Node) StandStill(gap time.Duration) { n.standing.stall(gap) }
 // Stands reports whether the sessions of n work.
 func (n *Node) Stands() bool { return n.table.PausedBy() == nil }
 
+// SuspectAt does what is done when connections to an address are refused.
+func (n *Node) SuspectAt(addr string) { n.suspectAt(addr) }
+
+// MostStall is the longest StallAfter.
+var MostStall = mostStall
+
 // LoseQuorum has the node believe that it sees too few members, or enough.
 func (n *Node) LoseQuorum(few bool) {
 	n.standing.mu.Lock()

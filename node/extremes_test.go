@@ -267,6 +267,7 @@ func TestLongestDurationsOfANodeDoNotOverflow(t *testing.T) {
 		}
 	}
 	shutdown.ReadyDelay = time.Millisecond
+	cfg.StallAfter = time.Second // Gossip bounds it
 	n, err := node.Start(t.Context(), cfg)
 	require.NoError(t, err)
 	time.Sleep(50 * time.Millisecond)

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	stallAfter    = time.Second // members need longer to declare another one dead
+	leastStall    = 100 * time.Millisecond // the table's clock goes in steps of 20 ms
 	standingPause = 20 * time.Millisecond
 	standingTime  = 15 * time.Second // for members to answer, and to hand sessions back
 )
@@ -27,6 +27,11 @@ const (
 	standsNotYet         // something of them is left here, or the node is not seen
 	standingTypes        // later releases may add answers
 )
+
+// mostStall returns how long a process may stand still unnoticed. A stall that is
+// shorter must have ended, and the member must have refuted that it is dead, before
+// any other declares that.
+func mostStall(p cluster.Profile) time.Duration { return p.DeadAfter() * 2 / 3 }
 
 // begin makes the standing pause table t from now on.
 func (s *standing) begin(t *engine.Table) {

@@ -84,6 +84,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.transport, err = transport.New(transport.Config{
 		Dial: n.endpoint.Dial, Handshake: n.endpoint.Handshake(), Handler: &server{n},
 		MaxFrame: n.cfg.MaxFrame, MaxInflight: n.cfg.MaxInflight, Logger: n.log,
+		Refused: n.suspectAt,
 	})
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func (n *Node) newTable(partitions int) (*engine.Table, error) {
 		MaxMessage: n.maxMessage(),
 		Member:     n.self.Name(), FetchLarge: n.driver.FetchLarge,
 		Cluster: n, FindEnd: n.findEnd, Gate: n.driver, Moving: &failure.Moved{},
-		OnStall: n.standing.stall, StallAfter: stallAfter,
+		OnStall: n.standing.stall, StallAfter: n.cfg.StallAfter,
 		Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
 		Trace: n.trace.ofTable(),
 	})
@@ -134,7 +135,8 @@ func (n *Node) env(partitions int) handover.Env {
 		HandoffConcurrency: n.cfg.HandoffConcurrency, HandoffMemory: n.cfg.HandoffMemory, HandoffRate: n.cfg.HandoffRate,
 		HandoffBytesPerSecond: n.cfg.HandoffBytesPerSecond, DrainTimeout: n.cfg.DrainTimeout,
 		StopTimeout: n.cfg.StopTimeout, MaxFrame: n.cfg.MaxFrame, MaxMessage: n.maxMessage(),
-		Routes: n.routes.Load, HasQuorum: n.standing.hasQuorum, Draining: n.draining.Load, Wake: n.waitlist.wake,
+		TakeoverDelay: min(time.Second, mostStall(n.cfg.Gossip)),
+		Routes:        n.routes.Load, HasQuorum: n.standing.hasQuorum, Draining: n.draining.Load, Wake: n.waitlist.wake,
 		Assign:     n.assign,
 		AssignMost: func() int { return n.cluster.AssignedMost() },
 		LogRefusal: n.endpoint.LogRefusal,

@@ -10,7 +10,7 @@
 //
 //   - Latency. A session lives on a random node of the cluster. With two equal regions
 //     half of all calls cross the ocean, 80 to 100 ms there and back, for every customer.
-//   - Gossip. The Fast profile finds a crash in 2.4 to 3.9 s. For that it expects answers
+//   - Gossip. The Fast profile finds a dead host in 2.4 to 3.9 s. For that it expects answers
 //     to its probes within 200 ms. Packets that are lost or late between
 //     regions make living nodes look dead. Their sessions are then started anew elsewhere,
 //     and may run twice for a while.

@@ -29,6 +29,8 @@ type Env struct {
 	MaxFrame              int
 	MaxMessage            int // of MaxFrame, what the payload of a request may have
 
+	TakeoverDelay time.Duration // how long a dead member may take to return
+
 	Routes    func() *route.Routes // the present ones
 	HasQuorum func() bool          // this node sees enough members
 	Draining  func() bool          // everything here is to move away

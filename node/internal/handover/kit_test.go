@@ -31,7 +31,7 @@ func newRig(t testing.TB, kinds ...sessionproc.AnyKind) *rig {
 	r := new(rig)
 	r.routes, err = b.Routes(&cluster.View{Members: []cluster.Member{self}}, nil)
 	require.NoError(t, err)
-	r.Driver = New(Env{
+	r.Driver = New(Env{TakeoverDelay: time.Second,
 		Name: self.Name(), Partitions: r.routes.Ring.Partitions(), Parent: t.Context(),
 		Log: slog.New(slog.DiscardHandler), DrainTimeout: time.Minute, MaxFrame: 1 << 20, MaxMessage: 1 << 20,
 		HandoffConcurrency: 8, HandoffBytesPerSecond: 1,

@@ -14,9 +14,6 @@ import (
 // FormerFor is how long members that are gone are remembered.
 const FormerFor = 10 * time.Minute
 
-// takeoverDelay is how long a dead member may take to return.
-const takeoverDelay = time.Second
-
 // HandleView handles a new view of the cluster.
 func (d *Driver) HandleView(r *route.Routes) {
 	d.mu.Lock()
@@ -59,7 +56,7 @@ func (d *Driver) missLocked(last, next *cluster.View) {
 	}
 }
 
-// ageLocked turns dead members into gone ones once takeoverDelay is over, and
+// ageLocked turns dead members into gone ones once TakeoverDelay is over, and
 // forgets members after formerFor. It reports whether the machine's view has
 // changed.
 func (d *Driver) ageLocked() (changed bool) {
@@ -74,7 +71,7 @@ func (d *Driver) ageLocked() (changed bool) {
 		case age > FormerFor && !d.evicted[name]:
 			delete(d.former, name)
 			changed = true
-		case f.level == ownership.Dead && age > takeoverDelay:
+		case f.level == ownership.Dead && age > d.env.TakeoverDelay:
 			f.level = ownership.Gone
 			d.former[name] = f
 			changed = true
