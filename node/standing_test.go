@@ -104,6 +104,24 @@ func TestAShortStallCostsARoundTrip(t *testing.T) {
 	})
 }
 
+// The others were seen all the time, though one has just died: that one cannot confirm
+// anything, and the rest have not returned.
+func TestAShortStallAfterADeathCostsARoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := tallyCluster(t, 3, nil)
+		id := startTally(t, c, 0)
+		c.Crash(2)
+		time.Sleep(4 * time.Second)
+		require.Len(t, c.Node(0).Members(), 2)
+		c.Node(0).StandStill(2 * time.Second)
+		begun := time.Now()
+		_, err := count.Call(t.Context(), c.Node(0), id, 1)
+		require.NoError(t, err)
+		require.Less(t, time.Since(begun), 100*time.Millisecond)
+		require.True(t, c.Node(0).Stands())
+	})
+}
+
 // On a busy machine the clock comes late, and every session that begins to work meanwhile
 // finds out. It is one stall all the same.
 func TestStallThatManySessionsNoticeIsOne(t *testing.T) {

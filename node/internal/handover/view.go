@@ -32,10 +32,14 @@ func (d *Driver) HandleView(r *route.Routes) {
 // missLocked records the members that are no longer in the view. A member that
 // was draining has left. Any other one has died or seems to have died.
 func (d *Driver) missLocked(last, next *cluster.View) {
+	here := make(map[string]bool, len(next.Members))
+	for _, m := range next.Members {
+		here[m.Name()] = true
+	}
 	for _, m := range last.Members {
 		f := former{level: ownership.Dead, addr: m.Addr, since: time.Now()}
 		switch {
-		case m.State == cluster.Joining || d.evicted[m.Name()]:
+		case here[m.Name()] || m.State == cluster.Joining || d.evicted[m.Name()]:
 			continue
 		case m.State == cluster.Draining:
 			f.level = ownership.Left
