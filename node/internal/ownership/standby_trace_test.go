@@ -133,7 +133,7 @@ func TestT16RecoverThatIsNotHonouredIsAnswered(t *testing.T) {
 // S9a: C holds nothing and answers S's Discard. T writes to C, S asks C again, the old answer
 // arrives: S believes C clear.
 func TestS9aClearedCountsUnderTheClaimItAnswers(t *testing.T) {
-	breaks(t, standbyScope(t, "f5 join, false death", prefer(0, 1, 2)), ruleClearStamp, "I4", 3_000_000)
+	breaks(t, standbyScope(t, "f5 join, false death", prefer(0, 1, 2)), ruleClearStamp, "I4", 6_000_000)
 }
 
 // S18: a member answers that it has no standby of x, then takes one from a node that the holder has
