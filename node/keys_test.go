@@ -152,18 +152,18 @@ var betweenCalls = map[string]func(ctx context.Context, t *testing.T, c *nodetes
 // Of calls with one key the handler runs for the first, whatever happens to the session in between.
 func TestCallsWithOneKeyRunOnce(t *testing.T) {
 	for name, between := range betweenCalls {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				c := nodetest.NewCluster(t, 3, newTills(sessionproc.KindConfig{Restart: sessionproc.RestartLastState}))
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				for _, owner := range []int{0, 1} { // the caller's node, and another one
+		for owner, place := range []string{"here", "at another node"} {
+			t.Run(name+", "+place, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					c := nodetest.NewCluster(t, 3, newTills(sessionproc.KindConfig{Restart: sessionproc.RestartLastState}))
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
 					id := idAt(c, owner)
 					now := callAgain(ctx, t, c, id, func() string { return between(ctx, t, c, id) })
 					if strings.HasPrefix(name, "renewed, under the old ID") {
 						_, err := sell.Call(sessionproc.WithKey(ctx, "other"), c.Caller(), now, sale{})
 						require.ErrorIs(t, err, sessionproc.ErrRenewed)
-						continue
+						return
 					}
 					for _, runs := range []int{3, 4} { // a read is made each time
 						n, err := sales.Call(sessionproc.WithKey(ctx, "k1"), c.Caller(), now, 0)
@@ -172,9 +172,9 @@ func TestCallsWithOneKeyRunOnce(t *testing.T) {
 						_, err = sell.Call(sessionproc.WithKey(ctx, "k3"), c.Caller(), now, sale{})
 						require.NoError(t, err)
 					}
-				}
+				})
 			})
-		})
+		}
 	}
 }
 
