@@ -23,7 +23,7 @@ func TestStartManyAndEndManyReturnEachResult(t *testing.T) {
 		args[there] = "ann"
 		args["a b"] = ""
 		long := p.id(t)
-		args[long] = string(make([]byte, sessionproc.MaxLabelValue+1))
+		args[long] = string(make([]byte, 257))
 		p.move(t)
 		failed := badges.StartMany(t.Context(), p.from, args)
 		require.Len(t, failed, 3)

@@ -35,7 +35,7 @@ const (
 // nobody else serves it returns that at once, unless nothing is here, and within a
 // second or two if all that is left is what no other member can have: of a kind or schema
 // that none has, or refused for good, as its state cannot be encoded or decoded or is
-// larger than MaxState. A member that is full is asked again every few seconds, as soon as
+// larger than KindConfig.MaxState. A member that is full is asked again every few seconds, as soon as
 // it has room. It may be called again, and concurrently: each call waits by its own ctx. With
 // the ctx of a handler it is an ErrCallCycle, and nothing begins, as that handler's
 // session has to move too: call it in a goroutine, with a ctx of its own. See Progress.

@@ -33,9 +33,8 @@ func (n *Node) TerminateLabelled(ctx context.Context, key, value string) (ended 
 	if n == nil {
 		return 0, errNil
 	}
-	if key == "" || value == "" || len(key) > sessionproc.MaxLabelKey || len(value) > sessionproc.MaxLabelValue {
-		return 0, fmt.Errorf("node: terminate labelled: %w: a label has a key of 1 to %d bytes and a value of 1 to %d",
-			sessionproc.ErrBadRequest, sessionproc.MaxLabelKey, sessionproc.MaxLabelValue)
+	if err := engine.CheckLabel(key, value); err != nil {
+		return 0, fmt.Errorf("node: terminate labelled: %w", err)
 	}
 	_, done, err := engine.Pending(ctx, 0, engine.Labelled)
 	if err != nil {

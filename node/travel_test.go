@@ -63,8 +63,8 @@ func TestStatesUpToMaxStateMove(t *testing.T) {
 	ctx := t.Context()
 	a := startNode(t, node.Config{Slot: "a", Logger: logA.Logger(), Kinds: []sessionproc.AnyKind{newLoads()}})
 	sizes := map[string]int{
-		movesTo(t, "b", "a", "b"): sessionproc.MaxState - room,
-		movesTo(t, "b", "a", "b"): sessionproc.MaxState + 1,
+		movesTo(t, "b", "a", "b"): 64<<20 - room,
+		movesTo(t, "b", "a", "b"): 64<<20 + 1,
 	}
 	for id, size := range sizes {
 		require.NoError(t, loads.Start(ctx, a, id, size))
@@ -82,7 +82,7 @@ func TestStatesUpToMaxStateMove(t *testing.T) {
 	require.Contains(t, logA.String(), `a session cannot move`)
 	require.Contains(t, logA.String(),
 		fmt.Sprintf(`kind \"load\": its state: more than %d bytes: a limit is reached: KindConfig.MaxState is %[1]d`,
-			sessionproc.MaxState))
+			64<<20))
 }
 
 // A session of a kind that cannot move ends, and can be started anew at once.

@@ -121,7 +121,7 @@
 // values that it has published, and what it watches. Waiting calls do not: their callers'
 // nodes send them to the session's new place.
 //
-// So a state is plain data, at most MaxState bytes of it (64 MiB) when it is
+// So a state is plain data, at most 64 MiB of it (KindConfig.MaxState) when it is
 // encoded. It travels as msgpack, a struct as a map by field name, and node.Start
 // refuses what would not arrive, as it does for messages. A field with the tag
 // `msgpack:"-"` is zero after a move; Kind.OnArrive sets it again, before anything else

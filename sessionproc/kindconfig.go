@@ -53,8 +53,8 @@ type KindConfig struct {
 	// handled. Default: 1,000.
 	MaxTimers int
 	// MaxState bounds the encoded state, in bytes. It is checked when a state is encoded: a session
-	// with a larger state does not move, and does not restart with its last state. At most the
-	// constant MaxState, which is the default.
+	// with a larger state does not move, and does not restart with its last state. At most 64 MiB,
+	// which is the default.
 	MaxState int
 	// WarnState is the size of an encoded state, in bytes, above which the log has a warning, once
 	// for a session and at most ten times in a minute, and node.NodeStats.Large counts the session.
@@ -113,10 +113,6 @@ type KindConfig struct {
 	Dedup int
 }
 
-// MaxState is the size of the largest encoded state that moves, 64 MiB. A session with a larger
-// state stays where it is.
-const MaxState = core.MaxState
-
 const (
 	defaultWarnState = 1 << 20
 
@@ -150,8 +146,8 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	if c.Restart > RestartFresh {
 		return c, fmt.Errorf("KindConfig.Restart is %d, none of RestartNever, RestartLastState and RestartFresh", c.Restart)
 	}
-	if c.MaxState > MaxState {
-		return c, fmt.Errorf("KindConfig.MaxState is %d, above %d", c.MaxState, MaxState)
+	if c.MaxState > core.MaxState {
+		return c, fmt.Errorf("KindConfig.MaxState is %d, above %d", c.MaxState, core.MaxState)
 	}
 	if c.WarnState == 0 {
 		c.WarnState = defaultWarnState

@@ -165,7 +165,7 @@ func maxStateOf(k *core.Kind) int {
 	if k.Settings.MaxState > 0 {
 		return k.Settings.MaxState
 	}
-	return sessionproc.MaxState
+	return core.MaxState
 }
 
 // HasRoom reports whether a session of a kind could come from another node just now. It

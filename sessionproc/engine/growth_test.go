@@ -204,7 +204,7 @@ func TestEndedLabelsAreForgotten(t *testing.T) {
 			_, _, err := l.table.EndLabelled(t.Context(), "user", fmt.Sprint(i), 0)
 			require.NoError(t, err)
 		}
-		_, _, err := l.table.EndLabelled(t.Context(), "user", strings.Repeat("x", sessionproc.MaxLabelValue+1), 0)
+		_, _, err := l.table.EndLabelled(t.Context(), "user", strings.Repeat("x", 257), 0)
 		require.Error(t, err, "no session has that label")
 		require.Equal(t, 100, l.table.RecalledLabels())
 		time.Sleep(62 * time.Second)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 func (p *process) labelsLocked() map[string]string {
@@ -56,10 +57,14 @@ func (p *process) warnOfLabels(lost bool) {
 	}
 }
 
-// errLabel is why sessions are not ended by a label.
-var errLabel = fmt.Errorf("sessionproc: a label has a key of 1 to %d bytes and a value of 1 to %d",
-	sessionproc.MaxLabelKey,
-	sessionproc.MaxLabelValue)
+// CheckLabel refuses what no session can have as a label, with ErrBadRequest.
+func CheckLabel(key, value string) error {
+	if key != "" && value != "" && len(key) <= core.MaxLabelKey && len(value) <= core.MaxLabelValue {
+		return nil
+	}
+	return fmt.Errorf("%w: a label has a key of 1 to %d bytes and a value of 1 to %d", sessionproc.ErrBadRequest,
+		core.MaxLabelKey, core.MaxLabelValue)
+}
 
 // endsLabelled reports whether the session's handler waits for the end of sessions with a label.
 func (p *process) endsLabelled() bool {

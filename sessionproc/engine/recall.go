@@ -138,8 +138,8 @@ func (t *Table) Recalled() (all []Recalled) {
 func (t *Table) EndLabelled(
 	ctx context.Context, key, value string, ago time.Duration, waiting ...string,
 ) (ended int, moving []string, err error) {
-	if key == "" || value == "" || len(key) > sessionproc.MaxLabelKey || len(value) > sessionproc.MaxLabelValue {
-		return 0, nil, errLabel
+	if err := CheckLabel(key, value); err != nil {
+		return 0, nil, err
 	}
 	at := time.Since(core.Epoch) - ago
 	if err := t.recall.add(label{key, value}, at); err != nil {

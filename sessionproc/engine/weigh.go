@@ -11,7 +11,7 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
-// A state that is large makes its session move slowly, and above MaxState not at all.
+// A state that is large makes its session move slowly, and above KindConfig.MaxState not at all.
 // That is to be known before there is a move: whatever encodes a state looks at its
 // size, and the states that nothing encodes are weighed now and then.
 

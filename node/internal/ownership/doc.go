@@ -134,7 +134,8 @@
 //   - D2: a session whose end was acknowledged does not run.
 //   - D3: if nothing is acknowledged with fewer than k standbys, and k+1 are more than half of the
 //     members, some copy has all that was acknowledged, whatever is declared dead. This does not
-//     hold of a session that stays at a member while another copy of it runs.
+//     hold of a session that stays at a member while another copy of it runs, nor of one that a
+//     node has started anew which took the others for dead: the copies are joined.
 //   - D4: from every reachable state, once views converge: the owner runs the session, its standbys
 //     have its state, nobody else has anything, and draining nodes may leave.
 //

@@ -364,6 +364,9 @@ func (n *node) tend() {
 		if n.acknowledges(p, x) && now.Acked > 0 {
 			n.acked[x] |= n.past[x][now.Acked-1]
 		}
+		if n.reps[x].burial > 0 {
+			n.acked[x] |= n.table[x].bits // nobody has an older standby, however few there are
+		}
 		for _, say := range now.Say {
 			n.out = append(n.out, packet{from: n.self, to: memberIndex(say.To), stream: &streamed{x: x, gen: n.gen[x], say: say,
 				content: content{on: true, bits: n.table[x].bits, tomb: n.table[x].at == tomb, hold: say.Hold}}})
@@ -373,7 +376,6 @@ func (n *node) tend() {
 		}
 		if now.Buried {
 			if ok, effects := n.m.Buried(p, name); ok {
-				n.acked[x] |= n.table[x].bits // with too few members the end is one all the same
 				n.table[x], n.reps[x] = record{}, nil
 				n.do(effects)
 			}

@@ -12,3 +12,9 @@ const (
 	LimitRenewals     = "KindConfig.RenewRate"
 	LimitTimers       = "KindConfig.MaxTimers" // stays in its handler
 )
+
+// The limits of the labels of a session, in bytes.
+const (
+	MaxLabelKey   = 64
+	MaxLabelValue = 256
+)
