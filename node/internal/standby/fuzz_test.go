@@ -2,6 +2,7 @@ package standby
 
 import (
 	"bytes"
+	"math"
 	"runtime"
 	"testing"
 
@@ -29,7 +30,7 @@ func allocated() uint64 {
 func FuzzListener(f *testing.F) {
 	f.Add(join(keepFrame(1, "x"), discardFrame(2, "x"), extended(keepFrame(3, "y"), true)), 3)
 	f.Add(join(appendPiece(nil, 1, 7, []byte("abcd")), lastPiece(1, "end"), keepFrame(2, "x")), 40)
-	f.Add(appendPiece(nil, 9, 1<<40, []byte("abcd")), 1)
+	f.Add(appendPiece(nil, 9, math.MaxInt, []byte("abcd")), 1)
 	f.Add([]byte{0x92, 100, 1, 0x91, 1}, 2)
 	f.Fuzz(func(t *testing.T, b []byte, at int) {
 		decided := uint64(0)

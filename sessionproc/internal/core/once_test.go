@@ -42,7 +42,7 @@ func TestDigestTellsRequestsApart(t *testing.T) {
 	require.Equal(t, want, digestOf(t, v2{Item: "tea", Tags: tags, In: inner{1, 0}}), "a later release has added fields")
 
 	all := []any{v1{"tea", tags, inner{1, 0}}, v1{"tea", tags, inner{0, 1}}, v1{"tea", tags, inner{}},
-		v1{"tea", nil, inner{1, 0}}, v1{"coffee", tags, inner{1, 0}}, 0, 1, -1, 255, 256, 1 << 40, uint64(math.MaxUint64),
+		v1{"tea", nil, inner{1, 0}}, v1{"coffee", tags, inner{1, 0}}, 0, 1, -1, 255, 256, int64(1 << 40), uint64(math.MaxUint64),
 		"", "a", "b", []int{}, []int{0}, []int{0, 0}, []int{1, 2}, []int{2, 1}, 1.5, 2.5, true,
 		map[string]int{"a": 1, "b": 2},
 		map[string]int{"a": 2, "b": 1}, time.Unix(1, 0), time.Unix(2, 0), []string{"ab"}, []string{"a", "b"},
