@@ -193,7 +193,8 @@
 // Each uses those below it:
 //
 //	codec.go                       messages as bytes
-//	sessions.go, query.go          what the driver tells and asks about sessions and partitions
+//	sessions.go, standbys.go,      what the driver tells and asks about sessions, standbys and
+//	query.go                       partitions
 //	machine.go, leave.go           all partitions: views, messages, joining, leaving
 //	turn.go                        one event in one partition, and the rules that follow from it
 //	promise.go, find.go,           what comes from other members: claims and promises, questions
@@ -204,6 +205,6 @@
 //	partition.go, shared.go        questions to the state of a partition, and of all of them
 //	state.go                       the state
 //	view.go, rule.go, effect.go,   what goes in and out, and a set of sessions that takes little room
-//	message.go, roll.go,
+//	message.go, roll.go, names.go,
 //	filter.go
 package ownership

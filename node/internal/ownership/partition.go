@@ -146,22 +146,3 @@ func (p *partition) cleared() bool {
 func findKept(kept []Kept, session string) (int, bool) {
 	return slices.BinarySearchFunc(kept, session, func(k Kept, x string) int { return strings.Compare(k.Session, x) })
 }
-
-func addName(names []string, name string) []string {
-	i, ok := slices.BinarySearch(names, name)
-	if ok {
-		return names
-	}
-	return slices.Insert(names, i, name)
-}
-
-func dropName(names []string, name string) []string {
-	i, ok := slices.BinarySearch(names, name)
-	if !ok {
-		return names
-	}
-	if len(names) == 1 {
-		return nil
-	}
-	return slices.Delete(names, i, i+1)
-}

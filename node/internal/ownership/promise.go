@@ -126,16 +126,6 @@ func (t *turn) stamps(member string, id uint64) {
 	}
 }
 
-// recoverAgain tells those that have reported, in another round, who keeps sessions now.
-func (t *turn) recoverAgain() {
-	for i := range t.peers {
-		if q := &t.peers[i]; q.ask > done {
-			q.ask = done
-		}
-	}
-	t.lead = ""
-}
-
 // onPull starts the hand-over to the new holder. A Pull of an earlier promise gets Done if
 // nothing is here: the holder waits for that answer, and the promise is forgotten here.
 func (t *turn) onPull(from string, m Message) {

@@ -118,12 +118,6 @@ func (t *turn) settlePeers() {
 	t.ends = nil
 }
 
-// Awaits reports whether a report of a member under id and round counts: that of session, or of
-// all if session is "".
-func (m *Machine) Awaits(p int, from string, id, round uint64, session string) bool {
-	return m.parts[p].entry(from, id).awaits(round, session)
-}
-
 func (q *peer) awaits(round uint64, session string) bool {
 	switch {
 	case q == nil:
@@ -134,29 +128,12 @@ func (q *peer) awaits(round uint64, session string) bool {
 	return q.ask == pulling || q.ask == done || q.ask == recovering
 }
 
-// Reported says that the report of a member has arrived completely, or if session is not "" only
-// its answer about that one, which it has a standby of. The driver has noted the standbys in it:
-// RunBackups concerns them too.
-func (m *Machine) Reported(p int, from string, id, round uint64, session string) []Effect {
-	m.begin()
-	t := m.turn(p)
-	t.reported(from, id, round, session)
-	m.finishTurn(t)
-	return m.out
-}
-
-// Secured reports that all standbys of session are made, or that it is not here any more. The
-// member that it was taken from may forget it now.
-func (m *Machine) Secured(p int, session string) []Effect {
-	m.begin()
-	t := m.turn(p)
+// recoverAgain tells those that have reported, in another round, who keeps sessions now.
+func (t *turn) recoverAgain() {
 	for i := range t.peers {
-		q := &t.peers[i]
-		if a := q.accepted(session); a != nil && a.owed {
-			a.owed = false
-			t.tell(q.name, Message{Kind: Active, ID: a.id, Session: session})
+		if q := &t.peers[i]; q.ask > done {
+			q.ask = done
 		}
 	}
-	m.finishTurn(t)
-	return m.out
+	t.lead = ""
 }

@@ -90,12 +90,6 @@ func (s *shared) knownToAll(name string) bool {
 	return true
 }
 
-// contains reports whether names, which are sorted, contain name.
-func contains(names []string, name string) bool {
-	_, ok := slices.BinarySearch(names, name)
-	return ok
-}
-
 // level returns what this node knows about a member.
 func (s *shared) level(name string) Level {
 	i, ok := slices.BinarySearchFunc(s.members, name, func(m Seen, n string) int {
