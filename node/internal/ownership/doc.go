@@ -183,10 +183,12 @@
 //   - I7: a session that has ended does not come back, unless a live member was
 //     declared dead or the node that knew of the end has died.
 //
-// Two holes are known. If the introducer of a joiner crashes before any other member has
+// Three holes are known. If the introducer of a joiner crashes before any other member has
 // heard of the joiner, and all others leave before they hear of it, the result is a second
 // bootstrap. It heals as one, by rejoining and Offer. And a member that gossips but does
-// not answer delays every claim that asks it (Claiming names the member).
+// not answer delays every claim that asks it (Claiming names the member). And after four false
+// deaths in a row D3 can fail for a moment: a holder acknowledges what has come to it from one
+// side before it has joined that with its own standby of the other side.
 //
 // # The files
 //

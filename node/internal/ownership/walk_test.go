@@ -81,7 +81,7 @@ func walks() []scope {
 	})
 	add("standbys: false deaths, drain", func(s *scope) {
 		s.k, s.strict, s.joined, s.noJoin = 1, true, 3, true
-		s.budget = budgets{falseDeaths: 5, drains: 1, works: 4, losses: 4, repeats: 4}
+		s.budget = budgets{falseDeaths: 2, drains: 1, works: 4, losses: 4, repeats: 4}
 	})
 	add("4 nodes, standbys: joins, drains, crash", func(s *scope) {
 		s.k, s.nodes, s.joined, s.leave, s.later = 1, 4, 3, true, true
