@@ -95,11 +95,8 @@ func (t *turn) widen() {
 	}
 }
 
-// settlePeers brings the peers in line with whether standbys are kept at all.
-func (t *turn) settlePeers() {
-	if t.keeps {
-		return
-	}
+// stopStandbys goes on as if there had never been standbys, since a member keeps none.
+func (t *turn) stopStandbys() {
 	for i := range t.peers {
 		q := &t.peers[i]
 		if q.ask > done {

@@ -9,7 +9,7 @@ import (
 // nothing: a member that keeps none may have had their sessions since.
 func (s *shared) setView(v View) (purge bool) {
 	for _, m := range v.Members {
-		if m.Level.present() && s.level(m.Name) == Gone {
+		if v.Standbys && m.Level.present() && s.level(m.Name) == Gone {
 			s.returned = append(s.returned, m.Name)
 		}
 	}
@@ -27,7 +27,7 @@ func (s *shared) setView(v View) (purge bool) {
 		if m.Level.present() || m.Level == Dead {
 			s.asks = append(s.asks, m.Name)
 		}
-		if !m.Standbys {
+		if v.Standbys && !m.Standbys {
 			s.keeps = s.keeps && !m.Level.present()
 			s.plain = append(s.plain, m.Name)
 			purge = purge || !contains(plain, m.Name)
@@ -36,7 +36,8 @@ func (s *shared) setView(v View) (purge bool) {
 	slices.Sort(s.asks)
 	s.draining = s.level(s.self) == Draining
 	s.chooseEligible()
-	return purge || kept && !s.keeps
+	s.stopped = kept && !s.keeps
+	return purge || s.stopped
 }
 
 // chooseEligible works out where standbys may be. A member that some other one has not heard of

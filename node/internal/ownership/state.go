@@ -53,6 +53,7 @@ type shared struct {
 	claims   bool                 // this node may claim
 	draining bool                 // this node drains
 	keeps    bool                 // this node and all present members keep standbys
+	stopped  bool                 // they kept some until the present view
 	plain    []string             // the members of the view that keep none
 	heirs    func(p int) []string // see View
 	known    []acquaintance       // what other members know, as far as they have confirmed it

@@ -19,7 +19,9 @@ func (t *turn) outline() outline {
 func (t *turn) applyRules() {
 	if t.again { // levels of members change in views only
 		t.partWithAway()
-		t.settlePeers()
+		if t.stopped {
+			t.stopStandbys()
+		}
 	}
 	t.wantToken()
 	t.countPeers()
