@@ -33,7 +33,7 @@ type Config struct {
 	Name string
 
 	// Self describes this node. State is its first state. Its encoding must fit into
-	// 512 bytes, of which up to 26 and 4 per key ID are not text.
+	// 512 bytes, of which up to 28 and 4 per key ID are not text.
 	Self Member
 
 	// Transport carries the gossip. Start takes it over, and shuts it down even when
@@ -158,8 +158,8 @@ func (c Config) check() error {
 	}
 	if n := len(meta{Member: c.Self}.encode()); n > memberlist.MetaMaxSize {
 		return fmt.Errorf("Config.Self: takes %d bytes in the gossip, at most %d are possible: Slot has %d, Addr %d, "+
-			"KeyIDs %d",
-			n, memberlist.MetaMaxSize, len(c.Self.Slot), len(c.Self.Addr), 4*len(c.Self.KeyIDs))
+			"KeyIDs %d, Zone %d",
+			n, memberlist.MetaMaxSize, len(c.Self.Slot), len(c.Self.Addr), 4*len(c.Self.KeyIDs), len(c.Self.Zone))
 	}
 	return nil
 }

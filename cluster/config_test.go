@@ -31,6 +31,7 @@ func TestConfigRefusesNonsenseAndNamesTheField(t *testing.T) {
 		},
 		"Config.Self.State: state(3)":                   func(c *Config) { c.Self.State = 3 },
 		"Config.Self: Member.Slot: is empty":            func(c *Config) { c.Self.Slot = "" },
+		"Config.Self: Member.Zone: \"\\x7f\" is not":    func(c *Config) { c.Self.Zone = "\x7f" },
 		"Config.Self: takes 537 bytes in the gossip":    func(c *Config) { c.Self.Slot = strings.Repeat("s", 499) },
 		"Config.Self: Member.Addr: \"h\" is not":        func(c *Config) { c.Self.Addr = "h" },
 		`Config.Join[1]: "a:b": the port`:               func(c *Config) { c.Join = []string{"a", "a:b"} },
@@ -57,6 +58,16 @@ func TestRecordOfTheLongestSlotFitsIntoGossip(t *testing.T) {
 	m := meta{Member: cfg.Self, leaving: true}
 	m.State = Draining
 	require.Len(t, m.encode(), memberlist.MetaMaxSize, "whatever the state")
+	cfg.Self.Slot, cfg.Self.Zone = cfg.Self.Slot[:474-34], strings.Repeat("z", 32)
+	_, err = cfg.withDefaults()
+	require.NoError(t, err)
+	m = meta{Member: cfg.Self, leaving: true, vouches: true}
+	m.Standbys = true
+	require.Len(t, m.encode(), memberlist.MetaMaxSize)
+	cfg.Self.Slot += "s"
+	_, err = cfg.withDefaults()
+	require.ErrorContains(t, err, "takes 513 bytes in the gossip")
+	require.ErrorContains(t, err, "Zone 32")
 }
 
 func TestSeedsOfEveryFormBecomeAddresses(t *testing.T) {

@@ -46,6 +46,8 @@ type Member struct {
 	Fingerprint uint64   // of its ring settings
 	KeyIDs      []uint32 // the secrets that it accepts; read only, shared between views
 	Assigned    Assigned // shares for another member to take over; usually none
+	Zone        string   // what fails together with it, such as a data centre; see CheckZone
+	Standbys    bool     // keeps standbys of other members' sessions; false for earlier releases
 }
 
 // An Assigned lists shares, by number, that a draining member wants another one
@@ -65,7 +67,7 @@ func (m Member) Name() string { return m.Slot + "/" + m.Boot.String() }
 func (m Member) Equal(o Member) bool {
 	return m.Slot == o.Slot && m.Boot == o.Boot && m.Addr == o.Addr && m.State == o.State &&
 		m.Wire == o.Wire && m.Fingerprint == o.Fingerprint && slices.Equal(m.KeyIDs, o.KeyIDs) &&
-		m.Assigned.Equal(o.Assigned)
+		m.Assigned.Equal(o.Assigned) && m.Zone == o.Zone && m.Standbys == o.Standbys
 }
 
 // compareMembers orders members by slot, then boot. Views are sorted in this
@@ -87,6 +89,27 @@ func (m Member) check() error {
 	}
 	if m.Wire[0] > m.Wire[1] {
 		return fmt.Errorf("Member.Wire: lowest version %d is above the highest, %d", m.Wire[0], m.Wire[1])
+	}
+	if err := CheckZone(m.Zone); err != nil {
+		return fmt.Errorf("Member.Zone: %w", err)
+	}
+	return nil
+}
+
+// zoneMost is how many bytes a Zone may have. Each byte takes the room of half an Assigned
+// share in the gossip.
+const zoneMost = 32
+
+// CheckZone returns nil if zone can be the Zone of a Member: at most 32 printable ASCII
+// characters other than the space, or "".
+func CheckZone(zone string) error {
+	if len(zone) > zoneMost {
+		return fmt.Errorf("%q has %d bytes, at most %d are possible", zone, len(zone), zoneMost)
+	}
+	for i := range len(zone) {
+		if c := zone[i]; c <= ' ' || c > '~' {
+			return fmt.Errorf("%q is not printable ASCII without spaces", zone)
+		}
 	}
 	return nil
 }

@@ -15,7 +15,8 @@ import (
 //	slot, addr: length as uvarint, bytes | key IDs: count as uvarint, 4 bytes each |
 //	optional fields, any number: tag, 1 byte | length as uvarint, bytes
 //
-// The field with tag 1 is Assigned: To, 8 bytes | numbers, 2 bytes each.
+// The field with tag 1 is Assigned: To, 8 bytes | numbers, 2 bytes each. The field with
+// tag 2 is the Zone.
 //
 // Integers are big-endian. Later releases append optional fields, and a reader
 // ignores those that it does not know. A reader refuses another format. So a
@@ -27,16 +28,18 @@ type meta struct {
 }
 
 const (
-	metaFormat  = 1
-	flagLeaving = 1 << 0
-	flagVouches = 1 << 1
+	metaFormat   = 1
+	flagLeaving  = 1 << 0
+	flagVouches  = 1 << 1
+	flagStandbys = 1 << 2
 
 	tagAssigned  = 1
 	assignedRoom = 1 + 2 + 8 // bytes of the field beside its numbers
+	tagZone      = 2
 )
 
 func (m meta) encode() []byte {
-	b := make([]byte, 0, 64+len(m.Slot)+len(m.Addr)+4*len(m.KeyIDs))
+	b := make([]byte, 0, 64+len(m.Slot)+len(m.Addr)+4*len(m.KeyIDs)+len(m.Zone))
 	b = append(b, metaFormat)
 	b = binary.BigEndian.AppendUint64(b, uint64(m.Boot))
 	b = binary.BigEndian.AppendUint64(b, m.Fingerprint)
@@ -47,6 +50,9 @@ func (m meta) encode() []byte {
 	if m.vouches {
 		flags |= flagVouches
 	}
+	if m.Standbys {
+		flags |= flagStandbys
+	}
 	b = append(b, byte(m.State), m.Wire[0], m.Wire[1], flags)
 	for _, s := range []string{m.Slot, m.Addr} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
@@ -55,6 +61,11 @@ func (m meta) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(len(m.KeyIDs)))
 	for _, id := range m.KeyIDs {
 		b = binary.BigEndian.AppendUint32(b, id)
+	}
+	if m.Zone != "" {
+		b = append(b, tagZone)
+		b = binary.AppendUvarint(b, uint64(len(m.Zone)))
+		b = append(b, m.Zone...)
 	}
 	// SetKeys may have added key IDs since SetAssigned checked the size.
 	if n := 2 * len(m.Assigned.Numbers); n > 0 && len(b)+assignedRoom+n <= memberlist.MetaMaxSize {
@@ -83,6 +94,7 @@ func decodeMeta(b []byte) (meta, error) {
 		m.Wire = [2]uint8{b[1], b[2]}
 		m.leaving = b[3]&flagLeaving != 0
 		m.vouches = b[3]&flagVouches != 0
+		m.Standbys = b[3]&flagStandbys != 0
 	}
 	m.Slot = string(r.bytes(r.length(1)))
 	m.Addr = string(r.bytes(r.length(1)))
@@ -97,8 +109,12 @@ func decodeMeta(b []byte) (meta, error) {
 	}
 	for len(r.rest) > 0 && !r.short {
 		tag := r.bytes(1)[0]
-		if field := r.bytes(r.length(1)); tag == tagAssigned && len(field) >= 8 {
+		field := r.bytes(r.length(1))
+		switch {
+		case tag == tagAssigned && len(field) >= 8:
 			m.Assigned = decodeAssigned(field)
+		case tag == tagZone && !r.short:
+			m.Zone = string(field)
 		}
 	}
 	return m, m.check()

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/memberlist"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -31,6 +32,8 @@ func TestRecordSurvivesTheGossip(t *testing.T) {
 			Wire:        [2]uint8{rapid.Uint8Max(9).Draw(t, "min"), rapid.Uint8Min(9).Draw(t, "max")},
 			Fingerprint: rapid.Uint64().Draw(t, "fingerprint"),
 			KeyIDs:      rapid.SliceOfN(rapid.Uint32(), 1, 5).Draw(t, "keys"),
+			Zone:        rapid.StringMatching(`[!-~]{0,32}`).Draw(t, "zone"),
+			Standbys:    rapid.Bool().Draw(t, "standbys"),
 		}, leaving: rapid.Bool().Draw(t, "leaving")}
 		got, err := decodeMeta(m.encode())
 		require.NoError(t, err)
@@ -72,6 +75,9 @@ func TestRecordWithAnInvalidFieldIsRefused(t *testing.T) {
 		`Member.Addr: ":1" has no host`:                    func(m *meta) { m.Addr = ":1" },
 		`Member.Addr: "h:0": the port is not in 1..65535`:  func(m *meta) { m.Addr = "h:0" },
 		"Member.Wire: lowest version 3 is above the highe": func(m *meta) { m.Wire = [2]uint8{3, 2} },
+		`Member.Zone: "a b" is not printable ASCII`:        func(m *meta) { m.Zone = "a b" },
+		`Member.Zone: "ü" is not printable ASCII`:          func(m *meta) { m.Zone = "ü" },
+		`" has 33 bytes, at most 32 are possible`:          func(m *meta) { m.Zone = strings.Repeat("z", 33) },
 	} {
 		m := example()
 		change(&m)
@@ -89,7 +95,12 @@ func FuzzMeta(f *testing.F) {
 	f.Add(example().encode())
 	f.Add(meta{Member: Member{Slot: "a", Boot: 1, Addr: "h:1"}}.encode())
 	f.Add([]byte(strings.Repeat("\xff", 64)))
+	f.Add(meta{Member: Member{Slot: "a", Boot: 1, Addr: "h:1", Zone: "eu-1a", Standbys: true,
+		Assigned: Assigned{To: 9, Numbers: []uint16{7}}}}.encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > memberlist.MetaMaxSize {
+			return
+		}
 		m, err := decodeMeta(b)
 		if err != nil {
 			return
@@ -120,4 +131,15 @@ func TestAssignedSharesSurviveTheGossip(t *testing.T) {
 	m := example()
 	m.Assigned = Assigned{To: 1, Numbers: []uint16{0x0203}}
 	require.Equal(t, string(example().encode())+"\x01\x0a\x00\x00\x00\x00\x00\x00\x00\x01\x02\x03", string(m.encode()))
+}
+
+// Earlier releases read neither the flag nor what is behind the fields that they know.
+func TestZoneAndStandbysAreWhereEarlierReleasesDoNotLook(t *testing.T) {
+	plain, m := example().encode(), example()
+	m.Zone, m.Standbys = "eu-1a", true
+	plain[20] |= flagStandbys
+	require.Equal(t, string(plain)+"\x02\x05eu-1a", string(m.encode()))
+	got, err := decodeMeta(example().encode())
+	require.NoError(t, err)
+	require.Equal(t, example(), got, "no zone and no standbys")
 }

@@ -18,6 +18,7 @@ type network struct {
 	nodes  map[string]*endpoint
 	groups map[string]int // addresses in different groups are cut from each other
 	dials  map[string]int // streams asked for, by the address asked
+	sent   int            // bytes on streams, to those who asked for them
 	errs   error          // what a packet to nowhere fails with; nil: lost in silence
 }
 
@@ -114,7 +115,21 @@ func (e *endpoint) DialAddressTimeout(a memberlist.Address, timeout time.Duratio
 	}
 	ours, theirs := net.Pipe()
 	to.streams <- theirs
-	return ours, nil
+	return counted{ours, e.network}, nil
+}
+
+// counted counts what is read.
+type counted struct {
+	net.Conn
+	network *network
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.network.mu.Lock()
+	c.network.sent += n
+	c.network.mu.Unlock()
+	return n, err
 }
 
 func (e *endpoint) Shutdown() error {
