@@ -4,6 +4,7 @@
 // Its files, each of which uses those below it:
 //
 //	routes.go    Routes, and the Builder that makes them of a view
+//	heirs.go     who may keep standbys of this node's sessions: Heirs, WithHeirs
 //	assign.go    partitions that a draining member has assigned to others than the ring does
 //	peer.go      an owner
 //

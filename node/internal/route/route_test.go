@@ -14,14 +14,16 @@ func member(slot string, s cluster.State) cluster.Member {
 	return cluster.Member{Slot: slot, Boot: 1, State: s}
 }
 
-func newTestBuilder(t *testing.T) *Builder {
-	b, err := NewBuilder(ring.Config{}, func(cluster.Member) *transport.Peer { return nil })
+func nobody(cluster.Member) *transport.Peer { return nil }
+
+func newTestBuilder(t require.TestingT, cfg ring.Config) *Builder {
+	b, err := NewBuilder(cfg, nobody)
 	require.NoError(t, err)
 	return b
 }
 
 func TestMembersThatDoNotServeOwnNothing(t *testing.T) {
-	r, err := newTestBuilder(t).Routes(&cluster.View{Members: []cluster.Member{
+	r, err := newTestBuilder(t, ring.Config{}).Routes(&cluster.View{Members: []cluster.Member{
 		member("a", cluster.Serving), member("b", cluster.Draining), member("c", cluster.Joining)}}, nil)
 	require.NoError(t, err)
 	for _, owner := range r.Owners {
@@ -32,7 +34,7 @@ func TestMembersThatDoNotServeOwnNothing(t *testing.T) {
 }
 
 func TestAssignedPartitionsComeBackToTheirOwners(t *testing.T) {
-	b := newTestBuilder(t)
+	b := newTestBuilder(t, ring.Config{})
 	a, c, d := member("a", cluster.Serving), member("c", cluster.Serving), member("d", cluster.Draining)
 	plain, err := b.Routes(&cluster.View{Members: []cluster.Member{a, c, d}}, nil)
 	require.NoError(t, err)

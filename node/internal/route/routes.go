@@ -20,12 +20,17 @@ type Routes struct {
 	Placed   []*Peer      // owners, as the ring says
 	Lent     map[int]bool // the partitions that are assigned
 	assigned []assignment // where Owners differ from Placed
+
+	heirs   *heirs // nil: this node has no sessions with standbys
+	settled bool   // heirs are those of View: see WithHeirs
 }
 
 // A Builder places partitions on members.
 type Builder struct {
-	rings  *ring.Builder
-	remote func(cluster.Member) *transport.Peer
+	rings   *ring.Builder
+	without *ring.Builder // of rings without this node; used by WithHeirs alone
+	remote  func(cluster.Member) *transport.Peer
+	self    *cluster.Member // see KeepStandbys; otherwise nil
 }
 
 // NewBuilder returns a Builder for rings of cfg. remote returns what a request for a member
@@ -35,14 +40,29 @@ func NewBuilder(cfg ring.Config, remote func(cluster.Member) *transport.Peer) (*
 	if err != nil {
 		return nil, err
 	}
-	return &Builder{rings, remote}, nil
+	without, err := ring.NewBuilder(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Builder{rings: rings, without: without, remote: remote}, nil
 }
 
 // Routes places the partitions on the serving members of a view. The routes
 // until now, last, may have the same. They may be nil. It must not be called concurrently.
 func (b *Builder) Routes(view *cluster.View, last *Routes) (*Routes, error) {
-	serving, given := view.Serving(), assigned(view)
+	serving := view.Serving()
 	same := last != nil && last.View != nil && slices.EqualFunc(serving, last.View.Serving(), cluster.Member.Equal)
+	r, err := b.place(view, serving, last, same)
+	if err != nil {
+		return nil, err
+	}
+	b.giveHeirs(r, last, same)
+	return r, nil
+}
+
+// place does without heirs. same says that the same members serve as in last.
+func (b *Builder) place(view *cluster.View, serving []cluster.Member, last *Routes, same bool) (*Routes, error) {
+	given := assigned(view)
 	if same && sameAssigned(given, last.assigned) {
 		r := *last
 		r.View, r.Closed = view, false
