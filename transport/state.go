@@ -200,6 +200,7 @@ type Stream struct {
 
 	// All below is guarded by c.mu.
 	queue   [][]byte // received chunks
+	spare   []byte   // memory for a further one; see Reuse
 	window  int      // credit that the peer has left
 	owed    int      // credit that Recv has freed and the peer has not got back
 	credit  int      // credit that this side has left

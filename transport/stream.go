@@ -130,6 +130,16 @@ func (s *Stream) Recv(ctx context.Context) ([]byte, error) {
 	}
 }
 
+// Reuse gives a chunk that Recv has returned back to the stream, which may use its memory for a
+// later one. Without Reuse each chunk has memory of its own.
+func (s *Stream) Reuse(chunk []byte) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if cap(chunk) > cap(s.spare) {
+		s.spare = chunk
+	}
+}
+
 // creditLocked records that the receiver has taken chunks worth taken bytes of
 // credit. It returns the credit to the peer once half a window is owed, so that
 // one small frame serves many chunks. It unlocks c.mu.
@@ -190,13 +200,14 @@ func (s *Stream) chunk(f *frame, owned bool) error {
 	if err := f.endPlain(1); err != nil {
 		return err
 	}
-	if !owned {
-		chunk = append(make([]byte, 0, len(chunk)), chunk...)
-	}
 	c := s.c
 	c.mu.Lock()
 	defer signal(s.readable)
 	defer c.mu.Unlock()
+	if !owned {
+		chunk = append(s.spare[:0], chunk...)
+		s.spare = nil
+	}
 	if s.gotEnd {
 		return errors.New("data behind the end of a stream")
 	}

@@ -126,7 +126,7 @@ func accept(b *testing.B, tr *transport.Transport, class transport.Class) (addr 
 func ourCalls(b *testing.B, callers int, replicated bool, size int) func(caller int) {
 	table := NewTable(1021, math.MaxInt64, covers)
 	l := NewListener(ListenerConfig{Self: listening, Partitions: 1021, MaxRecord: 1 << 20,
-		Decide: func(h *Heard) ownership.Verdict { return store(table, h) }})
+		Decide: func(h *Heard) (ownership.Verdict, uint64) { return store(table, h), 0 }})
 	keeper := overTCP(b, listening, noCalls(func(st *transport.Stream) { _ = l.Serve(context.Background(), st) }))
 	keeperAddr := accept(b, keeper, transport.Standby)
 
@@ -142,7 +142,7 @@ func ourCalls(b *testing.B, callers int, replicated bool, size int) func(caller 
 		Open: func(ctx context.Context, _ string, header []byte) (*transport.Stream, error) {
 			return owner.Peer(keeperAddr).OpenStandby(ctx, header)
 		},
-		Answered: func(n int, _ string, _ ownership.Say, v ownership.Verdict) {
+		Answered: func(n int, _ string, _ ownership.Say, v ownership.Verdict, _ uint64) {
 			if v != ownership.Taken {
 				b.Error(v)
 			}

@@ -63,7 +63,7 @@ func (o *owner) tend(session string) {
 	}
 }
 
-func (o *owner) answered(_ int, session string, told ownership.Say, v ownership.Verdict) {
+func (o *owner) answered(_ int, session string, told ownership.Say, v ownership.Verdict, _ uint64) {
 	o.p.mu.Lock()
 	s := o.sessions[session]
 	if s.said == int(told.Seq) {

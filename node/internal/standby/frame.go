@@ -43,6 +43,8 @@ const (
 	nameRoom = 5        // bounds what one of the names in hold has beside its bytes
 	maxPiece = transport.MaxChunk - headRoom
 	maxLanes = 8 // large records on one stream at a time
+
+	maxExceptions = 2048 // in one frame of answers; each takes at most 21 bytes
 )
 
 // A said is one thing that a member is told.
@@ -55,7 +57,7 @@ type said struct {
 
 // head bounds the bytes of the frame of s beside its body.
 func (s *said) head() int {
-	n := headRoom + len(s.session) + len(s.record.Kind) + len(s.record.Version)
+	n := headRoom + len(s.session) + len(s.record.Kind) + len(s.record.Version) + len(s.record.Life)
 	for _, name := range s.say.Hold {
 		n += nameRoom + len(name)
 	}
@@ -67,7 +69,7 @@ func (s *said) head() int {
 func (s *said) append(b []byte, number, lane uint64, rest []byte) []byte {
 	switch s.say.What {
 	case ownership.ToKeep:
-		b = wire.AppendUint(wire.AppendArrayLen(b, 11), kindRecord)
+		b = wire.AppendUint(wire.AppendArrayLen(b, 12), kindRecord)
 	case ownership.ToDiscard:
 		b = wire.AppendUint(wire.AppendArrayLen(b, 6), kindDiscard)
 	default:
@@ -86,7 +88,7 @@ func (s *said) append(b []byte, number, lane uint64, rest []byte) []byte {
 	if s.record.Form == ownership.Ended {
 		form = formEnded
 	}
-	b = wire.AppendUint(b, form)
+	b = wire.AppendBytes(wire.AppendUint(b, form), s.record.Life)
 	b = wire.AppendArrayLen(b, len(s.say.Hold))
 	for _, name := range s.say.Hold {
 		b = wire.AppendString(b, name)
@@ -147,7 +149,7 @@ func (d *decoder) next(r *wire.Reader, f *frame) error {
 	known := 6
 	switch {
 	case f.kind == kindRecord:
-		known = 11
+		known = 12
 		f.heard.What = ownership.ToKeep
 	case f.kind == kindDiscard:
 		f.heard.What = ownership.ToDiscard
@@ -185,6 +187,7 @@ func (d *decoder) rest(r *wire.Reader, f *frame) {
 	default:
 		f.unknown = true
 	}
+	f.heard.Record.Life = r.Bytes()
 	d.hold = d.hold[:0]
 	for n := r.ArrayLen(); n > 0 && r.Err() == nil; n-- {
 		d.hold = append(d.hold, d.name(r.Str()))
@@ -219,6 +222,7 @@ func extensions(r *wire.Reader, n int) (critical bool, err error) {
 type exception struct {
 	number  uint64
 	verdict ownership.Verdict
+	stamp   uint64 // of the receiver, if the verdict is Fenced
 }
 
 // usual returns the answer that needs no exception.
@@ -234,11 +238,37 @@ func usual(what ownership.What) ownership.Verdict {
 func appendAnswers(b []byte, upTo uint64, exceptions []exception) []byte {
 	b = wire.AppendUint(wire.AppendArrayLen(b, 3), kindAnswers)
 	b = wire.AppendUint(b, upTo)
-	b = wire.AppendArrayLen(b, 2*len(exceptions))
+	b = wire.AppendArrayLen(b, len(exceptions))
 	for _, e := range exceptions {
-		b = wire.AppendUint(wire.AppendUint(b, e.number), wireVerdict(e.verdict))
+		if e.verdict == ownership.Fenced {
+			b = wire.AppendUint(wire.AppendArrayLen(b, 3), e.number)
+			b = wire.AppendUint(wire.AppendUint(b, verdictFenced), e.stamp)
+			continue
+		}
+		b = wire.AppendUint(wire.AppendArrayLen(b, 2), e.number)
+		b = wire.AppendUint(b, wireVerdict(e.verdict))
 	}
 	return b
+}
+
+// readException reads what appendAnswers has appended, and skips elements behind it. A verdict
+// that this node does not know is Fenced, under the stamp 0: it refuses, and says nothing new.
+func readException(r *wire.Reader) (e exception, err error) {
+	n := r.ArrayLen()
+	e.number = r.Uint()
+	v := r.Uint()
+	e.verdict = verdictOf(v)
+	known := 2
+	if v == verdictFenced {
+		known, e.stamp = 3, r.Uint()
+	}
+	if n < known && r.Err() == nil {
+		return e, errors.New("exception has too few elements")
+	}
+	for ; n > known && r.Err() == nil; n-- {
+		r.Skip()
+	}
+	return e, r.Err()
 }
 
 func wireVerdict(v ownership.Verdict) uint64 {
@@ -286,13 +316,12 @@ func readAnswers(r *wire.Reader, list []exception) (upTo uint64, _ []exception, 
 		return 0, nil, false, fmt.Errorf("frame of kind %d", kind)
 	}
 	upTo = r.Uint()
-	n := r.ArrayLen()
-	if n%2 != 0 {
-		return 0, nil, false, errors.New("exceptions are not pairs")
-	}
-	for ; n > 0 && r.Err() == nil; n -= 2 {
-		number := r.Uint()
-		list = append(list, exception{number, verdictOf(r.Uint())})
+	for n := r.ArrayLen(); n > 0 && r.Err() == nil; n-- {
+		e, err := readException(r)
+		if err != nil {
+			return 0, nil, false, err
+		}
+		list = append(list, e)
 	}
 	critical, err := extensions(r, elements-3)
 	if critical && err == nil {

@@ -35,14 +35,15 @@ func FuzzListener(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, at int) {
 		decided := uint64(0)
 		var last *hearing
-		l := NewListener(ListenerConfig{Partitions: 4, MaxRecord: 1 << 20, Decide: func(h *Heard) ownership.Verdict {
+		decide := func(h *Heard) (ownership.Verdict, uint64) {
 			decided++
 			require.NotEmpty(t, h.Session)
 			require.Less(t, h.Partition, 4)
 			require.LessOrEqual(t, len(h.Record.Body), 1<<20)
 			require.LessOrEqual(t, decided, last.number)
-			return ownership.Verdict(h.Stamp % 5)
-		}})
+			return ownership.Verdict(h.Stamp % 5), h.Stamp
+		}
+		l := NewListener(ListenerConfig{Partitions: 4, MaxRecord: 1 << 20, Decide: decide})
 		h := l.newHearing("a/1")
 		last = h
 		at = max(0, min(at, len(b)))
@@ -61,16 +62,19 @@ func FuzzListener(f *testing.F) {
 // FuzzAnswers gives a speaker answers of a member: no input panics, and each thing that was said
 // is answered at most once and in order.
 func FuzzAnswers(f *testing.F) {
-	f.Add(join(appendAnswers(nil, 2, []exception{{1, ownership.NoRoom}}), appendAnswers(nil, 5, nil)))
-	f.Add(extended(appendAnswers(nil, 9, []exception{{9, ownership.Later}}), false))
+	noRoom, later := exception{1, ownership.NoRoom, 0}, exception{9, ownership.Later, 0}
+	f.Add(join(appendAnswers(nil, 2, []exception{noRoom}), appendAnswers(nil, 5, nil)))
+	f.Add(extended(appendAnswers(nil, 9, []exception{{2, ownership.Fenced, 77}, later}), false))
+	f.Add([]byte{0x93, kindAnswers, 1, 0x91, 0x94, 1, 9, 5, 6})
 	f.Add([]byte{0x92, 100, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		next := uint64(0)
 		p := newPeer(&Speaker{life: newLifetime(t), cfg: SpeakerConfig{
 			MaxQueued: 1 << 20,
-			Answered: func(_ int, _ string, say ownership.Say, v ownership.Verdict) {
+			Answered: func(_ int, _ string, say ownership.Say, v ownership.Verdict, stamp uint64) {
 				require.Equal(t, next, say.Seq)
 				require.LessOrEqual(t, v, ownership.NoRoom)
+				require.True(t, v == ownership.Fenced || stamp == say.Stamp)
 				next++
 			}}}, "b")
 		defer p.end()
@@ -86,13 +90,13 @@ func FuzzAnswers(f *testing.F) {
 
 // FuzzFrames says what a record with any content is when it comes: the same.
 func FuzzFrames(f *testing.F) {
-	f.Add("x", "cart", []byte{1}, []byte("body"), "b/2", uint64(7), true)
-	f.Add("", "", []byte{}, []byte{}, "", uint64(1<<63), false)
-	f.Fuzz(func(t *testing.T, session, kind string, version, body []byte, member string, stamp uint64, ended bool) {
+	f.Add("x", "cart", []byte{1}, []byte{2, 3}, []byte("body"), "b/2", uint64(7), true)
+	f.Add("", "", []byte{}, []byte{}, []byte{}, "", uint64(1<<63), false)
+	f.Fuzz(func(t *testing.T, session, kind string, version, life, body []byte, member string, stamp uint64, ended bool) {
 		say := keep(1)
 		say.Stamp, say.Hold = stamp, []string{member, "c/3", member}
 		m := said{session: session, partition: 3, say: say,
-			record: Record{Kind: kind, Version: version, Body: body}}
+			record: Record{Kind: kind, Version: version, Life: life, Body: body}}
 		if ended {
 			m.record.Form = ownership.Ended
 		}
@@ -110,6 +114,7 @@ func FuzzFrames(f *testing.F) {
 		require.Equal(t, m.record.Form, got.heard.Record.Form)
 		require.Equal(t, kind, got.heard.Record.Kind)
 		require.True(t, bytes.Equal(version, got.heard.Record.Version))
+		require.True(t, bytes.Equal(life, got.heard.Record.Life))
 		require.True(t, bytes.Equal(body, got.heard.Record.Body))
 		require.False(t, got.unknown)
 	})

@@ -51,14 +51,14 @@ func TestWhatIsNotKnownIsRefusedForThatAlone(t *testing.T) {
 		heard int
 	}{
 		{"element that may be skipped", extended(keepFrame(1, "x"), false), nil, 2},
-		{"critical element of a record", extended(keepFrame(1, "x"), true), []exception{{1, ownership.NoRoom}}, 1},
-		{"critical element of a discard", extended(discardFrame(1, "x"), true), []exception{{1, ownership.Later}}, 1},
-		{"new form", newForm, []exception{{1, ownership.NoRoom}}, 1},
+		{"critical element of a record", extended(keepFrame(1, "x"), true), []exception{{1, ownership.NoRoom, 0}}, 1},
+		{"critical element of a discard", extended(discardFrame(1, "x"), true), []exception{{1, ownership.Later, 0}}, 1},
+		{"new form", newForm, []exception{{1, ownership.NoRoom, 0}}, 1},
 		{"frame that may be skipped", append(optional, keepFrame(1, "x")...), nil, 2},
 		{"too large", join(appendPiece(nil, 1, 9<<20, make([]byte, 100)), lastPiece(1, "end")),
-			[]exception{{1, ownership.NoRoom}}, 1},
+			[]exception{{1, ownership.NoRoom, 0}}, 1},
 		{"critical element of a piece", join(extended(appendPiece(nil, 1, 7, []byte("abcd")), true), lastPiece(1, "end")),
-			[]exception{{1, ownership.NoRoom}}, 1},
+			[]exception{{1, ownership.NoRoom, 0}}, 1},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			bubble(t, noLimit, true, nil, func(t *testing.T, p *pair) {
@@ -135,9 +135,11 @@ func TestAStreamOfOthersIsRefused(t *testing.T) {
 func TestAWrongAnswerEndsTheConnection(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"of what was not said":    appendAnswers(nil, 2, nil),
-		"exception beyond":        appendAnswers(nil, 1, []exception{{2, ownership.Fenced}}),
-		"exception before":        appendAnswers(nil, 1, []exception{{0, ownership.Fenced}}),
-		"no pairs":                {0x93, kindAnswers, 1, 0x91, 1},
+		"exception beyond":        appendAnswers(nil, 1, []exception{{2, ownership.Fenced, 0}}),
+		"exception before":        appendAnswers(nil, 1, []exception{{0, ownership.Fenced, 0}}),
+		"exception is no array":   {0x93, kindAnswers, 1, 0x91, 1},
+		"exception is cut off":    {0x93, kindAnswers, 1, 0x91, 0x92, 1, verdictFenced},
+		"exception of a number":   {0x93, kindAnswers, 1, 0x91, 0x91, 1},
 		"critical":                extended(appendAnswers(nil, 1, nil), true),
 		"another kind":            keepFrame(1, "x"),
 		"garbage":                 []byte("garbage"),
@@ -145,7 +147,7 @@ func TestAWrongAnswerEndsTheConnection(t *testing.T) {
 		"of what was said before": appendAnswers(nil, 1<<63, nil),
 	} {
 		p := newPeer(&Speaker{life: newLifetime(t), cfg: SpeakerConfig{
-			MaxQueued: 1000, Answered: func(int, string, ownership.Say, ownership.Verdict) {}}}, "b")
+			MaxQueued: 1000, Answered: func(int, string, ownership.Say, ownership.Verdict, uint64) {}}}, "b")
 		require.NoError(t, p.add(said{session: "x", say: keep(1)}))
 		p.left([]passed{{session: "x", say: keep(1)}}, 0)
 		require.ErrorContains(t, p.hear(b), "protocol error", name)
@@ -156,7 +158,7 @@ func TestAWrongAnswerEndsTheConnection(t *testing.T) {
 func TestOptionalAnswersAreSkipped(t *testing.T) {
 	n := 0
 	p := newPeer(&Speaker{life: newLifetime(t), cfg: SpeakerConfig{
-		MaxQueued: 1000, Answered: func(int, string, ownership.Say, ownership.Verdict) { n++ }}}, "b")
+		MaxQueued: 1000, Answered: func(int, string, ownership.Say, ownership.Verdict, uint64) { n++ }}}, "b")
 	defer p.end()
 	require.NoError(t, p.add(said{session: "x", say: keep(1)}))
 	p.left([]passed{{session: "x", say: keep(1)}}, 0)

@@ -46,6 +46,7 @@ type answer struct {
 	session string
 	say     ownership.Say
 	verdict ownership.Verdict
+	stamp   uint64
 }
 
 const (
@@ -141,18 +142,18 @@ func (p *pair) dial(ctx context.Context, _ string, header []byte) (*transport.St
 	return p.from.Peer(listeningAddr).OpenStandby(ctx, header)
 }
 
-func (p *pair) answered(_ int, session string, say ownership.Say, v ownership.Verdict) {
+func (p *pair) answered(_ int, session string, say ownership.Say, v ownership.Verdict, stamp uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.answers = append(p.answers, answer{session, say, v})
+	p.answers = append(p.answers, answer{session, say, v, stamp})
 }
 
 // decide does what a node does, but for the machine: whoever speaks may write.
-func (p *pair) decide(h *Heard) ownership.Verdict {
+func (p *pair) decide(h *Heard) (ownership.Verdict, uint64) {
 	p.mu.Lock()
 	p.heard = append(p.heard, h.Session)
 	p.mu.Unlock()
-	return store(p.table, h)
+	return store(p.table, h), 0
 }
 
 func store(table *Table, h *Heard) ownership.Verdict {

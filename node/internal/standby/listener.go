@@ -11,7 +11,7 @@ import (
 	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
-// Heard is what another member says about a standby here. Version, Body and Hold are valid
+// Heard is what another member says about a standby here. Version, Life, Body and Hold are valid
 // during the call only.
 type Heard struct {
 	From      string
@@ -29,10 +29,11 @@ type ListenerConfig struct {
 	Partitions int
 	MaxRecord  int // bytes of a body; there is no room for a larger one
 
-	// Decide decides about what was heard and stores it. The answer leaves when Decide has
-	// returned. It is called by one goroutine for each member, in the order in which that
-	// member has spoken.
-	Decide func(*Heard) ownership.Verdict
+	// Decide decides about what was heard and stores it. With Fenced it returns this node's
+	// Machine.Stamp for the member; with another verdict the stamp does not count. The answer
+	// leaves when Decide has returned. It is called by one goroutine for each member, in the
+	// order in which that member has spoken.
+	Decide func(*Heard) (v ownership.Verdict, stamp uint64)
 }
 
 // A Listener hears what other members say about standbys here.
@@ -98,6 +99,7 @@ func (l *Listener) Serve(ctx context.Context, st *transport.Stream) error {
 		if err := h.hear(chunk); err != nil {
 			return fmt.Errorf("standbys: protocol error: %w", err)
 		}
+		st.Reuse(chunk) // what is stored is copied
 		if err := h.answer(ctx); err != nil {
 			return err
 		}
@@ -161,8 +163,8 @@ func (h *hearing) hear(chunk []byte) error {
 		if err != nil {
 			return err
 		}
-		if v := h.decide(f, whole); v != usual(f.heard.What) {
-			h.odd = append(h.odd, exception{f.number, v})
+		if v, stamp := h.decide(f, whole); v != usual(f.heard.What) {
+			h.odd = append(h.odd, exception{f.number, v, stamp})
 		}
 	}
 	return r.Err()
@@ -170,12 +172,12 @@ func (h *hearing) hear(chunk []byte) error {
 
 // decide answers a frame. A member that hears that there is no room, or that it is to try again
 // later, asks for nothing anew, which would lead to the same answer.
-func (h *hearing) decide(f *frame, whole bool) ownership.Verdict {
+func (h *hearing) decide(f *frame, whole bool) (ownership.Verdict, uint64) {
 	switch {
 	case !whole || f.unknown && f.kind == kindRecord:
-		return ownership.NoRoom
+		return ownership.NoRoom, 0
 	case f.unknown:
-		return ownership.Later
+		return ownership.Later, 0
 	}
 	f.heard.From = h.from
 	return h.l.cfg.Decide(&f.heard)
@@ -225,13 +227,20 @@ func (h *hearing) whole(f *frame) (bool, error) {
 }
 
 // answer answers what has been said since the last answer. Members put into a chunk what they
-// have to say at a time, so there is one answer for all of it. An exception takes less room than
-// what it answers, so the answer fits into a chunk too.
+// have to say at a time, so there is one answer for all of it, unless so much of it is refused
+// that the exceptions do not fit into one chunk.
 func (h *hearing) answer(ctx context.Context) error {
 	if h.answered == h.number {
 		return nil // only pieces have come
 	}
-	b := appendAnswers(h.answers[:0], h.number, h.odd)
+	odd := h.odd
+	for ; len(odd) > maxExceptions; odd = odd[maxExceptions:] {
+		b := appendAnswers(h.answers[:0], odd[maxExceptions-1].number, odd[:maxExceptions])
+		if h.answers = b; h.st.Send(ctx, b) != nil {
+			break // the next Send fails too
+		}
+	}
+	b := appendAnswers(h.answers[:0], h.number, odd)
 	h.answered, h.answers, h.odd = h.number, b, h.odd[:0]
 	return h.st.Send(ctx, b)
 }

@@ -49,6 +49,7 @@ type passed struct {
 	session   string
 	say       ownership.Say
 	verdict   ownership.Verdict // once it is answered
+	stamp     uint64            // the same
 }
 
 func newPeer(s *Speaker, name string) *peer {
@@ -85,7 +86,7 @@ func (p *peer) add(m said) error {
 // cost is what m counts against MaxQueued before it has left. From then on it counts saidCost.
 func (s *said) cost() int { return saidCost + s.load() }
 
-func (s *said) load() int { return len(s.record.Version) + len(s.record.Body) }
+func (s *said) load() int { return s.record.size() }
 
 // take exchanges the queue for an empty one. If nothing is in it, the next add wakes the writer.
 func (p *peer) take(empty []said) []said {
@@ -179,6 +180,7 @@ func (p *peer) talk(st *transport.Stream) (answered bool, err error) {
 		if err = p.hear(chunk); err == nil {
 			answered = true
 		}
+		st.Reuse(chunk)
 	}
 	st.Close(err.Error())
 	<-done
@@ -203,7 +205,7 @@ func (p *peer) hear(chunk []byte) error {
 			return fmt.Errorf("standbys: protocol error: %w", err)
 		}
 		for _, a := range p.passed {
-			p.s.cfg.Answered(a.partition, a.session, a.say, a.verdict)
+			p.s.cfg.Answered(a.partition, a.session, a.say, a.verdict, a.stamp)
 		}
 		if room {
 			p.s.cfg.Room(p.name)
@@ -224,13 +226,18 @@ func (p *peer) answer(upTo uint64, odd []exception) (room bool, err error) {
 	p.passed = append(p.passed[:0], part...)
 	clear(part)
 	for i := range p.passed {
-		p.passed[i].verdict = usual(p.passed[i].say.What)
+		a := &p.passed[i]
+		a.verdict, a.stamp = usual(a.say.What), a.say.Stamp
 	}
 	for _, e := range odd {
 		if e.number <= p.heard || e.number > upTo {
 			return false, errors.New("an exception out of its place")
 		}
-		p.passed[e.number-p.heard-1].verdict = e.verdict
+		a := &p.passed[e.number-p.heard-1]
+		a.verdict = e.verdict
+		if e.verdict == ownership.Fenced {
+			a.stamp = e.stamp
+		}
 	}
 	p.first += n
 	p.heard = upTo

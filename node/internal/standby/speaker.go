@@ -25,9 +25,11 @@ type SpeakerConfig struct {
 
 	// Open opens a stream of class Standby to a member.
 	Open func(ctx context.Context, member string, header []byte) (*transport.Stream, error)
-	// Answered takes the answer of a member. The answers of a member come one by one, in the
-	// order in which it was told; a record that needs several chunks may come behind later ones.
-	Answered func(partition int, session string, told ownership.Say, v ownership.Verdict)
+	// Answered takes the answer of a member, for Machine.Answered. The answers of a member come
+	// one by one, in the order in which it was told; a record that needs several chunks may come
+	// behind later ones. stamp is that of the member if v is Fenced, otherwise that of told: a
+	// member obeys nothing that was said under another one.
+	Answered func(partition int, session string, told ownership.Say, v ownership.Verdict, stamp uint64)
 	// Broken says that the connection to a member is lost. What the member has not answered
 	// counts as not said. It is called once for each connection, after the last answer.
 	Broken func(member string)

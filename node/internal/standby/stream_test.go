@@ -2,6 +2,7 @@ package standby
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/transport"
+	"github.com/sessionproc/sessionproc/transport/wire"
 )
 
 // pass lets virtual time pass and waits until nothing happens any more.
@@ -34,16 +37,18 @@ func bubble(t *testing.T, limit int64, open bool, tune func(*pair), f func(*test
 func TestWhatIsSaidIsKept(t *testing.T) {
 	bubble(t, noLimit, true, nil, func(t *testing.T, p *pair) {
 		r := record(1, 600)
+		r.Life = []byte("a life")
 		require.NoError(t, p.speaker.Say(2, "x", keep(1), r))
-		ended := Record{Kind: "cart", Form: ownership.Ended, Version: version(1)}
+		ended := Record{Kind: "cart", Form: ownership.Ended, Version: version(1), Life: []byte("life")}
 		require.NoError(t, p.speaker.Say(3, "y", keep(1), ended))
 		pass(time.Second)
 		s, ok := p.table.Find(2, "x")
 		require.True(t, ok)
-		require.Equal(t, r, Record{s.Kind(), s.Form(), s.Version(), s.Body()})
+		require.Equal(t, r, Record{Kind: s.Kind(), Form: s.Form(), Version: s.Version(), Life: s.Life(), Body: s.Body()})
 		require.Equal(t, []string{listening, "c/1"}, s.Hold())
 		s, _ = p.table.Find(3, "y")
 		require.Equal(t, ownership.Ended, s.Form())
+		require.Equal(t, "life", string(s.Life()))
 		require.Empty(t, s.Body())
 
 		require.NoError(t, p.speaker.Say(2, "x", discard(2), record(2, 10)))
@@ -52,12 +57,46 @@ func TestWhatIsSaidIsKept(t *testing.T) {
 		require.Zero(t, p.table.Count())
 		require.Zero(t, p.table.Bytes())
 		require.Equal(t, []answer{
-			{"x", keep(1), ownership.Taken}, {"y", keep(1), ownership.Taken},
-			{"x", discard(2), ownership.Cleared},
-			{"y", ownership.Say{What: ownership.ToBury, To: listening}, ownership.Cleared},
+			{"x", keep(1), ownership.Taken, 3}, {"y", keep(1), ownership.Taken, 3},
+			{"x", discard(2), ownership.Cleared, 3},
+			{"y", ownership.Say{What: ownership.ToBury, To: listening}, ownership.Cleared, 0},
 		}, p.answers)
 		require.Empty(t, p.speaker.Backlogs())
 		require.Zero(t, p.broken)
+	})
+}
+
+// The stamp that goes with a refusal may take more room than what is refused.
+func TestAChunkThatIsRefusedIsAnswered(t *testing.T) {
+	decide := func(p *pair) {
+		p.tuneListener = func(c *ListenerConfig) {
+			c.Decide = func(*Heard) (ownership.Verdict, uint64) { return ownership.Fenced, math.MaxUint64 }
+		}
+	}
+	bubble(t, noLimit, true, decide, func(t *testing.T, p *pair) {
+		m := said{session: "x", say: discard(1)}
+		var chunk []byte
+		n := uint64(0)
+		for {
+			f := m.append(nil, n+1, 0, nil)
+			if len(chunk)+len(f) > transport.MaxChunk {
+				break
+			}
+			chunk, n = append(chunk, f...), n+1
+		}
+		st := p.raw(t)
+		require.NoError(t, st.Send(t.Context(), chunk))
+		for answered, refused := uint64(0), 0; answered < n; {
+			b, err := receive(t, st)
+			require.NoError(t, err)
+			r := wire.NewReader(b)
+			upTo, odd, ok, err := readAnswers(&r, nil)
+			require.NoError(t, err)
+			require.True(t, ok)
+			answered, refused = upTo, refused+len(odd)
+			require.EqualValues(t, upTo, refused)
+			require.Equal(t, exception{upTo, ownership.Fenced, math.MaxUint64}, odd[len(odd)-1])
+		}
 	})
 }
 
@@ -65,7 +104,7 @@ func TestExceptionsAreNamedAmongOthers(t *testing.T) {
 	odd := []ownership.Verdict{ownership.Fenced, ownership.Taken, ownership.Cleared, ownership.Later, ownership.NoRoom}
 	decide := func(p *pair) {
 		p.tuneListener = func(c *ListenerConfig) {
-			c.Decide = func(h *Heard) ownership.Verdict { return odd[h.Stamp] }
+			c.Decide = func(h *Heard) (ownership.Verdict, uint64) { return odd[h.Stamp], 1<<40 + h.Stamp }
 		}
 	}
 	bubble(t, noLimit, true, decide, func(t *testing.T, p *pair) {
@@ -78,7 +117,11 @@ func TestExceptionsAreNamedAmongOthers(t *testing.T) {
 			say.Stamp = uint64(i * i % 5)
 			session := fmt.Sprint(i)
 			require.NoError(t, p.speaker.Say(0, session, say, record(i, i%200)))
-			want = append(want, answer{session, say, odd[say.Stamp]})
+			stamp := say.Stamp
+			if odd[stamp] == ownership.Fenced {
+				stamp += 1 << 40
+			}
+			want = append(want, answer{session, say, odd[say.Stamp], stamp})
 		}
 		pass(time.Second)
 		require.Equal(t, want, p.answers)
@@ -201,7 +244,7 @@ func TestANewerStreamClosesTheOlderFirst(t *testing.T) {
 		gate := make(chan struct{})
 		p := newPair(t, noLimit)
 		p.tuneListener = func(c *ListenerConfig) {
-			c.Decide = func(h *Heard) ownership.Verdict {
+			c.Decide = func(h *Heard) (ownership.Verdict, uint64) {
 				if h.Session == "slow" {
 					<-gate
 				}

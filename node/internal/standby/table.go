@@ -1,6 +1,7 @@
 package standby
 
 import (
+	"bytes"
 	"iter"
 	"slices"
 	"strings"
@@ -17,8 +18,12 @@ type Record struct {
 	Kind    string
 	Form    ownership.Form // Running or Ended
 	Version []byte         // of the session; opaque here
+	Life    []byte         // of a tombstone: the starts in its version; opaque here
 	Body    []byte         // the snapshot; opaque here
 }
+
+// size returns the bytes of what is opaque.
+func (r *Record) size() int { return len(r.Version) + len(r.Life) + len(r.Body) }
 
 // A Table has the standbys that this node keeps. Its methods may be called concurrently.
 type Table struct {
@@ -38,8 +43,8 @@ type part struct {
 // So a Standby can be read without a lock, and after it was replaced.
 type Standby struct {
 	kind, hold unique.Handle[string]
-	data       []byte // the version and the body: one allocation
-	body       uint32 // where the body begins in data
+	data       []byte // the version, the life and the body: one allocation
+	life, body uint32 // where they begin in data
 	form       ownership.Form
 	came       time.Duration // since epoch
 }
@@ -47,7 +52,7 @@ type Standby struct {
 // epoch lets the time at which a standby came take one word. Its clock is monotonic.
 var epoch = time.Now()
 
-// standbyCost is what a standby takes beside its name, version and body: its share of a map
+// standbyCost is what a standby takes beside its name, version, life and body: its share of a map
 // that is two thirds full, and the rounding of two allocations.
 const standbyCost = 112
 
@@ -64,7 +69,10 @@ func (s Standby) Kind() string { return s.kind.Value() }
 func (s Standby) Form() ownership.Form { return s.form }
 
 // Version returns the version. The caller must not change it.
-func (s Standby) Version() []byte { return s.data[:s.body:s.body] }
+func (s Standby) Version() []byte { return s.data[:s.life:s.life] }
+
+// Life returns the life, as the version came with it. The caller must not change it.
+func (s Standby) Life() []byte { return s.data[s.life:s.body:s.body] }
 
 // Body returns the snapshot. The caller must not change it.
 func (s Standby) Body() []byte { return s.data[s.body:] }
@@ -102,7 +110,7 @@ func (t *Table) Find(partition int, session string) (Standby, bool) {
 func (t *Table) Judge(partition int, session string, r Record) (covers, room bool) {
 	s, ok := t.Find(partition, session)
 	if !ok {
-		return true, t.bytes.Load()+recordBytes(session, len(r.Version)+len(r.Body)) <= t.limit
+		return true, t.bytes.Load()+recordBytes(session, r.size()) <= t.limit
 	}
 	return t.covers(r.Version, s.Version()), true
 }
@@ -113,13 +121,13 @@ func (t *Table) Covers(partition int, session string, version []byte) bool {
 	return !ok || t.covers(version, s.Version())
 }
 
-// Put makes r the standby of session, with the members that may have one. Put copies both. It
-// does not look at the limit: Judge has, under the same lock of the driver.
+// Put makes r the standby of session, with the members that may have one. Put copies all of
+// it. It does not look at the limit: Judge has, under the same lock of the driver.
 func (t *Table) Put(partition int, session string, r Record, hold []string) {
-	data := make([]byte, len(r.Version)+len(r.Body))
-	copy(data[copy(data, r.Version):], r.Body)
 	s := Standby{
-		kind: unique.Make(r.Kind), data: data, body: uint32(len(r.Version)), form: r.Form, came: time.Since(epoch),
+		kind: unique.Make(r.Kind), form: r.Form, came: time.Since(epoch),
+		data: bytes.Join([][]byte{r.Version, r.Life, r.Body}, nil), // which does not clear it first
+		life: uint32(len(r.Version)), body: uint32(len(r.Version) + len(r.Life)),
 	}
 	p := &t.parts[partition]
 	p.mu.Lock()
@@ -192,7 +200,7 @@ func (t *Table) Purge(partition int) {
 // replaced meanwhile comes once, in one of its versions, and one that is removed may not come.
 func (t *Table) All(partition int) iter.Seq2[string, Standby] {
 	return func(yield func(string, Standby) bool) {
-		for _, session := range t.sessions(partition) {
+		for _, session := range t.Names(partition) {
 			if s, ok := t.Find(partition, session); ok && !yield(session, s) {
 				return
 			}
@@ -200,7 +208,8 @@ func (t *Table) All(partition int) iter.Seq2[string, Standby] {
 	}
 }
 
-func (t *Table) sessions(partition int) []string {
+// Names returns the sessions that have a standby of a partition here, sorted.
+func (t *Table) Names(partition int) []string {
 	p := &t.parts[partition]
 	p.mu.RLock()
 	names := make([]string, 0, len(p.standbys))
@@ -210,6 +219,14 @@ func (t *Table) sessions(partition int) []string {
 	p.mu.RUnlock()
 	slices.Sort(names)
 	return names
+}
+
+// Sessions returns how many standbys of a partition are here.
+func (t *Table) Sessions(partition int) int {
+	p := &t.parts[partition]
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.standbys)
 }
 
 // Count returns how many standbys are here.

@@ -31,7 +31,7 @@ func recount(t *Table) (count int, size int64) {
 	for p := range t.parts {
 		for session, s := range t.All(p) {
 			count++
-			size += int64(standbyCost + len(session) + len(s.Version()) + len(s.Body()))
+			size += int64(standbyCost + len(session) + len(s.Version()) + len(s.Life()) + len(s.Body()))
 		}
 	}
 	return count, size
@@ -40,16 +40,18 @@ func recount(t *Table) (count int, size int64) {
 func TestAStandbyIsWhatWasPut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newTable(math.MaxInt64)
-		r := Record{Kind: "cart", Form: ownership.Ended, Version: version(7), Body: []byte("three apples")}
+		r := Record{Kind: "cart", Form: ownership.Ended, Version: version(7), Life: []byte("once"),
+			Body: []byte("three apples")}
 		hold := []string{"a/1", "b/2"}
 		table.Put(2, "x", r, hold)
-		r.Version[0], r.Body[0], hold[0] = 9, 'X', "z"
+		r.Version[0], r.Life[0], r.Body[0], hold[0] = 9, 'O', 'X', "z"
 		time.Sleep(time.Minute)
 		s, ok := table.Find(2, "x")
 		require.True(t, ok)
 		require.Equal(t, "cart", s.Kind())
 		require.Equal(t, ownership.Ended, s.Form())
 		require.Equal(t, version(7), s.Version())
+		require.Equal(t, "once", string(s.Life()))
 		require.Equal(t, "three apples", string(s.Body()))
 		require.Equal(t, []string{"a/1", "b/2"}, s.Hold())
 		require.Equal(t, time.Minute, s.Age())
@@ -60,6 +62,7 @@ func TestAStandbyIsWhatWasPut(t *testing.T) {
 		require.Equal(t, "three apples", string(s.Body()), "a reader keeps what it has found")
 		s, _ = table.Find(2, "x")
 		require.Equal(t, ownership.Running, s.Form())
+		require.Empty(t, s.Life())
 		require.Empty(t, s.Body())
 		require.Empty(t, s.Hold())
 		require.Zero(t, s.Age())
@@ -140,9 +143,11 @@ func TestTheTableIsWhatWasSaidLast(t *testing.T) {
 			}
 			got := map[string]string{}
 			for p := range table.parts {
+				before := len(got)
 				for session, s := range table.All(p) {
 					got[fmt.Sprint(p, session)] = string(s.Body())
 				}
+				require.Equal(t, len(got)-before, table.Sessions(p))
 			}
 			require.Equal(t, model, got)
 			count, size := recount(table)

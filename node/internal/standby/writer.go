@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"slices"
 
-	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -131,7 +130,7 @@ func (w *writer) piece() error {
 
 // complete notes that the chunk has the end of m.
 func (w *writer) complete(m *said) {
-	w.list = append(w.list, passed{m.partition, m.session, m.say, ownership.Fenced})
+	w.list = append(w.list, passed{partition: m.partition, session: m.session, say: m.say})
 	w.load += m.load()
 }
 
