@@ -9,7 +9,7 @@ import (
 // and stay shared.
 func (m *Machine) clone() *Machine {
 	c := &Machine{shared: m.shared, join: m.join, quorate: m.quorate, bye: m.bye, parts: make([]partition, len(m.parts))}
-	c.bye.known, c.known, c.returned = slices.Clone(m.bye.known), slices.Clone(m.known), slices.Clone(m.returned)
+	c.bye.known, c.known = slices.Clone(m.bye.known), slices.Clone(m.known)
 	c.relieved = slices.Clone(m.relieved)
 	for i := range m.parts {
 		c.parts[i] = m.parts[i].clone()
@@ -39,7 +39,7 @@ func (m *Machine) appendState(b []byte) []byte {
 	}
 	b = appendNames(appendNames(b, m.bye.names), m.bye.known)
 	if m.keeps {
-		b = appendNames(appendNames(appendNames(b, m.returned), m.eligible), m.relieved)
+		b = appendNames(appendNames(b, m.eligible), m.relieved)
 		for _, a := range m.known {
 			b = appendNames(appendText(b, a.member), a.names)
 		}
@@ -80,6 +80,9 @@ func (r *Replica) clone() *Replica {
 	}
 	c := *r
 	c.members = slices.Clone(r.members)
+	for i := range c.members {
+		c.members[i].waits.by = &c
+	}
 	return &c
 }
 
@@ -87,9 +90,11 @@ func (r *Replica) appendState(b []byte, epoch uint64) []byte {
 	if r == nil {
 		return append(b, 0)
 	}
-	b = appendBools(append(b, 1, byte(r.Seq), byte(r.heard), byte(len(r.members))), r.Ended, r.burial == epoch+1)
+	b = append(b, 1, byte(r.Seq), byte(r.lost), byte(len(r.members)))
+	b = appendBools(b, r.Ended, r.burial == epoch+1)
 	for _, s := range r.members {
-		b = append(appendText(b, s.member), byte(s.acked), byte(s.waits.What), byte(s.waits.Stamp), byte(s.waits.Seq))
+		b = append(appendText(b, s.member), byte(s.acked), byte(s.waits.What), byte(s.waits.Stamp), byte(s.waits.Seq),
+			byte(s.waits.lost))
 		b = appendBools(b, s.holds, s.later, s.full)
 	}
 	return b

@@ -47,9 +47,14 @@
 //     the act: the answer must still be true when the driver acts on it. It holds the
 //     lock for writing during a call to the machine that concerns the partition, the
 //     execution of the effects, and the queueing of the messages, and it calls Count
-//     first if the number has changed. View, Bootstrap, Welcome and Abandon concern all
-//     partitions. Retry changes nothing. Questions about a partition need its lock for
-//     reading only.
+//     first if the number has changed. View, Bootstrap, Welcome, Abandon and the messages
+//     of NoPartition concern all partitions. Retry changes nothing. Questions about a
+//     partition need its lock for reading only.
+//   - Each change of a session with standbys makes a record, an answer and two calls of
+//     Tend. For these the lock for reading is enough: MayRecord, Stamp, Tend, Heard and Owes
+//     are questions, and the driver guards each Replica by itself. Only what they report to
+//     concern the partition goes on to Record, Fenced or Secured, under the lock for
+//     writing.
 //   - A session whose start function still runs is a copy, and counted.
 //   - The driver executes effects in order. Send may fail. The driver adds to a Promise
 //     the Filter of all copies that are here at that moment, in any state, including
@@ -114,14 +119,20 @@
 //     gets no acknowledgement from it any more. All that were asked are fenced, so nothing that was
 //     acknowledged can be missing from their reports.
 //   - A standby is given up only when its writer says so, which runs the session and has all its
-//     other standbys: not with its report, nor when the writer dies. A session that moves is given
-//     up by its source only when its new standbys are made (Machine.Secured).
+//     other standbys: not with its report, nor when the writer dies, nor by a writer that takes
+//     all others for dead. A session that moves is given up by its source only when its new
+//     standbys are made (Machine.Secured).
 //   - What is streamed carries the claim under which its receiver obeys, its stamp. What belongs to
 //     an earlier one does not count: the session may have moved, ended, and been forgotten since.
+//     Nor does an answer count for more than the one thing that it answers (Say).
 //   - The end of a session is a record too, a tombstone. It is buried when nobody else can have a
-//     standby. A session that is started anew goes on where the tombstone stood.
+//     standby, not even a member that is gone and may come back. A session that is started anew
+//     goes on where the tombstone stood.
 //   - Targets are members that all others know, and that the present claimer asks.
 //   - A session that stays elsewhere (Refuse) is written by its keeper alone; Recover says so to all.
+//   - A node acknowledges nothing while it has a standby of the very session that runs here. After
+//     false deaths that is what another side has acknowledged, and the two are joined first: by
+//     Promoted, at once if the copy that runs has seen all that the standby has.
 //   - A member that keeps no standbys may run a session without telling those that do. While one is
 //     in view there are none: they are forgotten, and made anew when it has gone.
 //
@@ -183,12 +194,10 @@
 //   - I7: a session that has ended does not come back, unless a live member was
 //     declared dead or the node that knew of the end has died.
 //
-// Three holes are known. If the introducer of a joiner crashes before any other member has
+// Two holes are known. If the introducer of a joiner crashes before any other member has
 // heard of the joiner, and all others leave before they hear of it, the result is a second
 // bootstrap. It heals as one, by rejoining and Offer. And a member that gossips but does
-// not answer delays every claim that asks it (Claiming names the member). And after four false
-// deaths in a row D3 can fail for a moment: a holder acknowledges what has come to it from one
-// side before it has joined that with its own standby of the other side.
+// not answer delays every claim that asks it (Claiming names the member).
 //
 // # The files
 //
@@ -201,7 +210,8 @@
 //	turn.go                        one event in one partition, and the rules that follow from it
 //	promise.go, find.go,           what comes from other members: claims and promises, questions
 //	handover.go, recover.go        for a session, copies, reports of standbys
-//	replica.go, standby.go         the standbys of a session that runs here, and those kept here
+//	answers.go,                    what members answer about their standbys; the standbys of a
+//	replica.go, standby.go         session that runs here, and those kept here
 //	token.go, sealed.go, tomb.go   the token, the sealed copies and the tombstones of a partition
 //	say.go                         messages and effects that result
 //	partition.go, shared.go        questions to the state of a partition, and of all of them

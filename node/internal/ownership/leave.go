@@ -7,6 +7,7 @@ import "slices"
 // confirm one that it has not heard of and that is gone.
 func (m *Machine) sayBye() {
 	if !m.draining && !m.keeps {
+		m.bye.names, m.bye.known = nil, nil // what was confirmed is forgotten: see chooseEligible
 		return
 	}
 	if !slices.Equal(m.bye.names, m.present) {

@@ -13,7 +13,7 @@ func New(self string, partitions int) *Machine {
 		panic(fmt.Sprintf("ownership: a machine of %q with %d partitions", self, partitions))
 	}
 	m := &Machine{
-		shared:  shared{self: self, asks: []string{self}},
+		shared:  shared{self: self, asks: []string{self}, aims: 1},
 		parts:   make([]partition, partitions),
 		quorate: true,
 	}

@@ -121,9 +121,23 @@ func (t *turn) onDone(from string, m Message) {
 
 // stamps records that a member has promised a claim of this node, which may be void by now.
 func (t *turn) stamps(member string, id uint64) {
-	if q := t.peer(member); q != nil && id <= t.last {
-		q.my = max(q.my, id)
+	if t.learns(member, id) {
+		t.peer(member).my = id
 	}
+}
+
+// learns reports whether that is news.
+func (t *turn) learns(member string, id uint64) bool {
+	q := t.peer(member)
+	return q != nil && id <= t.last && id > q.my
+}
+
+// my returns the claim of this node that a member has promised last, as far as is known here.
+func (p *partition) my(member string) uint64 {
+	if q := p.peer(member); q != nil {
+		return q.my
+	}
+	return 0
 }
 
 // onPull starts the hand-over to the new holder. A Pull of an earlier promise gets Done if

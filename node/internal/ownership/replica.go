@@ -15,12 +15,22 @@ type Replica struct {
 
 	burial  uint64     // partition.epoch and 1 more when the burial began, or 0
 	members []standing // of each that may have a standby, or is to have one; by name
-	heard   int        // how many of shared.returned are in members
+	aim     aim        // what standing.target was worked out from
+	hold    []string   // the result of holders, or nil
+	lost    uint32     // how often a member went away without an answer, which may come when it is back
+}
+
+// An aim is all that the targets of a session depend on beside its replica, where a change makes
+// the aim zero. No machine has the zero aim.
+type aim struct {
+	shared, part uint64 // see shared.aims; partition.epoch
+	standbys     int
 }
 
 // A standing is what is known of the standby at a member.
 type standing struct {
 	member string
+	target bool   // it is to have a standby; see Replica.aim
 	holds  bool   // a standby may be there
 	acked  uint64 // the latest Seq that the member has taken as the present writer's
 	waits  Say    // what it has been told and has not answered
@@ -41,13 +51,18 @@ const (
 // A Say is one thing to tell a member about its standby.
 type Say struct {
 	What  What
+	lost  uint32 // see Replica.lost
 	To    string
 	Stamp uint64   // of the claim that To promised last
 	Seq   uint64   // of the version in it
 	Hold  []string // who may have a standby; travels in the record
+	by    *Replica // the session may have been sealed, and run again, before the answer comes
 }
 
-func (s *Say) is(o Say) bool { return s.What == o.What && s.Stamp == o.Stamp && s.Seq == o.Seq }
+// is reports whether o, which has been answered, is what s says.
+func (s *Say) is(o Say) bool {
+	return s.What == o.What && s.Stamp == o.Stamp && s.Seq == o.Seq && s.lost == o.lost && s.by == o.by
+}
 
 // NewReplica returns the replica of a session that begins to run here, or whose tombstone comes.
 // hold are the members that may have a standby of it.
@@ -58,13 +73,25 @@ func NewReplica(standbys, min int, hold []string) *Replica {
 }
 
 // Hold returns the members that may have a standby. The list travels with the session.
-func (r *Replica) Hold() (names []string) {
-	for _, s := range r.members {
-		if s.holds {
-			names = append(names, s.member)
+func (r *Replica) Hold() []string { return slices.Clone(r.holders()) }
+
+// holders is Hold. The list is made once for all that is said of it, and never changed.
+func (r *Replica) holders() []string {
+	if r.hold == nil {
+		for _, s := range r.members {
+			if s.holds {
+				r.hold = append(r.hold, s.member)
+			}
 		}
 	}
-	return names
+	return r.hold
+}
+
+// setHolds notes whether a standby may be at a member.
+func (r *Replica) setHolds(s *standing, may bool) {
+	if s.holds != may {
+		s.holds, r.hold = may, nil
+	}
 }
 
 func (r *Replica) find(name string) (int, bool) {
@@ -79,11 +106,16 @@ func (r *Replica) meet(name string) *standing {
 	return &r.members[i]
 }
 
-// Join adds members that may have a standby: another copy of the session has come.
+// Join adds members that may have a standby: another copy of the session has come. A burial that
+// does not reckon with one of them is void.
 func (r *Replica) Join(hold []string) {
 	for _, name := range hold {
-		r.meet(name).holds = true
+		if s := r.meet(name); !s.holds {
+			r.setHolds(s, true)
+			r.burial = 0
+		}
 	}
+	r.aim = aim{}
 }
 
 // Change says that the session has changed, or has ended.
@@ -92,7 +124,7 @@ func (r *Replica) Change() {
 	r.burial = 0
 }
 
-// Targets returns the members that are to have the standbys of a session.
+// Targets returns the members that are to have the standbys of a session, in the order of Heirs.
 func (m *Machine) Targets(p int, r *Replica) []string { return m.at(p).targetsOf(r) }
 
 // targetsOf are the first heirs that may be asked for their standbys and have room: those that all
@@ -126,35 +158,67 @@ type Progress struct {
 // Tend works out what members are to be told about a session that runs here, or has ended here.
 // The driver calls it after the effect Tend, after each change (Seq), and after each answer. The
 // driver's answers are Answered and Broken.
+//
+// Tend is a question to the machine. It changes r, which the driver guards by itself.
 func (m *Machine) Tend(p int, session string, r *Replica) Progress {
-	t := m.at(p)
-	t.sweep(r)
-	targets := t.targetsOf(r)
+	return m.TendInto(nil, p, session, r)
+}
+
+// TendInto is Tend. Progress.Say is in the memory of list if there is room.
+func (m *Machine) TendInto(list []Say, p int, session string, r *Replica) Progress {
+	t := turn{shared: &m.shared, partition: &m.parts[p]}
+	t.takeAim(r)
 	progress := Progress{Acked: r.Seq, Secured: true}
-	for _, name := range targets {
-		acked := r.meet(name).acked
+	targets := 0
+	for i := range r.members {
+		if !r.members[i].target {
+			continue
+		}
+		targets++
+		acked := r.members[i].acked
 		if !t.on(ruleEach) {
 			acked = r.best()
 		}
 		progress.Acked = min(progress.Acked, acked)
-		progress.Secured = progress.Secured && acked >= r.Seq
 	}
-	if len(targets) < min(r.Standbys, t.serving-r.fulls()) && t.on(ruleKnown) {
+	progress.Secured = progress.Acked == r.Seq
+	if targets < r.Standbys && targets < t.serving-r.fulls() && t.on(ruleKnown) {
 		progress.Acked, progress.Secured = 0, false // more will be eligible in a moment
 	}
-	if len(targets) < r.Min || !m.quorate {
+	if targets < r.Min || !m.quorate || t.unjoined(session) {
 		progress.Acked = 0
 	}
 	if !t.on(ruleAcked) {
 		progress.Acked = r.Seq
 	}
-	t.bury(r, targets, progress)
-	progress.Buried = r.burial > 0 && len(r.Hold()) == 0
+	t.bury(r, progress)
+	progress.Buried = r.burial > 0 && len(r.holders()) == 0
 	progress.Secured = progress.Secured || !t.on(ruleActive)
 	if !progress.Buried {
-		progress.Say = t.say(session, r, targets, progress.Secured)
+		progress.Say = t.say(list, session, r, targets, progress.Secured)
 	}
 	return progress
+}
+
+// unjoined reports whether a standby is here of a session that runs here, and has not been joined
+// with it. Another node has acknowledged what is in it, and may do so again: what this node
+// acknowledges would be a second line. After false deaths it may have promised the partition to
+// that node, or got the session from a third one.
+func (t *turn) unjoined(session string) bool {
+	return t.standbys.len() > 0 && t.standbys.find(session) != nil && t.on(ruleJoined)
+}
+
+// Kept returns how many of the members that are to have a standby of the session have one, of whatever
+// version.
+func (m *Machine) Kept(p int, r *Replica) (n int) {
+	t := turn{shared: &m.shared, partition: &m.parts[p]}
+	t.takeAim(r)
+	for i := range r.members {
+		if s := &r.members[i]; s.target && s.acked > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // fulls returns how many members have no room.
@@ -174,149 +238,134 @@ func (r *Replica) best() (acked uint64) {
 	return acked
 }
 
-// sweep forgets members that are away, and remembers those that have come back.
-func (t *turn) sweep(r *Replica) {
-	for _, name := range t.returned[r.heard:] {
-		r.meet(name).holds = true
+// takeAim brings up to date which members the replica knows, and which of them are its targets.
+// After most changes and answers there is nothing to do.
+func (t *turn) takeAim(r *Replica) {
+	now := aim{t.aims, t.epoch, r.Standbys}
+	if r.aim == now {
+		return
 	}
-	r.heard = len(t.returned)
+	t.sweep(r)
+	for i := range r.members {
+		r.members[i].target = false
+	}
+	for _, name := range t.targetsOf(r) {
+		r.meet(name).target = true
+	}
 	r.members = slices.DeleteFunc(r.members, func(s standing) bool {
-		return s.member == t.self || t.level(s.member).away()
+		return !s.target && !s.holds && !s.later && !s.full && s.waits.What == 0
 	})
+	r.aim = now
+}
+
+// sweep forgets members that are away. One that is gone may be back one day with its standby. So it
+// is forgotten only when views leave it out, and so long an ended session is not buried.
+func (t *turn) sweep(r *Replica) {
+	for i := range r.members {
+		s := &r.members[i]
+		level := t.level(s.member)
+		if !level.away() {
+			continue
+		}
+		if s.waits.What != 0 && t.on(ruleLate) {
+			r.lost++
+		}
+		*s = standing{member: s.member, holds: s.holds && level == Gone && t.on(ruleGoneHolds)}
+	}
+	r.members = slices.DeleteFunc(r.members, func(s standing) bool {
+		return s.member == t.self || !s.holds && t.level(s.member).away()
+	})
+	r.hold = nil
 }
 
 // bury begins the burial of an ended session once its standbys have the tombstone and nobody else
 // may have one. A promise voids it: the tombstone moves.
-func (t *turn) bury(r *Replica, targets []string, now Progress) {
+func (t *turn) bury(r *Replica, now Progress) {
 	if r.burial != t.epoch+1 {
 		r.burial = 0
 	}
-	if !r.Ended || !t.full() || !now.Secured || now.Acked < r.Seq {
+	if !r.Ended || !now.Secured || now.Acked < r.Seq || !t.full() {
 		return
 	}
-	for _, name := range r.Hold() {
-		if !slices.Contains(targets, name) {
+	for i := range r.members {
+		if s := &r.members[i]; s.holds && !s.target {
 			return
 		}
 	}
 	r.burial = t.epoch + 1
 }
 
-func (t *turn) say(session string, r *Replica, targets []string, secured bool) (list []Say) {
-	mayDiscard := secured && (t.full() || t.kept.find(session) != nil) || !t.on(ruleDiscardLate)
+// say returns what is to be told now. Each record names all that are told, as they may have a
+// standby from now on.
+func (t *turn) say(list []Say, session string, r *Replica, targets int, secured bool) []Say {
 	for i := range r.members {
 		s := &r.members[i]
+		if s.waits.What != 0 || s.later {
+			continue
+		}
+		what := t.wants(session, r, s, targets, secured)
+		if what == 0 || what != ToKeep && t.level(s.member).away() {
+			continue
+		}
 		q := t.peer(s.member)
-		if s.waits.What != 0 || s.later || q != nil && q.ask == asked {
+		if q != nil && q.ask == asked {
 			continue
 		}
-		say := Say{To: s.member, Seq: r.Seq}
-		switch wanted := slices.Contains(targets, s.member); {
-		case r.burial > 0:
-			if s.holds {
-				say.What = ToBury
-			}
-		case wanted && s.acked < r.Seq:
-			s.holds = true
-			say.What, say.Hold = ToKeep, r.Hold()
-		case !wanted && s.holds && mayDiscard && (len(targets) >= r.Standbys || t.mayGo(s.member)):
-			s.acked = 0
-			say.What = ToDiscard
-		}
-		if say.What == 0 {
-			continue
-		}
+		say := Say{What: what, To: s.member, Seq: r.Seq, lost: r.lost, by: r}
 		if q != nil {
 			say.Stamp = q.my
 		}
+		switch what {
+		case ToKeep:
+			r.setHolds(s, true)
+		case ToDiscard:
+			s.acked = 0
+		}
 		s.waits = say
+		if list == nil {
+			list = make([]Say, 0, max(1, targets))
+		}
 		list = append(list, say)
+	}
+	for i := range list {
+		if list[i].What == ToKeep {
+			list[i].Hold = r.holders()
+		}
 	}
 	return list
 }
 
+// wants returns what a member is to be told, or 0.
+func (t *turn) wants(session string, r *Replica, s *standing, targets int, secured bool) What {
+	switch {
+	case r.burial > 0:
+		if s.holds {
+			return ToBury
+		}
+	case s.target:
+		if s.acked < r.Seq {
+			return ToKeep
+		}
+	case s.holds && (targets >= r.Standbys || t.mayGo(s.member)) && t.mayDiscard(session, secured):
+		return ToDiscard
+	}
+	return 0
+}
+
+// mayDiscard reports whether standbys that are not needed may go.
+func (t *turn) mayDiscard(session string, secured bool) bool {
+	return secured && (t.full() || t.kept.find(session) != nil) || !t.on(ruleDiscardLate)
+}
+
 // mayGo reports whether a member need not keep a standby that has no successor. One that drains
 // keeps it until this node knows all that it knows: a member that is to have the next one may have
-// joined.
+// joined. One that counts as dead keeps it: this node may be the one that is cut off, or dies next.
 func (t *turn) mayGo(member string) bool {
-	return t.level(member) != Draining || contains(t.relieved, member) || !t.on(ruleRelieved)
-}
-
-// Answered takes the answer of a member to what it was told: the verdict of its Machine.Record or
-// Machine.Discard, and its Machine.Stamp. The answer counts if it is awaited. The driver calls Tend
-// afterwards.
-func (m *Machine) Answered(p int, r *Replica, told Say, v Verdict, stamp uint64) []Effect {
-	m.begin()
-	from := told.To
-	i, ok := r.find(from)
-	if !ok || !r.members[i].waits.is(told) {
-		return m.out
+	switch t.level(member) {
+	case Draining:
+		return contains(t.relieved, member) || !t.on(ruleRelieved)
+	case Dead:
+		return !t.on(ruleDeadKeeps)
 	}
-	t := m.turn(p)
-	s := &r.members[i]
-	s.waits = Say{}
-	q := t.peer(from)
-	var my uint64
-	if q != nil {
-		my = q.my
-	}
-	switch v {
-	case Taken:
-		s.holds, s.acked = true, max(s.acked, told.Seq)
-	case Cleared:
-		if (told.What == ToDiscard || r.burial > 0) && (told.Stamp == my || !t.on(ruleClearStamp)) {
-			s.holds, s.acked = false, 0
-		}
-	case Later:
-		s.later = true
-	case NoRoom:
-		s.full = true
-	case Fenced:
-		t.fenced(from, q, told.Stamp == my && stamp <= my)
-		t.stamps(from, stamp)
-	}
-	m.finishTurn(t)
-	return m.out
-}
-
-// fenced asks a member again that does not obey, under the latest claim of this node that it has
-// promised: it obeys another one.
-func (t *turn) fenced(from string, q *peer, latest bool) {
-	idle := q == nil || q.ask == unasked || q.ask >= done
-	if latest && idle && t.owner == t.self && t.tok == held && t.level(from).present() {
-		t.askAgain(from)
-	}
-}
-
-// Retry asks again those members that keep no standbys for the moment.
-func (r *Replica) Retry() {
-	for i := range r.members {
-		r.members[i].later = false
-	}
-}
-
-// Room asks again those members that had no room.
-func (r *Replica) Room() {
-	for i := range r.members {
-		r.members[i].full = false
-	}
-}
-
-// Broken says that no answer will come from a member: the connection is lost.
-func (r *Replica) Broken(from string) {
-	if i, ok := r.find(from); ok {
-		r.members[i].waits = Say{}
-	}
-}
-
-// Buried reports that the tombstone of session is buried (Progress): the driver forgets it. It
-// returns false if the session has been started again or is on its way.
-func (m *Machine) Buried(p int, session string) (ok bool, effects []Effect) {
-	m.begin()
-	t := m.turn(p)
-	if ok = contains(t.ends, session); ok {
-		t.ends = dropName(t.ends, session)
-	}
-	m.finishTurn(t)
-	return ok, m.out
+	return true
 }

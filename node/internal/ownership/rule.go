@@ -49,4 +49,8 @@ const (
 	ruleKeeper       // where a session stays its keeper writes its standbys (S19)
 	ruleRecovers     // a claimer that does not recover gets no standbys (S17)
 	ruleKeeperGone   // when a member goes, the others report anew what it may have written (S19)
+	ruleDeadKeeps    // a standby without successor stays at a member that counts as dead (T22)
+	ruleLate         // an answer does not count after the member has been away (T23)
+	ruleGoneHolds    // a member that is gone may come back with its standby (S9b, S16)
+	ruleJoined       // nothing is acknowledged before a standby that is here too is joined (T21)
 )

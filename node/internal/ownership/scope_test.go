@@ -51,6 +51,8 @@ type scope struct {
 	later  bool           // nobody drains, leaves or crashes before all have joined
 	plain  [maxNodes]bool // keeps no standbys, and knows nothing of them
 	fills  bool           // a refusal is for want of room for a standby
+	quick  bool           // check what may be decided under a lock for reading
+	own    bool           // each member has its own order of heirs
 	lies   []lie          // who may declare whom dead though it lives; nil: anybody
 }
 

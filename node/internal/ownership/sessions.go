@@ -181,7 +181,7 @@ func (m *Machine) Want(p int, session string) []Effect {
 func (m *Machine) AskAgain(p int, member string) []Effect {
 	m.begin()
 	t := m.turn(p)
-	if q := t.peer(member); t.tok == held && q != nil && q.ask == done && q.kept.len() > 0 {
+	if q := t.peer(member); t.tok == held && q != nil && q.ask >= done && q.kept.len() > 0 {
 		t.askAgain(member)
 	}
 	m.finishTurn(t)

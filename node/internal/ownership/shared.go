@@ -8,11 +8,6 @@ import (
 // setView takes over the members of a view. purge says that standbys from before are worth
 // nothing: a member that keeps none may have had their sessions since.
 func (s *shared) setView(v View) (purge bool) {
-	for _, m := range v.Members {
-		if v.Standbys && m.Level.present() && s.level(m.Name) == Gone {
-			s.returned = append(s.returned, m.Name)
-		}
-	}
 	kept, plain := s.keeps, s.plain
 	s.heirs, s.keeps, s.plain = v.Heirs, v.Standbys, nil
 	s.members, s.heard.names = v.Members, nil
@@ -35,6 +30,7 @@ func (s *shared) setView(v View) (purge bool) {
 	}
 	slices.Sort(s.asks)
 	s.draining = s.level(s.self) == Draining
+	s.aims++
 	s.chooseEligible()
 	s.stopped = kept && !s.keeps
 	return purge || s.stopped
@@ -61,6 +57,9 @@ func (s *shared) chooseEligible() {
 		if contains(before, m.Name) || s.knownToAll(m.Name) || !s.on(ruleKnown) {
 			s.eligible = append(s.eligible, m.Name)
 		}
+	}
+	if !slices.Equal(before, s.eligible) {
+		s.aims++
 	}
 }
 

@@ -50,6 +50,18 @@ func (t *turn) keep(session, from string) {
 	t.setWriter(session, from)
 }
 
+// isKept reports whether keep would change nothing.
+func (t *turn) isKept(session, from string) bool {
+	s := t.standbys.find(session)
+	if s == nil {
+		return false
+	}
+	if t.fences.find(session) != nil {
+		return t.rel.to != from
+	}
+	return s.writer == from
+}
+
 func (p *partition) setWriter(session, writer string) {
 	p.forget(session)
 	p.standbys.put(standby{session, writer})

@@ -47,7 +47,7 @@ func (k *streamed) append(b []byte) []byte {
 		return append(b, 0)
 	}
 	b = append(b, 1, byte(k.verdict), byte(k.x), k.gen, byte(k.say.What), byte(k.say.Stamp), byte(k.say.Seq),
-		byte(k.stamp))
+		byte(k.say.lost), byte(k.stamp))
 	return k.content.append(appendBools(b, k.answer))
 }
 

@@ -5,7 +5,8 @@ import "testing"
 // standbyScopes3 are the scopes with standbys, each with every owner table of three members. The
 // letters are families: a crashes, b joins, c and d drains, e two standbys, f false deaths, g a
 // cluster that grows from one, h a network that loses, i two sessions, j refusals, k restarts of a
-// slot, l members without standbys.
+// slot, l members without standbys, m members without room, n members that choose targets in
+// different orders, as zones and rings of their own make them.
 func standbyScopes3() []scope {
 	base := scope{nodes: 3, joined: 3, exist: 1, sessions: 1, k: 1, sticky: true, noJoin: true, noFind: true, maxID: 14}
 	var list []scope
@@ -18,6 +19,7 @@ func standbyScopes3() []scope {
 	standbysCrash(add)
 	standbysFalse(add)
 	standbysMore(add)
+	standbysOwn(add)
 	return list
 }
 
@@ -83,6 +85,19 @@ func standbysFalse(add adder) {
 		s.lies = []lie{{0, 1}, {0, 2}, {1, 0}, {2, 0}}
 		s.budget = budgets{works: 1, falseDeaths: 4}
 	})
+	strict("f9 2 false deaths, 2 sides change", func(s *scope) {
+		s.lies = []lie{{1, 0}, {2, 0}}
+		s.budget = budgets{works: 2, falseDeaths: 2}
+	})
+	strict("f10 2 false deaths by one, crash", func(s *scope) {
+		s.lies = []lie{{0, 1}, {0, 2}}
+		s.budget = budgets{works: 1, falseDeaths: 2, crashes: 1}
+	})
+	strict("f11 2 false deaths by one, end", func(s *scope) {
+		s.lies = []lie{{0, 1}, {0, 2}}
+		s.budget = budgets{works: 1, falseDeaths: 2, ends: 1}
+	})
+	strict("f12 2 false deaths, end", func(s *scope) { s.budget = budgets{falseDeaths: 2, ends: 1} })
 }
 
 // standbysMore: what the first model left out.
@@ -132,6 +147,30 @@ func standbysMore(add adder) {
 	add("l2 one that keeps none drains, crash", func(s *scope) {
 		s.plain[2], s.leave = true, true
 		s.budget = budgets{works: 1, crashes: 1, drains: 1}
+	})
+}
+
+// standbysOwn: a session that moves gets other targets than it had.
+func standbysOwn(add adder) {
+	own := func(name string, change func(s *scope)) { add(name, func(s *scope) { s.own = true; change(s) }) }
+	own("n1 own heirs, crash", func(s *scope) { s.budget = budgets{works: 2, crashes: 1} })
+	own("n2 own heirs, join, crash", func(s *scope) {
+		s.joined, s.noJoin = 2, false
+		s.budget = budgets{works: 1, crashes: 1}
+	})
+	own("n3 own heirs, drain, crash", func(s *scope) {
+		s.leave = true
+		s.budget = budgets{works: 1, crashes: 1, drains: 1}
+	})
+	own("n4 own heirs, end, crash, start", func(s *scope) { s.budget = budgets{crashes: 1, ends: 1, starts: 1} })
+	own("n5 own heirs, 2 false deaths", func(s *scope) {
+		s.strict = true
+		s.lies = []lie{{1, 0}, {2, 0}}
+		s.budget = budgets{works: 2, falseDeaths: 2}
+	})
+	own("n6 own heirs, false death, crash", func(s *scope) {
+		s.strict = true
+		s.budget = budgets{works: 1, falseDeaths: 1, crashes: 1}
 	})
 }
 

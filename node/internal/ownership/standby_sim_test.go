@@ -279,7 +279,12 @@ func (n *node) streamed(k packet, full bool) {
 	s, p, from := k.stream, n.s.part(k.stream.x), memberName(k.from)
 	if s.answer {
 		if n.gen[s.x] == s.gen && n.reps[s.x] != nil {
-			n.do(n.m.Answered(p, n.reps[s.x], s.say, s.verdict, s.stamp))
+			told := s.say
+			if n.s.quick {
+				n.checkHeard(p, s.x, told, s.verdict, s.stamp)
+			}
+			told.by = n.reps[s.x]
+			n.do(n.m.Answered(p, n.reps[s.x], told, s.verdict, s.stamp))
 		}
 		return
 	}
@@ -291,6 +296,9 @@ func (n *node) streamed(k packet, full bool) {
 	if full {
 		answer.verdict = NoRoom
 	} else if s.say.What == ToKeep {
+		if n.s.quick {
+			n.checkRecord(p, from, s.say.Stamp, sessionName(s.x), fits)
+		}
 		if answer.verdict, effects = n.m.Record(p, from, s.say.Stamp, sessionName(s.x), fits); answer.verdict == Taken {
 			*mine = s.content
 		}

@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"fmt"
+	"slices"
 )
 
 // maxStreamed bounds what is on its way between two members.
@@ -162,12 +163,16 @@ func (es *edges) noRoom(m int, k uint32) bool {
 }
 
 // heirs are the members that may have a partition's standbys if self runs its sessions: who owns
-// it without self, then without that one too, and so on.
+// it without self, then without that one too, and so on; or each in its own order.
 func (s *scope) heirs(self int, v view, of said, p int) (names []string) {
 	v[self] = Gone
 	for {
 		heir := s.owner(v, of, p)
 		if heir < 0 {
+			if s.own && len(names) > 0 {
+				at := self % len(names)
+				names = slices.Concat(names[at:], names[:at])
+			}
 			return names
 		}
 		names = append(names, memberName(heir))
@@ -283,7 +288,7 @@ func (sp *space) goodReplicated(w *world, x, owner int) bool {
 	promised := crashes <= sp.s.k && (sp.s.budget.falseDeaths == 0 || sp.s.strict)
 	stays := o.m.stays(p, sessionName(x))
 	switch {
-	case o.reachable(x) && !stays, r.at == sealing, r.at == tomb:
+	case o.reachable(x) && !stays, r.at == sealing, r.at == tomb && !o.waitsForTheGone(x):
 		return false
 	case stays:
 		return sp.securedElsewhere(w, x)
@@ -303,12 +308,29 @@ func (sp *space) goodReplicated(w *world, x, owner int) bool {
 			continue
 		}
 		n := sp.nodes[w.node[i]]
-		wanted := r.at == running && indexOf(targets, memberName(i))
+		wanted := r.at != nowhere && indexOf(targets, memberName(i))
 		if n.told[x].on || n.keeps[x].on && !wanted {
 			return false
 		}
 	}
 	return true
+}
+
+// waitsForTheGone: the tombstone of x is kept as members that are gone may come back.
+func (n *node) waitsForTheGone(x int) bool {
+	r := n.reps[x].clone()
+	if r == nil || !n.m.Tend(n.s.part(x), sessionName(x), r).Secured && r.burial == 0 {
+		return false
+	}
+	gone := false
+	for _, s := range r.members {
+		away := n.view[memberIndex(s.member)] == Gone
+		if s.holds && !away && (!s.target || r.burial > 0) {
+			return false
+		}
+		gone = gone || s.holds && away
+	}
+	return gone
 }
 
 // securedElsewhere: x has its standbys where it stays.

@@ -1,20 +1,33 @@
 package ownership
 
+import "slices"
+
 // Record decides about a record that from has sent under stamp for the standby of session. covers
 // says that it has seen all that the standby here has, and any copy of the session here. If the
 // verdict is Taken, the driver replaces the standby before it answers.
 func (m *Machine) Record(p int, from string, stamp uint64, session string, covers bool) (Verdict, []Effect) {
+	v, changes := m.MayRecord(p, from, stamp, session, covers)
 	m.begin()
-	t := m.turn(p)
+	if changes {
+		t := m.turn(p)
+		t.keep(session, from)
+		m.finishTurn(t)
+	}
+	return v, m.out
+}
+
+// MayRecord is Record as a question. If changes, the machine has to note the answer, and it counts
+// only once Record has given it. Usually nothing changes, as the sender has written the standby
+// before: then v counts.
+func (m *Machine) MayRecord(p int, from string, stamp uint64, session string, covers bool) (v Verdict, changes bool) {
+	t := turn{shared: &m.shared, partition: &m.parts[p]}
 	switch {
 	case !t.keeps:
-		return Later, m.out
+		return Later, false
 	case t.stale(from, stamp) || !t.mayWrite(from, session) || !covers:
-		return Fenced, m.out
+		return Fenced, false
 	}
-	t.keep(session, from)
-	m.finishTurn(t)
-	return Taken, m.out
+	return Taken, !t.isKept(session, from)
 }
 
 // Discard decides about the wish of from, under stamp, that the standby of session be forgotten:
@@ -54,7 +67,9 @@ func (m *Machine) Stamp(p int, member string) uint64 {
 }
 
 // Promoted reports that the standby of session, which is here or was reported, runs here now, or
-// has been joined with the copy that runs here. ended says that the result is a tombstone.
+// has been joined with the copy that runs here. ended says that the result is a tombstone. Until
+// then nothing is acknowledged of a session that runs beside a standby. The driver joins the two
+// after RunBackups, and also when it takes a copy (Accept) that has seen all that the standby has.
 func (m *Machine) Promoted(p int, session string, ended bool) []Effect {
 	m.begin()
 	t := m.turn(p)
@@ -82,6 +97,18 @@ func (m *Machine) Reported(p int, from string, id, round uint64, session string)
 	t.reported(from, id, round, session)
 	m.finishTurn(t)
 	return m.out
+}
+
+// Owes reports whether Secured would say anything: a member waits for it.
+func (m *Machine) Owes(p int, session string) bool {
+	part := &m.parts[p]
+	if part.tally.loose == 0 {
+		return false
+	}
+	return slices.ContainsFunc(part.peers, func(q peer) bool {
+		a := q.accepted(session)
+		return a != nil && a.owed
+	})
 }
 
 // Secured reports that all standbys of session are made, or that it is not here any more. The

@@ -3,10 +3,12 @@ package ownership
 import "sync"
 
 // A Machine is the ownership of all partitions at one node. Its methods must
-// not be called concurrently, with one exception: questions about a partition
-// may run while the machine handles events of other partitions. Each method
-// that returns effects reuses the slice, which is valid until the next call.
-// The package documentation says what a driver must do before and after a call.
+// not be called concurrently, with one exception: questions only read. They may
+// run at the same time as one another, and those about a partition while the
+// machine handles events of other partitions. All methods are questions but
+// Seal, Commit, and those that return effects. Each method that returns effects
+// reuses the slice, which is valid until the next call. The package
+// documentation says what a driver must do before and after a call.
 type Machine struct {
 	shared
 	parts   []partition
@@ -60,7 +62,7 @@ type shared struct {
 	eligible []string             // the serving members that all others know: standbys may be there
 	relieved []string             // members of which this node has confirmed that it knows all that they know
 	serving  int                  // how many members serve, without this node
-	returned []string             // members that were Gone and came back, in that order
+	aims     uint64               // grows when the targets of any session may have changed, see aim
 	off      rule                 // the rules that a test has switched off
 	heard    struct {
 		names []string // the Names of the last claim that was received

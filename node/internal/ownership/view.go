@@ -33,7 +33,8 @@ type Seen struct {
 //
 // A member that left or died stays in the views, as Left or Gone, for as long
 // as a message of it may still arrive or it may return. Once a View leaves it
-// out, the machine forgets all about it.
+// out, the machine forgets all about it. Until then a member that is Gone counts as one that may
+// have standbys: the ends of their sessions are not buried.
 type View struct {
 	// Members are sorted by name. They include this node unless it is joining, and no
 	// other joining member.
@@ -44,6 +45,6 @@ type View struct {
 	Standbys bool // this node keeps standbys
 	// Heirs returns the members that may keep standbys of a partition, in the order in which
 	// this node would choose them. Members that are not Serving do no harm. It is called while
-	// the view is the present one, and only if Standbys is set.
+	// the view is the present one, concurrently, and only if Standbys is set.
 	Heirs func(p int) []string
 }

@@ -81,11 +81,19 @@ func walks() []scope {
 	})
 	add("standbys: false deaths, drain", func(s *scope) {
 		s.k, s.strict, s.joined, s.noJoin = 1, true, 3, true
-		s.budget = budgets{falseDeaths: 2, drains: 1, works: 4, losses: 4, repeats: 4}
+		s.budget = budgets{falseDeaths: 6, drains: 1, works: 4, losses: 4, repeats: 4}
 	})
 	add("4 nodes, standbys: joins, drains, crash", func(s *scope) {
 		s.k, s.nodes, s.joined, s.leave, s.later = 1, 4, 3, true, true
 		s.budget = budgets{crashes: 1, drains: 2, starts: 3, ends: 1, works: 3, losses: 3, repeats: 3, refusals: 1}
+	})
+	add("4 nodes, 2 standbys, own heirs: crash, drain, ends", func(s *scope) {
+		s.k, s.nodes, s.joined, s.own, s.leave, s.later = 2, 4, 3, true, true, true
+		s.budget = budgets{crashes: 1, drains: 1, starts: 2, ends: 1, works: 4, losses: 3, repeats: 3}
+	})
+	add("4 nodes, 2 standbys, own heirs: false deaths, drain", func(s *scope) {
+		s.k, s.nodes, s.joined, s.own, s.strict, s.noJoin = 2, 4, 4, true, true, true
+		s.budget = budgets{falseDeaths: 4, drains: 1, works: 4, losses: 3, repeats: 3}
 	})
 	return list
 }
@@ -107,8 +115,7 @@ func TestRandomWalks(t *testing.T) {
 				tables = tables4()
 			}
 			for j := range tables {
-				w := walker{sp: newSpace(s.withTables(tables, j)), random: rand.New(rand.NewPCG(uint64(i), uint64(j)))}
-				w.es.sp = w.sp
+				w := newWalker(s.withTables(tables, j), uint64(i), uint64(j))
 				for w.steps < steps/len(tables) {
 					if violation := w.walk(); violation != "" {
 						t.Fatalf("%s, table %s, walk %d: %s\n%s", s.name, tables[j].name, w.walks, violation,
@@ -131,6 +138,12 @@ type walker struct {
 	w            world
 	events       []event
 	walks, steps int
+}
+
+func newWalker(s *scope, seed1, seed2 uint64) *walker {
+	w := &walker{sp: newSpace(s), random: rand.New(rand.NewPCG(seed1, seed2))}
+	w.es.sp = w.sp
+	return w
 }
 
 // walk is one run from the start to a good state.
