@@ -156,6 +156,9 @@ func bind(k *core.Kind, t *core.Token, b *core.Binding, missing bool, cfg []Meth
 	if b.Settings.StartOnCall && b.Settings.NoStart {
 		k.Fail(fmt.Errorf("MethodConfig of %q has both StartOnCall and NoStart", t.Name))
 	}
+	if b.Settings.Relaxed && b.Settings.ReadOnly {
+		k.Fail(fmt.Errorf("MethodConfig of %q has both ReadOnly and Relaxed", t.Name))
+	}
 	b.Starts = b.Op != core.OpSubscribe && !b.Settings.NoStart && (b.Settings.StartOnCall || k.Settings.StartOnCall)
 	for len(k.Bindings) <= t.Index {
 		k.Bindings = append(k.Bindings, nil)

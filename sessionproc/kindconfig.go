@@ -1,6 +1,7 @@
 package sessionproc
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -54,7 +55,7 @@ type KindConfig struct {
 	MaxTimers int
 	// MaxState bounds the encoded state, in bytes. It is checked when a state is encoded: a session
 	// with a larger state does not move, and does not restart with its last state. At most 64 MiB,
-	// which is the default.
+	// which is the default, or 1 MiB with Replicas.
 	MaxState int
 	// WarnState is the size of an encoded state, in bytes, above which the log has a warning, once
 	// for a session and at most ten times in a minute, and node.NodeStats.Large counts the session.
@@ -109,8 +110,43 @@ type KindConfig struct {
 	// Dedup bounds the replies that a session keeps for calls with keys; see WithKey. Of more within
 	// two minutes, or of more than 256 KiB, it forgets the oldest. They move beside the state and do
 	// not count for MaxState. At most 65,536. Negative: none, and such calls fail with ErrUnsupported.
-	// Default: 256.
+	// Calls that nodes make again by themselves have keys too (see Replicas). A session drops their
+	// replies when they are over, so it needs a Dedup of the calls from other nodes that are under way
+	// at once. Of more, some are not made again. Negative: none are. Default: 256.
 	Dedup int
+	// Replicas is how many other nodes keep a copy of each session, its standbys, so that the session
+	// survives the crash of as many nodes at once. An answer that tells of a change waits until the
+	// standbys have it: the reply to a call unless the method is ReadOnly or Relaxed, the result of
+	// a start, of a renewal and of an end, labels, and published values. If a node with the session
+	// crashes, a standby goes on with it within seconds, with a new incarnation, and calls under way
+	// wait for that.
+	//
+	// A node makes a call or a start again, once and within its deadline, if the node that had it
+	// crashes. It has its effects once: the copy of the session has the reply together with what the call
+	// has changed. If the copy has neither, the handler runs again; the calls that it makes with its ctx
+	// get the replies that they got before, as with WithKey. If the second node crashes too, as it does
+	// if the handler is the reason, or if the reply was larger than 1 KiB, the call fails, and
+	// MaybeExecuted reports true. A Terminate is made again as well, of a session of any kind if the
+	// node has kinds with Replicas; a cast is not, and a crash loses casts whose handler has not run.
+	// A call from the session's own node is lost with its caller.
+	//
+	// In a smaller cluster a session has as many standbys as there are other nodes;
+	// see MinReplicas. A state of a kind with Replicas is encoded after each burst of messages that
+	// change it, and so MaxState is 1 MiB unless it is set.
+	//
+	// A session that seems to end the processes of its nodes is quarantined: it was handling a first
+	// message, or being told of its arrival, when the last two nodes crashed that went on with it,
+	// within RestartWindow, or 10 minutes for a kind that does not restart. Its messages get an
+	// ErrUnavailable which says so, until node.Node.Terminate or its IdleTimeout or Lifetime ends it;
+	// OnEnd is not called.
+	//
+	// Replicas is at most 3 and cannot be combined with EndOnMove. 0: none, sessions are lost with
+	// their node.
+	Replicas int
+	// MinReplicas is the number of standbys without which a change fails, with an ErrUnavailable for
+	// which MaybeExecuted reports true: the state has changed, but a crash may undo that. ReadOnly
+	// methods go on. At most Replicas. 0: a session goes on with the standbys that there are.
+	MinReplicas int
 }
 
 const (
@@ -122,6 +158,10 @@ const (
 
 	defaultDedup = 256
 	maxDedup     = 1 << 16
+
+	maxReplicas = 3
+	// replicatedState is the default of MaxState for kinds with Replicas.
+	replicatedState = 1 << 20
 
 	// maxRestartBudget bounds how many times of restarts a session remembers.
 	maxRestartBudget = 1000
@@ -148,6 +188,12 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	}
 	if c.MaxState > core.MaxState {
 		return c, fmt.Errorf("KindConfig.MaxState is %d, above %d", c.MaxState, core.MaxState)
+	}
+	if err := c.checkReplicas(); err != nil {
+		return c, err
+	}
+	if c.MaxState == 0 && c.Replicas > 0 {
+		c.MaxState = replicatedState
 	}
 	if c.WarnState == 0 {
 		c.WarnState = defaultWarnState
@@ -188,6 +234,19 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	return c, nil
 }
 
+// checkReplicas refuses settings of standbys that cannot be.
+func (c KindConfig) checkReplicas() error {
+	switch {
+	case c.Replicas > maxReplicas:
+		return fmt.Errorf("KindConfig.Replicas is %d, above %d", c.Replicas, maxReplicas)
+	case c.MinReplicas > c.Replicas:
+		return fmt.Errorf("KindConfig.MinReplicas is %d, above Replicas, which is %d", c.MinReplicas, c.Replicas)
+	case c.Replicas > 0 && c.EndOnMove:
+		return errors.New("KindConfig has both Replicas and EndOnMove: a session that cannot move has no standby")
+	}
+	return nil
+}
+
 // checkNegative refuses negative values.
 func (c KindConfig) checkNegative() error {
 	for _, f := range []struct {
@@ -212,6 +271,8 @@ func (c KindConfig) checkNegative() error {
 		{"RestartBudget", int64(c.RestartBudget)},
 		{"RestartWindow", int64(c.RestartWindow)},
 		{"SlowHandler", int64(c.SlowHandler)},
+		{"Replicas", int64(c.Replicas)},
+		{"MinReplicas", int64(c.MinReplicas)},
 	} {
 		if f.value < 0 {
 			return fmt.Errorf("KindConfig.%s is negative (%d)", f.name, f.value)
@@ -248,4 +309,8 @@ type MethodConfig struct {
 	// Timeout bounds calls whose ctx has no deadline, in place of the node's CallTimeout. It needs
 	// the kind on the calling node. At most 100 years. 0: CallTimeout.
 	Timeout time.Duration
+	// Relaxed lets a call of a kind with Replicas be answered before the standbys have its change,
+	// which a crash may then undo. Casts are never waited for. It cannot be combined with ReadOnly: a
+	// ReadOnly method waits for no change but those that it may have seen.
+	Relaxed bool
 }

@@ -13,11 +13,11 @@ import (
 //
 // The session keeps the replies to its last KindConfig.Dedup calls with keys, each for two minutes.
 // They go along when it moves, when it is renewed and when it restarts with its last state. A
-// restart with RestartFresh forgets them, and so do the end of the session, the loss of its node, and
-// a move to a node whose release has no keys. Where two copies of a session meet that merge, the
-// replies of both are kept. Of a reply of more
-// than 1 KiB the session keeps only that there was one: the others get ErrReplied. A call with the
-// same key and another request fails with ErrKeyReused.
+// restart with RestartFresh forgets them, and so do the end of the session, the loss of its node unless
+// the kind has KindConfig.Replicas, and a move to a node whose release has no keys. Where two copies of
+// a session meet that merge, the replies of both are kept. Of a reply of more than 1 KiB the session
+// keeps only that there was one: the others get ErrReplied. A call with the same key and another
+// request fails with ErrKeyReused.
 //
 // If the handler crashes, or returns because its caller's time is over, there is no reply to keep,
 // and the next call with the key runs it again.

@@ -84,6 +84,14 @@ func (s *Session) Stop(reason Reason) {
 	s.head.Host.Engine.Stop(&s.head, string(reason))
 }
 
+// Save waits until the standbys of the session have its state as it is now, in the midst of a handler: a
+// handler calls it before it makes calls, or other effects elsewhere, that must not survive a crash
+// which the state does not survive. ctx must be the handler's or come from it, and only the handler's own
+// goroutine may call Save. The error says why the state may not survive a crash; the handler goes on
+// all the same. Of a kind without KindConfig.Replicas there is nothing to wait for, and Save returns nil.
+// A start function, OnEnd, OnMerge and OnArrive cannot save.
+func (s *Session) Save(ctx context.Context) error { return s.head.Host.Engine.Save(ctx, &s.head) }
+
 // Cluster returns a Caller for other sessions. Pass it the handler's ctx, which carries the deadline
 // and the chain of calls.
 func (s *Session) Cluster() Caller {

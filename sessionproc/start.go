@@ -26,7 +26,7 @@ func newStart[Arg any](ref *KindRef[Arg]) *start[Arg] {
 // release returns m to the pool, unless another goroutine may still hold it.
 func (m *start[Arg]) release() {
 	if m.Reusable() {
-		m.err, m.Ctx, m.Next, m.into = nil, nil, nil, core.Starter{}
+		m.err, m.Ctx, m.Next, m.Once, m.into = nil, nil, nil, nil, core.Starter{}
 		m.ref.arg.Clear(&m.arg, &m.sent)
 		m.ref.pool.Put(m)
 	}
@@ -58,6 +58,8 @@ func (m *start[Arg]) Deliver(ctx context.Context, on *core.Host, part int, id st
 	m.into = core.Starter{W: &m.Waiting, Part: part, ID: id, Kind: m.ref.name, Ensure: m.what == core.OpEnsure}
 	o, ok := on.Engine.ExchangeStart(ctx, &m.into)
 	switch {
+	case !ok && o.Err == nil: // it is made again, and the first one has started the session
+		return nil
 	case !ok:
 		return m.failed(id, o)
 	case m.err != nil:
@@ -69,7 +71,7 @@ func (m *start[Arg]) Deliver(ctx context.Context, on *core.Host, part int, id st
 // deliverAnew delivers a fresh message in place of m, which belongs to another host; see pooled.
 func (m *start[Arg]) deliverAnew(ctx context.Context, on *core.Host, part int, id string) error {
 	fresh := newStart(m.ref)
-	fresh.arg, fresh.what = m.arg, m.what
+	fresh.arg, fresh.what, fresh.Once = m.arg, m.what, m.Once
 	err := fresh.Deliver(ctx, on, part, id)
 	fresh.release()
 	return err

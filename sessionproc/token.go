@@ -79,7 +79,8 @@ func (m *Method[Req, Rep]) Kind() string { return m.token.Kind }
 
 // Call sends req to session id and returns the handler's reply. It blocks until the reply has come,
 // ctx has ended, or the session cannot answer. Without a deadline in ctx the node's CallTimeout
-// applies. The handler runs at most once, unless the method is ReadOnly. After an error
+// applies. The handler runs at most once, unless the method is ReadOnly; in a kind with Replicas it
+// runs again if its node has crashed, and its effects on the state are there once. After an error
 // MaybeExecuted reports whether the handler may have run. Caller and session share no memory:
 // values that are not plain are copied.
 func (m *Method[Req, Rep]) Call(ctx context.Context, c Caller, id string, req Req) (Rep, error) {

@@ -25,7 +25,7 @@ func (h *hurry) Enter(part int, id string, e engine.Entry) error {
 	e.Begin()
 	_, err := take(h.t, h.at, id)
 	require.NoError(h.t, err)
-	h.at.table.Forget(part, id)()
+	h.at.table.Forget(part, id, nil)()
 	return nil
 }
 
@@ -37,7 +37,7 @@ func TestRequestToASessionThatMovesOnIsNotNotFound(t *testing.T) {
 	from.start(t, "a")
 	b, err := take(t, from, "a")
 	require.NoError(t, err)
-	from.table.Forget(part("a"), "a")()
+	from.table.Forget(part("a"), "a", nil)()
 
 	h := &hurry{t: t, snapshot: b}
 	h.at = newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Gate, cfg.Moving = h, errAway }, script{}.make())

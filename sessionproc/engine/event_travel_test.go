@@ -66,7 +66,7 @@ func (c *pair) move(t testing.TB, ids ...string) {
 	}
 	c.home.Store(to)
 	for _, id := range ids {
-		from.table.Forget(part(id), id)()
+		from.table.Forget(part(id), id, nil)()
 	}
 }
 
@@ -126,7 +126,7 @@ func TestEndRightAfterAMoveReachesSubscribers(t *testing.T) {
 		require.NoError(t, land(c.b.local, "a", b))
 		c.b.set(t, "a", 1)
 		require.NoError(t, c.b.terminate(t.Context(), "a"))
-		c.a.table.Forget(part("a"), "a")()
+		c.a.table.Forget(part("a"), "a", nil)()
 		c.home.Store(c.b)
 		requireValues(t, sub, 1)
 		requireEnd(t, sub, sessionproc.ReasonTerminated)
@@ -183,7 +183,7 @@ func TestWatchMovesWithItsSession(t *testing.T) {
 		require.NoError(t, c.a.terminate(t.Context(), "a"))
 		time.Sleep(time.Second)
 		require.NoError(t, land(c.b.local, "w", b))
-		c.a.table.Forget(part("w"), "w")()
+		c.a.table.Forget(part("w"), "w", nil)()
 		time.Sleep(time.Second)
 		requireReports(t, c.b, "w", "missing lost", "no ID lost", "a terminated")
 
@@ -221,7 +221,7 @@ func TestSubscribersOfALostCopyAreToldOfTheConflict(t *testing.T) {
 				met, err := here.table.Restore(part("a"), "a", b)
 				require.NoError(t, err)
 				require.True(t, here.table.Meet(met))
-				there.table.Forget(part("a"), "a")()
+				there.table.Forget(part("a"), "a", nil)()
 				synctest.Wait()
 				require.EqualValues(t, 1, here.table.Copies().Conflicts)
 				here.set(t, "a", 3)

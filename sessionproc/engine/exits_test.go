@@ -179,7 +179,7 @@ func TestAllWhoWaitForASealedSessionAreAnswered(t *testing.T) {
 						require.NotErrorIs(t, err, engine.ErrUnsealed)
 					}
 					if !renews && goesOn {
-						l.table.Forget(part("a"), "a")()
+						l.table.Forget(part("a"), "a", nil)()
 					}
 					heard := make(outcomes, 9)
 					heard.ask(func() error {

@@ -48,6 +48,9 @@ func (p *process) expire(e *expiry, now int64) {
 	case p.phase == phaseLive && !p.running && p.head == nil && (old || idle):
 		p.beginEndLocked(sessionproc.ReasonExpired, nil) // it returns no messages, since nothing runs or waits
 		p.running, ends = true, true
+	case p.phase == phaseQuarantined && !p.running && (old || idle):
+		p.beginEndLocked(sessionproc.ReasonExpired, nil) // what it returns are messages of timers and watches
+		p.running, ends = true, true
 	case p.phase == phaseLive && (old || idle && !p.inUseLocked()):
 		stops = true
 	default:

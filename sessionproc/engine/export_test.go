@@ -1,12 +1,10 @@
 package engine
 
 import (
-	"context"
 	"time"
 	"unsafe"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // LiveWorkers returns how many parked goroutines the table has.
@@ -116,9 +114,6 @@ func (t *Table) Replies(part int, id string) int {
 	return w.order.len()
 }
 
-// SaveNow has a session make a record in the midst of its handler, and waits until it is durable.
-func SaveNow(ctx context.Context) error { return sessionOf(core.Calling(ctx)).saveNow(ctx) }
-
 // EncodeRecord makes a record of a session as its goroutine would, and returns the size of its body. The
 // session must be idle.
 func (t *Table) EncodeRecord(part int, id string) (int, error) {
@@ -129,3 +124,6 @@ func (t *Table) EncodeRecord(part int, id string) (int, error) {
 	r.release()
 	return n, err
 }
+
+// FinishTurn has an idle session do what is due, and reports whether it goes on.
+func (t *Table) FinishTurn(part int, id string) bool { return t.find(part, id).finishTurn() }

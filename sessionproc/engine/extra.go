@@ -48,7 +48,8 @@ type rarities struct {
 	before   Version         // of past, what belongs to sessions that had ended when it was started
 	unknown  []byte          // see unknownFields
 	renewals renewals
-	replies  *window // to calls with keys
+	renewing *renewing // nil: it is not to get another ID
+	replies  *window   // to calls with keys
 }
 
 // noRarities stands for rarities that were never made. It must not be changed.

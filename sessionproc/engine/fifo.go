@@ -10,6 +10,17 @@ func (q *fifo[T]) len() int { return len(q.items) - q.head }
 
 func (q *fifo[T]) push(v T) { q.items = append(q.items, v) }
 
+// all returns what is in the queue, the oldest first. The caller may change it.
+func (q *fifo[T]) all() []T { return q.items[q.head:] }
+
+// shorten leaves only the first n.
+func (q *fifo[T]) shorten(n int) {
+	clear(q.items[q.head+n:])
+	if q.items = q.items[:q.head+n]; n == 0 {
+		q.items, q.head = q.items[:0], 0
+	}
+}
+
 // first returns the oldest; the queue must not be empty.
 func (q *fifo[T]) first() T { return q.items[q.head] }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,6 +92,19 @@ func (f *former) expire(now int64) {
 // elsewhere, or nil if no such end is remembered. It serves package node.
 func (t *Table) Former(id string) Version { return t.former.find(id) }
 
+// Remember has the table know of the end of session id elsewhere, as if it had ended here, for as long as
+// it remembers such ends: Former returns it, and a session that is started under the ID succeeds it.
+// It serves package node, for a tombstone that came as a standby.
+func (t *Table) Remember(id string, tombstone Version) {
+	if known := t.former.find(id); known != nil {
+		if known.Includes(tombstone) {
+			return
+		}
+		tombstone = known.Join(tombstone)
+	}
+	t.former.add(&grave{id: strings.Clone(id), tombstone: tombstone, at: t.clock.now.Load()})
+}
+
 // bury removes an ended session from the table, and first remembers its end if there may be copies
 // of it. In the other order a start in between would not know its predecessor.
 func (p *process) bury() {
@@ -115,7 +129,8 @@ func (p *process) yieldsLocked() bool {
 		return false
 	}
 	switch p.ext.reason {
-	case sessionproc.ReasonLost, sessionproc.ReasonConflict, sessionproc.ReasonMoved, sessionproc.ReasonClosed, sessionproc.ReasonRenewed, abrupt:
+	case sessionproc.ReasonLost, sessionproc.ReasonConflict, sessionproc.ReasonMoved, sessionproc.ReasonClosed,
+		sessionproc.ReasonRenewed, abrupt:
 		return true
 	}
 	return p.ext.moved || p.ext.renewed != nil

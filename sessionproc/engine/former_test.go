@@ -35,7 +35,7 @@ func TestCopiesOfTwoLivesAreNotMerged(t *testing.T) {
 		leave := func(i int) []byte {
 			b, err := take(t, places[i], id)
 			require.NoError(rt, err)
-			places[i].table.Forget(part(id), id)()
+			places[i].table.Forget(part(id), id, nil)()
 			lives[i] = 0
 			return b
 		}

@@ -87,7 +87,7 @@ func TestVersionsStaySmall(t *testing.T) {
 		"deaths": func(t *testing.T, l *local, _ int) {
 			b, err := take(t, l, "a")
 			require.NoError(t, err)
-			l.table.Forget(part("a"), "a")()
+			l.table.Forget(part("a"), "a", nil)()
 			r, err := l.table.Restore(part("a"), "a", b)
 			require.NoError(t, err)
 			r.Renew()
@@ -97,7 +97,7 @@ func TestVersionsStaySmall(t *testing.T) {
 		"moves": func(t *testing.T, l *local, _ int) {
 			b, err := take(t, l, "a")
 			require.NoError(t, err)
-			l.table.Forget(part("a"), "a")()
+			l.table.Forget(part("a"), "a", nil)()
 			require.NoError(t, land(l, "a", b))
 			feedIt(t, l, "a", 1)
 		},

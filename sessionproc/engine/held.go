@@ -89,6 +89,8 @@ func (p *process) undecidedLocked(err error) error {
 	switch d := p.ext.recordsOf(); {
 	case d != nil && d.ends == endDurable:
 		return nil
+	case p.ext.reason == abrupt && d != nil && d.ends != endNone:
+		return &errUndurable{sessionproc.ErrClosed} // a standby may have the end
 	case p.ext.reason == abrupt:
 		return sessionproc.ErrClosed
 	case p.yieldsLocked():
@@ -113,7 +115,7 @@ func (t *Table) Answer(h *core.Head, b *core.Binding, r core.Answered, size int3
 	if d := p.ext.recordsOf(); d != nil && p.cur != nil && !p.cur.readOnly {
 		a.after = d.made + 1 // handlerEndsLocked counts it
 	}
-	waits := !b.Relaxed && p.waitLocked(a)
+	waits := !b.Settings.Relaxed && p.waitLocked(a)
 	if waits && p.cur != nil {
 		p.cur.e = answered
 	}

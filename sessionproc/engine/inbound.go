@@ -13,9 +13,10 @@ import (
 func (t *Table) Serve(part int, in *Inbound) {
 	if in.Task == nil { // set once: a session may look at it when in is used anew
 		in.Task = in
-		in.OnDecided = func() { in.Answer.Fail(in.End.Err, in.End.Maybe, true) }
+		in.OnDecided = in.decided
 	}
 	in.Next, in.Ctx, in.bound, in.err = nil, nil, nil, nil
+	in.Size, in.NoUse, in.ReadOnly, in.AtOnce = 0, false, false, false // as its last request had them
 	switch in.Op {
 	case core.OpCall:
 		t.serveCall(part, in)
@@ -46,6 +47,16 @@ func (t *Table) Serve(part int, in *Inbound) {
 	default:
 		in.Answer.Fail(sessionproc.ErrUnsupported, false, false)
 	}
+}
+
+// decided answers a request that was decided without the result of a handler. A start that is made again
+// has no error if the first one has started the session.
+func (in *Inbound) decided() {
+	if in.End.Err == nil {
+		in.Answer.Reply(nil, true)
+		return
+	}
+	in.Answer.Fail(in.End.Err, in.End.Maybe, true)
 }
 
 func (t *Table) serveStarted(part int, in *Inbound) {
@@ -157,6 +168,17 @@ func (in *Inbound) Run(h *core.Head, _ *core.Ctx) error {
 // scratch holds buffers for encoded replies.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
+// giveScratch gives a buffer back, with the memory of the reply that was made with it. buf may be nil.
+func giveScratch(buf *[]byte, reply []byte) {
+	if buf == nil {
+		return
+	}
+	if cap(reply) > cap(*buf) && cap(reply) <= core.MaxPooled {
+		*buf = reply
+	}
+	scratch.Put(buf)
+}
+
 func (in *Inbound) serve(p *process) error {
 	once := in.Ctx.Once() != nil
 	if once {
@@ -176,14 +198,12 @@ func (in *Inbound) serve(p *process) error {
 	}
 	in.reply, in.raw, in.err = reply, raw, err
 	if p.Kind.Kept {
+		in.buf = buf // until it is answered
 		p.table().Answer(&p.Head, in.bound, in, in.Size+int32(len(reply)))
-		return err // the buffer is in's, until it is answered
+		return err
 	}
 	in.give()
-	if cap(reply) > cap(*buf) && cap(reply) <= core.MaxPooled {
-		*buf = reply
-	}
-	scratch.Put(buf)
+	giveScratch(buf, reply)
 	return err
 }
 

@@ -97,6 +97,9 @@ func (t *Table) exists(p *process, s *core.Starter) error {
 	if s.Ensure && p.Kind.Name != t.kindName(s.Kind) {
 		return wrongKind(p.Kind, t.kindName(s.Kind))
 	}
+	if o := s.W.Once; o != nil && o.First != 0 && p.startedByLocked(o) {
+		return nil
+	}
 	return sessionproc.ErrAlreadyStarted
 }
 

@@ -91,7 +91,7 @@ func (f *Filter) maybe(p *process) bool {
 func (p *process) info(f Filter) (i Info, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.phase != phaseLive && p.phase != phaseSealed || p.ext != nil && p.ext.renewed != nil {
+	if !p.runsLocked() && p.phase != phaseSealed || p.ext != nil && p.ext.renewed != nil {
 		return i, false
 	}
 	if f.LabelKey != "" {
@@ -151,6 +151,8 @@ const (
 	PhaseMoving   = "moving"
 	PhaseEnding   = "ending"
 	PhaseRenewed  = "renewed" // it goes on under another ID, and this one is kept from use
+	// PhaseQuarantined: it handles nothing, because nodes that went on with it have crashed.
+	PhaseQuarantined = "quarantined"
 )
 
 // Details returns what there is to know of session id; false: it is not in the
@@ -165,6 +167,8 @@ func (t *Table) Details(part int, id string) (d Details, ok bool) {
 	switch p.phase {
 	case phaseRenewed:
 		d.Phase = PhaseRenewed
+	case phaseQuarantined:
+		d.Phase = PhaseQuarantined
 	case phaseStarting:
 		d.Phase = PhaseStarting
 	case phaseLive:

@@ -6,14 +6,22 @@ import (
 
 // Kept says what became of a record. With a nil err it is durable: all standbys that there are have
 // it. With an ErrFenced the session is another node's. Any other err says why the record is not
-// durable; the session goes on here, and its next change makes another record. r must not be used
-// any more.
+// durable; the session goes on here, and its next change makes another record. With ErrSuperseded the
+// session makes another record at once, or when it is resumed, and what has waited for r waits for that
+// one. r must not be used any more.
 //
 // Kept gives the answers that have waited, in their order. It takes the session's lock.
 func (t *Table) Kept(r *Record, err error) {
 	p, upTo, last := r.p, r.upTo, r.Form == FormEnded
 	r.release()
+	if errors.Is(err, ErrSuperseded) {
+		p.recordAnew(last)
+		return
+	}
 	fenced := errors.Is(err, ErrFenced)
+	if fenced && p.fencedSealed() {
+		return
+	}
 	if err != nil {
 		err = &errUndurable{err}
 	}
@@ -37,6 +45,9 @@ func (p *process) keptLocks(upTo uint64, err error) []answer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	d := p.ext.records
+	if p.runsLocked() {
+		p.triedLocked()
+	}
 	if err != nil {
 		p.warnLocked(d, err)
 		return nil
@@ -86,18 +97,62 @@ func (p *process) goOnAfterRecord() {
 		p.endGoesOn()
 		return
 	}
+	d.turnLocked()
+	start := p.wakeForRecordLocked()
+	waits := p.head != nil || p.phase == phaseLive && (p.arrivesLocked() || p.meetsLocked())
+	if !start && !p.running && waits && (p.phase == phaseLive || p.phase == phaseRenewed) {
+		p.running, start = true, true // it has waited because it was full, or for its trial
+	}
+	p.mu.Unlock()
+	p.runIf(start)
+}
+
+// turnLocked tells who waits for it that no record is in flight.
+func (d *records) turnLocked() {
 	if d.saving != nil {
 		select {
 		case d.saving <- struct{}{}:
 		default:
 		}
 	}
-	start := p.wakeForRecordLocked()
-	if !start && !p.running && p.head != nil && (p.phase == phaseLive || p.phase == phaseRenewed) {
-		p.running, start = true, true // it has waited because it was full
+}
+
+// recordAnew has the session make a record in place of one that nobody takes any more.
+func (p *process) recordAnew(last bool) {
+	p.mu.Lock()
+	d := p.ext.records
+	d.inFlight, d.again, d.rests = false, true, p.phase == phaseSealed
+	if d.saving != nil {
+		select {
+		case d.saving <- struct{}{}:
+		default:
+		}
+	}
+	if d.ends >= endDurable || last && d.ends != endGiven {
+		p.mu.Unlock()
+		return
 	}
 	p.mu.Unlock()
-	p.runIf(start)
+	if last {
+		p.endGoesOn()
+	} else {
+		p.goOnAfterRecord()
+	}
+}
+
+// fencedSealed reports whether a session whose record was fenced is sealed. It is about to be another's:
+// the answers that wait are given when its target has it (Forget, or becomeRenewed), or with another
+// record if it stays here.
+func (p *process) fencedSealed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase != phaseSealed {
+		return false
+	}
+	d := p.ext.records
+	d.inFlight = false
+	d.turnLocked()
+	return true
 }
 
 // isFencedOff reports whether the session leaves because it is another node's.

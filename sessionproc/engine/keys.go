@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -32,7 +31,9 @@ func (p *process) keyed(c *core.Ctx, o *core.Once, b *core.Binding) error {
 	switch {
 	case b == nil || b.Settings.ReadOnly:
 		return nil
-	case p.Kind.Settings.Dedup < 0 && o.Derived:
+	case p.Kind.Settings.Dedup < 0 && o.Automatic() && o.First != 0:
+		return errForgotten
+	case p.Kind.Settings.Dedup < 0 && (o.Derived || o.Automatic()):
 		return nil
 	case p.Kind.Settings.Dedup < 0:
 		return fmt.Errorf("%w: kind %q keeps no replies for calls with keys (KindConfig.Dedup is negative)",
@@ -53,12 +54,14 @@ func (p *process) replies() *window {
 func (t *Table) Replied(c *core.Ctx, method string, digest uint64) (core.Reply, bool, error) {
 	p, o := sessionOf(c), c.Once()
 	r, known, err := p.replied(p.replies(), o, method, digest)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if known || err != nil { // the message changes nothing
-		p.mu.Lock()
 		if p.cur != nil {
 			p.cur.readOnly = true
 		}
-		p.mu.Unlock()
+	} else if d := p.ext.recordsOf(); d != nil {
+		d.method, d.digest = method, digest
 	}
 	return r, known, err
 }
@@ -74,7 +77,7 @@ func (p *process) replied(w *window, o *core.Once, method string, digest uint64)
 		k = w.find(windowKey{o.Key, method}, p.table().clock.now.Load())
 	}
 	switch {
-	case k == nil && o.First != 0 && !(o.First > p.begunAt() && w.reaches(o.First)):
+	case k == nil && o.First != 0 && !p.neverRan(w, o.First):
 		return r, false, errForgotten
 	case k == nil:
 		return r, false, nil
@@ -84,11 +87,20 @@ func (p *process) replied(w *window, o *core.Once, method string, digest uint64)
 	return k.reply, true, nil
 }
 
-// begunAt returns when the session was started, since epoch.
-func (p *process) begunAt() int64 {
+// neverRan reports whether a call that is not in a window surely has not run, which was first made at a
+// time, since epoch. The times in a window may be a tick too early.
+func (p *process) neverRan(w *window, first int64) bool {
+	recent := int64(time.Since(core.Epoch))-first <= int64(keptFor)
+	return recent && w.reaches(first-int64(tick)) && p.isOlderThan(first)
+}
+
+// isOlderThan reports whether no former session of the ID can have handled a call that was first made
+// at a time, since epoch: this one was there, or there was none before. That is known of sessions
+// with standbys.
+func (p *process) isOlderThan(first int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.begun
+	return first > p.begun || p.Kind.Kept && p.ext.rarely().before == nil
 }
 
 // RepliedBefore implements core.Engine.
@@ -108,10 +120,21 @@ func (t *Table) RepliedBefore(h *core.Head, o *core.Once, method string, digest 
 // KeepReply implements core.Engine.
 func (t *Table) KeepReply(c *core.Ctx, method string, digest uint64, r core.Reply) {
 	if !isReply(r.Err) {
-		return
+		if !c.Once().Automatic() || core.NotRun(r.Err) {
+			return
+		}
+		// The call may be made again though it has not been given up: its connection was lost.
+		r = core.Reply{Err: sessionproc.ErrReplied}
 	}
-	p, now := sessionOf(c), t.clock.now.Load()
-	k := &kept{windowKey{c.Once().Key, strings.Clone(method)}, digest, keepable(r), now}
+	sessionOf(c).keepReply(c.Once(), method, digest, keepable(r), false)
+}
+
+// keepReply keeps a reply to a call with a key. begun says that there is none yet.
+func (p *process) keepReply(o *core.Once, method string, digest uint64, r core.Reply, begun bool) {
+	t := p.table()
+	now := t.clock.now.Load()
+	k := &kept{windowKey: windowKey{o.Key, method}, root: o.Root, digest: digest, reply: r, at: now,
+		begun: begun}
 	p.mu.Lock()
 	x := p.extra().rarities()
 	if x.replies == nil {
@@ -119,8 +142,24 @@ func (t *Table) KeepReply(c *core.Ctx, method string, digest uint64, r core.Repl
 	}
 	w := x.replies
 	p.mu.Unlock()
-	w.add(k, p.Kind.Settings.Dedup)
+	w.keep(k, o, p.Kind.Settings.Dedup)
 	t.windows.watch(w, now)
+}
+
+// startedByLocked reports whether the start with a key has started the session.
+func (p *process) startedByLocked(o *core.Once) bool {
+	w := p.ext.rarely().replies
+	return w != nil && w.find(windowKey{key: o.Key}, p.table().clock.now.Load()) != nil
+}
+
+// begins notes that a call with a key has begun, for a record that is made in the midst of its handler:
+// it must not run again.
+func (p *process) begins(o *core.Once) {
+	p.mu.Lock()
+	d := p.ext.records
+	method, digest := d.method, d.digest
+	p.mu.Unlock()
+	p.keepReply(o, method, digest, core.Reply{Err: sessionproc.ErrReplied}, true)
 }
 
 // isReply reports whether a handler that returned err has replied. It has not if it did not run, or
@@ -184,35 +223,65 @@ func (p *process) setRepliesLocked(w *window) {
 }
 
 // A key on the wire: 16 bytes, a byte of flags, and how many microseconds ago the call was first made,
-// in 8 bytes, 0 if it is not a repeat. Later releases may append more.
+// in 8 bytes, 0 if it is not a repeat. An automatic one has Low in 8 bytes behind that and, if it is
+// derived, 16 bytes of Root. Later releases may append more.
 const (
-	onceSize    = 16 + 1 + 8
-	onceDerived = 1
+	onceSize      = 16 + 1 + 8
+	onceDerived   = 1
+	onceAutomatic = 2
 )
 
-// AppendOnce appends the key of a call that is made with ctx for another node, and nothing if the call
-// has none. It serves package node.
-func AppendOnce(b []byte, ctx context.Context, id string, m sessionproc.Message) []byte {
+// OnceOf returns the key of a call that is made with ctx for another node; nil: it has none. It serves
+// package node.
+func OnceOf(ctx context.Context, id string, m sessionproc.Message) *core.Once {
 	keeper, ok := m.(interface{ Keeps() **core.Once })
 	if m.Op() != core.OpCall || !ok {
-		return b
+		return nil
 	}
 	at := keeper.Keeps()
 	core.Asking(core.Found(ctx), at, id, m.Method())
-	o := *at
-	if o == nil {
-		return b
+	return *at
+}
+
+// A Once is the key of a call.
+type Once = core.Once
+
+// NumberedKey is core.NumberedKey, for package node.
+func NumberedKey(caller [8]byte, lane uint8, number uint64) [16]byte {
+	return core.NumberedKey(caller, lane, number)
+}
+
+// SetRepeated has a call that is made again run on this node, with its key.
+func SetRepeated(m sessionproc.Message, o *Once, first int64) {
+	if keeper, ok := m.(interface{ Keeps() **core.Once }); ok {
+		*keeper.Keeps() = &Once{Key: o.Key, Derived: o.Derived, First: first, Root: o.Root, Low: o.Low}
 	}
+}
+
+// SinceEpoch returns a time as Once.First has it.
+func SinceEpoch(t time.Time) int64 { return core.SinceEpoch(t) }
+
+// AppendOnce appends a key for another node. first is Once.First. It serves package node.
+func AppendOnce(b []byte, o *Once, first int64) []byte {
 	var flags byte
 	if o.Derived {
 		flags |= onceDerived
 	}
+	if o.Automatic() {
+		flags |= onceAutomatic
+	}
 	b = append(append(b, o.Key[:]...), flags)
 	ago := uint64(0)
-	if o.First != 0 {
-		ago = uint64(max(1, (int64(time.Since(core.Epoch))-o.First)/int64(time.Microsecond)+1))
+	if first != 0 {
+		ago = uint64(max(1, (int64(time.Since(core.Epoch))-first)/int64(time.Microsecond)+1))
 	}
-	return binary.BigEndian.AppendUint64(b, ago)
+	b = binary.BigEndian.AppendUint64(b, ago)
+	if o.Automatic() {
+		if b = binary.BigEndian.AppendUint64(b, o.Low); o.Derived {
+			b = append(b, o.Root[:]...)
+		}
+	}
+	return b
 }
 
 // ParseOnce reads what AppendOnce wrote into in. It serves package node.
@@ -228,6 +297,20 @@ func (in *Inbound) ParseOnce(b []byte) error {
 	if ago := binary.BigEndian.Uint64(b[17:]); ago != 0 {
 		ago = min(ago, uint64(core.Ages/time.Microsecond))
 		in.Once.First = cmp.Or(int64(time.Since(core.Epoch))-int64(ago)*int64(time.Microsecond), -1)
+	}
+	if b[16]&onceAutomatic != 0 {
+		return in.parseRoot(b[onceSize:])
+	}
+	return nil
+}
+
+func (in *Inbound) parseRoot(b []byte) error {
+	o := in.Once
+	if len(b) < 8 || o.Derived && len(b) < 8+16 {
+		return core.BadRequest(fmt.Errorf("a key of %d bytes", onceSize+len(b)))
+	}
+	if o.Low, o.Root = binary.BigEndian.Uint64(b), o.Key; o.Derived {
+		o.Root = [16]byte(b[8:])
 	}
 	return nil
 }

@@ -66,6 +66,7 @@ func (t *Table) keepLarge(p *process, b []byte) (l *Large, reference []byte, err
 	s := &snapshot{Critical: []string{"Large"}, Kind: p.Kind.Name, Number: i.Number, Boot: i.Boot,
 		Large: &savedLarge{t.cfg.Member, key[:], len(b)}}
 	s.setVersion(p.versionLocked())
+	s.Renewing = p.ext.rarely().renewing.saved()
 	p.mu.Unlock()
 	if reference, err = s.bytes(); err != nil {
 		return nil, nil, err

@@ -12,8 +12,14 @@ import (
 // each other: the handler calls a session that waits for one of these answers. So the session learns
 // which methods last, for all sessions of its kind, and makes its record before these.
 
-// lastsFor is how long a method counts as one that lasts after a handler of it has.
-const lastsFor = time.Minute
+// A method counts as one that lasts for lastsFor after a handler of it has, and no longer once
+// quickAgain handlers in a row have not: the processor was taken away from a handler that does not wait,
+// as happens many times in a second on a busy machine. A session whose methods count as such makes a
+// record for each message.
+const (
+	lastsFor   = time.Minute
+	quickAgain = 32
+)
 
 // bounder is a message that knows its handler.
 type bounder interface{ Bound() *core.Binding }
@@ -33,6 +39,7 @@ func (p *process) returnedLocked() {
 	if !p.cur.readOnly {
 		d.made++
 	}
+	d.again = d.again || d.trial != nil // a record says that the handler has returned
 	d.noteLastedLocked(int64(time.Since(core.Epoch)))
 }
 
@@ -44,8 +51,9 @@ func (d *records) noteLastedLocked(now int64) {
 	}
 	switch until := b.Lasts.Load(); {
 	case now-d.began > int64(burstTime):
+		b.Quick.Store(0)
 		b.Lasts.Store(now + int64(lastsFor))
-	case until == 0:
+	case until == 0, until > now && b.Quick.Add(1) == quickAgain:
 		b.Lasts.Store(math.MinInt64)
 	}
 }

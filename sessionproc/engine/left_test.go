@@ -136,12 +136,12 @@ func leftBehind() map[string]left {
 		"sealed, and it goes": {
 			at: func(t *testing.T, l *keeping) { b = sealIt(t, l); l.table.Sent(part("a"), "a") },
 			after: func(t *testing.T, l *keeping) (*local, string) {
-				l.table.Forget(part("a"), "a")()
+				l.table.Forget(part("a"), "a", nil)()
 				return elsewhere(t, l)
 			},
 		},
 		"gone to another node": {
-			at:    func(t *testing.T, l *keeping) { b = sealIt(t, l); l.table.Forget(part("a"), "a")() },
+			at:    func(t *testing.T, l *keeping) { b = sealIt(t, l); l.table.Forget(part("a"), "a", nil)() },
 			after: elsewhere,
 		},
 		"renewed": {
@@ -271,7 +271,7 @@ func TestKeptCtxWorksWhileTheSessionIsHere(t *testing.T) {
 			at := l.local
 			if sealed {
 				b := <-snapshot
-				l.table.Forget(part("a"), "a")()
+				l.table.Forget(part("a"), "a", nil)()
 				require.NoError(t, land(to.local, "a", b))
 				at = to.local
 			}

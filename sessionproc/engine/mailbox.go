@@ -39,6 +39,13 @@ func (p *process) next(cur *handling) (e *core.Envelope, end bool) {
 		p.changed = p.changed || !p.cur.readOnly
 		p.handlerEndsLocked(now)
 	}
+	if p.Kind.Kept {
+		if waits, record := p.awaitsTrialLocked(); waits {
+			p.running = record
+			p.mu.Unlock()
+			return nil, record
+		}
+	}
 	switch {
 	case p.ext != nil && (p.meetsLocked() || p.restartsLocked() || p.arrivesLocked()):
 		held := p.phase == phaseLive && (p.restartsLocked() || p.arrivesLocked()) && p.holdLocked()

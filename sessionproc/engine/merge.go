@@ -64,7 +64,7 @@ func (t *Table) Meet(r *Restored) (met bool) {
 
 // meetsLocked reports whether other copies wait to meet the session.
 func (p *process) meetsLocked() bool {
-	return p.ext != nil && p.ext.others != nil &&
+	return p.ext != nil && p.ext.others != nil && !p.quarantinedLocked() &&
 		(p.phase == phaseLive || p.phase == phaseRenewed || p.phase == phaseSealed)
 }
 
@@ -92,7 +92,10 @@ func (p *process) meet() {
 	p.mu.Lock()
 	p.madeLocked()
 	p.recallLocked()
+	calls, polls := p.sealIntentLocked()
 	p.mu.Unlock()
+	p.drop(calls, handling{}, core.Outcome{Err: p.table().cfg.moving()})
+	dropPolls(polls, p.table().cfg.moving())
 }
 
 // The results of compare.
@@ -130,7 +133,7 @@ func (p *process) meetOne(o *process) {
 		return
 	}
 	what, err := p.compare(o)
-	loser, lost, seen := stateOf(o), theirLife, mine.Join(theirs)
+	loser, lost, seen, intent := stateOf(o), theirLife, mine.Join(theirs), p.intentOr(o)
 	switch {
 	case err == nil && what == copyMerged:
 		p.table().merged.Add(1)
@@ -159,11 +162,11 @@ func (p *process) meetOne(o *process) {
 	} else {
 		p.keep(o, seen, what == copyMerged)
 	}
-	if err == nil { // otherwise the changes of one are lost, and its calls may be made again
-		p.joinReplies(o)
-	}
-	if err != nil {
+	p.renews(intent)
+	if err != nil { // the changes of one are lost, and its calls may be made again
 		p.tellLoser(loser, sessionproc.ReasonConflict)
+	} else {
+		p.joinReplies(o)
 	}
 }
 
@@ -325,6 +328,7 @@ func (p *process) become(o *process, seen Version) {
 	p.bornLocked(o.incarnationLocked().Boot)
 	p.ext.timers = o.ext.timers
 	p.ext.setUnknown(o.ext.rarely().unknown)
+	p.ext.setRenewing(o.ext.rarely().renewing)
 	o.comesAs(sessionproc.ArrivalMerged)
 	p.ext.arrives = o.ext.arrives
 	p.ext.past = seen

@@ -48,7 +48,7 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 		return false
 	}
 	p.mu.Lock()
-	if p.phase != phaseLive && p.phase != phaseRenewed || p.stoppingLocked() {
+	if !p.runsLocked() || p.stoppingLocked() {
 		p.mu.Unlock()
 		return false
 	}
@@ -170,14 +170,23 @@ func (p *process) resumeLocked(s *sealing) {
 		return
 	}
 	p.phase = was
+	if d := p.ext.records; d != nil {
+		d.rests = false
+	}
 	if p.phase == phaseRenewed {
 		p.armRenewedLocked()
 	}
-	p.armAllLocked()
-	p.recallLocked()
-	p.watchAllLocked()
+	p.renewsOnLocked()
+	if p.phase != phaseSealed && !p.quarantineLocked() {
+		p.armAllLocked()
+		p.recallLocked()
+		p.watchAllLocked()
+	}
+	if d := p.ext.recordsOf(); d != nil && !d.inFlight && d.settled < d.recorded {
+		d.again = true // the last record was fenced off
+	}
 	start := !p.running && (p.head != nil || p.ext.reason != "" || p.ext.others != nil || p.ext.arrives != 0 ||
-		p.Kind.Kept && p.ext.records.wantsOne())
+		p.phase == phaseSealed || p.Kind.Kept && p.ext.records.wantsOne())
 	if start {
 		p.running = true
 	}
@@ -193,9 +202,10 @@ var errResumed = errors.New("the session goes on here")
 // Messages that still find it get the error moved. The caller must call after
 // once it holds no lock, since after may start sessions.
 //
-// If the session has standbys, its target must have made a record of it that is
-// durable: after gives the answers that have waited for a record here.
-func (t *Table) Forget(part int, id string) (after func()) {
+// If the session has standbys, after gives the answers that have waited for a record here. With a nil
+// undurable the target has made a record of the session that is durable. Otherwise that is why none is:
+// the target is lost.
+func (t *Table) Forget(part int, id string, undurable error) (after func()) {
 	p := t.findLocked(part, id)
 	if p == nil {
 		return func() {}
@@ -212,8 +222,11 @@ func (t *Table) Forget(part int, id string) (after func()) {
 	}
 	p.mu.Unlock()
 	p.remove()
+	if undurable != nil {
+		undurable = &errUndurable{undurable}
+	}
 	return func() {
-		fail(waiting, nil)
+		fail(waiting, undurable)
 		p.gone(core.Outcome{Err: moved})
 	}
 }

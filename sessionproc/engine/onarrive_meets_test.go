@@ -78,7 +78,7 @@ func TestCopyMeetsASessionThatHasNotArrived(t *testing.T) {
 		synctest.Wait()
 		b, err := take(t, here.local, "a")
 		require.NoError(t, err)
-		here.table.Forget(part("a"), "a")()
+		here.table.Forget(part("a"), "a", nil)()
 		require.NoError(t, land(from.local, "b", b))
 		from.says(t, "b", "on", "a", "c", "d", "on")
 		here.requireBook(t, "merged", "merged", "merge")

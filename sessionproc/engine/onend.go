@@ -17,6 +17,9 @@ type stateCopy struct {
 // stateOf returns the state of p. It is called in the goroutine of p, or for a copy that is in no
 // table.
 func stateOf(p *process) stateCopy {
+	if p.quarantinedLocked() {
+		return stateCopy{kind: p.Kind}
+	}
 	c := stateCopy{kind: p.Kind, state: p.State}
 	if p.ext != nil {
 		c.arrives = p.ext.arrives

@@ -124,7 +124,7 @@ var meetings = map[string]func(t *testing.T, here *orchard, other []byte){
 	"both are backups": func(t *testing.T, here *orchard, other []byte) {
 		mine, err := take(t, here.local, "a")
 		require.NoError(t, err)
-		here.table.Forget(part("a"), "a")()
+		here.table.Forget(part("a"), "a", nil)()
 		joined, err := engine.JoinSnapshots(mine, other)
 		require.NoError(t, err)
 		r, err := here.table.Restore(part("a"), "a", joined)
@@ -134,7 +134,7 @@ var meetings = map[string]func(t *testing.T, here *orchard, other []byte){
 	"both are backups, the other one first": func(t *testing.T, here *orchard, other []byte) {
 		mine, err := take(t, here.local, "a")
 		require.NoError(t, err)
-		here.table.Forget(part("a"), "a")()
+		here.table.Forget(part("a"), "a", nil)()
 		joined, err := engine.JoinSnapshots(other, mine)
 		require.NoError(t, err)
 		r, err := here.table.Restore(part("a"), "a", joined)
@@ -154,7 +154,7 @@ var meetings = map[string]func(t *testing.T, here *orchard, other []byte){
 		require.True(t, here.table.Meet(r))
 		b := <-sealed
 		here.table.Sent(part("a"), "a")
-		here.table.Forget(part("a"), "a")()
+		here.table.Forget(part("a"), "a", nil)()
 		require.NoError(t, land(here.local, "a", b))
 	},
 	"while it is being sealed, and comes back": func(t *testing.T, here *orchard, other []byte) {

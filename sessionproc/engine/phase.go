@@ -10,6 +10,8 @@ package engine
 //	                                     next: its own                    in the line before it
 //	renewed   becomeRenewed,             sealLocked, end: any goroutine;  ErrRenewed
 //	          meetRenewed                releaseID: its timer
+//	quaran-   quarantineLocked: when it  sealLocked, end: any goroutine   errQuarantined
+//	tined     comes
 //	sealed    sealLocked, leaveTo        resumeLocked, Forget, end: any   sealing.moved: it did not
 //	                                     goroutine; becomeRenewed         run, try there; a cast that
 //	                                                                      can travel gets a place
@@ -28,11 +30,17 @@ type phase uint8
 const (
 	phaseStarting phase = iota // the start function waits or runs
 	phaseLive
-	phaseRenewed // the session goes on under another ID; this is a mark
-	phaseSealed  // the session is on its way to another node, or to another ID
-	phaseEnding  // the last handler or the end handler runs
-	phaseGone    // not in the table any more
+	phaseRenewed     // the session goes on under another ID; this is a mark
+	phaseQuarantined // no code of its kind runs; see trial
+	phaseSealed      // the session is on its way to another node, or to another ID
+	phaseEnding      // the last handler or the end handler runs
+	phaseGone        // not in the table any more
 )
+
+// runsLocked reports whether the session makes records when it is idle.
+func (p *process) runsLocked() bool {
+	return p.phase == phaseLive || p.phase == phaseRenewed || p.phase == phaseQuarantined
+}
 
 // stoppingLocked reports whether Stop was called, so that the present handler
 // is the last one.

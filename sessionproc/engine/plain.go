@@ -15,12 +15,13 @@ import (
 // that wait. Their snapshots are written and read by hand, which costs a fifth of what
 // reflection does, as a node that drains has a million of them. The bytes are the same.
 
-// plain reports whether s has none of the fields that few sessions have.
+// plain reports whether s has none of the fields that few sessions have. Replies to calls with keys are
+// in the records of most.
 func (s *snapshot) plain() bool {
 	return s.Critical == nil && s.Casts == nil && s.Others == nil && s.Timers == nil &&
 		s.Restarts == nil && s.Argument == nil && s.Labels == nil && s.Subscriptions == nil &&
 		s.Watches == nil && s.Life == nil && s.Before == nil && s.Dedup == nil && s.Renewals == 0 &&
-		s.Renewed == nil && s.Large == nil && !s.Outline
+		s.Renewed == nil && s.Renewing == nil && s.Large == nil && !s.Outline && s.Trials == nil && !s.Quarantined
 }
 
 // plainRoom is more than what a plain snapshot takes beside its kind, version and state.
@@ -42,6 +43,9 @@ func (s *snapshot) appendPlain(b []byte) (_ []byte, ok bool) {
 	if s.Lifetime != 0 {
 		fields++
 	}
+	if s.replies != nil {
+		fields++
+	}
 	b = wire.AppendMapLen(b, fields)
 	b = wire.AppendString(wire.AppendString(b, "Kind"), s.Kind)
 	if s.Schema != 0 {
@@ -57,6 +61,9 @@ func (s *snapshot) appendPlain(b []byte) (_ []byte, ok bool) {
 	if s.Lifetime != 0 {
 		b = wire.AppendUint(wire.AppendString(b, "Lifetime"), uint64(s.Lifetime))
 	}
+	if s.replies != nil {
+		b = s.replies.append(wire.AppendString(b, "Dedup"), s.at)
+	}
 	return b, true
 }
 
@@ -65,13 +72,21 @@ func (s *snapshot) append(b []byte) ([]byte, error) {
 	if b, ok := s.appendPlain(b); ok {
 		return b, nil
 	}
+	return s.encode(b)
+}
+
+// encode appends the encoding of any snapshot to b.
+func (s *snapshot) encode(b []byte) ([]byte, error) {
 	whole := *s // so that s need not be on the heap
+	if whole.replies != nil {
+		whole.Dedup = whole.replies.save(whole.at)
+	}
 	return core.Encode(b, &whole, 0)
 }
 
 // bytes encodes a snapshot.
 func (s *snapshot) bytes() ([]byte, error) {
-	if s.plain() {
+	if s.plain() && s.replies == nil {
 		var small [smallSnapshot]byte // on the stack: what is kept has the size that it needs
 		room := plainRoom + len(s.Kind) + len(s.Version) + len(s.State)
 		if room <= len(small) {
@@ -82,8 +97,7 @@ func (s *snapshot) bytes() ([]byte, error) {
 			return b, nil
 		}
 	}
-	whole := *s // so that s need not be on the heap
-	return core.Encode(nil, &whole, 0)
+	return s.encode(nil)
 }
 
 // readPlain reads a plain snapshot, whoever wrote it. Version and State are views of b.

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// recallFor is how long a table remembers that the sessions of a label were ended. A session
-	// that was on its way to the table at that moment ends when it arrives.
+	// recallFor is how long a table remembers that the sessions of a label were ended, unless
+	// HoldRecalls says longer. A session that was on its way to the table at that moment ends when it
+	// arrives, or when it is promoted.
 	recallFor = time.Minute
 	// recallSlack is how much too late a session that has moved may seem to have started, since
 	// clocks differ.
@@ -32,6 +33,16 @@ type recall struct {
 
 	mu sync.Mutex
 	m  map[label]time.Duration // guarded by mu: when, since epoch
+	// held is when HoldRecalls was last called, since epoch; nil: never. Guarded by mu.
+	held *time.Duration
+}
+
+// overLocked reports whether a label need not be remembered any more whose sessions were ended at a time.
+func (r *recall) overLocked(at, now time.Duration) bool {
+	if r.held != nil {
+		at = max(at, *r.held)
+	}
+	return now-at > recallFor
 }
 
 type label struct{ key, value string }
@@ -62,11 +73,25 @@ func (r *recall) add(l label, at time.Duration) error {
 // forgetLocked forgets labels older than recallFor.
 func (r *recall) forgetLocked(now time.Duration) {
 	for l, at := range r.m {
-		if now-at > recallFor {
+		if r.overLocked(at, now) {
 			delete(r.m, l)
 		}
 	}
 	r.count.Store(int32(len(r.m)))
+}
+
+// HoldRecalls has the table remember the labels whose sessions were ended for another minute, however
+// long ago that was. A node calls it every few seconds while it has a standby that it has not promoted:
+// that may be of a session with such a label which nobody could end, and which must end when it is promoted.
+func (t *Table) HoldRecalls() {
+	r := &t.recall
+	if r.count.Load() == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Since(core.Epoch)
+	r.held = &now
 }
 
 // sweep forgets labels older than recallFor, at most once a second, for the table's loop.
@@ -85,7 +110,7 @@ func (r *recall) has(l label, begun time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	at, ok := r.m[l]
-	if ok && time.Since(core.Epoch)-at > recallFor {
+	if ok && r.overLocked(at, time.Since(core.Epoch)) {
 		delete(r.m, l)
 		r.count.Store(int32(len(r.m)))
 		return false
@@ -122,7 +147,7 @@ func (t *Table) Recalled() (all []Recalled) {
 	defer r.mu.Unlock()
 	now := time.Since(core.Epoch)
 	for l, at := range r.m {
-		if now-at <= recallFor {
+		if !r.overLocked(at, now) {
 			all = append(all, Recalled{l.key, l.value, now - at})
 		}
 	}

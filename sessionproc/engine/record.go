@@ -28,6 +28,7 @@ func (p *process) fillRecord(r *Record) error {
 			return fmt.Errorf("kind %q: %w", p.Kind.Name, err)
 		}
 		s.Subscriptions = p.savedOffsetsLocked()
+		s.Trials, s.Quarantined = p.trialsLocked(), p.quarantinedLocked()
 	}
 	p.recordedLocked(r)
 	r.Version = p.appendVersionLocked(r.Version[:0])

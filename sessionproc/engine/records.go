@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"context"
-	"errors"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
@@ -22,17 +20,21 @@ type records struct {
 
 	inFlight bool     // there is a record in flight, or its answers are being given
 	again    bool     // a record is wanted although nothing has changed
+	rests    bool     // none is made until the session is resumed: it is sealed, and the last one was given back
 	failed   bool     // the last record was; the log says so once
 	ends     endStage // of the session's last record
 	messages int      // taken since the last record
 	since    int64    // when the first of these was, since epoch
 	began    int64    // when the present message was taken, since epoch
 	bound    *core.Binding
+	method   string        // of the last call with a key whose handler was to run
+	digest   uint64        // of its request
 	held     fifo[held]    // answers that wait
 	bytes    int           // of these
-	saving   chan struct{} // tells saveNow that no record is in flight; nil: it does not run
+	saving   chan struct{} // tells Save or a renewal that no record is in flight; nil: neither waits
 	leaves   leave
 	retry    *time.Timer // makes the last record; nil without one
+	trial    *trial      // nil: it is on none
 }
 
 // recordsLocked returns what the session knows of its records, and makes it.
@@ -65,7 +67,7 @@ func (p *process) alterLocked() (start bool) {
 
 // wakeForRecordLocked claims an idle session that is to make a record.
 func (p *process) wakeForRecordLocked() (start bool) {
-	if p.running || p.phase != phaseLive && p.phase != phaseRenewed || !p.ext.records.wantsOne() {
+	if p.running || !p.runsLocked() || !p.ext.records.wantsOne() {
 		return false
 	}
 	p.running = true
@@ -81,7 +83,7 @@ func (p *process) runIf(start bool) {
 
 // wantsOne reports whether something has changed that is in no record, and none is in flight.
 func (d *records) wantsOne() bool {
-	return d != nil && !d.inFlight && d.ends == endNone && (d.made > d.recorded || d.again)
+	return d != nil && !d.inFlight && !d.rests && d.ends == endNone && (d.made > d.recorded || d.again)
 }
 
 // recordDueLocked reports, between two messages, whether the session is to make a record now: one is
@@ -91,7 +93,11 @@ func (p *process) recordDueLocked() bool {
 	if !d.wantsOne() {
 		return false
 	}
-	if p.head == nil || d.messages >= burstMessages || p.fullLocked() || p.table().PausedBy() != nil {
+	if d.recorded == 0 && p.arrivalLocked().came != 0 {
+		return true // its source keeps it until it has standbys here, and its first handler may last
+	}
+	if p.head == nil || p.phase == phaseQuarantined || d.messages >= burstMessages || p.fullLocked() ||
+		p.table().PausedBy() != nil {
 		return true
 	}
 	now := int64(time.Since(core.Epoch))
@@ -103,8 +109,8 @@ func (p *process) recordDueLocked() bool {
 // last.
 func (p *process) standsLocked() bool {
 	d := p.ext.recordsOf()
-	return d != nil && d.inFlight && (p.fullLocked() || d.made > d.recorded && d.held.len() > 0 &&
-		mayLast(p.head, int64(time.Since(core.Epoch))))
+	return p.phase == phaseQuarantined || d != nil && d.inFlight && (p.fullLocked() ||
+		d.made > d.recorded && d.held.len() > 0 && mayLast(p.head, int64(time.Since(core.Epoch))))
 }
 
 // fullLocked reports whether as many answers wait as there may be: as many as messages fit into the
@@ -157,6 +163,9 @@ func (p *process) record() {
 func (p *process) recordedLocked(r *Record) {
 	d := p.ext.records
 	d.inFlight, d.again, d.messages = true, false, 0
+	if waits, _ := p.awaitsTrialLocked(); waits {
+		d.trial.stage = trialAsked // also if it could not be encoded
+	}
 	d.recorded, r.upTo = d.made, d.made
 }
 
@@ -176,44 +185,4 @@ func (t *Table) RecordAgain(part int, id string) bool {
 	p.mu.Unlock()
 	p.runIf(start)
 	return true
-}
-
-// errNotHere is why a change cannot become durable any more.
-var errNotHere = errors.New("the session has gone on elsewhere")
-
-// saveNow makes a record of the session as it is, in the midst of a handler, and waits until it is
-// durable or ctx ends. It must be called in the session's goroutine.
-func (p *process) saveNow(ctx context.Context) error {
-	if !p.Kind.Kept {
-		return nil
-	}
-	done, turn := make(chan error, 1), make(chan struct{}, 1)
-	p.mu.Lock()
-	d := p.recordsLocked()
-	d.made++
-	d.others++
-	d.held.push(held{tell: func(err error) { done <- err }, after: d.made})
-	d.saving = turn
-	p.mu.Unlock()
-	defer func() {
-		p.mu.Lock()
-		d.saving = nil
-		p.mu.Unlock()
-	}()
-	turn <- struct{}{}
-	for {
-		select {
-		case err := <-done:
-			return err
-		case <-turn:
-			p.mu.Lock()
-			free := p.phase < phaseSealed && d.wantsOne()
-			p.mu.Unlock()
-			if free {
-				p.record()
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

@@ -29,11 +29,13 @@ const (
 // within renewTime, the session is given up under the old ID, since the new owner may have it: a
 // login must never leave two sessions, of which a stranger may know one.
 //
-// A session that has standbys is never given up. The owner of the new ID answers when its record of
-// the session is durable, and the renewal is answered when the record of the mark is.
+// A session that has standbys is never given up. Its standbys know of the renewal before the owner of
+// the new ID is asked (see renewing). That one answers when its record of the session is durable, and
+// the renewal is answered when the record of the mark is. If the node crashes in between, a promoted
+// copy goes on with the renewal.
 type renewal struct {
 	p       *process
-	in      *Inbound
+	in      *Inbound // nil: another node has begun it
 	newID   string
 	sealing *sealing
 	large   *Large // the snapshot, if it is too large for a message
@@ -54,8 +56,12 @@ func (t *Table) serveRenew(part int, in *Inbound) {
 		if _, ok := in.Abandon(); ok { // otherwise Cancel has answered
 			in.Answer.Fail(err, false, false)
 		}
-	case done && in.Claim():
-		r.answer(nil, false)
+	case done:
+		r.p.whenDurable(func(err error) {
+			if in.Claim() {
+				r.answer(err, undurable(err))
+			}
+		})
 	}
 }
 
@@ -127,17 +133,14 @@ func (r *renewal) sealed(snapshot []byte, err error) {
 		}
 		return
 	}
-	t, in := r.p.table(), r.in
+	in := r.in
 	if r.p.ext.renewed != nil { // the session has met a copy that was renewed
 		err = sessionproc.ErrRenewed
 	}
-	payload := snapshot
-	if most := t.cfg.MaxMessage; err == nil && len(snapshot) > most {
-		if r.large, payload, err = t.keepLarge(r.p, snapshot); err != nil {
-			err = fmt.Errorf("the session cannot be renewed: %w", err)
-		} else {
-			defer t.dropLarge(r.large)
-		}
+	var payload []byte
+	if err == nil {
+		payload, err = r.payload(snapshot)
+		defer r.drop()
 	}
 	if late := !in.Deadline.IsZero() && !time.Now().Before(in.Deadline); late {
 		in.EndWith(core.Outcome{Err: context.DeadlineExceeded})
@@ -154,17 +157,26 @@ func (r *renewal) sealed(snapshot []byte, err error) {
 	r.p.mu.Lock()
 	r.p.commitLocked(r.sealing)
 	r.p.mu.Unlock()
+	switch err := r.intend(snapshot); {
+	case err == errUnintended:
+		r.keepID(r.p.table().cfg.moving())
+		return
+	case err != nil:
+		r.keepID(fmt.Errorf("the session keeps its ID: %w", err))
+		return
+	}
 	adopted, err := r.give(payload)
 	switch {
 	case adopted:
 		r.p.becomeRenewed(r.sealing, r.newID)
 		r.p.whenDurable(func(err error) { r.answer(err, undurable(err)) })
 	case !sessionproc.MaybeExecuted(err):
-		r.goOn()
 		if op, ok := errors.AsType[*sessionproc.OpError](err); ok {
 			err = op.Err
 		}
-		r.answer(fmt.Errorf("the session keeps its ID: %w", err), false)
+		r.keepID(fmt.Errorf("the session keeps its ID: %w", err))
+	case r.p.Kind.Kept: // the node closes, and a promoted copy goes on with the renewal
+		r.answer(fmt.Errorf("%w: the session may have been renewed", sessionproc.ErrUnavailable), true)
 	default:
 		r.p.logger().Error("a session is lost: it may have been renewed, its new owner does not answer", "err", err)
 		r.p.becomeRenewed(r.sealing, r.newID)
@@ -184,16 +196,17 @@ func (r *renewal) goOn() {
 // give asks the owner of the new ID to adopt the session, again and again while the outcome is
 // unknown. If MaybeExecuted(err), it is unknown whether the session was adopted. The first request
 // that certainly failed ends it. After an unknown outcome no later failure is certain, because the
-// earlier request may still arrive.
+// earlier request may still arrive. If another node has begun the renewal, none is.
 func (r *renewal) give(payload []byte) (adopted bool, err error) {
 	t := r.p.table()
 	ctx, cancel := context.WithTimeout(context.Background(), renewTime)
-	if r.p.Kind.Kept {
+	if r.p.Kind.Kept || r.in == nil {
 		cancel()
 		ctx, cancel = context.WithCancel(context.Background())
 	}
 	defer cancel()
-	for unknown := false; ; unknown = true {
+	for unknown := r.in == nil; ; unknown = true {
+		r.records() // for a standby that has come
 		err := t.cfg.Cluster.Deliver(ctx, r.newID, Untyped(core.OpAdopt, r.p.Kind.Name, "", payload, nil))
 		switch {
 		case err == nil:
@@ -317,13 +330,15 @@ func firstVersion(b []byte) (Version, error) {
 	if err := s.read(b); err != nil {
 		return nil, fmt.Errorf("its snapshot: %w", err)
 	}
+	if s.Renewing != nil {
+		return s.Renewing.version(), nil
+	}
 	v, err := ParseVersion(s.Version)
 	changes := uint64(0)
 	if i, ok := v.find(sessionproc.Incarnation{Number: s.Number, Boot: s.Boot}); ok {
 		changes = v[i].changes
 	}
-	i := sessionproc.Incarnation{Number: s.Number, Boot: s.Boot}
-	return Version{{Incarnation: i, changes: max(changes, 1)}}, err
+	return firstSeen(sessionproc.Incarnation{Number: s.Number, Boot: s.Boot}, changes), err
 }
 
 // An adoption is the Entry of a renewed session on its way into the table.

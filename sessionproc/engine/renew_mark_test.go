@@ -74,7 +74,7 @@ func TestMarkWinsOverEveryCopy(t *testing.T) {
 				}
 				b, err := take(t, guest, "old")
 				require.NoError(t, err)
-				guest.table.Forget(part("old"), "old")()
+				guest.table.Forget(part("old"), "old", nil)()
 				r, err := home.table.Restore(part("old"), "old", b)
 				require.NoError(t, err)
 				require.True(t, home.table.Meet(r))

@@ -339,7 +339,7 @@ func TestRenewedSessionIsSentOnByANodeThatLeaves(t *testing.T) {
 	require.NoError(t, carts.Start(t.Context(), from, "old", sessionproc.None{}))
 	b, err := take(t, from, "old")
 	require.NoError(t, err)
-	from.table.Forget(part("old"), "old")()
+	from.table.Forget(part("old"), "old", nil)()
 	for gate, want := range map[engine.Gate]error{nil: sessionproc.ErrClosed, elsewhere{}: errAway} {
 		to := newLocalWith(t, func(cfg *engine.TableConfig) { cfg.Gate = gate }, newCarts())
 		require.NoError(t, to.table.Shutdown(t.Context(), sessionproc.ReasonClosed))

@@ -15,6 +15,9 @@ func (p *process) becomeRenewed(s *sealing, newID string) {
 		return
 	}
 	p.phase = phaseRenewed
+	if d := p.ext.records; d != nil {
+		d.rests = false
+	}
 	last := p.markLocked(newID, time.Now().Add(renewedFor))
 	p.armRenewedLocked()
 	p.madeLocked()
@@ -47,6 +50,7 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	last := remains{p.takeAllLocked(), p.takePollsLocked(), p.act}
 	x.timers, x.watches, x.publisher, x.sealing, x.arrives, x.reason = nil, nil, nil, nil, 0, ""
 	x.setUnknown(nil)
+	x.setRenewing(nil)
 	x.restart, x.labels, p.keeps = nil, nil, false
 	x.messages, p.paced, x.ending = nil, false, nil // Table.ends has the last published values
 	if p.expiry != nil {

@@ -36,6 +36,7 @@ type Inbound struct {
 	err   error
 	reply []byte
 	raw   bool
+	buf   *[]byte // of scratch, with the reply; nil: it is elsewhere
 }
 
 // An Answer receives the outcome of an Inbound, by exactly one call of one method, in any goroutine.
@@ -71,7 +72,7 @@ func (in *Inbound) newCtx(p *process) *core.Ctx {
 	if !in.Deadline.IsZero() {
 		h.Until = core.SinceEpoch(in.Deadline)
 	}
-	if in.Once != nil && in.Op != core.OpCall {
+	if in.Once != nil && in.Op != core.OpCall && !in.Op.Starts() {
 		in.Once = nil
 	}
 	if len(in.Chain) > 0 || in.Values != nil {
@@ -92,9 +93,11 @@ func (in *Inbound) give() {
 		in.Answer.Fail(in.err, !core.NotRun(in.err), false)
 		return
 	}
-	reply, raw := in.reply, in.raw
-	if in.reply = nil; in.Op != core.OpCall {
+	reply, raw, buf := in.reply, in.raw, in.buf
+	in.reply, in.buf = nil, nil
+	if in.Op != core.OpCall {
 		raw = true
 	}
 	in.Answer.Reply(reply, raw) // in may be in use again when it returns
+	giveScratch(buf, reply)
 }

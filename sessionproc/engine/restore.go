@@ -26,13 +26,19 @@ func (t *Table) restoreAs(part int, id string, b []byte, admit func(*core.Kind) 
 	if err != nil {
 		return nil, err
 	}
+	return t.restoreWith(part, id, &s, others, admit)
+}
+
+// restoreWith makes a session from a snapshot and from those of copies that it meets when it runs.
+func (t *Table) restoreWith(part int, id string, s *snapshot, others []*snapshot, admit func(*core.Kind) error) (
+	*Restored, error) {
 	if p := t.find(part, id); p != nil {
 		if p.unmet() >= maxCopies {
 			return nil, fmt.Errorf("%w: %d copies of the session wait to meet it", sessionproc.ErrOverloaded, maxCopies)
 		}
 		admit = t.admitAnyway
 	}
-	r, err := t.restore(part, id, &s, admit)
+	r, err := t.restore(part, id, s, admit)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +80,11 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*core.Kind)
 		p.phase, p.ext.renewed = phaseRenewed, &renewed{newID: m.ID, until: time.Now().Add(min(m.Left, renewedFor))}
 		return &Restored{p}, nil
 	}
+	if err := p.loadRenewing(s); err != nil {
+		return nil, err
+	}
 	p.loadRestart(s)
+	p.loadTrial(s)
 	p.oweLocked(s.Renewals)
 	p.pace()
 	p.expiresLocked(lifetimeOf(&k.Settings, s.Lifetime))
@@ -237,10 +247,15 @@ func (r *Restored) Renew() {
 }
 
 // adoptedLocked gives a renewed session its first incarnation under the new ID. The only copies of
-// it under that ID are made from the same snapshot. So the last incarnation under the old ID
+// it under that ID are made from the same snapshot, or from a copy that has the same intent. So the last
+// incarnation under the old ID, or the one in the intent,
 // stands for all that the session has seen before, and for its life, which goes on.
 func (p *process) adoptedLocked() {
-	p.ext.past = Version{{Incarnation: p.incarnationLocked(), changes: max(p.changes, 1), life: true}}
+	p.ext.past = firstSeen(p.incarnationLocked(), p.changes)
+	if m := p.ext.rarely().renewing; m != nil { // it comes from a promoted copy
+		p.ext.past = m.seen
+		p.ext.setRenewing(nil)
+	}
 	p.ext.setBefore(nil)
 	p.numberLocked()
 }
@@ -290,7 +305,8 @@ func (p *process) arriveLocked() (start bool) {
 	if p.phase == phaseRenewed {
 		p.armRenewedLocked()
 	}
-	if p.phase != phaseSealed {
+	p.renewsOnLocked()
+	if p.phase != phaseSealed && !p.quarantineLocked() {
 		p.armAllLocked()
 		p.recallLocked()
 		p.watchAllLocked()

@@ -79,6 +79,7 @@ func (p *process) encode() ([]byte, error) {
 	}
 	s.setVersion(p.versionLocked())
 	s.Subscriptions = p.savedPublisherLocked()
+	s.Trials, s.Quarantined = p.savedTrialsLocked(), p.quarantinedLocked()
 	if p.ext.sealing != nil {
 		p.ext.sealing.saved = true
 	}
@@ -142,7 +143,10 @@ func (p *process) fillLocked(s *snapshot, own bool) error {
 	}
 	s.Watches = p.savedWatchesLocked()
 	s.Renewals = p.owesLocked()
-	s.Dedup = p.ext.rarely().replies.save(p.table().clock.now.Load())
+	if w, now := p.ext.rarely().replies, p.table().clock.now.Load(); w.isSaved(now) {
+		s.replies, s.at = w, now
+	}
+	s.Renewing = p.ext.rarely().renewing.saved()
 	if before := p.ext.rarely().before; before != nil {
 		s.Before = before.Append(nil)
 	}

@@ -81,6 +81,8 @@ func (p *process) tooLateLocked() error {
 	switch {
 	case p.phase < phaseEnding && p.ext.renewed != nil:
 		return sessionproc.ErrRenewed
+	case p.phase == phaseQuarantined:
+		return errQuarantined
 	case p.phase == phaseSealed:
 		return p.ext.sealing.moved
 	case p.Kind.Kept && p.endUntoldLocked():
@@ -95,8 +97,9 @@ func (p *process) tooLateLocked() error {
 // way to another node, is there, or goes on under another ID, or ends without
 // anybody being allowed to hear of that. It returns nil if the session has to answer.
 func (p *process) awayLocked() error {
-	if p.phase == phaseRenewed || p.phase == phaseSealed || p.phase >= phaseEnding && p.ext.moved ||
-		p.Kind.Kept && p.endUntoldLocked() {
+	switch {
+	case p.phase == phaseRenewed, p.phase == phaseQuarantined, p.phase == phaseSealed,
+		p.phase >= phaseEnding && p.ext.moved, p.Kind.Kept && p.endUntoldLocked():
 		return p.tooLateLocked()
 	}
 	return nil

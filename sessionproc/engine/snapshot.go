@@ -43,12 +43,18 @@ type snapshot struct {
 	// of Version, which incarnations were starts; see Version.AppendLife
 	Life []byte `msgpack:",omitempty"`
 	// of Version, what sessions of the ID had seen that ended before; see Version.Append
-	Before   []byte        `msgpack:",omitempty"`
-	Renewals time.Duration `msgpack:",omitempty"` // until past renewals no longer count; see renewals
-	Renewed  *savedRenewed `msgpack:",omitempty"` // the session goes on under another ID: no state
-	Large    *savedLarge   `msgpack:",omitempty"` // critical: where the snapshot is; only Version beside it
-	Dedup    *savedWindow  `msgpack:",omitempty"` // the replies to calls with keys
-	Outline  bool          `msgpack:",omitempty"` // critical: no node can have the session; see Table.Outline
+	Before      []byte          `msgpack:",omitempty"`
+	Renewals    time.Duration   `msgpack:",omitempty"` // until past renewals no longer count; see renewals
+	Renewed     *savedRenewed   `msgpack:",omitempty"` // the session goes on under another ID: no state
+	Renewing    *savedRenewing  `msgpack:",omitempty"` // it is about to go on under another ID; see renewing
+	Large       *savedLarge     `msgpack:",omitempty"` // critical: where the snapshot is; only Version beside it
+	Dedup       *savedWindow    `msgpack:",omitempty"` // the replies to calls with keys
+	Trials      []time.Duration `msgpack:",omitempty"` // how long ago they began; see trial
+	Quarantined bool            `msgpack:",omitempty"`
+	Outline     bool            `msgpack:",omitempty"` // critical: no node can have the session; see Table.Outline
+
+	replies *window // for Dedup, or nil
+	at      int64   // when they are saved, since epoch
 }
 
 // The values of core.SavedCast.Own.

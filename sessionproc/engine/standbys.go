@@ -12,9 +12,27 @@ import (
 // Standbys keeps records of sessions elsewhere, so that the sessions survive a crash of this node.
 // Package node implements it.
 //
-// A session of a kind that has standbys makes a record after each burst of messages that changed
-// it. Answers which tell of a change wait until a record with the change is durable. A session has
-// one record in flight at a time; the next one has all changes since.
+// A session of a kind that has standbys (KindConfig.Replicas) makes a record after each burst of
+// messages that changed it. Answers which tell of a change wait until a record with the change is
+// durable. A session has one record in flight at a time; the next one has all changes since.
+//
+// # What comes back
+//
+// What standbys have of a session whose node is lost goes to a table again. The node first decides by
+// their versions (RecordVersion) what there is:
+//
+//   - Copies that no tombstone overrules (Version.Overrules) are passed to Table.Revive, all that do
+//     not cover each other at once. Where the ID is free the result is promoted and inserted: it
+//     makes its first record at once. If a session of the ID runs, the result meets it.
+//   - A tombstone (FormEnded) is passed to Table.Remember before any session can start under its ID,
+//     so before the partition is full. That session then has seen what the tombstone has: its records
+//     cover it, and no copy of the former life is merged into it. The table remembers ends for an hour
+//     and at most 64 Ki of them. So a node that keeps a tombstone for longer passes it to
+//     Table.Succeed as well when a session starts over it. It keeps it until a record of that session
+//     is durable, or until its burial.
+//   - A copy that a tombstone does not overrule goes on; Restored.Survive tells it of the tombstone.
+//   - While a node has standbys that it may yet promote, it calls Table.HoldRecalls every few seconds:
+//     a session whose label was ended meanwhile ends when it is promoted.
 type Standbys interface {
 	// Keep takes a record, which is the callee's until it passes the record to Table.Kept. It must
 	// do that once, from any goroutine; it may do so before Keep returns. Keep is called without a
@@ -51,12 +69,22 @@ const (
 // node's by now. The session leaves the table as if it had moved.
 var ErrFenced = errors.New("sessionproc: another node has the session")
 
+// ErrSuperseded is what Table.Kept is given for a record that is of no use any more. The session has met
+// another copy of itself, and the members that have standbys of that take no record without its changes;
+// or it is sealed, and on its way to another node.
+var ErrSuperseded = errors.New("sessionproc: another record is to come")
+
 // errUndurable is the error of answers to a change that has happened here and that a crash of this
 // node may undo.
 type errUndurable struct{ why error }
 
 func (e *errUndurable) Error() string {
 	return fmt.Sprintf("%v: the change may not survive a crash: %v", sessionproc.ErrUnavailable, e.why)
+}
+
+// Elsewhere says that the session has gone on at another node, for package failure.
+func (e *errUndurable) Elsewhere() bool {
+	return errors.Is(e.why, errNotHere) || errors.Is(e.why, ErrFenced)
 }
 
 func (e *errUndurable) Unwrap() []error { return []error{sessionproc.ErrUnavailable, e.why} }
@@ -88,8 +116,50 @@ func (r *Record) release() {
 
 // keepsRecords decides for a kind whether its sessions have standbys, before there are any.
 func (t *Table) keepsRecords(k *core.Kind) {
-	k.Kept = t.cfg.Standbys != nil && t.cfg.Replicas != nil && t.cfg.Replicas(k.Name) > 0
-	for _, b := range k.ByName {
-		b.Relaxed = k.Kept && t.cfg.Relaxed != nil && t.cfg.Relaxed(k.Name, b.Name)
+	k.Kept = t.cfg.Standbys != nil && k.Settings.Replicas > 0
+}
+
+// Replicas returns KindConfig.Replicas and MinReplicas of a kind: 0 of one without standbys or that
+// this table does not know.
+func (t *Table) Replicas(kind string) (replicas, least int) {
+	k := t.kinds[kind]
+	if k == nil || !k.Kept {
+		return 0, 0
 	}
+	return k.Settings.Replicas, k.Settings.MinReplicas
+}
+
+// Repeats reports whether a call or a start may be made again if its outcome is unknown: its kind has
+// standbys, and keeps the replies to calls with keys. For calls of the kind "" any kind counts that has the
+// method. It serves package node.
+func (t *Table) Repeats(op core.Op, kind, method string) bool {
+	switch {
+	case op.Starts():
+		k := t.kinds[t.kindName(kind)]
+		return k != nil && k.Kept && k.Settings.Dedup >= 0
+	case op != core.OpCall:
+		return false
+	case kind != "":
+		return repeats(t.kinds[kind], method)
+	}
+	for _, k := range t.kinds {
+		if repeats(k, method) {
+			return true
+		}
+	}
+	return false
+}
+
+func repeats(k *core.Kind, method string) bool {
+	if k == nil || !k.Kept || k.Settings.Dedup < 0 {
+		return false
+	}
+	b := k.ByName[method]
+	return b != nil && b.Op == core.OpCall && !b.Settings.ReadOnly
+}
+
+// Replicated reports whether session id is here and is of a kind that has standbys.
+func (t *Table) Replicated(part int, id string) bool {
+	p := t.find(part, id)
+	return p != nil && p.Kind.Kept
 }

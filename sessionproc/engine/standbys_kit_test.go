@@ -34,7 +34,7 @@ type standbys struct {
 
 func copyOf(r *engine.Record) engine.Record {
 	return engine.Record{Partition: r.Partition, ID: r.ID, Kind: r.Kind, Seq: r.Seq, Form: r.Form,
-		Version: slices.Clone(r.Version), Body: slices.Clone(r.Body)}
+		Version: slices.Clone(r.Version), Life: slices.Clone(r.Life), Body: slices.Clone(r.Body)}
 }
 
 // Keep implements Standbys.
@@ -123,11 +123,16 @@ func (s *standbys) count() int {
 
 // newKept makes a table whose sessions all have standbys that answer after a delay.
 func newKept(t testing.TB, delay time.Duration, kinds ...sessionproc.AnyKind) (*local, *standbys) {
+	return newKeptWith(t, delay, func(*engine.TableConfig) {}, kinds...)
+}
+
+func newKeptWith(t testing.TB, delay time.Duration, change func(*engine.TableConfig), kinds ...sessionproc.AnyKind) (
+	*local, *standbys) {
 	s := &standbys{t: t, delay: delay, inFlight: map[string]*engine.Record{}, durable: map[string]engine.Record{}}
 	l := newLocalWith(t, func(cfg *engine.TableConfig) {
-		cfg.Standbys, cfg.Replicas = s, func(string) int { return 1 }
-		cfg.Relaxed = func(_, method string) bool { return method == "relaxed" }
+		cfg.Standbys = s
 		cfg.Logger = slog.New(slog.DiscardHandler)
+		change(cfg)
 	}, kinds...)
 	s.table = l.table
 	return l, s
@@ -157,10 +162,11 @@ type shopCode struct {
 }
 
 func (c shopCode) make() sessionproc.AnyKind {
+	c.kind.Replicas = 1
 	k := sessionproc.NewKind(shops, func(_ context.Context, n int) (*shop, error) { return &shop{n}, nil }, c.kind)
 	add := func(s *shop, _ context.Context, n int) (int, error) { s.N += n; return s.N, nil }
 	sessionproc.HandleCall(k, shopAdd, add)
-	sessionproc.HandleCall(k, shopPeek, add)
+	sessionproc.HandleCall(k, shopPeek, add, sessionproc.MethodConfig{Relaxed: true})
 	sessionproc.HandleCall(k, shopGet, func(s *shop, _ context.Context, _ sessionproc.None) (int, error) {
 		return s.N, nil
 	}, sessionproc.MethodConfig{ReadOnly: true})

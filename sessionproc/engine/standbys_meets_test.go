@@ -34,7 +34,7 @@ func TestAHandlerSaves(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l, s := newKept(t, never, shopCode{run: func(ctx context.Context, s *shop, _ string) error {
 			s.N = 7
-			err := engine.SaveNow(ctx)
+			err := sessionproc.FromContext(ctx).Save(ctx)
 			s.N = 8
 			return err
 		}}.make())
@@ -137,8 +137,9 @@ func TestAnIdleSessionRecordsWhatChangesIt(t *testing.T) {
 	}
 }
 
-// After a renewal both IDs are known wherever one is: the new one first.
-func TestARenewalWaitsForBothRecords(t *testing.T) {
+// The standbys of the old ID know of a renewal before the new ID is asked for. After it both IDs are known
+// wherever one is: the new one first.
+func TestARenewalWaitsForItsRecords(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		ctx := t.Context()
 		l, s := newKept(t, never, shopCode{}.make())
@@ -146,6 +147,12 @@ func TestARenewalWaitsForBothRecords(t *testing.T) {
 		changed := adding(ctx, l, "a", 3)
 		requireWaits(t, changed, "a change")
 		renew := failing(func() error { return l.renew(ctx, "a", "b") })
+		requireWaits(t, renew, "a renewal")
+		s.release("a") // the record of the change
+		require.Equal(t, 3, requireAnswered(t, changed, "the change").n)
+		requireWaits(t, renew, "a renewal whose intent is not durable")
+		require.Empty(t, s.last("b").ID, "the owner of the new ID is not asked yet")
+		s.release("a")
 		requireWaits(t, renew, "a renewal")
 		require.Equal(t, engine.FormRunning, s.last("b").Form, "the new ID's record is in flight")
 		s.mu.Lock()
@@ -155,10 +162,7 @@ func TestARenewalWaitsForBothRecords(t *testing.T) {
 		requireWaits(t, read, "a call under the new ID")
 		s.release("b")
 		requireWaits(t, renew, "a renewal whose mark is not durable")
-		require.Equal(t, 3, requireAnswered(t, changed, "the change").n, "it is durable under the new ID")
 		require.Equal(t, 3, requireAnswered(t, read, "the call").n)
-		s.release("a") // the record of the change
-		requireWaits(t, renew, "a renewal whose mark is not durable")
 		require.Equal(t, n+1, s.count())
 		s.release("a")
 		require.NoError(t, requireAnswered(t, renew, "the renewal").err)
@@ -199,7 +203,7 @@ func TestAMoveAnswersWhatWaits(t *testing.T) {
 					requireWaits(t, changed, "what was not")
 					s.release("a")
 				} else {
-					l.table.Forget(part("a"), "a")()
+					l.table.Forget(part("a"), "a", nil)()
 					require.Equal(t, 1, requireAnswered(t, recorded, "what was recorded").n)
 				}
 				require.Equal(t, 3, requireAnswered(t, changed, "the change").n)

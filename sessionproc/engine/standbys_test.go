@@ -149,7 +149,7 @@ func TestAStateThatDoesNotEncodeFailsItsAnswersOnly(t *testing.T) {
 		broken := false
 		k := sessionproc.NewKind(carts2, func(context.Context, sessionproc.None) (*ownCoder, error) {
 			return &ownCoder{&broken}, nil
-		}, sessionproc.KindConfig{})
+		}, sessionproc.KindConfig{Replicas: 1})
 		sessionproc.HandleCall(k, carts2Touch, func(*ownCoder, context.Context, bool) (bool, error) { return true, nil })
 		l, s := newKept(t, time.Millisecond, k)
 		require.NoError(t, carts2.Start(t.Context(), l, "a", sessionproc.None{}))

@@ -43,7 +43,7 @@ func (t *Table) exchangeStart(ctx context.Context, s *core.Starter) (o core.Outc
 		return o, false
 	}
 	w.Arm()
-	if o, ok = w.Await(ctx, s.Begins); !ok {
+	if o, ok = w.Await(ctx, s.Begins); !ok && o.Err != nil {
 		o = t.lateAt(part, id, w, o)
 	}
 	return o, ok
@@ -110,6 +110,9 @@ func (p *process) started(w *core.Waiting, state any, err error, into *error, r 
 		return
 	}
 	p.State = state
+	if w.Once != nil && p.Kind.Kept {
+		p.keepReply(w.Once, "", 0, core.Reply{}, false)
+	}
 	p.table().counts.starts.Add(1)
 	p.mu.Lock()
 	p.touch()

@@ -12,15 +12,16 @@ import (
 // Stats is what a table tells of itself. Figures that count are since it was
 // made.
 type Stats struct {
-	Sessions int            // those that start or end included
-	Kinds    map[string]int // by kind; those without any left out
-	Waiting  int            // messages in mailboxes, and that wait for a place in them
-	Queues   int            // sessions whose messages wait
-	Deepest  int            // messages in the fullest mailbox
-	Oldest   time.Duration  // the longest wait of a message that waits now
-	Heap     int64          // what is compared with MemoryMark; 0: there is no mark
-	Starts   int64          // start functions that returned a state
-	Ends     map[sessionproc.Reason]int64
+	Sessions    int            // those that start or end included
+	Kinds       map[string]int // by kind; those without any left out
+	Waiting     int            // messages in mailboxes, and that wait for a place in them
+	Queues      int            // sessions whose messages wait
+	Deepest     int            // messages in the fullest mailbox
+	Oldest      time.Duration  // the longest wait of a message that waits now
+	Heap        int64          // what is compared with MemoryMark; 0: there is no mark
+	Quarantined int            // sessions that handle nothing, because nodes that went on with them have crashed
+	Starts      int64          // start functions that returned a state
+	Ends        map[sessionproc.Reason]int64
 	Supervision
 	Copies
 	Hottest []Hot // the busiest sessions, the busiest first
@@ -56,6 +57,9 @@ func (t *Table) Stats(ctx context.Context) Stats {
 	for p := range t.all() {
 		now := t.clock.now.Load()
 		p.mu.Lock()
+		if p.phase == phaseQuarantined {
+			s.Quarantined++
+		}
 		if waiting := int(p.queued); waiting > 0 {
 			if p.lined {
 				waiting += p.ext.line.messages

@@ -119,7 +119,7 @@ func (p *process) beginEndLocked(reason sessionproc.Reason, done func(error)) (q
 		p.queued, p.bytes = 1, start.Size
 		return queue, cur
 	}
-	if p.phase == phaseLive || p.phase == phaseRenewed || p.phase == phaseSealed {
+	if p.runsLocked() || p.phase == phaseSealed {
 		p.phase = phaseEnding
 	}
 	return p.takeAllLocked(), cur

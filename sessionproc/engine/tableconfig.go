@@ -32,11 +32,8 @@ type TableConfig struct {
 	// the session. A nil FindEnd asks no other node.
 	FindEnd func(ctx context.Context, id, event string, poll []byte) (news []byte, lives bool)
 	Gate    Gate // nil: every session may be on this node
-	// Standbys keeps records of the sessions of kinds for which Replicas is positive. nil: of none.
-	// Relaxed says of which methods the answers wait for no record.
+	// Standbys keeps records of the sessions of kinds with KindConfig.Replicas. nil: of none.
 	Standbys Standbys
-	Replicas func(kind string) int
-	Relaxed  func(kind, method string) bool
 	// Member is the node's name among the members. FetchLarge gets a snapshot of size bytes that
 	// another member keeps under a key (Table.Large), in parts. With a nil FetchLarge a session
 	// that does not fit into a message cannot be renewed.

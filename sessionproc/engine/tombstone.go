@@ -40,10 +40,13 @@ func (t *Table) Succeed(id string, tombstone Version, begin func() bool) bool {
 	return begin()
 }
 
-// covered reports whether a session that is about to begin here is the one that has ended.
+// covered reports whether a session that is about to begin here is one that has ended.
 func (t *Table) covered(p *process) bool {
-	end := t.ended.Load()
-	return end != nil && end.id == p.ID && end.version.Covers(p.ext.past)
+	if end := t.ended.Load(); end != nil && end.id == p.ID && end.version.Covers(p.ext.past) {
+		return true
+	}
+	tombstone := t.former.find(p.ID)
+	return tombstone != nil && tombstone.Covers(p.ext.past)
 }
 
 // succeed makes a new session, which no other goroutine knows, the successor of an ended one: it has

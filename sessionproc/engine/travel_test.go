@@ -39,7 +39,7 @@ func travel(t testing.TB, from, to *local, id string) {
 	b, err := take(t, from, id)
 	require.NoError(t, err)
 	require.NoError(t, land(to, id, b))
-	from.table.Forget(part(id), id)()
+	from.table.Forget(part(id), id, nil)()
 }
 
 // land restores a snapshot in a table.

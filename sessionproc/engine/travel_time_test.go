@@ -102,7 +102,7 @@ func TestLifetimeThatEndsOnTheWayEndsTheSession(t *testing.T) {
 		time.Sleep(10 * tenth)
 		require.NotZero(t, a.table.Entries(), "it is the other node's to end it")
 		require.NoError(t, land(b, "a", b1))
-		a.table.Forget(part("a"), "a")()
+		a.table.Forget(part("a"), "a", nil)()
 		time.Sleep(10 * tenth)
 		require.False(t, b.started(t, "a"))
 		require.Zero(t, a.table.Expiring())

@@ -17,6 +17,11 @@ import (
 // snapshot does not wait for that record.
 func (p *process) finishTurn() (goesOn bool) {
 	p.mu.Lock()
+	if _, record := p.awaitsTrialLocked(); record {
+		p.mu.Unlock()
+		p.record()
+		return true
+	}
 	if p.ext.restart != nil && p.restartsLocked() {
 		p.mu.Unlock()
 		return p.restart()
@@ -39,6 +44,10 @@ func (p *process) finishTurn() (goesOn bool) {
 		s := p.ext.sealing
 		p.mu.Unlock()
 		return p.giveSnapshot(s)
+	}
+	if p.phase != phaseEnding { // a record was due, and a message has come that it can wait for
+		p.mu.Unlock()
+		return true
 	}
 	reason, last := p.ext.reason, stateOf(p)
 	queue := p.takeAllLocked()
@@ -77,6 +86,7 @@ func (p *process) arrive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cur, p.ext.arrives = nil, 0
+	p.arrivedLocked()
 	if p.ext.came != 0 {
 		p.settledLocked()
 	}

@@ -100,8 +100,8 @@ func (m *untyped) exchange(ctx context.Context, t *Table, part int, id string) e
 		Placed: HoldsPlace(ctx), Answer: a}
 	if m.op == core.OpCall {
 		core.Asking(core.Found(ctx), &m.once, id, m.method)
-		in.Once = m.once
 	}
+	in.Once = m.once
 	in.Deadline, _ = ctx.Deadline()
 	in.Patient, in.NoWait = patient, err != nil
 	switch {

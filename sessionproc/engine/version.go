@@ -46,18 +46,24 @@ func (v Version) find(i sessionproc.Incarnation) (int, bool) {
 // Covers reports whether v has seen all that other has.
 func (v Version) Covers(other Version) bool {
 	for _, s := range other {
-		if i, ok := v.find(s.Incarnation); s.changes > 0 && (!ok || v[i].changes < s.changes) {
+		if i, ok := v.find(s.Incarnation); s.changes > 0 && (!ok || v[i].changes < s.changes) && !v.hasForgotten(s) {
 			return false
 		}
 	}
 	return true
 }
 
+// hasForgotten reports whether s is of a terminated life, for which v has no room any more. Then nothing is lost if
+// what has seen its end gives way to v.
+func (v Version) hasForgotten(s seen) bool {
+	return s.changes == forever && len(v) >= maxIncarnations && compare(s.Incarnation, v[0].Incarnation) < 0
+}
+
 // Includes reports whether v covers other and also names all its incarnations, so that joining
 // other would change nothing.
 func (v Version) Includes(other Version) bool {
 	for _, s := range other {
-		if _, named := v.find(s.Incarnation); !named {
+		if _, named := v.find(s.Incarnation); !named && !v.hasForgotten(s) {
 			return false
 		}
 	}

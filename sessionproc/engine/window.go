@@ -1,11 +1,9 @@
 package engine
 
 import (
-	"errors"
 	"sync"
 	"time"
 
-	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
@@ -30,9 +28,11 @@ type windowKey struct {
 // A kept is a reply in a window.
 type kept struct {
 	windowKey
+	root   [16]byte // see core.Once
 	digest uint64
 	reply  core.Reply // Err is ErrReplied if the reply was not kept
 	at     int64      // since epoch
+	begun  bool       // the handler has not returned yet
 }
 
 // The bounds of a window, beside KindConfig.Dedup.
@@ -43,7 +43,7 @@ const (
 
 // size returns about how many bytes of memory k takes.
 func (k *kept) size() int {
-	n := 192 + len(k.method) + len(k.reply.Payload)
+	n := 224 + len(k.method) + len(k.reply.Payload)
 	if k.reply.Err != nil {
 		n += len(k.reply.Err.Error())
 	}
@@ -56,6 +56,39 @@ func (w *window) find(key windowKey, now int64) *kept {
 	defer w.mu.Unlock()
 	w.expireLocked(now)
 	return w.m[key]
+}
+
+// keep keeps the reply to a call with key o, and forgets those that nobody asks for any more.
+func (w *window) keep(k *kept, o *core.Once, most int) {
+	w.mu.Lock()
+	if o.Automatic() {
+		w.dropOverLocked(o)
+	}
+	if old := w.m[k.windowKey]; old != nil && old.begun {
+		w.bytes -= old.size()
+		old.digest, old.reply, old.begun = k.digest, k.reply, k.begun
+		w.bytes += old.size()
+	}
+	w.mu.Unlock()
+	w.add(k, most)
+}
+
+// dropOverLocked drops the replies to calls that are over by what o says. They are not forgotten: no
+// call is refused because of them.
+func (w *window) dropOverLocked(o *core.Once) {
+	all := w.order.all()
+	left := all[:0]
+	for _, k := range all {
+		if o.Over(&k.root) {
+			delete(w.m, k.windowKey)
+			w.bytes -= k.size()
+		} else {
+			left = append(left, k)
+		}
+	}
+	if len(left) < len(all) {
+		w.order.shorten(len(left))
+	}
 }
 
 // add keeps a reply and forgets the oldest ones beyond the bounds.
@@ -190,98 +223,4 @@ func (all *windows) expire(now int64) {
 			all.push(w, now)
 		}
 	}
-}
-
-// A savedWindow is a window in a snapshot.
-type savedWindow struct {
-	Forgot  time.Duration `msgpack:",omitempty"` // how long ago the latest was that it forgot; 0: it forgot none
-	Replies []savedReply  // the oldest first
-}
-
-type savedReply struct {
-	Key    []byte
-	Method string
-	Digest uint64
-	Ago    time.Duration
-	Reply  []byte `msgpack:",omitempty"`
-	Raw    bool   `msgpack:",omitempty"`
-	Form   uint8  `msgpack:",omitempty"`
-	Code   string `msgpack:",omitempty"` // of an error made by NewError
-	Text   string `msgpack:",omitempty"` // of an error
-}
-
-// The values of savedReply.Form.
-const (
-	keptReply   = 0
-	keptLarge   = 1 // only that there was one
-	keptError   = 2
-	keptNamed   = 3 // an error made by NewError
-	lastOfForms = keptNamed
-)
-
-// save returns w for a snapshot, or nil if it holds nothing.
-func (w *window) save(now int64) *savedWindow {
-	if w == nil {
-		return nil
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.expireLocked(now)
-	if w.order.len() == 0 {
-		return nil
-	}
-	s := &savedWindow{}
-	if w.lost {
-		s.Forgot = time.Duration(max(1, now-w.forgot))
-	}
-	for _, k := range w.order.items[w.order.head:] {
-		one := savedReply{Key: k.key[:], Method: k.method, Digest: k.digest, Ago: time.Duration(now - k.at),
-			Reply: k.reply.Payload, Raw: k.reply.Raw}
-		switch err := k.reply.Err.(type) {
-		case nil:
-		case *sessionproc.Error:
-			one.Form, one.Code, one.Text = keptNamed, err.Code, err.Text
-		default:
-			one.Form, one.Text = keptError, err.Error()
-			if err == sessionproc.ErrReplied {
-				one.Form, one.Text = keptLarge, ""
-			}
-		}
-		s.Replies = append(s.Replies, one)
-	}
-	return s
-}
-
-var errWindow = errors.New("malformed replies to calls with keys")
-
-// restore makes a window of one in a snapshot, which may be of any origin.
-func (s *savedWindow) restore(now int64, underway time.Duration, most int) (*window, error) {
-	w := &window{}
-	if s.Forgot < 0 {
-		return nil, errWindow
-	}
-	if s.Forgot > 0 {
-		w.lost, w.forgot = true, now-int64(s.Forgot+underway)
-	}
-	last := time.Duration(-1)
-	for _, one := range s.Replies {
-		size := max(len(one.Reply), len(one.Code)+len(one.Text))
-		if len(one.Key) != 16 || one.Ago < 0 || last >= 0 && one.Ago > last || size > core.MaxReply ||
-			one.Form > lastOfForms {
-			return nil, errWindow
-		}
-		last = one.Ago
-		k := &kept{windowKey: windowKey{[16]byte(one.Key), one.Method}, digest: one.Digest,
-			reply: core.Reply{Payload: one.Reply, Raw: one.Raw}, at: now - int64(one.Ago+underway)}
-		switch one.Form {
-		case keptLarge:
-			k.reply.Err = sessionproc.ErrReplied
-		case keptError:
-			k.reply.Err = errors.New(one.Text)
-		case keptNamed:
-			k.reply.Err = &sessionproc.Error{Code: one.Code, Text: one.Text}
-		}
-		w.add(k, most)
-	}
-	return w, nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func keptAt(at time.Duration, key string, r core.Reply) *kept {
-	return &kept{windowKey{core.NewOnce(key).Key, "m"}, 7, r, int64(at)}
+	return &kept{windowKey: windowKey{core.NewOnce(key).Key, "m"}, digest: 7, reply: r, at: int64(at)}
 }
 
 func (w *window) has(key string, now time.Duration) bool {
@@ -124,4 +124,92 @@ func TestWindowsJoin(t *testing.T) {
 	a.join(&window{}, 2)
 	require.Equal(t, 2, a.order.len())
 	require.True(t, a.has("4", 20))
+}
+
+// TestAWindowIsWrittenAsItsFieldsAre compares what is written by hand with what reflection makes of it.
+func TestAWindowIsWrittenAsItsFieldsAre(t *testing.T) {
+	root := core.NumberedKey([8]byte{1, 2}, 3, 4)
+	replies := []core.Reply{
+		{}, {Payload: []byte("p")}, {Payload: []byte("p"), Raw: true}, {Err: sessionproc.ErrReplied},
+		{Err: errors.New("why")}, {Err: sessionproc.NewError("code", "text")},
+	}
+	for n := range len(replies) + 1 {
+		for _, lost := range []bool{false, true} {
+			w := &window{lost: lost, forgot: 5}
+			for i, r := range replies[:n] {
+				k := keptAt(time.Duration(i+1)*time.Second, string(rune('a'+i)), r)
+				if i%2 == 0 {
+					k.root = root
+				}
+				w.add(k, 100)
+			}
+			now := int64(20 * time.Second)
+			want, err := core.Encode([]byte{}, w.save(now), 0)
+			require.NoError(t, err)
+			if !w.isSaved(now) {
+				require.Equal(t, []byte{0xc0}, want)
+				continue
+			}
+			require.Equal(t, want, w.append([]byte{}, now), "%d replies", n)
+			plain := &snapshot{Kind: "k", Version: []byte{0x90}, State: []byte{0x80}, replies: w, at: now}
+			whole := *plain
+			whole.Dedup = w.save(now)
+			all, err := core.Encode([]byte{}, &whole, 0)
+			require.NoError(t, err)
+			byHand, ok := plain.appendPlain([]byte{})
+			require.True(t, ok)
+			require.Equal(t, all, byHand)
+			exact, err := plain.bytes()
+			require.NoError(t, err)
+			require.Equal(t, all, exact)
+			var s savedWindow
+			require.NoError(t, core.DecodeForeign(want, &s))
+			again, err := s.restore(now, 0, 100)
+			require.NoError(t, err)
+			require.Equal(t, want, again.append([]byte{}, now))
+			require.Equal(t, w.reaches(6), again.reaches(6))
+			require.False(t, lost && again.reaches(5))
+		}
+	}
+}
+
+// TestRepliesToCallsThatAreOverAreDropped, and no call is refused because of that.
+func TestRepliesToCallsThatAreOverAreDropped(t *testing.T) {
+	w := &window{}
+	number := func(caller byte, lane uint8, n, low uint64) *core.Once {
+		key := core.NumberedKey([8]byte{caller}, lane, n)
+		return &core.Once{Key: key, Root: key, Low: low}
+	}
+	add := func(o *core.Once) {
+		w.keep(&kept{windowKey: windowKey{o.Key, "m"}, root: o.Root, at: 1}, o, 100)
+	}
+	keys := func() (all [][16]byte) {
+		for _, k := range w.order.all() {
+			all = append(all, k.key)
+		}
+		return all
+	}
+	user := core.NewOnce("of a user")
+	w.keep(&kept{windowKey: windowKey{user.Key, "m"}, at: 1}, user, 100)
+	first, second, other, lane := number(1, 0, 1, 1), number(1, 0, 2, 1), number(2, 0, 1, 1), number(1, 1, 1, 1)
+	for _, o := range []*core.Once{first, second, other, lane} {
+		add(o)
+	}
+	derived := second.Next("id", "m")
+	w.keep(&kept{windowKey: windowKey{derived.Key, "m"}, root: derived.Root, at: 1}, derived, 100)
+	require.Equal(t, [][16]byte{user.Key, first.Key, second.Key, other.Key, lane.Key, derived.Key}, keys())
+
+	third := number(1, 0, 3, 2) // the first is over
+	add(third)
+	require.Equal(t, [][16]byte{user.Key, second.Key, other.Key, lane.Key, derived.Key, third.Key}, keys())
+	fifth := number(1, 0, 5, 4)
+	add(fifth)
+	require.Equal(t, [][16]byte{user.Key, other.Key, lane.Key, fifth.Key}, keys())
+	require.True(t, w.reaches(1))
+	require.Len(t, w.m, 4)
+	bytes := 0
+	for _, k := range w.order.all() {
+		bytes += k.size()
+	}
+	require.Equal(t, bytes, w.bytes)
 }

@@ -169,7 +169,7 @@ func (d *Driver) unsealLocked(e *ownership.Effect) {
 				Size: len(h.snapshot), Duration: time.Since(epoch) - h.begun})
 		}
 		delete(pt.final, e.Session)
-		d.later = append(d.later, d.table.Forget(e.Partition, e.Session))
+		d.later = append(d.later, d.table.Forget(e.Partition, e.Session, nil))
 	}
 }
 

@@ -69,6 +69,8 @@ type Engine interface {
 	Watch(ctx context.Context, h *Head, b *Binding, id string)
 	Unwatch(h *Head, notice, id string) bool
 	Logger(h *Head) *slog.Logger
+	// Save waits until the session as it is now is durable. ctx is, or comes from, that of the handler.
+	Save(ctx context.Context, h *Head) error
 	// Replied returns what the session has replied to a call with the key of c; known: it has. digest is
 	// that of the request. An error says why the call can be answered in no way and must not run.
 	Replied(c *Ctx, method string, digest uint64) (r Reply, known bool, err error)

@@ -57,9 +57,9 @@ type Binding struct {
 	Starts   bool          // a call or cast starts a missing session
 	// Lasts says until when handlers are expected to last, since epoch; 0: none has returned yet. The
 	// engine's, see Kind.Kept.
-	Lasts   atomic.Int64
-	Relaxed bool // the answer of a call waits for no record; set by the engine, see Kind.Kept
-	Typed   any  // func(any, context.Context, *Req, *Rep) error; of casts func(any, context.Context, Msg) error
+	Lasts atomic.Int64
+	Quick atomic.Int32 // handlers that have not lasted although Lasts expects it. The engine's
+	Typed any          // func(any, context.Context, *Req, *Rep) error; of casts func(any, context.Context, Msg) error
 	// serve decodes the request, runs the handler and appends its encoded
 	// reply to dst.
 	Serve func(state any, ctx context.Context, payload []byte, raw bool, dst []byte) (

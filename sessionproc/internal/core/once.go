@@ -13,6 +13,11 @@ type Once struct {
 	Derived bool  // made for a call by a keyed handler; a session that keeps no replies ignores it
 	First   int64 // since epoch: when the call was first made, if this may be a repeat; 0: it is not known
 
+	// Root is set if a node has made the key, so that it can make the call again: it is the key of
+	// the call that the node made, of which Key may be derived. See NumberedKey.
+	Root [16]byte
+	Low  uint64 // the calls of Root's lane with lower numbers are over, and are not made again
+
 	mu    sync.Mutex
 	calls map[string]uint64 // guarded by mu: see Next
 }
@@ -36,6 +41,27 @@ func digest(texts ...string) (key [16]byte) {
 	return key
 }
 
+// Automatic reports whether a node has made the key, and not its user.
+func (o *Once) Automatic() bool { return o.Root != [16]byte{} }
+
+// laneSize is how many bytes of a numbered key say which node has numbered it, in which lane.
+const laneSize = 9
+
+// NumberedKey returns the key of a call that a node has numbered in one of its lanes.
+func NumberedKey(caller [8]byte, lane uint8, number uint64) (key [16]byte) {
+	binary.BigEndian.PutUint64(key[8:], number)
+	copy(key[:], caller[:])
+	key[8] = lane
+	return key
+}
+
+// Over reports whether the numbered call with the key root is over by what o says, whose key is
+// automatic: nobody makes it again.
+func (o *Once) Over(root *[16]byte) bool {
+	return [laneSize]byte(root[:]) == [laneSize]byte(o.Root[:]) &&
+		binary.BigEndian.Uint64(root[8:])&(1<<56-1) < o.Low
+}
+
 // Next returns the key of the next call of a method of session id, for calls that are made on behalf
 // of the one that o is the key of. When all is done again, it is the same. It is made of how many
 // calls of that method of that session there were before, so that it does not matter in which order
@@ -51,5 +77,5 @@ func (o *Once) Next(id, method string) *Once {
 	o.mu.Unlock()
 	var ordinal [8]byte
 	binary.BigEndian.PutUint64(ordinal[:], n)
-	return &Once{Key: digest("next", string(o.Key[:]), string(ordinal[:])), Derived: true}
+	return &Once{Key: digest("next", string(o.Key[:]), string(ordinal[:])), Derived: true, Root: o.Root, Low: o.Low}
 }

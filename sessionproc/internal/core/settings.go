@@ -42,6 +42,8 @@ type KindSettings struct {
 	Migrate       func(from int, state []byte) ([]byte, error)
 	EndOnMove     bool
 	Dedup         int
+	Replicas      int
+	MinReplicas   int
 }
 
 // MethodSettings are the fields of MethodConfig.
@@ -53,6 +55,7 @@ type MethodSettings struct {
 	NoWait       bool
 	ShareRequest bool
 	Timeout      time.Duration
+	Relaxed      bool
 }
 
 // EventSettings are the fields of EventConfig, with their defaults.

@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+)
+
+// A pollster is a Caller whose polls are answered by the test, one after the other.
+type pollster struct{ polls chan chan pollReply }
+
+func (c *pollster) Deliver(ctx context.Context, _ string, m sessionproc.Message) error {
+	answer := make(chan pollReply, 1)
+	select {
+	case c.polls <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case n := <-answer:
+		return m.ReadReply(n.append(nil), true)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// begins has a subscription begin in the background.
+func (c *pollster) begins(t *testing.T, h *hub) (s *subscription, first chan pollReply, begun <-chan error) {
+	s = newSubscription(16)
+	done := make(chan error, 1)
+	go func() { done <- h.subscribe(t.Context(), feedKey{id: "a"}, s, sessionproc.Position{}, false) }()
+	return s, <-c.polls, done
+}
+
+// valueAt is the answer to a poll with one value: what was published at the offset, or the state then.
+func valueAt(number, offset uint64, present, gap bool) pollReply {
+	at := sessionproc.Position{Incarnation: sessionproc.Incarnation{Number: number, Boot: 1}, Offset: offset}
+	v := published{payload: []byte(strconv.FormatUint(offset, 10)), raw: true}
+	return pollReply{at: at, items: []item{{published: v, at: at, present: present, gap: gap}}}
+}
+
+// A session was promoted. The poll of a feed has got its present value, and so has the first poll of a
+// subscription that begins there. Whichever of the two is older, the subscription does not go back.
+func TestASubscriptionThatBeginsDoesNotGoBack(t *testing.T) {
+	for offset := uint64(17); offset <= 21; offset++ {
+		t.Run(fmt.Sprintf("the feed is at %d", offset), func(t *testing.T) {
+			c := &pollster{polls: make(chan chan pollReply)}
+			h := newFeeds(c, 0, nil)
+			defer h.close()
+			_, first, begun := c.begins(t, h)
+			first <- valueAt(1, 18, true, false)
+			require.NoError(t, <-begun)
+			waits := <-c.polls // the feed's
+			s, own, begun := c.begins(t, h)
+			waits <- valueAt(2, offset, true, true)
+			waits = <-c.polls
+			own <- valueAt(2, 19, true, false)
+			require.NoError(t, <-begun)
+			waits <- valueAt(2, 22, false, true)
+			last := uint64(0)
+			for last < 22 {
+				it, err := s.next(t.Context())
+				require.NoError(t, err)
+				require.EqualValues(t, 2, it.at.Incarnation.Number)
+				require.Greater(t, it.at.Offset, last)
+				last = it.at.Offset
+			}
+		})
+	}
+}
