@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 		"transport/wire"},
 	"node/internal/handover": {"cluster", "ring", "sessionproc", "sessionproc/internal/core", "sessionproc/engine",
 		"transport", "transport/wire", "node/internal/failure", "node/internal/lifetime", "node/internal/ownership",
-		"node/internal/roster", "node/internal/route"},
+		"node/internal/roster", "node/internal/route", "node/internal/standby"},
 }
 
 // imports returns, for each of our packages, those of ours that it imports itself.

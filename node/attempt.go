@@ -29,6 +29,13 @@ type attempt struct {
 	waiting time.Time         // since when it has been counted in overload; zero: it is not
 	done    *TraceRequestDone // nil: nobody wants it
 	ran     bool              // a try may have run the handler (repeatable only)
+
+	// See repeat.go.
+	keyed    bool  // the last try had the key
+	bare     bool  // no try has it, as a member does not know keys
+	first    int64 // since epoch: when the first one with the key was sent
+	repeated bool  // the call is made again
+	answered bool
 }
 
 // A verdict is the outcome of one attempt.
@@ -50,9 +57,10 @@ func (a *attempt) once(ctx context.Context) verdict {
 		a.out.request.Flags |= flagWaits
 	}
 	var target *transport.Peer
+	var knows bool // it knows keys
 	switch owner := r.Owners[a.part]; {
 	case a.hint != "":
-		target, a.hint = n.transport.Peer(a.hint), ""
+		target, knows, a.hint = n.transport.Peer(a.hint), n.keepsStandbys(a.hint), ""
 	case a.here, owner != nil && owner.Remote == nil, n.table.Has(a.part, a.id):
 		a.here = false
 		if a.tries > 0 {
@@ -60,6 +68,9 @@ func (a *attempt) once(ctx context.Context) verdict {
 		}
 		if a.m.Op() == engine.OpCast { // it has the time for its place that its caller gives it
 			ctx = a.asked
+		}
+		if a.repeated && a.out.once != nil {
+			engine.SetRepeated(a.m, a.out.once, a.first)
 		}
 		err := n.table.Deliver(ctx, a.part, a.id, a.m)
 		if away, ok := cause(err).(*failure.Moved); ok {
@@ -71,12 +82,13 @@ func (a *attempt) once(ctx context.Context) verdict {
 			}
 			return verdict{away, a.ran, true}
 		}
-		return verdict{err: cause(err), maybe: sessionproc.MaybeExecuted(err) || a.ran}
+		return a.terminated(verdict{err: cause(err), maybe: sessionproc.MaybeExecuted(err) || a.ran})
 	case owner == nil:
 		return verdict{errNoOwner, a.ran, true}
 	default:
-		target = owner.Remote
+		target, knows = owner.Remote, owner.Standbys
 	}
+	a.addKey(knows)
 	n.forwarded.add(a.part)
 	if a.done != nil {
 		a.done.Sent++
@@ -92,7 +104,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 // try.
 func (a *attempt) judge(ctx context.Context, target *transport.Peer, err error) verdict {
 	if peer, ok := errors.AsType[*transport.Error](err); ok {
-		return a.answered(ctx, failure.Decode(peer))
+		return a.terminated(a.judgeAnswer(ctx, failure.Decode(peer)))
 	}
 	if ctx.Err() != nil {
 		why := engine.NoAnswer(ctx, a.m.Op(), a.id, a.node.slotAt(target.Addr()), transport.Sent(err),
@@ -112,7 +124,7 @@ func (a *attempt) judge(ctx context.Context, target *transport.Peer, err error) 
 	if !transport.Sent(err) {
 		return verdict{unreachable, a.ran, true}
 	}
-	if a.repeatable() {
+	if a.repeatable() || a.repeat() {
 		a.ran = true
 		return verdict{unreachable, true, true}
 	}
@@ -138,8 +150,8 @@ func (a *attempt) repeatable() bool {
 	return a.node.table.MethodConfig(a.m.Kind(), a.m.Method()).ReadOnly
 }
 
-// answered decides the same for the answer of a peer.
-func (a *attempt) answered(ctx context.Context, f failure.Coded) verdict {
+// judgeAnswer decides the same for the answer of a peer.
+func (a *attempt) judgeAnswer(ctx context.Context, f failure.Coded) verdict {
 	switch {
 	case f.Code == failure.CodeNotOwner:
 		if a.here = f.Extra == a.node.self.Addr; !a.here {
@@ -152,6 +164,12 @@ func (a *attempt) answered(ctx context.Context, f failure.Coded) verdict {
 		return verdict{f.Err(), a.ran, true} // a partition ends: it will see what this node sees
 	case f.Code == failure.CodeOverloaded && !f.Maybe:
 		return a.overloaded(ctx, f)
+	case f.Code == failure.CodeUnsupported && !f.Maybe && a.keyed && a.out.once.Automatic() && !a.repeated:
+		a.bare = true // an earlier release has taken the place of one that knows keys
+		return verdict{f.Err(), false, true}
+	case f.Undone() && a.repeat():
+		a.ran = true
+		return verdict{f.Err(), true, true}
 	}
 	return verdict{err: f.Err(), maybe: f.Maybe || a.ran}
 }
@@ -180,6 +198,16 @@ func (a *attempt) overloaded(ctx context.Context, f failure.Coded) verdict {
 		return verdict{err: f.Err(), maybe: a.ran}
 	}
 	return verdict{f.Err(), a.ran, true}
+}
+
+// finish is called when the request is over.
+func (a *attempt) finish() {
+	a.stopWaiting()
+	if a.repeated && !a.answered && a.out.ticket.of != nil {
+		time.AfterFunc(doubtful, a.out.release) // the repeat may be under way
+		return
+	}
+	a.out.release()
 }
 
 func (a *attempt) stopWaiting() {

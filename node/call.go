@@ -58,13 +58,13 @@ func (n *Node) route(ctx context.Context, id string, part int, m sessionproc.Mes
 	if err != nil {
 		return engine.Failed(m, id, err, false)
 	}
-	defer out.release()
 	try := attempt{node: n, id: id, part: part, m: m, out: out, done: done, asked: asked}
-	defer try.stopWaiting()
+	defer try.finish()
 	for {
 		v := try.once(ctx)
 		switch {
 		case v.err == nil:
+			try.answered = true
 			return nil
 		case !v.again:
 			return engine.Failed(m, id, v.err, v.maybe)

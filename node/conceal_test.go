@@ -49,7 +49,8 @@ var exportedStructs = []struct {
 	{node.Place{}, false}, {node.Progress{}, false}, {node.SessionEvent{}, true}, {node.SessionInfo{}, true},
 	{node.SessionTimer{}, true},
 	{node.Shutdown{}, false}, {node.SilentMember{}, false}, {node.Stats{}, true}, {node.Trace{}, false},
-	{node.TraceMoveRefused{}, false},
+	{node.TraceMoveRefused{}, false}, {node.TraceSessionPromoted{}, false},
+	{node.BehindMember{}, false}, {node.Durability{}, false},
 	{node.TraceRequestDone{}, false}, {node.TraceSessionMoved{}, false}, {node.TraceMessageHandled{}, false},
 	{node.TraceRequestRefused{}, false}, {node.TraceSessionConflict{}, false}, {node.TraceSessionCrashed{}, false},
 	{node.TraceSessionEnded{}, false}, {node.TraceSessionStarted{}, false}, {node.WaitingFor{}, false},
@@ -79,7 +80,7 @@ var exportedStructs = []struct {
 	{engine.TraceSessionCrashed{}, false}, {engine.TraceSessionEnded{}, false},
 	{engine.TraceSessionStarted{}, false},
 	{engine.Large{}, true}, {engine.Understanding{}, false}, {engine.Needs{}, false},
-	{engine.Rival{}, false}, {sessionproc.Update[int]{}, false},
+	{engine.Rival{}, false}, {sessionproc.Update[int]{}, false}, {engine.Copy{}, false},
 
 	{sessionhttp.Config{}, false}, {sessionhttp.EventStream[int]{}, false}, {sessionhttp.EventsConfig[int]{}, false},
 	{sessionhttp.Sessions{}, false},

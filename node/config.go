@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
@@ -36,6 +37,10 @@ type Config struct {
 	// replica that restarts under the same Slot gets the same sessions. Default
 	// host name + ":" + advertised port.
 	Slot string
+	// Zone names what fails together with this replica, such as a data centre: the standbys
+	// of its sessions are on members of other zones when there are any. At most 32 printable
+	// ASCII characters without spaces. Default "": all members without one are in one zone.
+	Zone string
 	// Cluster names the cluster; nodes of other names are refused. It is part
 	// of all keys. Default "sessionproc".
 	Cluster string
@@ -145,6 +150,11 @@ type Config struct {
 	// 64 MiB, which gives way where HandoffRate does; one that is set holds in any case.
 	HandoffBytesPerSecond int
 
+	// StandbyMemory bounds the standbys of other nodes' sessions that this node keeps
+	// (sessionproc.KindConfig.Replicas), in bytes. Beyond it the standby of a further session
+	// is kept by another member; those that are here stay up to date. Default 1 GiB.
+	StandbyMemory int64
+
 	// Quorum is how many members of different slots, itself among them, a node
 	// must see to answer for its sessions: below it requests get
 	// sessionproc.ErrNoQuorum, nothing runs, and state waits in memory until enough
@@ -245,6 +255,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		standard int64
 	}{
 		{"HandoffMemory", &cfg.HandoffMemory, 64 << 20},
+		{"StandbyMemory", &cfg.StandbyMemory, 1 << 30},
 		{"MemoryMark", &cfg.MemoryMark, 0},
 		{"MaxInflight", &cfg.MaxInflight, 0}, // see package transport
 	} {
@@ -289,6 +300,9 @@ func (cfg *Config) check() error {
 	case (cfg.Inject == nil) != (cfg.Extract == nil):
 		return errors.New("one of Config.Inject and Config.Extract is nil; they go together")
 	}
+	if err := cluster.CheckZone(cfg.Zone); err != nil {
+		return fmt.Errorf("Config.Zone: %w", err)
+	}
 	for i, k := range cfg.Kinds {
 		if k == nil || reflect.ValueOf(k).IsNil() {
 			return fmt.Errorf("Config.Kinds[%d] is nil", i)
@@ -298,4 +312,9 @@ func (cfg *Config) check() error {
 		return fmt.Errorf("Config.Ring: %w", err)
 	}
 	return nil
+}
+
+// replicates reports whether sessions of a kind have standbys.
+func (cfg *Config) replicates() bool {
+	return slices.ContainsFunc(cfg.Kinds, func(k sessionproc.AnyKind) bool { return k.Core().Settings.Replicas > 0 })
 }

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,4 +41,14 @@ func TestAKindThatIsNilIsNamed(t *testing.T) {
 		_, err := node.Start(t.Context(), node.Config{Kinds: []sessionproc.AnyKind{made, missing}})
 		require.ErrorContains(t, err, "node: Config.Kinds[1] is nil")
 	}
+}
+
+func TestAZoneThatGossipCannotCarryIsNamed(t *testing.T) {
+	for _, zone := range []string{"a zone", "zöne", strings.Repeat("z", 33)} {
+		_, err := node.Start(t.Context(), node.Config{Zone: zone})
+		require.ErrorContains(t, err, "node: Config.Zone: ")
+	}
+	n, err := node.Start(t.Context(), node.Config{Zone: strings.Repeat("z", 32)})
+	require.NoError(t, err)
+	require.NoError(t, n.Close())
 }

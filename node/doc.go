@@ -103,7 +103,9 @@
 //     its state, its queued casts and its timers, and keeps its Incarnation; calls
 //     wait within their ctx meanwhile, for some milliseconds. Of any number of
 //     concurrent starts of an ID one succeeds.
-//   - A handler runs at most once for each call, unless its method is ReadOnly.
+//   - A handler runs at most once for each call, unless its method is ReadOnly, or
+//     its node has crashed and the kind has Replicas: then it may run once more, and
+//     what it did before is undone.
 //     After an error sessionproc.MaybeExecuted says whether it may have run; it
 //     is exact for sessions of this node, and true for others unless their
 //     owner, or the fact that nothing was sent, says otherwise. A call with a key

@@ -60,7 +60,7 @@ func extremes(t reflect.Type) (all []reflect.Value) {
 	switch bits := t.Size() * 8; t.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		most := int64(math.MaxInt64) >> (64 - bits)
-		for _, n := range []int64{-most - 1, 1, most, -most, -1, most - 1}[:shorter(6, 3)] {
+		for _, n := range []int64{-most - 1, most, 1, -most, -1, most - 1}[:shorter(6, 2)] {
 			add(func(v reflect.Value) { v.SetInt(n) })
 		}
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:

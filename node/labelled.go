@@ -23,7 +23,8 @@ import (
 // If nodes do not answer until ctx ends, or for CallTimeout if it has no deadline,
 // the error is a *PartialError that names them: try again. A node that is taken for
 // dead and lives behind a cut is not known and not named; it is told when it is seen
-// again within the minute.
+// again within the minute. Sessions of lost nodes that have standbys are waited for
+// until they go on, and end then.
 //
 // In a handler of such a session, and in what such a handler waits for, the handler's
 // ctx ends; the others end all the same, and that session is counted and not waited for:
@@ -82,6 +83,9 @@ const movingAtOnce = 16
 // endLabelled ends the sessions of a label that are here, and follows those that are
 // on their way.
 func (n *Node) endLabelled(ctx context.Context, q *query) (tally, error) {
+	if err := n.driver.AwaitRecovery(ctx); err != nil {
+		return tally{}, err
+	}
 	ended, moving, err := n.table.EndLabelled(ctx, q.Key, q.Value, q.Ago, q.waiting...)
 	if err != nil {
 		return tally{}, err

@@ -70,7 +70,7 @@ func requireMarks(t *testing.T, n *node.Node, id string, want int) {
 // A session of any size that can move can be renewed, on its node and to another one,
 // again and again, with its timers.
 func TestRenewOfSessionsLargerThanAMessageWorks(t *testing.T) {
-	for _, size := range []int{3 << 20, 20 << 20, 4<<20 - 4<<10, 4<<20 - 4200, 4<<20 - 1, 4 << 20}[:shorter(6, 3)] {
+	for _, size := range []int{3 << 20, 4 << 20, 4<<20 - 4<<10, 4<<20 - 4200, 4<<20 - 1, 20 << 20}[:shorter(6, 3)] {
 		synctest.Test(t, func(t *testing.T) {
 			c := nodetest.NewCluster(t, 3, newTomes)
 			id := idAt(c, 1)
@@ -169,7 +169,7 @@ func TestManyLargeRenewalsAtOnceAllArrive(t *testing.T) {
 		var ids []string
 		for range 8 {
 			ids = append(ids, idAt(c, 0))
-			require.NoError(t, tomes.Start(t.Context(), c.Node(0), ids[len(ids)-1], 12<<20))
+			require.NoError(t, tomes.Start(t.Context(), c.Node(0), ids[len(ids)-1], shorter(12, 5)<<20))
 		}
 		var all []<-chan error
 		newIDs := make([]string, len(ids))

@@ -40,9 +40,11 @@ type Node struct {
 	standing  standing
 	queries   chan struct{} // one for each that is answered
 	forwarded forwarded
+	numbers   numbers
 	trace     Trace          // Config.Trace; what it lacks is nil
 	roster    *roster.Roster // what this node and the others were given, and whether they answer
 	met       chan struct{}  // capacity 1: the release of some members is not known
+	placed    chan struct{}  // capacity 1: a view has been put into effect
 	given     []byte         // what this node was given, as other members hear of it
 
 	routes   atomic.Pointer[route.Routes]

@@ -62,6 +62,30 @@ func (n *Node) reroute(view *cluster.View) {
 	n.forgetPeers(last, next)
 	n.passOn(last, next)
 	lifetime.Signal(n.met)
+	lifetime.Signal(n.placed)
+}
+
+// inherit finds out after each view who is to keep the standbys of this node's sessions, until the
+// node ends. Nothing else waits for that.
+func (n *Node) inherit() {
+	for {
+		select {
+		case <-n.placed:
+		case <-n.life.Context().Done():
+			return
+		}
+		r := n.routes.Load()
+		next, err := n.builder.WithHeirs(r)
+		if err != nil {
+			n.log.Error("the standbys cannot be placed", "err", err)
+			continue
+		}
+		n.mu.Lock()
+		if next != r && n.routes.CompareAndSwap(r, next) {
+			n.driver.HandleView(next)
+		}
+		n.mu.Unlock()
+	}
 }
 
 // How long the connections to a member that has left are kept, as its good-bye overtakes

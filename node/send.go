@@ -13,6 +13,10 @@ import (
 type outgoing struct {
 	request transport.Request
 	buf     []byte
+	once    *engine.Once // the key; nil: it has none, or none yet
+	auto    engine.Once  // the one that this node has made
+	ticket  ticket       // its number
+	room    [transport.MaxOnce]byte
 }
 
 var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
@@ -53,7 +57,7 @@ func (n *Node) pack(ctx context.Context, id string, m sessionproc.Message) (*out
 		out.request.Flags |= castFlags(ctx, m, cycle)
 	}
 	out.request.Trace = n.carry(ctx, isOurs(m.Op()))
-	out.request.Once = engine.AppendOnce(nil, ctx, id, m)
+	out.once = engine.OnceOf(ctx, id, m)
 	return out, nil
 }
 
@@ -73,7 +77,8 @@ func castFlags(ctx context.Context, m sessionproc.Message, cycle error) (flags u
 }
 
 func (o *outgoing) release() {
-	o.request = transport.Request{}
+	o.ticket.over()
+	o.request, o.once = transport.Request{}, nil
 	if cap(o.buf) <= maxPooledPayload {
 		outgoings.Put(o)
 	}

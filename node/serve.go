@@ -76,11 +76,11 @@ func (s *server) Why(c *transport.Call) string {
 
 // ServeStream takes sessions that another node sends.
 func (s *server) ServeStream(st *transport.Stream) {
+	serve := s.n.driver.ServeStream
 	if st.Class() == transport.Standby {
-		st.Close("this node keeps no standbys")
-		return
+		serve = s.n.driver.ServeStandbys
 	}
-	err := s.n.driver.ServeStream(st)
+	err := serve(st)
 	s.n.log.Debug("a stream of sessions has ended", "peer", st.Peer(), "err", err)
 	st.Close(err.Error())
 }

@@ -61,12 +61,15 @@ func (n *Node) Terminate(ctx context.Context, id string) error {
 // its ID (ErrUnsupported). After an error the session goes on under the old ID, unless
 // MaybeExecuted says that it may have been renewed: then newID is the ID that it
 // may have. If the owner of the new ID is lost just then and does not come back
-// within 30 s, the session is lost: there are never two.
+// within 30 s, the session is lost: there are never two. One of a kind with Replicas is
+// not lost: it waits until the new ID has an owner again, also if its own node crashes
+// meanwhile. MaybeExecuted then says that it may yet be renewed.
 //
 // One session may be renewed ten times at once and then once a second
 // (KindConfig.RenewRate): more often is an ErrRateLimited, a *LimitError.
 //
-// The memory of the old ID moves with its partition, and is lost with its node.
+// The memory of the old ID moves with its partition, and is lost with its node unless the
+// kind has Replicas.
 func (n *Node) Renew(ctx context.Context, id string) (newID string, err error) {
 	if n == nil {
 		return "", opError("renew", id, errNil)

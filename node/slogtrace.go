@@ -61,6 +61,12 @@ func SlogTrace(log *slog.Logger) *Trace {
 					slog.Bool("arrived", i.Arrived), slog.Int("bytes", i.Size), slog.Duration("took", i.Duration))
 			}
 		},
+		SessionPromoted: func(i TraceSessionPromoted) {
+			if wants(log, slog.LevelInfo) {
+				write(log, slog.LevelInfo, "session promoted", nil, slog.String("session", i.Session), slog.String("kind", i.Kind),
+					slog.Duration("age", i.Age))
+			}
+		},
 		MoveRefused: func(i TraceMoveRefused) {
 			if wants(log, slog.LevelInfo) {
 				write(log, slog.LevelInfo, "move refused", nil, slog.String("session", i.Session), slog.String("peer", i.Peer),

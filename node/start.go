@@ -47,6 +47,7 @@ func newNode(cfg Config) *Node {
 	n := &Node{cfg: cfg, log: cfg.Logger, life: lifetime.New(context.Background()),
 		quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}),
 		met:     make(chan struct{}, 1),
+		placed:  make(chan struct{}, 1),
 		told:    map[string]cluster.State{},
 		queries: make(chan struct{}, maxQueries)}
 	n.waitlist.waits = func(part int, id string) bool { return n.driver.Waits(part, id) }
@@ -55,7 +56,7 @@ func newNode(cfg Config) *Node {
 }
 
 func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
-	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), atLeast),
+	n.self = cluster.Member{Boot: cluster.NewBoot(time.Now(), atLeast), Zone: n.cfg.Zone,
 		Wire: [2]uint8{endpoint.WireOldest, endpoint.WireNewest}, Fingerprint: n.cfg.Ring.Fingerprint()}
 	if n.builder, err = route.NewBuilder(n.cfg.Ring, n.remote); err != nil {
 		return err
@@ -72,8 +73,14 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	n.cfg.Secret, n.cfg.AcceptSecrets = "", nil // the endpoint has them; nobody shall print them
 	n.self.Slot, n.self.Addr, n.self.KeyIDs = n.endpoint.Slot(), n.endpoint.Addr(), n.endpoint.KeyIDs()
 	n.log = n.log.With("node", n.self.Slot)
+	n.numbers.begin(n.self.Name())
 	n.trace = n.cfg.Trace.contained(n.log)
 	n.cfg.containCarriers(n.log)
+	if n.cfg.replicates() {
+		n.self.Standbys = true
+		n.builder.KeepStandbys(n.self)
+		n.life.Go(n.inherit)
+	}
 	n.driver = handover.New(n.env(nobody.Ring.Partitions()))
 	if n.table, err = n.newTable(nobody.Ring.Partitions()); err != nil {
 		return err
@@ -89,7 +96,9 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 	if err != nil {
 		return err
 	}
-	n.driver.Start(n.table, n.transport, n.roster)
+	if err := n.driver.Start(n.table, n.transport, n.roster); err != nil {
+		return err
+	}
 	n.life.Go(n.watchMembers)
 	n.life.Go(n.meetMembers)
 	n.endpoint.Serve(n.transport.Accept)
@@ -113,7 +122,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 }
 
 func (n *Node) newTable(partitions int) (*engine.Table, error) {
-	return engine.NewTable(engine.TableConfig{
+	cfg := engine.TableConfig{
 		Node: n.self.Slot, Partitions: partitions, Boot: uint64(n.self.Boot), Kinds: n.cfg.Kinds,
 		DefaultKind: n.cfg.DefaultKind,
 		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,
@@ -125,7 +134,11 @@ func (n *Node) newTable(partitions int) (*engine.Table, error) {
 		OnStall: n.standing.stall, StallAfter: n.cfg.StallAfter,
 		Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
 		Trace: n.trace.ofTable(),
-	})
+	}
+	if n.cfg.replicates() {
+		cfg.Standbys = n.driver
+	}
+	return engine.NewTable(cfg)
 }
 
 // env is what the driver needs of this node.
@@ -140,9 +153,13 @@ func (n *Node) env(partitions int) handover.Env {
 		Assign:     n.assign,
 		AssignMost: func() int { return n.cluster.AssignedMost() },
 		LogRefusal: n.endpoint.LogRefusal,
+		Standbys:   n.cfg.replicates(), StandbyMemory: n.cfg.StandbyMemory,
 	}
 	if moved := n.trace.SessionMoved; moved != nil {
 		e.Moved = func(m handover.Move) { moved(TraceSessionMoved(m)) }
+	}
+	if promoted := n.trace.SessionPromoted; promoted != nil {
+		e.Promoted = func(p handover.Promotion) { promoted(TraceSessionPromoted(p)) }
 	}
 	if refused := n.trace.MoveRefused; refused != nil {
 		e.MoveRefused = func(r handover.Refusal) { refused(TraceMoveRefused(r)) }

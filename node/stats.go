@@ -44,6 +44,11 @@ type NodeStats struct {
 	Merged    int64                        // second copies of sessions that were joined (engine.Copies)
 	Conflicts int64                        // second copies whose changes were dropped
 
+	Standbys     int   // of other nodes' sessions
+	StandbyBytes int64 // what they take
+	Records      int64 // that sessions with standbys have made (KindConfig.Replicas)
+	Promoted     int64 // sessions that went on here from a standby, as their node was lost
+
 	Hottest []HotSession // at most ten, the busiest first
 }
 
@@ -112,6 +117,10 @@ func (t *NodeStats) add(n *NodeStats) {
 	t.Taken += n.Taken
 	t.Merged += n.Merged
 	t.Conflicts += n.Conflicts
+	t.Standbys += n.Standbys
+	t.StandbyBytes += n.StandbyBytes
+	t.Records += n.Records
+	t.Promoted += n.Promoted
 	t.Hottest = append(t.Hottest, n.Hottest...)
 	slices.SortStableFunc(t.Hottest, func(a, b HotSession) int {
 		switch {
@@ -137,5 +146,7 @@ func (n *Node) stats(ctx context.Context) NodeStats {
 	}
 	moves := n.driver.Traffic()
 	s.Moved, s.Taken = moves.Moved, moves.Taken
+	d := n.driver.Durability(true)
+	s.Standbys, s.StandbyBytes, s.Records, s.Promoted = d.Standbys, d.Bytes, d.Records, d.Promoted
 	return s
 }

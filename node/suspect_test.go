@@ -55,6 +55,9 @@ func TestAKilledProcessIsKnownSoon(t *testing.T) {
 		{cluster.Eager, 5, 1100 * time.Millisecond},
 		{cluster.Eager, 20, 1400 * time.Millisecond},
 	} {
+		if testing.Short() && row.nodes > 5 {
+			continue
+		}
 		t.Run(fmt.Sprint(row.profile, "/", row.nodes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := tallyCluster(t, row.nodes, profiled(row.profile))

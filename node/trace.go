@@ -20,7 +20,7 @@ import (
 // its caller, which waits for it. All others are called where the session is:
 // MessageHandled in the goroutine of the session, the others in one of their own, for
 // which the session waits (SessionStarted, SessionCrashed, SessionConflict, mostly
-// SessionEnded), or the node (SessionMoved, MoveRefused, RequestRefused, a SessionEnded
+// SessionEnded), or the node (SessionMoved, SessionPromoted, MoveRefused, RequestRefused, a SessionEnded
 // of a session that was idle). An answer is not delayed by MessageHandled. So a
 // function must be quick, must not wait for a session or for this node, and may be
 // called concurrently with itself and others. If it panics, or calls runtime.Goexit,
@@ -70,6 +70,10 @@ import (
 //	sessionproc_move_seconds                  histogram  kind                 SessionMoved.Duration, if not Arrived
 //	sessionproc_move_bytes                    histogram  kind                 SessionMoved.Size, if not Arrived
 //	sessionproc_moves_refused_total           counter    here                 MoveRefused
+//	sessionproc_promoted_total                counter    -                    Stats.Promoted
+//	sessionproc_records_total                 counter    -                    Stats.Records
+//	sessionproc_standbys                      gauge      -                    Stats.Standbys
+//	sessionproc_standby_bytes                 gauge      -                    Stats.StandbyBytes
 //	sessionproc_copies_merged_total           counter    -                    Stats.Merged
 //	sessionproc_conflicts_total               counter    -                    Stats.Conflicts
 type Trace struct {
@@ -91,6 +95,8 @@ type Trace struct {
 
 	// SessionMoved: a session has gone to another node, or come from one.
 	SessionMoved func(TraceSessionMoved)
+	// SessionPromoted: a session goes on here from its standby, as its node was lost.
+	SessionPromoted func(TraceSessionPromoted)
 	// MoveRefused: a session stays where it is, as its owner cannot have it. It is
 	// called on both nodes, at each try.
 	MoveRefused func(TraceMoveRefused)
@@ -178,6 +184,13 @@ type TraceSessionMoved struct {
 	Duration time.Duration // from when its messages began to wait until the other node had it; 0 if Arrived
 }
 
+// TraceSessionPromoted is a session that goes on from its standby, on its new node.
+type TraceSessionPromoted struct {
+	Session string // LogID
+	Kind    string
+	Age     time.Duration // since the standby had its last record
+}
+
 // TraceMoveRefused is a session that stays where it is, on both nodes.
 type TraceMoveRefused struct {
 	Session string // LogID
@@ -202,6 +215,7 @@ func (t *Trace) contained(log *slog.Logger) Trace {
 		SessionCrashed:  contain(log, "SessionCrashed", t.SessionCrashed, nil),
 		SessionConflict: contain(log, "SessionConflict", t.SessionConflict, nil),
 		SessionMoved:    contain(log, "SessionMoved", t.SessionMoved, nil),
+		SessionPromoted: contain(log, "SessionPromoted", t.SessionPromoted, nil),
 		MoveRefused:     contain(log, "MoveRefused", t.MoveRefused, nil),
 	}
 }

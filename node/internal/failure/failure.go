@@ -49,6 +49,10 @@ const (
 	codeReplied        = 45
 )
 
+// elsewhere is an extra of codeUnavailable, on the wire: the session has gone on at another node, with
+// or without what the request has changed.
+const elsewhere = "elsewhere"
+
 // Extras of codeOverloaded. They are on the wire.
 const (
 	OverloadFinal = "final" // there was no place in the mailbox for as long as the request may wait for it
@@ -121,6 +125,12 @@ func Encode(err error, maybe bool) Coded {
 			f.Extra = OverloadLate
 		}
 	}
+	if e, ok := errors.AsType[interface {
+		error
+		Elsewhere() bool
+	}](err); ok && f.Code == codeUnavailable && e.Elsewhere() {
+		f.Extra = elsewhere
+	}
 	if e, ok := errors.AsType[*sessionproc.CrashError](err); ok {
 		f.Extra = e.Reference
 	}
@@ -128,6 +138,12 @@ func Encode(err error, maybe bool) Coded {
 		f.Extra = packLimit(e)
 	}
 	return f
+}
+
+// Undone reports whether the answer does not say if the request has run, because the session goes on
+// elsewhere: its node has closed, or another node has taken it.
+func (f Coded) Undone() bool {
+	return f.Maybe && (f.Code == codeClosed || f.Code == codeUnavailable && f.Extra == elsewhere)
 }
 
 // Detail appends what Code and Text do not say.

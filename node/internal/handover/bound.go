@@ -42,6 +42,16 @@ func (b *bound) wait(ctx context.Context, n int) error {
 	return b.limit.WaitN(ctx, n)
 }
 
+// waitAll is wait for any number of bytes, which have been sent.
+func (b *bound) waitAll(ctx context.Context, n int64) error {
+	for ; n > 0; n -= transport.MaxChunk {
+		if err := b.wait(ctx, int(min(n, transport.MaxChunk))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // chunk is how many bytes are sent at once at most: what is bounded goes on in small steps.
 func (b *bound) chunk() int {
 	if perSecond := b.perSecond(); perSecond > 0 {

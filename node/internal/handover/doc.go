@@ -18,6 +18,16 @@
 //	lane.go        the sealed sessions go to their new node == stream ==> take.go
 //	take.go        there they are decoded and put into the table
 //
+// # A session has standbys, file by file
+//
+//	replicate.go   Keep: a session of this node has made a record; its standbys are told, and answer
+//	hear.go        the other side: a member says what standby this node is to keep
+//	tend.go        when not a session has changed, but the members: all sessions are looked after
+//	report.go      a node is lost: members report to the new holder what they have
+//	promote.go     there it runs again; relic.go is all that is left of it, fetch.go gets what is elsewhere
+//	shelve.go      where this meets sessions that move: they are sealed and go on here, or are standbys then;
+//	ahead.go       they come, and end on their way
+//
 // # The files
 //
 // Each file uses those below it:
@@ -30,19 +40,25 @@
 //	retry.go, stays.go, view.go, untold.go   what is said again, and what has changed
 //	receive.go, take.go, large.go            what comes from other members
 //	effects.go                               what the machine wants done
-//	sealing.go, lane.go, lanestream.go,      sessions that go
-//	handoff.go
+//	promote.go, fetch.go, hear.go,           standbys, here and elsewhere
+//	report.go, tend.go
+//	sealing.go, ahead.go, lane.go,           sessions that go
+//	lanestream.go, handoff.go
+//	shelve.go, replicate.go                  what both have to do with the standbys of a session
 //	keep.go, backups.go, declined.go,        sessions that stay, and what is known of them
-//	filters.go, final.go
+//	filters.go, final.go, relic.go,
+//	durability.go
 //	queue.go, send.go                        what is about to be sent
 //	refused.go, moved.go                     what is told of a session
 //	turn.go                                  the lock, and the machine behind it
 //	state.go                                 all that the lock guards
 //	outbox.go, bulk.go, traffic.go,          parts that know no Driver
-//	bound.go, meter.go, env.go
+//	replicas.go, reports.go, chunked.go,
+//	tending.go, bound.go, meter.go, env.go
 //
-// There are two exceptions. turn.go executes effects (doOneLocked), which may lead to further
-// events. queue.go starts the goroutine of a lane (run) with the first session for it.
+// There are three exceptions. turn.go executes effects (doOneLocked), which may lead to further
+// events. replicate.go ends a session that is on its way (endAheadLocked). queue.go starts the
+// goroutine of a lane (run) with the first session for it.
 //
 // # The lock
 //
@@ -56,12 +72,18 @@
 //
 // mu comes first. Under it these locks are taken:
 //
+//	mu -> replicated.mu -> the lock of a peer of standby.Speaker
+//	mu -> the locks of replicas, of standby.Table and of tending
 //	mu -> lane.mu
 //	mu -> outbox.mu
 //	mu -> traffic.mu
 //	mu -> the locks of Lifetime and of Roster
 //	mu -> the lock of Env.HasQuorum -> locks of the table
 //	mu -> locks of the table: the partition's, then the process's
+//
+// A record, an answer to it, and a standby that is only renewed hold mu for reading: sessions with
+// standbys do not wait for each other. Table.Kept is called without mu (settle), since it answers
+// callers and lets sessions end.
 //
 // The reverse never happens. The table calls the Gate (Enter, Leave, Settled) without a
 // lock of its own. A worker that has made a snapshot calls readyToGo, which takes lane.mu

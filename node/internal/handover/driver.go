@@ -8,6 +8,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/node/internal/roster"
+	"github.com/sessionproc/sessionproc/node/internal/standby"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -23,6 +24,8 @@ func New(env Env) *Driver {
 		parts:   make([]driven, env.Partitions),
 		lanes:   map[string]*lane{}, former: map[string]former{},
 		returned: map[string]time.Time{}, asked: map[int]pace{},
+		replicas: make(replicas, env.Partitions), tending: tending{wake: make(chan struct{}, 1)},
+		promoting: semaphore.NewWeighted(promotingAtOnce),
 	}
 	d.ctx = d.life.Context()
 	d.addrs.Store(&map[string]string{})
@@ -33,11 +36,34 @@ func New(env Env) *Driver {
 
 // Start starts the machine and the driver's goroutines. The table is the one that has the
 // driver as its Gate. What the members were given is in r.
-func (d *Driver) Start(t *engine.Table, tr *transport.Transport, r *roster.Roster) {
+func (d *Driver) Start(t *engine.Table, tr *transport.Transport, r *roster.Roster) error {
 	d.use(t, tr, r)
+	if d.env.Standbys {
+		if err := d.keepStandbys(); err != nil {
+			return err
+		}
+		d.life.Go(d.tend)
+	}
 	d.life.Go(d.handleBatches)
 	d.life.Go(d.retry)
 	d.life.Go(d.handOver)
+	return nil
+}
+
+// promotingAtOnce is of how many partitions relics are promoted at a time.
+const promotingAtOnce = 4
+
+// keepStandbys has this node keep standbys of other members' sessions, and have some of its own.
+func (d *Driver) keepStandbys() (err error) {
+	d.standbys = standby.NewTable(len(d.parts), d.env.StandbyMemory, engine.VersionCovers)
+	d.listener = standby.NewListener(standby.ListenerConfig{
+		Self: d.env.Name, Partitions: len(d.parts), MaxRecord: engine.MaxSnapshot, Decide: d.decide,
+	})
+	d.speaker, err = standby.NewSpeaker(d.life.Context(), standby.SpeakerConfig{
+		Self: d.env.Name, Log: d.env.Log, MaxRecord: engine.MaxSnapshot,
+		Open: d.openStandby, Answered: d.answeredStandby, Broken: d.tending.breaks, Room: d.tending.breaks,
+	})
+	return err
 }
 
 func (d *Driver) use(t *engine.Table, tr *transport.Transport, r *roster.Roster) {
@@ -52,6 +78,9 @@ func (d *Driver) Stop() {
 	d.closed = true
 	d.mu.Unlock()
 	d.life.End()
+	if d.speaker != nil {
+		d.speaker.End()
+	}
 }
 
 // Wait waits for all goroutines of the driver. It must be called after Stop.

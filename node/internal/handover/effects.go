@@ -13,7 +13,7 @@ func (d *Driver) doOneLocked(e *ownership.Effect) {
 		d.sayLocked(e)
 		return
 	}
-	pt := &d.parts[e.Partition]
+	pt := &d.parts[max(e.Partition, 0)]
 	switch e.Do {
 	case ownership.Transfer:
 		d.transferLocked(e)
@@ -22,8 +22,17 @@ func (d *Driver) doOneLocked(e *ownership.Effect) {
 		d.handLocked(e.Partition, false)
 	case ownership.Resume, ownership.Drop, ownership.Shelve:
 		d.unsealLocked(e)
+	case ownership.Report:
+		d.reportLocked(e)
+	case ownership.Tend:
+		d.tending.due(e.Partition)
+	case ownership.Purge:
+		d.standbys.Purge(e.Partition)
+	case ownership.Disclaim:
+		pt.reports = reports{}
 	case ownership.RunBackups:
 		d.runBackupsLocked(e.Partition)
+		d.promoteLocked(e.Partition)
 	case ownership.Seek:
 		if _, backup := pt.backups[e.Session]; !backup && !d.table.Has(e.Partition, e.Session) {
 			d.todo = append(d.todo, d.m.Absent(e.Partition, e.To, e.ID, e.Session)...)
@@ -43,6 +52,7 @@ func (d *Driver) doOneLocked(e *ownership.Effect) {
 	case ownership.Bury:
 		pt.disinter(e.Session)
 		delete(pt.buried, e.Session)
+		d.dropReplicaLocked(e.Partition, e.Session, nil)
 	case ownership.End:
 		d.ended.Add(int64(len(pt.backups)))
 		pt.backups = nil

@@ -31,6 +31,9 @@ type Env struct {
 
 	TakeoverDelay time.Duration // how long a dead member may take to return
 
+	Standbys      bool  // a kind of this node has standbys, so it keeps those of others too
+	StandbyMemory int64 // bytes that these may take
+
 	Routes    func() *route.Routes // the present ones
 	HasQuorum func() bool          // this node sees enough members
 	Draining  func() bool          // everything here is to move away
@@ -51,6 +54,15 @@ type Env struct {
 	// it is. They may be nil.
 	Moved       func(Move)
 	MoveRefused func(Refusal)
+	// Promoted is called without the lock when a session goes on here from its standby. It may be nil.
+	Promoted func(Promotion)
+}
+
+// A Promotion is a session that goes on from its standby, since its node is lost.
+type Promotion struct {
+	Session string // LogID
+	Kind    string
+	Age     time.Duration // since its last record came
 }
 
 // A Move is a session that has gone to another node, or come from one.

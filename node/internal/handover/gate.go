@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
@@ -15,10 +16,12 @@ import (
 func (d *Driver) Enter(part int, id string, e engine.Entry) error {
 	d.mu.RLock()
 	var a ownership.Answer
+	relic := false
 	closed := d.closed || d.m == nil
 	if !closed {
 		a = d.m.Who(part, id)
-		if a.Place == ownership.Nowhere && d.m.Quiet(part) {
+		relic = a.Place == ownership.Nowhere && d.hasRelicLocked(part, id)
+		if a.Place == ownership.Nowhere && !relic && d.m.Quiet(part) {
 			e.Begin()
 			d.mu.RUnlock()
 			return nil
@@ -32,12 +35,22 @@ func (d *Driver) Enter(part int, id string, e engine.Entry) error {
 		return sessionproc.ErrClosed
 	}
 	id = strings.Clone(id)
+	if relic {
+		d.promoteFirst(part, id)
+		if e.Here() {
+			return nil
+		}
+	}
 	switch a.Place {
 	case ownership.Nowhere:
 		closed = true
 		d.Turn(part, func(m *ownership.Machine) []ownership.Effect {
 			closed = false
-			if a = m.Who(part, id); a.Place == ownership.Nowhere && d.beginLocked(part, id, e) {
+			switch a = m.Who(part, id); {
+			case a.Place != ownership.Nowhere:
+			case d.hasRelicLocked(part, id):
+				a.Place = ownership.Wait
+			case d.beginLocked(part, id, e):
 				return m.Started(part, id)
 			}
 			return nil
@@ -64,6 +77,7 @@ func (d *Driver) beginLocked(part int, id string, e engine.Entry) bool {
 		return false
 	}
 	pt.disinter(id)
+	d.beganReplicaLocked(part, id)
 	return true
 }
 
@@ -73,7 +87,8 @@ func (d *Driver) beginLocked(part int, id string, e engine.Entry) bool {
 func (d *Driver) Leave(part int, id string, remove func()) {
 	d.mu.RLock()
 	_, sealed := d.parts[part].sealed[id]
-	if d.closed || d.abandoned || d.m == nil || d.m.Quiet(part) && !sealed {
+	replicated := d.replicas.find(part, id) != nil || d.parts[part].ahead[id]
+	if d.closed || d.abandoned || d.m == nil || d.m.Quiet(part) && !sealed && !replicated {
 		remove()
 		d.mu.RUnlock()
 		return
@@ -84,7 +99,14 @@ func (d *Driver) Leave(part int, id string, remove func()) {
 		done = true
 		pt := &d.parts[part]
 		delete(pt.final, id)
-		remember, effects := m.Ended(part, id, false)
+		if pt.ahead[id] {
+			delete(pt.ahead, id)
+			pt.away--
+			remove()
+			return nil
+		}
+		remember, effects := m.Ended(part, id, replicated)
+		effects = slices.Clone(effects) // of the machine's memory
 		if h := pt.sealed[id]; h != nil && !h.sent {
 			d.doneLocked(h)
 		}
@@ -93,6 +115,7 @@ func (d *Driver) Leave(part int, id string, remove func()) {
 			delete(pt.late, id)
 		}
 		remove()
+		d.endedReplicaLocked(part, id, remember)
 		return effects
 	})
 	if !done { // the driver was closed in the meantime

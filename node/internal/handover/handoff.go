@@ -86,6 +86,7 @@ func (d *Driver) transferTombLocked(e *ownership.Effect) {
 	}
 	h.state.Store(isMade)
 	h.snapshot, h.lives = pt.tombs[e.Session].Append(nil), pt.tombs[e.Session].AppendLife(nil)
+	h.replicated, h.hold = d.holdLocked(e.Partition, e.Session)
 	put(&pt.buried, e.Session, h)
 	l.add(h)
 }
@@ -143,7 +144,11 @@ func (d *Driver) doneLocked(h *handoff) {
 func (d *Driver) unsealLocked(e *ownership.Effect) {
 	pt := &d.parts[e.Partition]
 	h := pt.sealed[e.Session]
-	if h == nil || e.Form == ownership.Ended {
+	if e.Form == ownership.Ended {
+		d.shelveTombLocked(e)
+		return
+	}
+	if h == nil {
 		return
 	}
 	d.doneLocked(h)
@@ -151,7 +156,10 @@ func (d *Driver) unsealLocked(e *ownership.Effect) {
 	case e.Do == ownership.Resume && e.Form == ownership.Running,
 		h.outline: // nobody has taken it; the machine is told of its number before its next event
 		d.table.Resume(e.Partition, e.Session)
+		d.resumeReplicaLocked(e.Partition, e.Session)
 		return
+	case e.Do == ownership.Shelve && e.Replicated:
+		d.shelveStandbyLocked(h)
 	case e.Do != ownership.Drop:
 		version, err := engine.SnapshotVersion(h.snapshot)
 		if err != nil {
@@ -169,7 +177,12 @@ func (d *Driver) unsealLocked(e *ownership.Effect) {
 				Size: len(h.snapshot), Duration: time.Since(epoch) - h.begun})
 		}
 		delete(pt.final, e.Session)
-		d.later = append(d.later, d.table.Forget(e.Partition, e.Session, nil))
+		var undurable error
+		if e.Do != ownership.Drop {
+			undurable = errTargetLost
+		}
+		d.later = append(d.later, d.table.Forget(e.Partition, e.Session, undurable))
+		d.dropReplicaLocked(e.Partition, e.Session, undurable)
 	}
 }
 

@@ -75,6 +75,9 @@ func (h *handoff) appendHeader(b []byte) []byte {
 	if len(h.lives) > 0 {
 		elements++
 	}
+	if h.replicated {
+		elements++
+	}
 	b = wire.AppendArrayLen(b, elements)
 	b = wire.AppendUint(b, uint64(h.part))
 	b = wire.AppendUint(b, h.id)
@@ -86,6 +89,13 @@ func (h *handoff) appendHeader(b []byte) []byte {
 	}
 	if len(h.lives) > 0 {
 		b = wire.AppendBytes(wire.AppendUint(wire.AppendBool(wire.AppendArrayLen(b, 3), false), livesOf), h.lives)
+	}
+	if h.replicated {
+		b = wire.AppendUint(wire.AppendBool(wire.AppendArrayLen(b, 3), false), holdOf)
+		b = wire.AppendArrayLen(b, len(h.hold))
+		for _, name := range h.hold {
+			b = wire.AppendString(b, name)
+		}
 	}
 	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	return b
@@ -100,3 +110,7 @@ const lateEnd = 1
 // the incarnations in its version were starts, as engine.ParseLives reads it. Without it, as from
 // members of earlier releases, each of them counts as one.
 const livesOf = 2
+
+// holdOf is the tag of an element, [false, holdOf, [name, ...]], in the header of a session that has standbys: the
+// members that may have one.
+const holdOf = 3

@@ -54,7 +54,7 @@ func (d *Driver) PutOut(names ...string) {
 	for _, name := range names {
 		if name != d.env.Name {
 			put(&d.evicted, name, true)
-			d.former[name] = former{ownership.Gone, d.Addr(name), time.Now()}
+			d.former[name] = former{level: ownership.Gone, addr: d.Addr(name), since: time.Now()}
 		}
 	}
 }

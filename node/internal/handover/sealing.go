@@ -228,8 +228,10 @@ func (d *Driver) sealOneLocked(h *handoff) bool {
 		d.readyToGo(h, b.snapshot, nil)
 		return true
 	}
+	rep := d.replicas.find(h.part, h.session)
+	h.replicated, h.hold = d.holdLocked(h.part, h.session)
 	ask := func() bool {
-		_, _, ok := d.m.Seal(h.part, h.session, ownership.Running, false)
+		_, _, ok := d.m.Seal(h.part, h.session, ownership.Running, rep != nil)
 		return ok
 	}
 	if !d.table.Seal(h.part, h.session, h.lane.moved(), ask, func(b []byte, err error) {
@@ -237,7 +239,14 @@ func (d *Driver) sealOneLocked(h *handoff) bool {
 			d.readyToGo(h, b, err)
 		}
 	}) {
+		d.endAheadLocked(h.part, h.session)
 		return false
+	}
+	if rep != nil {
+		rep.mu.Lock()
+		rep.sealLocked()
+		d.giveUpLocked(rep.takeLocked(), engine.ErrSuperseded)
+		rep.mu.Unlock()
 	}
 	d.unready = append(d.unready, h)
 	return true

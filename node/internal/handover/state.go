@@ -14,6 +14,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/node/internal/route"
+	"github.com/sessionproc/sessionproc/node/internal/standby"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -40,6 +41,18 @@ type Driver struct {
 	fetches   *semaphore.Weighted // the bytes of large sessions that come
 	traffic   traffic
 
+	// Of standbys; nil if this node keeps none.
+	speaker  *standby.Speaker
+	listener *standby.Listener
+	standbys *standby.Table // of other members' sessions
+
+	replicas   replicas // the sessions of this node that have standbys
+	tending    tending
+	promoting  *semaphore.Weighted // partitions whose relics are promoted at a time
+	repaired   atomic.Int64        // bytes of records since tendPart has waited for them
+	promotions atomic.Int64
+	records    atomic.Int64
+
 	mu        sync.RWMutex // guards the rest
 	m         *ownership.Machine
 	parts     []driven
@@ -52,11 +65,14 @@ type Driver struct {
 	lanes     map[string]*lane
 	routes    *route.Routes
 	seen      ownership.View       // the view that the machine has
+	inherits  *route.Routes        // where its Heirs come from
 	owned     []*route.Peer        // the owner of each partition before its present owner
 	former    map[string]former    // members that are gone, by name
 	returned  map[string]time.Time // when members returned that had counted as dead
 	untold    untold
-	asked     map[int]pace // when to ask about the sessions of a partition that stay elsewhere
+	keepers   int              // other members that serve and keep standbys
+	dues      map[string][]due // reports that members wait for; with a key while they are sent
+	asked     map[int]pace     // when to ask about the sessions of a partition that stay elsewhere
 	evicted   map[string]bool
 	woken     []int    // partitions whose waiting requests unlock retries
 	later     []func() // functions that unlock calls
@@ -70,18 +86,24 @@ type driven struct {
 	counted bool                      // the machine knows of sessions here
 	listed  bool                      // the partition is in the list of a lane
 	sealed  map[string]*handoff       // sessions that are sealed for another member
-	away    int                       // how many of sealed ran here; the table still counts them
+	away    int                       // how many sessions the table counts that are sealed, or ahead
 	backups map[string]backup         // sessions whose target has died
 	tombs   map[string]engine.Version // tombstones
 	late    map[string]bool           // tombstones that are told of later: see lateEnd
 	buried  map[string]*handoff       // tombstones on their way
-	wanted  []string                  // sessions to hand over first
-	asked   map[string]time.Time      // when this node asked other members for a session
-	said    promise
-	draft   draft
-	polled  time.Time           // when this node last asked about sessions that stay elsewhere
-	final   map[string]final    // why sessions of this node cannot move
-	refused map[string]declined // sessions that this node refused, and that stay at their source
+	ahead   map[string]bool           // sessions that are in the table, though the machine has been told of their end
+	reports reports                   // standbys at other members that may have to run here
+	fetches map[string]bool           // sessions whose standbys are fetched, as they are asked for
+	// promotes says that a goroutine promotes what is left of sessions of lost nodes, promoteAgain that it is to
+	// look once more.
+	promotes, promoteAgain bool
+	wanted                 []string             // sessions to hand over first
+	asked                  map[string]time.Time // when this node asked other members for a session
+	said                   promise
+	draft                  draft
+	polled                 time.Time           // when this node last asked about sessions that stay elsewhere
+	final                  map[string]final    // why sessions of this node cannot move
+	refused                map[string]declined // sessions that this node refused, and that stay at their source
 	// second says that some of refused are also here, or at another member. These must
 	// come in spite of the refusal, so that the copies can be merged.
 	second bool
@@ -127,6 +149,9 @@ type handoff struct {
 	outline bool
 	late    bool   // the tombstone of a session that ended before: see lateEnd
 	lives   []byte // of a tombstone: see livesOf
+
+	replicated bool     // the session has standbys
+	hold       []string // who may have one
 }
 
 // A lane carries the sealed sessions of this node to one member. It writes one
@@ -172,16 +197,18 @@ type arrival struct {
 	take     bool             // the machine wants the session
 	restored *engine.Restored // the decoded session, if it may run or merge here
 	version  engine.Version
-	err      error  // why this node refuses the session
-	late     bool   // see lateEnd
-	lives    []byte // see livesOf
+	err      error    // why this node refuses the session
+	late     bool     // see lateEnd
+	lives    []byte   // see livesOf
+	hold     []string // see holdOf
 }
 
 // A former is a member that is no longer in the cluster's view.
 type former struct {
-	level ownership.Level
-	addr  string
-	since time.Time
+	level    ownership.Level
+	addr     string
+	since    time.Time
+	standbys bool // it kept some
 }
 
 // claimed is a claim of a member.
@@ -270,14 +297,6 @@ func (d *Driver) Addr(member string) string { return (*d.addrs.Load())[member] }
 
 // otherServers are the other members that take sessions.
 func (d *Driver) otherServers() []cluster.Member { return d.env.Routes().OtherServers(d.env.Name) }
-
-// put sets a value in a map that is made when it is needed.
-func put[V any](m *map[string]V, key string, v V) {
-	if *m == nil {
-		*m = map[string]V{}
-	}
-	(*m)[key] = v
-}
 
 // disinter drops a tombstone.
 func (pt *driven) disinter(session string) {

@@ -20,12 +20,16 @@ func (d *Driver) ServeStream(st *transport.Stream) error {
 	r := wire.NewReader(st.Header())
 	n, release, to := r.ArrayLen(), r.Uint(), string(r.Str())
 	switch {
-	case r.Err() != nil || n < 2 || release != laneRelease && release != largeRelease:
+	case r.Err() != nil || n < 2 || release < laneRelease || release > fetchRelease:
 		return errors.New("unknown format of a stream of sessions")
 	case to != d.env.Name:
 		return fmt.Errorf("stream for %s, but this is %s", to, d.env.Name)
 	case release == largeRelease:
 		return d.giveLarge(st, r.Bytes())
+	case release == reportRelease:
+		return d.hearReports(st)
+	case release == fetchRelease:
+		return d.giveStandbys(st, r.Uint())
 	}
 	return d.take(st)
 }
@@ -141,6 +145,13 @@ func (d *Driver) check(a *arrival, more int, r *wire.Reader) error {
 			a.lives = r.Bytes()
 			continue
 		}
+		if tag == holdOf {
+			a.Replicated = true
+			for range r.ArrayLen() {
+				a.hold = append(a.hold, string(r.Str()))
+			}
+			continue
+		}
 		r.Skip()
 		if critical {
 			return fmt.Errorf("element %d of its header, which this release does not know", tag)
@@ -250,8 +261,10 @@ func (d *Driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 	if !ok {
 		return effects
 	}
+	effects = slices.Clone(effects) // the next call of the machine reuses the slice
 	if ended {
 		put(&pt.tombs, a.Session, tomb.Join(a.version))
+		d.tookReplicaLocked(a, true)
 		return effects
 	}
 	pt.disinter(a.Session)
@@ -272,6 +285,7 @@ func (d *Driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 	default:
 		d.backUpLocked(a.part, a.Session, backup{bytes.Clone(a.body), a.version})
 	}
+	d.tookReplicaLocked(a, false)
 	return effects
 }
 
@@ -287,7 +301,9 @@ func (d *Driver) acceptCopyLocked(m *ownership.Machine, a *arrival) []ownership.
 	a.restored = nil
 	d.parts[a.part].disinter(a.Session)
 	_, more := m.Accept(a.part, a.Incoming, false)
-	return append(effects, more...)
+	effects = append(effects, more...)
+	d.tookReplicaLocked(a, false)
+	return effects
 }
 
 // acceptEndLocked takes over the tombstone of a session, if the machine agrees.
@@ -323,5 +339,7 @@ func (d *Driver) acceptEndLocked(m *ownership.Machine, a *arrival, here engine.V
 	} else {
 		pt.disinter(a.Session)
 	}
-	return append(effects, more...)
+	effects = append(effects, more...)
+	d.tookReplicaLocked(a, ended)
+	return effects
 }

@@ -37,7 +37,7 @@ func (d *Driver) missLocked(last, next *cluster.View) {
 		here[m.Name()] = true
 	}
 	for _, m := range last.Members {
-		f := former{level: ownership.Dead, addr: m.Addr, since: time.Now()}
+		f := former{level: ownership.Dead, addr: m.Addr, since: time.Now(), standbys: m.Standbys}
 		switch {
 		case here[m.Name()] || m.State == cluster.Joining || d.evicted[m.Name()]:
 			continue
@@ -93,7 +93,7 @@ func (d *Driver) viewLocked() {
 	}
 	r := d.routes
 	addrs := map[string]string{}
-	v := ownership.View{NoQuorum: !d.env.HasQuorum()}
+	v := ownership.View{NoQuorum: !d.env.HasQuorum(), Standbys: d.env.Standbys, Heirs: r.Heirs}
 	for _, m := range r.View.Members {
 		addrs[m.Name()] = m.Addr
 		level := ownership.Serving
@@ -101,12 +101,12 @@ func (d *Driver) viewLocked() {
 			level = ownership.Draining
 		}
 		if m.State != cluster.Joining {
-			v.Members = append(v.Members, ownership.Seen{Name: m.Name(), Level: level})
+			v.Members = append(v.Members, ownership.Seen{Name: m.Name(), Level: level, Standbys: m.Standbys})
 		}
 	}
 	for name, f := range d.former {
 		addrs[name] = f.addr
-		v.Members = append(v.Members, ownership.Seen{Name: name, Level: f.level})
+		v.Members = append(v.Members, ownership.Seen{Name: name, Level: f.level, Standbys: f.standbys})
 	}
 	slices.SortFunc(v.Members, func(a, b ownership.Seen) int { return strings.Compare(a.Name, b.Name) })
 	v.Owners = make([]string, len(r.Owners))
@@ -116,11 +116,12 @@ func (d *Driver) viewLocked() {
 		}
 	}
 	d.addrs.Store(&addrs)
-	if d.seen.NoQuorum == v.NoQuorum && slices.Equal(d.seen.Members, v.Members) &&
+	if r.SameHeirs(d.inherits) && d.seen.NoQuorum == v.NoQuorum && slices.Equal(d.seen.Members, v.Members) &&
 		slices.Equal(d.seen.Owners, v.Owners) {
 		return
 	}
-	d.seen = v
+	d.seen, d.inherits = v, r
+	d.keepersLocked(&v)
 	d.turnLocked(ownership.NoPartition, func(m *ownership.Machine) []ownership.Effect { return m.View(v) })
 }
 
@@ -134,4 +135,32 @@ func (d *Driver) ownedLocked(last, next *route.Routes) {
 			d.owned[part] = p
 		}
 	}
+}
+
+// keepersLocked looks at what a view means for standbys. Nothing comes any more of what members that are gone have
+// reported, or were told. While a member is there that keeps none, there are none.
+func (d *Driver) keepersLocked(v *ownership.View) {
+	if d.keepers = 0; !v.Standbys {
+		return
+	}
+	var gone []string
+	stops := false
+	for _, m := range v.Members {
+		switch present := m.Level == ownership.Serving || m.Level == ownership.Draining; {
+		case m.Name == d.env.Name:
+		case present && !m.Standbys:
+			stops = true
+		case m.Level == ownership.Serving && m.Standbys:
+			d.keepers++
+		case m.Level == ownership.Gone || m.Level == ownership.Left:
+			gone = append(gone, m.Name)
+			d.speaker.Forget(m.Name)
+		}
+	}
+	for i := range d.parts {
+		if d.parts[i].reports.forget(gone); stops {
+			d.parts[i].reports = reports{}
+		}
+	}
+	d.tending.due(ownership.NoPartition)
 }

@@ -18,7 +18,11 @@ const (
 func (d *Driver) Waits(part int, id string) bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return !d.closed && (d.m.Who(part, id).Place == ownership.Wait || d.table.PausedBy() != nil)
+	if d.closed {
+		return false
+	}
+	place := d.m.Who(part, id).Place
+	return place == ownership.Wait || place == ownership.Nowhere && d.hasRelicLocked(part, id) || d.table.PausedBy() != nil
 }
 
 // Settled implements engine.Gate.

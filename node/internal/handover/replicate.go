@@ -1,0 +1,290 @@
+package handover
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/standby"
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+)
+
+// An outcome is what is to be done about a replicated session once no lock is held.
+type outcome struct {
+	rep    *replicated
+	record *engine.Record // is answered with err
+	err    error
+	// secured: its standbys are made. buried: nobody has a standby of the ended session. again: a record of it
+	// is wanted. fail: its record waits for more members than there are.
+	secured, buried, again bool
+}
+
+// Keep implements engine.Standbys.
+func (d *Driver) Keep(record *engine.Record) {
+	d.mu.RLock()
+	if d.closed || d.abandoned {
+		d.mu.RUnlock()
+		why := sessionproc.ErrClosed
+		if record.Form == engine.FormEnded {
+			why = engine.ErrFenced // the session leaves without it
+		}
+		d.table.Kept(record, why)
+		return
+	}
+	_, sealed := d.parts[record.Partition].sealed[record.ID]
+	if sealed && record.Form == engine.FormRunning {
+		d.mu.RUnlock()
+		d.table.Kept(record, engine.ErrSuperseded)
+		return
+	}
+	d.records.Add(1)
+	rep := d.replicas.meet(record.Partition, record.ID)
+	rep.mu.Lock()
+	rep.record = record
+	if rep.repair {
+		rep.repair = false
+		d.repaired.Add(int64(len(record.Body)))
+	}
+	if !sealed {
+		rep.kind = record.Kind
+		d.reviveLocked(rep)
+		rep.r.Change()
+		rep.seq = rep.r.Seq
+	}
+	ends := record.Form == engine.FormEnded // the record may be in use again soon
+	o := d.tendOneLocked(rep)
+	rep.mu.Unlock()
+	d.mu.RUnlock()
+	d.settle(o)
+	if sealed && ends {
+		d.mu.Lock()
+		d.endAheadLocked(rep.part, rep.session)
+		d.unlock()
+	}
+}
+
+// reviveLocked makes the Replica of a session, if it has none.
+func (d *Driver) reviveLocked(rep *replicated) {
+	if rep.r == nil {
+		standbys, least := d.table.Replicas(rep.kind)
+		rep.r, rep.hold = ownership.NewReplica(standbys, least, rep.hold), nil
+	}
+}
+
+// tendOneLocked tells the members what they are to know about a replicated session. The caller holds Driver.mu,
+// for reading or writing, and rep.mu.
+func (d *Driver) tendOneLocked(rep *replicated) (o outcome) {
+	o.rep = rep
+	if rep.r == nil {
+		return o
+	}
+	var room [2]ownership.Say
+	p := d.m.TendInto(room[:0], rep.part, rep.session, rep.r)
+	for _, say := range p.Say {
+		switch err := d.tellStandbyLocked(rep, say); {
+		case errors.Is(err, errNoRecord):
+			o.again, rep.repair = true, true
+		case errors.Is(err, standby.ErrTooLarge):
+			o.record, o.err = rep.takeLocked(), fmt.Errorf("%w: %w", sessionproc.ErrUnavailable, err)
+		}
+	}
+	switch {
+	case rep.record == nil:
+	case p.Acked >= rep.seq && !d.unjoinedLocked(rep):
+		o.record = rep.takeLocked()
+	default:
+		if o.err = d.hopelessRecordLocked(rep); o.err != nil {
+			o.record = rep.takeLocked()
+		}
+	}
+	o.secured = p.Secured && d.m.Owes(rep.part, rep.session)
+	o.buried = p.Buried
+	return o
+}
+
+// unjoinedLocked reports whether a member has reported a standby of the session that has seen what its record has
+// not. The session joins that first: what is acknowledged must be in one copy.
+func (d *Driver) unjoinedLocked(rep *replicated) bool {
+	return slices.ContainsFunc(d.parts[rep.part].reports.of[rep.session], func(one reported) bool {
+		return !engine.VersionCovers(rep.record.Version, one.version)
+	})
+}
+
+var errNoRecord = errors.New("no record is here")
+
+// tellStandbyLocked tells a member about its standby.
+func (d *Driver) tellStandbyLocked(rep *replicated, say ownership.Say) error {
+	var r standby.Record
+	err := errNoRecord
+	switch {
+	case say.What != ownership.ToKeep:
+		r.Version, err = d.versionHereLocked(rep.part, rep.session).Append(nil), nil
+	case rep.r.Ended:
+		tomb := d.parts[rep.part].tombs[rep.session]
+		r, err = standby.Record{Form: ownership.Ended, Version: tomb.Append(nil), Life: tomb.AppendLife(nil)}, nil
+	case rep.record != nil && rep.seq == say.Seq:
+		r, err = recordOf(rep.record), nil
+	}
+	if err == nil {
+		err = d.speaker.Say(rep.part, rep.session, say, r)
+	}
+	switch {
+	case err != nil:
+		rep.r.Broken(say.To)
+	case say.What == ownership.ToKeep && !rep.r.Ended:
+		rep.lent++
+	}
+	return err
+}
+
+func recordOf(r *engine.Record) standby.Record {
+	form := ownership.Running
+	if r.Form == engine.FormEnded {
+		form = ownership.Ended
+	}
+	return standby.Record{Kind: r.Kind, Form: form, Version: r.Version, Life: r.Life, Body: r.Body}
+}
+
+// hopelessRecordLocked returns why a record cannot become durable for now.
+func (d *Driver) hopelessRecordLocked(rep *replicated) error {
+	switch {
+	case d.seen.NoQuorum:
+		return sessionproc.ErrNoQuorum
+	case d.keepers < rep.r.Min:
+		return fmt.Errorf("%w: %d other members keep standbys, KindConfig.MinReplicas is %d",
+			sessionproc.ErrUnavailable, d.keepers, rep.r.Min)
+	}
+	return nil
+}
+
+// answeredStandby takes the answer of a member to what it was told about its standby.
+func (d *Driver) answeredStandby(part int, session string, told ownership.Say, v ownership.Verdict, stamp uint64) {
+	d.mu.RLock()
+	rep := d.replicas.find(part, session)
+	if d.closed || rep == nil {
+		d.mu.RUnlock()
+		return
+	}
+	rep.mu.Lock()
+	if told.What == ownership.ToKeep && rep.record != nil && told.Seq == rep.seq {
+		rep.lent--
+	}
+	var o outcome
+	fenced := false
+	if rep.r != nil {
+		if fenced = d.m.Heard(part, rep.r, told, v, stamp); !fenced {
+			o = d.tendOneLocked(rep)
+		}
+	}
+	rep.mu.Unlock()
+	d.mu.RUnlock()
+	if fenced {
+		d.Turn(part, func(m *ownership.Machine) []ownership.Effect { return m.Fenced(part, told, stamp) })
+		d.tending.soon(part)
+	}
+	switch v {
+	case ownership.Later:
+		d.tending.retry.Store(true)
+	case ownership.NoRoom:
+		d.tending.full.Store(true)
+	}
+	d.settle(o)
+}
+
+// settle does what is left to do about a replicated session. The caller holds no lock.
+func (d *Driver) settle(o outcome) {
+	if o.record != nil {
+		d.table.Kept(o.record, o.err)
+	}
+	if o.secured {
+		d.Turn(o.rep.part, func(m *ownership.Machine) []ownership.Effect { return m.Secured(o.rep.part, o.rep.session) })
+	}
+	if o.buried {
+		d.Turn(o.rep.part, func(m *ownership.Machine) []ownership.Effect { return d.buryLocked(m, o.rep) })
+	}
+	if o.again {
+		d.table.RecordAgain(o.rep.part, o.rep.session)
+	}
+}
+
+// buryLocked forgets the tombstone of a session of which nobody has a standby any more.
+func (d *Driver) buryLocked(m *ownership.Machine, rep *replicated) []ownership.Effect {
+	if d.replicas.find(rep.part, rep.session) != rep {
+		return nil
+	}
+	ok, effects := m.Buried(rep.part, rep.session)
+	if ok {
+		d.parts[rep.part].disinter(rep.session)
+		d.dropReplicaLocked(rep.part, rep.session, nil)
+	}
+	return effects
+}
+
+// settleLater is settle for a caller that holds Driver.mu.
+func (d *Driver) settleLater(o outcome) {
+	if o.record != nil || o.secured || o.buried || o.again {
+		d.later = append(d.later, func() { d.settle(o) })
+	}
+}
+
+// endedReplicaLocked goes on with a session that leaves the table: its standbys are to have its
+// tombstone now.
+func (d *Driver) endedReplicaLocked(part int, session string, entombed bool) {
+	rep := d.replicas.find(part, session)
+	switch {
+	case rep == nil:
+	case !entombed:
+		d.dropReplicaLocked(part, session, errGone)
+	default:
+		rep.mu.Lock()
+		d.reviveLocked(rep)
+		d.giveUpLocked(rep.takeLocked(), errGone)
+		rep.r.Ended = true
+		rep.r.Change()
+		d.settleLater(d.tendOneLocked(rep))
+		rep.mu.Unlock()
+	}
+}
+
+var (
+	errGone       = fmt.Errorf("%w: the session is not here any more", sessionproc.ErrUnavailable)
+	errTargetLost = fmt.Errorf("%w: the node that the session was moving to is lost", sessionproc.ErrUnavailable)
+)
+
+// dropReplicaLocked forgets a replicated session that is not here any more. Its record is answered with err. If it
+// was not secured, its source need not wait for that: it has gone on, or is a standby here.
+func (d *Driver) dropReplicaLocked(part int, session string, err error) {
+	rep := d.replicas.drop(part, session)
+	if rep == nil {
+		return
+	}
+	rep.mu.Lock()
+	d.giveUpLocked(rep.takeLocked(), err)
+	rep.mu.Unlock()
+	secured := !errors.Is(err, errTargetLost) && d.m.Owes(part, session)
+	d.settleLater(outcome{rep: rep, secured: secured})
+}
+
+// giveUpLocked has a record answered with an error.
+func (d *Driver) giveUpLocked(r *engine.Record, err error) {
+	if r != nil {
+		d.later = append(d.later, func() { d.table.Kept(r, err) })
+	}
+}
+
+// beganReplicaLocked goes on with a session that was started over its tombstone.
+func (d *Driver) beganReplicaLocked(part int, session string) {
+	rep := d.replicas.find(part, session)
+	if rep == nil {
+		return
+	}
+	rep.mu.Lock()
+	defer rep.mu.Unlock()
+	if rep.r != nil && rep.r.Ended {
+		rep.r.Ended, rep.kind = false, d.table.SessionKind(part, session)
+		rep.r.Standbys, rep.r.Min = d.table.Replicas(rep.kind)
+		rep.r.Change()
+	}
+}

@@ -1,0 +1,148 @@
+package node
+
+import (
+	"crypto/sha256"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
+)
+
+// A call that was sent to the owner of a session of a kind with standbys may be lost with its answer:
+// the owner dies. The session goes on elsewhere, with or without what the call has changed. So such a
+// call has a key, and it is made again when its outcome is unknown, once. The session keeps the key
+// with the reply, in the record that has the change: if the change is there, so is the reply.
+//
+// A call is made again once and not more often, because it may be the call that has its node die.
+//
+// The calls of a node are numbered, and each says which ones are over: the replies to these are
+// dropped. So a session keeps about as many replies as there are calls of it under way.
+
+// numbers gives the calls of this node their keys. Those of several lanes do not wait for each other
+// until they are over.
+type numbers struct {
+	caller [8]byte
+	lanes  [16]lane
+}
+
+// A lane has the calls that are not over, in the order of their numbers.
+type lane struct {
+	mu          sync.Mutex
+	next        uint64  // guarded by mu: the number of the next one
+	first, last *ticket // guarded by mu
+}
+
+// A ticket is a call that is not over.
+type ticket struct {
+	of         *lane // nil: it is none
+	prev, next *ticket
+	number     uint64
+}
+
+// begin names the calls after the node that makes them.
+func (s *numbers) begin(name string) {
+	sum := sha256.Sum256([]byte(name))
+	copy(s.caller[:], sum[:])
+}
+
+// take gives t the next number of a lane. It returns the key, and which numbers are over.
+func (s *numbers) take(t *ticket, part int) (key [16]byte, low uint64) {
+	at := part % len(s.lanes)
+	l := &s.lanes[at]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next++
+	*t = ticket{of: l, prev: l.last, number: l.next}
+	if l.last != nil {
+		l.last.next = t
+	} else {
+		l.first = t
+	}
+	l.last = t
+	return engine.NumberedKey(s.caller, uint8(at), t.number), l.first.number
+}
+
+// over says that the call of t is not made again, and none of it is under way.
+func (t *ticket) over() {
+	l := t.of
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t.prev != nil {
+		t.prev.next = t.next
+	} else {
+		l.first = t.next
+	}
+	if t.next != nil {
+		t.next.prev = t.prev
+	} else {
+		l.last = t.prev
+	}
+	*t = ticket{}
+}
+
+// doubtful is how long the key of a call is kept whose repeat has not been answered: it may be under
+// way for longer than its caller waits. A session keeps replies for as long.
+const doubtful = 2 * time.Minute
+
+// repeats reports whether the call or start may be made again because of its key.
+func (a *attempt) repeats() bool {
+	return a.node.self.Standbys && a.node.table.Repeats(a.m.Op(), a.m.Kind(), a.m.Method())
+}
+
+// addKey adds the key to a request for a member, if it is to have one. Members of earlier releases know
+// no keys, and have no standbys: a call goes to them without one, unless the user has given it the key.
+func (a *attempt) addKey(knows bool) {
+	n, out := a.node, a.out
+	knows = knows && !a.bare
+	if out.once == nil && knows && a.repeats() {
+		out.auto.Key, out.auto.Low = n.numbers.take(&out.ticket, a.part)
+		out.auto.Root = out.auto.Key
+		out.once = &out.auto
+	}
+	out.request.Once, a.keyed = nil, false
+	if out.once == nil || out.once.Automatic() && !knows {
+		return
+	}
+	first := int64(0)
+	if a.repeated {
+		first = a.first
+	} else {
+		a.first = engine.SinceEpoch(time.Now())
+	}
+	out.request.Once = engine.AppendOnce(out.room[:0], out.once, first)
+	a.keyed = true
+}
+
+// repeat reports whether the request, of which it is not known whether it has run, is to be made again.
+// That is so once.
+func (a *attempt) repeat() bool {
+	again := !a.repeated && (a.keyed && a.repeats() || a.ends())
+	a.repeated = a.repeated || again
+	return again
+}
+
+// ends reports whether the request ends a session, which may have a standby.
+func (a *attempt) ends() bool { return a.m.Op() == engine.OpTerminate && a.node.self.Standbys }
+
+// terminated is v, or success if the first of two requests has ended the session.
+func (a *attempt) terminated(v verdict) verdict {
+	if a.repeated && a.ends() && errors.Is(v.err, sessionproc.ErrNotFound) {
+		return verdict{}
+	}
+	return v
+}
+
+// keepsStandbys reports whether the member at an address has standbys, and so knows keys.
+func (n *Node) keepsStandbys(addr string) bool {
+	for _, m := range n.routes.Load().View.Members {
+		if m.Addr == addr {
+			return m.Standbys
+		}
+	}
+	return false
+}
