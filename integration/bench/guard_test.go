@@ -122,3 +122,35 @@ func TestAnIdleSessionIsAsSmallAsKept(t *testing.T) {
 		require.InEpsilon(t, idleBytes, each, 0.06) // it is 222 or 238, by the order in which maps grow
 	}
 }
+
+// keptCosts are what a call costs that changes a session with a standby: its allocations at the caller, at
+// the session's node and at the standby's, and its time as a multiple of one to a session without.
+var keptCosts = []cost{
+	{work: "CallChanging/64B/1", allocs: 13, mostTime: 12},
+	{work: "CallChanging/64B/64", allocs: 11, mostTime: 14},
+}
+
+// A call to a session with a standby costs no more than it did.
+func TestCallsOfSessionsWithStandbysCostNoMoreThanKept(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	s, err := workload.OpenStandbysHere(1)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	for i, w := range workload.Changing()[:len(keptCosts)] {
+		t.Run(w.Name, func(t *testing.T) {
+			want := keptCosts[i]
+			require.Equal(t, want.work, w.Name)
+			allocs, _ := spent(ctx, t, s.Kept, w)
+			p := newPair(s.Alone.Runner(w), s.Kept.Runner(w))
+			require.NoError(t, p.run(ctx, 5, 40*time.Millisecond, w.Op))
+			times := p.ratio(func(r workload.Result) float64 { return float64(r.PerOp()) })
+			t.Logf("{%q, %.2f, %.1f},", w.Name, allocs, times)
+			if *printCosts {
+				return
+			}
+			require.LessOrEqual(t, math.Round(allocs), want.allocs, "allocations, %.2f", allocs)
+			require.LessOrEqual(t, times, want.mostTime, "times as long as without a standby")
+		})
+	}
+}

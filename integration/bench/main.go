@@ -73,8 +73,22 @@ func run(ctx context.Context, rounds int, window time.Duration, only string, idl
 			return err
 		}
 	}
+	for replicas := 1; replicas <= 2; replicas++ {
+		if err := runStandbys(ctx, replicas, rounds, window, match); err != nil {
+			return err
+		}
+	}
 	if idle > 0 && match.MatchString("IdleSession") {
-		return weigh(ctx, idle)
+		if err := weigh(ctx, idle); err != nil {
+			return err
+		}
+	}
+	if idle > 0 && match.MatchString("IdleStandby") {
+		w, err := workload.Weigh(ctx, idle)
+		if err != nil {
+			return err
+		}
+		printWeights(idle, w)
 	}
 	return nil
 }

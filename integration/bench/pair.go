@@ -25,19 +25,21 @@ func newPair(bare, ours *workload.Runner) *pair {
 	return &pair{bare: sample{runner: bare}, ours: sample{runner: ours}}
 }
 
-// run measures both sides in turns; which goes first changes with each round.
+// run measures both sides in turns.
 func (p *pair) run(ctx context.Context, rounds int, window time.Duration, op workload.Op) error {
-	for _, s := range []*sample{&p.bare, &p.ours} {
+	return inTurns(ctx, rounds, window, op, &p.bare, &p.ours)
+}
+
+// inTurns measures sides in turns; which goes first changes with each round.
+func inTurns(ctx context.Context, rounds int, window time.Duration, op workload.Op, sides ...*sample) error {
+	for _, s := range sides {
 		if err := s.calibrate(ctx, window, op); err != nil {
 			return err
 		}
 	}
-	for round := range rounds {
-		order := []*sample{&p.bare, &p.ours}
-		if round%2 == 1 {
-			slices.Reverse(order)
-		}
-		for _, s := range order {
+	for range rounds {
+		slices.Reverse(sides)
+		for _, s := range sides {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -86,10 +88,13 @@ func (s *sample) median(f func(workload.Result) float64) float64 {
 }
 
 // ratio is the median, over the rounds, of ours by bare.
-func (p *pair) ratio(f func(workload.Result) float64) float64 {
-	values := make([]float64, len(p.ours.results))
-	for i, r := range p.ours.results {
-		values[i] = f(r) / f(p.bare.results[i])
+func (p *pair) ratio(f func(workload.Result) float64) float64 { return p.ours.by(&p.bare, f) }
+
+// by is the median, over the rounds, of s by o.
+func (s *sample) by(o *sample, f func(workload.Result) float64) float64 {
+	values := make([]float64, len(s.results))
+	for i, r := range s.results {
+		values[i] = f(r) / f(o.results[i])
 	}
 	return median(values)
 }

@@ -33,6 +33,7 @@ type account struct {
 	moves       []int64          // when each session that moved did
 	gone        map[string]int64 // sessions that have moved away from a child's node
 	lags        map[string][]time.Duration
+	losses      map[string][]int64 // by the name of a node: when others knew that it had gone
 	joins       []time.Duration
 	leaves      []time.Duration
 	broken      []string
@@ -56,7 +57,7 @@ const (
 
 func newAccount(sessions int) *account {
 	return &account{sessions: make([]history, sessions), trails: make([]trail, sessions), failed: map[string]int{},
-		lags: map[string][]time.Duration{}, gone: map[string]int64{}}
+		lags: map[string][]time.Duration{}, gone: map[string]int64{}, losses: map[string][]int64{}}
 }
 
 // maxSamples texts of failures are kept.
@@ -69,6 +70,9 @@ func (a *account) take(child string, r report) {
 	a.lags[child] = append(a.lags[child], r.Lags...)
 	if r.Hello != nil {
 		a.gone[child] = 0 // another process of that name
+	}
+	for _, l := range r.Lost {
+		a.losses[l.Name] = append(a.losses[l.Name], l.At)
 	}
 	for now := time.Now().UnixNano(); a.gone[child] < r.Gone; a.gone[child]++ {
 		a.moves = append(a.moves, now)

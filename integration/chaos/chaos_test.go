@@ -43,6 +43,16 @@ func TestACrashBreaksNothing(t *testing.T) {
 	require.Positive(t, r.Fault.First.N)
 }
 
+// TestACrashWithStandbysLosesNothing is the same of sessions with standbys.
+func TestACrashWithStandbysLosesNothing(t *testing.T) {
+	t.Parallel()
+	r := runQuickly(t, "crash", options{nodes: 3, rate: 600, standbys: 1})
+	require.Empty(t, r.Broken)
+	require.Zero(t, r.Fault.LostDead+r.Fault.Restarted+r.Fault.Missing)
+	require.Positive(t, r.Fault.First.N)
+	require.Positive(t, r.Fault.Revived.N)
+}
+
 // TestAPartitionBreaksNothing cuts a real network; the sides buried each other.
 func TestAPartitionBreaksNothing(t *testing.T) {
 	t.Parallel()
@@ -93,6 +103,7 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		{[]string{"-stall", "0s"}, "-stall"},
 		{[]string{"-scenario", "partition", "-cut", "-1s"}, "-cut"},
 		{[]string{"-quorum", "6"}, "-quorum"},
+		{[]string{"-replicas", "4"}, "-replicas"},
 		{[]string{"-scenario", "mixed", "-nodes", "2"}, "-nodes"},
 		{[]string{"more"}, "more"},
 	} {

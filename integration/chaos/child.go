@@ -37,6 +37,9 @@ type childConfig struct {
 	Host       string        // the address of its own network, whose wiring is the first order; "": loopback
 	Secret     string        // of the cluster
 	Quorum     int
+	Replicas   int
+	Zone       string
+	Eager      bool
 }
 
 func (c childConfig) ids() []string {

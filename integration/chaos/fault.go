@@ -14,9 +14,12 @@ const (
 
 // aim notes what is about to be done to some replicas.
 func (f *fleet) aim(x *fault, victims []*process) {
-	x.victims, x.urls, x.affected = map[int]bool{}, map[string]bool{}, make([]bool, f.sessions)
+	if x.victims == nil {
+		x.victims, x.urls, x.affected = map[int]bool{}, map[string]bool{}, make([]bool, f.sessions)
+	}
 	for _, p := range victims {
 		x.victims[p.number], x.urls[p.hello.URL] = true, true
+		x.names = append(x.names, p.hello.Name)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -26,7 +29,7 @@ func (f *fleet) aim(x *fault, victims []*process) {
 // find notes which sessions the victims have.
 func (f *fleet) find(x *fault, victims []*process) {
 	for i := range x.affected {
-		x.affected[i] = x.split || slices.ContainsFunc(victims, func(p *process) bool {
+		x.affected[i] = x.affected[i] || x.split || slices.ContainsFunc(victims, func(p *process) bool {
 			return f.marks.lastIn(i,
 				p.cmd.Process.Pid)
 		})
@@ -42,9 +45,17 @@ func (f *fleet) crash(ctx context.Context, x *fault, victims []*process) error {
 	f.replicas = slices.DeleteFunc(f.replicas, func(p *process) bool { return slices.Contains(victims, p) })
 	f.mu.Unlock()
 	x.struck = time.Now().UnixNano()
-	for _, p := range victims {
+	for i, p := range victims {
+		if i > 0 {
+			time.Sleep(x.apart)
+		}
 		_ = p.cmd.Process.Kill()
 	}
+	return f.bury(ctx, x, victims)
+}
+
+// bury notes what victims had that are killed.
+func (f *fleet) bury(ctx context.Context, x *fault, victims []*process) error {
 	var pids []int
 	for _, p := range victims {
 		p.kill()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -12,9 +13,15 @@ import (
 var faults = []scenario{
 	{name: "crash", usual: 3, least: 2, first: asGiven, change: planned(crash(1)), faulty: true},
 	{name: "crash2", usual: 5, least: 3, first: asGiven, change: planned(crash(2)), faulty: true},
+	{name: "zone", usual: 6, least: 4, first: asGiven, change: planned(killZone), faulty: true, zones: 3},
+	{name: "joiner", usual: 3, least: 2, first: asGiven, change: planned(joiner), faulty: true},
+	{name: "target+owner", usual: 3, least: 3, first: asGiven, change: planned(targetThenOwner), faulty: true},
 	{name: "stall", usual: 3, least: 2, first: asGiven, change: planned(stall), faulty: true},
 	{name: "partition", usual: 5, least: 3, first: asGiven, change: planned(partition), faulty: true, wired: true},
 	{name: "flap", usual: 3, least: 2, first: asGiven, change: planned(flap), faulty: true, wired: true},
+	{name: "poison", usual: 4, least: 3, first: asGiven, change: planned(poisoned), faulty: true},
+	{name: "renewkill", usual: 3, least: 2, first: asGiven, change: planned(renewKill), faulty: true},
+	{name: "logoutkill", usual: 3, least: 2, first: asGiven, change: planned(logoutKill), faulty: true},
 	{name: "mixed", usual: 4, least: 3, first: asGiven, change: planned(mixed), faulty: true},
 }
 
@@ -27,20 +34,62 @@ func (f *fleet) newest(n int) []*process {
 // crash kills n nodes at once.
 func crash(n int) func(context.Context, *fleet) error {
 	return func(ctx context.Context, f *fleet) error {
-		x := &fault{promised: true, half: n == 1}
+		x := &fault{promised: true, half: n == 1, kept: f.standbys >= n}
 		if err := f.crash(ctx, x, f.newest(n)); err != nil {
 			return err
 		}
-		if err := f.agree(ctx); err != nil {
-			return err
-		}
-		return wait(ctx, time.Until(time.Unix(0, x.struck).Add(firstMax))) // takeover goes on
+		return f.takeOver(ctx, x)
 	}
+}
+
+// takeOver waits until the sessions of the dead are where they belong.
+func (f *fleet) takeOver(ctx context.Context, x *fault) error {
+	if err := f.agree(ctx); err != nil {
+		return err
+	}
+	return wait(ctx, time.Until(time.Unix(0, x.struck).Add(firstMax))) // takeover goes on
+}
+
+// killZone kills all nodes of one zone at once.
+func killZone(ctx context.Context, f *fleet) error {
+	victims := slices.DeleteFunc(f.staying(), func(p *process) bool { return p.zone != zone(0) })
+	x := &fault{promised: true, kept: f.standbys >= 1}
+	if err := f.crash(ctx, x, victims); err != nil {
+		return err
+	}
+	return f.takeOver(ctx, x)
+}
+
+// joiner kills a node in its first second, while sessions move to it.
+func joiner(ctx context.Context, f *fleet) error {
+	if err := f.start(ctx, slot(f.nodes)); err != nil {
+		return err
+	}
+	if err := wait(ctx, rand.N(time.Second)); err != nil {
+		return err
+	}
+	x := &fault{moving: true, kept: f.standbys >= 1}
+	if err := f.crash(ctx, x, f.newest(1)); err != nil {
+		return err
+	}
+	return f.takeOver(ctx, x)
+}
+
+// targetThenOwner kills two nodes one soon after the other. What one of them stood by
+// for the other, and no third node by then, is lost, and counted.
+func targetThenOwner(ctx context.Context, f *fleet) error {
+	const apart = 200 * time.Millisecond
+	x := &fault{}
+	x.apart = apart
+	if err := f.crash(ctx, x, f.newest(2)); err != nil {
+		return err
+	}
+	return f.takeOver(ctx, x)
 }
 
 // stall stops a node and continues it.
 func stall(ctx context.Context, f *fleet) error {
-	if err := f.halt(ctx, &fault{}, f.newest(1)[0], f.stall); err != nil {
+	if err := f.halt(ctx, &fault{kept: f.standbys >= 1}, f.newest(1)[0], f.stall); err != nil {
 		return err
 	}
 	return f.agree(ctx)
@@ -49,7 +98,8 @@ func stall(ctx context.Context, f *fleet) error {
 // partition cuts the newer nodes off, fewer than half.
 func partition(ctx context.Context, f *fleet) error {
 	victims := f.newest((f.nodes - 1) / 2)
-	x := &fault{split: true, quorum: f.quorum > len(victims), flight: detectTime}
+	quorum := f.quorum > len(victims)
+	x := &fault{split: true, quorum: quorum, kept: quorum && f.standbys >= len(victims), flight: detectTime}
 	f.aim(x, victims)
 	f.find(x, victims)
 	var numbers []int
@@ -117,7 +167,7 @@ func mixed(ctx context.Context, f *fleet) error {
 			if err := wait(ctx, f.readyDelay+into); err != nil {
 				return err
 			}
-			return f.crash(ctx, &fault{moving: true}, victims)
+			return f.crash(ctx, &fault{moving: true, kept: f.standbys >= 1}, victims)
 		},
 	); err != nil {
 		return err

@@ -8,8 +8,12 @@ import (
 
 // ledgersLocked is sessionsLocked where the sessions are ledgers and there was a fault.
 func (a *account) ledgersLocked(r *result, e ending) {
-	n := &findings{Excused: map[string]int{}, Agreed: milliseconds(e.fault.agreed), TwinsThen: e.fault.twins,
-		Over: milliseconds(time.Duration(e.fault.over - max(e.fault.mended, e.fault.struck)))}
+	n := &findings{Excused: map[string]int{}, Unsure: map[string]int{},
+		seen: map[string]int{}, Agreed: milliseconds(e.fault.agreed),
+		TwinsThen: e.fault.twins, Over: milliseconds(time.Duration(e.fault.over - max(e.fault.mended, e.fault.struck)))}
+	for _, name := range e.fault.names {
+		e.fault.known = max(e.fault.known, slices.Max(append(a.losses[name], 0)))
+	}
 	there := len(e.finals)
 	for _, last := range e.finals {
 		n.follow(e.fault, last.Session, a.trails[last.Session], last)
@@ -20,13 +24,17 @@ func (a *account) ledgersLocked(r *result, e ending) {
 	if len(e.finals) < len(a.sessions) {
 		r.Broken = append(r.Broken, "not every session was read in the end")
 	}
-	n.First = spreadOf(n.firsts)
+	n.First, n.Revived = spreadOf(n.firsts), spreadOf(n.revived)
+	if e.fault.known > 0 {
+		n.Known = milliseconds(time.Duration(e.fault.known - e.fault.struck))
+	}
 	r.Fault = n
 	r.LostWrites, r.LostSessions, r.Unasked = n.Lost, n.Gone, n.Unasked
 	r.Surplus = max(0, e.alive-there)
 	r.LostSessions += max(0, there-e.alive)
 	r.unexcused(e.fault, n.broken)
 	r.slow(e.fault)
+	n.Renewed, n.UnsureLogouts = e.fault.renewed, e.fault.unsureLogouts
 }
 
 // unexcused counts the failures that break a promise, and no others.

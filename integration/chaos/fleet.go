@@ -61,7 +61,11 @@ func (f *fleet) launch(ctx context.Context, role, name string) (*process, error)
 	f.number++
 	exe := f.exe
 	c := childConfig{Run: f.run, Seed: f.seed, Number: f.number, Slot: name, Marks: f.marksPath(), Sessions: f.sessions,
-		ReadyDelay: f.readyDelay, Leave: leaveTimeout, Ledgers: f.scenario.faulty, Secret: f.secret, Quorum: f.quorum}
+		ReadyDelay: f.readyDelay, Leave: leaveTimeout, Ledgers: f.scenario.faulty, Secret: f.secret, Quorum: f.quorum,
+		Replicas: f.standbys, Eager: f.eager}
+	if f.scenario.zones > 0 {
+		c.Zone = zone(f.number % f.scenario.zones)
+	}
 	for _, p := range f.replicas {
 		c.Join = append(c.Join, p.hello.Addr)
 	}
@@ -72,7 +76,11 @@ func (f *fleet) launch(ctx context.Context, role, name string) (*process, error)
 	if f.wires != nil && role == replicaRole {
 		c.Host = f.wires.host(c.Number)
 	}
-	return launch(ctx, f.wires, exe, role, name, f.dir, c, func(r report) { f.account.take(name, r) })
+	p, err := launch(ctx, f.wires, exe, role, name, f.dir, c, func(r report) { f.account.take(name, r) })
+	if p != nil {
+		p.zone = c.Zone
+	}
+	return p, err
 }
 
 // stop has a replica end by SIGTERM.

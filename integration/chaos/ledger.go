@@ -63,12 +63,12 @@ func (l *ledger) merge(_ context.Context, other *ledger) error {
 func (l *ledger) page(node int) page { return page{slices.Clone(l.Entries), node, l.Twice} }
 
 // newLedgers makes the kind for the node of that number.
-func newLedgers(node int, m *marks) sessionproc.AnyKind {
+func newLedgers(node int, m *marks, replicas int) sessionproc.AnyKind {
 	arrivals.Store(m)
 	k := sessionproc.NewKind(ledgers, func(_ context.Context, b birth) (*ledger, error) {
 		m.arrive(b.Mark)
 		return &ledger{Mark: b.Mark}, nil
-	}, sessionproc.KindConfig{})
+	}, sessionproc.KindConfig{Replicas: replicas})
 	k.OnMerge((*ledger).merge)
 	sessionproc.HandleCall(k, post, func(l *ledger, _ context.Context, en entry) (page, error) {
 		leave := m.enter(l.Mark, l.Entries.size())
@@ -91,7 +91,7 @@ func enterInto(ctx context.Context, n *node.Node, id string, mark int, en entry)
 	p, err := post.Call(ctx, n, id, en)
 	anew := false
 	if errors.Is(err, sessionproc.ErrNotFound) {
-		if anew, err = ledgers.Ensure(ctx, n, id, birth{mark}); err == nil {
+		if anew, err = ledgers.Ensure(ctx, n, id, birth{Mark: mark}); err == nil {
 			p, err = post.Call(ctx, n, id, en)
 		}
 	}

@@ -9,12 +9,19 @@
 //	go run ./integration/chaos -scenario upgrade     to a release with a field and a method more, back, and there again
 //	go run ./integration/chaos -scenario crash       kill -9 of one of three
 //	go run ./integration/chaos -scenario crash2      of two of five
+//	go run ./integration/chaos -scenario zone        of all nodes of one of three zones
+//	go run ./integration/chaos -scenario joiner      of a node in its first second
+//	go run ./integration/chaos -scenario target+owner of two of three, 200 ms apart
+//	go run ./integration/chaos -scenario renewkill   of one of three, while sessions get new IDs
+//	go run ./integration/chaos -scenario logoutkill  of one of three, while people end all their sessions
+//	go run ./integration/chaos -scenario poison      a handler ends its process
 //	go run ./integration/chaos -scenario stall       one of three is stopped for 30 s (-stall) and continued
 //	go run ./integration/chaos -scenario partition   two of five are cut off for 60 s (-cut)
 //	go run ./integration/chaos -scenario flap        the link of one of three goes and comes
 //	go run ./integration/chaos -scenario mixed       a rolling restart, a node more and a kill -9 at once
 //	go run ./integration/chaos -scenario rolling -nodes 5 -duration 30s -sessions 20000 -json
 //	go run ./integration/chaos -scenario partition -quorum 3
+//	go run ./integration/chaos -scenario crash2 -replicas 2
 //
 // It ends with 0 if every promise was kept; with 1 if one was broken: a request
 // that failed, a write that was acknowledged and lost, a session that ran twice
@@ -45,8 +52,8 @@
 // In the scenarios from crash to mixed a session is a ledger: a set of entries,
 // one for each write, of which two copies merge into one that has all of both.
 // Each reply has all entries, so the program knows of every reply and of the end
-// which acknowledged writes they lack. State is in memory only: a session whose
-// process was killed is not found, and whoever asks for it starts it anew. The
+// which acknowledged writes they lack. State is in memory only: without standbys a
+// session whose process was killed is not found, and whoever asks for it starts it anew. The
 // program knows from the file of marks which sessions a process had, also those
 // that nobody ever called there.
 //
@@ -66,6 +73,14 @@
 //   - partition and flap: all nodes see one another within 15 s of the end. Then
 //     every acknowledged write of either side is there. With a -quorum that the
 //     smaller side misses it answers nothing, once 6 s have passed.
+//   - With -replicas sessions have standbys. If there are as many as nodes die at once (a
+//     zone counts as one), or as a -quorum cuts off, the fault takes nothing: no
+//     acknowledged write, no session, and no request that surely did not run fails.
+//     Requests under way at the victims that may have run are counted apart. Of
+//     target+owner what was not standing by elsewhere yet is counted, and breaks nothing.
+//   - renewkill: of all IDs that a session was given, or may have been, one has it, with
+//     every write that was acknowledged. logoutkill: no session is there of a person who
+//     was told that all have ended. poison: no more than two processes end.
 //   - all: no session is in two places, or seen twice at once, when it is over; and
 //     what is said of changes in good order, for whatever the fault has not met.
 //
@@ -83,6 +98,8 @@
 //   - lost: acknowledged writes, sessions, fields that an older release does not
 //     know. Twins: sessions seen twice at once. Surplus: sessions that have come
 //     back after their end.
+//   - first success: how long a session of a dead process was away, of those asked for
+//     within a second of the kill; and how long from when all others knew of it.
 //   - moved: sessions that went from one node to another, and the most of them
 //     in one second.
 //   - before, during, after the change: latency of calls and HTTP requests.
@@ -131,6 +148,8 @@ type options struct {
 	stall      time.Duration
 	cut        time.Duration
 	quorum     int
+	standbys   int // of each session
+	eager      bool
 	progress   io.Writer
 }
 
@@ -195,6 +214,8 @@ func parse(args []string) (o options, asJSON bool, err error) {
 	f.DurationVar(&o.cut, "cut", time.Minute,
 		"how long partition cuts nodes off, and four times as long as flap does at most")
 	f.IntVar(&o.quorum, "quorum", 0, "`members` that a node must see to answer, 0: none")
+	f.IntVar(&o.standbys, "replicas", 0, "`standbys` of each session: with them a crash loses nothing")
+	f.BoolVar(&o.eager, "eager", false, "with the gossip profile Eager instead of Fast")
 	f.BoolVar(&asJSON, "json", false, "print a JSON object to the standard output, and the table to the standard error")
 	if err := f.Parse(args); err != nil {
 		return o, false, flag.ErrHelp // what is wrong has been printed
@@ -227,6 +248,8 @@ func (o options) check() error {
 		return errors.New("-stall and -cut must be positive")
 	case o.quorum < 0 || o.quorum > o.nodes:
 		return errors.New("-quorum must be from 0 to the number of nodes")
+	case o.standbys < 0 || o.standbys > 3:
+		return errors.New("-replicas must be from 0 to 3")
 	case !(o.rate > 0):
 		return errors.New("-rate must be positive")
 	}

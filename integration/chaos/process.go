@@ -18,6 +18,7 @@ import (
 type process struct {
 	name   string
 	number int // unique in the run
+	zone   string
 	hello  hello
 	ended  chan struct{} // closed when it has
 	bye    report        // its last word; valid once it has ended

@@ -32,6 +32,12 @@ const (
 	count    task = "count"    // the sessions of this node, and the members that it sees
 	extended task = "extend"   // set the new release's field in all sessions
 	verify   task = "verify"   // count the sessions that have lost it
+	roam     task = "roam"     // have sessions of its own, and renew them from now on
+	roamed   task = "roamed"   // no more, and say in Wrong what is wrong with them
+	login    task = "login"    // have labelled sessions of its own
+	logout   task = "logout"   // end them, those of one label after another
+	loggedIn task = "loggedIn" // say in Wrong which are there that have ended
+	take     task = "take"     // have the handler of a session end its process
 )
 
 // report is what a child tells the parent.
@@ -40,20 +46,29 @@ type report struct {
 	Records []record
 	Lags    []time.Duration // of its ticker
 	Gone    int64           // sessions that have moved away from its node so far
+	Lost    []loss          // members that its node has lost since it said so last
 
 	Answer int    // the ID of the order that is done
 	Err    string // why it is not
 	Count  int
 	Finals []final
 	Sees   []string // names of members
+	Wrong  []string // broken promises
 	Owns   int      // sessions of the run that belong to this replica, as it sees it
 
 	Bye bool // the child ends in good order; Err if not quite
 }
 
+// loss is that a node knows that another one has gone.
+type loss struct {
+	Name string // slot/boot
+	At   int64  // nanoseconds of the Unix epoch
+}
+
 // hello is what the parent has to know of a child.
 type hello struct {
 	Addr string // of its node
+	Name string // likewise
 	URL  string // of its web server
 	Took time.Duration
 }
@@ -132,14 +147,20 @@ func (o *outbox) lag(d time.Duration) {
 	o.pending.Lags = append(o.pending.Lags, d)
 }
 
+func (o *outbox) lost(l loss) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.pending.Lost = append(o.pending.Lost, l)
+}
+
 // say sends r after what was added before. It is the process's last word if
 // the parent has gone.
 func (o *outbox) say(r report) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	r.Records, r.Lags, r.Gone = o.pending.Records, o.pending.Lags, o.gone()
+	r.Records, r.Lags, r.Lost, r.Gone = o.pending.Records, o.pending.Lags, o.pending.Lost, o.gone()
 	err := o.enc.Encode(r)
-	o.pending.Records, o.pending.Lags = r.Records[:0], r.Lags[:0]
+	o.pending.Records, o.pending.Lags, o.pending.Lost = r.Records[:0], r.Lags[:0], nil
 	return err
 }
 

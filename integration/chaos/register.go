@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -11,11 +12,13 @@ var (
 	registers = sessionproc.KindOf[birth]("register")
 	write     = sessionproc.MethodOf[sessionproc.None, written](registers, "write")
 	read      = sessionproc.MethodOf[sessionproc.None, content](registers, "read")
+	poison    = sessionproc.MethodOf[sessionproc.None, sessionproc.None](registers, "poison")
 )
 
 // birth is what a session is started with.
 type birth struct {
-	Mark int // its mark in the file of marks; noMark for none
+	Mark   int    // its mark in the file of marks; noMark for none
+	Person string // its label; "": none
 }
 
 // written is the reply of a write.
@@ -28,10 +31,15 @@ type content struct {
 	Number uint64 // of the last write
 }
 
-func newRegisters(m *marks) sessionproc.AnyKind {
-	k := sessionproc.NewKind(registers, func(_ context.Context, b birth) (*register, error) {
+func newRegisters(m *marks, replicas int) sessionproc.AnyKind {
+	k := sessionproc.NewKind(registers, func(ctx context.Context, b birth) (*register, error) {
+		if b.Person != "" {
+			if err := sessionproc.FromContext(ctx).SetLabel(personLabel, b.Person); err != nil {
+				return nil, err
+			}
+		}
 		return &register{Mark: b.Mark}, nil
-	}, sessionproc.KindConfig{})
+	}, sessionproc.KindConfig{Replicas: replicas})
 	sessionproc.HandleCall(k, write, func(r *register, _ context.Context, _ sessionproc.None) (written, error) {
 		leave := m.enter(r.Mark, r.Number)
 		r.Number++
@@ -42,6 +50,11 @@ func newRegisters(m *marks) sessionproc.AnyKind {
 		m.enter(r.Mark, r.Number)(r.Number)
 		return content{r.Number}, nil
 	}, sessionproc.MethodConfig{ReadOnly: true})
+	sessionproc.HandleCall(k, poison, func(*register, context.Context, sessionproc.None) (none sessionproc.None,
+		err error) {
+		os.Exit(1)
+		return none, nil
+	})
 	bindRelease(k)
 	return k
 }

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -23,11 +24,13 @@ import (
 // sessions, and work of its own that does.
 type replica struct {
 	childConfig
-	node   *node.Node
-	sids   []string
-	web    *http.Server
-	gen    *generator
-	starts atomic.Int64
+	node    *node.Node
+	sids    []string
+	web     *http.Server
+	gen     *generator
+	starts  atomic.Int64
+	roamers roamers
+	logouts logouts
 }
 
 const startTimeout = 30 * time.Second
@@ -48,8 +51,8 @@ func runReplica(c childConfig, orders *gob.Decoder, o *outbox) error {
 		}
 	}
 	n, err := node.Start(ctx, node.Config{Bind: c.listen(), Slot: c.Slot, Join: c.Join, DrainTimeout: c.Leave,
-		Secret: c.Secret, Quorum: c.Quorum,
-		Kinds:  []sessionproc.AnyKind{newRegisters(m), newLedgers(c.Number, m)},
+		Secret: c.Secret, Quorum: c.Quorum, Zone: c.Zone, Gossip: c.profile(),
+		Kinds:  []sessionproc.AnyKind{newRegisters(m, c.Replicas), newLedgers(c.Number, m, c.Replicas)},
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
@@ -61,12 +64,13 @@ func runReplica(c childConfig, orders *gob.Decoder, o *outbox) error {
 		r.gen.spawn = r.spawn
 	}
 	r.gen.begin()
+	go watchMembers(n, o)
 	o.count(func() int64 { return n.Progress().Moved })
 	url, err := r.serve()
 	if err != nil {
 		return errors.Join(err, n.Close())
 	}
-	if err := o.say(report{Hello: &hello{n.Addr(), url, time.Since(begun)}}); err != nil {
+	if err := o.say(report{Hello: &hello{n.Addr(), n.Name(), url, time.Since(begun)}}); err != nil {
 		return errors.Join(err, n.Close())
 	}
 	go func() { // until the parent has gone
@@ -80,6 +84,33 @@ func runReplica(c childConfig, orders *gob.Decoder, o *outbox) error {
 	}
 	bye.Bye = true
 	return o.say(bye)
+}
+
+// profile is that of gossip.
+func (c childConfig) profile() cluster.Profile {
+	if c.Eager {
+		return cluster.Eager
+	}
+	return cluster.Fast
+}
+
+// watchMembers says which members the node has lost, until it is closed.
+func watchMembers(n *node.Node, o *outbox) {
+	const look = 5 * time.Millisecond
+	before := map[string]bool{}
+	for {
+		now := map[string]bool{}
+		for _, m := range n.Members() {
+			now[m.Name()] = true
+		}
+		for name := range before {
+			if !now[name] {
+				o.lost(loss{name, time.Now().UnixNano()})
+			}
+		}
+		before = now
+		time.Sleep(look)
+	}
 }
 
 // workListener ends the work of the program when its web server is shut down:
@@ -163,7 +194,7 @@ func (r *replica) read(ctx context.Context, session int) (f final, err error) {
 // spawn starts a session that nobody else knows, and ends it again.
 func (r *replica) spawn(ctx context.Context, due time.Time) {
 	id := sessionproc.DeriveID(r.Run, fmt.Sprint("visit ", r.Number, " ", r.starts.Add(1)))
-	err := registers.Start(ctx, r.node, id, birth{noMark})
+	err := registers.Start(ctx, r.node, id, birth{Mark: noMark})
 	started := time.Now()
 	r.gen.out.add(record{Request: start, Due: due.UnixNano(), Done: started.UnixNano(), Failure: failed(err)})
 	if err == nil {
@@ -188,7 +219,7 @@ func (r *replica) do(d order) (answer report) {
 			if r.Ledgers {
 				kind = ledgers
 			}
-			return kind.Start(ctx, r.node, r.sids[d.From+i], birth{d.From + i})
+			return kind.Start(ctx, r.node, r.sids[d.From+i], birth{Mark: d.From + i})
 		})
 	case readAll:
 		answer.Finals = make([]final, len(r.sids))
@@ -211,6 +242,21 @@ func (r *replica) do(d order) (answer report) {
 		err = extendAll(ctx, r.node, r.sids)
 	case verify:
 		answer.Count, err = countUnextended(ctx, r.node, r.sids)
+	case roam:
+		r.roamers.replica = r
+		err = r.roamers.begin(ctx)
+	case roamed:
+		answer.Count, answer.Wrong = r.roamers.end(ctx)
+	case login:
+		r.logouts.replica = r
+		err = r.logouts.begin(ctx)
+	case logout:
+		r.logouts.run(ctx)
+		answer.Count = r.logouts.failed
+	case loggedIn:
+		answer.Wrong = r.logouts.end(ctx)
+	case take:
+		err = r.takePoison(ctx)
 	default:
 		err = fmt.Errorf("chaos: a replica cannot %q", d.Do)
 	}

@@ -18,6 +18,7 @@ type scenario struct {
 	// not only changes in good order: sessions are ledgers
 	faulty bool
 	wired  bool // each node has a network namespace
+	zones  int  // the nodes are in so many, by turns; 0: in none
 }
 
 var scenarios = append([]scenario{
@@ -50,6 +51,8 @@ func scenarioNames() string {
 	}
 	return strings.Join(names, ", ")
 }
+
+func zone(i int) string { return fmt.Sprintf("zone%d", i+1) }
 
 func slot(i int) string { return fmt.Sprintf("node%d", i+1) }
 

@@ -70,9 +70,25 @@ func (n *findings) print(w io.Writer) {
 	for _, class := range slices.Sorted(maps.Keys(n.Excused)) {
 		fmt.Fprintf(w, "\t%d requests failed that may: %s\n", n.Excused[class], class)
 	}
+	for _, class := range slices.Sorted(maps.Keys(n.Unsure)) {
+		fmt.Fprintf(w, "\t%d requests failed that may have run: %s\n", n.Unsure[class], class)
+	}
+	for _, text := range n.Unsures {
+		fmt.Fprintf(w, "\t%s\n", text)
+	}
+	if n.Renewed > 0 {
+		fmt.Fprintf(w, "renewed\t%d times\n", n.Renewed)
+	}
+	if n.UnsureLogouts > 0 {
+		fmt.Fprintf(w, "logouts\t%d not told of success\n", n.UnsureLogouts)
+	}
 	if n.First.N > 0 {
-		fmt.Fprintf(w, "first success\tmedian %.0f ms, max %.0f ms after the kill, of %d sessions\n", n.First.P50,
-			n.First.Max, n.First.N)
+		fmt.Fprintf(w, "first success\tmedian %.0f ms, p99 %.0f ms, max %.0f ms after the kill, of %d sessions\n",
+			n.First.P50, n.First.P99, n.First.Max, n.First.N)
+	}
+	if n.Revived.N > 0 {
+		fmt.Fprintf(w, "\tmedian %.0f ms, p99 %.0f ms, max %.0f ms after all nodes knew of it, %.0f ms after the kill\n",
+			n.Revived.P50, n.Revived.P99, n.Revived.Max, n.Known)
 	}
 	fmt.Fprintf(w, "agreed\tafter %.0f ms; all over after %.0f ms\n", n.Agreed, n.Over)
 	if n.Answered+n.Twice > 0 {

@@ -4,20 +4,25 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
 // fault is what was done to the cluster. Times are nanoseconds of the Unix epoch.
 type fault struct {
-	dead     bool  // the victims were killed; otherwise they were stopped or cut off, and came back
-	split    bool  // they went on meanwhile, apart
-	quorum   bool  // but answer nothing
-	promised bool  // all sessions of the dead are back soon
-	half     bool  // and half of them sooner
-	moving   bool  // sessions moved meanwhile: calls to any of them may have been on their way to a victim
-	flight   int64 // how long after it began requests may still be on their way to the victims
+	dead     bool          // the victims were killed; otherwise they were stopped or cut off, and came back
+	split    bool          // they went on meanwhile, apart
+	quorum   bool          // but answer nothing
+	promised bool          // all sessions of the dead are back soon
+	half     bool          // and half of them sooner
+	apart    time.Duration // one of the dead was killed so much later than the one before
+	kept     bool          // standbys have all that they had
+	moving   bool          // sessions moved meanwhile: calls to any of them may have been on their way to a victim
+	flight   int64         // how long after it began requests may still be on their way to the victims
 
 	victims  map[int]bool    // by the numbers of children
+	names    []string        // of their nodes
+	known    int64           // when all others knew that they have gone
 	urls     map[string]bool // of their web servers
 	affected []bool          // the sessions that they had
 	struck   int64           // when it began
@@ -26,6 +31,9 @@ type fault struct {
 	over     int64           // all see the same members, and each session is in one place
 	agreed   time.Duration   // from then until all saw the same members
 	twins    int             // sessions seen twice until it was over
+
+	renewed       int // sessions that renewkill had renewed
+	unsureLogouts int // of logoutkill, that were not told of success
 }
 
 const (
@@ -53,7 +61,7 @@ type trail []event
 
 // losable: the only copy that had it may have been in a process that was killed.
 func (f *fault) losable(session int, w *event) bool {
-	return f.dead && f.affected[session] && w.due <= f.struck
+	return f.dead && !f.kept && f.affected[session] && w.due <= f.struck
 }
 
 // lapse is what a reply shows that lacks a write that was acknowledged before.
@@ -67,7 +75,7 @@ const (
 // lapse: r lacks w, which was not lost.
 func (f *fault) lapse(session int, r, w *event) lapse {
 	switch {
-	case f.dead, !f.affected[session], r.due >= f.over:
+	case f.dead, f.kept, !f.affected[session], r.due >= f.over:
 		return stale
 	case f.victims[r.Node] == f.victims[w.Node] && !f.cutBetween(w, r):
 		return stale
@@ -98,13 +106,17 @@ func (f *fault) excuses(session int, e *event) bool {
 			return e.due < f.mended || e.failure.Maybe && e.due < f.mended+wakeTime
 		}
 	}
-	return (f.moving || f.affected[session]) && e.failure.Maybe && e.due < f.struck+f.flight
+	return !f.kept && (f.moving || f.affected[session]) && e.failure.Maybe && e.due < f.struck+f.flight
 }
 
 // restarts says whether it is no wonder that a session had gone.
 func (f *fault) restarts(session int, e *event) bool {
-	return f.affected[session] && e.done >= f.struck && (f.dead || e.due < f.over)
+	return !f.kept && f.affected[session] && e.done >= f.struck && (f.dead || e.due < f.over)
 }
+
+// unsure says whether a request failed that was under way when its session was lost,
+// so that only the caller can say whether it may be repeated.
+func (f *fault) unsure(e *event) bool { return f.kept && e.failure.Maybe && e.done >= f.struck }
 
 // unanswered: a minority answered although it must know that it is one.
 func (f *fault) unanswered(e *event) bool {
@@ -115,25 +127,33 @@ func (f *fault) unanswered(e *event) bool {
 // findings is what the trails say. Its fields count writes, unless it is said
 // otherwise.
 type findings struct {
-	Lost      int            `json:"lost"`              // acknowledged, and not there in the end
-	LostDead  int            `json:"lost_with_process"` // those that only a killed process had
-	Gone      int            `json:"sessions_gone"`     // sessions that had gone without a reason
-	Restarted int            `json:"sessions_restarted"`
-	Missing   int            `json:"sessions_missing"` // sessions that nobody has started anew
-	Unasked   int            `json:"unasked"`          // there, though surely not executed or never asked for
-	Twice     int            `json:"twice"`            // run twice
-	Stale     int            `json:"stale_replies"`    // replies
-	Stales    []string       `json:"stale_samples,omitempty"`
-	Apart     int            `json:"apart_replies"`  // replies that lack what only a copy out of reach had
-	Answered  int            `json:"without_quorum"` // replies of a minority that must not answer
-	Excused   map[string]int `json:"excused"`        // failed requests, by class
-	First     spread         `json:"first_success"`  // after the kill, of sessions asked within a second
-	Agreed    float64        `json:"agreed_ms"`
-	Over      float64        `json:"over_ms"` // from the kill or the end of the fault until it was over
-	TwinsThen int            `json:"twins_before_over"`
+	Lost          int            `json:"lost"`              // acknowledged, and not there in the end
+	LostDead      int            `json:"lost_with_process"` // those that only a killed process had
+	Gone          int            `json:"sessions_gone"`     // sessions that had gone without a reason
+	Restarted     int            `json:"sessions_restarted"`
+	Missing       int            `json:"sessions_missing"` // sessions that nobody has started anew
+	Unasked       int            `json:"unasked"`          // there, though surely not executed or never asked for
+	Twice         int            `json:"twice"`            // run twice
+	Stale         int            `json:"stale_replies"`    // replies
+	Stales        []string       `json:"stale_samples,omitempty"`
+	Apart         int            `json:"apart_replies"`  // replies that lack what only a copy out of reach had
+	Answered      int            `json:"without_quorum"` // replies of a minority that must not answer
+	Excused       map[string]int `json:"excused"`        // failed requests, by class
+	Unsure        map[string]int `json:"unsure"`         // that may have run
+	Unsures       []string       `json:"unsure_samples,omitempty"`
+	First         spread         `json:"first_success"` // after the kill, of sessions asked within a second
+	Known         float64        `json:"known_ms"`      // after the kill: all other nodes know of it
+	Revived       spread         `json:"revived"`       // first success after that
+	Renewed       int            `json:"renewed,omitempty"`
+	Agreed        float64        `json:"agreed_ms"`
+	Over          float64        `json:"over_ms"`                  // from the kill or the end of the fault until then
+	UnsureLogouts int            `json:"unsure_logouts,omitempty"` // that were not told of success
+	TwinsThen     int            `json:"twins_before_over"`
 
-	broken []*event // requests whose failures break a promise
-	firsts []time.Duration
+	seen    map[string]int // causes
+	broken  []*event       // requests whose failures break a promise
+	firsts  []time.Duration
+	revived []time.Duration
 }
 
 // follow adds what one trail says.
@@ -164,6 +184,9 @@ func (n *findings) failures(f *fault, session int, t trail) {
 		case e.failure == nil:
 		case f.excuses(session, e):
 			n.Excused[e.failure.Class]++
+		case f.unsure(e):
+			n.Unsure[e.failure.Class]++
+			n.sampleUnsure(f, session, e)
 		default:
 			n.broken = append(n.broken, e)
 		}
@@ -218,6 +241,20 @@ func (n *findings) sample(f *fault, session int, r, w *event) {
 			session, r.Node, f.when(r), w.Node, f.when(w), r.Entries, w.entry, w.Entries))
 }
 
+// sampleUnsure keeps the first of them of each kind.
+func (n *findings) sampleUnsure(f *fault, session int, e *event) {
+	_, cause, _ := strings.Cut(e.failure.Text, ": ")
+	_, cause, _ = strings.Cut(cause, ": ")
+	of := "another node"
+	if f.affected[session] {
+		of = "a victim"
+	}
+	of += ": " + cause
+	if n.seen[of]++; n.seen[of] == 1 && len(n.Unsures) < maxSamples {
+		n.Unsures = append(n.Unsures, fmt.Sprintf("%s: to a session of %s", f.when(e), of))
+	}
+}
+
 // when is the time of a request, in seconds, since the fault began, for people to read.
 func (f *fault) when(e *event) string {
 	since := func(at int64) float64 { return time.Duration(at - f.struck).Seconds() }
@@ -242,7 +279,7 @@ func (n *findings) final(f *fault, session int, acked []*event, known entries, l
 	}
 	switch {
 	case !last.Missing:
-	case f.dead && f.affected[session]:
+	case f.dead && f.affected[session] && !f.kept:
 		n.Missing++
 	default:
 		n.Gone++
@@ -269,5 +306,8 @@ func (n *findings) first(f *fault, session int, t trail) {
 	}
 	if asked && done > 0 { // if nobody was answered that is a failure of its own
 		n.firsts = append(n.firsts, time.Duration(done-f.struck))
+		if f.known > 0 {
+			n.revived = append(n.revived, time.Duration(max(0, done-f.known)))
+		}
 	}
 }

@@ -11,6 +11,12 @@ import (
 // follows.
 func (w *world) change(s step) {
 	able := w.able(s.Do)
+	if w.schedule.Careful && (s.Do == crash || s.Do == power) {
+		able = w.await(s.Do)
+		if s.At != "" && len(able) > 0 {
+			able = w.ambushed(s)
+		}
+	}
 	if len(able) == 0 {
 		w.log.note("%s: not now", s.Do)
 		return

@@ -48,10 +48,10 @@ func newLedgerLoad(w *world) load {
 }
 
 func (l *ledgerLoad) kinds(*place) []sessionproc.AnyKind {
-	return []sessionproc.AnyKind{newLedgers(l.witness, l.newHome())}
+	return []sessionproc.AnyKind{newLedgers(l.witness, l.newHome(), l.schedule.Replicas)}
 }
 
-func (l *ledgerLoad) lost(int) {} // nothing is killed
+func (l *ledgerLoad) lost(int, bool) {} // nothing is killed
 
 func (l *ledgerLoad) leaves() func() { return func() {} }
 

@@ -51,6 +51,20 @@
 //     the end, or none; the history of each session is linearizable, but for the
 //     loss of it, or of its latest changes, at a crash.
 //
+// Sessions may have standbys (Replicas). Where no live node was taken for dead and all
+// crashes were such as standbys make up for (no more nodes at once than a session has
+// standbys, all that died before having been noticed and made up for, and one that has
+// been there for a while stays), it is claimed besides:
+//
+//   - Every word that a call has put there is there, and no session is lost.
+//   - The history of each session is linearizable: a crash takes only what no reply was
+//     derived from, and no end that was acknowledged is undone.
+//
+// TestCrashesLoseNothingThatWasAcknowledged plays schedules of such crashes only, each at
+// a chosen step: as a state is encoded, soon after a record was sent, stored or
+// acknowledged, when a session is sealed, arrives, is promoted or ends, or as the others
+// notice. Other schedules count the crashes that standbys made up for.
+//
 // A process that stands still is cut off from the others here, but not from its
 // clock: its goroutines run on.
 //

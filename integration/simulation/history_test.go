@@ -32,6 +32,7 @@ type answer struct {
 	page    // of calls that are done
 	err     error
 	dropped bool // it may have been in the mailbox of a session that ended by itself
+	again   bool // it may have run a second time meanwhile, as it was made again
 }
 
 // history is what was done to one session, by all clients.
@@ -61,6 +62,10 @@ func (h *history) call(client int, r request) (reply func(a answer)) {
 			o.ClientId = 1000 + len(h.ops) // a client goes on while this may still be under way
 		}
 		h.ops = append(h.ops, o)
+		if a.again && a.outcome == done {
+			o.ClientId, o.Output = 2000+len(h.ops), answer{outcome: uncertain}
+			h.ops = append(h.ops, o)
+		}
 	}
 }
 
@@ -68,6 +73,7 @@ func (h *history) call(client int, r request) (reply func(a answer)) {
 type book struct {
 	alive bool
 	page
+	sure int // so many changes are known to be durable; -1: not even the start is
 }
 
 // model says what answers a session may give.
@@ -77,6 +83,9 @@ var model = (&porcupine.NondeterministicModel{
 		s, r, a := state.(book), input.(request), output.(answer)
 		if r.op == "crash" {
 			return s.crash()
+		}
+		if r.op == "crash with standbys" {
+			return s.promote()
 		}
 		if then, ok := s.take(r, a); ok {
 			next = append(next, then)
@@ -103,6 +112,18 @@ func (s book) crash() []any {
 	return next
 }
 
+// promote returns what a session may be after the crash of a node that may have had
+// it, and to which there is a standby: all that a reply was derived from is there.
+func (s book) promote() (next []any) {
+	if !s.alive || s.sure < 0 {
+		next = append(next, book{})
+	}
+	for n := max(s.sure, 0); s.alive && n <= s.N; n++ {
+		next = append(next, book{alive: true, page: page{N: n}, sure: min(s.sure, n)})
+	}
+	return next
+}
+
 // take returns the book after a request that had that answer. false: it could not
 // have.
 func (s book) take(r request, a answer) (book, bool) {
@@ -112,6 +133,9 @@ func (s book) take(r request, a answer) (book, bool) {
 	case a.outcome == present:
 		return s, s.alive
 	case r.op == "start":
+		if a.outcome == uncertain {
+			return book{alive: true, sure: -1}, !s.alive
+		}
 		return book{alive: true}, !s.alive
 	case !s.alive:
 		return s, false
@@ -124,7 +148,7 @@ func (s book) take(r request, a answer) (book, bool) {
 		if s.N != a.N || s.Incarnation != "" && s.Incarnation != a.Incarnation {
 			return s, false
 		}
-		s.Incarnation = a.Incarnation
+		s.Incarnation, s.sure = a.Incarnation, s.N
 	}
 	if r.op == "quit" {
 		return book{}, true

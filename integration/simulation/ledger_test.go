@@ -46,11 +46,11 @@ type ledger struct {
 type stamp struct{ Run, Seq int }
 
 // newLedgers makes the kind of one node, a home. w watches it.
-func newLedgers(w *witness, home int) sessionproc.AnyKind {
+func newLedgers(w *witness, home, replicas int) sessionproc.AnyKind {
 	k := sessionproc.NewKind(ledgers, func(ctx context.Context, _ sessionproc.None) (*ledger, error) {
 		defer w.enter(ctx, home)()
 		return &ledger{Last: map[int]stamp{}}, nil
-	}, sessionproc.KindConfig{RenewRate: 1000, RenewBurst: 1000})
+	}, sessionproc.KindConfig{RenewRate: 1000, RenewBurst: 1000, Replicas: replicas})
 	change := func(also func(ctx context.Context, e entry)) func(*ledger, context.Context, entry) (page, error) {
 		return func(l *ledger, ctx context.Context, e entry) (page, error) {
 			defer w.enter(ctx, home)()

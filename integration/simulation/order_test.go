@@ -22,7 +22,7 @@ func TestOrderOfOneSenderIsKeptAcrossMoves(t *testing.T) {
 	w := newWitness(&blame{})
 	start := func(slot int, seeds ...string) *node.Node {
 		n, err := node.Start(t.Context(), node.Config{Slot: fmt.Sprintf("n%d", slot), Join: seeds,
-			Kinds: []sessionproc.AnyKind{newLedgers(w, w.newHome())}})
+			Kinds: []sessionproc.AnyKind{newLedgers(w, w.newHome(), 0)}})
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = n.Close() })
 		return n

@@ -18,6 +18,7 @@ type roamer struct {
 	rand    *rand.Rand
 	ids     []string // the last one is the newest
 	renewed int
+	started bool // surely
 }
 
 const renewMost = 70 * time.Second // a renewal whose new owner is lost ends within 30 s
@@ -56,8 +57,9 @@ func (r *roamer) step(via *run, id string) {
 			r.renewed++
 		}
 	default:
-		_, err = bags.put.Call(ctx, via, id, entered{Word: r.newWord(r.ids[0]).word})
+		_, err = bags.put.Call(ctx, via, id, entered{Word: r.newWord(r.ids[0], false).word})
 	}
+	r.started = r.started || err == nil
 	r.requests.Add(1)
 	if d := time.Since(begun); d > renewMost {
 		r.fault("slow: %s: a request of a roamer through n%d took %v: %v", id, via.index, d, err)
@@ -81,6 +83,9 @@ func (r *roamer) check(via *run) (alive int) {
 	}
 	if alive > 1 && !r.trouble.wasSplit() {
 		r.fault("roamer: there are several: %v", where)
+	}
+	if alive == 0 && r.started && r.keeps() {
+		r.fault("roamer: v%d is lost, whose IDs were %v", r.number, r.ids)
 	}
 	return alive
 }

@@ -14,6 +14,8 @@ type schedule struct {
 	Nodes, Sessions, Clients int
 	Faults                   bool // the load is one that faults may touch
 	Quorum                   int
+	Replicas                 int  // standbys of each session
+	Careful                  bool // a crash waits until standbys make up for it
 	Steps                    []step
 }
 
@@ -21,8 +23,11 @@ type schedule struct {
 type step struct {
 	Do     change
 	Node   int           // which of those that can, counted around
-	Linger bool          // leave, restart: clients use the node until it is closed; isolate: with the next node
+	Linger bool          // clients use a node that leaves; isolate takes the next one along; At: not where it happens
 	Wait   time.Duration // before the next step; 0: both at once
+	At     point         // crash, power: when something happens the Nth time from now on, where it does
+	Nth    int
+	After  time.Duration // and so long after that
 }
 
 // change names what happens to a node.
@@ -74,6 +79,7 @@ func planned() *rapid.Generator[schedule] {
 			Nodes:    rapid.SampledFrom([]int{1, 2, 2, 3, 3, 4}).Draw(t, "nodes"),
 			Sessions: rapid.SampledFrom([]int{5, 10, 20}).Draw(t, "sessions"),
 			Clients:  rapid.SampledFrom([]int{2, 3, 4, 5}).Draw(t, "clients"),
+			Replicas: rapid.SampledFrom([]int{0, 0, 1, 1, 2}).Draw(t, "replicas"),
 			Steps:    rapid.SliceOfN(steps, minSteps, maxSteps).Draw(t, "steps"),
 		}
 	})
@@ -103,6 +109,7 @@ func unplanned() *rapid.Generator[schedule] {
 			Clients:  rapid.SampledFrom([]int{2, 3, 4}).Draw(t, "clients"),
 			Steps:    rapid.SliceOfN(steps, minSteps, maxSteps).Draw(t, "steps"),
 			Faults:   true,
+			Replicas: rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "replicas"),
 		}
 		if rapid.SampledFrom([]int{0, 0, 1}).Draw(t, "quorum") == 1 {
 			s.Quorum = s.Nodes/2 + 1

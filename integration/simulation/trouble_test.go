@@ -12,14 +12,15 @@ import (
 
 // trouble is what faults there were, and which of them may still be felt.
 type trouble struct {
-	mu    sync.Mutex // guards all below
-	open  map[int]bool
-	past  map[int]time.Time // when the last one of a place was over
-	split bool              // there was a fault by which a live node may be taken for dead
-	live  bool              // there is one
-	over  time.Time         // when the last such one was
-	kills []kill
-	few   map[int]time.Time // since when a place can reach fewer than the quorum
+	mu      sync.Mutex // guards all below
+	open    map[int]bool
+	past    map[int]time.Time // when the last one of a place was over
+	split   bool              // there was a fault by which a live node may be taken for dead
+	live    bool              // there is one
+	over    time.Time         // when the last such one was
+	exposed bool              // there was a crash that standbys do not make up for
+	kills   []kill
+	few     map[int]time.Time // since when a place can reach fewer than the quorum
 
 	cuts    map[[2]int]bool // between two places
 	stalled map[int]bool
@@ -29,6 +30,7 @@ type trouble struct {
 type kill struct {
 	at     time.Time
 	silent bool // nobody's connection was reset
+	node   bool // a process has ended
 }
 
 const (
@@ -61,7 +63,7 @@ func (t *trouble) begin(lasting bool, places ...*place) {
 func (t *trouble) kill(i int, silent bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.kills = append(t.kills, kill{time.Now(), silent})
+	t.kills = append(t.kills, kill{time.Now(), silent, true})
 	delete(t.stalled, i)
 }
 
@@ -192,18 +194,19 @@ func (w *world) disturb(p *place, s step) {
 
 // kill ends the process of a place, whatever it is doing.
 func (w *world) kill(p *place, silent bool) {
+	madeUp := w.crashes(p)
 	w.trouble.begin(false, p)
 	w.trouble.kill(p.index, silent)
 	p.alive.Load().killed.Store(true)
 	p.alive.Store(nil)
 	p.run.Store(nil)
-	w.load.lost(int(p.home.Load()))
+	w.load.lost(int(p.home.Load()), madeUp)
 	if silent {
 		w.cluster.PowerOff(p.index)
 	} else {
 		w.cluster.Crash(p.index)
 	}
-	w.load.lost(int(p.home.Load()))
+	w.load.lost(int(p.home.Load()), madeUp)
 	p.busy.Store(false)
 }
 
@@ -289,6 +292,8 @@ func (w *world) leaveInTrouble(r *run) {
 	lost := w.load.leaves()
 	err := r.Leave(ctx)
 	if err != nil { // it says that sessions have ended
+		w.trouble.expose()
+		w.failedLeaves.Add(1)
 		lost()
 	}
 	if r.killed.Load() {

@@ -55,9 +55,12 @@ type seen struct {
 type words []uint64
 
 func (ws words) EncodeMsgpack(e *msgpack.Encoder) error {
-	for _, w := range ws {
+	for i, w := range ws {
 		if f, ok := fates.Load(w); ok {
-			f.(*fate).at.Store(onItsWay)
+			at := f.(*fate).at.Swap(onItsWay)
+			if i == len(ws)-1 {
+				f.(*fate).notary.encodes(int(at))
+			}
 		}
 	}
 	return e.Encode([]uint64(ws))
@@ -98,6 +101,7 @@ type fate struct {
 	at      atomic.Int64 // the home that saw it last, or onItsWay
 
 	ran     atomic.Int64 // how often it was handled
+	cast    bool         // no call
 	sent    bool         // set by its client: the answer was no error
 	refused error        // set by its client: it surely does not run
 	excused atomic.Pointer[string]
@@ -111,24 +115,42 @@ func (f *fate) excuse(why string) { f.excused.CompareAndSwap(nil, &why) }
 // notary follows all words of a cluster.
 type notary struct {
 	*world
-	mu     sync.Mutex // guards what follows, and what fates say without atomics
-	homes  int
+	mu     sync.Mutex     // guards what follows, and what fates say without atomics
+	homes  []*place       // by number, less one
 	inside map[string]int // handlers that run, by session
+	dead   map[int]bool   // homes whose processes were killed
 	fates  []*fate
 	told   int // copies that ended in a conflict
 	twins  int // handlers of two copies at once
 }
 
-func (n *notary) newHome() int {
+func (n *notary) newHome(p *place) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.homes++
-	return n.homes
+	n.homes = append(n.homes, p)
+	return len(n.homes)
+}
+
+// encodes notes that a word is encoded that was seen last at a home.
+func (n *notary) encodes(home int) {
+	if home == onItsWay {
+		return
+	}
+	n.mu.Lock()
+	p := n.homes[home-1]
+	n.mu.Unlock()
+	n.pass(encoded, p)
+}
+
+func (n *notary) isDead(home int) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.dead[home]
 }
 
 // newWord makes a word for a session.
-func (n *notary) newWord(session string) *fate {
-	f := &fate{notary: n, word: lastWord.Add(1), session: session}
+func (n *notary) newWord(session string, cast bool) *fate {
+	f := &fate{notary: n, word: lastWord.Add(1), session: session, cast: cast}
 	fates.Store(f.word, f)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -149,10 +171,13 @@ func (n *notary) all(session string) (fs []*fate) {
 }
 
 // lost excuses the words that were at a home, whose process is killed, or on their
-// way.
-func (n *notary) lost(home int) {
+// way; if standbys make up for it only those that no call has acknowledged.
+func (n *notary) lost(home int, madeUp bool) {
+	n.mu.Lock()
+	n.dead[home] = true
+	n.mu.Unlock()
 	for _, f := range n.all("") {
-		if at := f.at.Load(); at == onItsWay || at == int64(home) {
+		if at := int(f.at.Load()); (at == onItsWay || n.isDead(at)) && (!madeUp || f.cast) {
 			f.excuse("killed")
 		}
 	}
@@ -197,7 +222,8 @@ func (n *notary) handled(ctx context.Context, word uint64, home int, ws words) {
 		n.fault("ghost: %s: word %d of nobody", sessionproc.FromContext(ctx).ID(), word)
 		return
 	}
-	if f.(*fate).ran.Add(1) > 1 {
+	again := slices.Index(ws, word) < len(ws)-1
+	if f.(*fate).ran.Add(1) > 1 && (again || n.schedule.Replicas == 0) { // else it was undone, and is repeated
 		n.fault("twice: %s: word %d is handled again", sessionproc.FromContext(ctx).ID(), word)
 	}
 	n.mu.Lock()
@@ -206,8 +232,8 @@ func (n *notary) handled(ctx context.Context, word uint64, home int, ws words) {
 	f.(*fate).at.Store(int64(home))
 }
 
-// ended notes why a copy ended that had these words.
-func ended(reason sessionproc.Reason, merges bool, ws words) {
+// wordsEnded notes why a copy ended that had these words.
+func wordsEnded(reason sessionproc.Reason, merges bool, ws words) {
 	for i, w := range ws {
 		found, ok := fates.Load(w)
 		if !ok {
@@ -246,7 +272,7 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 		s := new(S)
 		P(s).list().Home = home
 		return s, nil
-	}, sessionproc.KindConfig{RenewRate: 1000, RenewBurst: 1000})
+	}, sessionproc.KindConfig{RenewRate: 1000, RenewBurst: 1000, Replicas: n.schedule.Replicas})
 	enter := func(s *S, ctx context.Context, e entered) error {
 		ws := &P(s).list().Words
 		defer n.enter(ctx, p, home, *ws)()
@@ -254,6 +280,7 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 		time.Sleep(e.Slow)
 		*ws = append(*ws, e.Word)
 		n.handled(ctx, e.Word, home, *ws)
+		n.pass(handled, p)
 		if err := t.grew.Publish(ctx, *ws); err != nil {
 			n.fault("news: %v", err)
 		}
@@ -275,14 +302,23 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 		n.arrived(P(s).list(), home)
 		return say(s, ctx)
 	}, sessionproc.MethodConfig{ReadOnly: true})
-	k.OnArrive(func(s *S, _ context.Context, _ sessionproc.Arrival) error {
+	k.OnArrive(func(s *S, _ context.Context, a sessionproc.Arrival) error {
 		P(s).list().Home = home
+		if a.Reason == sessionproc.ArrivalPromoted {
+			n.pass(promoted, p)
+		} else {
+			n.pass(arrived, p)
+		}
 		return nil
 	})
 	k.OnEnd(func(s *S, _ context.Context, r sessionproc.Reason) {
 		n.arrived(P(s).list(), home)
+		if n.isDead(home) {
+			return // it tells nobody
+		}
+		n.pass(ended, p)
 		_, merges := any(s).(*bag)
-		ended(r, merges, P(s).list().Words)
+		wordsEnded(r, merges, P(s).list().Words)
 	})
 	return k
 }

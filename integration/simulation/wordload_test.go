@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -21,6 +23,7 @@ const (
 
 // wordLoad is the load under faults.
 type wordLoad struct {
+	overtaken atomic.Int64 // news that were out of order, see maxOvertaken
 	*notary
 	histories map[string]*history
 	audience  *grewAudience
@@ -29,7 +32,8 @@ type wordLoad struct {
 }
 
 func newWordLoad(w *world) load {
-	l := &wordLoad{notary: &notary{world: w, inside: map[string]int{}}, histories: map[string]*history{}}
+	l := &wordLoad{notary: &notary{world: w, inside: map[string]int{}, dead: map[int]bool{}},
+		histories: map[string]*history{}}
 	for _, id := range w.sessions {
 		l.histories[id] = &history{}
 	}
@@ -43,7 +47,7 @@ func newWordLoad(w *world) load {
 }
 
 func (l *wordLoad) kinds(p *place) []sessionproc.AnyKind {
-	home := l.newHome()
+	home := l.newHome(p)
 	p.home.Store(int64(home))
 	b, list := newWords[bag](l.notary, bags, p, home), newWords[list](l.notary, lists, p, home)
 	b.OnMerge((*bag).merge)
@@ -52,10 +56,14 @@ func (l *wordLoad) kinds(p *place) []sessionproc.AnyKind {
 
 // lost notes in all histories that what was at a home, whose process is killed, may
 // be gone or be as it was before.
-func (l *wordLoad) lost(home int) {
-	l.notary.lost(home)
+func (l *wordLoad) lost(home int, madeUp bool) {
+	l.notary.lost(home, madeUp)
+	op := "crash"
+	if madeUp {
+		op = "crash with standbys"
+	}
 	for _, h := range l.histories {
-		h.call(0, request{op: "crash"})(answer{})
+		h.call(0, request{op: op})(answer{})
 	}
 }
 
@@ -74,8 +82,14 @@ func (l *wordLoad) leaves() (lost func()) {
 }
 
 func (l *wordLoad) count(counts map[string]int) {
+	counts["news out of order"] += int(l.overtaken.Load())
 	for c, n := range l.troubled {
 		counts["of "+string(c)] = n
+	}
+	counts["crashes that standbys made up for"] = l.madeUp
+	counts["leaves that failed"] = int(l.failedLeaves.Load())
+	for at, n := range l.points {
+		counts["at "+string(at)] = n
 	}
 	counts["handlers of twins"] = l.twins
 	counts["copies told of a conflict"] = l.told
@@ -142,7 +156,7 @@ func (c *wordClient) send(id, op string, via *run) outcome {
 	var f *fate
 	var e entered
 	if op == "add" || op == "note" {
-		f = c.newWord(id)
+		f = c.newWord(id, op == "note")
 		e.Word = f.word
 		if c.rand.IntN(8) == 0 {
 			e.Slow = rand.N(handlerMax)
@@ -167,6 +181,10 @@ func (c *wordClient) send(id, op string, via *run) outcome {
 		s, err = tokens.put.Call(ctx, via, id, e)
 	}
 	a := answer{page: page{len(s.Words), s.Incarnation}, err: err, outcome: c.judge(t, err)}
+	// A start or an end that is made again after a crash, and finds what another client has done meanwhile, runs anew;
+	// an end that finds nothing is done.
+	a.again = (op == "terminate" || op == "start") && c.schedule.Replicas > 0 && c.trouble.killed()
+	a.dropped = op == "terminate" && a.again
 	if f != nil {
 		c.mu.Lock()
 		f.sent = a.outcome == done
@@ -176,6 +194,14 @@ func (c *wordClient) send(id, op string, via *run) outcome {
 		c.mu.Unlock()
 	}
 	reply(a)
+	if a.outcome == nothing {
+		c.log.note("%s: %s through n%d: %v", id, op, via.index, err)
+	}
+	if a.outcome == done {
+		for _, p := range c.which(func(p *place) bool { return p.index == via.index }) {
+			c.pass(answered, p)
+		}
+	}
 	c.took(id, op, via, time.Since(t.begun), patience+afterwards)
 	return a.outcome
 }
@@ -223,8 +249,13 @@ func (c *wordClient) judge(t try, err error) outcome {
 		explained = c.schedule.Quorum > 0
 	case errors.Is(err, context.DeadlineExceeded):
 		explained = c.trouble.wasSplit() && c.touched(t)
+	case errors.Is(err, sessionproc.ErrReplied): // a call was made again, and its reply is too large to be kept
+		explained = c.schedule.Replicas > 0
 	case errors.Is(err, sessionproc.ErrUnavailable) && sessionproc.MaybeExecuted(err):
-		explained = t.op != "look" && (c.trouble.killed() || c.trouble.wasSplit() && c.anyTouched(t))
+		// A session that was on its way to a node which has died goes on from its standby, but a call of the
+		// node that it came from is not made again.
+		lost := strings.Contains(err.Error(), "was moving to is lost")
+		explained = t.op != "look" && (lost || c.trouble.killed() || c.trouble.wasSplit() && c.anyTouched(t))
 	}
 	if !explained {
 		c.fault("failed: %s: %s of client %d through n%d, begun %s: %v", t.id, t.op, c.number, t.via.index,
@@ -276,7 +307,7 @@ func (l *wordLoad) end() {
 		}
 		l.reckon(id, first.Words)
 		l.audience.check(l.readers, id, firstErr == nil, first)
-		if !l.trouble.wasSplit() {
+		if !l.trouble.wasSplit() && (l.schedule.Replicas == 0 || l.keeps()) {
 			if fault := l.histories[id].check(); fault != "" {
 				l.fault("history: %s: %s", id, fault)
 			}
@@ -327,9 +358,15 @@ func (l *wordLoad) reckon(id string, left []uint64) {
 			l.fault("double: %s: word %d is there twice", id, f.word)
 		case at >= 0 && l.tokens(id) == lists && !slices.Equal([]uint64(f.after), left[:at+1]):
 			l.fault("mixed: %s: after word %d the list was %v, now it is %v", id, f.word, f.after, left)
-		case f.sent && at < 0 && excuse == nil && (f.ran.Load() > 0 || !l.mortal(id)):
+		case f.sent && at < 0 && excuse == nil && (f.ran.Load() > 0 || !l.mortal(id)) && !l.endedElsewhere(id):
 			l.fault("lost: %s: word %d was acknowledged, it was handled %d times, last seen in home %d", id, f.word,
 				f.ran.Load(), f.at.Load())
 		}
 	}
+}
+
+// endedElsewhere reports whether a life of the session may have gone on at its standby while its node was cut off, and
+// ended there: a termination ends all copies of a life, whatever they have changed.
+func (l *wordLoad) endedElsewhere(id string) bool {
+	return l.schedule.Replicas > 0 && l.mortal(id) && l.trouble.wasSplit()
 }

@@ -27,18 +27,23 @@ const (
 // world is a cluster, its load, and what is known of them.
 type world struct {
 	blame
-	schedule schedule
-	cluster  *nodetest.Cluster
-	load     load
-	trouble  *trouble
-	log      *eventLog
-	sessions []string
-	changes  sync.WaitGroup // under way
-	stop     atomic.Bool
-	strange  atomic.Bool // there has been a node without the kind
-	requests atomic.Int64
-	longest  atomic.Int64   // request, ns
-	troubled map[change]int // how often each fault came; of play's goroutine
+	schedule     schedule
+	cluster      *nodetest.Cluster
+	load         load
+	trouble      *trouble
+	log          *eventLog
+	sessions     []string
+	changes      sync.WaitGroup // under way
+	stop         atomic.Bool
+	strange      atomic.Bool // there has been a node without the kind
+	requests     atomic.Int64
+	longest      atomic.Int64   // request, ns
+	troubled     map[change]int // how often each fault came; of play's goroutine
+	madeUp       int            // crashes that standbys have made up for; likewise
+	failedLeaves atomic.Int64   // of nodes that could not move all sessions in time
+	ambushMu     sync.Mutex     // guards ambush
+	ambush       *ambush        // nil: nothing waits for a point
+	points       map[point]int  // that crashes came at; of play's goroutine
 
 	placesMu sync.Mutex // guards places
 	places   []*place
@@ -52,7 +57,7 @@ type load interface {
 	wander(wanderer int)                  // likewise
 	watch(watcher int)                    // likewise
 	end()                                 // checks what is left when all is quiet
-	lost(home int)                        // its process is killed
+	lost(home int, madeUp bool)           // its process is killed; standbys make up for it
 	leaves() (lost func())                // a node does; lost: sessions have ended meanwhile
 	count(counts map[string]int)
 }
@@ -60,13 +65,14 @@ type load interface {
 // place is where a node runs, or has run.
 type place struct {
 	index int
-	bare  bool                // its node is not given the kind
-	busy  atomic.Bool         // its node starts or leaves
-	run   atomic.Pointer[run] // nil: clients do not use it
-	alive atomic.Pointer[run] // nil: nothing runs there, or it starts
-	home  atomic.Int64        // of its last node: see witness and notary
-	tuned chan struct{}       // closed when its first node starts
-	once  sync.Once           // closes it
+	bare  bool                      // its node is not given the kind
+	busy  atomic.Bool               // its node starts or leaves
+	run   atomic.Pointer[run]       // nil: clients do not use it
+	alive atomic.Pointer[run]       // nil: nothing runs there, or it starts
+	home  atomic.Int64              // of its last node: see witness and notary
+	tuned chan struct{}             // closed when its first node starts
+	once  sync.Once                 // closes it
+	ready atomic.Pointer[time.Time] // when its last node had started
 }
 
 // run is one run of a node.
@@ -82,8 +88,12 @@ func (p *place) up() bool {
 	return r != nil && !r.leaving.Load()
 }
 
+// since returns when the node that is up had started.
+func (p *place) since() time.Time { return *p.ready.Load() }
+
 func newWorld(t testing.TB, s schedule) *world {
-	w := &world{schedule: s, log: &eventLog{}, trouble: newTrouble(), troubled: map[change]int{}}
+	w := &world{schedule: s, log: &eventLog{}, trouble: newTrouble(), troubled: map[change]int{},
+		points: map[point]int{}}
 	for i := range s.Sessions {
 		w.sessions = append(w.sessions, fmt.Sprintf("s%d", i))
 	}
@@ -130,12 +140,18 @@ func (w *world) tune(i int, cfg *node.Config) {
 		cfg.Kinds = w.load.kinds(p)
 	}
 	cfg.Quorum = w.schedule.Quorum
+	cfg.Trace = &node.Trace{SessionMoved: func(m node.TraceSessionMoved) {
+		if !m.Arrived {
+			w.pass(sealed, p)
+		}
+	}}
 	p.once.Do(func() { close(p.tuned) })
 }
 
 // ready has clients use the node of p, which has started.
 func (w *world) ready(p *place) {
-	r := &run{Node: w.cluster.Node(p.index), index: p.index}
+	r, now := &run{Node: w.cluster.Node(p.index), index: p.index}, time.Now()
+	p.ready.Store(&now)
 	p.alive.Store(r)
 	p.run.Store(r)
 	p.busy.Store(false)

@@ -116,6 +116,9 @@ func (s *bareRemote) Prepare(w Work) func(context.Context, int) error {
 		}
 	}
 	return func(_ context.Context, i int) error {
+		if w.Op == CallHot {
+			i = 0
+		}
 		if r := s.client.call(s.ids[i], payload, 0); len(r) != len(payload) {
 			return errWrongReply
 		}

@@ -32,6 +32,7 @@ const (
 	CallBytes           // opaque bytes, there and back
 	Cast                // 64 bytes, until handled
 	Start               // a fresh session by ID
+	CallHot             // CallBytes, of all callers to one session
 )
 
 // Work is one thing to measure.
@@ -66,6 +67,16 @@ func Remote() []Work {
 	}
 }
 
+// Changing lists the work between two processes that changes the state of sessions. A whole record of
+// them has 600 bytes.
+func Changing() []Work {
+	return []Work{
+		{"CallChanging/64B/1", CallBytes, 1, 64},
+		{"CallChanging/64B/64", CallBytes, 64, 64},
+		{"CallChanging/64B/hot", CallHot, 64, 64},
+	}
+}
+
 // Side is one of the two things compared.
 type Side interface {
 	// Prepare returns the operation of w. i counts up; it chooses the session.
@@ -81,7 +92,7 @@ type Side interface {
 }
 
 // Roles are what child processes of a comparison do; see package child.
-var Roles = map[string]child.Role{"mux": serveMux, "node": serveNode}
+var Roles = map[string]child.Role{"mux": serveMux, "node": serveNode, "member": serveMember}
 
 // Result is one measurement.
 type Result struct {

@@ -1,0 +1,81 @@
+package simulation_test
+
+import "time"
+
+// With standbys nothing that was acknowledged may be lost by crashes that they make
+// up for: of no more nodes at once than each session has standbys, all that died before
+// having been made up for. After any other crash the rules are those without standbys.
+
+const (
+	replaced = 4 * time.Second // after everybody knows of a crash: each session has its standbys again
+	settled  = 6 * time.Second // after it has started: a node has the standbys that it is to have
+	lookout  = 40 * time.Second
+)
+
+// crashable reports whether standbys make up for the crash of a place now.
+func (w *world) crashable(p *place) bool {
+	if w.trouble.missing() >= w.schedule.Replicas {
+		return false
+	}
+	return len(w.which(func(o *place) bool { return o != p && o.up() && time.Since(o.since()) > settled })) > 0
+}
+
+// missing returns how many nodes have died and may not have been made up for.
+func (t *trouble) missing() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range t.kills {
+		if k.node && time.Since(k.at) < t.knownLocked(k)+replaced {
+			n++
+		}
+	}
+	return n
+}
+
+// knownLocked returns how long it may take until everybody knows of a kill.
+func (t *trouble) knownLocked(k kill) time.Duration {
+	if k.silent { // who is left alone finds out about one after another
+		return loneliness
+	}
+	return noticed
+}
+
+// crashes notes the crash of a place: whether standbys make up for it.
+func (w *world) crashes(p *place) (madeUp bool) {
+	if madeUp = w.keeps() && w.crashable(p); madeUp {
+		w.madeUp++
+		return true
+	}
+	w.trouble.expose()
+	return false
+}
+
+// expose notes that there was a crash, or something like it, that standbys do not make up for.
+func (t *trouble) expose() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.exposed = true
+}
+
+// keeps reports whether nothing that was acknowledged may have been lost until now.
+func (w *world) keeps() bool {
+	w.trouble.mu.Lock()
+	defer w.trouble.mu.Unlock()
+	return w.schedule.Replicas > 0 && !w.trouble.exposed && !w.trouble.split
+}
+
+// await waits, in careful schedules, until standbys make up for the crash of one of
+// some places, and returns those.
+func (w *world) await(do change) (able []*place) {
+	for begun := time.Now(); time.Since(begun) < lookout; time.Sleep(100 * time.Millisecond) {
+		for _, p := range w.able(do) {
+			if w.crashable(p) {
+				able = append(able, p)
+			}
+		}
+		if len(able) > 0 {
+			return able
+		}
+	}
+	return nil
+}
