@@ -213,3 +213,68 @@ func TestCartsKeepEveryClickWhileReplicasRestart(t *testing.T) {
 	require.Positive(t, c.forwarded)
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// Browsers of a web tier whose replicas are killed, one after another and each while clicks are on their way,
+// lose no click and no cart: all that was answered is there, and each click that was not has an answer soon.
+func TestCartsSurviveTheKillOfEachReplica(t *testing.T) {
+	url := openTier(t)
+	c := newCrowdOfBrowsers(url)
+	over, all := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(all)
+		c.browse(t.Context(), 30, func(dice *rand.Rand, _ int) bool {
+			select {
+			case <-over:
+				return false
+			case <-time.After(time.Duration(dice.Int64N(int64(500 * time.Millisecond)))):
+				return true
+			}
+		})
+	}()
+	carts, survived := 0, assert.New(t)
+	for _, replica := range []string{"A", "B", "C", "B"} {
+		begun := askKill(t, url, replica)
+		survived.True(begun.Killing, "%+v", begun)
+		survived.Equal(replica, begun.Replica)
+		end := begun
+		for end.Killing {
+			time.Sleep(20 * time.Millisecond)
+			end = askKill(t, url, "")
+		}
+		t.Log(end.Says)
+		survived.Zero(end.Lost, end.Says)
+		survived.Contains(end.Says, replica+" is back.")
+		carts += end.Carts
+	}
+	close(over)
+	<-all
+	require.Empty(t, c.faults)
+	require.GreaterOrEqual(t, carts, 10, "carts of replicas that were killed")
+	require.Len(t, c.served, 3)
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// killed is how far the kill of a replica has come.
+type killed struct {
+	Killing     bool
+	Replica     string
+	Carts, Lost int
+	Says        string
+}
+
+// askKill begins to kill a replica, or asks how far that has come if there is no name.
+func askKill(t *testing.T, shop, replica string) (state killed) {
+	method, form := http.MethodGet, ""
+	if replica != "" {
+		method, form = http.MethodPost, url.Values{"replica": {replica}}.Encode()
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, shop+"tier/kill", strings.NewReader(form))
+	require.NoError(t, err)
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&state))
+	return state
+}

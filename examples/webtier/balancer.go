@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,26 +20,69 @@ import (
 // replica in turn, whoever asks: it knows nothing of cookies and sessions. A
 // replica that is not ready, or has ended, is left out. What is below /tier/ it
 // answers itself.
-func newBalancer(t *tier, roll *roll, transport *http.Transport, logger *slog.Logger) http.Handler {
-	var turn atomic.Uint64
+func newBalancer(t *tier, roll *roll, kill *kill, transport *http.Transport, logger *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/tier/restart", http.NewCrossOriginProtection().Handler(roll))
-	mux.Handle("/", &httputil.ReverseProxy{
+	mux.Handle("/tier/kill", http.NewCrossOriginProtection().Handler(kill))
+	mux.Handle(statusPath, http.NotFoundHandler()) // is for the stage alone
+	mux.Handle("/", http.MaxBytesHandler(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(&url.URL{Scheme: "http", Host: pick(t.all(), &turn).at.HTTP})
 			r.Out.Host = r.In.Host // the check of origins compares it
 			r.SetXForwarded()
 		},
-		Transport: transport,
+		Transport: &inTurn{tier: t, transport: transport},
+		ErrorLog:  slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // streams of killed replicas
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if _, large := errors.AsType[*http.MaxBytesError](err); large {
+				http.Error(w, http.StatusText(http.StatusRequestEntityTooLarge), http.StatusRequestEntityTooLarge)
+				return
+			}
 			if !errors.Is(err, context.Canceled) { // the browser went away
 				logger.Warn("no answer from a replica", "path", r.URL.Path, "err", err)
 			}
 			http.Error(w, http.StatusText(http.StatusBadGateway), http.StatusBadGateway)
 		},
-	})
+	}, maxBody))
 	return mux
 }
+
+// maxBody bounds a request, which is kept until it is answered.
+const maxBody = 64 << 10
+
+// inTurn sends each request to the next replica, and to one more if that one ends
+// before it has answered. Each POST has a key, so that a cart changes once, whether
+// or not the first replica has passed it on.
+type inTurn struct {
+	tier      *tier
+	turn      atomic.Uint64
+	transport http.RoundTripper
+}
+
+func (i *inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(cmp.Or[io.Reader](r.Body, http.NoBody))
+	if err != nil {
+		return nil, err
+	}
+	out := r.Clone(r.Context())
+	out.URL.Scheme = "http"
+	if r.Method == http.MethodPost && r.Header.Get(headerKey) == "" {
+		out.Header.Set(headerKey, rand.Text())
+	}
+	replicas := i.tier.all()
+	for tries := 1; ; tries++ {
+		out.URL.Host = pick(replicas, &i.turn).at.HTTP
+		out.Body = http.NoBody
+		if len(body) > 0 {
+			out.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		answer, err := i.transport.RoundTrip(out)
+		if err == nil || r.Context().Err() != nil || tries > len(replicas) {
+			return answer, err
+		}
+	}
+}
+
+const headerKey = "Idempotency-Key"
 
 // pick returns the next replica that is ready, or any if none is.
 func pick(replicas []*replica, turn *atomic.Uint64) *replica {
@@ -60,7 +106,7 @@ type balancer struct {
 
 // startBalancer serves on addr, or on any port of the same host if that one is
 // taken.
-func startBalancer(addr string, t *tier, roll *roll, logger *slog.Logger) (*balancer, error) {
+func startBalancer(addr string, t *tier, roll *roll, kill *kill, logger *slog.Logger) (*balancer, error) {
 	ln, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		host, _, splitErr := net.SplitHostPort(addr)
@@ -81,7 +127,7 @@ func startBalancer(addr string, t *tier, roll *roll, logger *slog.Logger) (*bala
 		URL:       "http://" + ln.Addr().String() + "/",
 		transport: transport,
 		srv: &http.Server{
-			Handler:           newBalancer(t, roll, transport, logger),
+			Handler:           newBalancer(t, roll, kill, transport, logger),
 			ReadHeaderTimeout: 5 * time.Second,
 			ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		},

@@ -13,7 +13,7 @@ var (
 	Carts = sessionproc.KindOf[sessionproc.None]("cart")
 	Add   = sessionproc.MethodOf[AddItem, View](Carts, "add")
 	Look  = sessionproc.MethodOf[sessionproc.None, View](Carts, "look")
-	Clear = sessionproc.NoticeOf[sessionproc.None](Carts, "clear")
+	Clear = sessionproc.MethodOf[sessionproc.None, View](Carts, "clear")
 
 	// Changed is told to every window that shows the cart.
 	Changed = sessionproc.EventOf[View](Carts, "changed")
@@ -47,12 +47,14 @@ type Cart struct {
 	Changes int
 }
 
-// NewCarts returns the kind that a node is given.
+// NewCarts returns the kind that a node is given. A second replica keeps a copy of
+// each cart: a cart whose replica is killed goes on there, with each change that was
+// answered.
 func NewCarts() *sessionproc.Kind[Cart, sessionproc.None] {
-	k := sessionproc.NewKind(Carts, newCart, sessionproc.KindConfig{IdleTimeout: 30 * time.Minute})
+	k := sessionproc.NewKind(Carts, newCart, sessionproc.KindConfig{IdleTimeout: 30 * time.Minute, Replicas: 1})
 	sessionproc.HandleCall(k, Add, (*Cart).add, sessionproc.MethodConfig{StartOnCall: true})
 	sessionproc.HandleCall(k, Look, (*Cart).look, sessionproc.MethodConfig{ReadOnly: true})
-	sessionproc.HandleCast(k, Clear, (*Cart).clear)
+	sessionproc.HandleCall(k, Clear, (*Cart).clear)
 	sessionproc.HandleEvent(k, Changed, (*Cart).view)
 	return k
 }
@@ -80,9 +82,10 @@ func (c *Cart) add(ctx context.Context, r AddItem) (View, error) {
 
 func (c *Cart) look(context.Context, sessionproc.None) (View, error) { return c.view(), nil }
 
-func (c *Cart) clear(ctx context.Context, _ sessionproc.None) error {
+func (c *Cart) clear(ctx context.Context, _ sessionproc.None) (View, error) {
 	clear(c.Items)
-	return c.changed(ctx)
+	err := c.changed(ctx)
+	return c.view(), err
 }
 
 // changed tells all windows.

@@ -7,11 +7,14 @@
 //
 // Open it in two windows of one browser: each shows at once what the other changes,
 // from whatever replica. The button on the page, or r and Enter on the terminal,
-// restarts the replicas one after another, while the carts stay.
+// restarts the replicas one after another, while the carts stay. Another button kills
+// the replica that has your cart, with SIGKILL and in the middle of its work: as each
+// cart has a copy at a second replica, it goes on there a few seconds later with all
+// that was answered, and no click fails.
 //
 // Read cart.go first: it is all that a session is. shop.go is one replica's web
-// side, replica.go its process, roll.go the restart; the rest is the stage around
-// them.
+// side, replica.go its process, roll.go the restart, kill.go the crash; the rest is
+// the stage around them.
 package main
 
 import (
@@ -77,10 +80,11 @@ func runTier(args []string, stdout io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
 	life, end := context.WithCancel(ctx)
-	roll := newRoll(life, t)
+	roll, kill := newRoll(life, t), newKill(life, t)
+	defer kill.wait.Wait()
 	defer roll.wait.Wait()
 	defer end()
-	b, err := startBalancer(*addr, t, roll, logger)
+	b, err := startBalancer(*addr, t, roll, kill, logger)
 	if err != nil {
 		return err
 	}
@@ -111,7 +115,7 @@ func announce(w io.Writer, t *tier, url string) {
 }
 
 // watch returns nil when ctx ends. Replicas may die meanwhile (try it: kill one),
-// their carts with them; the error says that none is left.
+// and the carts go on at the others; the error says that none is left.
 func (t *tier) watch(ctx context.Context, b *balancer, logger *slog.Logger) error {
 	for slices.ContainsFunc(t.all(), (*replica).alive) {
 		select {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -70,6 +71,7 @@ func runReplica(stdin io.Reader, stdout io.Writer) error {
 	}()
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: o.LogLevel})).With("replica", o.Name)
 
+	var promoted atomic.Int64
 	n, err := node.Start(ctx, node.Config{
 		Slot:    o.Name,
 		Cluster: "webtier",
@@ -77,17 +79,18 @@ func runReplica(stdin io.Reader, stdout io.Writer) error {
 		Secret:  o.Secret,
 		Kinds:   []sessionproc.AnyKind{NewCarts()},
 		Logger:  logger,
+		Trace:   &node.Trace{SessionPromoted: func(node.TraceSessionPromoted) { promoted.Add(1) }},
 	})
 	if err != nil {
 		return err
 	}
-	return errors.Join(serveShop(ctx, n, o, json.NewEncoder(stdout), logger), n.Close())
+	shop := &shop{node: n, name: o.Name, replicas: o.Replicas, promoted: &promoted, logger: logger}
+	return errors.Join(serveShop(ctx, n, o, shop, json.NewEncoder(stdout)), n.Close())
 }
 
 // serveShop serves the shop until ctx ends, and then until its sessions have moved
 // and the requests that it has begun are answered.
-func serveShop(ctx context.Context, n *node.Node, o order, out *json.Encoder, logger *slog.Logger) error {
-	shop := &shop{node: n, name: o.Name, replicas: o.Replicas, logger: logger}
+func serveShop(ctx context.Context, n *node.Node, o order, shop *shop, out *json.Encoder) error {
 	handler, err := shop.handler(o.CookieKey)
 	if err != nil {
 		return err
@@ -99,7 +102,7 @@ func serveShop(ctx context.Context, n *node.Node, o order, out *json.Encoder, lo
 	srv := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(shop.logger.Handler(), slog.LevelWarn),
 	}
 	srv.RegisterOnShutdown(shop.changes.Close) // pages go on at another replica
 	ctx, stop := context.WithCancelCause(ctx)

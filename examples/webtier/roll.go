@@ -42,11 +42,11 @@ const (
 
 func newRoll(life context.Context, t *tier) *roll { return &roll{tier: t, life: life} }
 
-// begin reports whether a roll may begin, and none is under way.
+// begin reports whether a roll may begin: nothing else is under way.
 func (r *roll) begin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.now != nil {
+	if !r.tier.busy.CompareAndSwap(false, true) {
 		return false
 	}
 	r.now = &rollState{}
@@ -60,6 +60,7 @@ func (r *roll) through(ctx context.Context) error {
 		defer r.mu.Unlock()
 		r.now, r.moves = nil, nil
 		r.done++
+		r.tier.busy.Store(false)
 	}()
 	for i, old := range r.tier.all() {
 		r.set(rollState{Replica: old.name, Doing: "moves its carts", step: i, had: -1}, old)

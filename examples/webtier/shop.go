@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sessionproc/sessionproc/node"
@@ -26,8 +27,9 @@ const (
 // knows it asks the session, wherever that lives.
 type shop struct {
 	node     *node.Node
-	name     string   // of this replica
-	replicas []string // names of all
+	name     string        // of this replica
+	replicas []string      // names of all
+	promoted *atomic.Int64 // carts of other replicas that went on here
 	logger   *slog.Logger
 	changes  *sessionhttp.EventStream[View] // made by handler
 }
@@ -36,8 +38,9 @@ type shop struct {
 // other sites cause are refused before anything else looks at them.
 func (s *shop) handler(cookieKey []byte) (http.Handler, error) {
 	web, err := sessionhttp.New(sessionhttp.Config{
-		Keys:     [][]byte{cookieKey},
-		Insecure: true, // plain HTTP on loopback
+		Keys:            [][]byte{cookieKey},
+		IdempotencyKeys: true, // the balancer repeats what a killed replica did not answer
+		Insecure:        true, // plain HTTP on loopback
 	})
 	if err != nil {
 		return nil, err
@@ -56,7 +59,10 @@ func (s *shop) handler(cookieKey []byte) (http.Handler, error) {
 	mux.Handle("GET /cart/changes", s.changes)
 	mux.HandleFunc("POST /cart/add", s.answer(add, s.writeChanged))
 	mux.HandleFunc("POST /cart/clear", s.answer(empty, s.writeChanged))
-	return http.NewCrossOriginProtection().Handler(web.Middleware(mux)), nil
+	all := http.NewServeMux()
+	all.HandleFunc("GET "+statusPath, s.serveStatus)
+	all.Handle("/", http.NewCrossOriginProtection().Handler(web.Middleware(mux)))
+	return all, nil
 }
 
 // action is what a request does to the session id.
@@ -80,13 +86,14 @@ func add(n *node.Node, id string, r *http.Request) (View, error) {
 	return Add.Call(r.Context(), n, id, AddItem{SKU: r.PostFormValue("tea"), Qty: qty})
 }
 
-// empty needs no answer to its cast: the call behind it is handled after it.
+// empty is a call and not a cast: its answer says that the cart stays empty, whichever
+// replica is killed then.
 func empty(n *node.Node, id string, r *http.Request) (View, error) {
-	err := Clear.Cast(r.Context(), n, id, sessionproc.None{})
-	if err != nil && !errors.Is(err, sessionproc.ErrNotFound) {
-		return View{}, err
+	view, err := Clear.Call(r.Context(), n, id, sessionproc.None{})
+	if errors.Is(err, sessionproc.ErrNotFound) {
+		return View{}, nil
 	}
-	return look(n, id, r)
+	return view, err
 }
 
 // answer runs do on the session of the request and has write show the outcome.

@@ -31,6 +31,7 @@ type tier struct {
 	life   context.Context
 	stop   context.CancelFunc // ends life: it tells all of them to end
 	died   chan *replica      // those that were not told to; somebody may read it
+	busy   atomic.Bool        // a roll or a kill is under way: they take turns
 
 	mu       sync.Mutex
 	replicas []*replica // guarded by mu; never changed, but replaced
@@ -42,6 +43,7 @@ type replica struct {
 	cmd     *exec.Cmd
 	stop    context.CancelFunc // tells it to end
 	leaving atomic.Bool        // it was told to, or says that it does
+	killed  atomic.Bool        // by the page's button
 	left    atomic.Int64       // sessions that have not moved yet, since it drains; -1: not known
 	reports chan report        // at most two come, see report
 	ended   chan struct{}      // closed when the process is reaped
@@ -180,7 +182,7 @@ func (t *tier) watchReplica(r *replica, stdout io.Reader) {
 	io.Copy(io.Discard, stdout)
 	_ = r.cmd.Wait() // how it ended is in ProcessState
 	close(r.ended)
-	if !r.leaving.Load() {
+	if !r.leaving.Load() && !r.killed.Load() {
 		select {
 		case t.died <- r:
 		case <-t.life.Done():
@@ -252,7 +254,7 @@ func (t *tier) close() error {
 	var errs []error
 	for _, r := range t.all() {
 		<-r.ended
-		if !r.cmd.ProcessState.Success() {
+		if !r.cmd.ProcessState.Success() && !r.killed.Load() {
 			errs = append(errs, fmt.Errorf("replica %s: %v", r.name, r.cmd.ProcessState))
 		}
 	}

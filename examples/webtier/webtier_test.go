@@ -295,6 +295,8 @@ func TestRequestsOfOtherSitesAreRefused(t *testing.T) {
 	require.Equal(t, http.StatusOK, post("cart/add", one, "Origin", strings.TrimSuffix(s.url, "/")),
 		"the balancer keeps the Host")
 
+	require.Equal(t, http.StatusForbidden, post("tier/kill", "replica=A", "Sec-Fetch-Site", "cross-site"))
+	require.Equal(t, http.StatusRequestEntityTooLarge, post("cart/add", strings.Repeat("x", maxBody+1), "X", "y"))
 	require.Equal(t, http.StatusUnprocessableEntity, post("cart/add", "tea=coffee&qty=1", "X", "y"))
 	require.Equal(t, http.StatusUnprocessableEntity, post("cart/add", "tea=oolong&qty=99", "X", "y"))
 	require.Equal(t, http.StatusBadRequest, post("cart/add", "tea=oolong&qty=many", "X", "y"))

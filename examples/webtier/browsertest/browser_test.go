@@ -2,8 +2,10 @@ package browsertest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +21,7 @@ func TestShopWorksInABrowser(t *testing.T) {
 		"works without script":                       worksWithoutScript,
 		"carts stay while the replicas restart":      cartsStay,
 		"windows see each other's changes":           windowsAreLive,
+		"carts survive the kill of their replica":    cartsSurvive,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, browser, url) })
 	}
@@ -104,6 +107,46 @@ func cartsStay(t *testing.T, browser context.Context, url string) {
 	require.Equal(t, []string{"Sencha 2 €17.80", "Matcha 1 €19.50"}, b.cart())
 	require.Equal(t, "", b.text("#alert"), "no click has failed")
 	require.False(t, ask[bool](b, `document.querySelector(".roll progress").checkVisibility()`))
+}
+
+// cartsSurvive kills the replica that has the cart, twice, and clicks on until it is back.
+func cartsSurvive(t *testing.T, browser context.Context, url string) {
+	b := buyer{t, openTab(t, browser, chromedp.WithNewBrowserContext())}
+	b.run(chromedp.Navigate(url))
+	b.click(addSencha)
+	b.click(addMatcha)
+	sencha := 1
+	for range 2 {
+		victim := b.text("#way-now [data-text=owner]")
+		others := "[" + strings.ReplaceAll("ABC", victim, "") + "]"
+		b.run(chromedp.Click(chromedp.CSS(killReplica)),
+			chromedp.Poll[chromedp.Void](`document.querySelector("#kill-says").textContent.includes("was killed")`,
+				chromedp.WithPollingTimeout(20*time.Second)))
+		b.run(chromedp.Reload()) // its replica is dead, and the others hardly know yet
+		require.Equal(t, []string{lineOf("Sencha", sencha, 890), "Matcha 1 €19.50"}, b.cart())
+		for sencha < 90 { // a cart holds no hundred of one tea
+			over := !ask[bool](b, `document.querySelector("`+killReplica+`").disabled`)
+			b.click(moreSencha)
+			sencha++
+			require.Equal(t, []string{lineOf("Sencha", sencha, 890), "Matcha 1 €19.50"}, b.cart())
+			if over {
+				break
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+		require.Regexp(t, "^"+victim+` was killed; its (cart|\d+ carts) went on at `+others+`( and `+others+`)? `+
+			`after \d+\.\d s; none was lost\. `+victim+` is back\.$`, b.text("#kill-says"))
+		require.Equal(t, "", b.text("#alert"), "no click has failed")
+	}
+	b.run(chromedp.Reload())
+	require.Equal(t, []string{lineOf("Sencha", sencha, 890), "Matcha 1 €19.50"}, b.cart())
+	b.click(emptyCart)
+	require.Empty(t, b.cart())
+}
+
+// lineOf is a line of a cart as buyer.cart returns it; price is in cents.
+func lineOf(tea string, qty, price int) string {
+	return fmt.Sprintf("%s %d €%d.%02d", tea, qty, qty*price/100, qty*price%100)
 }
 
 // windowsAreLive has two windows of one browser click in turn, while the replicas

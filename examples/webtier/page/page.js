@@ -14,11 +14,11 @@
   document.addEventListener("submit", (event) => {
     const form = event.target;
     event.preventDefault();
-    if (form.matches(".roll")) {
-      followRestart({ method: "POST" });
+    const body = new URLSearchParams(new FormData(form, event.submitter));
+    if (form.matches(".stage")) {
+      followStage(form, { method: "POST", body });
       return;
     }
-    const body = new URLSearchParams(new FormData(form, event.submitter));
     queue = queue.then(() => send(form.getAttribute("action"), body, form.dataset.says));
   });
 
@@ -99,6 +99,7 @@
     for (const name of ["served", "owner", "took", "session", "partition"]) setText(`[data-text="${name}"]`, String(hop[name]));
     setText('[data-text="how"]', hop.forwarded ? "forwarded" : "local");
     const on = (selector, key, value, name) => all(selector).forEach((e) => e.classList.toggle(name, e.dataset[key] === value));
+    one('.kill input').value = hop.owner;
     on("[data-wire]", "wire", hop.served, "on");
     on("[data-way]", "way", hop.way, "on");
     on("[data-node]", "node", hop.served, "served");
@@ -122,26 +123,36 @@
     while (body.rows.length > trailLength) body.deleteRow(-1);
   }
 
-  // A restart that somebody has begun, here or elsewhere, is shown until it is over.
-  async function followRestart(options) {
-    const button = one(".roll button");
+  // What somebody has begun, here or elsewhere, is shown until it is over: a restart
+  // of all replicas, or a replica that is killed.
+  async function followStage(form, options) {
+    const button = form.querySelector("button"), says = form.querySelector("[role=status]"), path = form.getAttribute("action");
     if (button.disabled) return;
     button.disabled = true;
-    let seen = false;
+    if (options) says.textContent = "";
     try {
-      let state = await ask("/tier/restart", options);
-      for (seen = state.rolling; state.rolling; state = await ask("/tier/restart")) {
-        one(".roll .going").hidden = false;
-        one(".roll progress").value = state.percent;
-        setText("#roll-says", `${state.replica} ${state.doing}`);
+      let state = await ask(path, options);
+      if (options && !state.rolling && !state.killing) state.says = "Not now: something else is under way.";
+      const done = state.done;
+      for (; state.rolling || state.killing; state = await ask(path)) {
+        showStage(form, says, state);
         await new Promise((later) => setTimeout(later, 200));
       }
-      if (seen) setText("#roll-says", "All replicas were restarted; the carts have stayed.");
+      if (state.says) says.textContent = state.says; // at first what the last kill has shown
+      else if (state.done > done) says.textContent = "All replicas were restarted; the carts have stayed.";
     } catch {
-      setText("#roll-says", "The balancer does not answer.");
+      says.textContent = "The balancer does not answer.";
     }
     one(".roll .going").hidden = true;
     button.disabled = false;
   }
-  followRestart();
+
+  function showStage(form, says, state) {
+    const text = state.says || `${state.replica} ${state.doing}`;
+    if (says.textContent !== text) says.textContent = text;
+    if (!form.matches(".roll")) return;
+    one(".roll .going").hidden = false;
+    one(".roll progress").value = state.percent;
+  }
+  all(".stage").forEach((form) => followStage(form));
 })();
