@@ -12,6 +12,12 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
+// An id has a coding of its own.
+type id [16]byte
+
+func (i id) MarshalBinary() ([]byte, error)  { return i[:], nil }
+func (i *id) UnmarshalBinary(b []byte) error { copy(i[:], b); return nil }
+
 type ticketV1 struct{ Seat string }
 
 type ticketV2 struct{ Seats []string }

@@ -1,3 +1,5 @@
+//go:build !race
+
 package nodetest_test
 
 import (
@@ -15,7 +17,6 @@ import (
 )
 
 type (
-	id       [16]byte
 	tag      byte
 	level    int // with both halves of a coding
 	half     int // prints itself, and is never parsed
@@ -44,8 +45,6 @@ func (l *level) UnmarshalText(b []byte) error    { *l = level(b[0] - 'a'); retur
 func (h half) MarshalText() ([]byte, error)      { return []byte("x"), nil }
 func (n nullable) MarshalText() ([]byte, error)  { return []byte(n.String), nil }
 func (n *nullable) UnmarshalText(b []byte) error { *n = nullable{string(b), len(b) > 0}; return nil }
-func (i id) MarshalBinary() ([]byte, error)      { return i[:], nil }
-func (i *id) UnmarshalBinary(b []byte) error     { copy(i[:], b); return nil }
 func (u unzero) IsZero() bool                    { return u < 5 }
 
 func TestAcceptedShapesArriveUnchanged(t *testing.T) {
@@ -133,6 +132,13 @@ func (*twoSided) UnmarshalText([]byte) error      { return nil }
 func (*twoSided) MarshalMsgpack() ([]byte, error) { return nil, nil }
 func (*twoSided) UnmarshalMsgpack([]byte) error   { return nil }
 
+func TestTypeIsRefusedWhereverItTravels(t *testing.T) {
+	fault := "half has MarshalText, but no UnmarshalText"
+	refusedKind(t, newSafes[half](sessionproc.MethodConfig{}).make(),
+		"state: nodetest_test.safe", ".V, a nodetest_test.half, has MarshalText",
+		"argument: nodetest_test."+fault, "call swap: nodetest_test."+fault, "cast put: nodetest_test."+fault)
+}
+
 func TestTypeThatWouldLoseDataIsRefused(t *testing.T) {
 	refused(t, half(1), "half has MarshalText, but no UnmarshalText", "add that")
 	refused(t, struct{ A []map[string]half }{}, ".A[][], a nodetest_test.half, has MarshalText, but no UnmarshalText")
@@ -186,8 +192,10 @@ func TestTypeThatWouldLoseDataIsRefused(t *testing.T) {
 	refused(t, struct{ P **int }{}, ".P is a pointer to a ptr, which arrives as nil")
 	refused(t, new([]int), "is a pointer to a slice, which arrives as nil if the slice is nil; use the slice itself")
 	refused(t, struct{ M *map[string]int }{}, ".M is a pointer to a map")
-	refused(t, struct{ L *time.Location }{}, ".L[] is a time.Location, whose fields are all unexported", "exclude")
-	refused(t, struct{ Mu sync.Mutex }{}, ".Mu is a sync.Mutex, whose fields are all unexported")
+	type zoned struct{ L *time.Location }
+	refused(t, zoned{}, ".L[] is a time.Location, whose fields are all unexported", "exclude")
+	type guarded struct{ Mu sync.Mutex }
+	refused(t, guarded{}, ".Mu is a sync.Mutex, whose fields are all unexported")
 	refused(t, map[time.Time]int{}, "'s key is a struct (time.Time)")
 	refused(t, map[*int]int{}, "'s key is a ptr")
 	refused(t, struct{ E error }{}, ".E is an interface (error), which cannot travel", "use one type", "exclude the field")

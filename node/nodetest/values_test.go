@@ -1,3 +1,5 @@
+//go:build !race
+
 package nodetest_test
 
 import (
@@ -24,32 +26,35 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
-// A safe keeps a value and answers with it.
+// A safe keeps a value, and answers with the one that it had.
 type safe[T any] struct{ V T }
 
-func (s *safe[T]) set(_ context.Context, v T) (T, error)                { s.V = v; return v, nil }
-func (s *safe[T]) get(_ context.Context, _ sessionproc.None) (T, error) { return s.V, nil }
+func (s *safe[T]) swap(_ context.Context, v T) (T, error) {
+	had := s.V
+	s.V = v
+	return had, nil
+}
 
+func (s *safe[T]) put(_ context.Context, v T) error { s.V = v; return nil }
+
+// safeKind is a kind of safes. The compiler takes long for each T, so there is one method for all.
 type safeKind[T any] struct {
-	ref *sessionproc.KindRef[T]
-	set *sessionproc.Method[T, T]
-	get *sessionproc.Method[sessionproc.None, T]
-	put *sessionproc.Notice[T]
-	cfg sessionproc.MethodConfig
+	ref  *sessionproc.KindRef[T]
+	swap *sessionproc.Method[T, T]
+	put  *sessionproc.Notice[T]
+	cfg  sessionproc.MethodConfig
 }
 
 func newSafes[T any](cfg sessionproc.MethodConfig) safeKind[T] {
 	ref := sessionproc.KindOf[T]("safe")
-	return safeKind[T]{ref, sessionproc.MethodOf[T, T](ref, "set"), sessionproc.MethodOf[sessionproc.None, T](ref, "get"),
-		sessionproc.NoticeOf[T](ref, "put"), cfg}
+	return safeKind[T]{ref, sessionproc.MethodOf[T, T](ref, "swap"), sessionproc.NoticeOf[T](ref, "put"), cfg}
 }
 
 func (s safeKind[T]) make() sessionproc.AnyKind {
 	start := func(_ context.Context, v T) (*safe[T], error) { return &safe[T]{v}, nil }
 	k := sessionproc.NewKind(s.ref, start, sessionproc.KindConfig{})
-	sessionproc.HandleCall(k, s.set, (*safe[T]).set, s.cfg)
-	sessionproc.HandleCall(k, s.get, (*safe[T]).get)
-	sessionproc.HandleCast(k, s.put, func(s *safe[T], _ context.Context, v T) error { s.V = v; return nil }, s.cfg)
+	sessionproc.HandleCall(k, s.swap, (*safe[T]).swap, s.cfg)
+	sessionproc.HandleCast(k, s.put, (*safe[T]).put, s.cfg)
 	return k
 }
 
@@ -62,35 +67,28 @@ func arrives[T any](t *testing.T, name string, sent, want T, cfg ...sessionproc.
 			ctx := t.Context()
 			c := nodetest.NewCluster(t, 2, s.make)
 			owner := c.Owner("a")
-			check := func(way string, got T, err error) {
+			// holds asks from a node what the session has, which arrived in that way.
+			holds := func(from int, way string) {
 				t.Helper()
+				synctest.Wait()
+				got, err := s.swap.Call(ctx, c.Node(from), "a", sent)
 				require.NoError(t, err, way)
 				require.True(t, same(want, got), "%s: %#v arrives as %#v", way, sent, got)
 			}
-			kept := func(way string) {
-				t.Helper()
-				synctest.Wait()
-				got, err := s.get.Call(ctx, c.Node(owner), "a", sessionproc.None{})
-				check(way, got, err)
-			}
-			for _, n := range []int{owner, 1 - owner} {
-				from := c.Node(n)
-				require.NoError(t, s.ref.Start(ctx, from, "a", sent))
-				kept("as an argument")
-				got, err := s.set.Call(ctx, from, "a", sent)
-				check("there and back", got, err)
-				kept("as a request")
-				require.NoError(t, s.put.Cast(ctx, from, "a", sent))
-				kept("as a cast")
-				got, err = s.get.Call(ctx, from, "a", sessionproc.None{})
-				check("as a reply", got, err)
-				if n == owner {
-					require.NoError(t, from.Terminate(ctx, "a"))
+			for _, from := range []int{owner, 1 - owner} {
+				require.NoError(t, s.ref.Start(ctx, c.Node(from), "a", sent))
+				holds(owner, "as an argument")
+				holds(from, "as a reply")
+				holds(owner, "as a request")
+				require.NoError(t, s.put.Cast(ctx, c.Node(from), "a", sent))
+				holds(owner, "as a cast")
+				if from == owner {
+					require.NoError(t, c.Node(from).Terminate(ctx, "a"))
 				}
 			}
 			c.Drain(owner)
 			require.Zero(t, c.Node(owner).Sessions(), "it has moved")
-			kept("after a move")
+			holds(owner, "after a move")
 		})
 	})
 }
@@ -101,10 +99,20 @@ func passes[T any](t *testing.T, name string, v T) { arrives(t, name, v, v) }
 // refused wants a type to be refused, with the field and the way out.
 func refused[T any](t *testing.T, v T, says ...string) {
 	t.Helper()
-	_, err := engine.Contract(newSafes[T](sessionproc.MethodConfig{}).make())
-	require.Error(t, err, "%T", v)
+	ref := sessionproc.KindOf[sessionproc.None]("refused")
+	start := func(context.Context, sessionproc.None) (*struct{}, error) { return nil, nil }
+	k := sessionproc.NewKind(ref, start, sessionproc.KindConfig{})
+	put := func(*struct{}, context.Context, T) error { return nil }
+	sessionproc.HandleCast(k, sessionproc.NoticeOf[T](ref, "put"), put)
+	refusedKind(t, k, says...)
+}
+
+func refusedKind(t *testing.T, k sessionproc.AnyKind, says ...string) {
+	t.Helper()
+	_, err := engine.Contract(k)
+	require.Error(t, err)
 	for _, text := range says {
-		require.ErrorContains(t, err, text, "%T", v)
+		require.ErrorContains(t, err, text)
 	}
 }
 
