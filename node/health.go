@@ -33,9 +33,8 @@ type Durability struct {
 	// Changes of sessions that have a standby there wait for them. Sorted by name.
 	Behind []BehindMember
 
-	Standbys      int   // of other nodes' sessions that this node keeps
-	StandbyBytes  int64 // what they take
-	StandbyMemory int64 // Config.StandbyMemory
+	Standbys     int   // of other nodes' sessions that this node keeps
+	StandbyBytes int64 // what they take of Config.StandbyMemory
 }
 
 // BehindMember is a member that is slow with what it is told about its standbys.
@@ -52,7 +51,7 @@ const behindAfter = time.Second
 func (n *Node) durability() Durability {
 	c := n.driver.Durability(false)
 	d := Durability{Replicated: c.Replicated, Unprotected: c.Unprotected, Recovering: c.Recovering,
-		Standbys: c.Standbys, StandbyBytes: c.Bytes, StandbyMemory: n.cfg.StandbyMemory}
+		Standbys: c.Standbys, StandbyBytes: c.Bytes}
 	for _, b := range n.driver.Backlogs() {
 		if b.Silent >= behindAfter {
 			d.Behind = append(d.Behind, BehindMember{b.Member, b.Said, b.Bytes, b.Silent})
