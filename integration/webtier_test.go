@@ -68,6 +68,26 @@ func newCrowdOfBrowsers(url string) *crowdOfBrowsers {
 	return &crowdOfBrowsers{url: url, slots: make(chan struct{}, 8), served: map[string]int{}}
 }
 
+// browseOn has so many browsers click, each after a pause of half a second at most, until stop is called.
+func (c *crowdOfBrowsers) browseOn(ctx context.Context, browsers int) (stop func()) {
+	over, all := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(all)
+		c.browse(ctx, browsers, func(dice *rand.Rand, _ int) bool {
+			select {
+			case <-over:
+				return false
+			case <-time.After(time.Duration(dice.Int64N(int64(500 * time.Millisecond)))):
+				return true
+			}
+		})
+	}()
+	return func() {
+		close(over)
+		<-all
+	}
+}
+
 // browse has so many browsers click for as long as more says so.
 func (c *crowdOfBrowsers) browse(ctx context.Context, browsers int, more func(dice *rand.Rand, clicks int) bool) {
 	transport := &http.Transport{MaxIdleConnsPerHost: cap(c.slots)}
@@ -190,24 +210,12 @@ func TestCartsKeepEveryClickWhileReplicasRestart(t *testing.T) {
 		return state
 	}
 	c = newCrowdOfBrowsers(url)
-	over, all := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(all)
-		c.browse(t.Context(), 30, func(dice *rand.Rand, _ int) bool {
-			select {
-			case <-over:
-				return false
-			case <-time.After(time.Duration(dice.Int64N(int64(500 * time.Millisecond)))):
-				return true
-			}
-		})
-	}()
+	stop := c.browseOn(t.Context(), 30)
 	require.True(t, rolling(http.MethodPost).Rolling)
 	for rolling(http.MethodGet).Done == 0 {
 		time.Sleep(20 * time.Millisecond)
 	}
-	close(over)
-	<-all
+	stop()
 	require.Empty(t, c.faults)
 	require.Len(t, c.served, 3)
 	require.Positive(t, c.forwarded)
@@ -219,18 +227,7 @@ func TestCartsKeepEveryClickWhileReplicasRestart(t *testing.T) {
 func TestCartsSurviveTheKillOfEachReplica(t *testing.T) {
 	url := openTier(t)
 	c := newCrowdOfBrowsers(url)
-	over, all := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(all)
-		c.browse(t.Context(), 30, func(dice *rand.Rand, _ int) bool {
-			select {
-			case <-over:
-				return false
-			case <-time.After(time.Duration(dice.Int64N(int64(500 * time.Millisecond)))):
-				return true
-			}
-		})
-	}()
+	stop := c.browseOn(t.Context(), 30)
 	carts, survived := 0, assert.New(t)
 	for _, replica := range []string{"A", "B", "C", "B"} {
 		begun := askKill(t, url, replica)
@@ -246,8 +243,7 @@ func TestCartsSurviveTheKillOfEachReplica(t *testing.T) {
 		survived.Contains(end.Says, replica+" is back.")
 		carts += end.Carts
 	}
-	close(over)
-	<-all
+	stop()
 	require.Empty(t, c.faults)
 	require.GreaterOrEqual(t, carts, 10, "carts of replicas that were killed")
 	require.Len(t, c.served, 3)

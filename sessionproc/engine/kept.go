@@ -107,6 +107,35 @@ func (p *process) goOnAfterRecord() {
 	p.runIf(start)
 }
 
+// countLocked counts a change that is no message's, which the next record has.
+func (p *process) countLocked() {
+	if p.Kind.Kept {
+		d := p.recordsLocked()
+		d.made++
+		d.others++
+	}
+}
+
+// awaitRecordLocked has the session's goroutine await that all changes up to now are durable: done tells it
+// so, or why not. turn tells it, now and each time, that it may look whether it has to make a record. The
+// first turn is there before p.mu is released: a record that settles at that moment would fill turn, and
+// whoever sent afterwards would wait for ever.
+func (p *process) awaitRecordLocked() (done <-chan error, turn <-chan struct{}) {
+	durable, mayRecord := make(chan error, 1), make(chan struct{}, 1)
+	d := p.ext.records
+	p.waitLocked(held{tell: func(err error) { durable <- err }, after: d.made})
+	mayRecord <- struct{}{}
+	d.saving = mayRecord
+	return durable, mayRecord
+}
+
+// awaitNoRecord ends what awaitRecordLocked began.
+func (p *process) awaitNoRecord() {
+	p.mu.Lock()
+	p.ext.records.saving = nil
+	p.mu.Unlock()
+}
+
 // turnLocked tells who waits for it that no record is in flight.
 func (d *records) turnLocked() {
 	if d.saving != nil {
@@ -122,12 +151,7 @@ func (p *process) recordAnew(last bool) {
 	p.mu.Lock()
 	d := p.ext.records
 	d.inFlight, d.again, d.rests = false, true, p.phase == phaseSealed
-	if d.saving != nil {
-		select {
-		case d.saving <- struct{}{}:
-		default:
-		}
-	}
+	d.turnLocked()
 	if d.ends >= endDurable || last && d.ends != endGiven {
 		p.mu.Unlock()
 		return

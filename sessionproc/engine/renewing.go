@@ -76,21 +76,13 @@ func (r *renewal) intend(snapshot []byte) error {
 	if err != nil {
 		return err
 	}
-	done, turn := make(chan error, 1), make(chan struct{}, 1)
 	p.mu.Lock()
 	p.ext.setRenewing(&renewing{newID: r.newID, seen: seen})
-	d := p.recordsLocked()
 	p.countLocked()
-	after := d.made
-	p.waitLocked(held{tell: func(err error) { done <- err }, after: after})
-	d.saving = turn
+	after := p.ext.records.made
+	done, turn := p.awaitRecordLocked()
 	p.mu.Unlock()
-	defer func() {
-		p.mu.Lock()
-		d.saving = nil
-		p.mu.Unlock()
-	}()
-	turn <- struct{}{}
+	defer p.awaitNoRecord()
 	for {
 		select {
 		case err := <-done:
@@ -122,15 +114,6 @@ func (r *renewal) refused(change uint64) bool {
 	defer r.p.mu.Unlock()
 	d := r.p.ext.records
 	return !d.inFlight && d.settled < change && d.ends == endNone
-}
-
-// countLocked counts a change of a sealed session, which its next record has.
-func (p *process) countLocked() {
-	if p.Kind.Kept {
-		d := p.recordsLocked()
-		d.made++
-		d.others++
-	}
 }
 
 // keepID makes the session run on under the old ID, and answers why. The answer says that the session was

@@ -24,7 +24,6 @@ func (t *Table) Save(ctx context.Context, h *core.Head) error {
 	if !h.Kind.Kept {
 		return nil
 	}
-	done, turn := make(chan error, 1), make(chan struct{}, 1)
 	p.mu.Lock()
 	from := core.Calling(ctx)
 	if err := p.savesLocked(from); err != nil {
@@ -36,25 +35,17 @@ func (t *Table) Save(ctx context.Context, h *core.Head) error {
 		p.begins(o)
 	}
 	p.mu.Lock()
-	d := p.recordsLocked()
-	d.made++
-	d.others++
-	p.waitLocked(held{tell: func(err error) { done <- err }, after: d.made})
-	d.saving = turn
+	p.countLocked()
+	done, turn := p.awaitRecordLocked()
 	p.mu.Unlock()
-	defer func() {
-		p.mu.Lock()
-		d.saving = nil
-		p.mu.Unlock()
-	}()
-	turn <- struct{}{}
+	defer p.awaitNoRecord()
 	for {
 		select {
 		case err := <-done:
 			return err
 		case <-turn:
 			p.mu.Lock()
-			free := (p.phase < phaseSealed || p.worksLocked()) && d.wantsOne()
+			free := (p.phase < phaseSealed || p.worksLocked()) && p.ext.recordsOf().wantsOne()
 			p.mu.Unlock()
 			if free {
 				p.record()
