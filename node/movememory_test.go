@@ -14,6 +14,9 @@ import (
 // machine it makes up the peak of a node that drains: no more than so much for each further
 // session, at both nodes together, all that they say and send included.
 func TestAMoveAllocatesLittle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("what the race detector allocates would count as well")
+	}
 	const few, many, most = 2000, 8000, 3700 // bytes
 	allocated := func(sessions int) (bytes uint64) {
 		synctest.Test(t, func(t *testing.T) {

@@ -27,7 +27,7 @@ const comeAll = "all"
 // declineLocked refuses a session, if the machine agrees.
 func (d *Driver) declineLocked(m *ownership.Machine, a *arrival) []ownership.Effect {
 	take, effects := m.Arrived(a.part, a.Incoming)
-	effects = slices.Clone(effects) // the machine's next turn has the same slice
+	effects = d.copyLocked(effects)
 	if !take {
 		return effects
 	}

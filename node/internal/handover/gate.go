@@ -1,7 +1,6 @@
 package handover
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
@@ -106,7 +105,7 @@ func (d *Driver) Leave(part int, id string, remove func()) {
 			return nil
 		}
 		remember, effects := m.Ended(part, id, replicated)
-		effects = slices.Clone(effects) // of the machine's memory
+		effects = d.copyLocked(effects)
 		if h := pt.sealed[id]; h != nil && !h.sent {
 			d.doneLocked(h)
 		}

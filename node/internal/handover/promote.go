@@ -135,7 +135,7 @@ func (d *Driver) promoteOne(r *relic) (done bool) {
 		d.standbys.Take(r.part, r.session)
 		delete(d.parts[r.part].reports.of, r.session)
 		d.woken = append(d.woken, r.part)
-		effects := slices.Clone(m.Promoted(r.part, r.session, ended))
+		effects := d.copyLocked(m.Promoted(r.part, r.session, ended))
 		d.roseLocked(r, ended)
 		return effects
 	})

@@ -62,6 +62,7 @@ type Driver struct {
 	spare     map[string]*handoff // an empty map, of the partition that was handed over last
 	bulk      bulk
 	todo      []ownership.Effect // see doLocked
+	copies    []ownership.Effect // see copyLocked
 	lanes     map[string]*lane
 	routes    *route.Routes
 	seen      ownership.View       // the view that the machine has

@@ -261,7 +261,7 @@ func (d *Driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 	if !ok {
 		return effects
 	}
-	effects = slices.Clone(effects) // the next call of the machine reuses the slice
+	effects = d.copyLocked(effects)
 	if ended {
 		put(&pt.tombs, a.Session, tomb.Join(a.version))
 		d.tookReplicaLocked(a, true)
@@ -294,7 +294,7 @@ func (d *Driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 // answer, and the copy comes again.
 func (d *Driver) acceptCopyLocked(m *ownership.Machine, a *arrival) []ownership.Effect {
 	take, effects := m.Arrived(a.part, a.Incoming)
-	effects = slices.Clone(effects) // the next call of the machine reuses the slice
+	effects = d.copyLocked(effects)
 	if !take || !d.table.Meet(a.restored) {
 		return effects
 	}
@@ -315,7 +315,7 @@ func (d *Driver) acceptEndLocked(m *ownership.Machine, a *arrival, here engine.V
 	if !take {
 		return effects
 	}
-	effects = slices.Clone(effects) // the next call of the machine reuses the slice
+	effects = d.copyLocked(effects)
 	pt := &d.parts[a.part]
 	b, backedUp := pt.backups[a.Session]
 	ended, after := !backedUp || a.version.Overrules(b.version), func() {}

@@ -38,11 +38,22 @@ func (d *Driver) unlock() {
 // afterwards, because the effects change the number.
 func (d *Driver) turnLocked(part int, event func(m *ownership.Machine) []ownership.Effect) {
 	d.countLocked(part)
+	bottom := len(d.copies)
 	d.doLocked(event(d.m))
+	clear(d.copies[bottom:])
+	d.copies = d.copies[:bottom]
 	if part >= 0 {
 		// Not earlier: a session that an effect resumes is among the sealed until then.
 		d.countLocked(part)
 	}
+}
+
+// copyLocked returns a copy of effects that is good until the turn ends: the machine reuses their slice in its
+// next call. The copies of a turn, and of the turns within it, are a stack, d.copies.
+func (d *Driver) copyLocked(effects []ownership.Effect) []ownership.Effect {
+	bottom := len(d.copies)
+	d.copies = append(d.copies, effects...)
+	return slices.Clip(d.copies[bottom:])
 }
 
 // countLocked passes the number of sessions of a partition to the machine, if
