@@ -359,8 +359,8 @@ func (l *wordLoad) reckon(id string, left []uint64) {
 		case at >= 0 && l.tokens(id) == lists && !slices.Equal([]uint64(f.after), left[:at+1]):
 			l.fault("mixed: %s: after word %d the list was %v, now it is %v", id, f.word, f.after, left)
 		case f.sent && at < 0 && excuse == nil && (f.ran.Load() > 0 || !l.mortal(id)) && !l.endedElsewhere(id):
-			l.fault("lost: %s: word %d was acknowledged, it was handled %d times, last seen in home %d", id, f.word,
-				f.ran.Load(), f.at.Load())
+			l.fault("lost: %s: word %d was acknowledged (cast: %t), it was handled %d times, last seen in home %d", id,
+				f.word, f.cast, f.ran.Load(), f.at.Load())
 		}
 	}
 }

@@ -62,8 +62,6 @@ func (d *Driver) decideQuickly(h *standby.Heard) (v ownership.Verdict, stamp uin
 	}
 	covers = covers && d.coversHereLocked(h)
 	v, changes := d.m.MayRecord(h.Partition, h.From, h.Stamp, h.Session, covers)
-	if v != ownership.Taken {
-	}
 	if changes {
 		return 0, 0, false
 	}

@@ -17,7 +17,7 @@ type outcome struct {
 	record *engine.Record // is answered with err
 	err    error
 	// secured: its standbys are made. buried: nobody has a standby of the ended session. again: a record of it
-	// is wanted. fail: its record waits for more members than there are.
+	// is wanted.
 	secured, buried, again bool
 }
 
