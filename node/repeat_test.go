@@ -75,7 +75,8 @@ func countedAt(t *testing.T, c *nodetest.Cluster, id string) int {
 	return n
 }
 
-// TestCrashesFailNoCall has callers at a node that stays, and kills the others in turn.
+// TestCrashesFailNoCall has callers at a node that stays, and kills the others in turn. Under the race detector
+// it would take more than half of the package's time. Where tests are short, callers call less often.
 func TestCrashesFailNoCall(t *testing.T) {
 	for name, kill := range map[string]func(*nodetest.Cluster, int){
 		"crash": (*nodetest.Cluster).Crash, "power off": (*nodetest.Cluster).PowerOff,
@@ -86,6 +87,7 @@ func TestCrashesFailNoCall(t *testing.T) {
 
 func crashesFailNoCall(t *testing.T, kill func(*nodetest.Cluster, int)) {
 	const sessions, callers = 40, 40
+	pause := time.Duration(shorter(1, 20)) * time.Millisecond
 	c := startMeters(t, 4, sessions, nil)
 	made := make([]int, sessions)
 	stop := make(chan struct{})
@@ -98,7 +100,7 @@ func crashesFailNoCall(t *testing.T, kill func(*nodetest.Cluster, int)) {
 				select {
 				case <-stop:
 					return
-				case <-time.After(time.Duration(1+(i*7+turn*3)%10) * time.Millisecond):
+				case <-time.After(time.Duration(1+(i*7+turn*3)%10) * pause):
 				}
 				id := (i + turn) % sessions
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -116,7 +118,7 @@ func crashesFailNoCall(t *testing.T, kill func(*nodetest.Cluster, int)) {
 			}
 		})
 	}
-	for round := range 3 {
+	for round := range shorter(3, 2) {
 		time.Sleep(5 * time.Second)
 		kill(c, 1+round)
 		time.Sleep(15 * time.Second)
