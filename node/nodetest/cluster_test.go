@@ -34,6 +34,7 @@ func startAll(t *testing.T, c *nodetest.Cluster, ids []string) {
 // startCart starts one that node i owns.
 func startCart(t *testing.T, c *nodetest.Cluster, i int) (id string) {
 	t.Helper()
+	time.Sleep(time.Second) // until the nodes have the partitions they own, see Settle
 	id = ownedBy(c, i, 1)[0]
 	startAll(t, c, []string{id})
 	return id
