@@ -21,6 +21,18 @@ func (q *fifo[T]) shorten(n int) {
 	}
 }
 
+// skip removes the oldest n. The others move to the front of the memory when they are no more than those
+// that have left.
+func (q *fifo[T]) skip(n int) {
+	clear(q.items[q.head : q.head+n])
+	if q.head += n; q.head < q.len() {
+		return
+	}
+	left := copy(q.items, q.items[q.head:])
+	clear(q.items[q.head:])
+	q.items, q.head = q.items[:left], 0
+}
+
 // first returns the oldest; the queue must not be empty.
 func (q *fifo[T]) first() T { return q.items[q.head] }
 

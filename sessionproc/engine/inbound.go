@@ -193,8 +193,7 @@ func (in *Inbound) serve(p *process) error {
 		err = core.BadReply(p.table().tooLarge(len(reply)))
 	}
 	if once {
-		p.table().KeepReply(in.Ctx, in.bound.Name, core.Digest(in.Payload, in.Raw),
-			core.Reply{Payload: reply, Raw: raw, Err: err})
+		p.table().KeepReply(in.Ctx, in.bound.Name, in.digest(), core.Reply{Payload: reply, Raw: raw, Err: err})
 	}
 	in.reply, in.raw, in.err = reply, raw, err
 	if p.Kind.Kept {
@@ -207,10 +206,18 @@ func (in *Inbound) serve(p *process) error {
 	return err
 }
 
+// digest returns what tells the request from others with its key. There are none with a numbered one.
+func (in *Inbound) digest() uint64 {
+	if in.Once.Numbered() {
+		return 0
+	}
+	return core.Digest(in.Payload, in.Raw)
+}
+
 // replied answers a call with a key with the reply that the session has kept for it. It reports false
 // if the handler is to run.
 func (in *Inbound) replied(p *process) (known bool, err error) {
-	r, known, err := p.table().Replied(in.Ctx, in.bound.Name, core.Digest(in.Payload, in.Raw))
+	r, known, err := p.table().Replied(in.Ctx, in.bound.Name, in.digest())
 	if !known && err == nil {
 		return false, nil
 	}
@@ -232,7 +239,7 @@ func (in *Inbound) repliedBefore(p *process) bool {
 	if in.Once == nil {
 		return false
 	}
-	r, known := p.table().RepliedBefore(&p.Head, in.Once, in.bound.Name, core.Digest(in.Payload, in.Raw))
+	r, known := p.table().RepliedBefore(&p.Head, in.Once, in.bound.Name, in.digest())
 	switch {
 	case !known:
 		return false

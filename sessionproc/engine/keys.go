@@ -53,7 +53,12 @@ func (p *process) replies() *window {
 // Replied implements core.Engine.
 func (t *Table) Replied(c *core.Ctx, method string, digest uint64) (core.Reply, bool, error) {
 	p, o := sessionOf(c), c.Once()
-	r, known, err := p.replied(p.replies(), o, method, digest)
+	var r core.Reply
+	var known bool
+	var err error
+	if !o.Fresh() {
+		r, known, err = p.replied(p.replies(), o, method, digest)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if known || err != nil { // the message changes nothing
@@ -81,7 +86,7 @@ func (p *process) replied(w *window, o *core.Once, method string, digest uint64)
 		return r, false, errForgotten
 	case k == nil:
 		return r, false, nil
-	case k.digest != digest:
+	case k.digest != digest && !o.Numbered():
 		return r, false, sessionproc.ErrKeyReused
 	}
 	return k.reply, true, nil

@@ -12,8 +12,9 @@ import (
 // after the session's mu.
 type window struct {
 	mu      sync.Mutex
-	m       map[windowKey]*kept // guarded by mu
+	m       map[windowKey]*kept // guarded by mu; nil: they are few, since order was empty
 	order   fifo[*kept]         // guarded by mu: the oldest first
+	looked  int                 // guarded by mu: how many dropOverLocked has left when it looked at all
 	bytes   int                 // guarded by mu
 	lost    bool                // guarded by mu: some were forgotten
 	forgot  int64               // guarded by mu, since epoch: if some were, the latest of them
@@ -39,6 +40,7 @@ type kept struct {
 const (
 	keptFor     = 2 * time.Minute
 	windowBytes = 256 << 10
+	fewReplies  = 8 // are found without a map
 )
 
 // size returns about how many bytes of memory k takes.
@@ -55,33 +57,73 @@ func (w *window) find(key windowKey, now int64) *kept {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.expireLocked(now)
-	return w.m[key]
+	return w.findLocked(key)
+}
+
+func (w *window) findLocked(key windowKey) *kept {
+	if w.m != nil {
+		return w.m[key]
+	}
+	for _, k := range w.order.all() {
+		if k.windowKey == key {
+			return k
+		}
+	}
+	return nil
 }
 
 // keep keeps the reply to a call with key o, and forgets those that nobody asks for any more.
 func (w *window) keep(k *kept, o *core.Once, most int) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if o.Automatic() {
-		w.dropOverLocked(o)
+		w.dropOverLocked(o, w.order.len() >= most || w.bytes+k.size() > windowBytes)
 	}
-	if old := w.m[k.windowKey]; old != nil && old.begun {
+	if old := w.findLocked(k.windowKey); old == nil {
+		w.insertLocked(k)
+	} else if old.begun {
 		w.bytes -= old.size()
 		old.digest, old.reply, old.begun = k.digest, k.reply, k.begun
 		w.bytes += old.size()
 	}
-	w.mu.Unlock()
-	w.add(k, most)
+	w.boundLocked(most)
 }
 
 // dropOverLocked drops the replies to calls that are over by what o says. They are not forgotten: no
 // call is refused because of them.
-func (w *window) dropOverLocked(o *core.Once) {
+//
+// Those at the front go at once. They are all, unless calls of several nodes take turns, or are over in
+// another order than they were made in. So it looks at more than a few others only when they have grown by
+// a quarter since, or if all are to go.
+func (w *window) dropOverLocked(o *core.Once, all bool) {
+	w.dropFrontLocked(o)
+	if n := w.order.len(); n > fewReplies && n <= w.looked+w.looked/4 && !all {
+		return
+	}
+	w.dropAllOverLocked(o)
+	w.looked = w.order.len()
+}
+
+func (w *window) dropFrontLocked(o *core.Once) {
+	n := 0
+	for _, k := range w.order.all() {
+		if !o.Over(&k.root) {
+			break
+		}
+		w.removedLocked(k)
+		n++
+	}
+	if n > 0 {
+		w.order.skip(n)
+	}
+}
+
+func (w *window) dropAllOverLocked(o *core.Once) {
 	all := w.order.all()
 	left := all[:0]
 	for _, k := range all {
 		if o.Over(&k.root) {
-			delete(w.m, k.windowKey)
-			w.bytes -= k.size()
+			w.removedLocked(k)
 		} else {
 			left = append(left, k)
 		}
@@ -91,29 +133,53 @@ func (w *window) dropOverLocked(o *core.Once) {
 	}
 }
 
+// removedLocked notes that k leaves order.
+func (w *window) removedLocked(k *kept) {
+	delete(w.m, k.windowKey)
+	w.bytes -= k.size()
+}
+
 // add keeps a reply and forgets the oldest ones beyond the bounds.
 func (w *window) add(k *kept, most int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.addLocked(k)
+	w.boundLocked(most)
+}
+
+// boundLocked forgets the oldest replies beyond the bounds.
+func (w *window) boundLocked(most int) {
 	for w.order.len() > most || w.bytes > windowBytes {
 		w.forgetLocked()
 	}
 }
 
 func (w *window) addLocked(k *kept) {
-	if w.m[k.windowKey] != nil {
-		return // two copies of the session have met
+	if w.findLocked(k.windowKey) == nil { // else two copies of the session have met
+		w.insertLocked(k)
 	}
-	put(&w.m, k.windowKey, k)
+}
+
+func (w *window) insertLocked(k *kept) {
+	switch n := w.order.len(); {
+	case n == 0:
+		w.m = nil
+	case n == fewReplies && w.m == nil:
+		w.m = make(map[windowKey]*kept, 4*fewReplies)
+		for _, old := range w.order.all() {
+			w.m[old.windowKey] = old
+		}
+	}
+	if w.m != nil {
+		w.m[k.windowKey] = k
+	}
 	w.order.push(k)
 	w.bytes += k.size()
 }
 
 func (w *window) forgetLocked() {
 	k := w.order.pop()
-	delete(w.m, k.windowKey)
-	w.bytes -= k.size()
+	w.removedLocked(k)
 	w.loseLocked(k.at)
 }
 
@@ -176,9 +242,7 @@ func (w *window) join(o *window, most int) {
 		w.addLocked((*from)[0])
 		*from = (*from)[1:]
 	}
-	for w.order.len() > most || w.bytes > windowBytes {
-		w.forgetLocked()
-	}
+	w.boundLocked(most)
 }
 
 // windows are the windows of a table that hold something, to be emptied in time.

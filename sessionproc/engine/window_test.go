@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,10 +208,56 @@ func TestRepliesToCallsThatAreOverAreDropped(t *testing.T) {
 	add(fifth)
 	require.Equal(t, [][16]byte{user.Key, other.Key, lane.Key, fifth.Key}, keys())
 	require.True(t, w.reaches(1))
-	require.Len(t, w.m, 4)
+	requireSound(t, w)
+}
+
+// requireSound requires that each reply in w is found, and that w counts their bytes.
+func requireSound(t *testing.T, w *window) {
 	bytes := 0
 	for _, k := range w.order.all() {
+		require.Same(t, k, w.findLocked(k.windowKey))
 		bytes += k.size()
 	}
 	require.Equal(t, bytes, w.bytes)
+	if w.m != nil {
+		require.Len(t, w.m, w.order.len())
+	}
+}
+
+// TestManyCallsThatAreOverAreDropped of several callers that take turns, each with many calls under way
+// that end in any order: a window keeps few more than those that are not over, and forgets none of them.
+func TestManyCallsThatAreOverAreDropped(t *testing.T) {
+	const callers, most = 3, 100
+	rnd := rand.New(rand.NewPCG(1, 2))
+	w := &window{}
+	var next [callers]uint64
+	var under [callers][]uint64 // by caller, the calls that are not over
+	for i := range 20_000 {
+		wide := 1 + i/1000%25 // calls under way for each caller
+		c := rnd.IntN(callers)
+		for len(under[c]) >= wide {
+			under[c] = slices.Delete(under[c], 0, 1)
+		}
+		next[c]++
+		under[c] = append(under[c], next[c])
+		if n := len(under[c]); n > 1 && rnd.IntN(4) == 0 { // another one ends first
+			j := 1 + rnd.IntN(n-1)
+			under[c] = slices.Delete(under[c], j, j+1)
+			if len(under[c]) == j {
+				continue
+			}
+		}
+		key := core.NumberedKey([8]byte{byte(c)}, 0, next[c])
+		o := &core.Once{Key: key, Root: key, Low: under[c][0]}
+		w.keep(&kept{windowKey: windowKey{key, "m"}, root: key, at: int64(i)}, o, most)
+		requireSound(t, w)
+	}
+	require.False(t, w.lost)
+	for c, numbers := range under {
+		for _, n := range numbers {
+			require.NotNil(t, w.find(windowKey{core.NumberedKey([8]byte{byte(c)}, 0, n), "m"}, 20_000))
+		}
+	}
+	require.LessOrEqual(t, w.order.len(), 2*callers*25)
+	require.LessOrEqual(t, cap(w.order.items), 4*most)
 }
