@@ -12,7 +12,7 @@ import (
 //
 // Kept gives the answers that have waited, in their order. It takes the session's lock.
 func (t *Table) Kept(r *Record, err error) {
-	p, upTo, last := r.p, r.upTo, r.Form == FormEnded
+	p, upTo, mark, last := r.p, r.upTo, r.Mark, r.Form == FormEnded
 	r.release()
 	if errors.Is(err, ErrSuperseded) {
 		p.recordAnew(last)
@@ -25,7 +25,7 @@ func (t *Table) Kept(r *Record, err error) {
 	if err != nil {
 		err = &errUndurable{err}
 	}
-	polls := p.keptLocks(upTo, err)
+	polls := p.keptLocks(upTo, mark, err)
 	for _, a := range polls {
 		a.in.answerPoll(a.reply)
 	}
@@ -41,7 +41,7 @@ func (t *Table) Kept(r *Record, err error) {
 }
 
 // keptLocks notes a record that is durable. It returns the polls that can be answered now.
-func (p *process) keptLocks(upTo uint64, err error) []answer {
+func (p *process) keptLocks(upTo uint64, mark any, err error) []answer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	d := p.ext.records
@@ -52,7 +52,7 @@ func (p *process) keptLocks(upTo uint64, err error) []answer {
 		p.warnLocked(d, err)
 		return nil
 	}
-	d.durable, d.failed = upTo, false
+	d.durable, d.failed, d.mark = upTo, false, mark
 	return p.releaseEventsLocked()
 }
 

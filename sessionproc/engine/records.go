@@ -35,6 +35,7 @@ type records struct {
 	leaves   leave
 	retry    *time.Timer // makes the last record; nil without one
 	trial    *trial      // nil: it is on none
+	mark     any         // Record.Mark of the last record that was durable
 }
 
 // recordsLocked returns what the session knows of its records, and makes it.
@@ -166,7 +167,7 @@ func (p *process) recordedLocked(r *Record) {
 	if waits, _ := p.awaitsTrialLocked(); waits {
 		d.trial.stage = trialAsked // also if it could not be encoded
 	}
-	d.recorded, r.upTo = d.made, d.made
+	d.recorded, r.upTo, r.Mark = d.made, d.made, d.mark
 }
 
 // RecordAgain has session id make another record although it has not changed, for a standby that has

@@ -61,7 +61,7 @@ func (d *Driver) keepStandbys() (err error) {
 	})
 	d.speaker, err = standby.NewSpeaker(d.life.Context(), standby.SpeakerConfig{
 		Self: d.env.Name, Log: d.env.Log, MaxRecord: engine.MaxSnapshot,
-		Open: d.openStandby, Answered: d.answeredStandby, Broken: d.tending.breaks, Room: d.tending.breaks,
+		Open: d.openStandby, Answered: d.answeredStandbys, Broken: d.tending.breaks, Room: d.tending.breaks,
 	})
 	return err
 }

@@ -12,6 +12,7 @@ import (
 type replicated struct {
 	part    int
 	session string
+	dropped bool // guarded by Driver.mu: it is not among the replicas any more
 
 	mu     sync.Mutex         // guards the rest; after Driver.mu
 	kind   string             // "": not known
@@ -79,6 +80,9 @@ func (s replicas) drop(part int, session string) *replicated {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	rep := p.all[session]
+	if rep != nil {
+		rep.dropped = true
+	}
 	if delete(p.all, session); len(p.all) == 0 {
 		p.all = nil // a map never shrinks
 	}

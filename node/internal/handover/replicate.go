@@ -19,6 +19,12 @@ type outcome struct {
 	// secured: its standbys are made. buried: nobody has a standby of the ended session. again: a record of it
 	// is wanted.
 	secured, buried, again bool
+	refused                *standby.Answer // a member does not obey
+}
+
+// idle reports whether nothing is to be done.
+func (o *outcome) idle() bool {
+	return o.record == nil && !o.secured && !o.buried && !o.again && o.refused == nil
 }
 
 // Keep implements engine.Standbys.
@@ -40,7 +46,11 @@ func (d *Driver) Keep(record *engine.Record) {
 		return
 	}
 	d.records.Add(1)
-	rep := d.replicas.meet(record.Partition, record.ID)
+	rep, known := record.Mark.(*replicated)
+	if !known || rep.dropped {
+		rep = d.replicas.meet(record.Partition, record.ID)
+		record.Mark = rep
+	}
 	rep.mu.Lock()
 	rep.record = record
 	if rep.repair {
@@ -70,6 +80,7 @@ func (d *Driver) reviveLocked(rep *replicated) {
 	if rep.r == nil {
 		standbys, least := d.table.Replicas(rep.kind)
 		rep.r, rep.hold = ownership.NewReplica(standbys, least, rep.hold), nil
+		rep.r.Of = rep
 	}
 }
 
@@ -159,42 +170,58 @@ func (d *Driver) hopelessRecordLocked(rep *replicated) error {
 	return nil
 }
 
-// answeredStandby takes the answer of a member to what it was told about its standby.
-func (d *Driver) answeredStandby(part int, session string, told ownership.Say, v ownership.Verdict, stamp uint64) {
-	d.mu.RLock()
-	rep := d.replicas.find(part, session)
-	if d.closed || rep == nil {
+// answeredStandbys takes answers of a member to what it was told about its standbys. It takes some at a time: so
+// what has become durable with them is told together.
+func (d *Driver) answeredStandbys(all []standby.Answer) {
+	var room [turnsAtOnce]outcome
+	for some := range slices.Chunk(all, turnsAtOnce) {
+		outcomes := room[:0]
+		d.mu.RLock()
+		for i := range some {
+			if o := d.answeredLocked(&some[i]); !o.idle() {
+				outcomes = append(outcomes, o)
+			}
+		}
 		d.mu.RUnlock()
-		return
-	}
-	rep.mu.Lock()
-	if told.What == ownership.ToKeep && rep.record != nil && told.Seq == rep.seq {
-		rep.lent--
-	}
-	var o outcome
-	fenced := false
-	if rep.r != nil {
-		if fenced = d.m.Heard(part, rep.r, told, v, stamp); !fenced {
-			o = d.tendOneLocked(rep)
+		for i := range outcomes {
+			d.settle(outcomes[i])
+			outcomes[i] = outcome{}
 		}
 	}
-	rep.mu.Unlock()
-	d.mu.RUnlock()
-	if fenced {
-		d.Turn(part, func(m *ownership.Machine) []ownership.Effect { return m.Fenced(part, told, stamp) })
-		d.tending.soon(part)
+}
+
+// answeredLocked takes one answer. The caller holds Driver.mu for reading.
+func (d *Driver) answeredLocked(a *standby.Answer) (o outcome) {
+	rep := a.Told.Replica().Of.(*replicated)
+	if d.closed || rep.dropped {
+		return o
 	}
-	switch v {
+	switch a.Verdict {
 	case ownership.Later:
 		d.tending.retry.Store(true)
 	case ownership.NoRoom:
 		d.tending.full.Store(true)
 	}
-	d.settle(o)
+	rep.mu.Lock()
+	defer rep.mu.Unlock()
+	if rep.r != a.Told.Replica() {
+		return o // the session was sealed meanwhile
+	}
+	if a.Told.What == ownership.ToKeep && rep.record != nil && a.Told.Seq == rep.seq {
+		rep.lent--
+	}
+	if d.m.Heard(a.Partition, rep.r, a.Told, a.Verdict, a.Stamp) {
+		return outcome{rep: rep, refused: a}
+	}
+	return d.tendOneLocked(rep)
 }
 
 // settle does what is left to do about a replicated session. The caller holds no lock.
 func (d *Driver) settle(o outcome) {
+	if a := o.refused; a != nil {
+		d.Turn(a.Partition, func(m *ownership.Machine) []ownership.Effect { return m.Fenced(a.Partition, a.Told, a.Stamp) })
+		d.tending.soon(a.Partition)
+	}
 	if o.record != nil {
 		d.table.Kept(o.record, o.err)
 	}
@@ -211,7 +238,7 @@ func (d *Driver) settle(o outcome) {
 
 // buryLocked forgets the tombstone of a session of which nobody has a standby any more.
 func (d *Driver) buryLocked(m *ownership.Machine, rep *replicated) []ownership.Effect {
-	if d.replicas.find(rep.part, rep.session) != rep {
+	if rep.dropped {
 		return nil
 	}
 	ok, effects := m.Buried(rep.part, rep.session)
@@ -224,7 +251,7 @@ func (d *Driver) buryLocked(m *ownership.Machine, rep *replicated) []ownership.E
 
 // settleLater is settle for a caller that holds Driver.mu.
 func (d *Driver) settleLater(o outcome) {
-	if o.record != nil || o.secured || o.buried || o.again {
+	if !o.idle() {
 		d.later = append(d.later, func() { d.settle(o) })
 	}
 }

@@ -80,7 +80,7 @@ func (d *Driver) tendPart(part int, c care) {
 func (d *Driver) careLocked(rep *replicated, c care) outcome {
 	rep.mu.Lock()
 	defer rep.mu.Unlock()
-	if d.closed || rep.r == nil || d.replicas.find(rep.part, rep.session) != rep {
+	if d.closed || rep.r == nil || rep.dropped {
 		return outcome{}
 	}
 	for member := range c.broken {

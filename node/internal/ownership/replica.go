@@ -12,6 +12,7 @@ type Replica struct {
 	Min      int    // with fewer nothing is acknowledged
 	Seq      uint64 // grows with every change; the first is 1
 	Ended    bool   // the session has ended: what is kept is its tombstone
+	Of       any    // the driver's, to find what an answer concerns; see Say.Replica
 
 	burial  uint64     // partition.epoch and 1 more when the burial began, or 0
 	members []standing // of each that may have a standby, or is to have one; by name
@@ -58,6 +59,9 @@ type Say struct {
 	Hold  []string // who may have a standby; travels in the record
 	by    *Replica // the session may have been sealed, and run again, before the answer comes
 }
+
+// Replica returns the replica of which s was said.
+func (s *Say) Replica() *Replica { return s.by }
 
 // is reports whether o, which has been answered, is what s says.
 func (s *Say) is(o Say) bool {

@@ -142,11 +142,13 @@ func ourCalls(b *testing.B, callers int, replicated bool, size int) func(caller 
 		Open: func(ctx context.Context, _ string, header []byte) (*transport.Stream, error) {
 			return owner.Peer(keeperAddr).OpenStandby(ctx, header)
 		},
-		Answered: func(n int, _ string, _ ownership.Say, v ownership.Verdict, _ uint64) {
-			if v != ownership.Taken {
-				b.Error(v)
+		Answered: func(list []Answer) {
+			for _, a := range list {
+				if a.Verdict != ownership.Taken {
+					b.Error(a.Verdict)
+				}
+				calls[a.Partition].Reply(0, reply)
 			}
-			calls[n].Reply(0, reply)
 		},
 		Broken: func(string) {}, Room: func(string) {}})
 	require.NoError(b, err)

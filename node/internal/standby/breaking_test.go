@@ -8,8 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
-
-	"github.com/sessionproc/sessionproc/node/internal/ownership"
 )
 
 // An owner says what it has to say until it is answered, as a node does with a Replica: one
@@ -63,17 +61,19 @@ func (o *owner) tend(session string) {
 	}
 }
 
-func (o *owner) answered(_ int, session string, told ownership.Say, v ownership.Verdict, _ uint64) {
-	o.p.mu.Lock()
-	s := o.sessions[session]
-	if s.said == int(told.Seq) {
-		s.said = 0
-		if v == usual(told.What) {
-			s.acked = int(told.Seq)
+func (o *owner) answered(list []Answer) {
+	for _, a := range list {
+		o.p.mu.Lock()
+		s := o.sessions[a.Session]
+		if s.said == int(a.Told.Seq) {
+			s.said = 0
+			if a.Verdict == usual(a.Told.What) {
+				s.acked = int(a.Told.Seq)
+			}
 		}
+		o.p.mu.Unlock()
+		o.tend(a.Session)
 	}
-	o.p.mu.Unlock()
-	o.tend(session)
 }
 
 func (o *owner) again(broken bool) {

@@ -71,16 +71,18 @@ func FuzzAnswers(f *testing.F) {
 		next := uint64(0)
 		p := newPeer(&Speaker{life: newLifetime(t), cfg: SpeakerConfig{
 			MaxQueued: 1 << 20,
-			Answered: func(_ int, _ string, say ownership.Say, v ownership.Verdict, stamp uint64) {
-				require.Equal(t, next, say.Seq)
-				require.LessOrEqual(t, v, ownership.NoRoom)
-				require.True(t, v == ownership.Fenced || stamp == say.Stamp)
-				next++
+			Answered: func(list []Answer) {
+				for _, a := range list {
+					require.Equal(t, next, a.Told.Seq)
+					require.LessOrEqual(t, a.Verdict, ownership.NoRoom)
+					require.True(t, a.Verdict == ownership.Fenced || a.Stamp == a.Told.Stamp)
+					next++
+				}
 			}}}, "b")
 		defer p.end()
 		for i := range 20 {
 			require.NoError(t, p.add(said{say: keep(i)}))
-			p.left([]passed{{say: keep(i)}}, 0)
+			p.left([]Answer{{Told: keep(i)}}, 0)
 		}
 		_ = p.hear(b)
 		require.LessOrEqual(t, next, uint64(20))

@@ -147,9 +147,9 @@ func TestAWrongAnswerEndsTheConnection(t *testing.T) {
 		"of what was said before": appendAnswers(nil, 1<<63, nil),
 	} {
 		p := newPeer(&Speaker{life: newLifetime(t), cfg: SpeakerConfig{
-			MaxQueued: 1000, Answered: func(int, string, ownership.Say, ownership.Verdict, uint64) {}}}, "b")
+			MaxQueued: 1000, Answered: func([]Answer) {}}}, "b")
 		require.NoError(t, p.add(said{session: "x", say: keep(1)}))
-		p.left([]passed{{session: "x", say: keep(1)}}, 0)
+		p.left([]Answer{{Session: "x", Told: keep(1)}}, 0)
 		require.ErrorContains(t, p.hear(b), "protocol error", name)
 		p.end()
 	}
@@ -158,10 +158,10 @@ func TestAWrongAnswerEndsTheConnection(t *testing.T) {
 func TestOptionalAnswersAreSkipped(t *testing.T) {
 	n := 0
 	p := newPeer(&Speaker{life: newLifetime(t), cfg: SpeakerConfig{
-		MaxQueued: 1000, Answered: func(int, string, ownership.Say, ownership.Verdict, uint64) { n++ }}}, "b")
+		MaxQueued: 1000, Answered: func(list []Answer) { n += len(list) }}}, "b")
 	defer p.end()
 	require.NoError(t, p.add(said{session: "x", say: keep(1)}))
-	p.left([]passed{{session: "x", say: keep(1)}}, 0)
+	p.left([]Answer{{Session: "x", Told: keep(1)}}, 0)
 	require.NoError(t, p.hear(join([]byte{0x92, 100, 1}, extended(appendAnswers(nil, 1, nil), false), []byte{0x91, 127})))
 	require.Equal(t, 1, n)
 }

@@ -142,10 +142,12 @@ func (p *pair) dial(ctx context.Context, _ string, header []byte) (*transport.St
 	return p.from.Peer(listeningAddr).OpenStandby(ctx, header)
 }
 
-func (p *pair) answered(_ int, session string, say ownership.Say, v ownership.Verdict, stamp uint64) {
+func (p *pair) answered(list []Answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.answers = append(p.answers, answer{session, say, v, stamp})
+	for _, a := range list {
+		p.answers = append(p.answers, answer{a.Session, a.Told, a.Verdict, a.Stamp})
+	}
 }
 
 // decide does what a node does, but for the machine: whoever speaks may write.

@@ -29,7 +29,7 @@ type peer struct {
 	ctx    context.Context // ends with the Speaker, and when the member is forgotten
 	end    context.CancelFunc
 	wake   chan struct{} // capacity 1: something was queued while awake was unset
-	passed []passed      // owned by run: what an answer is about
+	passed []Answer      // owned by run: what an answer is about
 
 	mu      sync.Mutex    // guards the rest
 	queue   []said        // what the writer has not taken
@@ -37,19 +37,10 @@ type peer struct {
 	unsent  int           // things that were said and have not left
 	bytes   int           // counted against MaxQueued
 	full    bool          // Say has returned ErrFull, and Room is due
-	flight  []passed      // what has left and is not answered, in that order, from first on
+	flight  []Answer      // what has left and is not answered, in that order, from first on
 	first   int           // index in flight
 	heard   uint64        // the number up to which the member has answered
 	silence time.Duration // since epoch: when the member answered last, or came to have something to answer
-}
-
-// A passed is something said that has left.
-type passed struct {
-	partition int
-	session   string
-	say       ownership.Say
-	verdict   ownership.Verdict // once it is answered
-	stamp     uint64            // the same
 }
 
 func newPeer(s *Speaker, name string) *peer {
@@ -99,7 +90,7 @@ func (p *peer) take(empty []said) []said {
 }
 
 // left notes what is about to leave. load is the bytes of its records.
-func (p *peer) left(list []passed, load int) {
+func (p *peer) left(list []Answer, load int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unsent -= len(list)
@@ -204,8 +195,8 @@ func (p *peer) hear(chunk []byte) error {
 		if err != nil {
 			return fmt.Errorf("standbys: protocol error: %w", err)
 		}
-		for _, a := range p.passed {
-			p.s.cfg.Answered(a.partition, a.session, a.say, a.verdict, a.stamp)
+		if len(p.passed) > 0 {
+			p.s.cfg.Answered(p.passed)
 		}
 		if room {
 			p.s.cfg.Room(p.name)
@@ -227,16 +218,16 @@ func (p *peer) answer(upTo uint64, odd []exception) (room bool, err error) {
 	clear(part)
 	for i := range p.passed {
 		a := &p.passed[i]
-		a.verdict, a.stamp = usual(a.say.What), a.say.Stamp
+		a.Verdict, a.Stamp = usual(a.Told.What), a.Told.Stamp
 	}
 	for _, e := range odd {
 		if e.number <= p.heard || e.number > upTo {
 			return false, errors.New("an exception out of its place")
 		}
 		a := &p.passed[e.number-p.heard-1]
-		a.verdict = e.verdict
+		a.Verdict = e.verdict
 		if e.verdict == ownership.Fenced {
-			a.stamp = e.stamp
+			a.Stamp = e.stamp
 		}
 	}
 	p.first += n

@@ -25,16 +25,26 @@ type SpeakerConfig struct {
 
 	// Open opens a stream of class Standby to a member.
 	Open func(ctx context.Context, member string, header []byte) (*transport.Stream, error)
-	// Answered takes the answer of a member, for Machine.Answered. The answers of a member come
-	// one by one, in the order in which it was told; a record that needs several chunks may come
-	// behind later ones. stamp is that of the member if v is Fenced, otherwise that of told: a
-	// member obeys nothing that was said under another one.
-	Answered func(partition int, session string, told ownership.Say, v ownership.Verdict, stamp uint64)
+	// Answered takes answers of a member, for Machine.Answered: all that have come together, in the
+	// order in which it was told; a record that needs several chunks may come behind later ones. The
+	// list is valid during the call only.
+	Answered func([]Answer)
 	// Broken says that the connection to a member is lost. What the member has not answered
 	// counts as not said. It is called once for each connection, after the last answer.
 	Broken func(member string)
 	// Room says that there is room again for what Say has refused with ErrFull.
 	Room func(member string)
+}
+
+// An Answer is what a member has answered to something that it was told.
+type Answer struct {
+	Partition int
+	Session   string
+	Told      ownership.Say
+	Verdict   ownership.Verdict
+	// Stamp is that of the member if the verdict is Fenced, otherwise that of Told: a member obeys
+	// nothing that was said under another one.
+	Stamp uint64
 }
 
 func (c SpeakerConfig) withDefaults() (SpeakerConfig, error) {

@@ -15,7 +15,7 @@ type writer struct {
 	lanes  uint64         // how many lanes were used
 	items  []said         // taken from the queue
 	buf    []byte         // the chunk
-	list   []passed       // what is complete with the chunk
+	list   []Answer       // what is complete with the chunk
 	load   int            // the bytes of its records
 	large  []*large       // in the order in which they were said
 	busy   map[string]int // how many of them a session has
@@ -130,7 +130,7 @@ func (w *writer) piece() error {
 
 // complete notes that the chunk has the end of m.
 func (w *writer) complete(m *said) {
-	w.list = append(w.list, passed{partition: m.partition, session: m.session, say: m.say})
+	w.list = append(w.list, Answer{Partition: m.partition, Session: m.session, Told: m.say})
 	w.load += m.load()
 }
 
