@@ -111,6 +111,9 @@ func (c *conn) roomLocked() chan struct{} {
 // per second. A lone caller loses nothing: with no other goroutine runnable,
 // Gosched returns at once.
 //
+// It does not yield on a connection of class Standby, whose one stream has one
+// sender on each side. What goes together is in one chunk there.
+//
 // The yield is not repeated within the loop. While a write is in progress other
 // goroutines append to out, so batches form by themselves then.
 //
@@ -120,7 +123,9 @@ func (c *conn) roomLocked() chan struct{} {
 func (c *conn) flush() {
 	var deadline time.Time
 	for range c.wake {
-		runtime.Gosched()
+		if c.class != Standby {
+			runtime.Gosched()
+		}
 		c.mu.Lock()
 		for c.err == nil && (len(c.acks) > 0 || c.out.size() > 0) {
 			c.acksLocked()
