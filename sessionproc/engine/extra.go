@@ -27,6 +27,7 @@ type extra struct {
 	watches   map[*watch]struct{}
 	renewed   *renewed // it goes on under another ID; nil: it does not
 	records   *records // nil: it has none
+	replies   *window  // to calls with keys; nil: it has kept none
 	rare      *rarities
 
 	ended    bool // end was called; otherwise Stop only
@@ -49,7 +50,6 @@ type rarities struct {
 	unknown  []byte          // see unknownFields
 	renewals renewals
 	renewing *renewing // nil: it is not to get another ID
-	replies  *window   // to calls with keys
 }
 
 // noRarities stands for rarities that were never made. It must not be changed.
@@ -69,6 +69,14 @@ func (x *extra) rarities() *rarities {
 		x.rare = new(rarities)
 	}
 	return x.rare
+}
+
+// window returns x.replies, also of a nil x.
+func (x *extra) window() *window {
+	if x == nil {
+		return nil
+	}
+	return x.replies
 }
 
 func (x *extra) setUnknown(fields []byte) {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -47,7 +46,7 @@ func (p *process) keyed(c *core.Ctx, o *core.Once, b *core.Binding) error {
 func (p *process) replies() *window {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ext.rarely().replies
+	return p.ext.window()
 }
 
 // Replied implements core.Engine.
@@ -138,22 +137,22 @@ func (t *Table) KeepReply(c *core.Ctx, method string, digest uint64, r core.Repl
 func (p *process) keepReply(o *core.Once, method string, digest uint64, r core.Reply, begun bool) {
 	t := p.table()
 	now := t.clock.now.Load()
-	k := &kept{windowKey: windowKey{o.Key, method}, root: o.Root, digest: digest, reply: r, at: now,
+	k := kept{windowKey: windowKey{o.Key, method}, root: o.Root, digest: digest, reply: r, at: now,
 		begun: begun}
 	p.mu.Lock()
-	x := p.extra().rarities()
+	x := p.extra()
 	if x.replies == nil {
 		x.replies = new(window)
 	}
 	w := x.replies
 	p.mu.Unlock()
-	w.keep(k, o, p.Kind.Settings.Dedup)
+	w.keep(&k, o, p.Kind.Settings.Dedup)
 	t.windows.watch(w, now)
 }
 
 // startedByLocked reports whether the start with a key has started the session.
 func (p *process) startedByLocked(o *core.Once) bool {
-	w := p.ext.rarely().replies
+	w := p.ext.window()
 	return w != nil && w.find(windowKey{key: o.Key}, p.table().clock.now.Load()) != nil
 }
 
@@ -173,14 +172,14 @@ func isReply(err error) bool {
 	return !core.NotRun(err) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
-// keepable returns r as it is kept.
+// keepable returns r as it is kept, of which a copy is made.
 func keepable(r core.Reply) core.Reply {
 	switch err := r.Err.(type) {
 	case nil:
 		if len(r.Payload) > core.MaxReply {
 			return core.Reply{Err: sessionproc.ErrReplied}
 		}
-		return core.Reply{Payload: slices.Clone(r.Payload), Raw: r.Raw}
+		return core.Reply{Payload: r.Payload, Raw: r.Raw}
 	case *sessionproc.Error:
 		if len(err.Code)+len(err.Text) <= core.MaxReply {
 			return core.Reply{Err: err}
@@ -198,8 +197,8 @@ func keepable(r core.Reply) core.Reply {
 
 // forgetRepliesLocked forgets all replies, for a session that begins anew with what it was started with.
 func (p *process) forgetRepliesLocked() {
-	if x := p.ext; x.rarely().replies != nil {
-		x.rare.replies = &window{lost: true, forgot: p.table().clock.now.Load()}
+	if p.ext.window() != nil {
+		p.ext.replies = &window{lost: true, forgot: p.table().clock.now.Load()}
 	}
 }
 
@@ -207,24 +206,17 @@ func (p *process) forgetRepliesLocked() {
 func (p *process) joinReplies(o *process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	theirs := o.ext.rarely().replies
+	theirs := o.ext.window()
 	if theirs == nil {
 		return
 	}
-	x := p.extra().rarities()
+	x := p.extra()
 	if x.replies == nil {
 		x.replies = theirs
 		return
 	}
 	x.replies.join(theirs, p.Kind.Settings.Dedup)
 	p.table().windows.watch(x.replies, p.table().clock.now.Load())
-}
-
-// setRepliesLocked makes the replies of a copy, in whose place the session goes on, its own.
-func (p *process) setRepliesLocked(w *window) {
-	if w != nil || p.ext.rare != nil {
-		p.ext.rarities().replies = w
-	}
 }
 
 // A key on the wire: 16 bytes, a byte of flags, and how many microseconds ago the call was first made,

@@ -333,7 +333,7 @@ func (p *process) become(o *process, seen Version) {
 	p.ext.arrives = o.ext.arrives
 	p.ext.past = seen
 	p.ext.setBefore(o.ext.rarely().before)
-	p.setRepliesLocked(o.ext.rarely().replies)
+	p.ext.replies = o.ext.window()
 	if p.ext.restart != nil {
 		*p.ext.restart = *o.ext.restart
 	}

@@ -171,7 +171,7 @@ func (p *process) restoreReplies(s *snapshot) error {
 	if err != nil {
 		return err
 	}
-	p.ext.rarities().replies = w
+	p.ext.replies = w
 	p.table().windows.watch(w, now)
 	return nil
 }

@@ -105,7 +105,7 @@ func (p *process) snapshot() (s snapshot, unknown []byte) {
 	if m := p.ext.renewed; m != nil {
 		s.Critical = []string{"Renewed"}
 		s.Renewed = &savedRenewed{ID: m.newID, Left: time.Until(m.until)}
-		s.Dedup = p.ext.rarely().replies.save(p.table().clock.now.Load())
+		s.Dedup = p.ext.window().save(p.table().clock.now.Load())
 	}
 	return s, p.ext.rarely().unknown
 }
@@ -143,7 +143,7 @@ func (p *process) fillLocked(s *snapshot, own bool) error {
 	}
 	s.Watches = p.savedWatchesLocked()
 	s.Renewals = p.owesLocked()
-	if w, now := p.ext.rarely().replies, p.table().clock.now.Load(); w.isSaved(now) {
+	if w, now := p.ext.window(), p.table().clock.now.Load(); w.isSaved(now) {
 		s.replies, s.at = w, now
 	}
 	s.Renewing = p.ext.rarely().renewing.saved()

@@ -50,6 +50,7 @@ func (w *window) save(now int64) *savedWindow {
 	}
 	s := &savedWindow{Forgot: w.forgotAgoLocked(now)}
 	for _, k := range w.order.all() {
+		k.shown = true // s has its payload
 		s.Replies = append(s.Replies, k.saved(now))
 	}
 	return s

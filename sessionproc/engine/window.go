@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ type window struct {
 	mu      sync.Mutex
 	m       map[windowKey]*kept // guarded by mu; nil: they are few, since order was empty
 	order   fifo[*kept]         // guarded by mu: the oldest first
+	spare   *kept               // guarded by mu: was dropped, and its memory is used again by keep
 	looked  int                 // guarded by mu: how many dropOverLocked has left when it looked at all
 	bytes   int                 // guarded by mu
 	lost    bool                // guarded by mu: some were forgotten
@@ -34,6 +36,7 @@ type kept struct {
 	reply  core.Reply // Err is ErrReplied if the reply was not kept
 	at     int64      // since epoch
 	begun  bool       // the handler has not returned yet
+	shown  bool       // guarded by the window's mu: others may still read it when it is dropped
 }
 
 // The bounds of a window, beside KindConfig.Dedup.
@@ -57,7 +60,11 @@ func (w *window) find(key windowKey, now int64) *kept {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.expireLocked(now)
-	return w.findLocked(key)
+	k := w.findLocked(key)
+	if k != nil {
+		k.shown = true
+	}
+	return k
 }
 
 func (w *window) findLocked(key windowKey) *kept {
@@ -72,21 +79,36 @@ func (w *window) findLocked(key windowKey) *kept {
 	return nil
 }
 
-// keep keeps the reply to a call with key o, and forgets those that nobody asks for any more.
-func (w *window) keep(k *kept, o *core.Once, most int) {
+// keep keeps a copy of the reply to a call with key o, and forgets those that nobody asks for any more.
+func (w *window) keep(one *kept, o *core.Once, most int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if o.Automatic() {
-		w.dropOverLocked(o, w.order.len() >= most || w.bytes+k.size() > windowBytes)
+		w.dropOverLocked(o, w.order.len() >= most || w.bytes+one.size() > windowBytes)
 	}
-	if old := w.findLocked(k.windowKey); old == nil {
-		w.insertLocked(k)
+	if old := w.findLocked(one.windowKey); old == nil {
+		w.insertLocked(w.copyLocked(one))
 	} else if old.begun {
 		w.bytes -= old.size()
-		old.digest, old.reply, old.begun = k.digest, k.reply, k.begun
+		old.digest, old.reply, old.begun = one.digest, one.reply, one.begun
+		old.reply.Payload = slices.Clone(one.reply.Payload)
 		w.bytes += old.size()
 	}
+	w.spare = nil
 	w.boundLocked(most)
+}
+
+// copyLocked copies one, if it can into the memory of a reply that was dropped. Most calls drop that to the
+// call before.
+func (w *window) copyLocked(one *kept) *kept {
+	k := w.spare
+	if k == nil {
+		k = new(kept)
+	}
+	payload := append(k.reply.Payload[:0], one.reply.Payload...)
+	*k = *one
+	k.reply.Payload = payload
+	return k
 }
 
 // dropOverLocked drops the replies to calls that are over by what o says. They are not forgotten: no
@@ -110,7 +132,7 @@ func (w *window) dropFrontLocked(o *core.Once) {
 		if !o.Over(&k.root) {
 			break
 		}
-		w.removedLocked(k)
+		w.overLocked(k)
 		n++
 	}
 	if n > 0 {
@@ -123,13 +145,21 @@ func (w *window) dropAllOverLocked(o *core.Once) {
 	left := all[:0]
 	for _, k := range all {
 		if o.Over(&k.root) {
-			w.removedLocked(k)
+			w.overLocked(k)
 		} else {
 			left = append(left, k)
 		}
 	}
 	if len(left) < len(all) {
 		w.order.shorten(len(left))
+	}
+}
+
+// overLocked notes that k leaves order, and that its memory may be used again.
+func (w *window) overLocked(k *kept) {
+	w.removedLocked(k)
+	if !k.shown {
+		w.spare = k
 	}
 }
 

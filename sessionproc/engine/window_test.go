@@ -224,6 +224,46 @@ func requireSound(t *testing.T, w *window) {
 	}
 }
 
+// TestMemoryOfDroppedRepliesIsUsedAgain unless somebody may still read it.
+func TestMemoryOfDroppedRepliesIsUsedAgain(t *testing.T) {
+	w := &window{}
+	n := uint64(0)
+	keep := func(payload string) (k *kept) {
+		n++
+		key := core.NumberedKey([8]byte{1}, 0, n)
+		o := &core.Once{Key: key, Root: key, Low: n}
+		w.keep(&kept{windowKey: windowKey{key, "m"}, root: key, reply: core.Reply{Payload: []byte(payload)}}, o, 100)
+		require.Equal(t, 1, w.order.len())
+		requireSound(t, w)
+		return w.order.first()
+	}
+	first := keep("first")
+	require.Same(t, first, keep("second"))
+	require.Equal(t, "second", string(first.reply.Payload))
+	require.Same(t, first, w.find(first.windowKey, 0))
+	second := first.reply
+
+	third := keep("third")
+	require.NotSame(t, first, third)
+	saved := w.save(0)
+	fourth := keep("fourth")
+	require.NotSame(t, third, fourth)
+	require.Same(t, fourth, keep("fifth"))
+	require.Equal(t, "second", string(second.Payload))
+	require.Equal(t, "third", string(saved.Replies[0].Reply))
+	require.Equal(t, third.key[:], saved.Replies[0].Key)
+	require.Nil(t, w.spare)
+
+	reply := []byte("payload")
+	one := &kept{root: first.root, reply: core.Reply{Payload: reply}}
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+		n++
+		one.key = core.NumberedKey([8]byte{1}, 0, n)
+		one.root = one.key
+		w.keep(one, &core.Once{Key: one.key, Root: one.key, Low: n}, 100)
+	}), 1.0)
+}
+
 // TestManyCallsThatAreOverAreDropped of several callers that take turns, each with many calls under way
 // that end in any order: a window keeps few more than those that are not over, and forgets none of them.
 func TestManyCallsThatAreOverAreDropped(t *testing.T) {
