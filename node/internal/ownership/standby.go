@@ -30,6 +30,12 @@ func (t *turn) mayWrite(from, session string) bool {
 	return t.rel.to == "" || slices.Contains(t.relAsks, from)
 }
 
+// writes reports whether a standby of session is here that from has written.
+func (p *partition) writes(from, session string) bool {
+	s := p.standbys.find(session)
+	return s != nil && s.writer == from
+}
+
 // stale reports whether what from has said under stamp belongs to an earlier claim than the last
 // one that was promised to it. Since then the session may have moved and ended.
 func (t *turn) stale(from string, stamp uint64) bool {
