@@ -208,7 +208,7 @@ func (d *Driver) riseLocked(r *relic, tomb engine.Version, restored *engine.Rest
 		// it ends, or has seen that end from now on
 		after, ends := d.table.EndCopy(r.part, r.session, tomb)
 		if ends {
-			put(&pt.tombs, r.session, tomb)
+			put(&pt.tombs, r.session, tomb.Join(d.table.Tombstone(r.part, r.session)))
 			d.later = append(d.later, after)
 		}
 		return restored, ends, true

@@ -23,13 +23,22 @@ type relic struct {
 // relicLocked returns what is left of a session, and whether that may run here now.
 func (d *Driver) relicLocked(part int, session string) (r relic, may bool) {
 	r = relic{part: part, session: session, others: d.parts[part].reports.of[session]}
-	if r.own, r.has = d.standbys.Find(part, session); !r.has && len(r.others) == 0 || !d.m.FullFor(part, session) {
+	if r.own, r.has = d.standbys.Find(part, session); !r.has && len(r.others) == 0 {
+		return r, false
+	}
+	if !d.m.FullFor(part, session) && !(d.m.Joins(part) && d.runsLocked(part, session)) {
 		return r, false
 	}
 	if here := d.versionHereLocked(part, session); here != nil {
 		r.here = here.Append(nil)
 	}
 	return r, true
+}
+
+// runsLocked reports whether a session runs here, and is not on its way to another member.
+func (d *Driver) runsLocked(part int, session string) bool {
+	_, runs := d.table.Version(part, session)
+	return runs && d.parts[part].sealed[session] == nil
 }
 
 // hasRelicLocked reports whether something is left of a session that is not in the table.

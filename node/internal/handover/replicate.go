@@ -197,7 +197,7 @@ func (d *Driver) answeredLocked(a *standby.Answer) (o outcome) {
 		return o
 	}
 	switch a.Verdict {
-	case ownership.Later:
+	case ownership.Later, ownership.Unseen:
 		d.tending.retry.Store(true)
 	case ownership.NoRoom:
 		d.tending.full.Store(true)
@@ -219,7 +219,9 @@ func (d *Driver) answeredLocked(a *standby.Answer) (o outcome) {
 // settle does what is left to do about a replicated session. The caller holds no lock.
 func (d *Driver) settle(o outcome) {
 	if a := o.refused; a != nil {
-		d.Turn(a.Partition, func(m *ownership.Machine) []ownership.Effect { return m.Fenced(a.Partition, a.Told, a.Stamp) })
+		d.Turn(a.Partition, func(m *ownership.Machine) []ownership.Effect {
+			return m.Disobeyed(a.Partition, o.rep.session, a.Told, a.Verdict, a.Stamp)
+		})
 		d.tending.soon(a.Partition)
 	}
 	if o.record != nil {

@@ -160,6 +160,9 @@ func (d *Driver) hearReport(from string, r *wire.Reader) error {
 		}
 		return m.Reported(int(part), from, id, round, session)
 	})
+	if session != "" {
+		d.promoteFirst(int(part), session)
+	}
 	return nil
 }
 

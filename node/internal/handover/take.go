@@ -255,7 +255,7 @@ func (d *Driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 		tomb = pt.tombs[a.Session]
 	}
 	if !ended && runs && a.restored != nil && !here.Includes(a.version) {
-		return d.acceptCopyLocked(m, a)
+		return d.acceptCopyLocked(m, a, tomb)
 	}
 	ok, effects := m.Accept(a.part, a.Incoming, ended)
 	if !ok {
@@ -291,11 +291,18 @@ func (d *Driver) acceptLocked(m *ownership.Machine, a *arrival) []ownership.Effe
 
 // acceptCopyLocked merges a copy with the session that is here, if the machine
 // agrees. If that session is just leaving the table, acceptCopyLocked sends no
-// answer, and the copy comes again.
-func (d *Driver) acceptCopyLocked(m *ownership.Machine, a *arrival) []ownership.Effect {
+// answer, and the copy comes again. If it is about to end, the copy goes on in its place, and has seen the
+// tombstone: a standby elsewhere may have that, too.
+func (d *Driver) acceptCopyLocked(m *ownership.Machine, a *arrival, tomb engine.Version) []ownership.Effect {
 	take, effects := m.Arrived(a.part, a.Incoming)
 	effects = d.copyLocked(effects)
-	if !take || !d.table.Meet(a.restored) {
+	if !take {
+		return effects
+	}
+	if tomb != nil {
+		a.restored.Survive(tomb)
+	}
+	if !d.table.Meet(a.restored) {
 		return effects
 	}
 	a.restored = nil
@@ -334,7 +341,9 @@ func (d *Driver) acceptEndLocked(m *ownership.Machine, a *arrival, here engine.V
 			delete(pt.late, a.Session)
 		}
 		delete(pt.backups, a.Session)
-		put(&pt.tombs, a.Session, pt.tombs[a.Session].Join(a.version))
+		// With what the copy here had seen, which its standbys have.
+		tomb := pt.tombs[a.Session].Join(a.version).Join(d.table.Tombstone(a.part, a.Session))
+		put(&pt.tombs, a.Session, tomb)
 		d.later = append(d.later, after)
 	} else {
 		pt.disinter(a.Session)

@@ -1,22 +1,22 @@
 package ownership
 
-// Answered takes the answer of a member to what it was told: the verdict of its Machine.Record or
-// Machine.Discard, and its Machine.Stamp. The answer counts if it is awaited. The driver calls Tend
-// afterwards.
+// Answered takes the answer of a member to what it was told about session: the verdict of its
+// Machine.Record or Machine.Discard, and its Machine.Stamp. The answer counts if it is awaited. The
+// driver calls Tend afterwards.
 //
-// Heard and Fenced are its two parts. All but a few answers concern the replica alone.
-func (m *Machine) Answered(p int, r *Replica, told Say, v Verdict, stamp uint64) []Effect {
+// Heard and Disobeyed are its two parts. All but a few answers concern the replica alone.
+func (m *Machine) Answered(p int, session string, r *Replica, told Say, v Verdict, stamp uint64) []Effect {
 	if m.Heard(p, r, told, v, stamp) {
-		return m.Fenced(p, told, stamp)
+		return m.Disobeyed(p, session, told, v, stamp)
 	}
 	m.begin()
 	return m.out
 }
 
 // Heard is Answered as far as the replica is concerned, and a question to the machine. If it
-// returns true, the driver calls Machine.Fenced too. The partition may have changed in the
+// returns true, the driver calls Machine.Disobeyed too. The partition may have changed in the
 // meantime.
-func (m *Machine) Heard(p int, r *Replica, told Say, v Verdict, stamp uint64) (fenced bool) {
+func (m *Machine) Heard(p int, r *Replica, told Say, v Verdict, stamp uint64) (disobeyed bool) {
 	i, ok := r.find(told.To)
 	if !ok || !r.members[i].waits.is(told) {
 		return false
@@ -39,20 +39,39 @@ func (m *Machine) Heard(p int, r *Replica, told Say, v Verdict, stamp uint64) (f
 		s.full, r.aim = true, aim{}
 	case Fenced:
 		return t.asksFenced(told, stamp) || t.learns(told.To, stamp)
+	case Unseen:
+		s.later = true
+		return t.seeks(told) || t.asksFenced(told, stamp)
 	}
 	return false
 }
 
-// Fenced is Answered as far as the partition is concerned: the answer was Fenced, see Heard.
-func (m *Machine) Fenced(p int, told Say, stamp uint64) []Effect {
+// Disobeyed is Answered as far as the partition is concerned: the answer was Fenced or Unseen, see Heard.
+//
+// Where a member that has not reported its standbys has one that the session has not seen, it is asked for that
+// one, ahead of the others. Its report could come too late: not before all members are rid of their copies, which
+// a member is of this session only when its standbys are made.
+func (m *Machine) Disobeyed(p int, session string, told Say, v Verdict, stamp uint64) []Effect {
 	m.begin()
 	t := m.turn(p)
-	if t.asksFenced(told, stamp) {
+	switch {
+	case v == Unseen && t.seeks(told):
+		if q := t.peer(told.To); !contains(q.absent, session) {
+			t.send(q.name, Message{Kind: Find, ID: q.id, Session: session})
+		}
+	case t.asksFenced(told, stamp):
 		t.askAgain(told.To)
 	}
 	t.stamps(told.To, stamp)
 	m.finishTurn(t)
 	return m.out
+}
+
+// seeks reports whether a member that has not reported its standbys is to be asked for a single one.
+func (t *turn) seeks(told Say) bool {
+	q := t.peer(told.To)
+	return t.on(ruleUnseen) && t.tok == held && q != nil && told.Stamp == q.my &&
+		(q.ask == pulling || q.ask == done || q.ask == recovering)
 }
 
 // asksFenced reports whether to ask a member again that does not obey, under the latest claim of

@@ -53,7 +53,7 @@
 //   - Each change of a session with standbys makes a record, an answer and two calls of
 //     Tend. For these the lock for reading is enough: MayRecord, Stamp, Tend, Heard and Owes
 //     are questions, and the driver guards each Replica by itself. Only what they report to
-//     concern the partition goes on to Record, Fenced or Secured, under the lock for
+//     concern the partition goes on to Record, Disobeyed or Secured, under the lock for
 //     writing.
 //   - A session whose start function still runs is a copy, and counted.
 //   - The driver executes effects in order. Send may fail. The driver adds to a Promise
@@ -133,6 +133,12 @@
 //   - A node acknowledges nothing while it has a standby of the very session that runs here. After
 //     false deaths that is what another side has acknowledged, and the two are joined first: by
 //     Promoted, at once if the copy that runs has seen all that the standby has.
+//   - A member refuses a record that has not seen the standby there (Unseen). Where it has not reported its
+//     standbys, the writer asks for this one (Find) and joins it with the copy that runs, although the
+//     partition is not full: the report comes when all members are rid of their copies, and whoever the
+//     session was taken from keeps its own until the session has its standbys. For the same reason a
+//     member that has been done says so in its Offer when another copy has come to it, such as the
+//     tombstone of a session that has ended there before.
 //   - A member that keeps no standbys may run a session without telling those that do. While one is
 //     in view there are none: they are forgotten, and made anew when it has gone.
 //

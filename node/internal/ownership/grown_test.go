@@ -147,7 +147,7 @@ func (c *churn) tend() {
 				if say.What != ToKeep {
 					v = Cleared
 				}
-				c.do(c.m.Answered(0, r, say, v, 0))
+				c.do(c.m.Answered(0, fmt.Sprint("r", i), r, say, v, 0))
 			}
 		}
 		r.Change()

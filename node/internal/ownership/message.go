@@ -33,7 +33,8 @@ const (
 	// Forgot: source to holder. I have processed your Active.
 	Forgot
 	// Offer: I have copies of the partition, and it is yours in my view, so claim it from
-	// me. ID is your highest claim that I have promised, Rel the one that I promise now.
+	// me. ID is your highest claim that I have promised, Rel the one that I promise now. Flag:
+	// I have other copies than standbys.
 	Offer
 	// Find: holder to source. Session is called; send it next, or answer that you have none.
 	Find

@@ -170,8 +170,8 @@ func (t *turn) onOffer(from string, m Message) {
 		}
 		if m.Rel == q.id {
 			switch {
-			case q.ask < done || t.keeps && q.ask != clean:
-				return
+			case q.ask < done || t.keeps && q.ask != clean && !m.Flag:
+				return // it is to send what it has, or to report it
 			case q.kept.len() > 0 && t.on(ruleOfferOnce):
 				return
 			}

@@ -15,6 +15,10 @@ func (m *Machine) Who(p int, session string) Answer { return m.at(p).who(session
 // so, session may be started, denied, or run from a backup here.
 func (m *Machine) FullFor(p int, session string) bool { return m.at(p).fullFor(session) }
 
+// Joins reports whether a standby of a session that runs here may be joined with it although FullFor is
+// false: what others have of the session will come to it anyway.
+func (m *Machine) Joins(p int) bool { return m.parts[p].tok == held && m.at(p).on(ruleUnseen) }
+
 // MayCome reports whether a copy of session may be on its way here, where it
 // may run: this node asks for the token, or a member sends its copies. A
 // session that stays elsewhere does not come.

@@ -45,17 +45,18 @@ func (n *node) checkHeard(p, x int, told Say, v Verdict, stamp uint64) {
 	if i, ok := r.find(told.To); ok {
 		awaited = r.members[i].waits.is(told)
 	}
-	fenced := n.m.Heard(p, r, told, v, stamp)
+	disobeyed := n.m.Heard(p, r, told, v, stamp)
 	changes := n.m.changes(p, func(m *Machine, t *turn) {
-		if v == Fenced && awaited {
-			if t.asksFenced(told, stamp) {
-				t.askAgain(told.To)
-			}
-			t.stamps(told.To, stamp)
+		switch {
+		case !awaited || v != Fenced && v != Unseen:
+			return
+		case t.asksFenced(told, stamp) && (v == Fenced || !t.seeks(told)):
+			t.askAgain(told.To)
 		}
+		t.stamps(told.To, stamp)
 	})
-	if fenced != changes {
-		panic(fmt.Sprintf("Heard: verdict %d, fenced %v, changes %v", v, fenced, changes))
+	if disobeyed != changes && !(awaited && v == Unseen) { // which may send, and change nothing
+		panic(fmt.Sprintf("Heard: verdict %d, disobeyed %v, changes %v", v, disobeyed, changes))
 	}
 }
 

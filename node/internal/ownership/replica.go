@@ -119,6 +119,7 @@ func (r *Replica) Join(hold []string) {
 			r.burial = 0
 		}
 	}
+	r.Retry()
 	r.aim = aim{}
 }
 

@@ -52,5 +52,7 @@ const (
 	ruleDeadKeeps    // a standby without successor stays at a member that counts as dead (T22)
 	ruleLate         // an answer does not count after the member has been away (T23)
 	ruleGoneHolds    // a member that is gone may come back with its standby (S9b, S16)
+	ruleUnseen       // what is at a target is joined before all members have reported (T24)
+	ruleMore         // what comes to a member that was done is offered before that reports its standbys (T25)
 	ruleJoined       // nothing is acknowledged before a standby that is here too is joined (T21)
 )

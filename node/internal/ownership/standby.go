@@ -146,4 +146,7 @@ const (
 	Later
 	// NoRoom: the driver has no room for another standby, and has not called Record.
 	NoRoom
+	// Unseen: the sender may write here, but its record has not seen what is here. After false deaths that
+	// is what another side has acknowledged, and the sender joins it first.
+	Unseen
 )

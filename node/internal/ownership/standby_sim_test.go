@@ -153,7 +153,10 @@ func (n *node) become(x int, h content) {
 // promote runs the standbys that may run.
 func (n *node) promote(p int) {
 	for x := range n.s.sessions {
-		if n.s.part(x) != p || !n.reachable(x) || !n.m.FullFor(p, sessionName(x)) {
+		if n.s.part(x) != p || !n.reachable(x) {
+			continue
+		}
+		if !n.m.FullFor(p, sessionName(x)) && !(n.m.Joins(p) && n.table[x].at == running) {
 			continue
 		}
 		h := n.keeps[x].join(n.told[x])
@@ -228,6 +231,9 @@ func (n *node) reported(k packet) {
 		}
 	}
 	n.do(n.m.Reported(r.partition, from, r.id, r.round, r.session))
+	if r.session != "" {
+		n.promote(r.partition)
+	}
 }
 
 // tend tells the members what they have to know.
@@ -284,7 +290,7 @@ func (n *node) streamed(k packet, full bool) {
 				n.checkHeard(p, s.x, told, s.verdict, s.stamp)
 			}
 			told.by = n.reps[s.x]
-			n.do(n.m.Answered(p, n.reps[s.x], told, s.verdict, s.stamp))
+			n.do(n.m.Answered(p, sessionName(s.x), n.reps[s.x], told, s.verdict, s.stamp))
 		}
 		return
 	}

@@ -24,12 +24,14 @@ func (m *Machine) MayRecord(p int, from string, stamp uint64, session string, co
 	switch {
 	case !t.keeps:
 		return Later, false
-	case t.stale(from, stamp) || !covers:
+	case t.stale(from, stamp):
 		return Fenced, false
-	case t.fences.len() == 0 && t.writes(from, session):
+	case covers && t.fences.len() == 0 && t.writes(from, session):
 		return Taken, false // as below, with one look at the standbys
 	case !t.mayWrite(from, session):
 		return Fenced, false
+	case !covers:
+		return Unseen, false
 	}
 	return Taken, !t.isKept(session, from)
 }

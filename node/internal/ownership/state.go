@@ -100,6 +100,7 @@ type offer struct {
 	to   string // "" if none is due
 	seen uint64 // the highest claim of to that this node has promised
 	rel  uint64 // the claim of to that is promised now, or 0
+	more bool   // not only standbys
 }
 
 // A token says whether this node holds a partition.

@@ -223,12 +223,13 @@ func (t *turn) offer() offer {
 			return offer{}
 		}
 	}
+	o.more = t.keeps && !t.cleared() && t.on(ruleMore)
 	return o
 }
 
 func (t *turn) sendOffer(o offer) {
 	if o.to != "" {
-		t.send(o.to, Message{Kind: Offer, ID: o.seen, Rel: o.rel})
+		t.send(o.to, Message{Kind: Offer, ID: o.seen, Rel: o.rel, Flag: o.more})
 	}
 }
 

@@ -34,6 +34,7 @@ const (
 	verdictCleared = 2
 	verdictLater   = 3
 	verdictNoRoom  = 4
+	verdictUnseen  = 5
 )
 
 const (
@@ -281,6 +282,8 @@ func wireVerdict(v ownership.Verdict) uint64 {
 		return verdictLater
 	case ownership.NoRoom:
 		return verdictNoRoom
+	case ownership.Unseen:
+		return verdictUnseen
 	}
 	return verdictFenced
 }
@@ -295,6 +298,8 @@ func verdictOf(v uint64) ownership.Verdict {
 		return ownership.Later
 	case verdictNoRoom:
 		return ownership.NoRoom
+	case verdictUnseen:
+		return ownership.Unseen
 	}
 	return ownership.Fenced
 }
