@@ -300,7 +300,8 @@ func TestSayIsBoundedAndRoomComesAgain(t *testing.T) {
 				break
 			}
 		}
-		require.Equal(t, 100_000/(saidCost+104), n)
+		require.GreaterOrEqual(t, n, 100_000/(saidCost+104))
+		require.LessOrEqual(t, n, 100_000/saidCost, "what has left counts without its record")
 		pass(time.Second)
 		require.Len(t, p.answers, n+1)
 		require.Equal(t, 2, p.room)
