@@ -35,7 +35,6 @@ type attempt struct {
 	bare     bool  // no try has it, as a member does not know keys
 	first    int64 // since epoch: when the first one with the key was sent
 	repeated bool  // the call is made again
-	answered bool
 }
 
 // A verdict is the outcome of one attempt.
@@ -88,7 +87,9 @@ func (a *attempt) once(ctx context.Context) verdict {
 	default:
 		target, knows = owner.Remote, owner.Standbys
 	}
-	a.addKey(knows)
+	if !a.addKey(knows) {
+		return verdict{errDiffer, true, true}
+	}
 	n.forwarded.add(a.part)
 	if a.done != nil {
 		a.done.Sent++
@@ -203,9 +204,8 @@ func (a *attempt) overloaded(ctx context.Context, f failure.Coded) verdict {
 // finish is called when the request is over.
 func (a *attempt) finish() {
 	a.stopWaiting()
-	if a.repeated && !a.answered && a.out.ticket.of != nil {
-		time.AfterFunc(doubtful, a.out.release) // the repeat may be under way
-		return
+	if a.repeated {
+		a.out.ticket.doubt()
 	}
 	a.out.release()
 }

@@ -64,7 +64,6 @@ func (n *Node) route(ctx context.Context, id string, part int, m sessionproc.Mes
 		v := try.once(ctx)
 		switch {
 		case v.err == nil:
-			try.answered = true
 			return nil
 		case !v.again:
 			return engine.Failed(m, id, v.err, v.maybe)

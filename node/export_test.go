@@ -57,3 +57,16 @@ func (s stopping) Here() bool {
 func (n *Node) EnterAsItStops(id string) error {
 	return n.driver.Enter(n.routes.Load().Ring.Partition(id), id, stopping{n.driver})
 }
+
+// NumberCall gives a call to session id its number, among those of partition 0. lowest is the first one of the
+// session that is not over. over ends the call; twice says that it was made again.
+func (n *Node) NumberCall(id string) (number, lowest uint64, over func(twice bool)) {
+	t := new(ticket)
+	_, lowest = n.numbers.take(t, 0, id)
+	return t.number, lowest, func(twice bool) {
+		if twice {
+			t.doubt()
+		}
+		t.over()
+	}
+}

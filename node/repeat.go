@@ -17,27 +17,31 @@ import (
 //
 // A call is made again once and not more often, because it may be the call that has its node die.
 //
-// The calls of a node are numbered, and each says which ones are over: the replies to these are
-// dropped. So a session keeps about as many replies as there are calls of it under way.
+// The calls of a node are numbered, and each says which ones of its session are over: the replies to
+// these are dropped. So a session keeps about as many replies as there are calls of it under way, however
+// long those of others wait.
 
-// numbers gives the calls of this node their keys. Those of several lanes do not wait for each other
-// until they are over.
+// numbers gives the calls of this node their keys. Those of several lanes do not wait for each other.
 type numbers struct {
 	caller [8]byte
 	lanes  [16]lane
 }
 
-// A lane has the calls that are not over, in the order of their numbers.
+// A lane has the calls that are not over, by session, in the order of their numbers.
 type lane struct {
-	mu          sync.Mutex
-	next        uint64  // guarded by mu: the number of the next one
-	first, last *ticket // guarded by mu
+	mu    sync.Mutex
+	next  uint64          // guarded by mu: the number of the next one
+	calls map[string]line // guarded by mu
 }
+
+// A line has the calls of one session.
+type line struct{ first, last *ticket }
 
 // A ticket is a call that is not over.
 type ticket struct {
 	of         *lane // nil: it is none
 	prev, next *ticket
+	session    string
 	number     uint64
 }
 
@@ -47,46 +51,79 @@ func (s *numbers) begin(name string) {
 	copy(s.caller[:], sum[:])
 }
 
-// take gives t the next number of a lane. It returns the key, and which numbers are over.
-func (s *numbers) take(t *ticket, part int) (key [16]byte, low uint64) {
+// take gives t the next number of a lane. It returns the key, and below which number all calls of the session are
+// over.
+func (s *numbers) take(t *ticket, part int, session string) (key [16]byte, low uint64) {
 	at := part % len(s.lanes)
 	l := &s.lanes[at]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.next++
-	*t = ticket{of: l, prev: l.last, number: l.next}
-	if l.last != nil {
-		l.last.next = t
+	calls := l.calls[session]
+	*t = ticket{of: l, prev: calls.last, session: session, number: l.next}
+	if calls.last != nil {
+		calls.last.next = t
 	} else {
-		l.first = t
+		calls.first = t
 	}
-	l.last = t
-	return engine.NumberedKey(s.caller, uint8(at), t.number), l.first.number
+	calls.last = t
+	if l.calls == nil {
+		l.calls = map[string]line{}
+	}
+	l.calls[session] = calls
+	return engine.NumberedKey(s.caller, uint8(at), t.number), calls.first.number
 }
 
 // over says that the call of t is not made again, and none of it is under way.
 func (t *ticket) over() {
+	if l := t.of; l != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		t.leaveLocked(nil)
+	}
+}
+
+// doubt is over for a call that was made twice, while either of the two may still come to its node: the one that was
+// lost with a connection does so when a cut network is mended. The session keeps the reply until that cannot be.
+func (t *ticket) doubt() {
 	l := t.of
 	if l == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	stays := &ticket{of: l, session: t.session, number: t.number}
+	t.leaveLocked(stays)
+	time.AfterFunc(doubtful, stays.over)
+}
+
+// leaveLocked has another ticket take the place of t, or none.
+func (t *ticket) leaveLocked(place *ticket) {
+	calls := t.of.calls[t.session]
+	before, behind := t.prev, t.next
+	if place != nil {
+		place.prev, place.next = t.prev, t.next
+		before, behind = place, place
+	}
 	if t.prev != nil {
-		t.prev.next = t.next
+		t.prev.next = behind
 	} else {
-		l.first = t.next
+		calls.first = behind
 	}
 	if t.next != nil {
-		t.next.prev = t.prev
+		t.next.prev = before
 	} else {
-		l.last = t.prev
+		calls.last = before
+	}
+	if calls.first == nil {
+		delete(t.of.calls, t.session)
+	} else {
+		t.of.calls[t.session] = calls
 	}
 	*t = ticket{}
 }
 
-// doubtful is how long the key of a call is kept whose repeat has not been answered: it may be under
-// way for longer than its caller waits. A session keeps replies for as long.
+// doubtful is how long the key of a call is kept that was made again. A session keeps replies for as long.
 const doubtful = 2 * time.Minute
 
 // repeats reports whether the call or start may be made again because of its key.
@@ -96,17 +133,18 @@ func (a *attempt) repeats() bool {
 
 // addKey adds the key to a request for a member, if it is to have one. Members of earlier releases know
 // no keys, and have no standbys: a call goes to them without one, unless the user has given it the key.
-func (a *attempt) addKey(knows bool) {
+// false: the call is made again, and to this member it cannot be. It may be one that this node has lost sight of.
+func (a *attempt) addKey(knows bool) bool {
 	n, out := a.node, a.out
 	knows = knows && !a.bare
 	if out.once == nil && knows && a.repeats() {
-		out.auto.Key, out.auto.Low = n.numbers.take(&out.ticket, a.part)
+		out.auto.Key, out.auto.Low = n.numbers.take(&out.ticket, a.part, a.id)
 		out.auto.Root = out.auto.Key
 		out.once = &out.auto
 	}
 	out.request.Once, a.keyed = nil, false
 	if out.once == nil || out.once.Automatic() && !knows {
-		return
+		return out.once == nil || !a.repeated
 	}
 	first := int64(0)
 	if a.repeated {
@@ -116,6 +154,7 @@ func (a *attempt) addKey(knows bool) {
 	}
 	out.request.Once = engine.AppendOnce(out.room[:0], out.once, first)
 	a.keyed = true
+	return true
 }
 
 // repeat reports whether the request, of which it is not known whether it has run, is to be made again.

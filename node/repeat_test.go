@@ -87,7 +87,7 @@ func TestCrashesFailNoCall(t *testing.T) {
 
 func crashesFailNoCall(t *testing.T, kill func(*nodetest.Cluster, int)) {
 	const sessions, callers = 40, 40
-	pause := time.Duration(shorter(1, 20)) * time.Millisecond
+	pause := time.Duration(shorter(5, 20)) * time.Millisecond
 	c := startMeters(t, 4, sessions, nil)
 	made := make([]int, sessions)
 	stop := make(chan struct{})
@@ -292,5 +292,29 @@ func TestAHandlerThatKillsItsNodeRunsTwice(t *testing.T) {
 		require.True(t, sessionproc.MaybeExecuted(err))
 		require.NoError(t, ctx.Err())
 		require.EqualValues(t, 2, runs.Load())
+	})
+}
+
+// A call that was made again may come twice when it is over, as the first request waits in a network that is cut.
+// Its session keeps the reply until that cannot be any more.
+func TestReplyOfACallThatWasMadeAgainIsKeptForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := nodetest.Start(t, nodetest.Config{Nodes: 1}).Node(0)
+		number, _, over := n.NumberCall("a")
+		again, lowest, overAgain := n.NumberCall("a")
+		require.Equal(t, number, lowest, "it is under way")
+		over(true)
+		overAgain(true)
+		lowestFor := func(id string) uint64 {
+			_, lowest, over := n.NumberCall(id)
+			over(false)
+			return lowest
+		}
+		require.Equal(t, number, lowestFor("a"), "either request may come")
+		require.Greater(t, lowestFor("b"), again, "no other session keeps more for it")
+		time.Sleep(2*time.Minute - time.Second)
+		require.Equal(t, number, lowestFor("a"))
+		time.Sleep(2 * time.Second)
+		require.Greater(t, lowestFor("a"), again)
 	})
 }

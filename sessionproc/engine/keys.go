@@ -52,12 +52,7 @@ func (p *process) replies() *window {
 // Replied implements core.Engine.
 func (t *Table) Replied(c *core.Ctx, method string, digest uint64) (core.Reply, bool, error) {
 	p, o := sessionOf(c), c.Once()
-	var r core.Reply
-	var known bool
-	var err error
-	if !o.Fresh() {
-		r, known, err = p.replied(p.replies(), o, method, digest)
-	}
+	r, known, err := p.replied(p.replies(), o, method, digest)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if known || err != nil { // the message changes nothing
@@ -74,7 +69,8 @@ func (t *Table) Replied(c *core.Ctx, method string, digest uint64) (core.Reply, 
 var errForgotten = fmt.Errorf("%w: the call may have run before, and its reply may be forgotten",
 	sessionproc.ErrUnavailable)
 
-// replied looks for the reply to a call with a key.
+// replied looks for the reply to a call with a key. The first request of a call may come when the repeat has run:
+// a network that was cut delivers it when it is mended.
 func (p *process) replied(w *window, o *core.Once, method string, digest uint64) (r core.Reply, known bool, err error) {
 	var k *kept
 	if w != nil {

@@ -49,6 +49,24 @@ func TestARepeatRunsOnlyIfItsReplyWouldBeKnown(t *testing.T) {
 	})
 }
 
+// A network that was cut delivers the first request of a call when it is mended, and the repeat has run by then.
+func TestFirstRequestOfACallThatComesBehindItsRepeatDoesNotRun(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := newLocal(t, newPhoenixes(sessionproc.KindConfig{}, nil))
+		require.NoError(t, phoenixes.Start(t.Context(), l, "a", 0))
+		time.Sleep(10 * time.Second)
+		key := engine.NumberedKey([8]byte{1}, 0, 7)
+		call := func(first int64) answer {
+			in := &engine.Inbound{Op: core.OpCall, ID: "a", Method: "feed", Payload: encoded(t, 1)}
+			require.NoError(t, in.ParseOnce(engine.AppendOnce(nil, &engine.Once{Key: key, Root: key, Low: 7}, first)))
+			return serve(t, l, in)
+		}
+		repeat := call(engine.SinceEpoch(time.Now().Add(-time.Second)))
+		require.NoError(t, repeat.err)
+		require.Equal(t, repeat.payload, call(0).payload)
+	})
+}
+
 func TestForeignKeysAreChecked(t *testing.T) {
 	in := new(engine.Inbound)
 	require.ErrorIs(t, in.ParseOnce(make([]byte, 24)), sessionproc.ErrBadRequest)

@@ -48,9 +48,6 @@ func (o *Once) Automatic() bool { return o.Root != [16]byte{} }
 // makes a call with it again, and then with the same request.
 func (o *Once) Numbered() bool { return o.Automatic() && !o.Derived }
 
-// Fresh reports whether no call with the key can have run before: its node makes it for the first time.
-func (o *Once) Fresh() bool { return o.Numbered() && o.First == 0 }
-
 // laneSize is how many bytes of a numbered key say which node has numbered it, in which lane.
 const laneSize = 9
 
