@@ -118,6 +118,8 @@ func Encode(err error, maybe bool) Coded {
 			f.Code = c.code
 		case f.Code == codeNamed || f.Code == codeNotFound: // a start function has failed, and why
 			f.also = append(f.also, c.code)
+		case f.Code == codeUnavailable && c.code == CodeNoQuorum: // why a change may not survive a crash
+			f.also = append(f.also, c.code)
 		}
 	}
 	if f.Code == CodeOverloaded {

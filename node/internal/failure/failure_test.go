@@ -39,6 +39,15 @@ func TestSentinelsSurviveTheWire(t *testing.T) {
 	}
 }
 
+// A change that may not survive a crash because there is no quorum is both to its caller.
+func TestWhyAChangeMayNotSurviveACrashSurvivesTheWire(t *testing.T) {
+	err := fmt.Errorf("%w: the change may not survive a crash: %w", sessionproc.ErrUnavailable, sessionproc.ErrNoQuorum)
+	got := overWire(err, true).Err()
+	require.ErrorIs(t, got, sessionproc.ErrUnavailable)
+	require.ErrorIs(t, got, sessionproc.ErrNoQuorum)
+	require.EqualError(t, got, err.Error())
+}
+
 func TestHandlerErrorsSurviveTheWire(t *testing.T) {
 	soldOut := sessionproc.NewError("sold_out", "sold out")
 	got := overWire(soldOut, true).Err()
