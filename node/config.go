@@ -161,7 +161,9 @@ type Config struct {
 	// members answer; one that does not answer, but is not yet known to be dead, does not
 	// count. With more than half of the
 	// cluster's size at most one side of a partition answers, once the members know
-	// of it. Equal on all nodes. Default 0: each side answers.
+	// of it. If sessions have standbys, the others may have gone on with them meanwhile: a node
+	// that sees enough members again lets its sessions wait until they have handed these back,
+	// for 15 s at most. Equal on all nodes. Default 0: each side answers.
 	Quorum int
 
 	// Ring holds the settings of consistent hashing. They must be equal on all

@@ -25,7 +25,8 @@ func (n *Node) greet(c *transport.Call) {
 	case question == helloStanding:
 		r := wire.NewReader(c.Payload[1:])
 		gap := time.Duration(min(r.Uint(), uint64(handover.FormerFor.Milliseconds()))) * time.Millisecond
-		c.Reply(0, wire.AppendUint(nil, n.standingOf(name, gap)))
+		apart := r.Len() > 0 && r.Bool()
+		c.Reply(0, wire.AppendUint(nil, n.standingOf(name, gap, apart)))
 	case question == helloRelease && unsafeString(c.Key) != n.self.Name():
 		fail(c, failure.Encode(fmt.Errorf("%w: it was started anew", sessionproc.ErrUnavailable), false))
 	case question == helloRelease:

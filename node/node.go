@@ -109,6 +109,8 @@ type standing struct {
 	mu    sync.Mutex
 	gap   time.Duration // how long the process stood still; 0 once the effects are known
 	few   bool          // fewer members than Config.Quorum are seen
+	since time.Time     // when that began
+	apart bool          // gap is how long that lasted: others may have gone on together
 	table *engine.Table
 }
 

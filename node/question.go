@@ -17,7 +17,7 @@ const (
 	helloWelcome  = 1 // I serve: whom do you see, me among them?
 	helloAlive    = 2 // are you there? What are your kinds?
 	helloEvict    = 3 // the member whose name follows is put out
-	helloStanding = 4 // and for how many milliseconds: I stood still, how do I stand?
+	helloStanding = 4 // and for how many milliseconds, and whether apart: I stood still, or was apart, how do I stand?
 	helloState    = 5 // and the state that I am in now
 	helloRelease  = 6 // what were you given? The answer is a release
 	helloMeet     = 7 // and a list of names: whom do you count, and who of these answers you now?

@@ -62,6 +62,10 @@ func (s *standing) ask(ctx context.Context) (over bool) {
 		return false
 	}
 	s.few = false
+	if s.n.self.Standbys && s.n.table.Len() > 0 { // with a quorum the others may have gone on with these sessions
+		s.gap, s.apart = max(s.gap, time.Since(s.since)), true
+		lifetime.Signal(s.stood)
+	}
 	s.applyLocked()
 	s.mu.Unlock()
 	s.n.log.Info("enough members: this node answers", "members", answering, "quorum", quorum)

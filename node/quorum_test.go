@@ -1,6 +1,10 @@
 package node_test
 
 import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -41,6 +46,54 @@ func TestMinorityDoesNotCountAMemberThatHasJustDied(t *testing.T) {
 		require.NoError(t, c.Node(0).Ready())
 		_, err := count.Call(t.Context(), c.Node(0), id, 0)
 		require.NoError(t, err)
+	})
+}
+
+// The others have gone on with its sessions. When it sees them again it answers for a session only when it has what
+// they have, though another node of the minority has seen it all the time, and one that has come since has, too.
+func TestWhoLeavesTheMinorityDoesNotAnswerFromOldCopies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := nodetest.Start(t, nodetest.Config{Nodes: 5, Tune: func(_ int, cfg *node.Config) {
+			cfg.Quorum, cfg.StandbyMemory, cfg.HandoffRate = 3, 1<<30, 10 // the others take their time
+			cfg.Kinds = []sessionproc.AnyKind{newMeters(func(context.Context) {})}
+		}})
+		c.Settle()
+		var ids []string
+		for i := range 60 {
+			id := fmt.Sprint("m", i)
+			require.NoError(t, meters.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
+			ids = append(ids, id)
+		}
+		c.Isolate(3, 4)
+		time.Sleep(10 * time.Second)
+		c.Add()
+		c.Isolate(3, 4) // from the one that has come, too
+		time.Sleep(30 * time.Second)
+		ids = slices.DeleteFunc(ids, func(id string) bool {
+			_, err := advance.Call(t.Context(), c.Node(0), id, 1)
+			return err != nil // the session was in the minority with its standby
+		})
+		require.Greater(t, len(ids), 20)
+		c.Heal()
+		var callers sync.WaitGroup
+		for _, i := range []int{3, 4} {
+			callers.Go(func() {
+				for turn := range 2000 {
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+					n, err := counted.Call(ctx, c.Node(i), ids[turn%len(ids)], sessionproc.None{})
+					cancel()
+					if err == nil {
+						assert.Equal(t, 1, n, "at node %d", i)
+					}
+					time.Sleep(time.Millisecond)
+				}
+			})
+		}
+		callers.Wait()
+		time.Sleep(10 * time.Second)
+		for _, id := range ids {
+			require.Equal(t, 1, countedAt(t, c, id))
+		}
 	})
 }
 

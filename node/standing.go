@@ -18,6 +18,7 @@ const (
 	leastStall    = 100 * time.Millisecond // the table's clock goes in steps of 20 ms
 	standingPause = 20 * time.Millisecond
 	standingTime  = 15 * time.Second // for members to answer, and to hand sessions back
+	apartPause    = time.Second      // after a node was apart, for it to see all the others
 )
 
 // A member's answer to a node that asks for its status. The numbers are on the wire.
@@ -76,7 +77,7 @@ func (s *standing) count(v *cluster.View) {
 	case s.few && !few:
 		lifetime.Signal(s.found)
 	case few && !s.few:
-		s.few = true
+		s.few, s.since = true, time.Now()
 		s.applyLocked()
 		s.n.log.Warn("too few members: this node stops answering", "members", seen, "quorum", quorum)
 	}
@@ -101,17 +102,23 @@ func (s *standing) watch(ctx context.Context) {
 			return
 		}
 		s.mu.Lock()
-		gap := s.gap
+		gap, apart := s.gap, s.apart
 		s.mu.Unlock()
 		if !told {
-			s.n.log.Warn("this process stood still: sessions wait until other members confirm this node's status",
-				"for", gap)
+			why := "this process stood still"
+			if apart {
+				why = "this node was in the minority"
+			}
+			s.n.log.Warn(why+": sessions wait until other members confirm this node's status", "for", gap)
 		}
 		begun := time.Now()
 		within, cancel := context.WithTimeout(ctx, standingTime)
-		stands := s.n.stands(within, gap)
+		if apart {
+			lifetime.Pause(within, apartPause)
+		}
+		stands := s.n.stands(within, gap, apart)
 		for !stands && lifetime.Pause(within, standingPause) {
-			stands = s.n.stands(within, gap)
+			stands = s.n.stands(within, gap, apart)
 		}
 		cancel()
 		if ctx.Err() != nil {
@@ -120,7 +127,7 @@ func (s *standing) watch(ctx context.Context) {
 		s.mu.Lock()
 		again := s.gap > gap // the process stood still once more
 		if !again {
-			s.gap = 0
+			s.gap, s.apart = 0, false
 			s.applyLocked()
 		}
 		s.mu.Unlock()
@@ -145,14 +152,22 @@ func (s *standing) watch(ctx context.Context) {
 // that has seen this node all the time suffices, because without its promise no
 // other member can have become holder. Otherwise all members must have handed
 // back what they took.
-func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
-	others := n.driver.OthersSince(time.Now().Add(-gap - standingTime))
+//
+// If this node was apart, all members that it sees must have done so: one that
+// has seen it all the time may have been apart with it, or have come meanwhile,
+// and those that it does not see are too few to have gone on.
+func (n *Node) stands(ctx context.Context, gap time.Duration, apart bool) bool {
+	since := time.Now()
+	if !apart {
+		since = since.Add(-gap - standingTime)
+	}
+	others := n.driver.OthersSince(since)
 	answers := make(chan uint64, len(others))
 	ctx, cancel := context.WithTimeout(ctx, helloTimeout)
 	defer cancel()
 	for name, addr := range others {
 		asks := n.life.Go(func() {
-			answer, err := n.askStanding(ctx, addr, gap)
+			answer, err := n.askStanding(ctx, addr, gap, apart)
 			if err != nil {
 				n.log.Debug("a member does not tell this node's status", "peer", name, "err", err)
 				answer = standsNotYet
@@ -167,7 +182,9 @@ func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
 	for range others {
 		switch <-answers {
 		case standsAsEver:
-			return true
+			if !apart {
+				return true
+			}
 		case standsAgain:
 		default:
 			all = false
@@ -177,8 +194,8 @@ func (n *Node) stands(ctx context.Context, gap time.Duration) bool {
 }
 
 // askStanding asks one member for this node's status.
-func (n *Node) askStanding(ctx context.Context, addr string, gap time.Duration) (uint64, error) {
-	payload := wire.AppendUint([]byte{helloStanding}, uint64(gap.Milliseconds()))
+func (n *Node) askStanding(ctx context.Context, addr string, gap time.Duration, apart bool) (uint64, error) {
+	payload := wire.AppendBool(wire.AppendUint([]byte{helloStanding}, uint64(gap.Milliseconds())), apart)
 	reply, err := n.transport.Peer(addr).Call(ctx, &transport.Request{Flags: opHello, Payload: payload})
 	if err != nil {
 		return 0, err
@@ -192,9 +209,9 @@ func (n *Node) askStanding(ctx context.Context, addr string, gap time.Duration) 
 	return answer, r.Err()
 }
 
-// standingOf returns the status of a member whose process stood still for gap.
-func (n *Node) standingOf(member string, gap time.Duration) uint64 {
-	switch was, back := n.driver.Returned(member, gap+standingTime); {
+// standingOf returns the status of a member whose process stood still for gap, or was apart for so long.
+func (n *Node) standingOf(member string, gap time.Duration, apart bool) uint64 {
+	switch was, back := n.driver.Returned(member, gap+standingTime, apart); {
 	case was:
 		return standsAsEver
 	case back:

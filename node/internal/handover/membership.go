@@ -101,13 +101,14 @@ func (d *Driver) OthersSince(since time.Time) map[string]string {
 
 // Returned says what became of a member whose process may have stood still. always: it was
 // seen for all of that time. back: it counted as dead and has returned, and nothing of its
-// partitions is left here. Neither: something of them is left here, or it is not seen.
-func (d *Driver) Returned(member string, within time.Duration) (always, back bool) {
+// partitions is left here. Neither: something of them is left here, or it is not seen. Of a member
+// that was apart only the latter counts.
+func (d *Driver) Returned(member string, within time.Duration, apart bool) (always, back bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if at, ok := d.returned[member]; d.routes == nil || !d.routes.Sees(member) || d.former[member].addr != "" {
 		return false, false
-	} else if !ok || time.Since(at) > within {
+	} else if !apart && (!ok || time.Since(at) > within) {
 		return true, false
 	}
 	for part, owner := range d.routes.Owners {
