@@ -118,6 +118,24 @@ var found = map[string]schedule{
 			{Do: leave, Node: 1, Wait: 2000 * ms},
 			{Do: leave, Node: 3, Wait: 5 * ms},
 			{Do: power, Node: 4, Linger: true, Wait: 100 * ms}}},
+	// Three sides of a cut had acknowledged, ended and started the sessions. A standby at a target had seen what no
+	// copy had that came from elsewhere, and each waited for the other. So did a tombstone.
+	"four nodes are three sides of a cut": {Seed: 3, Nodes: 4, Sessions: 8, Clients: 3, Faults: true, Replicas: 2, Steps: []step{
+		{Do: heal, Node: 1, Wait: 20 * ms},
+		{Do: evict, Node: 4, Wait: 100 * ms},
+		{Do: isolate, Node: 2, Wait: 1000 * ms},
+		{Do: isolate, Node: 3, Wait: 10000 * ms},
+		{Do: back, Node: 2, Linger: true, Wait: 2000 * ms},
+		{Do: stall, Node: 1, Linger: true, Wait: 10000 * ms},
+		{Do: evict, Node: 2, Linger: true},
+		{Do: heal, Node: 1, Linger: true, Wait: 100 * ms}}},
+	// A call was made again, and the first request came when the cut was mended, after its reply was dropped.
+	"a node joins, two are cut off": {Seed: 2, Nodes: 2, Sessions: 16, Clients: 3, Faults: true, Replicas: 2, Steps: []step{
+		{Do: far, Linger: true, Wait: 20 * ms},
+		{Do: join, Node: 1, Linger: true, Wait: 1000 * ms},
+		{Do: rest, Node: 4, Linger: true, Wait: 4000 * ms},
+		{Do: join, Node: 3, Wait: 100 * ms},
+		{Do: isolate, Node: 2, Linger: true, Wait: 4000 * ms}}},
 }
 
 const ms = time.Millisecond

@@ -101,6 +101,7 @@ type fate struct {
 	at      atomic.Int64 // the home that saw it last, or onItsWay
 
 	ran     atomic.Int64 // how often it was handled
+	told    atomic.Bool  // an answer has named it
 	cast    bool         // no call
 	sent    bool         // set by its client: the answer was no error
 	refused error        // set by its client: it surely does not run
@@ -224,7 +225,7 @@ func (n *notary) handled(ctx context.Context, word uint64, home int, ws words) {
 	}
 	again := slices.Index(ws, word) < len(ws)-1
 	if f.(*fate).ran.Add(1) > 1 && (again || n.schedule.Replicas == 0) { // else it was undone, and is repeated
-		n.fault("twice: %s: word %d is handled again", sessionproc.FromContext(ctx).ID(), word)
+		n.fault("twice: %s: word %d is handled again (cast: %t)", sessionproc.FromContext(ctx).ID(), word, f.(*fate).cast)
 	}
 	n.mu.Lock()
 	f.(*fate).after = slices.Clone(ws)

@@ -180,6 +180,11 @@ func (c *wordClient) send(id, op string, via *run) outcome {
 	case "add":
 		s, err = tokens.put.Call(ctx, via, id, e)
 	}
+	for _, w := range s.Words {
+		if f, ok := fates.Load(w); ok {
+			f.(*fate).told.Store(true)
+		}
+	}
 	a := answer{page: page{len(s.Words), s.Incarnation}, err: err, outcome: c.judge(t, err)}
 	// A start or an end that is made again after a crash, and finds what another client has done meanwhile, runs anew;
 	// an end that finds nothing is done.
@@ -358,11 +363,18 @@ func (l *wordLoad) reckon(id string, left []uint64) {
 			l.fault("double: %s: word %d is there twice", id, f.word)
 		case at >= 0 && l.tokens(id) == lists && !slices.Equal([]uint64(f.after), left[:at+1]):
 			l.fault("mixed: %s: after word %d the list was %v, now it is %v", id, f.word, f.after, left)
-		case f.sent && at < 0 && excuse == nil && (f.ran.Load() > 0 || !l.mortal(id)) && !l.endedElsewhere(id):
+		case f.sent && at < 0 && excuse == nil && (f.ran.Load() > 0 || !l.mortal(id)) && !l.endedElsewhere(id) &&
+			!l.castIntoTheDead(f):
 			l.fault("lost: %s: word %d was acknowledged (cast: %t), it was handled %d times, last seen in home %d", id,
 				f.word, f.cast, f.ran.Load(), f.at.Load())
 		}
 	}
+}
+
+// castIntoTheDead reports whether a cast may be lost with a copy of its session whose node was taken for dead: a
+// session with standbys goes on from these, and no answer was derived from the cast.
+func (l *wordLoad) castIntoTheDead(f *fate) bool {
+	return l.schedule.Replicas > 0 && f.cast && !f.told.Load() && l.trouble.wasSplit()
 }
 
 // endedElsewhere reports whether a life of the session may have gone on at its standby while its node was cut off, and
