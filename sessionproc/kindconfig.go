@@ -127,7 +127,8 @@ type KindConfig struct {
 	// get the replies that they got before, as with WithKey. If the second node crashes too, as it does
 	// if the handler is the reason, or if the reply was larger than 1 KiB, the call fails, and
 	// MaybeExecuted reports true. A Terminate is made again as well, of a session of any kind if the
-	// node has kinds with Replicas; a cast is not, and a crash loses casts whose handler has not run.
+	// node has kinds with Replicas; a cast is not: a crash loses casts that no record has yet, and so
+	// does a cut of the network in which the session goes on at a standby.
 	// A call from the session's own node is lost with its caller.
 	//
 	// In a smaller cluster a session has as many standbys as there are other nodes;
