@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/internal/handover"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
 // StandStill does what is done after the process has stood still for gap.
@@ -58,12 +59,12 @@ func (n *Node) EnterAsItStops(id string) error {
 	return n.driver.Enter(n.routes.Load().Ring.Partition(id), id, stopping{n.driver})
 }
 
-// NumberCall gives a call to session id its number, among those of partition 0. lowest is the first one of the
-// session that is not over. over ends the call; twice says that it was made again.
-func (n *Node) NumberCall(id string) (number, lowest uint64, over func(twice bool)) {
+// NumberCall gives a call to session id its key, which says what is over. over ends the call; twice says that it
+// was made again.
+func (n *Node) NumberCall(id string) (o *engine.Once, over func(twice bool)) {
 	t := new(ticket)
-	_, lowest = n.numbers.take(t, 0, id)
-	return t.number, lowest, func(twice bool) {
+	key, low := n.numbers.take(t, id)
+	return &engine.Once{Key: key, Root: key, Low: low}, func(twice bool) {
 		if twice {
 			t.doubt()
 		}

@@ -3,6 +3,7 @@ package node
 import (
 	"crypto/sha256"
 	"errors"
+	"hash/crc32"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ import (
 
 // numbers gives the calls of this node their keys. Those of several lanes do not wait for each other.
 type numbers struct {
-	caller [8]byte
+	caller [6]byte
 	lanes  [16]lane
 }
 
@@ -53,9 +54,12 @@ func (s *numbers) begin(name string) {
 
 // take gives t the next number of a lane. It returns the key, and below which number all calls of the session are
 // over.
-func (s *numbers) take(t *ticket, part int, session string) (key [16]byte, low uint64) {
-	at := part % len(s.lanes)
-	l := &s.lanes[at]
+//
+// The key names the session by a hash. So the calls that handlers of other sessions make on behalf of theirs, and
+// the replies to these, are told apart: that the calls of one session are over says nothing about those.
+func (s *numbers) take(t *ticket, session string) (key [16]byte, low uint64) {
+	hash := crc32.ChecksumIEEE([]byte(session))
+	l := &s.lanes[hash%uint32(len(s.lanes))]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.next++
@@ -71,7 +75,7 @@ func (s *numbers) take(t *ticket, part int, session string) (key [16]byte, low u
 		l.calls = map[string]line{}
 	}
 	l.calls[session] = calls
-	return engine.NumberedKey(s.caller, uint8(at), t.number), calls.first.number
+	return engine.NumberedKey(s.caller, hash, t.number), calls.first.number
 }
 
 // over says that the call of t is not made again, and none of it is under way.
@@ -138,7 +142,7 @@ func (a *attempt) addKey(knows bool) bool {
 	n, out := a.node, a.out
 	knows = knows && !a.bare
 	if out.once == nil && knows && a.repeats() {
-		out.auto.Key, out.auto.Low = n.numbers.take(&out.ticket, a.part, a.id)
+		out.auto.Key, out.auto.Low = n.numbers.take(&out.ticket, a.id)
 		out.auto.Root = out.auto.Key
 		out.once = &out.auto
 	}

@@ -300,21 +300,35 @@ func TestAHandlerThatKillsItsNodeRunsTwice(t *testing.T) {
 func TestReplyOfACallThatWasMadeAgainIsKeptForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := nodetest.Start(t, nodetest.Config{Nodes: 1}).Node(0)
-		number, _, over := n.NumberCall("a")
-		again, lowest, overAgain := n.NumberCall("a")
-		require.Equal(t, number, lowest, "it is under way")
+		call, over := n.NumberCall("a")
+		again, overAgain := n.NumberCall("a")
+		require.False(t, again.Over(&call.Root), "it is under way")
 		over(true)
 		overAgain(true)
-		lowestFor := func(id string) uint64 {
-			_, lowest, over := n.NumberCall(id)
+		isOver := func() bool {
+			next, over := n.NumberCall("a")
 			over(false)
-			return lowest
+			return next.Over(&call.Root)
 		}
-		require.Equal(t, number, lowestFor("a"), "either request may come")
-		require.Greater(t, lowestFor("b"), again, "no other session keeps more for it")
+		require.False(t, isOver(), "either request may come")
 		time.Sleep(2*time.Minute - time.Second)
-		require.Equal(t, number, lowestFor("a"))
+		require.False(t, isOver())
 		time.Sleep(2 * time.Second)
-		require.Greater(t, lowestFor("a"), again)
+		require.True(t, isOver())
+	})
+}
+
+// A session has replies to its own calls, and to those that handlers of other sessions make: that a call of one of
+// them is over says nothing about those of the others, which may be made again.
+func TestWhatIsOverOfOneSessionIsNotOverOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := nodetest.Start(t, nodetest.Config{Nodes: 1}).Node(0)
+		call, _ := n.NumberCall("waits")
+		for i := range 1000 {
+			other, over := n.NumberCall(fmt.Sprint("m", i%50))
+			require.False(t, other.Over(&call.Root))
+			require.False(t, call.Over(&other.Root))
+			over(false)
+		}
 	})
 }

@@ -240,8 +240,8 @@ func OnceOf(ctx context.Context, id string, m sessionproc.Message) *core.Once {
 type Once = core.Once
 
 // NumberedKey is core.NumberedKey, for package node.
-func NumberedKey(caller [8]byte, lane uint8, number uint64) [16]byte {
-	return core.NumberedKey(caller, lane, number)
+func NumberedKey(caller [6]byte, line uint32, number uint64) [16]byte {
+	return core.NumberedKey(caller, line, number)
 }
 
 // SetRepeated has a call that is made again run on this node, with its key.

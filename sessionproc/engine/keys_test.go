@@ -55,7 +55,7 @@ func TestFirstRequestOfACallThatComesBehindItsRepeatDoesNotRun(t *testing.T) {
 		l := newLocal(t, newPhoenixes(sessionproc.KindConfig{}, nil))
 		require.NoError(t, phoenixes.Start(t.Context(), l, "a", 0))
 		time.Sleep(10 * time.Second)
-		key := engine.NumberedKey([8]byte{1}, 0, 7)
+		key := engine.NumberedKey([6]byte{1}, 0, 7)
 		call := func(first int64) answer {
 			in := &engine.Inbound{Op: core.OpCall, ID: "a", Method: "feed", Payload: encoded(t, 1)}
 			require.NoError(t, in.ParseOnce(engine.AppendOnce(nil, &engine.Once{Key: key, Root: key, Low: 7}, first)))

@@ -39,7 +39,7 @@ func BenchmarkRecord(b *testing.B) {
 			l, _ := newKept(b, 0, k)
 			require.NoError(b, carts.Start(b.Context(), l, "a", items))
 			for i := range of.replies {
-				key := engine.NumberedKey([8]byte{1, 2, 3, 4, 5, 6, 7, 8}, 3, 1e6+uint64(i))
+				key := engine.NumberedKey([6]byte{1, 2, 3, 4, 5, 6}, 3, 1e6+uint64(i))
 				once := &engine.Once{Key: key, Root: key, Low: 1e6}
 				answered := make(recordAnswer, 1)
 				in := &engine.Inbound{Op: core.OpCall, ID: "a", Method: "count", Payload: []byte{1}, Answer: answered}

@@ -130,7 +130,7 @@ func TestWindowsJoin(t *testing.T) {
 
 // TestAWindowIsWrittenAsItsFieldsAre compares what is written by hand with what reflection makes of it.
 func TestAWindowIsWrittenAsItsFieldsAre(t *testing.T) {
-	root := core.NumberedKey([8]byte{1, 2}, 3, 4)
+	root := core.NumberedKey([6]byte{1, 2}, 3, 4)
 	replies := []core.Reply{
 		{}, {Payload: []byte("p")}, {Payload: []byte("p"), Raw: true}, {Err: sessionproc.ErrReplied},
 		{Err: errors.New("why")}, {Err: sessionproc.NewError("code", "text")},
@@ -178,8 +178,8 @@ func TestAWindowIsWrittenAsItsFieldsAre(t *testing.T) {
 // TestRepliesToCallsThatAreOverAreDropped, and no call is refused because of that.
 func TestRepliesToCallsThatAreOverAreDropped(t *testing.T) {
 	w := &window{}
-	number := func(caller byte, lane uint8, n, low uint64) *core.Once {
-		key := core.NumberedKey([8]byte{caller}, lane, n)
+	number := func(caller byte, line uint32, n, low uint64) *core.Once {
+		key := core.NumberedKey([6]byte{caller}, line, n)
 		return &core.Once{Key: key, Root: key, Low: low}
 	}
 	add := func(o *core.Once) {
@@ -230,7 +230,7 @@ func TestMemoryOfDroppedRepliesIsUsedAgain(t *testing.T) {
 	n := uint64(0)
 	keep := func(payload string) (k *kept) {
 		n++
-		key := core.NumberedKey([8]byte{1}, 0, n)
+		key := core.NumberedKey([6]byte{1}, 0, n)
 		o := &core.Once{Key: key, Root: key, Low: n}
 		w.keep(&kept{windowKey: windowKey{key, "m"}, root: key, reply: core.Reply{Payload: []byte(payload)}}, o, 100)
 		require.Equal(t, 1, w.order.len())
@@ -258,7 +258,7 @@ func TestMemoryOfDroppedRepliesIsUsedAgain(t *testing.T) {
 	one := &kept{root: first.root, reply: core.Reply{Payload: reply}}
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() {
 		n++
-		one.key = core.NumberedKey([8]byte{1}, 0, n)
+		one.key = core.NumberedKey([6]byte{1}, 0, n)
 		one.root = one.key
 		w.keep(one, &core.Once{Key: one.key, Root: one.key, Low: n}, 100)
 	}), 1.0)
@@ -287,7 +287,7 @@ func TestManyCallsThatAreOverAreDropped(t *testing.T) {
 				continue
 			}
 		}
-		key := core.NumberedKey([8]byte{byte(c)}, 0, next[c])
+		key := core.NumberedKey([6]byte{byte(c)}, 0, next[c])
 		o := &core.Once{Key: key, Root: key, Low: under[c][0]}
 		w.keep(&kept{windowKey: windowKey{key, "m"}, root: key, at: int64(i)}, o, most)
 		requireSound(t, w)
@@ -295,7 +295,7 @@ func TestManyCallsThatAreOverAreDropped(t *testing.T) {
 	require.False(t, w.lost)
 	for c, numbers := range under {
 		for _, n := range numbers {
-			require.NotNil(t, w.find(windowKey{core.NumberedKey([8]byte{byte(c)}, 0, n), "m"}, 20_000))
+			require.NotNil(t, w.find(windowKey{core.NumberedKey([6]byte{byte(c)}, 0, n), "m"}, 20_000))
 		}
 	}
 	require.LessOrEqual(t, w.order.len(), 2*callers*25)

@@ -16,7 +16,7 @@ type Once struct {
 	// Root is set if a node has made the key, so that it can make the call again: it is the key of
 	// the call that the node made, of which Key may be derived. See NumberedKey.
 	Root [16]byte
-	Low  uint64 // the calls of Root's lane with lower numbers are over, and are not made again
+	Low  uint64 // the calls of Root's line with lower numbers are over, and are not made again
 
 	mu    sync.Mutex
 	calls map[string]uint64 // guarded by mu: see Next
@@ -48,22 +48,23 @@ func (o *Once) Automatic() bool { return o.Root != [16]byte{} }
 // makes a call with it again, and then with the same request.
 func (o *Once) Numbered() bool { return o.Automatic() && !o.Derived }
 
-// laneSize is how many bytes of a numbered key say which node has numbered it, in which lane.
-const laneSize = 9
+// lineSize is how many bytes of a numbered key say which node has numbered it, in which line.
+const lineSize = 10
 
-// NumberedKey returns the key of a call that a node has numbered in one of its lanes.
-func NumberedKey(caller [8]byte, lane uint8, number uint64) (key [16]byte) {
+// NumberedKey returns the key of a call that a node has numbered in one of its lines: that of a session. A
+// number has 48 bits.
+func NumberedKey(caller [6]byte, line uint32, number uint64) (key [16]byte) {
 	binary.BigEndian.PutUint64(key[8:], number)
 	copy(key[:], caller[:])
-	key[8] = lane
+	binary.BigEndian.PutUint32(key[6:], line)
 	return key
 }
 
 // Over reports whether the numbered call with the key root is over by what o says, whose key is
 // automatic: nobody makes it again.
 func (o *Once) Over(root *[16]byte) bool {
-	return [laneSize]byte(root[:]) == [laneSize]byte(o.Root[:]) &&
-		binary.BigEndian.Uint64(root[8:])&(1<<56-1) < o.Low
+	return [lineSize]byte(root[:]) == [lineSize]byte(o.Root[:]) &&
+		binary.BigEndian.Uint64(root[8:])&(1<<48-1) < o.Low
 }
 
 // Next returns the key of the next call of a method of session id, for calls that are made on behalf
