@@ -136,6 +136,12 @@ func (p *process) awaitNoRecord() {
 	p.mu.Unlock()
 }
 
+// savesNowLocked reports whether a handler is at work and waits for a record (Session.Save).
+func (p *process) savesNowLocked() bool {
+	d := p.ext.recordsOf()
+	return d != nil && d.saving != nil && p.cur != nil
+}
+
 // turnLocked tells who waits for it that no record is in flight.
 func (d *records) turnLocked() {
 	if d.saving != nil {
@@ -150,7 +156,7 @@ func (d *records) turnLocked() {
 func (p *process) recordAnew(last bool) {
 	p.mu.Lock()
 	d := p.ext.records
-	d.inFlight, d.again, d.rests = false, true, p.phase == phaseSealed
+	d.inFlight, d.again, d.rests = false, true, p.phase == phaseSealed && !p.savesNowLocked()
 	d.turnLocked()
 	if d.ends >= endDurable || last && d.ends != endGiven {
 		p.mu.Unlock()

@@ -40,7 +40,8 @@ func (t *Table) Movable(part int) []string {
 // the caller who ends or resumes it, and must not block.
 //
 // Seal does nothing and returns false if the session is starting, ending or
-// sealed, or if ask returns false. ask is called with the session's lock held.
+// sealed, if its handler waits for a record (Save), or if ask returns false. ask is
+// called with the session's lock held.
 // A session of a kind with EndOnMove is stopped instead.
 func (t *Table) Seal(part int, id string, moved error, ask func() bool, done func(snapshot []byte, err error)) bool {
 	p := t.find(part, id)
@@ -48,7 +49,7 @@ func (t *Table) Seal(part int, id string, moved error, ask func() bool, done fun
 		return false
 	}
 	p.mu.Lock()
-	if !p.runsLocked() || p.stoppingLocked() {
+	if !p.runsLocked() || p.stoppingLocked() || p.savesNowLocked() {
 		p.mu.Unlock()
 		return false
 	}

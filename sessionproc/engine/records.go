@@ -20,7 +20,7 @@ type records struct {
 
 	inFlight bool     // there is a record in flight, or its answers are being given
 	again    bool     // a record is wanted although nothing has changed
-	rests    bool     // none is made until the session is resumed: it is sealed, and the last one was given back
+	rests    bool     // none is made until the session is resumed: it is sealed, and the last one was superseded
 	failed   bool     // the last record was; the log says so once
 	ends     endStage // of the session's last record
 	messages int      // taken since the last record
@@ -167,7 +167,7 @@ func (p *process) recordedLocked(r *Record) {
 	if waits, _ := p.awaitsTrialLocked(); waits {
 		d.trial.stage = trialAsked // also if it could not be encoded
 	}
-	d.recorded, r.upTo, r.Mark = d.made, d.made, d.mark
+	d.recorded, r.upTo, r.Mark, r.Midway = d.made, d.made, d.mark, p.cur != nil
 }
 
 // RecordAgain has session id make another record although it has not changed, for a standby that has

@@ -37,6 +37,7 @@ func (t *Table) Save(ctx context.Context, h *core.Head) error {
 	p.mu.Lock()
 	p.countLocked()
 	done, turn := p.awaitRecordLocked()
+	p.ext.records.rests = false // a move waits for the handler, and so for its records
 	p.mu.Unlock()
 	defer p.awaitNoRecord()
 	for {

@@ -50,6 +50,7 @@ type Record struct {
 	Version   []byte // see Version.Append
 	Life      []byte // FormEnded: see Version.AppendLife; a snapshot has its own
 	Body      []byte // FormRunning: a snapshot for Table.Restore, without casts and values of events
+	Midway    bool   // a handler is at work and waits for it
 	Mark      any    // for Standbys, which finds in it what it left in an earlier record of the session, or nil
 
 	p     *process

@@ -39,9 +39,12 @@ func (d *Driver) Keep(record *engine.Record) {
 		d.table.Kept(record, why)
 		return
 	}
-	_, sealed := d.parts[record.Partition].sealed[record.ID]
+	h, sealed := d.parts[record.Partition].sealed[record.ID]
 	if sealed && record.Form == engine.FormRunning {
 		d.mu.RUnlock()
+		if record.Midway {
+			d.unsealForRecord(h)
+		}
 		d.table.Kept(record, engine.ErrSuperseded)
 		return
 	}
@@ -73,6 +76,17 @@ func (d *Driver) Keep(record *engine.Record) {
 		d.endAheadLocked(rep.part, rep.session)
 		d.unlock()
 	}
+}
+
+// unsealForRecord has a session run on here that was sealed while its handler works. The handler waits for a record
+// (Session.Save). The session is sealed again when it has one.
+func (d *Driver) unsealForRecord(h *handoff) {
+	d.Turn(h.part, func(m *ownership.Machine) []ownership.Effect {
+		if d.parts[h.part].sealed[h.session] != h {
+			return nil
+		}
+		return m.Unseal(h.part, h.session)
+	})
 }
 
 // reviveLocked makes the Replica of a session, if it has none.

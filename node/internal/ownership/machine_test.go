@@ -213,6 +213,28 @@ func TestKeepEqualsAFailedSealOfEachSession(t *testing.T) {
 	}
 }
 
+func TestUnsealedSessionIsAsBeforeItsSeal(t *testing.T) {
+	for _, form := range []Form{Running, Backup} {
+		a, _ := pair(t, 2)
+		a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
+		a.Receive("b", Message{Kind: Pull, ID: 1})
+		if form == Backup {
+			a.Count(0, 2, 1)
+		}
+		before := string(a.appendState(nil))
+		a.Seal(0, "x", form, false)
+		require.NotEqual(t, before, string(a.appendState(nil)))
+		effects := a.Unseal(0, "x")
+		require.Equal(t, before, string(a.appendState(nil)))
+		require.Contains(t, effects, Effect{Do: Resume, To: "b", ID: 1, Session: "x", Form: form})
+		require.Contains(t, effects, Effect{Do: HandOver, To: "b", ID: 1}, "it is to be sealed again")
+		require.Empty(t, a.Unseal(0, "x"), "it is not sealed")
+		a.Seal(0, "x", form, false)
+		require.True(t, a.Commit(0, "x"))
+		require.Empty(t, a.Unseal(0, "x"), "b decides")
+	}
+}
+
 func TestEndedSessionThatStayedIsNotCounted(t *testing.T) {
 	a, _ := pair(t, 2)
 	a.Receive("b", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})

@@ -54,6 +54,18 @@ func (m *Machine) SealFailed(p int, session string) []Effect {
 	return m.out
 }
 
+// Unseal reports that a sealed session cannot be sent yet. The session runs on here (Resume) and is to
+// be sealed again (HandOver). Unseal has no effect after Commit.
+func (m *Machine) Unseal(p int, session string) []Effect {
+	m.begin()
+	t := m.turn(p)
+	if s := t.sealed.find(session); s != nil && !s.sent {
+		t.resume(*s, false)
+	}
+	m.finishTurn(t)
+	return m.out
+}
+
 // Keep makes running sessions stay here, because the member that the partition
 // is promised to cannot have them. It is like Seal and SealFailed for each
 // session.
