@@ -84,8 +84,9 @@
 //
 // # Faults
 //
-// A node that dies takes its sessions with it; the others take its partitions over
-// once they know, a second later. When the two sides of a partition see each other
+// When a node dies, the others take its partitions over once they know, a second later.
+// Sessions of a kind with KindConfig.Replicas go on from their standbys, see "Crashes"; the
+// others end with their node. When the two sides of a partition see each other
 // again each gives what is not its own to the owner. Every session has a version:
 // how many changes of each of its incarnations it has seen. Of two copies one goes
 // on that has seen all that the other has; if both have changed the kind's OnMerge
@@ -95,6 +96,22 @@
 // come back when the cut heals, whichever node owns it then: who has ended it tells the
 // owner. Each node remembers up to 65,536 such ends for an hour. An owner of an earlier
 // release may let the old copy go on.
+//
+// # Crashes
+//
+// With KindConfig.Replicas a session's change is also in the memory of other nodes, its
+// standbys, before the caller has the answer. After the crash of a node, of as many nodes
+// at once as a session has standbys, or of a whole Config.Zone, the sessions go on from
+// there. They have every acknowledged change, and none comes back whose end was
+// acknowledged. Their timers fire on time. A request waits for that within its ctx: 1.7
+// to 2.4 s until the crash is known (2.4 to 3.9 s if the host died; 0.9 to 1.5 s with
+// cluster.Eager), and a second more. A call whose outcome is unknown is made again and
+// does not run twice.
+//
+// Health().Durability counts the sessions without their standbys and names the members
+// that hold up changes. New standbys are made within Config.HandoffRate and
+// HandoffBytesPerSecond. They take up to Config.StandbyMemory at each node; beyond it a
+// session goes on with fewer, or, below KindConfig.MinReplicas, without changes.
 //
 // # What is promised
 //
@@ -117,21 +134,21 @@
 //     deadline. Its error says what it waited for, also at another node. All
 //     queues are bounded, and say so with ErrOverloaded.
 //
-// # What is not promised yet
+// # What is not promised
 //
-//   - The sessions of a node that dies, or that is closed without Leave, end with
-//     it. For the 1.7 to 2.4 s that it takes to detect that (2.4 to 3.9 s if its host
-//     died with it; cluster.Eager is quicker), and a second more, requests for them
-//     wait within their ctx; then they get ErrNotFound, or start the session anew
-//     (KindConfig.StartOnCall).
-//   - While the network is parted both sides serve, unless there is a Quorum. Two
-//     copies of a session meet afterwards, and one process goes on.
+//   - Sessions of a kind without Replicas end with a node that dies, or that is closed
+//     without Leave. Requests for them wait as above; then they get ErrNotFound, or
+//     start the session anew (KindConfig.StartOnCall).
+//   - With Replicas a crash loses casts that no record has yet, and the values of
+//     events: subscribers get a marked gap and the present value. More crashes at once
+//     than a session has standbys lose it. A node that stands still holds up the
+//     changes of sessions that have a standby there, until it is declared dead.
+//   - While the network is parted both sides serve, and acknowledge, unless there is a
+//     Quorum. Two copies of a session meet afterwards, and one process goes on.
 //   - While a living node is taken for dead a session may run twice.
 //   - A message whose outcome is unknown (MaybeExecuted) may still be handled after
 //     later ones of the same caller.
-//   - The cancel function of a timer does not move: it has no effect on a session
-//     that has moved since.
-//   - State is in memory only.
+//   - State is in memory only: a stop of all nodes loses it.
 //
 // # Security
 //

@@ -148,6 +148,27 @@
 // A session that holds what cannot move, such as a socket, is of a kind with
 // KindConfig.EndOnMove: it ends where others move.
 //
+// # Standbys
+//
+// KindConfig.Replicas has other nodes keep a copy of each session, so that it survives the
+// crash of its node. Handlers are written as before. What changes for them:
+//
+//   - The answer of a call that may have changed the state waits until the standbys have
+//     the change, about one round trip. ReadOnly methods wait for nothing of their own,
+//     and MethodConfig.Relaxed ones do not wait. A session goes on with its next
+//     messages meanwhile, and one record has the changes of many.
+//   - After a crash a call whose outcome is unknown is made again: a handler may run once
+//     more, on the state from before. What it does beyond the state and calls with its
+//     ctx is done twice. Session.Save makes the state durable first; WithKey lets a user
+//     repeat a call by himself.
+//   - The state comes to a new node as after a move. OnArrive is told (ArrivalPromoted),
+//     and the session has a new Incarnation.
+//   - The state is encoded after each burst of changes: it should be small. KindConfig.MaxState
+//     is 1 MiB by default.
+//   - A change that the standbys do not get in time, or may not get for want of
+//     KindConfig.MinReplicas or of a quorum, fails. It has happened all the same, and
+//     MaybeExecuted reports true.
+//
 // # Releases
 //
 // During a deploy nodes of two releases of a program work beside each other, and

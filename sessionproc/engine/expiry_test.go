@@ -103,6 +103,7 @@ func TestLifetimeLetsTheHandlerFinish(t *testing.T) {
 
 // A time beyond the reach of the wheel, and one beyond all reason.
 func TestIdleTimeoutBeyondTheWheelExpires(t *testing.T) {
+	skipUnderRace(t)
 	bubble(t, func(t *testing.T) {
 		l := newScripted(t, script{kind: sessionproc.KindConfig{IdleTimeout: 20 * time.Minute, Lifetime: 1<<63 - 1}})
 		l.start(t, "a")

@@ -36,6 +36,7 @@ func snapshotSize(t testing.TB, l *local, id string) int {
 
 // What a renewal leaves behind, and what it costs, does not depend on how many there were.
 func TestEachRenewalOfASessionCostsTheSame(t *testing.T) {
+	skipUnderRace(t)
 	l := newLocal(t, release(cartV1{}, often))
 	require.NoError(t, carts.Start(t.Context(), l, "r0", sessionproc.None{}))
 	renewed, size := 0, 0
@@ -63,6 +64,7 @@ func TestEachRenewalOfASessionCostsTheSame(t *testing.T) {
 // Old IDs keep nothing of what the session has published: only Table.ends does, which
 // has a bound.
 func TestOldIDKeepsNoPublishedEvents(t *testing.T) {
+	skipUnderRace(t)
 	s := newSharing(t, often, sessionproc.EventConfig{})
 	s.board(t, "r0", 1)
 	before := heap()
@@ -81,6 +83,7 @@ func TestOldIDKeepsNoPublishedEvents(t *testing.T) {
 
 // Whatever a session goes through, its version stays small.
 func TestVersionsStaySmall(t *testing.T) {
+	skipUnderRace(t)
 	const many, most = 200, 65
 	for name, step := range map[string]func(t *testing.T, l *local, i int){
 		"restarts": func(t *testing.T, l *local, _ int) { crashIt(t, l, "a") },
@@ -133,6 +136,7 @@ func TestVersionsStaySmall(t *testing.T) {
 // Ten renewals at once, then one a second, counted from ID to ID and from node to
 // node. What is refused costs nothing.
 func TestRenewalsOfOneSessionAreRateLimited(t *testing.T) {
+	skipUnderRace(t)
 	bubble(t, func(t *testing.T) {
 		l, other := newLocal(t, newCarts()), newLocal(t, newCarts())
 		require.NoError(t, carts.Start(t.Context(), l, "r0", sessionproc.None{}))

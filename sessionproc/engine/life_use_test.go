@@ -15,6 +15,7 @@ import (
 // A copy of a session runs on elsewhere. Meanwhile the session, which has been restarted more often
 // than a version tells, is terminated and started anew. When the two meet, the new life goes on.
 func TestATerminatedLifeStaysEndedAfterManyRestarts(t *testing.T) {
+	skipUnderRace(t)
 	for _, changed := range []bool{false, true} {
 		for _, comes := range []string{"the old", "the new"} {
 			t.Run(fmt.Sprintf("changed %v, %s comes", changed, comes), func(t *testing.T) {

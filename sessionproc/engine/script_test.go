@@ -13,6 +13,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// skipUnderRace skips a test that computes in one goroutine after the other. .ci/run has it without the detector, on
+// 386.
+func skipUnderRace(t *testing.T) {
+	if raceEnabled {
+		t.Skip("it has nothing for the race detector, which is slow")
+	}
+}
+
 var (
 	scripted = sessionproc.KindOf[string]("scripted")
 	do       = sessionproc.MethodOf[string, string](scripted, "do")
