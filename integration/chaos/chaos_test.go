@@ -105,6 +105,7 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		{[]string{"-quorum", "6"}, "-quorum"},
 		{[]string{"-replicas", "4"}, "-replicas"},
 		{[]string{"-scenario", "mixed", "-nodes", "2"}, "-nodes"},
+		{[]string{"-from", "program"}, "upgrade"},
 		{[]string{"more"}, "more"},
 	} {
 		_, _, err := parse(c.args)

@@ -6,7 +6,8 @@
 //	go run ./integration/chaos -scenario rolling     every node is restarted, one after another
 //	go run ./integration/chaos -scenario scale       1 → 8 → 2 nodes
 //	go run ./integration/chaos -scenario drain2      two leave at once while one joins
-//	go run ./integration/chaos -scenario upgrade     to a release with a field and a method more, back, and there again
+//	go run ./integration/chaos -scenario upgrade     to a release with a field and a method more, back, and there again;
+//	                                                 with -from, from an earlier release of the library
 //	go run ./integration/chaos -scenario crash       kill -9 of one of three
 //	go run ./integration/chaos -scenario crash2      of two of five
 //	go run ./integration/chaos -scenario zone        of all nodes of one of three zones
@@ -150,6 +151,7 @@ type options struct {
 	quorum     int
 	standbys   int // of each session
 	eager      bool
+	from       string // the program of the release before this one; "": this one
 	progress   io.Writer
 }
 
@@ -216,6 +218,8 @@ func parse(args []string) (o options, asJSON bool, err error) {
 	f.IntVar(&o.quorum, "quorum", 0, "`members` that a node must see to answer, 0: none")
 	f.IntVar(&o.standbys, "replicas", 0, "`standbys` of each session: with them a crash loses nothing")
 	f.BoolVar(&o.eager, "eager", false, "with the gossip profile Eager instead of Fast")
+	f.StringVar(&o.from, "from", "",
+		"the `program` that upgrade starts with and goes back to: this one, built at an earlier release (default this one)")
 	f.BoolVar(&asJSON, "json", false, "print a JSON object to the standard output, and the table to the standard error")
 	if err := f.Parse(args); err != nil {
 		return o, false, flag.ErrHelp // what is wrong has been printed
@@ -250,6 +254,8 @@ func (o options) check() error {
 		return errors.New("-quorum must be from 0 to the number of nodes")
 	case o.standbys < 0 || o.standbys > 3:
 		return errors.New("-replicas must be from 0 to 3")
+	case o.from != "" && o.scenario.name != upgradeName:
+		return errors.New("-from goes with -scenario upgrade")
 	case !(o.rate > 0):
 		return errors.New("-rate must be positive")
 	}

@@ -36,7 +36,7 @@ func run(ctx context.Context, o options) (r *result, err error) {
 		fmt.Fprintln(o.progress, "the logs of the processes are in", dir)
 	}()
 	f := &fleet{options: o, dir: dir, run: strconv.FormatUint(o.seed, 36), account: newAccount(o.sessions),
-		leaving: map[*process]bool{}}
+		leaving: map[*process]bool{}, exe: o.from}
 	if f.marks, err = makeMarks(f.marksPath(), o.sessions); err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ var scenarios = append([]scenario{
 	{name: "rolling", usual: 5, least: 2, first: asGiven, change: planned(rolling)},
 	{name: "scale", usual: 5, least: 1, first: func(int) int { return 1 }, change: planned(scale)},
 	{name: "drain2", usual: 5, least: 3, first: asGiven, change: planned(drain2)},
-	{name: "upgrade", usual: 5, least: 2, first: asGiven, change: upgrade},
+	{name: upgradeName, usual: 5, least: 2, first: asGiven, change: upgrade},
 }, faults...)
 
 func asGiven(nodes int) int { return nodes }

@@ -10,8 +10,11 @@ import (
 // nextTag builds the release that has a field and a method more.
 const nextTag = "chaosnext"
 
+// upgradeName is the scenario that begins with the program of -from.
+const upgradeName = "upgrade"
+
 // upgrade takes every node to the next release, where the new field of every
-// session is set; back to this one, which does not know it; and to the next
+// session is set; back to the first one, which does not know it; and to the next
 // again, where it must still be there.
 func upgrade(ctx context.Context, f *fleet) (lostFields int, err error) {
 	f.say("build the next release")
@@ -27,7 +30,7 @@ func upgrade(ctx context.Context, f *fleet) (lostFields int, err error) {
 	if _, err := f.staying()[0].do(ctx, order{Do: extended}); err != nil {
 		return 0, err
 	}
-	for _, exe := range []string{"", next} {
+	for _, exe := range []string{f.from, next} {
 		if err := f.deploy(ctx, exe); err != nil {
 			return 0, err
 		}
