@@ -341,9 +341,7 @@ func (h *hub) subscribe(ctx context.Context, key feedKey, s *subscription, at se
 			f.leave(s)
 			return sessionproc.ErrClosed
 		case err != nil && ctx.Err() == nil && askAgain(err) && !errors.Is(err, sessionproc.ErrNoQuorum):
-			why = err
-			sleep(ctx, pause/2+rand.N(pause/2))
-			pause = min(2*pause, pollLast)
+			why, pause = err, restBriefly(ctx, pause)
 			continue
 		case err != nil:
 			f.leave(s)
@@ -364,9 +362,8 @@ func (h *hub) subscribe(ctx context.Context, key feedKey, s *subscription, at se
 			s.finishWith(first, end)
 			return nil
 		}
-		at = n.at
 		var settled bool
-		if f, settled, err = h.attach(f, s, first, at); err != nil || settled {
+		if f, settled, err = h.attach(f, s, first, n.at); err != nil || settled {
 			if err != nil {
 				f.leave(s)
 				return err
@@ -374,7 +371,17 @@ func (h *hub) subscribe(ctx context.Context, key feedKey, s *subscription, at se
 			s.feed.Store(f)
 			return nil
 		}
+		if n.at == at { // the feed has a present value with what is not durable yet
+			pause = restBriefly(ctx, pause)
+		}
+		at = n.at
 	}
+}
+
+// restBriefly waits for about the time pause before a poll is repeated, and returns how long to wait the next time.
+func restBriefly(ctx context.Context, pause time.Duration) (next time.Duration) {
+	sleep(ctx, pause/2+rand.N(pause/2))
+	return min(2*pause, pollLast)
 }
 
 // tried returns the error of a subscribe that has failed with err. If ctx has ended, it names the

@@ -6,9 +6,10 @@ import (
 
 // Kept says what became of a record. With a nil err it is durable: all standbys that there are have
 // it. With an ErrFenced the session is another node's. Any other err says why the record is not
-// durable; the session goes on here, and its next change makes another record. With ErrSuperseded the
-// session makes another record at once, or when it is resumed, and what has waited for r waits for that
-// one. r must not be used any more.
+// durable; the session goes on here, and its next change makes another record, or RecordAgain. What
+// the session has published waits for that one, so Standbys ask for it as soon as it can be durable. With
+// ErrSuperseded the session makes another record at once, or when it is resumed, and what has waited for r
+// waits for that one. r must not be used any more.
 //
 // Kept gives the answers that have waited, in their order. It takes the session's lock.
 func (t *Table) Kept(r *Record, err error) {

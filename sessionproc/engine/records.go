@@ -170,8 +170,9 @@ func (p *process) recordedLocked(r *Record) {
 	d.recorded, r.upTo, r.Mark, r.Midway = d.made, d.made, d.mark, p.cur != nil
 }
 
-// RecordAgain has session id make another record although it has not changed, for a standby that has
-// none. It reports false if the session is not here or has none.
+// RecordAgain has session id make another record although it has not changed: for a standby that has
+// none, or in place of a record that was given up. It reports false if the session is not here or has no
+// standbys.
 func (t *Table) RecordAgain(part int, id string) bool {
 	p := t.findLocked(part, id)
 	if p == nil {

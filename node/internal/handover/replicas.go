@@ -22,6 +22,7 @@ type replicated struct {
 	seq    uint64             // of r, with the changes in record
 	lent   int                // how many members that have been told of record have not answered
 	repair bool               // a record is wanted for a member that has none, and counts as handed over
+	failed bool               // the last record was given up, though members may have taken it since
 }
 
 // takeLocked takes the record, to be passed to Table.Kept. If the Speaker may still use its memory, that is

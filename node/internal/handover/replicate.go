@@ -55,7 +55,7 @@ func (d *Driver) Keep(record *engine.Record) {
 		record.Mark = rep
 	}
 	rep.mu.Lock()
-	rep.record = record
+	rep.record, rep.failed = record, false
 	if rep.repair {
 		rep.repair = false
 		d.repaired.Add(int64(len(record.Body)))
@@ -116,11 +116,16 @@ func (d *Driver) tendOneLocked(rep *replicated) (o outcome) {
 		}
 	}
 	switch {
+	case rep.record == nil && rep.failed:
+		// Members may have all of it by now, so that nobody asks for a record. The table was told otherwise: what
+		// the session has published waits for one that is durable.
+		o.again = o.again || d.hopelessRecordLocked(rep) == nil
 	case rep.record == nil:
 	case p.Acked >= rep.seq && !d.unjoinedLocked(rep):
 		o.record = rep.takeLocked()
 	default:
 		if o.err = d.hopelessRecordLocked(rep); o.err != nil {
+			rep.failed = rep.record.Form == engine.FormRunning // the table itself makes the last record again
 			o.record = rep.takeLocked()
 		}
 	}
