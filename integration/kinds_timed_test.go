@@ -64,6 +64,9 @@ func newAlarms() sessionproc.AnyKind {
 		goesOff.After(ctx, d, "once")
 		goesOff.EveryNamed(ctx, "often", d, "often")
 		goesOff.AfterNamed(ctx, "never", time.Hour, "never")
+		if err := goesOff.At(ctx, "at", time.Now().Add(d), "at"); err != nil {
+			return sessionproc.None{}, err
+		}
 		err := goesOff.AfterNamed(ctx, "cancelled", d, "cancelled")
 		sessionproc.FromContext(ctx).CancelTimer("cancelled")
 		return sessionproc.None{}, err

@@ -74,10 +74,11 @@ func TestAcceptance31_TimersFireRepeatAndAreCancelledAfterAMove(t *testing.T) {
 		require.NoError(t, err)
 		p.move(t)
 		events.await(t, id, "once")
+		events.await(t, id, "at")
 		for range 3 {
 			events.await(t, id, "often")
 		}
-		for name, want := range map[string]bool{"often": true, "never": true, "once": false} {
+		for name, want := range map[string]bool{"often": true, "never": true, "once": false, "at": false} {
 			was, err := calmAlarm.Call(t.Context(), p.from, id, name)
 			require.NoError(t, err)
 			require.Equal(t, want, was, name)
@@ -89,6 +90,7 @@ func TestAcceptance31_TimersFireRepeatAndAreCancelledAfterAMove(t *testing.T) {
 		require.NoError(t, err)
 		require.LessOrEqual(t, after["often"], before["often"]+1, "one may have been in the mailbox")
 		require.Equal(t, 1, after["once"])
+		require.Equal(t, 1, after["at"])
 		require.Zero(t, after["never"]+after["cancelled"])
 	})
 }

@@ -51,6 +51,7 @@ type SessionTimer struct {
 	Notice string
 	Due    time.Time
 	Every  time.Duration // 0: once
+	Wall   bool          // it was set by Notice.At: Due is exact
 }
 
 // HoldingState is how a node stands to a partition of the ring.
@@ -135,7 +136,11 @@ func inspectionOf(name string, d *engine.Details) Inspection {
 		i.Since = now.Add(-d.For)
 	}
 	for _, t := range d.Timers {
-		i.Timers = append(i.Timers, SessionTimer{t.Notice, now.Add(t.Left), t.Every})
+		timer := SessionTimer{Notice: t.Notice, Due: now.Add(t.Left), Every: t.Every}
+		if t.At != 0 {
+			timer.Due, timer.Wall = time.Unix(0, t.At), true
+		}
+		i.Timers = append(i.Timers, timer)
 	}
 	i.Watches = d.Watches
 	for _, e := range d.Events {

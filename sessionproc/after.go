@@ -19,7 +19,7 @@ import (
 // set if a goroutine that a handler has left behind calls After when the session does not run here
 // any more. To get an error, or to cancel the timer later, use AfterNamed.
 func (n *Notice[Msg]) After(ctx context.Context, d time.Duration, msg Msg) {
-	_ = setTimer(ctx, n, "", d, false, msg) // logged
+	_ = setTimer(ctx, n, "", when{delay: d}, msg) // logged
 }
 
 // Every is After repeated every d until the session ends. At most one of its messages waits in the
@@ -30,7 +30,7 @@ func (n *Notice[Msg]) Every(ctx context.Context, d time.Duration, msg Msg) {
 	if d <= 0 {
 		panic("sessionproc: Every needs a positive interval")
 	}
-	_ = setTimer(ctx, n, "", d, true, msg) // logged
+	_ = setTimer(ctx, n, "", when{delay: d, again: true}, msg) // logged
 }
 
 // AfterNamed is After for a timer with a name, by which Session.CancelTimer finds it, also after a
@@ -40,7 +40,7 @@ func (n *Notice[Msg]) Every(ctx context.Context, d time.Duration, msg Msg) {
 // has changed. AfterNamed panics if the name is not 1 to 64 bytes long.
 func (n *Notice[Msg]) AfterNamed(ctx context.Context, name string, d time.Duration, msg Msg) error {
 	checkTimerName(name)
-	return setTimer(ctx, n, name, d, false, msg)
+	return setTimer(ctx, n, name, when{delay: d}, msg)
 }
 
 // EveryNamed is Every for a timer with a name; see AfterNamed.
@@ -49,15 +49,22 @@ func (n *Notice[Msg]) EveryNamed(ctx context.Context, name string, d time.Durati
 	if d <= 0 {
 		panic("sessionproc: EveryNamed needs a positive interval")
 	}
-	return setTimer(ctx, n, name, d, true, msg)
+	return setTimer(ctx, n, name, when{delay: d, again: true}, msg)
 }
 
-func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, d time.Duration, again bool, msg Msg) error {
+// when says when a timer fires.
+type when struct {
+	at    int64 // of At: the wall time, in ns since 1970
+	delay time.Duration
+	again bool // each delay
+}
+
+func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, w when, msg Msg) error {
 	h := headOf(ctx)
 	b := bound(h, &n.token, core.OpCast, "a timer for notice")
 	return h.Host.Engine.SetTimer(h, core.TimerRequest{Name: name, Notice: n.token.Name, Bound: b,
 		Message: &timed[Msg]{n, msg},
-		Raw:     n.msg.Raw, Delay: d, Again: again})
+		Raw:     n.msg.Raw, Delay: w.delay, Again: w.again, At: w.at})
 }
 
 // timed is the message of a timer. It implements timerMessage.

@@ -27,6 +27,17 @@ func TestContextRecordsTimers(t *testing.T) {
 	}, s.Timers())
 }
 
+func TestContextRecordsTheTimesOfTimers(t *testing.T) {
+	ctx, s := nodetest.Context(t, nodetest.SessionConfig{Kind: newCarts()})
+	noon := time.Date(2030, 1, 1, 13, 0, 0, 1, time.FixedZone("", 60*60))
+	require.NoError(t, remind.At(ctx, "noon", noon, reminder{[]string{"lunch"}}))
+	require.NoError(t, remind.AfterNamed(ctx, "noon", time.Hour, reminder{}))
+	require.Equal(t, []nodetest.Timer{
+		{Name: "noon", Notice: "remind", At: noon.UTC(), Message: reminder{[]string{"lunch"}}, Cancelled: true},
+		{Name: "noon", Notice: "remind", Delay: time.Hour, Message: reminder{}},
+	}, s.Timers())
+}
+
 func TestContextRecordsACopyOfTheMessage(t *testing.T) {
 	ctx, s := nodetest.Context(t)
 	m := reminder{[]string{"as it was"}}

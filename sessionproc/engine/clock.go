@@ -15,22 +15,25 @@ const tick = 20 * time.Millisecond
 type clock struct {
 	now   atomic.Int64 // monotonic, since epoch
 	wall  atomic.Int64 // the same moment by the wall clock, in ns since 1970
-	slept atomic.Int64 // in tests: how far the wall clock was moved forward
+	slept atomic.Int64 // in tests: how far the wall clock was set on
 }
 
 // advance sets the clock to the present.
 func (c *clock) advance() {
 	now := time.Now()
 	c.now.Store(core.SinceEpoch(now))
-	c.wall.Store(now.UnixNano() + c.slept.Load())
+	c.wall.Store(c.wallAt(now))
 }
+
+// wallAt returns what the wall clock showed at a time, in ns since 1970.
+func (c *clock) wallAt(now time.Time) int64 { return now.UnixNano() + c.slept.Load() }
 
 // behind returns how far the clock is behind the present: by the monotonic clock or by the wall
 // clock, whichever says more. On some systems the monotonic clock stands still while the machine
 // sleeps. The wall clock may be stepped; a step forward looks like a stall, which is harmless.
 func (c *clock) behind() time.Duration {
 	now := time.Now()
-	wall := now.UnixNano() + c.slept.Load() - c.wall.Load()
+	wall := c.wallAt(now) - c.wall.Load()
 	return time.Duration(max(core.SinceEpoch(now)-c.now.Load(), wall))
 }
 

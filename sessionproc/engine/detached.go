@@ -37,10 +37,11 @@ type Detached struct {
 
 // DetachedTimer is a timer that was set in a Detached.
 type DetachedTimer struct {
-	Name      string        // of AfterNamed and EveryNamed; "": it has none
+	Name      string        // of AfterNamed, EveryNamed and At; "": it has none
 	Notice    string        // name of the notice that it casts
 	Every     bool          // it was set by Every, not by After
-	Delay     time.Duration // from its setting, and between casts
+	Delay     time.Duration // from its setting, and between casts; 0 of At
+	At        time.Time     // of At, in UTC and to the nanosecond; else zero
 	Message   any           // of the notice's type; a copy
 	Cancelled bool
 }
@@ -160,6 +161,9 @@ func (e detachedEngine) SetTimer(h *core.Head, r core.TimerRequest) error {
 		panic("sessionproc: the message of a timer does not decode: " + err.Error())
 	}
 	t := &DetachedTimer{Name: r.Name, Notice: r.Notice, Every: r.Again, Delay: r.Delay, Message: msg}
+	if r.At != 0 {
+		t.At = time.Unix(0, r.At).UTC()
+	}
 	err = e.d.note(t, h.Kind.Settings.MaxTimers)
 	p.timerRefused(r.Notice, err)
 	return err

@@ -54,7 +54,7 @@ func (t *Table) ArmedTimers(part int, id string) (n int) {
 	p := t.find(part, id)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, tm := range p.ext.timers.sorted() {
+	for _, tm := range p.timersLocked(time.Now()) {
 		if tm.t != nil && tm.t.Stop() {
 			n++
 		}

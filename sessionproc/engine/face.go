@@ -103,7 +103,7 @@ func (t *Table) SetTimer(h *core.Head, r core.TimerRequest) error {
 	if err != nil {
 		return err
 	}
-	tm := &timer{name: r.Name, bound: r.Bound, payload: payload, raw: r.Raw}
+	tm := &timer{name: r.Name, bound: r.Bound, payload: payload, raw: r.Raw, at: r.At}
 	if r.Again {
 		tm.every = r.Delay
 	}

@@ -142,6 +142,7 @@ type TimerInfo struct {
 	Notice string
 	Left   time.Duration // until it is due; negative: that long it has been kept from firing
 	Every  time.Duration // 0: once
+	At     int64         `msgpack:",omitempty"` // of Notice.At, in ns since 1970
 }
 
 // Phases of a session, as Details has them.
@@ -194,8 +195,8 @@ func (t *Table) Details(part int, id string) (d Details, ok bool) {
 	}
 	d.Events, d.Watches = p.eventsLocked(now), len(p.ext.watches)
 	present := time.Now()
-	for _, tm := range p.ext.timers.sorted() {
-		d.Timers = append(d.Timers, TimerInfo{tm.bound.Name, tm.due.Sub(present), tm.every})
+	for _, tm := range p.timersLocked(present) {
+		d.Timers = append(d.Timers, TimerInfo{tm.bound.Name, tm.due.Sub(present), tm.every, tm.at})
 	}
 	return d, true
 }

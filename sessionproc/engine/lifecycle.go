@@ -89,6 +89,7 @@ func (t *Table) loop() {
 		t.former.expire(now)
 		t.windows.expire(now)
 		t.recall.sweep(time.Duration(now))
+		t.walls.step(t)
 		t.expire(now, time.Duration(now-before))
 	}
 }

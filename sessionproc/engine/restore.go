@@ -219,7 +219,8 @@ func (p *process) restoreTimers(s *snapshot) (ticks map[int]*timer, err error) {
 			p.ext.timers = new(timerSet)
 		}
 		tm := &timer{name: saved.Name, bound: b, raw: saved.Raw, payload: saved.Payload, every: saved.Every,
-			due: now.Add(saved.Left)}
+			at: saved.At, due: now.Add(saved.Left)}
+		p.aimLocked(tm, now)
 		p.ext.timers.add(tm)
 		if saved.Waits != 0 && saved.Every > 0 {
 			put(&ticks, saved.Waits, tm)

@@ -136,9 +136,9 @@ func (p *process) fillLocked(s *snapshot, own bool) error {
 	}
 	p.saveRestartLocked(s, now)
 	if p.ext.timers.len() > 0 {
-		for _, tm := range p.ext.timers.sorted() {
+		for _, tm := range p.timersLocked(now) {
 			s.Timers = append(s.Timers, savedTimer{Name: tm.name, Method: tm.bound.Name, Raw: tm.raw, Payload: tm.payload,
-				Left: tm.due.Sub(now), Every: tm.every, Waits: ticks[tm]})
+				Left: tm.due.Sub(now), At: tm.at, Every: tm.every, Waits: ticks[tm]})
 		}
 	}
 	s.Watches = p.savedWatchesLocked()

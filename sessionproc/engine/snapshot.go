@@ -69,6 +69,7 @@ type savedTimer struct {
 	Raw     bool `msgpack:",omitempty"`
 	Payload []byte
 	Left    time.Duration // until the timer is due; negative if it is overdue
+	At      int64         `msgpack:",omitempty"` // of Notice.At, in ns since 1970: it counts, and not Left
 	Every   time.Duration `msgpack:",omitempty"` // 0 for a timer that fires once
 	Waits   int           `msgpack:",omitempty"` // which of Casts is its tick, counted from 1; 0: none
 }

@@ -49,6 +49,7 @@ type Table struct {
 	ends              ends
 	former            former
 	windows           windows
+	walls             walls
 	quit              chan struct{} // ends the loop
 	done              chan struct{} // the loop has ended
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
-// A timer is one After or Every. At most one of its messages waits in the
+// A timer is one After, Every or At. At most one of its messages waits in the
 // mailbox: the next tick of an Every is scheduled when the previous one is
 // taken to be handled. Otherwise a handler that blocks would find as many ticks
 // in its mailbox as intervals have passed, and these would crowd out the
@@ -18,11 +18,12 @@ type timer struct {
 	bound   *core.Binding
 	payload []byte
 	raw     bool
-	every   time.Duration // 0 for After
+	every   time.Duration // 0: it fires once
+	at      int64         // of At: the wall time, in ns since 1970; 0: none
 	t       *time.Timer
 
 	// Guarded by the session's mu.
-	due   time.Time // when the timer fires next
+	due   time.Time // when the timer fires next; see aimLocked
 	waits bool      // a tick waits in the mailbox
 }
 
@@ -31,10 +32,12 @@ type timer struct {
 type timerSet struct {
 	all   map[*timer]struct{}
 	named map[string]*timer // the timers with a name
+	walls bool              // there are, or were, timers of At
 }
 
 func (s *timerSet) add(tm *timer) {
 	put(&s.all, tm, struct{}{})
+	s.walls = s.walls || tm.at != 0
 	if tm.name != "" {
 		put(&s.named, tm.name, tm)
 	}
@@ -69,11 +72,13 @@ func (s *timerSet) len() int {
 	return len(s.all)
 }
 
-// sorted returns the timers in the order in which they are due.
-func (s *timerSet) sorted() []*timer {
+// timersLocked returns the session's timers in the order in which they are due, as it is now.
+func (p *process) timersLocked(now time.Time) []*timer {
+	s := p.ext.timers
 	all := make([]*timer, 0, s.len())
 	if s != nil {
 		for tm := range s.all {
+			p.aimLocked(tm, now)
 			all = append(all, tm)
 		}
 	}
@@ -132,8 +137,10 @@ func (p *process) setTimerLocked(tm *timer, d time.Duration) error {
 		x.timers = new(timerSet)
 	}
 	x.timers.add(tm)
-	tm.due = time.Now().Add(d)
-	p.armLocked(tm, d)
+	now := time.Now()
+	tm.due = now.Add(d)
+	p.aimLocked(tm, now)
+	p.armLocked(tm, tm.due.Sub(now))
 	return nil
 }
 
@@ -149,7 +156,7 @@ func (p *process) armLocked(tm *timer, d time.Duration) {
 // were due in the meantime fire now, in their order.
 func (p *process) armAllLocked() {
 	now := time.Now()
-	for _, tm := range p.ext.timers.sorted() {
+	for _, tm := range p.timersLocked(now) {
 		if left := tm.due.Sub(now); left > 0 && !tm.waits {
 			p.armLocked(tm, left)
 		} else {
@@ -167,7 +174,8 @@ func (p *process) fire(tm *timer) {
 		return
 	}
 	now := time.Now()
-	if left := tm.due.Sub(now); left > 0 { // the timer was set again since
+	p.aimLocked(tm, now)
+	if left := tm.due.Sub(now); left > 0 { // the timer was set again since, or the clock set back
 		p.armLocked(tm, left)
 		p.mu.Unlock()
 		return

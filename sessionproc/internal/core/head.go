@@ -97,7 +97,8 @@ type TimerRequest struct {
 	Message timerMessage
 	Raw     bool
 	Delay   time.Duration
-	Again   bool // each Delay
+	Again   bool  // each Delay
+	At      int64 // the wall time, in ns since 1970, in place of Delay; 0: none
 }
 
 // A timerMessage is the message of a timer.
