@@ -37,6 +37,7 @@ type extra struct {
 	replaced bool // phaseGone, and another copy is in its place
 	weighed  bool // its state was found large, or not to encode
 	arriving bool // OnArrive runs
+	leftOver bool // a copy that no node has given away; see Restored.LeftOver
 
 	arrives arrivalNote // why the state came, until OnArrive has run; 0: OnArrive has run, or the kind has none
 }

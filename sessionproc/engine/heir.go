@@ -96,6 +96,9 @@ func (p *process) takeHeir() *process {
 	}
 	heir := heirs[0]
 	heir.surviveLocked(mine)
+	if heir.ext.leftOver {
+		heir.renewLocked()
+	}
 	heir.ext.others = append(heir.ext.others, heirs[1:]...)
 	return heir
 }

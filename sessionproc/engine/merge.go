@@ -50,7 +50,8 @@ func (t *Table) Meet(r *Restored) (met bool) {
 		p.mu.Unlock()
 		return false
 	}
-	x.others = append(x.others, r.p)
+	x.others = append(append(x.others, r.p), r.p.ext.others...)
+	r.p.ext.others = nil
 	start := !p.running && (p.phase == phaseLive || p.phase == phaseRenewed)
 	if start {
 		p.running = true
@@ -332,6 +333,9 @@ func (p *process) become(o *process, seen Version) {
 	o.comesAs(sessionproc.ArrivalMerged)
 	p.ext.arrives = o.ext.arrives
 	p.ext.past = seen
+	if o.ext.leftOver {
+		p.renewLocked()
+	}
 	p.ext.setBefore(o.ext.rarely().before)
 	p.ext.replies = o.ext.window()
 	if p.ext.restart != nil {

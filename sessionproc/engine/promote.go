@@ -33,7 +33,11 @@ func (t *Table) Revive(part int, id string, copies ...Copy) (*Restored, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.restoreWith(part, id, all[0], all[1:], t.admitAnyway)
+	r, err := t.restoreWith(part, id, all[0], all[1:], t.admitAnyway)
+	if err == nil {
+		r.LeftOver()
+	}
+	return r, err
 }
 
 // Promote makes the session one that runs here from now on, because the node that had it is lost. It

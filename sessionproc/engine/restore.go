@@ -247,6 +247,16 @@ func (r *Restored) Renew() {
 	r.p.comesAs(sessionproc.ArrivalPromoted)
 }
 
+// LeftOver says that no node has given the session away: the copy is left of a node that seems to be
+// lost, where the session may still run and count the changes of its incarnation. If the copy goes on
+// in place of a session that is here, it does so under a new incarnation, as after Renew.
+func (r *Restored) LeftOver() {
+	r.p.ext.leftOver = true
+	for _, o := range r.p.ext.others {
+		o.ext.leftOver = true
+	}
+}
+
 // adoptedLocked gives a renewed session its first incarnation under the new ID. The only copies of
 // it under that ID are made from the same snapshot, or from a copy that has the same intent. So the last
 // incarnation under the old ID, or the one in the intent,

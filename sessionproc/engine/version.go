@@ -230,6 +230,7 @@ func (p *process) seenLocked() seen {
 func (p *process) renewLocked() {
 	p.ext.past = p.versionLocked().bounded()
 	p.numberLocked()
+	p.ext.leftOver = false
 }
 
 // numberLocked takes a new incarnation number, higher than that of any past one: Covers and wins

@@ -25,6 +25,7 @@ func (d *Driver) runBackupsLocked(part int) {
 				continue
 			}
 			if runs {
+				r.LeftOver()
 				d.table.Meet(r)
 			} else {
 				r.Renew()

@@ -221,7 +221,9 @@ func (d *Driver) decode(a *arrival) (err error) {
 		}
 	case ownership.Backup:
 		if d.table.Has(a.part, a.Session) { // the backup may have to merge with that
-			a.restored, err = d.table.Restore(a.part, a.Session, a.body)
+			if a.restored, err = d.table.Restore(a.part, a.Session, a.body); err == nil {
+				a.restored.LeftOver()
+			}
 		}
 		if err == nil {
 			a.version, err = engine.SnapshotVersion(a.body)
