@@ -51,7 +51,7 @@ func (n *Node) replyQuery(c *transport.Call, deadline time.Time) {
 	q.waiting = c.Chain()
 	ctx, cancel := context.WithDeadline(n.life.Context(), deadline)
 	defer cancel()
-	if values := n.carried(c.Trace); values != nil {
+	if _, values := n.carried(c.Trace); values != nil {
 		ctx = carried{ctx, values}
 	}
 	answer, err := n.answer(ctx, q)
@@ -83,6 +83,8 @@ func (n *Node) answer(ctx context.Context, q *query) (any, error) {
 		return n.serveMany(ctx, q.Items)
 	case askEnding:
 		return n.ending(q), nil
+	case askHealth:
+		return n.report(), nil
 	}
 	return nil, sessionproc.ErrUnsupported
 }

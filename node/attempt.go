@@ -25,10 +25,10 @@ type attempt struct {
 	here    bool            // it named this one
 	wake    <-chan struct{} // closed when this node may have another answer; nil: never
 	tries   int
-	asked   context.Context   // the caller's, which may have no deadline
-	waiting time.Time         // since when it has been counted in overload; zero: it is not
-	done    *TraceRequestDone // nil: nobody wants it
-	ran     bool              // a try may have run the handler (repeatable only)
+	asked   context.Context // the caller's, which may have no deadline
+	waiting time.Time       // since when it has been counted in overload; zero: it is not
+	done    *TraceRequest   // nil: nobody wants it
+	ran     bool            // a try may have run the handler (repeatable only)
 
 	// See repeat.go.
 	keyed    bool  // the last try had the key

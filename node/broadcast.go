@@ -54,7 +54,7 @@ func (n *Node) Broadcast(ctx context.Context, m sessionproc.Message) (r sessionp
 
 // broadcastHere casts to the sessions that are here or on their way from here.
 func (n *Node) broadcastHere(ctx context.Context, q *query) (tally, error) {
-	reach, moving, err := n.table.Broadcast(q.Kind, q.Method, q.Payload, q.Raw, q.Age)
+	reach, moving, err := n.table.Broadcast(q.Kind, q.Method, q.Payload, q.Raw, q.Age, n.carry(ctx, true))
 	if err != nil {
 		code := failure.Encode(err, false).Code
 		foreign := code == failure.CodeUnknownKind || code == failure.CodeUnknownMethod

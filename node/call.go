@@ -15,7 +15,7 @@ func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 	if n == nil {
 		return engine.Failed(m, id, errNil, false)
 	}
-	if n.trace.RequestDone != nil {
+	if n.trace.RequestEnded != nil || n.trace.RequestBegun != nil {
 		return n.deliverTraced(ctx, id, m)
 	}
 	return n.deliver(ctx, id, m, nil)
@@ -23,7 +23,7 @@ func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 
 // deliver implements Deliver. If done is non-nil, deliver records in it how m
 // was routed.
-func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, done *TraceRequestDone) error {
+func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, done *TraceRequest) error {
 	r := n.routes.Load()
 	part := r.Ring.Partition(id)
 	if owner := r.Owners[part]; owner != nil && owner.Remote == nil && !r.Closed && ctx.Err() == nil {
@@ -41,7 +41,7 @@ func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, do
 
 // route sends m to the owner, after redirects and again after whatever surely
 // did not run it, until ctx ends.
-func (n *Node) route(ctx context.Context, id string, part int, m sessionproc.Message, done *TraceRequestDone) error {
+func (n *Node) route(ctx context.Context, id string, part int, m sessionproc.Message, done *TraceRequest) error {
 	if err := sessionproc.ValidID(id); err != nil {
 		return engine.Failed(m, id, err, false)
 	}
@@ -87,21 +87,27 @@ func (n *Node) withTimeout(ctx context.Context, m sessionproc.Message) (context.
 
 // deliverTraced is deliver for a trace.
 func (n *Node) deliverTraced(ctx context.Context, id string, m sessionproc.Message) error {
-	done := TraceRequestDone{Op: m.Op().String(), Kind: m.Kind(), Method: m.Method()}
+	done := TraceRequest{Op: m.Op().String(), Kind: m.Kind(), Method: m.Method()}
 	begun := time.Now()
+	if n.trace.RequestBegun != nil {
+		ctx = n.trace.RequestBegun(ctx, done)
+	}
 	err := n.deliver(ctx, id, m, &done)
+	if n.trace.RequestEnded == nil {
+		return err
+	}
 	done.Duration = time.Since(begun)
 	if err != nil {
 		done.Err, done.MaybeExecuted = cause(err), sessionproc.MaybeExecuted(err)
 	}
-	n.trace.RequestDone(done)
+	n.trace.RequestEnded(ctx, done)
 	return err
 }
 
 // routePending is route for what is not to wait where its session comes to wait for the
 // handler that asks. A message that this node delivers itself sees to that by itself.
 func (n *Node) routePending(
-	ctx context.Context, id string, part int, m sessionproc.Message, done *TraceRequestDone,
+	ctx context.Context, id string, part int, m sessionproc.Message, done *TraceRequest,
 ) error {
 	waiting, over, err := engine.Pending(ctx, part, id)
 	if err != nil {

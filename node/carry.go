@@ -58,11 +58,11 @@ func (n *Node) carryApart(ctx context.Context) (carried []byte) {
 }
 
 // carried is what Extract makes of what came with a request, in a goroutine that reads
-// from other nodes; nil: nothing.
-func (n *Node) carried(b []byte) (values context.Context) {
+// from other nodes, and a copy of that; nil: nothing.
+func (n *Node) carried(b []byte) (carried []byte, values context.Context) {
 	if n.cfg.Extract != nil && len(b) > 0 {
-		b = append([]byte(nil), b...)
-		_ = engine.Apart(func() { values = n.cfg.Extract(context.Background(), b) })
+		carried = append([]byte(nil), b...)
+		_ = engine.Apart(func() { values = n.cfg.Extract(context.Background(), carried) })
 	}
-	return values
+	return carried, values
 }

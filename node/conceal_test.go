@@ -43,15 +43,16 @@ var exportedStructs = []struct {
 	hasIDs bool
 }{
 	{node.Config{}, false}, {node.Difference{}, false}, {node.SchemaDifference{}, false}, {node.DrainError{}, false},
-	{node.Estimate{}, false}, {node.Health{}, false}, {node.HotSession{}, true}, {node.Inspection{}, true},
+	{node.Estimate{}, false}, {node.NodeHealth{}, false}, {node.LostMember{}, false}, {node.KindInfo{}, false}, {node.HotSession{}, true}, {node.Inspection{}, true},
 	{node.ListOptions{}, true}, {node.MailboxStats{}, false}, {node.Node{}, false}, {node.NodeStats{}, true},
 	{node.PartialError{}, false},
 	{node.Place{}, false}, {node.Progress{}, false}, {node.SessionEvent{}, true}, {node.SessionInfo{}, true},
 	{node.SessionTimer{}, true},
 	{node.Shutdown{}, false}, {node.SilentMember{}, false}, {node.Stats{}, true}, {node.Trace{}, false},
-	{node.TraceMoveRefused{}, false}, {node.TraceSessionPromoted{}, false},
+	{node.TraceMoveRefused{}, false}, {node.TraceRecordKept{}, false},
+	{node.TraceMemberChanged{}, false}, {node.TraceNodeChanged{}, false}, {node.TraceSessionPromoted{}, false},
 	{node.BehindMember{}, false}, {node.Durability{}, false},
-	{node.TraceRequestDone{}, false}, {node.TraceSessionMoved{}, false}, {node.TraceMessageHandled{}, false},
+	{node.TraceRequest{}, false}, {node.TraceSessionMoved{}, false}, {node.TraceMessage{}, false},
 	{node.TraceRequestRefused{}, false}, {node.TraceSessionConflict{}, false}, {node.TraceSessionCrashed{}, false},
 	{node.TraceSessionEnded{}, false}, {node.TraceSessionStarted{}, false}, {node.WaitingFor{}, false},
 
@@ -75,7 +76,7 @@ var exportedStructs = []struct {
 	{sessionproc.SubscribeOptions{}, false}, {sessionproc.Subscription[int]{}, true}, {engine.Supervision{}, false},
 	{engine.Table{}, true}, {engine.TableConfig{}, false}, {engine.TableTrace{}, false},
 	{engine.TimerInfo{}, true},
-	{engine.TraceMessageHandled{}, false}, {engine.TraceRequestRefused{}, false},
+	{engine.TraceMessage{}, false}, {engine.TraceRecordKept{}, false}, {engine.TraceRequestRefused{}, false},
 	{engine.TraceSessionConflict{}, false},
 	{engine.TraceSessionCrashed{}, false}, {engine.TraceSessionEnded{}, false},
 	{engine.TraceSessionStarted{}, false},

@@ -4,22 +4,60 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/handover"
 )
 
-// Health is what keeps a node from its work, as it knows it. A node that is well
-// has an empty Silent, and an empty Waiting but for moments after the members
-// have changed.
-type Health struct {
-	Ready    error // what Node.Ready says
-	Draining bool
-	Memory   error          // not nil: it takes no more sessions, as its heap is above Config.MemoryMark
-	Silent   []SilentMember // sorted by name
-	Waiting  []WaitingFor   // sorted by name
+// NodeHealth is how a node is, and what keeps it from its work, as it knows that itself. A node that is
+// well has an empty Ready, Memory, Silent and Lost, and an empty Waiting and no Misplaced but for
+// moments after the members have changed. It has plain values only, and marshals to JSON.
+type NodeHealth struct {
+	Name    string // slot/boot
+	Addr    string // host:port for other nodes
+	Cluster string // Config.Cluster
+	Zone    string // Config.Zone
+	Version string // of the program's main module, as its build information has it; "": unknown
+	Wire    int    // the newest version of the protocol between nodes that it speaks
+	Ring    string // of the settings of consistent hashing, which must be equal on all nodes
+	Started time.Time `msgpack:"-"`
+
+	Ready  string // what Node.Ready says; "": it is ready
+	Memory string // why it takes no more sessions: its heap is above Config.MemoryMark; "": it does
+
+	Progress   Progress
+	Members    map[string]int       // that it sees, itself included, by state: "joining", "serving", "draining"
+	Partitions map[HoldingState]int // how it stands to them
+	Share      float64              // of the partitions that are its own by the ring, to an equal share of all; 1 is fair
+	Misplaced  int                  // sessions that are here and are another member's by the ring
+	// GossipScore is how much this node doubts itself, as its probes fail or come late: 0 is well, 8
+	// the worst. It is slow to declare others dead then.
+	GossipScore int
+
+	Lost    []LostMember   // in the last ten minutes, sorted by name; one that comes back is no longer here
+	Silent  []SilentMember // sorted by name
+	Waiting []WaitingFor   // sorted by name
 	// Durability is about standbys (sessionproc.KindConfig.Replicas).
 	Durability Durability
 	// Differing are the members that were given other kinds than this node, sorted by
 	// name. During a deploy there are some; afterwards there should be none.
 	Differing []Difference
+	Kinds     []KindInfo // that it was given, sorted by name
+}
+
+// LostMember is a member that was taken for dead. The sessions that have no standbys ended with it.
+type LostMember struct {
+	Name     string    // slot/boot
+	Addr     string    // host:port
+	Since    time.Time `msgpack:"-"`
+	Sessions int       // that it had, as it last said; that is up to 5 s before
+}
+
+// KindInfo is a kind that a node was given.
+type KindInfo struct {
+	Name     string
+	Schema   int    // KindConfig.Schema
+	Contract string // a hash of the names of its methods, notices and events; equal ones differ in none
 }
 
 // Durability is how safe the sessions of a node are that have standbys, and what it keeps for others.
@@ -66,10 +104,10 @@ func (n *Node) durability() Durability {
 // advertised address. It blocks every partition that it has to be asked for,
 // which this node will not decide by itself: it may serve others. See Evict.
 type SilentMember struct {
-	Name  string // slot/boot
-	Addr  string
-	Since time.Time // when it answered last, or was seen first
-	Err   error     // of the last try
+	Name  string    // slot/boot
+	Addr  string    // host:port
+	Since time.Time `msgpack:"-"` // when it answered last, or was seen first
+	Cause string    // of the last try
 }
 
 // WaitingFor is a member whose answer this node needs before it may run
@@ -79,18 +117,36 @@ type WaitingFor struct {
 	Partitions int
 }
 
-// Health returns what is wrong at this moment. It may be called at any time. It looks at each session that
-// has standbys (a million: some 0.2 s).
-func (n *Node) Health() Health {
+// Health returns how this node is at this moment, without asking any other. It may be called at any
+// time, and be scraped: it takes some 0.1 ms. Durability.Unprotected and Recovering take longer, as
+// each session that has standbys is looked at (a million: some 0.2 s), so these may be up to a
+// hundred times as old as that takes.
+func (n *Node) Health() NodeHealth {
 	n.must()
-	h := Health{Ready: n.Ready(), Draining: n.draining.Load(), Memory: n.table.OverMemory(),
-		Waiting: n.waitingFor(), Durability: n.durability()}
-	view := n.routes.Load().View
-	h.Differing = n.differences(view)
-	for _, m := range view.Members {
+	r := n.routes.Load()
+	h := NodeHealth{Name: n.self.Name(), Addr: n.self.Addr, Cluster: n.cfg.Cluster, Zone: n.cfg.Zone,
+		Version: programVersion(), Wire: int(n.self.Wire[1]), Ring: ringName(n.self.Fingerprint), Started: n.started,
+		Ready: textOf(n.Ready()), Memory: textOf(n.table.OverMemory()), Progress: n.Progress(),
+		Members: map[string]int{}, Partitions: map[HoldingState]int{},
+		GossipScore: n.cluster.HealthScore(), Lost: n.lost(), Waiting: n.waitingFor(), Durability: n.durability(),
+		Differing: n.differences(r.View), Kinds: n.kindInfos()}
+	for _, m := range r.View.Members {
+		h.Members[m.State.String()]++
 		if since, err, silent := n.roster.Silent(m.Name()); silent {
-			h.Silent = append(h.Silent, SilentMember{m.Name(), m.Addr, since, err})
+			h.Silent = append(h.Silent, SilentMember{m.Name(), m.Addr, since, textOf(err)})
 		}
+	}
+	own := 0
+	n.driver.EachPart(func(part int, p handover.Part) {
+		h.Partitions[holdingOf(p)]++
+		if owner := r.Owners[part]; owner != nil && owner.Remote == nil {
+			own++
+		} else {
+			h.Misplaced += n.table.Count(part)
+		}
+	})
+	if serving := h.Members[cluster.Serving.String()]; serving > 0 {
+		h.Share = float64(own*serving) / float64(len(r.Owners))
 	}
 	return h
 }
@@ -102,4 +158,21 @@ func (n *Node) waitingFor() (all []WaitingFor) {
 	}
 	slices.SortFunc(all, func(a, b WaitingFor) int { return strings.Compare(a.Name, b.Name) })
 	return all
+}
+
+// lost returns the members that are taken for dead.
+func (n *Node) lost() (all []LostMember) {
+	for _, m := range n.driver.Lost() {
+		all = append(all, LostMember{m.Name, m.Addr, m.Since, n.roster.LastSessions(m.Name)})
+	}
+	slices.SortFunc(all, func(a, b LostMember) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// textOf is the text of an error; "" of nil.
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }

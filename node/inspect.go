@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/handover"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
@@ -167,8 +168,10 @@ func (n *Node) details(id string) (f found) {
 	return f
 }
 
-func (n *Node) holding(part int) HoldingState {
-	switch p := n.driver.Part(part); {
+func (n *Node) holding(part int) HoldingState { return holdingOf(n.driver.Part(part)) }
+
+func holdingOf(p handover.Part) HoldingState {
+	switch {
 	case p.Full:
 		return HoldingSettled
 	case p.Holds:

@@ -44,14 +44,14 @@ func TestANodeBelowItsMemoryMarkAgainTakesSessions(t *testing.T) {
 
 		full := c.Node(1)
 		require.Zero(t, full.Sessions())
-		require.ErrorIs(t, full.Health().Memory, sessionproc.ErrMemoryMark)
+		require.Contains(t, full.Health().Memory, sessionproc.ErrMemoryMark.Error())
 		for i := range c.Len() {
 			require.ErrorIs(t, counters.Start(t.Context(), c.Node(i), fresh, 0), sessionproc.ErrMemoryMark)
 		}
 
 		heap.Store(100)
 		time.Sleep(2 * time.Second)
-		require.NoError(t, full.Health().Memory)
+		require.Empty(t, full.Health().Memory)
 		require.NoError(t, counters.Start(t.Context(), c.Node(0), fresh, 0))
 
 		time.Sleep(2 * time.Minute)

@@ -58,6 +58,7 @@ type Node struct {
 
 	draining  atomic.Bool
 	evicted   atomic.Bool
+	started   time.Time // set before use
 	leaving   atomic.Bool
 	departure atomic.Pointer[departure] // nil: nobody has called Leave
 	stop      atomic.Bool               // not a sync.Once: waiting for one stops the time of a synctest bubble

@@ -45,6 +45,7 @@ const (
 	askBroadcast = 5 // tally
 	askMany      = 6 // []itemResult
 	askEnding    = 7 // ending
+	askHealth    = 8 // reported
 )
 
 // tally is what became of sessions that a node has looked for.

@@ -261,7 +261,7 @@ var failures = map[string]func(){"panics": func() { panic("log") }, "exits": run
 // What the program's logger and its functions do is no harm to the node and its sessions.
 func TestFailingLoggersAndFunctionsHarmNoSession(t *testing.T) {
 	for how, fail := range failures {
-		for _, where := range []string{"Enabled", "Handle", "WithAttrs", "WithGroup", "RequestDone", "MessageHandled",
+		for _, where := range []string{"Enabled", "Handle", "WithAttrs", "WithGroup", "RequestEnded", "MessageEnded",
 			"others", "Inject", "Extract"} {
 			t.Run(where+" "+how, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { functionsFail(t, where, fail) })
@@ -281,8 +281,8 @@ func functionsFail(t *testing.T, where string, fail func()) {
 	c := tuned(t, 2, func(_ int, cfg *node.Config) {
 		cfg.Logger = slog.New(hostile{slog.DiscardHandler, where, fail, &count})
 		cfg.Trace = &node.Trace{
-			RequestDone:    func(node.TraceRequestDone) { at("RequestDone") },
-			MessageHandled: func(node.TraceMessageHandled) { at("MessageHandled") },
+			RequestEnded:   func(context.Context, node.TraceRequest) { at("RequestEnded") },
+			MessageEnded:   func(context.Context, node.TraceMessage) { at("MessageEnded") },
 			SessionStarted: func(node.TraceSessionStarted) { at("others") },
 			SessionEnded:   func(node.TraceSessionEnded) { at("others") },
 			SessionCrashed: func(node.TraceSessionCrashed) { at("others") },

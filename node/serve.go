@@ -54,7 +54,8 @@ func (s *server) inbound(c *transport.Call, id string) *engine.Inbound {
 	in.NoTouch, in.Placed, in.Peer = c.Flags&flagNoTouch != 0, c.Flags&flagPlaced != 0, c.Peer
 	in.Patient, in.NoWait = c.Flags&flagPatient != 0, c.Flags&flagNoWait != 0
 	in.Raw, in.Payload = c.Flags&flagRaw != 0, c.Payload
-	in.Deadline, in.Chain, in.Values = c.Deadline, c.Chain(), s.n.carried(c.Trace)
+	in.Deadline, in.Chain = c.Deadline, c.Chain()
+	in.Carried, in.Values = s.n.carried(c.Trace)
 	return &in.Inbound
 }
 

@@ -11,18 +11,18 @@ import (
 // The node's own log (Config.Logger) does not depend on it.
 func SlogTrace(log *slog.Logger) *Trace {
 	return &Trace{
-		RequestDone: func(i TraceRequestDone) {
+		RequestEnded: func(_ context.Context, i TraceRequest) {
 			if wants(log, slog.LevelDebug) {
-				write(log, slog.LevelDebug, "request done", i.Err, slog.String("op", i.Op), slog.String("kind", i.Kind),
+				write(log, slog.LevelDebug, "request ended", i.Err, slog.String("op", i.Op), slog.String("kind", i.Kind),
 					slog.String("method", i.Method), slog.Int("sent", i.Sent), slog.String("peer", i.Peer), slog.Int("bytes", i.Size),
 					slog.Duration("took", i.Duration), slog.Bool("maybe_executed", i.MaybeExecuted))
 			}
 		},
-		MessageHandled: func(i TraceMessageHandled) {
+		MessageEnded: func(_ context.Context, i TraceMessage) {
 			if wants(log, slog.LevelDebug) {
-				write(log, slog.LevelDebug, "message handled", i.Err, slog.String("op", i.Op), slog.String("kind", i.Kind),
-					slog.String("method", i.Method), slog.Int("bytes", i.Size), slog.Duration("waited", i.Wait),
-					slog.Duration("took", i.Duration))
+				write(log, slog.LevelDebug, "message ended", i.Err, slog.String("op", i.Op), slog.String("kind", i.Kind),
+					slog.String("method", i.Method), slog.String("peer", i.Peer), slog.Int("bytes", i.Size),
+					slog.Duration("waited", i.Wait), slog.Duration("took", i.Duration))
 			}
 		},
 		RequestRefused: func(i TraceRequestRefused) {
@@ -71,6 +71,28 @@ func SlogTrace(log *slog.Logger) *Trace {
 			if wants(log, slog.LevelInfo) {
 				write(log, slog.LevelInfo, "move refused", nil, slog.String("session", i.Session), slog.String("peer", i.Peer),
 					slog.Bool("here", i.Here), slog.String("cause", i.Cause))
+			}
+		},
+		RecordKept: func(i TraceRecordKept) {
+			if wants(log, slog.LevelDebug) {
+				write(log, slog.LevelDebug, "record kept", i.Err, slog.String("kind", i.Kind), slog.Int("bytes", i.Size),
+					slog.Duration("took", i.Duration))
+			}
+		},
+		MemberChanged: func(i TraceMemberChanged) {
+			level := slog.LevelInfo
+			if i.Change == "lost" || i.Change == "evicted" {
+				level = slog.LevelWarn
+			}
+			if wants(log, level) {
+				write(log, level, "member "+i.Change, nil, slog.String("peer", i.Name), slog.String("addr", i.Addr),
+					slog.String("state", i.State), slog.Int("sessions", i.Sessions))
+			}
+		},
+		NodeChanged: func(i TraceNodeChanged) {
+			if wants(log, slog.LevelInfo) {
+				write(log, slog.LevelInfo, "node "+i.Change, nil, slog.String("why", i.Why), slog.Int("sessions", i.Sessions),
+					slog.Duration("for", i.Duration))
 			}
 		},
 	}

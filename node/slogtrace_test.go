@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -19,8 +20,8 @@ func TestTraceThatPanicsIsLoggedOnce(t *testing.T) {
 		c := tuned(t, 1, func(_ int, cfg *node.Config) {
 			cfg.Logger = log.Logger()
 			cfg.Trace = &node.Trace{
-				RequestDone:    func(node.TraceRequestDone) { panic("request") },
-				MessageHandled: func(node.TraceMessageHandled) { panic("message") },
+				RequestEnded:   func(context.Context, node.TraceRequest) { panic("request") },
+				MessageEnded:   func(context.Context, node.TraceMessage) { panic("message") },
 				SessionCrashed: func(node.TraceSessionCrashed) { panic("crash") },
 				SessionEnded:   func(node.TraceSessionEnded) { panic("end") },
 			}
@@ -36,7 +37,7 @@ func TestTraceThatPanicsIsLoggedOnce(t *testing.T) {
 		require.ErrorIs(t, err, sessionproc.ErrCrashed)
 		synctest.Wait()
 		require.Zero(t, n.Sessions())
-		for _, name := range []string{"RequestDone", "MessageHandled", "SessionCrashed", "SessionEnded"} {
+		for _, name := range []string{"RequestEnded", "MessageEnded", "SessionCrashed", "SessionEnded"} {
 			require.Equal(t, 1, strings.Count(log.String(), "function=Trace."+name+" "), name)
 		}
 	})
@@ -47,8 +48,8 @@ func TestSlogTraceLogsByLevel(t *testing.T) {
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		tr := node.SlogTrace(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level})))
 		before := log.String()
-		tr.RequestDone(node.TraceRequestDone{Op: "call", Kind: "k", Method: "m", Err: errBroke})
-		tr.MessageHandled(node.TraceMessageHandled{Op: "cast", Kind: "k", Method: "m"})
+		tr.RequestEnded(t.Context(), node.TraceRequest{Op: "call", Kind: "k", Method: "m", Err: errBroke})
+		tr.MessageEnded(t.Context(), node.TraceMessage{Op: "cast", Kind: "k", Method: "m"})
 		tr.SessionStarted(node.TraceSessionStarted{Session: "s"})
 		tr.SessionEnded(node.TraceSessionEnded{Session: "s", Reason: sessionproc.ReasonExpired})
 		tr.SessionMoved(node.TraceSessionMoved{Session: "s", Peer: "p"})
@@ -61,6 +62,6 @@ func TestSlogTraceLogsByLevel(t *testing.T) {
 			slog.LevelError: 0}[level], lines, level)
 	}
 	require.Contains(t, log.String(),
-		`msg="request done" op=call kind=k method=m sent=0 peer="" bytes=0 took=0s maybe_executed=false err="it broke"`)
+		`msg="request ended" op=call kind=k method=m sent=0 peer="" bytes=0 took=0s maybe_executed=false err="it broke"`)
 	require.Contains(t, log.String(), `msg="session ended" session=s kind="" reason=expired lived=0s`)
 }

@@ -44,7 +44,7 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func newNode(cfg Config) *Node {
-	n := &Node{cfg: cfg, log: cfg.Logger, life: lifetime.New(context.Background()),
+	n := &Node{cfg: cfg, started: time.Now(), log: cfg.Logger, life: lifetime.New(context.Background()),
 		quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}),
 		met:     make(chan struct{}, 1),
 		placed:  make(chan struct{}, 1),
@@ -155,15 +155,7 @@ func (n *Node) env(partitions int) handover.Env {
 		LogRefusal: n.endpoint.LogRefusal,
 		Standbys:   n.cfg.replicates(), StandbyMemory: n.cfg.StandbyMemory,
 	}
-	if moved := n.trace.SessionMoved; moved != nil {
-		e.Moved = func(m handover.Move) { moved(TraceSessionMoved(m)) }
-	}
-	if promoted := n.trace.SessionPromoted; promoted != nil {
-		e.Promoted = func(p handover.Promotion) { promoted(TraceSessionPromoted(p)) }
-	}
-	if refused := n.trace.MoveRefused; refused != nil {
-		e.MoveRefused = func(r handover.Refusal) { refused(TraceMoveRefused(r)) }
-	}
+	n.trace.ofDriver(&e)
 	return e
 }
 

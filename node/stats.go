@@ -49,7 +49,14 @@ type NodeStats struct {
 	Records      int64 // that sessions with standbys have made (KindConfig.Replicas)
 	Promoted     int64 // sessions that went on here from a standby, as their node was lost
 
-	Hottest []HotSession // at most ten, the busiest first
+	Quarantined  int   // sessions that handle nothing, as nodes that went on with them have crashed
+	Inflight     int64 // bytes of other nodes' requests that are not answered yet (Config.MaxInflight)
+	MembersLost  int64 // other members that were taken for dead
+	SessionsLost int64 // that these had, as they last said; those with standbys go on elsewhere
+	Stalls       int64 // how often this process has stood still for longer than Config.StallAfter
+	Suppressed   int64 // log lines that were not written, as the same had been just before
+
+	Hottest []HotSession // at most ten, the busiest first; nil in LocalStats
 }
 
 // MailboxStats is about the messages that wait at a moment.
@@ -121,6 +128,12 @@ func (t *NodeStats) add(n *NodeStats) {
 	t.StandbyBytes += n.StandbyBytes
 	t.Records += n.Records
 	t.Promoted += n.Promoted
+	t.Quarantined += n.Quarantined
+	t.Inflight += n.Inflight
+	t.MembersLost += n.MembersLost
+	t.SessionsLost += n.SessionsLost
+	t.Stalls += n.Stalls
+	t.Suppressed += n.Suppressed
 	t.Hottest = append(t.Hottest, n.Hottest...)
 	slices.SortStableFunc(t.Hottest, func(a, b HotSession) int {
 		switch {
@@ -134,13 +147,20 @@ func (t *NodeStats) add(n *NodeStats) {
 	t.Hottest = t.Hottest[:min(len(t.Hottest), engine.MaxHottest)]
 }
 
-func (n *Node) stats(ctx context.Context) NodeStats {
-	t := n.table.Stats(ctx)
+// LocalStats returns what this node does, without asking any other and without the busiest sessions:
+// it is for what is scraped, while each Stats of N nodes asks all N. It looks at no session but those
+// with messages that had to wait within the last second. It may be called at any time.
+func (n *Node) LocalStats() NodeStats { return n.must().statsOf(n.table.LocalStats()) }
+
+func (n *Node) stats(ctx context.Context) NodeStats { return n.statsOf(n.table.Stats(ctx)) }
+
+func (n *Node) statsOf(t engine.Stats) NodeStats {
 	s := NodeStats{Name: n.self.Name(), Sessions: t.Sessions, Kinds: t.Kinds,
 		Mailbox: MailboxStats{t.Waiting, t.Queues, t.Deepest, t.Oldest},
 		Heap:    t.Heap, MemoryMark: n.cfg.MemoryMark, Starts: t.Starts, Ends: t.Ends,
 		Crashes: t.Crashes, Restarts: t.Restarts, Slow: t.Slow, Large: t.Large, Merged: t.Merged,
-		Conflicts: t.Conflicts, Forwarded: n.forwarded.sum()}
+		Conflicts: t.Conflicts, Forwarded: n.forwarded.sum(), Quarantined: t.Quarantined,
+		Inflight: n.transport.Inflight()}
 	for _, h := range t.Hottest {
 		s.Hottest = append(s.Hottest, HotSession{h.ID, h.Kind, s.Name, h.PerSecond})
 	}

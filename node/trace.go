@@ -3,40 +3,48 @@ package node
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
-	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
-// Trace has functions that a node calls when something has happened, as
+// Trace has functions that a node calls when something begins or has happened, as
 // httptrace.ClientTrace has for a request; any of them may be nil. Each gets one
 // struct of values; functions and fields are added in later releases, and never
 // changed. There are no payloads in them, and no session IDs but as
 // sessionproc.LogID; the text of a handler's own error is passed on as it is.
 //
-// RequestDone is called on the node where a request was made, in the goroutine of
-// its caller, which waits for it. All others are called where the session is:
-// MessageHandled in the goroutine of the session, the others in one of their own, for
-// which the session waits (SessionStarted, SessionCrashed, SessionConflict, mostly
-// SessionEnded), or the node (SessionMoved, SessionPromoted, MoveRefused, RequestRefused, a SessionEnded
-// of a session that was idle). An answer is not delayed by MessageHandled. So a
-// function must be quick, must not wait for a session or for this node, and may be
-// called concurrently with itself and others. If it panics, or calls runtime.Goexit,
-// that is contained, and logged once for each function; only a RequestDone that calls
-// runtime.Goexit ends the goroutine of the request's caller.
+// RequestBegun and RequestEnded are called on the node where a request is made, in the
+// goroutine of its caller, which waits for them. All others are called where the session is:
+// MessageBegun and MessageEnded in the goroutine of the session, the others in one of their
+// own, for which the session waits (SessionStarted, SessionCrashed, SessionConflict, mostly
+// SessionEnded), or the node (SessionMoved, SessionPromoted, MoveRefused, RequestRefused, a
+// SessionEnded of a session that was idle), or nothing (RecordKept, MemberChanged,
+// NodeChanged). An answer is not delayed by MessageEnded. So a function must be quick, must
+// not wait for a session or for this node, and may be called concurrently with itself and
+// others. If it panics, or calls runtime.Goexit, that is contained, and logged once for each
+// function; but RequestBegun and RequestEnded that call runtime.Goexit end the goroutine of
+// the request's caller, and a MessageBegun that does is a crash of its session.
 //
-// Of one session SessionStarted comes before any MessageHandled, SessionCrashed
-// after the MessageHandled of that handler, and SessionEnded after both.
+// Of one session SessionStarted comes before any MessageEnded of a handler, SessionCrashed
+// after the MessageEnded of that handler, and SessionEnded after both.
 //
-// A Trace is copied by Start. One may be given to many nodes.
+// # Contexts
+//
+// RequestBegun and MessageBegun may return another ctx than they are given, for instance one
+// with a span in it. It must be derived from theirs; nil means theirs. That of RequestBegun
+// takes the place of the caller's: Config.Inject reads it, so what it holds travels with the
+// request, and RequestEnded is given it. That of MessageBegun gives its values to the
+// handler's ctx, and MessageEnded is given it; its deadline and its end have no effect. What
+// Config.Extract has made of the caller's is in the ctx that MessageBegun is given.
+//
+// A Trace is copied by Start. One may be given to many nodes. JoinTraces makes one of several.
 //
 // # Names of metrics
 //
 // An exporter uses these names, and adds no label that grows with the sessions.
-// "Stats" is the node's own NodeStats. The last word of a name but for "total" is its
-// unit; result is what TraceResult says.
+// "Stats" is what LocalStats returns, "Health" what Node.Health does. The last word of a name
+// but for "total" is its unit; result is what TraceResult says.
 //
 //	name                                      type       labels               from
 //	sessionproc_sessions                      gauge      kind                 Stats.Kinds
@@ -49,38 +57,66 @@ import (
 //	sessionproc_restarts_total                counter    -                    Stats.Restarts
 //	sessionproc_slow_handlers_total           counter    -                    Stats.Slow
 //	sessionproc_large_states_total            counter    -                    Stats.Large
-//	sessionproc_requests_total                counter    op,kind,forwarded,result  RequestDone
-//	sessionproc_request_seconds               histogram  op,kind,forwarded    RequestDone.Duration, without OpSubscribe
-//	sessionproc_request_bytes                 histogram  op,kind              RequestDone.Size, if Sent > 0
+//	sessionproc_requests_total                counter    op,kind,forwarded,result  RequestEnded
+//	sessionproc_request_seconds               histogram  op,kind,forwarded    RequestEnded.Duration, without Op "subscribe"
+//	sessionproc_request_bytes                 histogram  op,kind              RequestEnded.Size, if Sent > 0
 //	sessionproc_forwarded_total               counter    -                    Stats.Forwarded
-//	sessionproc_calls_total                   counter    kind,method,result   MessageHandled, Op OpCall
-//	sessionproc_call_seconds                  histogram  kind,method          MessageHandled.Duration, Op OpCall
-//	sessionproc_casts_total                   counter    kind,method,result   MessageHandled, Op OpCast
-//	sessionproc_cast_seconds                  histogram  kind,method          MessageHandled.Duration, Op OpCast
-//	sessionproc_mailbox_wait_seconds          histogram  kind                 MessageHandled.Wait
+//	sessionproc_calls_total                   counter    kind,method,result   MessageEnded, Op "call"
+//	sessionproc_call_seconds                  histogram  kind,method          MessageEnded.Duration, Op "call"
+//	sessionproc_casts_total                   counter    kind,method,result   MessageEnded, Op "cast"
+//	sessionproc_cast_seconds                  histogram  kind,method          MessageEnded.Duration, Op "cast"
+//	sessionproc_mailbox_wait_seconds          histogram  kind                 MessageEnded.Wait, without Op "start"
 //	sessionproc_mailbox_messages              gauge      -                    Stats.Mailbox.Waiting
 //	sessionproc_mailbox_sessions              gauge      -                    Stats.Mailbox.Sessions
 //	sessionproc_mailbox_deepest_messages      gauge      -                    Stats.Mailbox.Deepest
 //	sessionproc_mailbox_oldest_seconds        gauge      -                    Stats.Mailbox.Oldest
 //	sessionproc_heap_bytes                    gauge      -                    Stats.Heap, if there is a MemoryMark
 //	sessionproc_memory_mark_bytes             gauge      -                    Stats.MemoryMark, if there is one
+//	sessionproc_inflight_bytes                gauge      -                    Stats.Inflight
 //	sessionproc_refused_total                 counter    op,kind,result       RequestRefused
 //	sessionproc_moved_total                   counter    -                    Stats.Moved
 //	sessionproc_taken_total                   counter    -                    Stats.Taken
 //	sessionproc_move_seconds                  histogram  kind                 SessionMoved.Duration, if not Arrived
 //	sessionproc_move_bytes                    histogram  kind                 SessionMoved.Size, if not Arrived
 //	sessionproc_moves_refused_total           counter    here                 MoveRefused
-//	sessionproc_promoted_total                counter    -                    Stats.Promoted
-//	sessionproc_records_total                 counter    -                    Stats.Records
-//	sessionproc_standbys                      gauge      -                    Stats.Standbys
-//	sessionproc_standby_bytes                 gauge      -                    Stats.StandbyBytes
 //	sessionproc_copies_merged_total           counter    -                    Stats.Merged
 //	sessionproc_conflicts_total               counter    -                    Stats.Conflicts
+//	sessionproc_promoted_total                counter    -                    Stats.Promoted
+//	sessionproc_quarantined_sessions          gauge      -                    Stats.Quarantined
+//	sessionproc_records_total                 counter    -                    Stats.Records
+//	sessionproc_record_seconds                histogram  kind                 RecordKept.Duration, if there is no Err
+//	sessionproc_record_bytes                  histogram  kind                 RecordKept.Size
+//	sessionproc_standbys                      gauge      -                    Stats.Standbys
+//	sessionproc_standby_bytes                 gauge      -                    Stats.StandbyBytes
+//	sessionproc_replicated_sessions           gauge      -                    Health.Durability.Replicated
+//	sessionproc_unprotected_sessions          gauge      -                    Health.Durability.Unprotected
+//	sessionproc_recovering_partitions         gauge      -                    Health.Durability.Recovering
+//	sessionproc_behind_members                gauge      -                    Health.Durability.Behind, how many
+//	sessionproc_members                       gauge      state                Health.Members
+//	sessionproc_members_lost_total            counter    -                    Stats.MembersLost
+//	sessionproc_lost_sessions_total           counter    -                    Stats.SessionsLost
+//	sessionproc_silent_members                gauge      -                    Health.Silent, how many
+//	sessionproc_ready                         gauge      -                    Health.Ready: 1 if it is ""
+//	sessionproc_draining                      gauge      -                    Health.Progress.Draining
+//	sessionproc_drain_left_seconds            gauge      -                    Health.Progress.Left
+//	sessionproc_partitions                    gauge      holding              Health.Partitions
+//	sessionproc_waiting_partitions            gauge      -                    Health.Waiting, the sum
+//	sessionproc_misplaced_sessions            gauge      -                    Health.Misplaced
+//	sessionproc_ring_share_ratio              gauge      -                    Health.Share
+//	sessionproc_gossip_health_score           gauge      -                    Health.GossipScore
+//	sessionproc_stalls_total                  counter    -                    Stats.Stalls
+//	sessionproc_suppressed_log_lines_total    counter    -                    Stats.Suppressed
+//	sessionproc_info                          gauge      version,cluster,slot,zone,wire,ring  Health: 1
 type Trace struct {
-	// RequestDone: a request that was made on this node has its outcome.
-	RequestDone func(TraceRequestDone)
-	// MessageHandled: a handler of a session of this node has returned.
-	MessageHandled func(TraceMessageHandled)
+	// RequestBegun: a request is made on this node. Sent and what follows it are not known yet.
+	RequestBegun func(context.Context, TraceRequest) context.Context
+	// RequestEnded: a request that was made on this node has its outcome.
+	RequestEnded func(context.Context, TraceRequest)
+	// MessageBegun: a handler or start function is about to run, on this node. Duration and Err
+	// are not known yet.
+	MessageBegun func(context.Context, TraceMessage) context.Context
+	// MessageEnded: a handler or start function has returned.
+	MessageEnded func(context.Context, TraceMessage)
 	// RequestRefused: a request for a session of this node met a limit.
 	RequestRefused func(TraceRequestRefused)
 
@@ -100,6 +136,13 @@ type Trace struct {
 	// MoveRefused: a session stays where it is, as its owner cannot have it. It is
 	// called on both nodes, at each try.
 	MoveRefused func(TraceMoveRefused)
+	// RecordKept: the changes of a session of this node are at its standbys, or cannot be.
+	RecordKept func(TraceRecordKept)
+
+	// MemberChanged: another member has come, changed its state or gone, as this node sees it.
+	MemberChanged func(TraceMemberChanged)
+	// NodeChanged: this node has become ready or not, drains, has drained, or stood still.
+	NodeChanged func(TraceNodeChanged)
 }
 
 // TraceSessionStarted is the return of a start function, on the owner.
@@ -138,16 +181,19 @@ type TraceSessionConflict struct {
 	Merged  bool // the kind's OnMerge joined them; false: the changes of one are lost
 }
 
-// TraceMessageHandled is the return of a handler, on the owner. A cast by a timer is
-// one, too.
-type TraceMessageHandled struct {
-	Op       string // "call" or "cast"
+// TraceMessage is a handler or start function that runs, on the owner. A cast by a timer is
+// one, too. A call whose key the session knows has the reply that it had before.
+type TraceMessage struct {
+	Op       string // "call", "cast" or "start"
 	Kind     string
-	Method   string
+	Method   string        // "" for a start
+	Peer     string        // the node, slot/boot, that a call or start came from; "": this one, as for all casts
 	Size     int           // bytes that the message counted with in the mailbox
-	Wait     time.Duration // in the mailbox of this node, and for a place there
+	Wait     time.Duration // in the mailbox of this node, for a place there, and of a start for its turn
 	Duration time.Duration // of the handler, and of encoding and giving its reply
-	Err      error         // of the handler; ErrCrashed: it panicked
+	// Err is the handler's. ErrCrashed: it panicked. context.Canceled: no handler has run since
+	// MessageBegun, as the caller gave up just then.
+	Err error
 }
 
 // TraceRequestRefused is a request that met a limit, on the owner. It has not run.
@@ -157,11 +203,11 @@ type TraceRequestRefused struct {
 	Err  error // ErrOverloaded: it got no place in the mailbox, or not in time; or a *LimitError
 }
 
-// TraceRequestDone is the outcome of a request, on the node where it was made: a
-// call, cast, start, ensure, touch or terminate, whether a session is started, or
-// ("subscribe") one poll of a subscription, which lasts until there is news.
-// What StartMany, TerminateMany and broadcasts send to another node together is none.
-type TraceRequestDone struct {
+// TraceRequest is a request, on the node where it is made: a call, cast, start, ensure,
+// touch or terminate, whether a session is started, or ("subscribe") one poll of a
+// subscription, which lasts until there is news. What StartMany, TerminateMany and
+// broadcasts send to another node together is none.
+type TraceRequest struct {
 	Op       string // "call", "cast", "start", "ensure", "started", "terminate", "touch", "renew" or "subscribe"
 	Kind     string // "": not known here, as for untyped requests
 	Method   string // of a call or cast; of a poll its event
@@ -199,78 +245,32 @@ type TraceMoveRefused struct {
 	Cause   string // the same text as in the log
 }
 
-// contained is t, or what a nil one stands for, with functions that do not panic.
-func (t *Trace) contained(log *slog.Logger) Trace {
-	if t == nil {
-		return Trace{}
-	}
-	return Trace{
-		RequestDone: contain(log, "RequestDone", t.RequestDone, func(i TraceRequestDone) bool {
-			return i.Op != engine.OpSubscribe.String() && i.Op != engine.OpAdopt.String()
-		}),
-		MessageHandled:  contain(log, "MessageHandled", t.MessageHandled, func(TraceMessageHandled) bool { return true }),
-		RequestRefused:  contain(log, "RequestRefused", t.RequestRefused, nil),
-		SessionStarted:  contain(log, "SessionStarted", t.SessionStarted, nil),
-		SessionEnded:    contain(log, "SessionEnded", t.SessionEnded, nil),
-		SessionCrashed:  contain(log, "SessionCrashed", t.SessionCrashed, nil),
-		SessionConflict: contain(log, "SessionConflict", t.SessionConflict, nil),
-		SessionMoved:    contain(log, "SessionMoved", t.SessionMoved, nil),
-		SessionPromoted: contain(log, "SessionPromoted", t.SessionPromoted, nil),
-		MoveRefused:     contain(log, "MoveRefused", t.MoveRefused, nil),
-	}
+// TraceRecordKept is a record of a session with standbys (sessionproc.KindConfig.Replicas),
+// on the owner: what has changed, until its standbys have it or it is known that they cannot.
+type TraceRecordKept struct {
+	Kind     string
+	Size     int           // bytes of the record
+	Duration time.Duration // from its encoding to the answer; 1 ms is as exact as a network is
+	Err      error         // nil: it is at the standbys; else the changes may not survive a crash
 }
 
-// contain returns f, contained. here, if not nil, says of what it may be told in the
-// goroutine that calls it, which is prepared for its end.
-func contain[Info any](log *slog.Logger, name string, f func(Info), here func(Info) bool) func(Info) {
-	if f == nil {
-		return nil
-	}
-	r := &rescuer{log: log, name: "Trace." + name}
-	apart := func(info Info) { r.apart(func() { f(info) }) }
-	if here == nil {
-		return apart
-	}
-	return func(info Info) {
-		if here(info) {
-			r.run(func() { f(info) })
-		} else {
-			apart(info)
-		}
-	}
+// TraceMemberChanged is a change of another member, as this node sees it.
+type TraceMemberChanged struct {
+	Change string // "joined", "changed" (its state), "left", "lost" (taken for dead) or "evicted"
+	Name   string // slot/boot
+	Addr   string
+	State  string // "joining", "serving" or "draining", also as it was before it went
+	// Sessions is how many it had, as it last said, some seconds before: those of one that is lost
+	// go on where their standbys are, or are lost, too.
+	Sessions int
 }
 
-// ofTable is what the table calls itself; nil: nothing.
-func (t *Trace) ofTable() *engine.TableTrace {
-	of := &engine.TableTrace{}
-	if f := t.SessionStarted; f != nil {
-		of.SessionStarted = func(i engine.TraceSessionStarted) { f(TraceSessionStarted(i)) }
-	}
-	if f := t.SessionEnded; f != nil {
-		of.SessionEnded = func(i engine.TraceSessionEnded) { f(TraceSessionEnded(i)) }
-	}
-	if f := t.SessionCrashed; f != nil {
-		of.SessionCrashed = func(i engine.TraceSessionCrashed) { f(TraceSessionCrashed(i)) }
-	}
-	if f := t.SessionConflict; f != nil {
-		of.SessionConflict = func(i engine.TraceSessionConflict) { f(TraceSessionConflict(i)) }
-	}
-	if f := t.MessageHandled; f != nil {
-		of.MessageHandled = func(i engine.TraceMessageHandled) {
-			f(TraceMessageHandled{Op: i.Op.String(), Kind: i.Kind, Method: i.Method, Size: i.Size, Wait: i.Wait,
-				Duration: i.Duration, Err: i.Err})
-		}
-	}
-	if f := t.RequestRefused; f != nil {
-		of.RequestRefused = func(i engine.TraceRequestRefused) {
-			f(TraceRequestRefused{Op: i.Op.String(), Kind: i.Kind, Err: i.Err})
-		}
-	}
-	if t.SessionStarted == nil && t.SessionEnded == nil && t.SessionCrashed == nil && t.SessionConflict == nil &&
-		t.MessageHandled == nil && t.RequestRefused == nil {
-		return nil
-	}
-	return of
+// TraceNodeChanged is a change of this node.
+type TraceNodeChanged struct {
+	Change   string        // "ready", "not ready", "draining", "drained" or "stood still"
+	Why      string        // of "not ready": what Node.Ready says
+	Sessions int           // that it had when it began to drain; of "drained", that have moved away since Start
+	Duration time.Duration // of "drained", since it began to drain; of "stood still", for how long
 }
 
 // TraceResult is a short name for the outcome of a request or handler, as a label

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 
@@ -18,7 +19,8 @@ func BenchmarkCallLocalTraced(b *testing.B) {
 		trace *node.Trace
 	}{
 		{"nil", nil},
-		{"noop", &node.Trace{RequestDone: func(node.TraceRequestDone) {}, MessageHandled: func(node.TraceMessageHandled) {}}},
+		{"noop", &node.Trace{RequestEnded: func(context.Context, node.TraceRequest) {},
+			MessageEnded: func(context.Context, node.TraceMessage) {}}},
 		{"slog", node.SlogTrace(slog.New(slog.DiscardHandler))},
 	} {
 		b.Run(row.name, func(b *testing.B) {

@@ -78,9 +78,13 @@ func (b *book) take() []any {
 	return all
 }
 
+func keepEnded[Info any](b *book) func(context.Context, Info) {
+	return func(_ context.Context, i Info) { keep[Info](b)(i) }
+}
+
 func (b *book) trace() *node.Trace {
 	return &node.Trace{
-		RequestDone: keep[node.TraceRequestDone](b), MessageHandled: keep[node.TraceMessageHandled](b),
+		RequestEnded: keepEnded[node.TraceRequest](b), MessageEnded: keepEnded[node.TraceMessage](b),
 		RequestRefused: keep[node.TraceRequestRefused](b),
 		SessionStarted: keep[node.TraceSessionStarted](b), SessionEnded: keep[node.TraceSessionEnded](b),
 		SessionCrashed:  keep[node.TraceSessionCrashed](b),
@@ -127,8 +131,8 @@ func TestTraceTellsOwnerAndCallerTheirParts(t *testing.T) {
 				if row.caller != 0 {
 					sent = 1
 				}
-				done := func(all []any, op engine.Op, method string, least time.Duration) node.TraceRequestDone {
-					d := of[node.TraceRequestDone](t, all)
+				done := func(all []any, op engine.Op, method string, least time.Duration) node.TraceRequest {
+					d := of[node.TraceRequest](t, all)
 					require.Equal(t, op.String(), d.Op)
 					require.Equal(t, "traced", d.Kind)
 					require.Equal(t, method, d.Method)
@@ -160,9 +164,9 @@ func TestTraceTellsOwnerAndCallerTheirParts(t *testing.T) {
 				all, made = take()
 				d := done(made, engine.OpCall, "work", 20*time.Millisecond)
 				require.False(t, d.MaybeExecuted)
-				var handled []node.TraceMessageHandled
+				var handled []node.TraceMessage
 				for _, i := range all {
-					if h, ok := i.(node.TraceMessageHandled); ok {
+					if h, ok := i.(node.TraceMessage); ok {
 						handled = append(handled, h)
 					}
 				}
@@ -180,7 +184,7 @@ func TestTraceTellsOwnerAndCallerTheirParts(t *testing.T) {
 				_, err = tracedFail.Call(ctx, n, id, "error")
 				require.Error(t, err)
 				all, made = take()
-				require.EqualError(t, of[node.TraceMessageHandled](t, all).Err, errBroke.Error())
+				require.EqualError(t, of[node.TraceMessage](t, all).Err, errBroke.Error())
 				d = done(made, engine.OpCall, "fail", 0)
 				require.EqualError(t, d.Err, errBroke.Error())
 				require.True(t, d.MaybeExecuted)
@@ -205,7 +209,7 @@ func TestTraceTellsOwnerAndCallerTheirParts(t *testing.T) {
 				all, made = take()
 				require.Equal(t, node.TraceSessionCrashed{Session: sessionproc.LogID(id), Kind: "traced",
 					Reference: crash.Reference}, of[node.TraceSessionCrashed](t, all))
-				require.ErrorIs(t, of[node.TraceMessageHandled](t, all).Err, sessionproc.ErrCrashed)
+				require.ErrorIs(t, of[node.TraceMessage](t, all).Err, sessionproc.ErrCrashed)
 				require.Equal(t, sessionproc.ReasonCrashed, of[node.TraceSessionEnded](t, all).Reason)
 				require.Equal(t, "crashed", node.TraceResult(done(made, engine.OpCall, "fail", 0).Err))
 			})
@@ -262,8 +266,8 @@ func TestTraceTellsBothNodesOfAMove(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 2, got)
 		source, target = append(source, books[0].take()...), append(target, books[1].take()...)
-		require.Equal(t, 1, of[node.TraceRequestDone](t, source).Sent)
-		require.Equal(t, "work", of[node.TraceMessageHandled](t, target).Method)
+		require.Equal(t, 1, of[node.TraceRequest](t, source).Sent)
+		require.Equal(t, "work", of[node.TraceMessage](t, target).Method)
 		require.NoError(t, c.Node(1).Terminate(ctx, id))
 		last := books[1].take()
 		require.Equal(t, sessionproc.ReasonTerminated, of[node.TraceSessionEnded](t, last).Reason)

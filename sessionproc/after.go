@@ -62,7 +62,7 @@ type when struct {
 func setTimer[Msg any](ctx context.Context, n *Notice[Msg], name string, w when, msg Msg) error {
 	h := headOf(ctx)
 	b := bound(h, &n.token, core.OpCast, "a timer for notice")
-	return h.Host.Engine.SetTimer(h, core.TimerRequest{Name: name, Notice: n.token.Name, Bound: b,
+	return h.Host.Engine.SetTimer(ctx, h, core.TimerRequest{Name: name, Notice: n.token.Name, Bound: b,
 		Message: &timed[Msg]{n, msg},
 		Raw:     n.msg.Raw, Delay: w.delay, Again: w.again, At: w.at})
 }

@@ -232,7 +232,7 @@ func (m *cast[Msg]) ReadReply([]byte, bool) error { return nil }
 
 // Deliver puts the cast into the mailbox of a session of this node.
 func (m *cast[Msg]) Deliver(ctx context.Context, on *core.Host, part int, id string) error {
-	h, b, err := on.Engine.Resolve(context.Background(), part, id, &m.notice.token, core.OpCast)
+	h, b, err := on.Engine.Resolve(ctx, part, id, &m.notice.token, core.OpCast)
 	if err == nil {
 		err = m.push(ctx, h, b)
 	}
@@ -311,5 +311,6 @@ func (m *cast[Msg]) Save() (core.SavedCast, error) {
 		return core.SavedCast{}, err
 	}
 	payload, err := m.notice.msg.Encode(nil, msg, core.MaxSnapshot)
-	return core.SavedCast{Method: m.notice.token.Name, Raw: m.notice.msg.Raw, NoTouch: m.NoUse, Payload: payload}, err
+	return core.SavedCast{Method: m.notice.token.Name, Raw: m.notice.msg.Raw, NoTouch: m.NoUse, Payload: payload,
+		Trace: m.Carried()}, err
 }

@@ -327,9 +327,9 @@ func (l *wordLoad) end() {
 	for _, p := range up {
 		h := p.run.Load().Health()
 		if len(up) == 1 {
-			h.Ready = nil // it may have started while its seeds were away, and has to say so
+			h.Ready = "" // it may have started while its seeds were away, and has to say so
 		}
-		if h.Ready != nil || len(h.Silent)+len(h.Waiting) > 0 {
+		if h.Ready != "" || len(h.Silent)+len(h.Waiting) > 0 {
 			l.fault("health: n%d: %+v", p.index, h)
 		}
 	}

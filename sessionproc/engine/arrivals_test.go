@@ -51,7 +51,7 @@ func TestMovedSessionKeepsItsOriginWhenArrivalsAreUsedUp(t *testing.T) {
 		require.Equal(t, life, b.table.Life(part("x"), "x"))
 		require.NotZero(t, b.table.Extra(part("x"), "x"))
 		time.Sleep(time.Second)
-		reach, _, err := b.table.Broadcast("scripted", "note", nil, true, 2*time.Second)
+		reach, _, err := b.table.Broadcast("scripted", "note", nil, true, 2*time.Second, nil)
 		require.NoError(t, err)
 		require.Equal(t, sessionproc.Reach{}, reach, "it had it where it was")
 	})

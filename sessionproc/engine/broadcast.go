@@ -13,10 +13,10 @@ import (
 // have come from another node since age before now, as they had it there. moving
 // are the IDs of those that are on their way to another node and did not get it.
 // payload must not be changed any more. ErrUnknownKind or ErrUnknownMethod if this
-// node's release does not know the notice; see HasKind.
-func (t *Table) Broadcast(kind, method string, payload []byte, raw bool, age time.Duration) (r sessionproc.Reach,
-	moving []string,
-	err error) {
+// node's release does not know the notice; see HasKind. The sessions' handlers get the values of carried,
+// which Inject gave; nil: none.
+func (t *Table) Broadcast(kind, method string, payload []byte, raw bool, age time.Duration, carried []byte) (
+	r sessionproc.Reach, moving []string, err error) {
 	if why := t.PausedBy(); why != nil {
 		return r, nil, why
 	}
@@ -25,13 +25,14 @@ func (t *Table) Broadcast(kind, method string, payload []byte, raw bool, age tim
 		return r, nil, t.missing(kind, method, core.OpCast)
 	}
 	b := k.ByName[method]
+	values := t.extracted(carried)
 	begun := int64(time.Since(core.Epoch) - age)
 	for p := range t.all() {
 		if p.Kind != k || p.cameAfter(begun) {
 			continue
 		}
 		m := newNamedCast(b, raw, payload)
-		m.NoUse, m.AtOnce = true, true
+		m.NoUse, m.AtOnce, m.Ctx = true, true, core.CastCtx(carried, values)
 		switch err := p.push(&m.Envelope); {
 		case err == nil:
 			r.Delivered++
@@ -89,13 +90,16 @@ func (m *codedCast) AppendPayload(b []byte, _ int) ([]byte, bool, error) {
 // ReadReply is never called: casts have no reply.
 func (m *codedCast) ReadReply([]byte, bool) error { return nil }
 
-func (m *codedCast) Deliver(_ context.Context, on *core.Host, part int, id string) error {
+func (m *codedCast) Deliver(ctx context.Context, on *core.Host, part int, id string) error {
 	t := tableOf(on)
 	in := Inbound{Op: core.OpCast, ID: id, Kind: m.kind, Method: m.method}
 	p, err := t.resolveNamed(part, &in)
 	if err == nil {
 		e := newNamedCast(in.bound, m.raw, m.payload)
 		e.NoUse, e.AtOnce = true, true
+		if t.cfg.Inject != nil {
+			_ = core.Apart(func() { t.carryAlong(ctx, &e.Envelope) })
+		}
 		err = p.push(&e.Envelope)
 	}
 	if err != nil {

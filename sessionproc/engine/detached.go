@@ -150,7 +150,7 @@ type detachedEngine struct {
 }
 
 // SetTimer implements Engine.
-func (e detachedEngine) SetTimer(h *core.Head, r core.TimerRequest) error {
+func (e detachedEngine) SetTimer(_ context.Context, h *core.Head, r core.TimerRequest) error {
 	p := processOf(h)
 	payload, err := p.timerPayload(r)
 	if err != nil {

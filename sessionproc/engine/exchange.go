@@ -80,7 +80,10 @@ func (t *Table) inherit(ctx context.Context, from *core.Ctx, h *core.Ctx, b *cor
 	if from != nil {
 		h.Rare().From = from
 	}
-	if t.cfg.Inject != nil && t.cfg.Extract != nil {
+	if t.begins {
+		h.PrepareTrace()
+	}
+	if t.cfg.Inject != nil {
 		if values := t.carry(ctx); values != nil {
 			h.Rare().Values = values
 		}
@@ -91,12 +94,4 @@ func (t *Table) inherit(ctx context.Context, from *core.Ctx, h *core.Ctx, b *cor
 	}
 	h.Until = t.clock.in(b.Timeout(t.cfg.CallTimeout))
 	return h.Until
-}
-
-// carry returns the values of ctx that Inject and Extract let through, or nil.
-func (t *Table) carry(ctx context.Context) context.Context {
-	if carried := t.cfg.Inject(ctx); len(carried) > 0 {
-		return t.cfg.Extract(context.Background(), carried)
-	}
-	return nil
 }

@@ -97,13 +97,13 @@ func (t *Table) Labels(h *core.Head) map[string]string {
 }
 
 // SetTimer implements Engine.
-func (t *Table) SetTimer(h *core.Head, r core.TimerRequest) error {
+func (t *Table) SetTimer(ctx context.Context, h *core.Head, r core.TimerRequest) error {
 	p := processOf(h)
 	payload, err := p.timerPayload(r)
 	if err != nil {
 		return err
 	}
-	tm := &timer{name: r.Name, bound: r.Bound, payload: payload, raw: r.Raw, at: r.At}
+	tm := &timer{name: r.Name, bound: r.Bound, payload: payload, raw: r.Raw, at: r.At, carried: t.inject(ctx)}
 	if r.Again {
 		tm.every = r.Delay
 	}
@@ -154,7 +154,7 @@ func (t *Table) Watch(ctx context.Context, h *core.Head, b *core.Binding, id str
 	if p.refuses("a watch") != nil {
 		return
 	}
-	w := &watch{id: id, bound: b, stop: func() {}}
+	w := &watch{id: id, bound: b, stop: func() {}, carried: t.inject(ctx)}
 	p.mu.Lock()
 	if p.leftLocked() {
 		p.mu.Unlock()

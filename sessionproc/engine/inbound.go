@@ -23,7 +23,7 @@ func (t *Table) Serve(part int, in *Inbound) {
 	case core.OpCast:
 		t.serveCast(part, in)
 	case core.OpStart, core.OpEnsure:
-		in.Ctx = in.newCtx(nil)
+		in.Ctx = in.newCtx(t, nil)
 		in.opened()
 		t.decideStart(&core.Starter{W: &in.Waiting, Part: part, ID: in.ID, Kind: in.Kind, Ensure: in.Op == core.OpEnsure,
 			Placed: in.Placed})
@@ -92,7 +92,7 @@ func (t *Table) serveCall(part int, in *Inbound) {
 		in.Answer.Fail(err, false, false)
 		return
 	}
-	in.Ctx = in.newCtx(p)
+	in.Ctx = in.newCtx(t, p)
 	if in.Once != nil {
 		if err := p.keyed(in.Ctx, in.Once, in.bound); err != nil {
 			in.Answer.Fail(err, false, false)
@@ -126,6 +126,7 @@ func (t *Table) serveCast(part int, in *Inbound) {
 	if err == nil {
 		m := newNamedCast(in.bound, in.Raw, append([]byte(nil), in.Payload...))
 		m.NoUse, m.AtOnce = m.NoUse || in.NoTouch, in.NoWait || in.bound.Settings.NoWait
+		m.Ctx = core.CastCtx(in.Carried, in.Values)
 		if err = p.push(&m.Envelope); err == errNoPlace {
 			p.lineUpFor(in, &m.Envelope)
 			return

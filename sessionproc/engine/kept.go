@@ -14,8 +14,12 @@ import (
 // Kept gives the answers that have waited, in their order. It takes the session's lock.
 func (t *Table) Kept(r *Record, err error) {
 	p, upTo, mark, last := r.p, r.upTo, r.Mark, r.Form == FormEnded
+	superseded := errors.Is(err, ErrSuperseded)
+	if !superseded && !errors.Is(err, ErrFenced) {
+		t.traceRecord(r, err)
+	}
 	r.release()
-	if errors.Is(err, ErrSuperseded) {
+	if superseded {
 		p.recordAnew(last)
 		return
 	}

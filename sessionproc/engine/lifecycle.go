@@ -17,6 +17,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	t := &Table{cfg: cfg, kinds: map[string]*core.Kind{}, parts: make([]partition, cfg.Partitions),
 		none: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	t.starts.max, t.trace = cfg.MaxStarting, cfg.Trace
+	t.begins = cfg.Trace != nil && cfg.Trace.MessageBegun != nil
 	t.startRate = newBucket(core.LimitNodeStarts, cfg.StartRate, cfg.StartBurst)
 	t.cfg.CallTimeout, t.cfg.StopTimeout = min(cfg.CallTimeout, core.Ages), min(cfg.StopTimeout, core.Ages)
 	if cfg.HeapInUse == nil {

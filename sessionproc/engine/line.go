@@ -301,7 +301,7 @@ func (p *process) sweepLocked() {
 	p.head, p.tail = nil, nil
 	for e := queue; e != nil; {
 		next := e.Next
-		if e.Next = nil; e.Ctx != nil && !e.IsQueued() {
+		if e.Next = nil; e.Ctx != nil && !e.Ctx.IsCast() && !e.IsQueued() {
 			p.queued--
 			p.bytes -= e.Size
 		} else if p.tail == nil {
@@ -329,9 +329,9 @@ func (p *process) refused(e *core.Envelope, err error) error {
 	switch {
 	case err == nil || err == errNoPlace:
 	case limit:
-		p.table().refuse(asks(e), p.Kind.Name, err)
+		p.table().refuse(asks(e, false), p.Kind.Name, err)
 	default:
-		p.table().refuse(asks(e), p.Kind.Name, sessionproc.ErrOverloaded)
+		p.table().refuse(asks(e, false), p.Kind.Name, sessionproc.ErrOverloaded)
 	}
 	return err
 }

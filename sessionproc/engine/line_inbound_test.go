@@ -159,7 +159,7 @@ func TestFullMailboxTakesTimersAndWatchesButNoBroadcast(t *testing.T) {
 		require.Equal(t, 3, details(t, s.local, "a").Waiting)
 		// A broadcast passes over the session, and does not wait.
 		begun := time.Now()
-		r, moving, err := s.table.Broadcast("full", fill.Name(), encoded(t, "broadcast"), false, 0)
+		r, moving, err := s.table.Broadcast("full", fill.Name(), encoded(t, "broadcast"), false, 0, nil)
 		require.NoError(t, err)
 		require.Equal(t, sessionproc.Reach{Full: 1}, r)
 		require.Empty(t, moving)

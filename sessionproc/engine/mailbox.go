@@ -86,11 +86,8 @@ func (p *process) next(cur *handling) (e *core.Envelope, end bool) {
 		entered = p.advanceLocked()
 	}
 	ctx := e.Ctx
-	if ctx == nil {
-		if p.act == nil {
-			p.act = &core.Ctx{Head: &p.Head}
-		}
-		ctx = p.act
+	if ctx == nil || ctx.IsCast() {
+		ctx = p.castCtxLocked(ctx)
 	}
 	*cur = handling{e, e.Generation(), ctx, now, e.ReadOnly, e.NoUse}
 	p.cur = cur
@@ -122,7 +119,7 @@ func (p *process) handlerEndsLocked(now int64) {
 // runtime.Goexit, ends or restarts this session and no other.
 func (p *process) run(cur *handling) {
 	clean := false
-	traces := false // TableTrace.MessageHandled runs
+	traces := false // TableTrace.MessageEnded runs
 	defer func() {
 		switch {
 		case clean:
@@ -148,6 +145,9 @@ func (p *process) run(cur *handling) {
 		}
 		if p.keeps && !e.ReadOnly {
 			p.keepState()
+		}
+		if cur.ctx.LacksValues() != nil {
+			p.extract(cur.ctx)
 		}
 		if p.table().trace == nil {
 			_ = e.Task.Run(&p.Head, cur.ctx) // its op has dealt with it

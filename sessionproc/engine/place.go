@@ -19,6 +19,7 @@ func (*place) Run(*core.Head, *core.Ctx) error { return core.NoHandler{} }
 // ctx ends or, without a deadline, for CastPatience. A handler that casts to a session which
 // waits for this handler gets errSelf at once, since the room that it would wait for cannot come.
 func (p *process) pushCast(ctx context.Context, e *core.Envelope) error {
+	p.table().carryAlong(ctx, e)
 	err := p.push(e)
 	if err != errNoPlace {
 		return err

@@ -43,7 +43,7 @@ func TestReadOnlyMessageIsNoChange(t *testing.T) {
 				"untyped call": untyped(core.OpCall, "do"),
 				"untyped cast": untyped(core.OpCast, "note"),
 				"broadcast": func() error {
-					_, _, err := l.table.Broadcast("scripted", "note", encoded(t, "x"), false, 0)
+					_, _, err := l.table.Broadcast("scripted", "note", encoded(t, "x"), false, 0, nil)
 					return err
 				},
 				"timer": func() error { time.Sleep(2 * time.Second); return nil },

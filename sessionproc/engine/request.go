@@ -22,7 +22,8 @@ type Inbound struct {
 	Deadline time.Time       // zero: none
 	Chain    []string        // see CallChain
 	Placed   bool            // see HoldsPlace
-	Values   context.Context // made by Extract; may be nil
+	Values   context.Context // made by Extract of Carried; may be nil
+	Carried  []byte          // what Inject gave at another node; a cast keeps it
 	NoTouch  bool            // a cast that does not count as use
 	Patient  bool            // a cast that waits for its place until Deadline
 	NoWait   bool            // a cast that does not wait for its place
@@ -64,7 +65,7 @@ func (in *Inbound) opened() {
 	}
 }
 
-func (in *Inbound) newCtx(p *process) *core.Ctx {
+func (in *Inbound) newCtx(t *Table, p *process) *core.Ctx {
 	h := in.NextCtx()
 	if p != nil {
 		h.Head = &p.Head
@@ -77,6 +78,9 @@ func (in *Inbound) newCtx(p *process) *core.Ctx {
 	}
 	if len(in.Chain) > 0 || in.Values != nil {
 		h.Origin = &core.Origin{Chain: in.Chain, Values: in.Values, Placed: in.Placed}
+	}
+	if t.begins {
+		h.PrepareTrace()
 	}
 	return h
 }

@@ -48,9 +48,9 @@ func (t *Table) Resolve(ctx context.Context, part int, id string, tok *core.Toke
 	}
 	p := t.find(part, id)
 	if p == nil {
-		by, err := waitingFor(ctx, id)
+		by, err := waitingFor(ctx, id, op)
 		if err == nil {
-			p, err = t.startOnCall(part, id, tok.Kind, tok.Name, op, by)
+			p, err = t.startOnCall(part, id, tok.Kind, tok.Name, op, by, func() context.Context { return t.carry(ctx) })
 		}
 		if err != nil {
 			return nil, nil, err
@@ -81,7 +81,8 @@ func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
 	p := t.find(part, in.ID)
 	if p == nil {
 		var err error
-		if p, err = t.startOnCall(part, in.ID, in.Kind, in.Method, in.Op, in.waitingFor()); err != nil {
+		if p, err = t.startOnCall(part, in.ID, in.Kind, in.Method, in.Op, in.waitingFor(),
+			func() context.Context { return in.Values }); err != nil {
 			return nil, err
 		}
 	}
@@ -96,10 +97,11 @@ func (t *Table) resolveNamed(part int, in *Inbound) (*process, error) {
 }
 
 // waitingFor returns the origin of work for a message to session id whose caller waits with ctx, or
-// nil if the caller is no handler. It returns ErrCallCycle if the session would wait for itself.
-func waitingFor(ctx context.Context, id string) (*core.Origin, error) {
+// nil if the caller is no handler or does not wait, as for a cast. It returns ErrCallCycle if the session
+// would wait for itself.
+func waitingFor(ctx context.Context, id string, op core.Op) (*core.Origin, error) {
 	from := core.Calling(ctx)
-	if from == nil {
+	if from == nil || op == core.OpCast {
 		return nil, nil
 	}
 	return &core.Origin{From: from}, from.CheckChain(id)

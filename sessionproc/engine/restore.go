@@ -192,14 +192,14 @@ func (p *process) restoreMessages(s *snapshot) error {
 		if c.Own == ownTick {
 			tm := ticks[i+1]
 			if tm == nil { // a timer that fires once, and is not among the timers any more
-				tm = &timer{bound: b, raw: c.Raw, payload: c.Payload}
+				tm = &timer{bound: b, raw: c.Raw, payload: c.Payload, carried: p.table().travelled(c.Trace)}
 			}
 			tm.waits = true
 			p.appendLocked(newTimerCast(tm))
 			continue
 		}
 		m := newNamedCast(b, c.Raw, c.Payload)
-		m.NoUse, m.Own = c.NoTouch, c.Own == ownWatch
+		m.NoUse, m.Own, m.Ctx = c.NoTouch, c.Own == ownWatch, core.CastCtx(p.table().travelled(c.Trace), nil)
 		p.appendLocked(&m.Envelope)
 	}
 	p.restorePublisher(s.Subscriptions)
@@ -219,7 +219,7 @@ func (p *process) restoreTimers(s *snapshot) (ticks map[int]*timer, err error) {
 			p.ext.timers = new(timerSet)
 		}
 		tm := &timer{name: saved.Name, bound: b, raw: saved.Raw, payload: saved.Payload, every: saved.Every,
-			at: saved.At, due: now.Add(saved.Left)}
+			at: saved.At, due: now.Add(saved.Left), carried: p.table().travelled(saved.Trace)}
 		p.aimLocked(tm, now)
 		p.ext.timers.add(tm)
 		if saved.Waits != 0 && saved.Every > 0 {

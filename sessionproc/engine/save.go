@@ -10,7 +10,8 @@ import (
 func (m *namedCast) Method() string { return m.bound.Name }
 
 func (m *namedCast) Save() (core.SavedCast, error) {
-	s := core.SavedCast{Method: m.bound.Name, Raw: m.raw, NoTouch: m.NoUse, Payload: m.payload}
+	s := core.SavedCast{Method: m.bound.Name, Raw: m.raw, NoTouch: m.NoUse, Payload: m.payload,
+		Trace: m.Carried()}
 	if m.Own {
 		s.Own = ownWatch
 	}
@@ -138,7 +139,7 @@ func (p *process) fillLocked(s *snapshot, own bool) error {
 	if p.ext.timers.len() > 0 {
 		for _, tm := range p.timersLocked(now) {
 			s.Timers = append(s.Timers, savedTimer{Name: tm.name, Method: tm.bound.Name, Raw: tm.raw, Payload: tm.payload,
-				Left: tm.due.Sub(now), At: tm.at, Every: tm.every, Waits: ticks[tm]})
+				Left: tm.due.Sub(now), At: tm.at, Every: tm.every, Waits: ticks[tm], Trace: tm.carried})
 		}
 	}
 	s.Watches = p.savedWatchesLocked()

@@ -72,6 +72,7 @@ type savedTimer struct {
 	At      int64         `msgpack:",omitempty"` // of Notice.At, in ns since 1970: it counts, and not Left
 	Every   time.Duration `msgpack:",omitempty"` // 0 for a timer that fires once
 	Waits   int           `msgpack:",omitempty"` // which of Casts is its tick, counted from 1; 0: none
+	Trace   []byte        `msgpack:",omitempty"` // as SavedCast.Trace
 }
 
 // A savedLarge is a reference to a snapshot on another node.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
@@ -55,6 +56,7 @@ type Record struct {
 
 	p     *process
 	upTo  uint64 // the changes in it, of records.made
+	made  int64  // when, since epoch, if a trace asks for that
 	state []byte // scratch
 }
 
@@ -104,6 +106,9 @@ func newRecord(p *process, form RecordForm) *Record {
 	r := recordPool.Get().(*Record)
 	r.Partition, r.ID, r.Kind, r.Form, r.p = int(p.part), p.ID, p.Kind.Name, form, p
 	r.Seq = p.table().recordSeq.Add(1)
+	if t := p.table().trace; t != nil && t.RecordKept != nil {
+		r.made = int64(time.Since(core.Epoch))
+	}
 	return r
 }
 

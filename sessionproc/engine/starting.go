@@ -53,9 +53,12 @@ func (t *Table) exchangeStart(ctx context.Context, s *core.Starter) (o core.Outc
 // origin of the message's handler, or nil for a message that no handler waits for, such as a
 // cast. The start function becomes part of the chain of calls of by.
 //
+// values returns those of the start function's ctx, or nil.
+//
 // It does not wait for the start. The start is the first message in the mailbox, and the message
 // that caused it comes behind. If the start fails, that message gets the error.
-func (t *Table) startOnCall(part int, id, kind, method string, op core.Op, by *core.Origin) (*process, error) {
+func (t *Table) startOnCall(part int, id, kind, method string, op core.Op, by *core.Origin,
+	values func() context.Context) (*process, error) {
 	k := t.kinds[t.kindName(kind)]
 	b := t.binding(k, method)
 	if b == nil || b.Op != op || !b.Starts {
@@ -68,6 +71,12 @@ func (t *Table) startOnCall(part int, id, kind, method string, op core.Op, by *c
 	w := &zeroStart{}
 	w.Task, w.OnDecided = w, func() {}
 	w.Ctx = &core.Ctx{Until: t.clock.in(t.cfg.CallTimeout), Origin: by}
+	if v := values(); v != nil {
+		w.Ctx.Rare().Values = v
+	}
+	if t.begins {
+		w.Ctx.PrepareTrace()
+	}
 	w.Open()
 	s := &core.Starter{W: &w.Waiting, Part: part, ID: id, Kind: k.Name, Placed: placed(by)}
 	p, inserted, err := t.insert(s)

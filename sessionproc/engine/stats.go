@@ -43,17 +43,30 @@ const (
 	hotCandidates = 1 << 16
 )
 
+// LocalStats is Stats without the busiest sessions.
+func (t *Table) LocalStats() Stats {
+	s, _ := t.scan()
+	return s
+}
+
 // Stats looks over all sessions. To find the busiest it counts for 0.2 s what is
 // handled by those that work or were used in the last second, up to 65,536 of
 // them; if there is none, or ctx ends, it does not wait.
 func (t *Table) Stats(ctx context.Context) Stats {
-	s := Stats{Sessions: t.Len(), Kinds: t.Kinds(), Starts: t.counts.starts.Load(), Ends: t.counts.allEnds(),
+	begun := time.Now()
+	s, busy := t.scan()
+	if len(busy) > 0 {
+		s.Hottest = hottest(ctx, busy, begun)
+	}
+	return s
+}
+
+func (t *Table) scan() (s Stats, busy []sample) {
+	s = Stats{Sessions: t.Len(), Kinds: t.Kinds(), Starts: t.counts.starts.Load(), Ends: t.counts.allEnds(),
 		Supervision: t.Supervision(), Copies: t.Copies()}
 	if t.cfg.MemoryMark != 0 {
 		s.Heap = t.cfg.HeapInUse()
 	}
-	var busy []sample
-	begun := time.Now()
 	for p := range t.all() {
 		now := t.clock.now.Load()
 		p.mu.Lock()
@@ -74,10 +87,7 @@ func (t *Table) Stats(ctx context.Context) Stats {
 		}
 		p.mu.Unlock()
 	}
-	if len(busy) > 0 {
-		s.Hottest = hottest(ctx, busy, begun)
-	}
-	return s
+	return s, busy
 }
 
 // sample is how many messages a session had handled at a moment.

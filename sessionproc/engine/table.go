@@ -21,6 +21,7 @@ type Table struct {
 	wheel             *wheel // nil: no kind has sessions that expire
 	clock             clock
 	trace             *TableTrace // TableConfig.Trace, near the fields that each message touches
+	begins            bool        // it has MessageBegun
 	pause             pause
 	watched           atomic.Bool // see DetectStalls
 	starts            starts

@@ -20,6 +20,7 @@ type timer struct {
 	raw     bool
 	every   time.Duration // 0: it fires once
 	at      int64         // of At: the wall time, in ns since 1970; 0: none
+	carried []byte        // what Inject gave when it was set; nil: nothing
 	t       *time.Timer
 
 	// Guarded by the session's mu.
@@ -260,6 +261,7 @@ type timerCast struct {
 func newTimerCast(tm *timer) *core.Envelope {
 	m := &timerCast{namedCast{bound: tm.bound, raw: tm.raw, payload: tm.payload}, tm}
 	m.Task, m.Size, m.NoUse, m.Own, m.ReadOnly = m, core.MailSize(len(tm.payload)), true, true, tm.bound.Settings.ReadOnly
+	m.Ctx = core.CastCtx(tm.carried, nil)
 	return &m.Envelope
 }
 

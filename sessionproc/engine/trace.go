@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -9,15 +10,17 @@ import (
 
 // TableTrace is what a Table calls when something has happened to its sessions;
 // nil fields are passed over. Package node fills it from its own Trace, which says
-// what holds for all of them. None may panic; only MessageHandled
-// may call runtime.Goexit.
+// what holds for all of them. None may panic; only MessageBegun, which then is a crash of its session, and
+// MessageEnded may call runtime.Goexit. MessageBegun does not return nil.
 type TableTrace struct {
+	MessageBegun    func(context.Context, TraceMessage) context.Context
+	MessageEnded    func(context.Context, TraceMessage)
 	SessionStarted  func(TraceSessionStarted)
 	SessionEnded    func(TraceSessionEnded)
 	SessionCrashed  func(TraceSessionCrashed)
 	SessionConflict func(TraceSessionConflict)
-	MessageHandled  func(TraceMessageHandled)
 	RequestRefused  func(TraceRequestRefused)
+	RecordKept      func(TraceRecordKept)
 }
 
 // What a TableTrace is told has the fields, with their meanings, of package node's Trace.
@@ -47,10 +50,11 @@ type (
 		Kind    string
 		Merged  bool
 	}
-	TraceMessageHandled struct {
+	TraceMessage struct {
 		Op       core.Op
 		Kind     string
 		Method   string
+		Peer     string
 		Size     int
 		Wait     time.Duration
 		Duration time.Duration
@@ -61,49 +65,89 @@ type (
 		Kind string
 		Err  error
 	}
+	TraceRecordKept struct {
+		Kind     string
+		Size     int
+		Duration time.Duration
+		Err      error
+	}
 )
 
-// runTraced is e.op.Run for a table with a trace. handled is true while that hears of a
-// handler that has returned.
-func (p *process) runTraced(e *core.Envelope, handled *bool) {
+// runTraced is e.Task.Run for a table with a trace. ends is true while MessageEnded runs.
+func (p *process) runTraced(e *core.Envelope, ends *bool) {
 	p.mu.Lock()
 	starting := p.phase == phaseStarting
 	p.mu.Unlock()
-	m := TraceMessageHandled{Op: asks(e), Kind: p.Kind.Name, Size: int(e.Size)}
+	t, c := p.table().trace, p.cur.ctx // e may be in use again when it has run
+	m := TraceMessage{Op: asks(e, starting), Kind: p.Kind.Name, Size: int(e.Size)}
 	if !starting {
-		m.Method = methodOf(p.cur) // e may be in use again when it has run
+		m.Method = methodOf(p.cur)
+	}
+	if in, ok := e.Task.(*Inbound); ok {
+		m.Peer = in.Peer
 	}
 	begun := time.Now()
 	m.Wait = max(0, begun.Sub(core.Epoch)-time.Duration(e.At))
+	var ctx context.Context = c
+	told := t.MessageBegun != nil && isToRun(e, starting)
+	if told {
+		ctx = c.Begin(func(ctx context.Context) context.Context { return t.MessageBegun(ctx, m) })
+	}
 	m.Err = sessionproc.ErrCrashed // unless run returns
 	defer func() {
 		m.Duration = time.Since(begun)
-		p.traceRun(starting, m, handled)
+		p.traceRun(ctx, starting, told, m, ends)
 	}()
-	m.Err = e.Task.Run(&p.Head, p.cur.ctx)
+	m.Err = e.Task.Run(&p.Head, c)
 }
 
-func (p *process) traceRun(starting bool, m TraceMessageHandled, handled *bool) {
+// traceRun tells of a handler or start function that has returned. told: a trace has heard that it began.
+func (p *process) traceRun(ctx context.Context, starting, told bool, m TraceMessage, ends *bool) {
 	t := p.table().trace
-	switch _, not := m.Err.(core.NoHandler); {
-	case not:
-	case starting && t.SessionStarted != nil:
+	_, not := m.Err.(core.NoHandler)
+	if starting && !not && t.SessionStarted != nil {
 		t.SessionStarted(TraceSessionStarted{Session: sessionproc.LogID(p.ID), Kind: m.Kind, Wait: m.Wait,
-			Duration: m.Duration,
-			Err:      m.Err})
-	case !starting && t.MessageHandled != nil:
-		*handled = m.Err != sessionproc.ErrCrashed
-		t.MessageHandled(m)
-		*handled = false
+			Duration: m.Duration, Err: m.Err})
+	}
+	if not && told {
+		m.Err = context.Canceled
+	}
+	if t.MessageEnded != nil && (told || !not) {
+		*ends = m.Err != sessionproc.ErrCrashed
+		t.MessageEnded(ctx, m)
+		*ends = false
 	}
 }
 
-// asks is OpCast or, for what somebody waits for, OpCall.
-func asks(e *core.Envelope) core.Op {
-	if e.Ctx == nil {
+// isToRun reports whether a message that its session has taken runs a handler or start function, unless
+// its caller gives up at this moment.
+func isToRun(e *core.Envelope, starting bool) bool {
+	if in, ok := e.Task.(*Inbound); ok && in.Op == core.OpSubscribe {
+		return false
+	}
+	if _, ok := e.Task.(named); !ok && !starting {
+		return false // of the library
+	}
+	return e.Ctx == nil || e.Ctx.IsCast() || e.IsQueued()
+}
+
+// asks is OpStart, OpCast or, for what somebody waits for, OpCall.
+func asks(e *core.Envelope, starting bool) core.Op {
+	switch {
+	case starting:
+		return core.OpStart
+	case e.Ctx == nil || e.Ctx.IsCast():
 		return core.OpCast
 	}
 	return core.OpCall
+}
+
+// traceRecord tells of a record that is at its standbys, or cannot be.
+func (t *Table) traceRecord(r *Record, err error) {
+	if t.trace != nil && t.trace.RecordKept != nil {
+		t.trace.RecordKept(TraceRecordKept{Kind: r.p.Kind.Name, Size: len(r.Body),
+			Duration: time.Duration(int64(time.Since(core.Epoch)) - r.made), Err: err})
+	}
 }
 
 // countEnd counts and reports the end of a session that has lived. One that was

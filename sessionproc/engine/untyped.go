@@ -105,11 +105,11 @@ func (m *untyped) exchange(ctx context.Context, t *Table, part int, id string) e
 	in.Deadline, _ = ctx.Deadline()
 	in.Patient, in.NoWait = patient, err != nil
 	switch {
-	case t.cfg.Inject == nil || t.cfg.Extract == nil:
+	case t.cfg.Inject == nil:
 	case m.op == core.OpSubscribe || m.op == core.OpAdopt: // a goroutine of the library asks
-		_ = core.Apart(func() { in.Values = t.carry(ctx) })
+		_ = core.Apart(func() { in.carryAlong(ctx, t) })
 	default:
-		in.Values = t.carry(ctx)
+		in.carryAlong(ctx, t)
 	}
 	t.Serve(part, in)
 	select {

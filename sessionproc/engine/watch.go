@@ -15,6 +15,8 @@ type watch struct {
 	bound *core.Binding
 	at    sessionproc.Position // which life of the session is watched; zero: not known yet
 	stop  context.CancelFunc
+
+	carried []byte // what Inject gave when it was set; nil: nothing
 }
 
 // watchAllLocked begins the watches of a session that runs again.
@@ -132,7 +134,7 @@ func (p *process) watchEnded(w *watch, e sessionproc.Ended) {
 	}
 	delete(p.ext.watches, w)
 	m := newNamedCast(w.bound, false, payload)
-	m.NoUse, m.Own = true, true
+	m.NoUse, m.Own, m.Ctx = true, true, core.CastCtx(w.carried, nil)
 	p.appendLocked(&m.Envelope)
 	start := !p.running
 	p.running = true
@@ -147,12 +149,13 @@ type savedWatch struct {
 	ID           string
 	Method       string
 	Number, Boot uint64 `msgpack:",omitempty"` // the incarnation, if it is known
+	Trace        []byte `msgpack:",omitempty"` // as SavedCast.Trace
 }
 
 func (p *process) savedWatchesLocked() (all []savedWatch) {
 	for w := range p.ext.watches {
 		i := w.at.Incarnation
-		all = append(all, savedWatch{w.id, w.bound.Name, i.Number, i.Boot})
+		all = append(all, savedWatch{w.id, w.bound.Name, i.Number, i.Boot, w.carried})
 	}
 	return all
 }
@@ -168,7 +171,7 @@ func (p *process) restoreWatches(all []savedWatch) error {
 			p.ext.watches = make(map[*watch]struct{}, len(all))
 		}
 		w := &watch{id: s.ID, bound: b, at: sessionproc.Position{Incarnation: sessionproc.Incarnation{Number: s.Number,
-			Boot: s.Boot}}, stop: func() {}}
+			Boot: s.Boot}}, stop: func() {}, carried: p.table().travelled(s.Trace)}
 		p.ext.watches[w] = struct{}{}
 	}
 	return nil

@@ -152,10 +152,43 @@ type Part struct {
 func (d *Driver) Part(part int) (p Part) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
+	return d.partLocked(part)
+}
+
+// EachPart calls f for each partition with what the machine says of it, at one moment. f must not call the
+// driver.
+func (d *Driver) EachPart(f func(part int, p Part)) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for part := range d.parts {
+		f(part, d.partLocked(part))
+	}
+}
+
+func (d *Driver) partLocked(part int) (p Part) {
 	p.Full, p.Holds = d.m.Full(part), d.m.Holds(part)
 	_, p.Claims = d.m.Claiming(part)
 	_, _, p.HandsOver = d.m.HandingOver(part)
 	return p
+}
+
+// A LostMember is a member that has gone without a good-bye.
+type LostMember struct {
+	Name, Addr string
+	Since      time.Time
+}
+
+// Lost returns the members that were taken for dead in the last FormerFor and have not come back. Those that
+// were put out are none.
+func (d *Driver) Lost() (all []LostMember) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	for name, f := range d.former {
+		if f.level != ownership.Left && !d.evicted[name] {
+			all = append(all, LostMember{name, f.addr, f.since})
+		}
+	}
+	return all
 }
 
 // MayLeave reports whether nothing is here any more, and the members that stay know one

@@ -20,6 +20,7 @@ type Roster struct {
 
 	mu      sync.Mutex          // no other lock is taken under it
 	m       map[string]*answers // guarded by mu; by name
+	gone    map[string]int      // guarded by mu; LastSessions of members that are not there any more
 	version uint64              // guarded by mu; of the view that they are of
 }
 
@@ -31,6 +32,8 @@ type answers struct {
 
 	release *Release          // what it was given; nil: not known
 	refused map[string]string // by kind: why it has refused a session of this node last
+
+	sessions int // that it has, as it last said
 }
 
 // New returns the roster of a node that was given own.
@@ -57,7 +60,52 @@ func (ms *Roster) Keep(view *cluster.View) {
 			next[name] = &answers{last: time.Now()}
 		}
 	}
+	for name, a := range ms.m {
+		if next[name] == nil && a.sessions > 0 {
+			if len(ms.gone) >= mostGone {
+				clear(ms.gone)
+			}
+			put(&ms.gone, name, a.sessions)
+		}
+	}
+	for name, a := range next {
+		if before, was := ms.gone[name]; was {
+			a.sessions = max(a.sessions, before)
+			delete(ms.gone, name)
+		}
+	}
 	ms.m = next
+}
+
+// mostGone is of how many members that are not there any more LastSessions is known.
+const mostGone = 256
+
+// put sets a value in a map that is made when it is needed.
+func put(m *map[string]int, key string, v int) {
+	if *m == nil {
+		*m = map[string]int{}
+	}
+	(*m)[key] = v
+}
+
+// NoteSessions records how many sessions a member says that it has.
+func (ms *Roster) NoteSessions(name string, sessions int) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	if a := ms.m[name]; a != nil {
+		a.sessions = sessions
+	}
+}
+
+// LastSessions is how many sessions a member had when it last said so; 0 if it has not. It is known of
+// members that have gone, too.
+func (ms *Roster) LastSessions(name string) int {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	if a := ms.m[name]; a != nil {
+		return a.sessions
+	}
+	return ms.gone[name]
 }
 
 // Note records whether a member has answered; err is why it has not. It returns whether the

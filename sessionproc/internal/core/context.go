@@ -41,6 +41,7 @@ type Origin struct {
 	Values context.Context // made by Extract
 	Placed bool            // a start function on another node waits for this call; see holdsPlace
 	Once   *Once           // the key of this call; nil: it has none
+	Traced *Traced         // nil: nothing
 }
 
 // A signal is what a Ctx needs once a goroutine waits for its end. Most ctxs end without one:

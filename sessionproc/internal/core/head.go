@@ -63,7 +63,7 @@ type Engine interface {
 	Stop(h *Head, reason string)
 	Labels(h *Head) map[string]string
 	SetLabel(h *Head, key, value string) error
-	SetTimer(h *Head, t TimerRequest) error
+	SetTimer(ctx context.Context, h *Head, t TimerRequest) error
 	CancelTimer(h *Head, name string) bool
 	Publish(h *Head, b *Binding, payload []byte, raw bool) error
 	Watch(ctx context.Context, h *Head, b *Binding, id string)
