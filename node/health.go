@@ -13,13 +13,13 @@ import (
 // well has an empty Ready, Memory, Silent and Lost, and an empty Waiting and no Misplaced but for
 // moments after the members have changed. It has plain values only, and marshals to JSON.
 type NodeHealth struct {
-	Name    string // slot/boot
-	Addr    string // host:port for other nodes
-	Cluster string // Config.Cluster
-	Zone    string // Config.Zone
-	Version string // of the program's main module, as its build information has it; "": unknown
-	Wire    int    // the newest version of the protocol between nodes that it speaks
-	Ring    string // of the settings of consistent hashing, which must be equal on all nodes
+	Name    string    // slot/boot
+	Addr    string    // host:port for other nodes
+	Cluster string    // Config.Cluster
+	Zone    string    // Config.Zone
+	Version string    // of the program's main module, as its build information has it; "": unknown
+	Wire    int       // the newest version of the protocol between nodes that it speaks
+	Ring    string    // of the settings of consistent hashing, which must be equal on all nodes
 	Started time.Time `msgpack:"-"`
 
 	Ready  string // what Node.Ready says; "": it is ready

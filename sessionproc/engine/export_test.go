@@ -127,3 +127,21 @@ func (t *Table) EncodeRecord(part int, id string) (int, error) {
 
 // FinishTurn has an idle session do what is due, and reports whether it goes on.
 func (t *Table) FinishTurn(part int, id string) bool { return t.find(part, id).finishTurn() }
+
+// ScanAll is what LocalStats shows of mailboxes, found by a look at all sessions.
+func (t *Table) ScanAll() (s Stats) {
+	now := t.clock.now.Load()
+	for p := range t.all() {
+		p.mu.Lock()
+		p.addLocked(&s, now)
+		p.mu.Unlock()
+	}
+	return s
+}
+
+// Noted returns how many sessions the next scan looks at.
+func (t *Table) Noted() int {
+	t.notables.mu.Lock()
+	defer t.notables.mu.Unlock()
+	return len(t.notables.all)
+}

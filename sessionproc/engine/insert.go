@@ -174,7 +174,7 @@ func (t *Table) newProcess(s *core.Starter) (*process, error) {
 	t.count.Add(1)
 	p := &process{
 		Head: core.Head{Host: &t.host, Kind: k, ID: strings.Clone(s.ID)}, part: uint16(s.Part), born: t.born.Add(1),
-		changes: 1, running: true, watched: k.Settings.SlowHandler > 0,
+		changes: 1, running: true,
 	}
 	if v := t.predecessor(s.ID); v != nil {
 		p.succeed(v)

@@ -91,6 +91,9 @@ func (t *Table) loop() {
 		t.windows.expire(now)
 		t.recall.sweep(time.Duration(now))
 		t.walls.step(t)
+		if now/scanEvery != before/scanEvery {
+			t.scan(new(Stats))
+		}
 		t.expire(now, time.Duration(now-before))
 	}
 }

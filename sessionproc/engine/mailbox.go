@@ -61,7 +61,9 @@ func (p *process) next(cur *handling) (e *core.Envelope, end bool) {
 		p.mu.Unlock()
 		return nil, true
 	case p.head == nil || p.Kind.Kept && p.standsLocked():
-		p.running = false
+		if p.running = false; p.head != nil {
+			p.noteLocked()
+		}
 		p.mu.Unlock()
 		return nil, false
 	case p.holdLocked():

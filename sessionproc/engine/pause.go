@@ -56,6 +56,7 @@ func (b *pause) note(set *map[*process]struct{}, p *process) bool {
 	if b.why.Load() == nil {
 		return false
 	}
+	p.noteLocked()
 	put(set, p, struct{}{})
 	return true
 }

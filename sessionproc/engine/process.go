@@ -28,7 +28,7 @@ import (
 // mu comes after the lock of the node's driver and after the lock of the partition in the
 // table (partition.mu). Two processes are locked at once only in leaveTo: the one that
 // leaves first, then its heir, which no other goroutine can know yet. The locks of the table's
-// parts (the wheel, the pause, ends, recall, arrivals) come after mu and before no other lock;
+// parts (the wheel, the pause, the notables, ends, recall, arrivals) come after mu and before no other lock;
 // starts.mu is never held together with mu. No handler and no
 // Answer is called under mu: functions return what is to be told, and the caller tells it
 // after the unlock. (The ask of Seal is called under mu. It takes no lock.)
@@ -49,7 +49,7 @@ type process struct {
 	running    bool   // a worker has the session, or it waits for its restart
 	keeps      bool   // the state is kept for a restart; set once
 	paced      bool   // ext.messages limits the rate of messages; set once
-	watched    bool   // the kind has SlowHandler; set once
+	noted      bool   // see notables
 	turn       turn   // guarded by table.starts.mu
 	lined      bool   // ext.line is not empty
 	changed    bool   // the state may have changed since it was weighed
@@ -127,6 +127,9 @@ func (p *process) roomLocked(e *core.Envelope) bool {
 
 // appendLocked appends e to the mailbox.
 func (p *process) appendLocked(e *core.Envelope) {
+	if p.head != nil || p.cur != nil || p.phase > phaseLive || p.recoversLocked() {
+		p.noteLocked()
+	}
 	e.Next = nil
 	e.At = p.table().clock.now.Load()
 	if p.table().trace != nil {

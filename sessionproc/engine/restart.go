@@ -147,6 +147,7 @@ func (p *process) restartAfter(after time.Duration, o core.Outcome) {
 	}
 	wait := after > 0 && p.phase == phaseLive
 	if wait {
+		p.noteLocked()
 		r.timer = time.AfterFunc(after, func() { p.wakeAfterCrash() })
 	}
 	p.mu.Unlock()
@@ -158,6 +159,11 @@ func (p *process) restartAfter(after time.Duration, o core.Outcome) {
 	if !wait {
 		p.table().workers.run(p, nil)
 	}
+}
+
+// recoversLocked reports whether the session has crashed and does not run again yet.
+func (p *process) recoversLocked() bool {
+	return p.ext != nil && p.ext.restart != nil && p.ext.restart.pending
 }
 
 func (p *process) wakeAfterCrash() {

@@ -64,8 +64,7 @@ func (t *Table) restore(part int, id string, s *snapshot, admit func(*core.Kind)
 	if s.Outline {
 		return nil, errOutline
 	}
-	p := &process{Head: core.Head{Host: &t.host, Kind: k, ID: id}, part: uint16(part), born: s.Number, phase: phaseLive,
-		watched: k.Settings.SlowHandler > 0}
+	p := &process{Head: core.Head{Host: &t.host, Kind: k, ID: id}, part: uint16(part), born: s.Number, phase: phaseLive}
 	p.ext = t.extraOfArrival()
 	p.ext.boot = s.Boot
 	if err := p.restoreVersion(s); err != nil {
@@ -326,6 +325,9 @@ func (p *process) arriveLocked() (start bool) {
 	p.running = p.head != nil || p.ext.others != nil || p.ext.reason != "" || p.phase == phaseSealed ||
 		p.ext.arrives != 0 || p.Kind.Kept
 	p.settleLocked()
+	if p.head != nil {
+		p.noteLocked()
+	}
 	return p.running
 }
 

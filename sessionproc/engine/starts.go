@@ -39,6 +39,7 @@ func (s *starts) enter(p *process, by *core.Starter) (signals bool) {
 		p.turn = turnWaits
 		s.queue.push(p)
 		s.mu.Unlock()
+		p.note()
 		return false
 	}
 	p.turn = turnTaken

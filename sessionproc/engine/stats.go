@@ -43,9 +43,14 @@ const (
 	hotCandidates = 1 << 16
 )
 
-// LocalStats is Stats without the busiest sessions.
+// LocalStats is Stats without the busiest sessions. It looks at no session that rests.
 func (t *Table) LocalStats() Stats {
-	s, _ := t.scan()
+	s := Stats{Sessions: t.Len(), Kinds: t.Kinds(), Starts: t.counts.starts.Load(), Ends: t.counts.allEnds(),
+		Supervision: t.Supervision(), Copies: t.Copies()}
+	if t.cfg.MemoryMark != 0 {
+		s.Heap = t.cfg.HeapInUse()
+	}
+	t.scan(&s)
 	return s
 }
 
@@ -54,40 +59,27 @@ func (t *Table) LocalStats() Stats {
 // them; if there is none, or ctx ends, it does not wait.
 func (t *Table) Stats(ctx context.Context) Stats {
 	begun := time.Now()
-	s, busy := t.scan()
-	if len(busy) > 0 {
+	s := t.LocalStats()
+	if busy := t.busy(); len(busy) > 0 {
 		s.Hottest = hottest(ctx, busy, begun)
 	}
 	return s
 }
 
-func (t *Table) scan() (s Stats, busy []sample) {
-	s = Stats{Sessions: t.Len(), Kinds: t.Kinds(), Starts: t.counts.starts.Load(), Ends: t.counts.allEnds(),
-		Supervision: t.Supervision(), Copies: t.Copies()}
-	if t.cfg.MemoryMark != 0 {
-		s.Heap = t.cfg.HeapInUse()
-	}
+// busy returns the sessions that work or were used lately.
+func (t *Table) busy() (busy []sample) {
 	for p := range t.all() {
+		if len(busy) == hotCandidates {
+			break
+		}
 		now := t.clock.now.Load()
 		p.mu.Lock()
-		if p.phase == phaseQuarantined {
-			s.Quarantined++
-		}
-		if waiting := int(p.queued); waiting > 0 {
-			if p.lined {
-				waiting += p.ext.line.messages
-			}
-			s.Waiting += waiting
-			s.Queues++
-			s.Deepest = max(s.Deepest, waiting)
-			s.Oldest = max(s.Oldest, p.headAgeLocked(now))
-		}
-		if len(busy) < hotCandidates && (p.running || now-p.last.Load() < hotRecent) {
+		if p.running || now-p.last.Load() < hotRecent {
 			busy = append(busy, sample{p, p.handled})
 		}
 		p.mu.Unlock()
 	}
-	return s, busy
+	return busy
 }
 
 // sample is how many messages a session had handled at a moment.

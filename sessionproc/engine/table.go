@@ -33,6 +33,7 @@ type Table struct {
 	admission         sync.Mutex // held while limits are checked and taken, as one step
 	memory            memory
 	supervision       supervision
+	notables          notables
 	scales            scales
 	count             atomic.Int64
 	marks             atomic.Int64 // entries of count that are only marks of renewed IDs

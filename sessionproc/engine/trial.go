@@ -106,6 +106,7 @@ func (p *process) quarantineLocked() bool {
 		return false
 	}
 	p.phase = phaseQuarantined
+	p.noteLocked()
 	p.logger().Error("a session is quarantined: nodes that went on with it have crashed", "failed", len(p.trialOf().times))
 	return true
 }

@@ -59,6 +59,7 @@ func (ws *workers) run(p *process, w *core.Waiting) {
 			if w != nil {
 				w.Signal() // a helper may take a while: the caller should wait with its ctx
 			}
+			p.note()
 			if ws.backlog.add(p) {
 				ws.wait.Go(func() { ws.help(&ws.backlog) })
 			}
@@ -150,7 +151,7 @@ func (ws *workers) catchUp(w *worker, b *backlog) {
 // cleared afterwards. A parked worker therefore keeps the memory of its last
 // session until the worker is dismissed, a few collections later.
 func (w *worker) run(p *process) {
-	if p.watched && w.runs.Load() != p {
+	if p.Kind.Settings.SlowHandler > 0 && w.runs.Load() != p {
 		w.runs.Store(p)
 	}
 	p.run(&w.cur)
