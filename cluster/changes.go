@@ -17,18 +17,43 @@ func (c *Cluster) suspectFormer(old, new *View) {
 	}
 }
 
-// logChanges logs the differences between two views, except those of this node
+// What Config.Changed is told.
+const (
+	Joined  = "joined"
+	Changed = "changed" // its state
+	Left    = "left"    // it has said so
+	Lost    = "lost"    // it has died or seems to have died
+)
+
+// logChange logs a change of another member.
+func (c *Cluster) logChange(change string, m Member) {
+	switch change {
+	case Joined:
+		c.log.Info("member joined", "peer", m.Name(), "addr", m.Addr, "state", m.State.String())
+	case Changed:
+		c.log.Info("member changed", "peer", m.Name(), "state", m.State.String())
+	case Left:
+		c.log.Info("member left", "peer", m.Name())
+	case Lost:
+		c.log.Warn("member lost", "peer", m.Name(), "addr", m.Addr)
+	}
+}
+
+// logChanges tells or logs the differences between two views, except those of this node
 // itself.
 func (c *Cluster) logChanges(old, new *View) {
-	self := c.cfg.Self.Name()
+	self, tell := c.cfg.Self.Name(), c.cfg.Changed
+	if tell == nil {
+		tell = c.logChange
+	}
 	for _, m := range new.Members {
 		before, known := find(old, m)
 		switch {
 		case m.Name() == self:
 		case !known:
-			c.log.Info("member joined", "peer", m.Name(), "addr", m.Addr, "state", m.State.String())
+			tell(Joined, m)
 		case before.State != m.State:
-			c.log.Info("member changed", "peer", m.Name(), "state", m.State.String())
+			tell(Changed, m)
 		}
 	}
 	for _, m := range old.Members {
@@ -36,9 +61,9 @@ func (c *Cluster) logChanges(old, new *View) {
 			continue
 		}
 		if c.table.isMissing(m.Name()) {
-			c.log.Warn("member lost", "peer", m.Name(), "addr", m.Addr)
+			tell(Lost, m)
 		} else {
-			c.log.Info("member left", "peer", m.Name())
+			tell(Left, m)
 		}
 	}
 }

@@ -105,6 +105,11 @@ type Config struct {
 	// a partition of more than a few seconds does not heal.
 	RejoinInterval time.Duration
 
+	// Changed, if set, is told of each change of another member in this node's view, in place of the
+	// lines about it in the log: Joined, Changed (its state), Left or Lost. It is called in a goroutine
+	// that views wait for.
+	Changed func(change string, m Member)
+
 	// Logger receives joins and leaves of members (Info), losses (Warn), and the
 	// messages of memberlist at its own levels. The complaints of memberlist about a
 	// planned leave are for Debug. nil discards everything.

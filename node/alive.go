@@ -32,7 +32,7 @@ func (n *Node) askMembers(ctx context.Context) {
 	for _, m := range view.Members {
 		if m.Name() != n.self.Name() {
 			all.Go(func() {
-				_, err := n.question(ctx, m, []byte{helloAlive})
+				_, err := n.question(ctx, m, n.aliveQuestion())
 				if n.life.Context().Err() == nil {
 					n.note(m, err)
 				}

@@ -97,7 +97,12 @@ func (n *Node) withDrainTimeout(ctx context.Context) (context.Context, context.C
 func (n *Node) drain(ctx context.Context, hasty bool) error {
 	begins := n.draining.CompareAndSwap(false, true)
 	if begins {
+		n.drainBegun.Store(time.Now().UnixNano())
 		n.log.Info("node drains", "sessions", n.table.Len())
+		if n.trace.NodeChanged != nil {
+			n.trace.NodeChanged(TraceNodeChanged{Change: "draining", Sessions: n.table.Len()})
+		}
+		n.noteTurn()
 		n.driver.ForgetFinals() // they are tried once more
 		// It looks for takers of what owners cannot have, and logs how the drain goes, until
 		// nothing is left or the node stops.
@@ -114,7 +119,11 @@ func (n *Node) drain(ctx context.Context, hasty bool) error {
 	if begins {
 		n.tell(cluster.Draining)
 	}
-	return n.awaitDrained(ctx, n.driver.Lateness(), hasty)
+	err := n.awaitDrained(ctx, n.driver.Lateness(), hasty)
+	if err == nil {
+		n.noteDrained()
+	}
+	return err
 }
 
 // awaitDrained waits until the node has drained or ctx ends, or with hasty until late is
@@ -177,7 +186,7 @@ func (n *Node) assign(to cluster.Member, parts []int) error {
 const reportInterval = time.Second
 
 func (n *Node) reportUntilDrained() {
-	begun, told := time.Now(), map[string]bool{}
+	told := map[string]bool{}
 	n.meet(n.life.Context()) // what kinds they take
 	for {
 		for kind, sessions := range n.table.Kinds() {
@@ -189,7 +198,7 @@ func (n *Node) reportUntilDrained() {
 		}
 		p := n.Progress()
 		if p.Sessions == 0 {
-			n.log.Info("node has drained", "moved", p.Moved, "bytes", p.Bytes, "after", time.Since(begun))
+			n.noteDrained()
 			return
 		}
 		if !lifetime.Pause(n.life.Context(), reportInterval) {

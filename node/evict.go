@@ -35,6 +35,7 @@ func (n *Node) Evict(name string) error {
 		return fmt.Errorf("node: evict: no member is named %q", name)
 	}
 	n.log.Warn("a member is put out", "peer", name)
+	n.tellEvicted(name)
 	tell := n.routes.Load().View.Members // it included, for the last time
 	n.putOut(name)
 	ctx, cancel := context.WithTimeout(context.Background(), helloTimeout)
@@ -74,10 +75,12 @@ func (n *Node) hearEvict(c *transport.Call, by, name string) {
 		c.Reply(0, appendNames(nil, nil))
 		n.log.Error("this node is put out of the cluster, it closes", "by", by)
 		n.evicted.Store(true)
+		n.noteTurn()
 		go func() { _ = n.Close() }() // nobody waits for it: Close waits for us
 		return
 	}
 	n.log.Warn("a member is put out", "peer", name, "by", by)
+	n.tellEvicted(name)
 	n.putOut(name)
 	c.Reply(0, appendNames(nil, nil))
 }

@@ -40,6 +40,7 @@ func (n *Node) greet(c *transport.Call) {
 	case question == helloMeet:
 		n.meetFor(c)
 	case question == helloAlive:
+		n.noteAlive(name, c.Payload[1:])
 		c.Reply(0, appendNames(nil, n.kinds()))
 	case question == helloState && len(c.Payload) == 2 && cluster.State(c.Payload[1]) <= cluster.Draining:
 		state := cluster.State(c.Payload[1])

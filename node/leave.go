@@ -45,6 +45,7 @@ func (n *Node) depart(ctx context.Context, grace time.Duration) error {
 		return first.err
 	}
 	defer close(mine.done)
+	defer n.noteTurn()
 	if n.leaving.Swap(true) { // Close was first
 		return n.awaitOther(ctx, n.stopped)
 	}

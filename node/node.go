@@ -27,6 +27,7 @@ type Node struct {
 	cfg       Config
 	self      cluster.Member
 	log       *slog.Logger
+	limit     *engine.LogLimit // behind log
 	endpoint  *endpoint.Endpoint
 	transport *transport.Transport
 	hellos    cluster.Hellos
@@ -55,6 +56,11 @@ type Node struct {
 	quit     chan struct{}            // ends follow
 	followed chan struct{}            // follow has ended
 	follows  bool
+
+	turned     chan struct{} // capacity 1: Ready may have changed
+	losses     losses
+	drainBegun atomic.Int64 // Unix time in ns
+	hasDrained atomic.Bool  // the log says so
 
 	draining  atomic.Bool
 	evicted   atomic.Bool

@@ -15,7 +15,7 @@ import (
 const (
 	helloReach    = 0 // do you see me, and can you reach me? Who was put out?
 	helloWelcome  = 1 // I serve: whom do you see, me among them?
-	helloAlive    = 2 // are you there? What are your kinds?
+	helloAlive    = 2 // and maybe how many sessions I have: are you there? What are your kinds?
 	helloEvict    = 3 // the member whose name follows is put out
 	helloStanding = 4 // and for how many milliseconds, and whether apart: I stood still, or was apart, how do I stand?
 	helloState    = 5 // and the state that I am in now

@@ -69,6 +69,7 @@ func (s *standing) ask(ctx context.Context) (over bool) {
 	s.applyLocked()
 	s.mu.Unlock()
 	s.n.log.Info("enough members: this node answers", "members", answering, "quorum", quorum)
+	s.n.noteTurn()
 	s.n.reroute(s.n.cluster.View()) // the driver claims again
 	return true
 }

@@ -63,6 +63,7 @@ func (n *Node) reroute(view *cluster.View) {
 	n.passOn(last, next)
 	lifetime.Signal(n.met)
 	lifetime.Signal(n.placed)
+	n.noteTurn()
 }
 
 // inherit finds out after each view who is to keep the standbys of this node's sessions, until the

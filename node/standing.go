@@ -79,6 +79,7 @@ func (s *standing) count(v *cluster.View) {
 	case few && !s.few:
 		s.few, s.since = true, time.Now()
 		s.applyLocked()
+		s.n.noteTurn()
 		s.n.log.Warn("too few members: this node stops answering", "members", seen, "quorum", quorum)
 	}
 }
@@ -108,6 +109,9 @@ func (s *standing) watch(ctx context.Context) {
 			why := "this process stood still"
 			if apart {
 				why = "this node was in the minority"
+			}
+			if !apart {
+				s.n.noteStall(gap)
 			}
 			s.n.log.Warn(why+": sessions wait until other members confirm this node's status", "for", gap)
 		}

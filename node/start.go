@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
@@ -44,12 +45,15 @@ func Start(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func newNode(cfg Config) *Node {
-	n := &Node{cfg: cfg, started: time.Now(), log: cfg.Logger, life: lifetime.New(context.Background()),
+	n := &Node{cfg: cfg, started: time.Now(), life: lifetime.New(context.Background()),
 		quit: make(chan struct{}), followed: make(chan struct{}), stopped: make(chan struct{}),
 		met:     make(chan struct{}, 1),
 		placed:  make(chan struct{}, 1),
+		turned:  make(chan struct{}, 1),
+		limit:   engine.LimitLog(cfg.Logger.Handler()),
 		told:    map[string]cluster.State{},
 		queries: make(chan struct{}, maxQueries)}
+	n.log = slog.New(n.limit)
 	n.waitlist.waits = func(part int, id string) bool { return n.driver.Waits(part, id) }
 	n.waitlist.serve = func(part int, in *engine.Inbound) { n.table.Serve(part, in) }
 	return n
@@ -117,6 +121,9 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 		return err
 	}
 	n.standing.awaitQuorum(ctx)
+	if n.trace.NodeChanged != nil {
+		n.life.Go(n.watchReady)
+	}
 	n.log.Info("node serves", "addr", n.self.Addr, "members", len(n.cluster.View().Members))
 	return nil
 }
@@ -163,7 +170,7 @@ func (n *Node) endpointConfig() endpoint.Config {
 	return endpoint.Config{
 		Bind: n.cfg.Bind, Advertise: n.cfg.Advertise, Cluster: n.cfg.Cluster, Slot: n.cfg.Slot, Boot: n.self.Boot,
 		Wire: n.self.Wire, Fingerprint: n.self.Fingerprint, Ring: n.cfg.Ring.Describe(), Kinds: n.kinds(),
-		Secret: n.cfg.Secret, AcceptSecrets: n.cfg.AcceptSecrets, TLS: n.cfg.TLS, Insecure: n.cfg.Insecure, Logger: n.log,
+		Secret: n.cfg.Secret, AcceptSecrets: n.cfg.AcceptSecrets, TLS: n.cfg.TLS, Insecure: n.cfg.Insecure, Logger: n.cfg.Logger,
 		Network: n.cfg.Network, Met: n.hellos.Met,
 	}
 }
@@ -174,7 +181,8 @@ func (n *Node) join(ctx context.Context) (*cluster.Cluster, error) {
 		Join: n.cfg.Join, JoinTimeout: n.cfg.JoinTimeout, AllowAlone: n.cfg.AllowAlone, Profile: n.cfg.Gossip,
 		Logger: n.cfg.Logger,
 		Dial:   n.greetSeed, Myself: n.greetMyself, MayBeFirst: n.cfg.Quorum <= 1,
-		Hellos: &n.hellos, Meet: n.meetStranger, Word: n.askToMeet,
+		Changed: n.memberChanged,
+		Hellos:  &n.hellos, Meet: n.meetStranger, Word: n.askToMeet,
 	})
 }
 

@@ -161,7 +161,8 @@ func (n *Node) statsOf(t engine.Stats) NodeStats {
 		Heap:    t.Heap, MemoryMark: n.cfg.MemoryMark, Starts: t.Starts, Ends: t.Ends,
 		Crashes: t.Crashes, Restarts: t.Restarts, Slow: t.Slow, Large: t.Large, Merged: t.Merged,
 		Conflicts: t.Conflicts, Forwarded: n.forwarded.sum(), Quarantined: t.Quarantined,
-		Inflight: n.transport.Inflight()}
+		Inflight: n.transport.Inflight(), MembersLost: n.losses.members.Load(), SessionsLost: n.losses.sessions.Load(),
+		Stalls: n.losses.stalls.Load(), Suppressed: n.limit.Suppressed()}
 	for _, h := range t.Hottest {
 		s.Hottest = append(s.Hottest, HotSession{h.ID, h.Kind, s.Name, h.PerSecond})
 	}

@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
@@ -26,13 +24,11 @@ func (p *places) full(limit string, most int) error {
 type kindState struct {
 	live   places
 	starts *bucket
-	warns  *rate.Limiter // of timers that are not set
 }
 
 func stateOfKind(k *core.Kind) *kindState {
 	k.Once.Do(func() {
-		k.Engine = &kindState{starts: newBucket(core.LimitKindStarts, k.Settings.StartRate, k.Settings.StartBurst),
-			warns: newWarns()}
+		k.Engine = &kindState{starts: newBucket(core.LimitKindStarts, k.Settings.StartRate, k.Settings.StartBurst)}
 	})
 	return k.Engine.(*kindState)
 }

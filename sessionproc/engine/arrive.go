@@ -89,7 +89,7 @@ func (p *process) refuses(what string) error {
 	p.mu.Lock()
 	err := p.refusesLocked()
 	p.mu.Unlock()
-	if err != nil && stateOfKind(p.Kind).warns.Allow() {
+	if err != nil {
 		p.logger().Warn("OnArrive cannot change what travels with the session", "what", what)
 	}
 	return err

@@ -4,8 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
@@ -15,7 +13,6 @@ import (
 // they are. It counts in billionths of a token, so that nothing is rounded: each
 // nanosecond brings perSecond of them. It is safe for concurrent use.
 //
-// golang.org/x/time/rate is not used here: what it answers about the time of the next
 // token is a reservation, and when many of these are cancelled at once some of the tokens
 // are lost, until nothing passes.
 type bucket struct {
@@ -117,6 +114,3 @@ func (b *bucket) giveBack() {
 	defer b.mu.Unlock()
 	b.tokens = min(b.tokens+oneToken, b.burst)
 }
-
-// newWarns bounds warnings of one sort that may be many: ten at once, and ten a minute.
-func newWarns() *rate.Limiter { return rate.NewLimiter(rate.Every(6*time.Second), 10) }

@@ -63,7 +63,7 @@ func (p *process) keptLocks(upTo uint64, mark any, err error) []answer {
 
 // warnLocked logs a failure that is the first after a record that was durable.
 func (p *process) warnLocked(d *records, err error) {
-	if !d.failed && !errors.Is(err, ErrFenced) && stateOfKind(p.Kind).warns.Allow() {
+	if !d.failed && !errors.Is(err, ErrFenced) {
 		p.logger().Error("changes of a session may not survive a crash", "err", err)
 	}
 	d.failed = true

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"time"
 
@@ -17,6 +19,8 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	t := &Table{cfg: cfg, kinds: map[string]*core.Kind{}, parts: make([]partition, cfg.Partitions),
 		none: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	t.starts.max, t.trace = cfg.MaxStarting, cfg.Trace
+	t.log = LimitLog(cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)).Handler())
+	t.cfg.Logger = slog.New(t.log)
 	t.begins = cfg.Trace != nil && cfg.Trace.MessageBegun != nil
 	t.startRate = newBucket(core.LimitNodeStarts, cfg.StartRate, cfg.StartBurst)
 	t.cfg.CallTimeout, t.cfg.StopTimeout = min(cfg.CallTimeout, core.Ages), min(cfg.StopTimeout, core.Ages)

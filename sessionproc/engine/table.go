@@ -15,6 +15,7 @@ import (
 type Table struct {
 	host              core.Host // must be first: see process.table
 	cfg               TableConfig
+	log               *LogLimit // behind TableConfig.Logger
 	kinds             map[string]*core.Kind
 	parts             []partition
 	workers           workers

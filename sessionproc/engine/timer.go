@@ -106,7 +106,7 @@ func (tm *timer) stop() {
 // timerRefused logs that a timer is not set because of err. After and Every
 // report that nowhere else.
 func (p *process) timerRefused(notice string, err error) {
-	if err != nil && stateOfKind(p.Kind).warns.Allow() {
+	if err != nil {
 		p.logger().Warn("a timer is not set", "method", notice, "err", err)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
@@ -30,9 +28,8 @@ const (
 // other, from the table's loop. They stop as soon as a state is larger than what is
 // warned of, so that the largest costs no more than that.
 type scales struct {
-	on    bool         // the states of some kind can be large
-	rest  atomic.Int64 // since epoch: nothing is weighed before
-	warns *rate.Limiter
+	on   bool         // the states of some kind can be large
+	rest atomic.Int64 // since epoch: nothing is weighed before
 
 	// Touched by the table's loop only.
 	part  int        // the partition that is looked at next
@@ -43,7 +40,6 @@ type scales struct {
 func (s *scales) init(kinds map[string]*core.Kind, now int64) {
 	s.begun = now
 	s.rest.Store(now)
-	s.warns = newWarns()
 	for _, k := range kinds {
 		s.on = s.on || k.Grows
 	}
@@ -159,10 +155,8 @@ func (p *process) noteSize(size int, unit string) {
 	}
 	t := p.table()
 	t.supervision.large.Add(1)
-	if t.scales.warns.Allow() {
-		p.logger().Warn("the state of a session is large: it moves slowly, and above KindConfig.MaxState not at all",
-			unit, size, "warnState", p.Kind.Settings.WarnState)
-	}
+	p.logger().Warn("the state of a session is large: it moves slowly, and above KindConfig.MaxState not at all",
+		unit, size, "warnState", p.Kind.Settings.WarnState)
 }
 
 // noteWeighed has a session not be weighed again; false: it was noted before.

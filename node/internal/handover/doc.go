@@ -49,7 +49,7 @@
 //	filters.go, final.go, relic.go,
 //	durability.go
 //	queue.go, send.go                        what is about to be sent
-//	refused.go, moved.go                     what is told of a session
+//	refused.go, moved.go, summary.go         what is told of a session
 //	turn.go                                  the lock, and the machine behind it
 //	state.go                                 all that the lock guards
 //	outbox.go, bulk.go, traffic.go,          parts that know no Driver
@@ -77,6 +77,7 @@
 //	mu -> lane.mu
 //	mu -> outbox.mu
 //	mu -> traffic.mu
+//	mu -> summary.mu -> the lock of Lifetime
 //	mu -> the locks of Lifetime and of Roster
 //	mu -> the lock of Env.HasQuorum -> locks of the table
 //	mu -> locks of the table: the partition's, then the process's

@@ -66,6 +66,37 @@ func (d *Driver) Evicted() []string {
 	return slices.Collect(maps.Keys(d.evicted))
 }
 
+// IsEvicted reports whether a member was put out.
+func (d *Driver) IsEvicted(name string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.evicted[name]
+}
+
+// Inherited returns how many partitions of a member that has gone have fallen to this node, and of how many of
+// these it does not serve all sessions yet. left is negative if the member is back.
+func (d *Driver) Inherited(member string) (parts, left int) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed || d.routes == nil || d.owned == nil {
+		return 0, 0
+	}
+	if _, gone := d.former[member]; !gone && d.routes.Sees(member) {
+		return 0, -1
+	}
+	for part, owner := range d.routes.Owners {
+		before := d.owned[part]
+		if before == nil || before.Name() != member || owner == nil || owner.Name() != d.env.Name {
+			continue
+		}
+		parts++
+		if !d.m.Holds(part) || d.standbys != nil && d.recoversLocked(part) {
+			left++
+		}
+	}
+	return parts, left
+}
+
 // Admitted is view without the members that were put out.
 func (d *Driver) Admitted(view *cluster.View) *cluster.View {
 	d.mu.RLock()

@@ -11,6 +11,7 @@ import (
 
 // traceMoveLocked reports a move once Driver.mu is unlocked. Session is its ID.
 func (d *Driver) traceMoveLocked(m Move) {
+	d.summarizeLocked(&m)
 	if d.env.Moved == nil {
 		return
 	}

@@ -40,6 +40,7 @@ type Driver struct {
 	outbox    outbox
 	fetches   *semaphore.Weighted // the bytes of large sessions that come
 	traffic   traffic
+	summary   summary
 
 	// Of standbys; nil if this node keeps none.
 	speaker  *standby.Speaker
