@@ -213,7 +213,7 @@ func TestInspectTellsWhatASessionDoes(t *testing.T) {
 	eachPlace(t, func(t *testing.T, p place) {
 		id := p.startProbe(t)
 		life := func() sessionproc.Incarnation {
-			i, err := p.from.Inspect(t.Context(), id)
+			i, err := p.from.Inspect(t.Context(), id, node.InspectOptions{})
 			require.NoError(t, err)
 			return i.Incarnation
 		}()
@@ -224,7 +224,7 @@ func TestInspectTellsWhatASessionDoes(t *testing.T) {
 			var i node.Inspection
 			require.Eventually(t, func() bool {
 				var err error
-				i, err = n.Inspect(t.Context(), id)
+				i, err = n.Inspect(t.Context(), id, node.InspectOptions{})
 				return assert.NoError(t, err) && i.Oldest >= 40*time.Millisecond && time.Since(i.Since) >= 40*time.Millisecond &&
 					i.Holding == node.HoldingSettled // soon after the move
 			}, 30*time.Second, 10*time.Millisecond)
@@ -243,9 +243,9 @@ func TestInspectTellsWhatASessionDoes(t *testing.T) {
 		events.open(id)
 		require.NoError(t, <-held)
 		require.NoError(t, p.from.Terminate(t.Context(), id))
-		_, err := p.from.Inspect(t.Context(), id)
+		_, err := p.from.Inspect(t.Context(), id, node.InspectOptions{})
 		require.ErrorIs(t, err, sessionproc.ErrNotFound)
-		_, err = p.from.Inspect(t.Context(), "a b")
+		_, err = p.from.Inspect(t.Context(), "a b", node.InspectOptions{})
 		require.ErrorIs(t, err, sessionproc.ErrInvalidID)
 	})
 }
@@ -256,7 +256,7 @@ func TestInspectTellsTimersAndLabels(t *testing.T) {
 		_, err := remind.Call(t.Context(), p.from, id, time.Hour)
 		require.NoError(t, err)
 		p.move(t)
-		i, err := p.from.Inspect(t.Context(), id)
+		i, err := p.from.Inspect(t.Context(), id, node.InspectOptions{})
 		require.NoError(t, err)
 		require.Equal(t, map[string]string{"user": "ann"}, i.Labels)
 		require.Len(t, i.Timers, 1)
@@ -284,11 +284,11 @@ func TestInspectTellsSubscribersAndWatches(t *testing.T) {
 			t.Helper()
 			for _, n := range p.all() {
 				require.Eventually(t, func() bool {
-					i, err := n.Inspect(t.Context(), id)
+					i, err := n.Inspect(t.Context(), id, node.InspectOptions{})
 					return assert.NoError(t, err) && reflect.DeepEqual([]node.SessionEvent{want}, i.Events) &&
 						reflect.DeepEqual([]string{p.owner().Name()}, i.Watchers) && i.Watches == 0
 				}, 30*time.Second, 5*time.Millisecond)
-				i, err := n.Inspect(t.Context(), watcher)
+				i, err := n.Inspect(t.Context(), watcher, node.InspectOptions{})
 				require.NoError(t, err)
 				require.Equal(t, 1, i.Watches)
 				require.Empty(t, i.Events)
@@ -307,7 +307,7 @@ func TestInspectTellsSubscribersAndWatches(t *testing.T) {
 func TestInspectFindsASessionOnItsWay(t *testing.T) {
 	whileMoving(t, func(t *testing.T, p place, id string) {
 		require.Eventually(t, func() bool {
-			i, err := p.from.Inspect(t.Context(), id)
+			i, err := p.from.Inspect(t.Context(), id, node.InspectOptions{})
 			return assert.NoError(t, err) && i.Phase == engine.PhaseMoving && i.Owner != i.Node && i.Method == hold.Name()
 		}, 30*time.Second, 10*time.Millisecond)
 	})

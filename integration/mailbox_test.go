@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -145,7 +146,7 @@ func TestAcceptance16_WaitingRequestsAreServedInOrder(t *testing.T) {
 				errs <- err
 			}()
 			require.Eventually(t, func() bool {
-				at, err := p.from.Inspect(ctx, id)
+				at, err := p.from.Inspect(ctx, id, node.InspectOptions{})
 				return err == nil && at.Line == i+1
 			}, 30*time.Second, time.Millisecond)
 		}

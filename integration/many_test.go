@@ -119,7 +119,7 @@ func TestBroadcastReachesEachSessionOfAKindOnce(t *testing.T) {
 func TestBroadcastFollowsASessionThatIsSealed(t *testing.T) {
 	whileMoving(t, func(t *testing.T, p place, id string) {
 		require.Eventually(t, func() bool {
-			i, err := p.from.Inspect(t.Context(), id)
+			i, err := p.from.Inspect(t.Context(), id, node.InspectOptions{})
 			return assert.NoError(t, err) && i.Phase == engine.PhaseMoving
 		}, 30*time.Second, 10*time.Millisecond)
 		reach := make(chan sessionproc.Reach, 1)

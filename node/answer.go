@@ -74,7 +74,7 @@ func (n *Node) answer(ctx context.Context, q *query) (any, error) {
 	case askStats:
 		return n.stats(ctx), nil
 	case askDetails:
-		return n.details(q.ID), nil
+		return n.details(ctx, q.ID, q.Stack), nil
 	case askEnd:
 		return n.endLabelled(ctx, q)
 	case askBroadcast:
@@ -83,6 +83,8 @@ func (n *Node) answer(ctx context.Context, q *query) (any, error) {
 		return n.serveMany(ctx, q.Items)
 	case askEnding:
 		return n.ending(q), nil
+	case askExplain:
+		return n.accountOf(ctx, q.ID), nil
 	case askHealth:
 		return n.report(), nil
 	}

@@ -43,7 +43,7 @@ var exportedStructs = []struct {
 	hasIDs bool
 }{
 	{node.Config{}, false}, {node.Difference{}, false}, {node.SchemaDifference{}, false}, {node.DrainError{}, false},
-	{node.Estimate{}, false}, {node.NodeHealth{}, false}, {node.LostMember{}, false}, {node.KindInfo{}, false}, {node.HotSession{}, true}, {node.Inspection{}, true},
+	{node.Estimate{}, false}, {node.Explanation{}, false}, {node.InspectOptions{}, false}, {node.NodeHealth{}, false}, {node.LostMember{}, false}, {node.KindInfo{}, false}, {node.HotSession{}, true}, {node.Inspection{}, true},
 	{node.ListOptions{}, true}, {node.MailboxStats{}, false}, {node.Node{}, false}, {node.NodeStats{}, true},
 	{node.PartialError{}, false},
 	{node.Place{}, false}, {node.Progress{}, false}, {node.SessionEvent{}, true}, {node.SessionInfo{}, true},
@@ -56,7 +56,7 @@ var exportedStructs = []struct {
 	{node.TraceRequestRefused{}, false}, {node.TraceSessionConflict{}, false}, {node.TraceSessionCrashed{}, false},
 	{node.TraceSessionEnded{}, false}, {node.TraceSessionStarted{}, false}, {node.WaitingFor{}, false},
 
-	{sessionproc.Arrival{}, false}, {engine.ContractPart{}, false}, {engine.Copies{}, true},
+	{sessionproc.Arrival{}, false}, {engine.ContractPart{}, false}, {engine.Copies{}, true}, {engine.LogLimit{}, false},
 	{sessionproc.CrashError{}, false}, {engine.Cursor{}, true},
 	{engine.Detached{}, true}, {engine.DetachedConfig{}, true},
 	{engine.DetachedTimer{}, false},

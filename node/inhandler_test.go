@@ -122,7 +122,7 @@ var waitless = map[string]struct {
 		return nil
 	}, nil},
 	"Inspect": {func(ctx context.Context, n *node.Node, id string) error {
-		_, err := n.Inspect(ctx, id)
+		_, err := n.Inspect(ctx, id, node.InspectOptions{})
 		return err
 	}, nil},
 	"Watch": {func(ctx context.Context, _ *node.Node, id string) error {

@@ -34,6 +34,19 @@ type Inspection struct {
 	Events   []SessionEvent
 	Watchers []string // nodes with sessions that Watch it; as SessionEvent.Nodes
 	Watches  int      // how many ends of sessions it waits for with Watch
+
+	Held     string   // what it waits for beside a handler: "its turn to start", "its restart after a crash" and the like
+	WaitsFor []string // LogIDs of sessions that its handler waits for, at most 16
+	Callers  []string // LogIDs of sessions whose handlers wait for it, at most 16
+	Stack    string   // see InspectOptions.Stack
+}
+
+// InspectOptions says what Inspect looks at beside what it always does.
+type InspectOptions struct {
+	// Stack has Inspection.Stack be the stack of the goroutine that runs the session's handler or start
+	// function, "" if none runs. Its node stops for some milliseconds for that, once a second at most,
+	// and the answer may take a second. One of an earlier release gives none.
+	Stack bool
 }
 
 // SessionEvent is an event of a session.
@@ -80,21 +93,21 @@ type found struct {
 // of none that has moved past the question. If nodes do not
 // answer until ctx ends, or for CallTimeout if it has no deadline, and none of the
 // others has it, the error wraps a *PartialError that names them.
-func (n *Node) Inspect(ctx context.Context, id string) (Inspection, error) {
+func (n *Node) Inspect(ctx context.Context, id string, o InspectOptions) (Inspection, error) {
 	r, part, err := n.locate(id)
 	if err != nil {
 		return Inspection{}, opError("inspect", id, err)
 	}
 	ctx, cancel := n.withQueryTimeout(ctx)
 	defer cancel()
-	at, best, err := n.holder(ctx, id)
+	at, best, err := n.holder(ctx, id, o)
 	for err == nil && !best.Here {
 		var started bool
 		if started, err = n.Started(ctx, id); err == nil && !started {
 			err = sessionproc.ErrNotFound
 		}
 		if err == nil {
-			at, best, err = n.holder(ctx, id)
+			at, best, err = n.holder(ctx, id, o)
 		}
 	}
 	if err != nil {
@@ -109,14 +122,14 @@ func (n *Node) Inspect(ctx context.Context, id string) (Inspection, error) {
 }
 
 // holder asks all members for a session, until one runs it.
-func (n *Node) holder(ctx context.Context, id string) (at cluster.Member, best found, err error) {
+func (n *Node) holder(ctx context.Context, id string, o InspectOptions) (at cluster.Member, best found, err error) {
 	members, err := n.holders()
 	if err != nil {
 		return at, best, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	missing := askEach(ctx, n, members, &query{What: askDetails, ID: id}, func(m cluster.Member, f found) {
+	missing := askEach(ctx, n, members, &query{What: askDetails, ID: id, Stack: o.Stack}, func(m cluster.Member, f found) {
 		if f.Here && (!best.Here || f.Details.Phase == engine.PhaseLive) {
 			if best, at = f, m; f.Details.Phase == engine.PhaseLive {
 				cancel()
@@ -132,7 +145,8 @@ func (n *Node) holder(ctx context.Context, id string) (at cluster.Member, best f
 func inspectionOf(name string, d *engine.Details) Inspection {
 	now := time.Now()
 	i := Inspection{SessionInfo: infoOf(name, &d.Info), Phase: d.Phase, Waiting: d.Waiting, Line: d.Line, Bytes: d.Bytes,
-		Oldest: d.Head, Running: d.Busy, Method: d.Method}
+		Oldest: d.Head, Running: d.Busy, Method: d.Method, Held: d.Held, WaitsFor: d.WaitsFor, Callers: d.Callers,
+		Stack: d.Stack}
 	if d.Busy {
 		i.Since = now.Add(-d.For)
 	}
@@ -154,10 +168,13 @@ func inspectionOf(name string, d *engine.Details) Inspection {
 	return i
 }
 
-func (n *Node) details(id string) (f found) {
+func (n *Node) details(ctx context.Context, id string, stack bool) (f found) {
 	part := n.routes.Load().Ring.Partition(id)
 	if f.Details, f.Here = n.table.Details(part, id); f.Here {
 		f.Holding = n.holding(part)
+		if stack && f.Details.Busy {
+			f.Details.Stack = n.table.Stack(ctx, part, id)
+		}
 		for _, e := range f.Details.Events {
 			if len(e.Nodes) > 0 && e.Nodes[0] == "" {
 				e.Nodes[0] = n.self.Name()

@@ -82,7 +82,7 @@ func queueOn(t *testing.T, nodes int, takes time.Duration, tune ...func(i int, c
 
 func inspect(t *testing.T, c *nodetest.Cluster, id string) node.Inspection {
 	t.Helper()
-	i, err := c.Node(0).Inspect(t.Context(), id)
+	i, err := c.Node(0).Inspect(t.Context(), id, node.InspectOptions{})
 	require.NoError(t, err)
 	return i
 }

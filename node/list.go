@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
@@ -32,6 +33,9 @@ type ListOptions struct {
 	Prefix     string // of their IDs. Default all
 	LabelKey   string // they have that label. Default all
 	LabelValue string // and it has that value. Default any
+	// LogID is the form in which logs have a session's ID (sessionproc.LogID). Nearly always one
+	// session has it. Default all.
+	LogID string
 }
 
 const (
@@ -60,14 +64,19 @@ const (
 // that moves is not listed twice, unless a node of the two was slow to answer.
 func (n *Node) List(ctx context.Context, o ListOptions) iter.Seq2[SessionInfo, error] {
 	return func(yield func(SessionInfo, error) bool) {
+		prefix, err := o.prefix()
+		if err != nil {
+			yield(SessionInfo{}, fmt.Errorf("node: list: %w", err))
+			return
+		}
 		members, err := n.holders()
 		if err != nil {
 			yield(SessionInfo{}, fmt.Errorf("node: list: %w", err))
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		l := lister{n: n, ctx: ctx, filter: engine.Filter{Kind: o.Kind, Prefix: o.Prefix, LabelKey: o.LabelKey,
-			LabelValue: o.LabelValue}}
+		l := lister{n: n, ctx: ctx, filter: engine.Filter{Kind: o.Kind, Prefix: prefix, LabelKey: o.LabelKey,
+			LabelValue: o.LabelValue, LogID: o.LogID}}
 		defer func() {
 			cancel()
 			for _, s := range l.all {
@@ -91,6 +100,27 @@ func (n *Node) List(ctx context.Context, o ListOptions) iter.Seq2[SessionInfo, e
 			yield(SessionInfo{}, err)
 		}
 	}
+}
+
+// prefix returns the prefix of the IDs, which that of a LogID may be.
+func (o *ListOptions) prefix() (string, error) {
+	if o.LogID == "" {
+		return o.Prefix, nil
+	}
+	prefix, ok := engine.LogIDPrefix(o.LogID)
+	switch {
+	case !ok:
+		return "", fmt.Errorf("%w: ListOptions.LogID is %q, which is not what sessionproc.LogID returns",
+			sessionproc.ErrBadRequest, o.LogID)
+	case strings.HasPrefix(o.Prefix, prefix):
+		return o.Prefix, nil
+	}
+	return prefix, nil
+}
+
+// wants reports whether a session is what l is after: a member of an earlier release does not look at the LogID.
+func (l *lister) wants(i *engine.Info) bool {
+	return l.filter.LogID == "" || l.filter.LogID == sessionproc.LogID(i.ID)
 }
 
 // page is a part of the sessions of one node, by partition and ID.
@@ -166,7 +196,7 @@ func (l *lister) run(yield func(SessionInfo, error) bool) bool {
 	for s := l.first(); s != nil; s = l.first() {
 		info := s.head[0]
 		l.advance(s)
-		if info.ID == last {
+		if info.ID == last || !l.wants(&info) {
 			continue
 		}
 		if last = info.ID; !yield(infoOf(s.m.Name(), &info), nil) {
@@ -176,7 +206,7 @@ func (l *lister) run(yield func(SessionInfo, error) bool) bool {
 	for _, s := range l.all {
 		for ; !s.over; l.await(s, nil) { // it was late
 			for i := range s.head {
-				if !yield(infoOf(s.m.Name(), &s.head[i]), nil) {
+				if l.wants(&s.head[i]) && !yield(infoOf(s.m.Name(), &s.head[i]), nil) {
 					return false
 				}
 			}

@@ -62,7 +62,10 @@ var deeds = map[string]struct {
 	"Touch": {func(ctx context.Context, n *node.Node, id string) error { return n.Touch(ctx, id) }, false},
 	"Started": {func(ctx context.Context, n *node.Node, id string) error { _, err := n.Started(ctx, id); return err },
 		false},
-	"Inspect": {func(ctx context.Context, n *node.Node, id string) error { _, err := n.Inspect(ctx, id); return err },
+	"Inspect": {func(ctx context.Context, n *node.Node, id string) error {
+		_, err := n.Inspect(ctx, id, node.InspectOptions{})
+		return err
+	},
 		false},
 }
 

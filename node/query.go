@@ -32,6 +32,7 @@ type query struct {
 	Age     time.Duration `msgpack:",omitempty"` // since it was asked first
 	Ago     time.Duration `msgpack:",omitempty"` // of what a node hears late
 	Items   []item        `msgpack:",omitempty"`
+	Stack   bool          `msgpack:",omitempty"` // see InspectOptions
 
 	waiting []string // IDs of the sessions that wait for the answer; they travel in the request's header
 }
@@ -46,6 +47,7 @@ const (
 	askMany      = 6 // []itemResult
 	askEnding    = 7 // ending
 	askHealth    = 8 // reported
+	askExplain   = 9 // account
 )
 
 // tally is what became of sessions that a node has looked for.

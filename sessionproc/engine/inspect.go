@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
 
 // Info is what a table tells of one of its sessions; its times are durations, as
@@ -25,6 +28,13 @@ type Filter struct {
 	Prefix     string `msgpack:",omitempty"` // of the ID
 	LabelKey   string `msgpack:",omitempty"`
 	LabelValue string `msgpack:",omitempty"` // "": any
+	LogID      string `msgpack:",omitempty"` // see sessionproc.LogID. Set Prefix beside it; see LogIDPrefix
+}
+
+// LogIDPrefix returns with what the IDs begin that have a LogID; false: nothing has it.
+func LogIDPrefix(logID string) (prefix string, ok bool) {
+	prefix, sum, ok := strings.Cut(logID, "…")
+	return prefix, ok && prefix != "" && len(sum) == 8
 }
 
 // Cursor is a place in a table: behind session After of partition Part.
@@ -85,7 +95,8 @@ func (t *Table) Page(at Cursor, f Filter, limit, size int) (page []Info, next Cu
 
 // maybe says what can be said without the session's lock.
 func (f *Filter) maybe(p *process) bool {
-	return (f.Kind == "" || f.Kind == p.Kind.Name) && strings.HasPrefix(p.ID, f.Prefix)
+	return (f.Kind == "" || f.Kind == p.Kind.Name) && strings.HasPrefix(p.ID, f.Prefix) &&
+		(f.LogID == "" || f.LogID == sessionproc.LogID(p.ID))
 }
 
 func (p *process) info(f Filter) (i Info, ok bool) {
@@ -135,7 +146,14 @@ type Details struct {
 	Timers  []TimerInfo   `msgpack:",omitempty"` // in the order in which they are due
 	Events  []EventInfo   `msgpack:",omitempty"` // by name
 	Watches int           `msgpack:",omitempty"` // sessions whose end it waits for
+
+	Held     string   `msgpack:",omitempty"` // what it waits for instead of handling its messages: "its turn to start" ...
+	WaitsFor []string `msgpack:",omitempty"` // LogIDs of the sessions that its handler waits for
+	Callers  []string `msgpack:",omitempty"` // LogIDs of sessions whose handlers wait for it, mostListed at most
+	Stack    string   `msgpack:",omitempty"` // of the goroutine that runs its handler; filled in by package node
 }
+
+const mostListed = 16
 
 // TimerInfo is a timer of a session.
 type TimerInfo struct {
@@ -187,6 +205,8 @@ func (t *Table) Details(part int, id string) (d Details, ok bool) {
 	if p.cur != nil {
 		d.Busy, d.Method, d.For = true, methodOf(p.cur), time.Duration(max(0, now-p.cur.since))
 	}
+	d.Held = p.heldLocked()
+	d.WaitsFor, d.Callers = p.waitedLocked()
 	if p.ext == nil {
 		return d, true
 	}
@@ -199,6 +219,43 @@ func (t *Table) Details(part int, id string) (d Details, ok bool) {
 		d.Timers = append(d.Timers, TimerInfo{tm.bound.Name, tm.due.Sub(present), tm.every, tm.at})
 	}
 	return d, true
+}
+
+// heldLocked says what keeps the session from handling its messages, beside a handler that runs; "": nothing.
+func (p *process) heldLocked() string {
+	switch why := p.table().PausedBy(); {
+	case p.phase == phaseStarting && p.cur == nil:
+		return "its turn to start"
+	case p.recoversLocked():
+		return "its restart after a crash"
+	case why != nil:
+		return "its node to answer again: " + why.Error()
+	case p.Kind.Kept && p.cur == nil && p.head != nil && p.phase == phaseLive && p.standsLocked():
+		return "the answer of its standbys"
+	}
+	return ""
+}
+
+// waitedLocked returns for which sessions the session's handler waits, and which wait for it.
+func (p *process) waitedLocked() (waitsFor, callers []string) {
+	list := func(to *[]string, id string) bool {
+		if logID := sessionproc.LogID(id); len(*to) < mostListed && !slices.Contains(*to, logID) {
+			*to = append(*to, logID)
+		}
+		return len(*to) < mostListed
+	}
+	for _, w := range p.waitsLocked() {
+		list(&waitsFor, w.id)
+	}
+	if p.cur != nil && p.cur.ctx != nil && !p.cur.ctx.IsCast() {
+		if ids := p.cur.ctx.Waiters(); len(ids) > 0 {
+			list(&callers, ids[len(ids)-1])
+		}
+	}
+	p.callersLocked(func(ids []string, _ *core.Ctx) bool {
+		return len(ids) == 0 || list(&callers, ids[len(ids)-1])
+	})
+	return waitsFor, callers
 }
 
 // headAgeLocked is how long the first message has waited; 0: there is none.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -53,6 +54,32 @@ func (t *Table) Interrupt(part int, id string) (stack string) {
 	stack = t.stacks.of(p) // before the handler goes on
 	cur.ctx.End(core.EndedInterrupted)
 	return stack
+}
+
+// Stack returns the stack of the goroutine that runs a handler or start function of a session, or "" if none runs.
+// It may take a second, as the stacks of all goroutines are looked at once a second.
+func (t *Table) Stack(ctx context.Context, part int, id string) (stack string) {
+	for range 2 {
+		p := t.find(part, id)
+		if p == nil {
+			return ""
+		}
+		p.mu.Lock()
+		busy := p.cur != nil
+		p.mu.Unlock()
+		if !busy {
+			return ""
+		}
+		if stack = t.stacks.of(p); stack != "" {
+			return stack
+		}
+		select { // the dump is older than the handler
+		case <-time.After(dumpEvery):
+		case <-ctx.Done():
+			return ""
+		}
+	}
+	return ""
 }
 
 // stacks finds the stack of a session's goroutine in a dump of all goroutines, so that sessions need
