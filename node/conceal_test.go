@@ -196,7 +196,7 @@ func TestAllExportedStructsArePrinted(t *testing.T) {
 	}
 	there := map[string]bool{}
 	for _, dir := range []string{".", "../sessionproc", "../sessionproc/engine", "../sessionproc/sessionhttp",
-		"../cluster", "../transport",
+		"../cluster", "../transport", "nodeweb",
 		"../transport/wire", "../ring"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodeweb"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/sessionhttp"
 )
@@ -66,11 +67,8 @@ func handler(n *node.Node, key []byte) (http.Handler, *sessionhttp.EventStream[C
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/", web.Middleware(pages))
-	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { // for the load balancer
-		if err := n.Ready(); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		}
-	})
+	mux.Handle("GET /ready", nodeweb.Ready(n)) // for the load balancer
+	mux.Handle("GET /live", nodeweb.Live(n))   // for what restarts the program
 	return mux, changes, nil
 }
 

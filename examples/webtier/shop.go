@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodeweb"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/sessionhttp"
 )
@@ -61,6 +62,8 @@ func (s *shop) handler(cookieKey []byte) (http.Handler, error) {
 	mux.HandleFunc("POST /cart/clear", s.answer(empty, s.writeChanged))
 	all := http.NewServeMux()
 	all.HandleFunc("GET "+statusPath, s.serveStatus)
+	all.Handle("GET "+readyPath, nodeweb.Ready(s.node))
+	all.Handle("GET "+livePath, nodeweb.Live(s.node))
 	all.Handle("/", http.NewCrossOriginProtection().Handler(web.Middleware(mux)))
 	return all, nil
 }

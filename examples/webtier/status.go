@@ -10,6 +10,12 @@ import (
 	"github.com/sessionproc/sessionproc/cluster"
 )
 
+// Where a replica answers the probes of a load balancer, and of what restarts it.
+const (
+	readyPath = "/replica/ready"
+	livePath  = "/replica/live"
+)
+
 // statusPath is where a replica tells the stage its status, and nobody else.
 const statusPath = "/replica/status"
 
