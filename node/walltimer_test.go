@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -106,7 +107,7 @@ func TestATimerForATimeFiresThenWhereverItsSessionIs(t *testing.T) {
 				id := c.happens(t, cluster, "vase")
 				cluster.Settle()
 				if left := time.Until(at); left > 0 {
-					i, err := cluster.Node(cluster.Owner(id)).Inspect(t.Context(), id)
+					i, err := cluster.Node(cluster.Owner(id)).Inspect(t.Context(), id, node.InspectOptions{})
 					require.NoError(t, err)
 					require.Len(t, i.Timers, 1)
 					require.True(t, i.Timers[0].Wall)
