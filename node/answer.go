@@ -68,6 +68,9 @@ func (n *Node) replyQuery(c *transport.Call, deadline time.Time) {
 
 // answer answers a query of any node.
 func (n *Node) answer(ctx context.Context, q *query) (any, error) {
+	if newest := n.cfg.newest; newest > 0 && q.What > newest {
+		return nil, sessionproc.ErrUnsupported
+	}
 	switch q.What {
 	case askPage:
 		return n.page(q), nil

@@ -209,6 +209,7 @@ type Config struct {
 	Trace *Trace
 
 	heapInUse func() int64 // what MemoryMark is compared with, in tests; nil: the heap
+	newest    uint8        // in tests: the newest query that the node knows; 0: it knows all
 }
 
 // ages is longer than anything lasts. No sum of a few durations up to it overflows.

@@ -49,7 +49,11 @@ func (e *Explanation) sayWhere(say func(string, ...any), known map[string]accoun
 		say("%s is about to start on %s.", session, e.Node)
 	case engine.PhaseMoving:
 		to := known[e.Node].GivesTo
-		if to == "" {
+		switch {
+		case to != "":
+		case e.Owner != "" && e.Owner != e.Node:
+			to = e.Owner
+		default:
 			to = "another member"
 		}
 		say("%s is on its way from %s to %s, where requests wait for it.", session, e.Node, to)

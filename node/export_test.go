@@ -37,6 +37,9 @@ func (n *Node) AnswerQueries() {
 // UseHeap has MemoryMark compared with what f returns.
 func (cfg *Config) UseHeap(f func() int64) { cfg.heapInUse = f }
 
+// BeOfAnEarlierRelease has a node know no query that came after those of the release before Healths.
+func (cfg *Config) BeOfAnEarlierRelease() { cfg.newest = askEnding }
+
 // RunUntil is RunUntilSignal with signals that a test sends.
 var RunUntil = runUntil
 

@@ -112,10 +112,10 @@ func (o *ListOptions) prefix() (string, error) {
 	case !ok:
 		return "", fmt.Errorf("%w: ListOptions.LogID is %q, which is not what sessionproc.LogID returns",
 			sessionproc.ErrBadRequest, o.LogID)
-	case strings.HasPrefix(o.Prefix, prefix):
-		return o.Prefix, nil
+	case strings.HasPrefix(prefix, o.Prefix):
+		return prefix, nil
 	}
-	return prefix, nil
+	return o.Prefix, nil
 }
 
 // wants reports whether a session is what l is after: a member of an earlier release does not look at the LogID.

@@ -60,8 +60,8 @@ func (n *Node) awaitTakeover(name string) {
 		parts, left := n.driver.Inherited(name)
 		first = max(first, parts)
 		switch {
-		case n.routes.Load().Closed, left < 0:
-			return
+		case n.routes.Load().Closed, left < 0 && (first > 0 || time.Since(begun) > takeoverTime):
+			return // it is back
 		case left == 0 && (first > 0 || time.Since(begun) > takeoverTime):
 			if first > 0 {
 				n.log.Info("partitions of a lost member are taken over", "peer", name, "partitions", first,

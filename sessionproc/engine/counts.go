@@ -2,6 +2,7 @@ package engine
 
 import (
 	"hash/maphash"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,7 +68,7 @@ func (c *counts) end(p *process, reason sessionproc.Reason) {
 // LastEnd returns the kind of a session that has ended here, its reason, and how long ago that was. It knows of
 // the last 16,384 ends; false: this one is not among them.
 func (t *Table) LastEnd(part int, id string) (kind string, reason sessionproc.Reason, ago time.Duration, ok bool) {
-	s, hash, last := &t.counts.ends[part%endShards], maphash.String(endSeed, id), lastEnd{}
+	s, hash, last := &t.counts.ends[part%endShards], maphash.String(endSeed, id), lastEnd{at: math.MinInt64}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.last {
