@@ -17,10 +17,10 @@ import (
 )
 
 var (
-	clerks  = sessionproc.KindOf[sessionproc.None]("clerk")
-	toils = sessionproc.MethodOf[time.Duration, sessionproc.None](clerks, "toils")
-	askOf   = sessionproc.MethodOf[string, sessionproc.None](clerks, "askOf")
-	file    = sessionproc.NoticeOf[sessionproc.None](clerks, "file")
+	clerks = sessionproc.KindOf[sessionproc.None]("clerk")
+	toils  = sessionproc.MethodOf[time.Duration, sessionproc.None](clerks, "toils")
+	askOf  = sessionproc.MethodOf[string, sessionproc.None](clerks, "askOf")
+	file   = sessionproc.NoticeOf[sessionproc.None](clerks, "file")
 )
 
 type clerk struct{ Filed int }

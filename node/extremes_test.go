@@ -192,6 +192,7 @@ var untried = map[string]string{
 	"engine.DetachedConfig":  "it has no number but the name of an incarnation",
 	"nodetest.SessionConfig": "it has no number but the name of an incarnation",
 	"node.ListOptions":       "it has no number",
+	"node.InspectOptions":    "it has no number",
 	"node.StartOptions":      "it has no number",
 }
 

@@ -70,7 +70,7 @@
 //
 // # Lock order
 //
-// mu comes first. Under it these locks are taken:
+// safety.mu comes before mu. Else mu comes first. Under it these locks are taken:
 //
 //	mu -> replicated.mu -> the lock of a peer of standby.Speaker
 //	mu -> the locks of replicas, of standby.Table and of tending

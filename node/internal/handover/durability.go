@@ -3,6 +3,7 @@ package handover
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
@@ -28,22 +29,51 @@ func (d *Driver) Durability(brief bool) (c Durability) {
 	}
 	c.Standbys, c.Bytes = d.standbys.Count(), d.standbys.Bytes()
 	c.Promoted, c.Records, c.Replicated = d.promotions.Load(), d.records.Load(), d.replicas.len()
-	for part := 0; part < len(d.parts) && !brief; part++ {
+	if !brief {
+		c.Unprotected, c.Recovering = d.safety.count(d.countUnsafe)
+	}
+	return c
+}
+
+// A safety is the last count of what is not safe, for who asks again at once: a hundredth of the time goes into
+// counting at most, however often one asks.
+type safety struct {
+	mu                      sync.Mutex // held while one counts, before Driver.mu
+	next                    time.Time
+	unprotected, recovering int
+}
+
+const safetyShare = 100
+
+func (s *safety) count(count func() (unprotected, recovering int)) (unprotected, recovering int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if begun := time.Now(); !begun.Before(s.next) {
+		s.unprotected, s.recovering = count()
+		took := time.Since(begun)
+		s.next = begun.Add(took * safetyShare)
+	}
+	return s.unprotected, s.recovering
+}
+
+// countUnsafe looks at each replicated session, some at a time.
+func (d *Driver) countUnsafe() (unprotected, recovering int) {
+	for part := range d.parts {
 		list := d.replicas.list(part)
 		d.mu.RLock()
 		if !d.closed && d.recoversLocked(part) {
-			c.Recovering++
+			recovering++
 		}
 		for _, rep := range list {
 			rep.mu.Lock()
 			if rep.r != nil && !rep.r.Ended && d.m.Kept(part, rep.r) < rep.r.Standbys {
-				c.Unprotected++
+				unprotected++
 			}
 			rep.mu.Unlock()
 		}
 		d.mu.RUnlock()
 	}
-	return c
+	return unprotected, recovering
 }
 
 // Backlogs returns the members that have not answered what they were told about standbys.

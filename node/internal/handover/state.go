@@ -41,6 +41,7 @@ type Driver struct {
 	fetches   *semaphore.Weighted // the bytes of large sessions that come
 	traffic   traffic
 	summary   summary
+	safety    safety
 
 	// Of standbys; nil if this node keeps none.
 	speaker  *standby.Speaker
