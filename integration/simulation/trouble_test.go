@@ -133,6 +133,20 @@ func (t *trouble) killed() bool {
 	return false
 }
 
+// cutShort reports whether a request that began then may have been under way at a node that died, or on a
+// connection that was reset. That is found out as late as the end of the node.
+func (t *trouble) cutShort(begun time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(t.kills, func(k kill) bool {
+		within := resetTime
+		if k.silent {
+			within = t.knownLocked(k)
+		}
+		return !k.at.Add(within).Before(begun)
+	})
+}
+
 // mute reports whether a place must have noticed that it is without a quorum.
 func (t *trouble) mute(i int) bool {
 	t.mu.Lock()

@@ -188,7 +188,7 @@ func (c *wordClient) send(id, op string, via *run) outcome {
 	a := answer{page: page{len(s.Words), s.Incarnation}, err: err, outcome: c.judge(t, err)}
 	// A start or an end that is made again after a crash, and finds what another client has done meanwhile, runs anew;
 	// an end that finds nothing is done.
-	a.again = (op == "terminate" || op == "start") && c.schedule.Replicas > 0 && c.trouble.killed()
+	a.again = (op == "terminate" || op == "start") && c.repeated(t)
 	a.dropped = op == "terminate" && a.again
 	if f != nil {
 		c.mu.Lock()
@@ -260,7 +260,8 @@ func (c *wordClient) judge(t try, err error) outcome {
 		// A session that was on its way to a node which has died goes on from its standby, but a call of the
 		// node that it came from is not made again.
 		lost := strings.Contains(err.Error(), "was moving to is lost")
-		explained = t.op != "look" && (lost || c.trouble.killed() || c.trouble.wasSplit() && c.anyTouched(t))
+		explained = t.op != "look" && (lost || c.trouble.killed() || c.trouble.wasSplit() && c.anyTouched(t) ||
+			c.mortal(t.id) && c.repeated(t)) // it may have run in a life that has ended meanwhile
 	}
 	if !explained {
 		c.fault("failed: %s: %s of client %d through n%d, begun %s: %v", t.id, t.op, c.number, t.via.index,
@@ -270,6 +271,11 @@ func (c *wordClient) judge(t try, err error) outcome {
 		return uncertain
 	}
 	return nothing
+}
+
+// repeated reports whether a request may have been made again, as its session has standbys.
+func (c *wordClient) repeated(t try) bool {
+	return c.schedule.Replicas > 0 && c.trouble.cutShort(t.begun)
 }
 
 // touched reports whether a fault of one of the nodes that a request needs may
