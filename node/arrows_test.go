@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"node/internal/ownership": {},
 	"node/internal/lifetime":  {},
 	"node/internal/testsize":  {},
+	"node/internal/teststep":  {},
 	"node/internal/route":     {"cluster", "ring", "transport", "transport/wire"},
 	"node/internal/endpoint":  {"cluster", "transport", "transport/wire"},
 	"node/internal/failure":   {"sessionproc", "sessionproc/internal/core", "transport", "transport/wire"},
@@ -40,7 +41,7 @@ var mayImport = map[string][]string{
 		"transport/wire"},
 	"node/internal/handover": {"cluster", "ring", "sessionproc", "sessionproc/internal/core", "sessionproc/engine",
 		"transport", "transport/wire", "node/internal/failure", "node/internal/lifetime", "node/internal/ownership",
-		"node/internal/roster", "node/internal/route", "node/internal/standby"},
+		"node/internal/roster", "node/internal/route", "node/internal/standby", "node/internal/teststep"},
 }
 
 // imports returns, for each of our packages, those of ours that it imports itself.

@@ -14,6 +14,7 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/node/internal/route"
+	"github.com/sessionproc/sessionproc/node/internal/teststep"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 )
@@ -85,7 +86,7 @@ func (n *Node) start(ctx context.Context, atLeast cluster.Boot) (err error) {
 		n.builder.KeepStandbys(n.self)
 		n.life.Go(n.inherit)
 	}
-	n.driver = handover.New(n.env(nobody.Ring.Partitions()))
+	n.driver = handover.New(n.env(ctx, nobody.Ring.Partitions()))
 	if n.table, err = n.newTable(nobody.Ring.Partitions()); err != nil {
 		return err
 	}
@@ -149,7 +150,7 @@ func (n *Node) newTable(partitions int) (*engine.Table, error) {
 }
 
 // env is what the driver needs of this node.
-func (n *Node) env(partitions int) handover.Env {
+func (n *Node) env(ctx context.Context, partitions int) handover.Env {
 	e := handover.Env{
 		Name: n.self.Name(), Partitions: partitions, Parent: n.life.Context(), Log: n.log,
 		HandoffConcurrency: n.cfg.HandoffConcurrency, HandoffMemory: n.cfg.HandoffMemory, HandoffRate: n.cfg.HandoffRate,
@@ -161,6 +162,7 @@ func (n *Node) env(partitions int) handover.Env {
 		AssignMost: func() int { return n.cluster.AssignedMost() },
 		LogRefusal: n.endpoint.LogRefusal,
 		Standbys:   n.cfg.replicates(), StandbyMemory: n.cfg.StandbyMemory,
+		OnStep: teststep.From(ctx),
 	}
 	n.trace.ofDriver(&e)
 	return e

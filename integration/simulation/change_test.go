@@ -14,7 +14,10 @@ func (w *world) change(s step) {
 	if w.schedule.Careful && (s.Do == crash || s.Do == power) {
 		able = w.await(s.Do)
 		if s.At != "" && len(able) > 0 {
-			able = w.ambushed(s)
+			able = nil
+			if p := w.ambushed(s); p != nil {
+				able = []*place{p}
+			}
 		}
 	}
 	if len(able) == 0 {
@@ -46,6 +49,8 @@ func (w *world) change(s step) {
 		w.link(p, simnet.Link{Jitter: time.Millisecond})
 	case rest:
 		w.settle()
+	case mend:
+		w.mended()
 	default:
 		w.disturb(p, s)
 	}
@@ -71,7 +76,7 @@ func (w *world) able(c change) []*place {
 		return w.which(func(p *place) bool {
 			return p.up() && (p.bare || slices.ContainsFunc(stay, func(o *place) bool { return o != p }))
 		})
-	case rest, far, near, heal:
+	case rest, mend, far, near, heal:
 		return up
 	case crash, power: // those too that leave, but not the last one that stays
 		return w.which(func(p *place) bool { return p.alive.Load() != nil && (!p.up() || len(up) > 1) })

@@ -61,9 +61,11 @@
 //     derived from, and no end that was acknowledged is undone.
 //
 // TestCrashesLoseNothingThatWasAcknowledged plays schedules of such crashes only, each at
-// a chosen step: as a state is encoded, soon after a record was sent, stored or
-// acknowledged, when a session is sealed, arrives, is promoted or ends, or as the others
-// notice. Other schedules count the crashes that standbys made up for.
+// an exact step (see point): before and after a state is encoded, when a record is sent,
+// stored or acknowledged, when a reply has come, when a session is sealed, committed,
+// arrives or is active elsewhere, when standbys are asked for, reported, fetched or
+// promoted, or are discarded, where that happens and at its peer. With -v it prints how
+// often. Other schedules count the crashes that standbys made up for.
 //
 // A process that stands still is cut off from the others here, but not from its
 // clock: its goroutines run on.

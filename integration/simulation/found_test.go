@@ -138,7 +138,10 @@ var found = map[string]schedule{
 		{Do: isolate, Node: 2, Linger: true, Wait: 4000 * ms}}},
 }
 
-const ms = time.Millisecond
+const (
+	us = time.Microsecond
+	ms = time.Millisecond
+)
 
 // What has failed once does not fail again, on any of several tries: gossip is random.
 func TestSchedulesThatFailedBeforePass(t *testing.T) {

@@ -23,7 +23,7 @@ type schedule struct {
 type step struct {
 	Do     change
 	Node   int           // which of those that can, counted around
-	Linger bool          // clients use a node that leaves; isolate takes the next one along; At: not where it happens
+	Linger bool          // clients use a node that leaves; isolate takes the next one along; At: at the peer, or elsewhere
 	Wait   time.Duration // before the next step; 0: both at once
 	At     point         // crash, power: when something happens the Nth time from now on, where it does
 	Nth    int
@@ -42,6 +42,7 @@ const (
 	far     change = "far"     // its links become slow
 	near    change = "near"    // and fast again
 	rest    change = "rest"    // nothing, until all changes and faults are over
+	mend    change = "mend"    // nothing, until standbys have made up for all crashes, and make up for one more
 
 	crash   change = "crash"   // its process is killed
 	power   change = "power"   // its machine falls silent

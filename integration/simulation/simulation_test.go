@@ -32,10 +32,10 @@ const (
 // Whatever nodes come and go in good order, and however many at once, nobody notices.
 func TestPlannedChangesGoUnnoticed(t *testing.T) { playAll(t, planned()) }
 
-// playAll plays as many schedules as are asked for, until one fails.
-func playAll(t *testing.T, drawn *rapid.Generator[schedule]) {
+// playAll plays as many schedules as are asked for, until one fails. What it returns is complete when t ends.
+func playAll(t *testing.T, drawn *rapid.Generator[schedule]) *totals {
 	var next, failures atomic.Int64
-	var sum totals
+	sum := &totals{sum: result{counts: map[string]int{}, visits: map[point]*visits{}}}
 	for range runtime.GOMAXPROCS(0) {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()
@@ -54,7 +54,8 @@ func playAll(t *testing.T, drawn *rapid.Generator[schedule]) {
 			}
 		})
 	}
-	t.Cleanup(func() { t.Log(&sum) })
+	t.Cleanup(func() { t.Log(sum) })
+	return sum
 }
 
 // result is what came of a schedule.
@@ -63,6 +64,7 @@ type result struct {
 	log      string
 	requests int64
 	counts   map[string]int
+	visits   map[point]*visits
 	longest  time.Duration
 	hours    float64 // of virtual time, summed over nodes
 }
@@ -93,6 +95,7 @@ func simulate(t *testing.T, s schedule) (r result) {
 			r.log, r.requests, r.longest = w.log.String(), w.requests.Load(), time.Duration(w.longest.Load())
 			r.counts = map[string]int{}
 			w.load.count(r.counts)
+			r.visits = w.visits
 		}
 	})
 	return r
@@ -166,11 +169,14 @@ func (t *totals) add(r result) {
 	defer t.mu.Unlock()
 	t.schedules++
 	t.sum.requests += r.requests
-	if t.sum.counts == nil {
-		t.sum.counts = map[string]int{}
-	}
 	for what, n := range r.counts {
 		t.sum.counts[what] += n
+	}
+	for at, v := range r.visits {
+		if t.sum.visits[at] == nil {
+			t.sum.visits[at] = &visits{}
+		}
+		t.sum.visits[at].add(*v)
 	}
 	t.sum.hours += r.hours
 	t.sum.longest = max(t.sum.longest, r.longest)

@@ -64,6 +64,14 @@ func (w *world) keeps() bool {
 	return w.schedule.Replicas > 0 && !w.trouble.exposed && !w.trouble.split
 }
 
+// mended waits until standbys have made up for all crashes, and make up for one more.
+func (w *world) mended() {
+	for begun := time.Now(); time.Since(begun) < lookout && w.trouble.missing() > 0; {
+		time.Sleep(100 * time.Millisecond)
+	}
+	w.await(crash)
+}
+
 // await waits, in careful schedules, until standbys make up for the crash of one of
 // some places, and returns those.
 func (w *world) await(do change) (able []*place) {

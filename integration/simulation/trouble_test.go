@@ -208,20 +208,39 @@ func (w *world) disturb(p *place, s step) {
 
 // kill ends the process of a place, whatever it is doing.
 func (w *world) kill(p *place, silent bool) {
-	madeUp := w.crashes(p)
-	w.trouble.begin(false, p)
-	w.trouble.kill(p.index, silent)
-	p.alive.Load().killed.Store(true)
-	p.alive.Store(nil)
-	p.run.Store(nil)
-	w.load.lost(int(p.home.Load()), madeUp)
+	if !p.struck && !w.strike(p, silent) {
+		return
+	}
 	if silent {
 		w.cluster.PowerOff(p.index)
 	} else {
 		w.cluster.Crash(p.index)
 	}
-	w.load.lost(int(p.home.Load()), madeUp)
+	w.load.lost(int(p.home.Load()), p.madeUp)
+	p.struck = false
 	p.busy.Store(false)
+}
+
+// strike takes the process of a place off the network at this very moment, even if its own node calls it with its locks
+// held; kill does the rest. false: the node has just left.
+func (w *world) strike(p *place, silent bool) bool {
+	r := p.alive.Load()
+	if r == nil || !r.over.CompareAndSwap(false, true) {
+		return false
+	}
+	p.struck, p.madeUp = true, w.crashes(p)
+	w.trouble.begin(false, p)
+	w.trouble.kill(p.index, silent)
+	r.killed.Store(true)
+	p.alive.Store(nil)
+	p.run.Store(nil)
+	w.load.lost(int(p.home.Load()), p.madeUp)
+	if host := w.cluster.Host(p.index); silent {
+		host.PowerOff()
+	} else {
+		host.Crash()
+	}
+	return true
 }
 
 // isolate cuts some places off from all others, and not from one another.
@@ -305,12 +324,13 @@ func (w *world) leaveInTrouble(r *run) {
 	defer cancel()
 	lost := w.load.leaves()
 	err := r.Leave(ctx)
-	if err != nil { // it says that sessions have ended
+	left := r.over.CompareAndSwap(false, true)    // else it is killed
+	if err != nil && (left || ctx.Err() != nil) { // it says that sessions have ended
 		w.trouble.expose()
 		w.failedLeaves.Add(1)
 		lost()
 	}
-	if r.killed.Load() {
+	if !left {
 		return
 	}
 	if err != nil {

@@ -140,7 +140,7 @@ func (n *notary) encodes(home int) {
 	n.mu.Lock()
 	p := n.homes[home-1]
 	n.mu.Unlock()
-	n.pass(encoded, p)
+	n.pass(encoded, p, nil)
 }
 
 func (n *notary) isDead(home int) bool {
@@ -281,7 +281,7 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 		time.Sleep(e.Slow)
 		*ws = append(*ws, e.Word)
 		n.handled(ctx, e.Word, home, *ws)
-		n.pass(handled, p)
+		n.pass(handled, p, nil)
 		if err := t.grew.Publish(ctx, *ws); err != nil {
 			n.fault("news: %v", err)
 		}
@@ -306,9 +306,9 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 	k.OnArrive(func(s *S, _ context.Context, a sessionproc.Arrival) error {
 		P(s).list().Home = home
 		if a.Reason == sessionproc.ArrivalPromoted {
-			n.pass(promoted, p)
+			n.pass(revived, p, nil)
 		} else {
-			n.pass(arrived, p)
+			n.pass(arrived, p, nil)
 		}
 		return nil
 	})
@@ -317,7 +317,7 @@ func newWords[S any, P wordState[S]](n *notary, t wordTokens, p *place, home int
 		if n.isDead(home) {
 			return // it tells nobody
 		}
-		n.pass(ended, p)
+		n.pass(ended, p, nil)
 		_, merges := any(s).(*bag)
 		wordsEnded(r, merges, P(s).list().Words)
 	})

@@ -88,9 +88,6 @@ func (l *wordLoad) count(counts map[string]int) {
 	}
 	counts["crashes that standbys made up for"] = l.madeUp
 	counts["leaves that failed"] = int(l.failedLeaves.Load())
-	for at, n := range l.points {
-		counts["at "+string(at)] = n
-	}
 	counts["handlers of twins"] = l.twins
 	counts["copies told of a conflict"] = l.told
 	counts["news"] = l.readers.news
@@ -203,12 +200,24 @@ func (c *wordClient) send(id, op string, via *run) outcome {
 		c.log.note("%s: %s through n%d: %v", id, op, via.index, err)
 	}
 	if a.outcome == done {
-		for _, p := range c.which(func(p *place) bool { return p.index == via.index }) {
-			c.pass(answered, p)
-		}
+		c.answered(via, f)
 	}
 	c.took(id, op, via, time.Since(t.begun), patience+afterwards)
 	return a.outcome
+}
+
+// answered notes that a client of a node has a reply; of a word, the peer is where that was handled.
+func (c *wordClient) answered(via *run, f *fate) {
+	here := c.which(func(p *place) bool { return p.index == via.index })[0]
+	var peer *place
+	if f != nil {
+		c.mu.Lock()
+		if at := f.at.Load(); at != onItsWay && c.homes[at-1] != here {
+			peer = c.homes[at-1]
+		}
+		c.mu.Unlock()
+	}
+	c.pass(answered, here, peer)
 }
 
 // try is a request under way.

@@ -41,9 +41,9 @@ type world struct {
 	troubled     map[change]int // how often each fault came; of play's goroutine
 	madeUp       int            // crashes that standbys have made up for; likewise
 	failedLeaves atomic.Int64   // of nodes that could not move all sessions in time
-	ambushMu     sync.Mutex     // guards ambush
+	ambushMu     sync.Mutex     // guards all below; no node is called while it is held
 	ambush       *ambush        // nil: nothing waits for a point
-	points       map[point]int  // that crashes came at; of play's goroutine
+	visits       map[point]*visits
 
 	placesMu sync.Mutex // guards places
 	places   []*place
@@ -73,6 +73,9 @@ type place struct {
 	tuned chan struct{}             // closed when its first node starts
 	once  sync.Once                 // closes it
 	ready atomic.Pointer[time.Time] // when its last node had started
+
+	struck bool // its process has crashed, and is not gone; of play's goroutine, which waits for strike
+	madeUp bool // by standbys; likewise
 }
 
 // run is one run of a node.
@@ -81,6 +84,7 @@ type run struct {
 	index   int
 	leaving atomic.Bool
 	killed  atomic.Bool
+	over    atomic.Bool // it is killed, or has left: which of both came first
 }
 
 func (p *place) up() bool {
@@ -93,7 +97,7 @@ func (p *place) since() time.Time { return *p.ready.Load() }
 
 func newWorld(t testing.TB, s schedule) *world {
 	w := &world{schedule: s, log: &eventLog{}, trouble: newTrouble(), troubled: map[change]int{},
-		points: map[point]int{}}
+		visits: map[point]*visits{}}
 	for i := range s.Sessions {
 		w.sessions = append(w.sessions, fmt.Sprintf("s%d", i))
 	}
@@ -111,6 +115,7 @@ func newWorld(t testing.TB, s schedule) *world {
 			cfg.Ring = ring.Config{Partitions: partitions, VirtualNodes: 20}
 			w.tune(i, cfg)
 		},
+		OnStep: w.steps(),
 	})
 	for _, p := range w.places {
 		w.ready(p)
@@ -142,7 +147,7 @@ func (w *world) tune(i int, cfg *node.Config) {
 	cfg.Quorum = w.schedule.Quorum
 	cfg.Trace = &node.Trace{SessionMoved: func(m node.TraceSessionMoved) {
 		if !m.Arrived {
-			w.pass(sealed, p)
+			w.pass(gone, p, nil)
 		}
 	}}
 	p.once.Do(func() { close(p.tuned) })

@@ -97,7 +97,7 @@ func (c *Cluster) start(m *member) {
 	cfg.Join = c.seeds(m)
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	n, err := node.Start(ctx, cfg)
+	n, err := node.Start(c.watched(ctx, m.index), cfg)
 	c.mu.Lock()
 	m.node, m.starting = n, false
 	c.mu.Unlock()

@@ -29,6 +29,14 @@ type Config struct {
 	// starts: timeouts, a Logger, a Secret. Addresses, Slot and Join are the
 	// cluster's own.
 	Tune func(i int, cfg *node.Config)
+	// OnStep, if not nil, is told of each Step of each node, and of the other node that has part in it, or -1. With
+	// it a test has a node crash at an exact step: OnStep calls Crash or PowerOff of Cluster.Host, from when on
+	// nothing leaves that node and nothing reaches it, and the test's goroutine calls Cluster.Crash soon after, for
+	// the rest of it. What a step has just put into a connection has left when that instant of virtual time is over,
+	// so that another goroutine may crash the node after a time.Sleep(1).
+	//
+	// It is called from many goroutines, while the nodes hold locks: it must not block, and must not call a node.
+	OnStep func(step Step, node, peer int)
 }
 
 // maxNodes is how many a cluster can have.

@@ -30,6 +30,9 @@
 //		})
 //	}
 //
+// To have a node crash at an exact step, such as between the record of a change and its
+// answer, see Config.OnStep.
+//
 // In a testing/synctest bubble, as above, time is virtual: an hour of a cluster
 // takes a second, and a crash is detected at once. Give NewCluster the bubble's
 // own t, and use that t's Context only. Outside of a bubble the same test runs

@@ -4,7 +4,8 @@ import "context"
 
 // Crash ends node i as kill -9 would: its sessions are gone, its connections
 // are reset, and the others have to find out. Handlers of it that still run have
-// their ctxs cancelled and are waited for, up to its StopTimeout.
+// their ctxs cancelled and are waited for, up to its StopTimeout. See Config.OnStep
+// for a crash at an exact step.
 func (c *Cluster) Crash(i int) {
 	c.t.Helper()
 	c.kill(i, "Crash", func(m *member) { m.host.Crash() })

@@ -52,6 +52,7 @@
 //	refused.go, moved.go, summary.go         what is told of a session
 //	turn.go                                  the lock, and the machine behind it
 //	state.go                                 all that the lock guards
+//	steps.go                                 what tests are told of
 //	outbox.go, bulk.go, traffic.go,          parts that know no Driver
 //	replicas.go, reports.go, chunked.go,
 //	tending.go, bound.go, meter.go, env.go

@@ -59,9 +59,14 @@ func (d *Driver) keepStandbys() (err error) {
 	d.listener = standby.NewListener(standby.ListenerConfig{
 		Self: d.env.Name, Partitions: len(d.parts), MaxRecord: engine.MaxSnapshot, Decide: d.decide,
 	})
+	var sent func([]standby.Answer)
+	if d.env.OnStep != nil {
+		sent = d.saidSteps
+	}
 	d.speaker, err = standby.NewSpeaker(d.life.Context(), standby.SpeakerConfig{
 		Self: d.env.Name, Log: d.env.Log, MaxRecord: engine.MaxSnapshot,
 		Open: d.openStandby, Answered: d.answeredStandbys, Broken: d.tending.breaks, Room: d.tending.breaks,
+		Sent: sent,
 	})
 	return err
 }

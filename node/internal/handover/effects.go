@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/teststep"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -79,5 +80,6 @@ func (d *Driver) sayLocked(e *ownership.Effect) {
 	case ownership.Done:
 		d.parts[e.Partition].said = promise{}
 	}
+	d.messageStep(e.Message.Kind, teststep.ActiveSent, teststep.RecoverSent, e.To)
 	d.sendLocked(e.To, e.Message)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node/internal/route"
+	"github.com/sessionproc/sessionproc/node/internal/teststep"
 )
 
 // An Env is what a driver needs of its node: values that do not change, and functions. So a
@@ -56,6 +57,9 @@ type Env struct {
 	MoveRefused func(Refusal)
 	// Promoted is called without the lock when a session goes on here from its standby. It may be nil.
 	Promoted func(Promotion)
+
+	// OnStep is nil but in tests. It may be called under any lock.
+	OnStep teststep.Func
 }
 
 // A Promotion is a session that goes on from its standby, since its node is lost.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/teststep"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
@@ -52,12 +53,14 @@ func (d *Driver) receiveStandbys(ctx context.Context, st *transport.Stream, memb
 	if err := st.Send(ctx, ask); err != nil {
 		return 0, err
 	}
+	d.step(teststep.FetchSent, member)
 	in := framed{recv: func() ([]byte, error) { return st.Recv(ctx) }, most: engine.MaxSnapshot + mostFrame}
 	for range sessions {
 		r, err := in.next()
 		if err != nil {
 			return came, err
 		}
+		d.step(teststep.FetchAnswered, member)
 		n, session, version, body := r.ArrayLen(), string(r.Str()), r.Bytes(), r.Bytes()
 		if r.Err() != nil || n < 3 {
 			return came, errors.New("unknown format of a standby")
@@ -118,6 +121,7 @@ func (d *Driver) giveStandbys(st *transport.Stream, part uint64) error {
 		if r.Err() != nil {
 			return r.Err()
 		}
+		d.step(teststep.FetchHeard, st.Peer())
 		if err := out.flush(); err != nil {
 			return err
 		}

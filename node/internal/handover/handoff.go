@@ -6,6 +6,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/teststep"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
@@ -28,6 +29,9 @@ const answerTime = time.Second
 func (d *Driver) readyToGo(h *handoff, b []byte, err error) {
 	h.snapshot, h.err = b, err
 	d.bytes.Add(int64(len(b)))
+	if err == nil {
+		d.step(teststep.SessionSealed, h.lane.to)
+	}
 	h.ready()
 	if h.state.CompareAndSwap(isSealed, isMade) {
 		h.lane.add(h)
@@ -111,6 +115,7 @@ func (d *Driver) commitLocked(h *handoff) error {
 	if h.form == ownership.Running {
 		d.table.Sent(h.part, h.session)
 	}
+	d.step(teststep.SessionCommitted, h.lane.to)
 	return nil
 }
 

@@ -31,6 +31,7 @@ func (d *Driver) openStandby(ctx context.Context, member string, header []byte) 
 // decide decides about what a member says about its standby here, and keeps that.
 func (d *Driver) decide(h *standby.Heard) (v ownership.Verdict, stamp uint64) {
 	if v, stamp, ok := d.decideQuickly(h); ok {
+		d.decidedStep(h, v)
 		return v, stamp
 	}
 	v = ownership.Later // the driver is closed
@@ -43,6 +44,7 @@ func (d *Driver) decide(h *standby.Heard) (v ownership.Verdict, stamp uint64) {
 		stamp = m.Stamp(h.Partition, h.From)
 		return effects
 	})
+	d.decidedStep(h, v)
 	return v, stamp
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/teststep"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
@@ -257,6 +258,7 @@ func (d *Driver) joinReplicaLocked(rep *replicated, hold []string, ended bool) {
 // tracePromotedLocked tells of a session that goes on from its standby.
 func (d *Driver) tracePromotedLocked(r *relic, kind string) {
 	d.promotions.Add(1)
+	d.step(teststep.SessionPromoted, "")
 	promoted := d.env.Promoted
 	if promoted == nil {
 		return

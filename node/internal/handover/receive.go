@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
+	"github.com/sessionproc/sessionproc/node/internal/teststep"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -46,6 +47,7 @@ func (d *Driver) handleBatches() {
 // members has answered a claim with it, receiveLocked sends the claim to the
 // member that had to be last.
 func (d *Driver) receiveLocked(part int, from string, msg *ownership.Message) {
+	d.messageStep(msg.Kind, teststep.ActiveHeard, teststep.RecoverHeard, from)
 	last := d.lastLocked(part)
 	waits := last != "" && d.m.AwaitsOthers(part, last)
 	loses := d.losesLocked(from, msg)

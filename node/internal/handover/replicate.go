@@ -192,6 +192,7 @@ func (d *Driver) hopelessRecordLocked(rep *replicated) error {
 // answeredStandbys takes answers of a member to what it was told about its standbys. It takes some at a time: so
 // what has become durable with them is told together.
 func (d *Driver) answeredStandbys(all []standby.Answer) {
+	d.answeredSteps(all)
 	var room [turnsAtOnce]outcome
 	for some := range slices.Chunk(all, turnsAtOnce) {
 		outcomes := room[:0]

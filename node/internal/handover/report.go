@@ -7,6 +7,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/node/internal/standby"
+	"github.com/sessionproc/sessionproc/node/internal/teststep"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/transport"
 	"github.com/sessionproc/sessionproc/transport/wire"
@@ -75,6 +76,7 @@ func (d *Driver) sendReports(to string, some []due) error {
 	if err := out.flush(); err != nil {
 		return err
 	}
+	d.step(teststep.ReportSent, to)
 	_ = st.CloseSend()
 	_, err = st.Recv(ctx) // until the other side has it all, and closes
 	return err
@@ -148,6 +150,7 @@ func (d *Driver) hearReport(from string, r *wire.Reader) error {
 			return err
 		}
 	}
+	d.step(teststep.ReportHeard, from)
 	d.Turn(int(part), func(m *ownership.Machine) []ownership.Effect {
 		pt := &d.parts[part]
 		switch {

@@ -34,6 +34,9 @@ type SpeakerConfig struct {
 	Broken func(member string)
 	// Room says that there is room again for what Say has refused with ErrFull.
 	Room func(member string)
+	// Sent is nil but in tests. It is told what was given to a stream, as answers without a verdict, and may not
+	// keep the list.
+	Sent func([]Answer)
 }
 
 // An Answer is what a member has answered to something that it was told.

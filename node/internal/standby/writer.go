@@ -141,10 +141,12 @@ func (w *writer) flush() error {
 	}
 	if len(w.list) > 0 {
 		w.p.left(w.list, w.load)
-		clear(w.list)
-		w.list, w.load = w.list[:0], 0
 	}
 	err := w.st.Send(w.p.ctx, w.buf)
-	w.buf = w.buf[:0]
+	if sent := w.p.s.cfg.Sent; sent != nil && err == nil {
+		sent(w.list)
+	}
+	clear(w.list)
+	w.buf, w.list, w.load = w.buf[:0], w.list[:0], 0
 	return err
 }
