@@ -96,6 +96,8 @@ import (
 //	sessionproc_members_lost_total            counter    -                    Stats.MembersLost
 //	sessionproc_lost_sessions_total           counter    -                    Stats.SessionsLost
 //	sessionproc_silent_members                gauge      -                    Health.Silent, how many
+//	sessionproc_differing_members             gauge      -                    Health.Differing, how many
+//	sessionproc_secret_sets                   gauge      -                    Members, how many different KeyIDs
 //	sessionproc_ready                         gauge      -                    Health.Ready: 1 if it is ""
 //	sessionproc_draining                      gauge      -                    Health.Progress.Draining
 //	sessionproc_drain_left_seconds            gauge      -                    Health.Progress.Left
