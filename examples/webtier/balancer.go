@@ -24,6 +24,7 @@ func newBalancer(t *tier, roll *roll, kill *kill, transport *http.Transport, log
 	mux := http.NewServeMux()
 	mux.Handle("/tier/restart", http.NewCrossOriginProtection().Handler(roll))
 	mux.Handle("/tier/kill", http.NewCrossOriginProtection().Handler(kill))
+	mux.HandleFunc("GET /tier/targets", t.serveTargets)
 	mux.Handle("/replica/", http.NotFoundHandler()) // what replicas say of themselves is for the stage alone
 	mux.Handle("/", http.MaxBytesHandler(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {

@@ -12,9 +12,11 @@
 // cart has a copy at a second replica, it goes on there a few seconds later with all
 // that was answered, and no click fails.
 //
+// Each replica has its metrics at /metrics; prometheus.yml has a Prometheus find and scrape all of them.
+//
 // Read cart.go first: it is all that a session is. shop.go is one replica's web
-// side, replica.go its process, roll.go the restart, kill.go the crash; the rest is
-// the stage around them.
+// side, replica.go its process, metrics.go its metrics, roll.go the restart, kill.go
+// the crash; the rest is the stage around them.
 package main
 
 import (
@@ -110,8 +112,8 @@ func announce(w io.Writer, t *tier, url string) {
 		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", r.name, r.at.PID, r.at.HTTP, r.at.Node)
 	}
 	table.Flush()
-	fmt.Fprintf(w, "\nThe shop is open at %s\nr and Enter restarts the replicas one after another. Ctrl-C closes it.\n",
-		url)
+	fmt.Fprintf(w, "\nThe shop is open at %s\nr and Enter restarts the replicas one after another. Ctrl-C closes it.\n"+
+		"Each replica has metrics for Prometheus at /metrics of its web server.\n", url)
 }
 
 // watch returns nil when ctx ends. Replicas may die meanwhile (try it: kill one),

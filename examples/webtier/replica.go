@@ -17,6 +17,7 @@ import (
 
 	"github.com/sessionproc/sessionproc/cluster"
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodeprom"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -72,6 +73,7 @@ func runReplica(stdin io.Reader, stdout io.Writer) error {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: o.LogLevel})).With("replica", o.Name)
 
 	var promoted atomic.Int64
+	exporter := nodeprom.New(nodeprom.Options{})
 	n, err := node.Start(ctx, node.Config{
 		Slot:    o.Name,
 		Cluster: "webtier",
@@ -79,12 +81,15 @@ func runReplica(stdin io.Reader, stdout io.Writer) error {
 		Secret:  o.Secret,
 		Kinds:   []sessionproc.AnyKind{NewCarts()},
 		Logger:  logger,
-		Trace:   &node.Trace{SessionPromoted: func(node.TraceSessionPromoted) { promoted.Add(1) }},
+		Trace: node.JoinTraces(exporter.Trace(),
+			&node.Trace{SessionPromoted: func(node.TraceSessionPromoted) { promoted.Add(1) }}),
 	})
 	if err != nil {
 		return err
 	}
-	shop := &shop{node: n, name: o.Name, replicas: o.Replicas, promoted: &promoted, logger: logger}
+	exporter.Watch(n)
+	shop := &shop{node: n, name: o.Name, replicas: o.Replicas, promoted: &promoted, metrics: metricsOf(exporter),
+		logger: logger}
 	return errors.Join(serveShop(ctx, n, o, shop, json.NewEncoder(stdout)), n.Close())
 }
 

@@ -31,6 +31,7 @@ type shop struct {
 	name     string        // of this replica
 	replicas []string      // names of all
 	promoted *atomic.Int64 // carts of other replicas that went on here
+	metrics  http.Handler
 	logger   *slog.Logger
 	changes  *sessionhttp.EventStream[View] // made by handler
 }
@@ -64,6 +65,7 @@ func (s *shop) handler(cookieKey []byte) (http.Handler, error) {
 	all.HandleFunc("GET "+statusPath, s.serveStatus)
 	all.Handle("GET "+readyPath, nodeweb.Ready(s.node))
 	all.Handle("GET "+livePath, nodeweb.Live(s.node))
+	all.Handle("GET "+metricsPath, s.metrics)
 	all.Handle("/", http.NewCrossOriginProtection().Handler(web.Middleware(mux)))
 	return all, nil
 }
