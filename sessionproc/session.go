@@ -13,7 +13,7 @@ import (
 // kept and used by any goroutine. Once the session has ended, has moved to another node, or
 // continues under another ID (node.Node.Renew), the Session reports what the session was, and
 // changes nothing any more. The same holds for the ctxs of its handlers: with these Notice.After,
-// Every and Watch do nothing, and Event.Publish and SetLabel return an error.
+// Every, At and Watch do nothing, and Event.Publish and SetLabel return an error.
 type Session struct {
 	head core.Head // the only field, so that a *Head is a *Session: see FromContext
 }

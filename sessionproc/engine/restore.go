@@ -218,7 +218,7 @@ func (p *process) restoreTimers(s *snapshot) (ticks map[int]*timer, err error) {
 			p.ext.timers = new(timerSet)
 		}
 		tm := &timer{name: saved.Name, bound: b, raw: saved.Raw, payload: saved.Payload, every: saved.Every,
-			at: saved.At, due: now.Add(saved.Left), carried: p.table().travelled(saved.Trace)}
+			at: max(saved.At, 0), due: now.Add(saved.Left), carried: p.table().travelled(saved.Trace)}
 		p.aimLocked(tm, now)
 		p.ext.timers.add(tm)
 		if saved.Waits != 0 && saved.Every > 0 {

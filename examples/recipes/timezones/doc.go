@@ -46,8 +46,8 @@
 //		return at, nil
 //	}
 //
-// A timer takes a duration. Set the next one in the handler of the last one, instead of
-// Every(24*time.Hour), which is an hour off after the change of the clocks:
+// Notice.At sets a timer for an instant. Set the next one in the handler of the last one,
+// instead of Every(24*time.Hour), which is an hour off after the change of the clocks:
 //
 //	func (s *Diary) remind(ctx context.Context, _ sessionproc.None) error {
 //		...
@@ -55,7 +55,7 @@
 //		if err != nil {
 //			return err
 //		}
-//		return Remind.AfterNamed(ctx, "daily", time.Until(at), sessionproc.None{})
+//		return Remind.At(ctx, "daily", at, sessionproc.None{})
 //	}
 //
 // # Traps
@@ -73,7 +73,8 @@
 //
 // # Bounds
 //
-// A timer fires after the time that is left when its session moves; it is due at the same
-// instant, but for what the move itself takes. A session that ends takes its timers along:
-// what has to happen on a day next year is a row of a database, and no timer.
+// A timer of At fires when the clock of the node shows the instant that has its session by
+// then. One of After waits for the time that was left when its session moved, so that moves
+// and standstills put it off. A session that ends takes its timers along: what has to happen
+// on a day next year is a row of a database, and no timer.
 package timezones
