@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
@@ -59,10 +60,14 @@ func (n *Node) carryApart(ctx context.Context) (carried []byte) {
 
 // carried is what Extract makes of what came with a request, in a goroutine that reads
 // from other nodes, and a copy of that; nil: nothing.
-func (n *Node) carried(b []byte) (carried []byte, values context.Context) {
-	if n.cfg.Extract != nil && len(b) > 0 {
-		carried = append([]byte(nil), b...)
-		_ = engine.Apart(func() { values = n.cfg.Extract(context.Background(), carried) })
+func (n *Node) carried(b []byte) ([]byte, context.Context) {
+	if n.cfg.Extract == nil || len(b) == 0 { // what extracted has on the heap is for the others
+		return nil, nil
 	}
-	return carried, values
+	return n.extracted(slices.Clone(b))
+}
+
+func (n *Node) extracted(b []byte) (_ []byte, values context.Context) {
+	_ = engine.Apart(func() { values = n.cfg.Extract(context.Background(), b) })
+	return b, values
 }

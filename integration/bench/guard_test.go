@@ -35,8 +35,8 @@ var costs = []cost{
 	{"CallLocal/64x10k", 0, 32, 4},
 	{"CastLocal/64x10k", 1, 159, 7},
 	{"StartLocal", 5, 267, 4},
-	{"CallRemote/64B/1", 3, 176, 4},
-	{"CallRemote/64B/64", 3, 176, 4},
+	{"CallRemote/64B/1", 2, 161, 4},
+	{"CallRemote/64B/64", 2, 161, 4},
 }
 
 // idleBytes is what a session that rests takes, of 100,000: its record, its ID, its place in
