@@ -195,17 +195,25 @@ type Config struct {
 	// error; durations are slog's, sizes are called bytes. Default:
 	// slog.Default(), of which only Warn and above; slog.DiscardHandler silences it. The
 	// handler is called in goroutines of its own; if it panics, what it was to write is lost.
+	// Of warnings and errors with the same text about the same kind, method and peer ten a
+	// minute are written, but all of those with a reference that a caller was given; the first
+	// of the next minute says how many were suppressed (NodeStats.Suppressed counts them).
+	// Moves are summed up: one line of a second and member; at Debug each has one.
 	Logger *slog.Logger
-	// Inject takes what shall travel with a call, such as a trace context, out
-	// of the caller's ctx: at most 1 KiB. Default nothing. If it returns more, or
+	// Inject takes what shall travel with a request, such as a trace context, out
+	// of the caller's ctx: at most 1 KiB. It travels with calls, starts, casts and
+	// broadcasts, and with what the handler's ctx has of it with the casts of timers and
+	// watches that a handler sets; and with those of them that wait while their session
+	// moves. Default nothing. If it returns more, or
 	// it or Extract panics, nothing travels, the request goes on without, and a
 	// warning is logged, of too much once a minute.
 	Inject func(ctx context.Context) []byte
-	// Extract makes of it the values of the handler's ctx. Default nothing.
+	// Extract makes of it the values of the handler's ctx, or of the start function's, on
+	// the session's node. Default nothing.
 	Extract func(ctx context.Context, carried []byte) context.Context
-	// Trace is told of requests, handlers and the lives of sessions, for metrics
-	// and the like. It is read by Start. Default nil: nobody, which costs a request
-	// a few nanoseconds.
+	// Trace is told of requests, handlers, the lives of sessions, members and this node,
+	// for metrics, traces and the like. See JoinTraces for several. It is read by Start.
+	// Default nil: nobody, which costs a request a nanosecond or two.
 	Trace *Trace
 
 	heapInUse func() int64 // what MemoryMark is compared with, in tests; nil: the heap

@@ -35,11 +35,14 @@
 //
 // # Look inside
 //
-// List shows the sessions of the whole cluster, page by page, Stats what each node does, and
-// Inspect all there is to know of one session. They ask all members at once and name those
-// that did not answer. StartMany, TerminateMany, TerminateLabelled and Notice.Broadcast
-// change many sessions with few requests. Config.Trace is told of every request, handler,
-// start, end, crash and move.
+// List shows the sessions of the whole cluster, page by page, also the one of a LogID in a line of
+// the log; Stats what each node does, Healths how each is, and Inspect all there is to know of one
+// session, down to the stack of the handler that runs. Explain says in sentences where a session
+// is and why, or why it is nowhere. They ask all members at once and name those that did not
+// answer. LocalStats and Health ask nobody: they are for what is scraped. StartMany, TerminateMany,
+// TerminateLabelled and Notice.Broadcast change many sessions with few requests. Config.Trace is
+// told of every request, handler, start, end, crash and move, and of members that come and go; it
+// can have spans of its own, which Inject has travel. Package nodeweb answers probes.
 //
 // # Leaving
 //
@@ -72,8 +75,9 @@
 //
 // # Trouble
 //
-// Health names members that gossip and have not answered calls for 10 s (an error
-// in the log, once): whatever has to ask them waits. Evict puts such a member out,
+// Health says how a node is, in plain values. It names the members that were lost, with the
+// sessions that they last said they had, and those that gossip and have not answered calls for
+// 10 s (an error in the log, once): whatever has to ask them waits. Evict puts such a member out,
 // on all nodes.
 //
 // It also names members that were given other kinds than this node, as nodes of two

@@ -248,7 +248,8 @@ func TestAnEarlierReleaseHelpsToExplain(t *testing.T) {
 		require.NoError(t, clerks.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
 		e := explained(t, c.Node(0), id)
 		require.Equal(t, []string{"live", c.Node(1).Name()}, []string{e.State, e.Node})
-		require.Contains(t, e.String(), c.Node(1).Name()+" runs an earlier release, and only says whether it has the session.")
+		require.Contains(t, e.String(), c.Node(1).Name()+
+			" runs an earlier release, and only says whether it has the session.")
 	})
 }
 

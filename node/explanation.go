@@ -62,8 +62,8 @@ func (e *Explanation) sayWhere(say func(string, ...any), known map[string]accoun
 	case engine.PhaseRenewed:
 		say("%s was renewed: it goes on under another ID, and %s keeps this one from use for a minute.", session, e.Node)
 	case engine.PhaseQuarantined:
-		say("%s is quarantined on %s, as nodes that went on with it have crashed: it handles nothing until Terminate ends it.",
-			session, e.Node)
+		say("%s is quarantined on %s, as nodes that went on with it have crashed: it handles nothing until Terminate "+
+			"ends it.", session, e.Node)
 	case "ended":
 		say("%s has ended on %s %s ago: %s.", session, e.EndedOn, since(e.Ended), e.Reason)
 	case "promoting":
@@ -72,8 +72,8 @@ func (e *Explanation) sayWhere(say func(string, ...any), known map[string]accoun
 	case "undecided":
 		say("Whether there is a %s is not known yet.", lowered(session))
 	default:
-		say("No member has %s or remembers an end of it: it was not started, or ended long ago or with a member that is lost.",
-			lowered(session))
+		say("No member has %s or remembers an end of it: it was not started, or ended long ago or with a member that is "+
+			"lost.", lowered(session))
 	}
 }
 

@@ -5,11 +5,15 @@ import (
 	"log/slog"
 )
 
-// SlogTrace returns a Trace that logs: each request and message at Debug, sessions
-// that start, end and move, and what is refused, at Info, crashes and conflicts at
-// Warn. What the logger does not want costs no more than a Trace that does nothing.
+// SlogTrace returns a Trace that logs: each request, message and record at Debug, sessions
+// that start, end and move, what is refused, and changes of members and of this node at
+// Info, crashes, conflicts and members that are lost or evicted at Warn. What the logger does not want costs no more than a Trace that does nothing.
 // The node's own log (Config.Logger) does not depend on it.
 func SlogTrace(log *slog.Logger) *Trace {
+	return JoinTraces(logMessages(log), logSessions(log), logMoves(log), logMembers(log))
+}
+
+func logMessages(log *slog.Logger) *Trace {
 	return &Trace{
 		RequestEnded: func(_ context.Context, i TraceRequest) {
 			if wants(log, slog.LevelDebug) {
@@ -30,6 +34,17 @@ func SlogTrace(log *slog.Logger) *Trace {
 				write(log, slog.LevelInfo, "request refused", i.Err, slog.String("op", i.Op), slog.String("kind", i.Kind))
 			}
 		},
+		RecordKept: func(i TraceRecordKept) {
+			if wants(log, slog.LevelDebug) {
+				write(log, slog.LevelDebug, "record kept", i.Err, slog.String("kind", i.Kind), slog.Int("bytes", i.Size),
+					slog.Duration("took", i.Duration))
+			}
+		},
+	}
+}
+
+func logSessions(log *slog.Logger) *Trace {
+	return &Trace{
 		SessionStarted: func(i TraceSessionStarted) {
 			if wants(log, slog.LevelInfo) {
 				write(log, slog.LevelInfo, "session started", i.Err, slog.String("session", i.Session), slog.String("kind", i.Kind),
@@ -54,6 +69,11 @@ func SlogTrace(log *slog.Logger) *Trace {
 					slog.Bool("merged", i.Merged))
 			}
 		},
+	}
+}
+
+func logMoves(log *slog.Logger) *Trace {
+	return &Trace{
 		SessionMoved: func(i TraceSessionMoved) {
 			if wants(log, slog.LevelInfo) {
 				write(log, slog.LevelInfo, "session moved", nil, slog.String("session", i.Session), slog.String("kind", i.Kind),
@@ -73,12 +93,11 @@ func SlogTrace(log *slog.Logger) *Trace {
 					slog.Bool("here", i.Here), slog.String("cause", i.Cause))
 			}
 		},
-		RecordKept: func(i TraceRecordKept) {
-			if wants(log, slog.LevelDebug) {
-				write(log, slog.LevelDebug, "record kept", i.Err, slog.String("kind", i.Kind), slog.Int("bytes", i.Size),
-					slog.Duration("took", i.Duration))
-			}
-		},
+	}
+}
+
+func logMembers(log *slog.Logger) *Trace {
+	return &Trace{
 		MemberChanged: func(i TraceMemberChanged) {
 			level := slog.LevelInfo
 			if i.Change == "lost" || i.Change == "evicted" {

@@ -172,7 +172,8 @@ func (n *Node) endpointConfig() endpoint.Config {
 	return endpoint.Config{
 		Bind: n.cfg.Bind, Advertise: n.cfg.Advertise, Cluster: n.cfg.Cluster, Slot: n.cfg.Slot, Boot: n.self.Boot,
 		Wire: n.self.Wire, Fingerprint: n.self.Fingerprint, Ring: n.cfg.Ring.Describe(), Kinds: n.kinds(),
-		Secret: n.cfg.Secret, AcceptSecrets: n.cfg.AcceptSecrets, TLS: n.cfg.TLS, Insecure: n.cfg.Insecure, Logger: n.cfg.Logger,
+		Secret: n.cfg.Secret, AcceptSecrets: n.cfg.AcceptSecrets, TLS: n.cfg.TLS, Insecure: n.cfg.Insecure,
+		Logger:  n.cfg.Logger,
 		Network: n.cfg.Network, Met: n.hellos.Met,
 	}
 }

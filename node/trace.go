@@ -17,10 +17,10 @@ import (
 // RequestBegun and RequestEnded are called on the node where a request is made, in the
 // goroutine of its caller, which waits for them. All others are called where the session is:
 // MessageBegun and MessageEnded in the goroutine of the session, the others in one of their
-// own, for which the session waits (SessionStarted, SessionCrashed, SessionConflict, mostly
-// SessionEnded), or the node (SessionMoved, SessionPromoted, MoveRefused, RequestRefused, a
-// SessionEnded of a session that was idle), or nothing (RecordKept, MemberChanged,
-// NodeChanged). An answer is not delayed by MessageEnded. So a function must be quick, must
+// own, for which the session waits (SessionStarted, SessionCrashed, SessionConflict, RecordKept,
+// mostly SessionEnded), or the node (SessionMoved, SessionPromoted, MoveRefused, RequestRefused,
+// MemberChanged, NodeChanged, a SessionEnded of a session that was idle). An answer is not
+// delayed by MessageEnded or RecordKept. So a function must be quick, must
 // not wait for a session or for this node, and may be called concurrently with itself and
 // others. If it panics, or calls runtime.Goexit, that is contained, and logged once for each
 // function; but RequestBegun and RequestEnded that call runtime.Goexit end the goroutine of
@@ -58,7 +58,7 @@ import (
 //	sessionproc_slow_handlers_total           counter    -                    Stats.Slow
 //	sessionproc_large_states_total            counter    -                    Stats.Large
 //	sessionproc_requests_total                counter    op,kind,forwarded,result  RequestEnded
-//	sessionproc_request_seconds               histogram  op,kind,forwarded    RequestEnded.Duration, without Op "subscribe"
+//	sessionproc_request_seconds               histogram  op,kind,forwarded    RequestEnded.Duration, without "subscribe"
 //	sessionproc_request_bytes                 histogram  op,kind              RequestEnded.Size, if Sent > 0
 //	sessionproc_forwarded_total               counter    -                    Stats.Forwarded
 //	sessionproc_calls_total                   counter    kind,method,result   MessageEnded, Op "call"
@@ -252,7 +252,7 @@ type TraceMoveRefused struct {
 type TraceRecordKept struct {
 	Kind     string
 	Size     int           // bytes of the record
-	Duration time.Duration // from its encoding to the answer; 1 ms is as exact as a network is
+	Duration time.Duration // from its encoding until they have answered
 	Err      error         // nil: it is at the standbys; else the changes may not survive a crash
 }
 

@@ -301,3 +301,27 @@ func TestJoinedTracesAreCalledInTurn(t *testing.T) {
 	only := one("a")
 	require.Same(t, only, node.JoinTraces(nil, only))
 }
+
+// A trace hears of each record that standbys have, and of those that they cannot have.
+func TestATraceHearsOfRecords(t *testing.T) {
+	for nodes, fails := range map[int]bool{2: false, 1: true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := new(book)
+			c := tuned(t, nodes, func(_ int, cfg *node.Config) {
+				cfg.Trace = &node.Trace{RecordKept: keep[node.TraceRecordKept](b)}
+			}, sumKind(sessionproc.KindConfig{Replicas: 1, MinReplicas: 1}))
+			c.Settle()
+			time.Sleep(2 * time.Second)
+			err := sums.Start(lasting(t, 5*time.Second), c.Node(0), "a", "")
+			require.Equal(t, fails, err != nil, "%v", err)
+			all := b.take()
+			require.NotEmpty(t, all)
+			for _, i := range all {
+				r := i.(node.TraceRecordKept)
+				require.Equal(t, "purse", r.Kind)
+				require.Positive(t, r.Size)
+				require.Equal(t, fails, r.Err != nil, "%v", r.Err)
+			}
+		})
+	}
+}

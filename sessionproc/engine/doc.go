@@ -9,9 +9,11 @@
 //
 // Files use those above them:
 //
-//	bucket, clock, fifo, reason, put, named, waiterror        small parts
+//	bucket, clock, fifo, reason, put, named, waiterror,
+//	loglimit                                                  small parts
 //	process, extra, phase, table, tableconfig, gate           the record of a session, and where it is
 //	admission, arrival, version, life, counts, trace, unknown what is known of sessions and kinds
+//	notable, carry                                            sessions to look at; what travels with casts
 //	standbys, records, held, lasting                          what waits for a session's records elsewhere
 //	sealing, mark, ends, poll, publisher, pollers, subscriber,
 //	window                                                    parts of a session that few have

@@ -14,12 +14,9 @@ import (
 // Kept gives the answers that have waited, in their order. It takes the session's lock.
 func (t *Table) Kept(r *Record, err error) {
 	p, upTo, mark, last := r.p, r.upTo, r.Mark, r.Form == FormEnded
-	superseded := errors.Is(err, ErrSuperseded)
-	if !superseded && !errors.Is(err, ErrFenced) {
-		t.traceRecord(r, err)
-	}
+	trace := t.recordTrace(r, err)
 	r.release()
-	if superseded {
+	if errors.Is(err, ErrSuperseded) {
 		p.recordAnew(last)
 		return
 	}
@@ -35,6 +32,9 @@ func (t *Table) Kept(r *Record, err error) {
 		a.in.answerPoll(a.reply)
 	}
 	p.settle(upTo, err)
+	if trace != nil && !fenced {
+		trace()
+	}
 	switch {
 	case fenced:
 		p.lose()

@@ -142,12 +142,14 @@ func asks(e *core.Envelope, starting bool) core.Op {
 	return core.OpCall
 }
 
-// traceRecord tells of a record that is at its standbys, or cannot be.
-func (t *Table) traceRecord(r *Record, err error) {
-	if t.trace != nil && t.trace.RecordKept != nil {
-		t.trace.RecordKept(TraceRecordKept{Kind: r.p.Kind.Name, Size: len(r.Body),
-			Duration: time.Duration(int64(time.Since(core.Epoch)) - r.made), Err: err})
+// recordTrace returns what tells of a record that is at its standbys, or cannot be; nil: nobody is told.
+func (t *Table) recordTrace(r *Record, err error) func() {
+	if t.trace == nil || t.trace.RecordKept == nil {
+		return nil
 	}
+	told := TraceRecordKept{Kind: r.p.Kind.Name, Size: len(r.Body),
+		Duration: time.Duration(int64(time.Since(core.Epoch)) - r.made), Err: err}
+	return func() { t.trace.RecordKept(told) }
 }
 
 // countEnd counts and reports the end of a session that has lived. One that was
