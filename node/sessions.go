@@ -38,6 +38,9 @@ func (n *Node) Touch(ctx context.Context, id string) error {
 // kind's OnEnd is called. It returns when the session has gone; for a
 // handler that goes on all the same, after StopTimeout. ErrNotFound if there is
 // no such session.
+//
+// If the node of a session with standbys dies meanwhile, the end is made again
+// once that is known. It then ends what has been started under the ID since.
 func (n *Node) Terminate(ctx context.Context, id string) error {
 	return n.Deliver(ctx, id, engine.Untyped(engine.OpTerminate, "", "", nil, nil))
 }

@@ -60,6 +60,9 @@ func (n *findings) print(w io.Writer) {
 	if n == nil {
 		return
 	}
+	for _, text := range n.Losses {
+		fmt.Fprintf(w, "lost\t%s\n", text)
+	}
 	fmt.Fprintf(w, "stale\t%d replies; %d lack what only a copy out of reach had\n", n.Stale, n.Apart)
 	for _, text := range n.Stales {
 		fmt.Fprintf(w, "\t%s\n", text)

@@ -127,7 +127,8 @@ func (f *fault) unanswered(e *event) bool {
 // findings is what the trails say. Its fields count writes, unless it is said
 // otherwise.
 type findings struct {
-	Lost          int            `json:"lost"`              // acknowledged, and not there in the end
+	Lost          int            `json:"lost"` // acknowledged, and not there in the end
+	Losses        []string       `json:"lost_samples,omitempty"`
 	LostDead      int            `json:"lost_with_process"` // those that only a killed process had
 	Gone          int            `json:"sessions_gone"`     // sessions that had gone without a reason
 	Restarted     int            `json:"sessions_restarted"`
@@ -270,6 +271,10 @@ func (n *findings) final(f *fault, session int, acked []*event, known entries, l
 			n.LostDead++
 		default:
 			n.Lost++
+			if len(n.Losses) < maxSamples {
+				n.Losses = append(n.Losses, fmt.Sprintf("session %d: what node %d acknowledged at %s, asked by node %d", session,
+					w.Node, f.when(w), w.Writer))
+			}
 		}
 	}
 	for en := range last.Page.Entries.all {

@@ -227,6 +227,7 @@ func TestEachPromiseThatAFaultBreaksIsReported(t *testing.T) {
 			r := s.judge()
 			require.ElementsMatch(t, c.want, slices.Concat(r.Broken, r.Late))
 			require.Len(t, r.Fault.Stales, r.Fault.Stale)
+			require.Len(t, r.Fault.Losses, r.Fault.Lost)
 			require.Equal(t, broke, r.exitCode())
 		})
 	}

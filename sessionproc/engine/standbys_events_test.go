@@ -224,8 +224,8 @@ func (p *limited) Deliver(ctx context.Context, id string, m sessionproc.Message)
 	return p.local.Deliver(ctx, id, m)
 }
 
-// A present value may be ahead of what is durable, if a record was given up. A subscriber that comes back beside the one
-// that has it waits for the values in between, and does not ask for them without a pause.
+// A present value may be ahead of what is durable, if a record was given up. A subscriber that comes back beside
+// the one that has it waits for the values in between, and does not ask for them without a pause.
 func TestASubscriberBackWaitsForWhatWasGivenUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := new(limited)
