@@ -17,8 +17,9 @@ import (
 
 // A kind that has a standby.
 var (
-	tallies = sessionproc.KindOf[sessionproc.None]("tally")
-	tick    = sessionproc.MethodOf[int, int](tallies, "tick")
+	tallies  = sessionproc.KindOf[sessionproc.None]("tally")
+	tick     = sessionproc.MethodOf[int, int](tallies, "tick")
+	slowTick = sessionproc.MethodOf[int, int](tallies, "slow")
 )
 
 type tally struct{ N int }
@@ -26,11 +27,17 @@ type tally struct{ N int }
 func newTallies() *sessionproc.Kind[tally, sessionproc.None] {
 	k := sessionproc.NewKind(tallies, func(context.Context, sessionproc.None) (*tally, error) { return &tally{}, nil },
 		sessionproc.KindConfig{Replicas: 1, StartOnCall: true})
-	sessionproc.HandleCall(k, tick, func(s *tally, _ context.Context, by int) (int, error) {
-		s.N += by
-		return s.N, nil
+	sessionproc.HandleCall(k, tick, (*tally).add)
+	sessionproc.HandleCall(k, slowTick, func(s *tally, ctx context.Context, by int) (int, error) {
+		time.Sleep(2 * time.Second)
+		return s.add(ctx, by)
 	})
 	return k
+}
+
+func (s *tally) add(_ context.Context, by int) (int, error) {
+	s.N += by
+	return s.N, nil
 }
 
 // trap crashes a node at a step, once it is set.
@@ -169,4 +176,32 @@ func TestARecoveryIsToldStepByStep(t *testing.T) {
 			require.NotZero(t, seen[s], "%s: %v", s, seen)
 		}
 	})
+}
+
+// A call through another node is handled when its session is to move already, so that no record of it is made. The
+// target dies, and the session goes on from what was sealed for it: the call is answered from there.
+func TestACallIsAnsweredThoughTheTargetOfItsSessionDies(t *testing.T) {
+	for _, at := range []nodetest.Step{nodetest.SessionSealed, nodetest.SessionCommitted} {
+		t.Run(string(at), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := lay(t, at, true)
+				owner := r.c.Owner("ann")
+				_, err := tick.Call(t.Context(), r.c.Node(owner), "ann", 1)
+				require.NoError(t, err)
+				target := int(r.standby.Load())
+				caller, source := r.c.Node(3-owner-target), r.c.Node(owner)
+				r.set.Store(true)
+				var under sync.WaitGroup
+				under.Go(func() {
+					n, err := slowTick.Call(within(t, time.Minute), caller, "ann", 10)
+					assert.NoError(t, err)
+					assert.Equal(t, 11, n)
+				})
+				time.Sleep(10 * time.Millisecond) // until it is with its handler
+				under.Go(func() { _ = source.Drain(within(t, time.Minute)) })
+				require.Equal(t, target, r.sprung(t))
+				under.Wait()
+			})
+		})
+	}
 }

@@ -182,12 +182,12 @@ func (d *Driver) unsealLocked(e *ownership.Effect) {
 				Size: len(h.snapshot), Duration: time.Since(epoch) - h.begun})
 		}
 		delete(pt.final, e.Session)
-		var undurable error
+		var undurable, lost error
 		if e.Do != ownership.Drop {
-			undurable = errTargetLost
+			undurable, lost = errGoesOn, errTargetLost
 		}
 		d.later = append(d.later, d.table.Forget(e.Partition, e.Session, undurable))
-		d.dropReplicaLocked(e.Partition, e.Session, undurable)
+		d.dropReplicaLocked(e.Partition, e.Session, lost)
 	}
 }
 

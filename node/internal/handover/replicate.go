@@ -300,6 +300,9 @@ func (d *Driver) endedReplicaLocked(part int, session string, entombed bool) {
 var (
 	errGone       = fmt.Errorf("%w: the session is not here any more", sessionproc.ErrUnavailable)
 	errTargetLost = fmt.Errorf("%w: the node that the session was moving to is lost", sessionproc.ErrUnavailable)
+
+	// errGoesOn says besides that the session goes on from what was sealed. So other nodes make their calls again.
+	errGoesOn = fmt.Errorf("%w: %w", errTargetLost, engine.ErrFenced)
 )
 
 // dropReplicaLocked forgets a replicated session that is not here any more. Its record is answered with err. If it

@@ -1,8 +1,6 @@
 package handover
 
 import (
-	"fmt"
-
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/node/internal/standby"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -79,5 +77,5 @@ func (d *Driver) shelveTombLocked(e *ownership.Effect) {
 	}
 	pt.disinter(e.Session)
 	delete(pt.buried, e.Session)
-	d.dropReplicaLocked(e.Partition, e.Session, fmt.Errorf("%w: %w", engine.ErrFenced, errTargetLost))
+	d.dropReplicaLocked(e.Partition, e.Session, errGoesOn)
 }
