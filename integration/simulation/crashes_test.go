@@ -12,24 +12,21 @@ import (
 
 // Whatever node crashes at whatever step, and two at once where sessions have two
 // standbys: no acknowledged word is lost, no session, and no end comes back. Of many
-// schedules some crash at each of the steps, where it is made and at its peer.
+// schedules some crash at each of the points.
 func TestCrashesLoseNothingThatWasAcknowledged(t *testing.T) {
 	sum := playAll(t, crashing())
 	t.Cleanup(func() {
 		t.Log(sum.table())
-		if sum.schedules < usualSchedules || usualSchedules < enoughSchedules {
-			return
-		}
 		for _, at := range allPoints {
-			if v := sum.sum.visits[at]; v == nil || v.here == 0 || v.there == 0 {
-				t.Errorf("no node has crashed at the point %q, where it is reached or where it is not", at)
+			if v := sum.sum.visits[at]; sum.schedules >= enoughSchedules && (v == nil || v.here+v.there == 0) {
+				t.Errorf("%d schedules, and no node has crashed at the point %q", sum.schedules, at)
 			}
 		}
 	})
 }
 
-// enoughSchedules is in how many each point is surely met.
-const enoughSchedules = 100
+// enoughSchedules is in how many each point is surely met: the rarest one ten times or so.
+const enoughSchedules = 300
 
 // table says how often each point was reached, and how many crashes came at it.
 func (t *totals) table() string {
@@ -52,7 +49,7 @@ func (t *totals) table() string {
 func crashing() *rapid.Generator[schedule] {
 	return rapid.Custom(func(t *rapid.T) schedule {
 		replicas := rapid.SampledFrom([]int{1, 2}).Draw(t, "replicas")
-		n := rapid.SampledFrom([]int{3, 4, 5, 6}).Draw(t, "n")
+		n := rapid.SampledFrom([]int{3, 4, 5}).Draw(t, "n")
 		scenes := rapid.SliceOfN(scene(replicas), n, n).Draw(t, "scenes")
 		return schedule{
 			Seed:     rapid.Uint64().Draw(t, "seed"),
@@ -71,7 +68,7 @@ func crashing() *rapid.Generator[schedule] {
 func scene(replicas int) *rapid.Generator[[]step] {
 	points := slices.Concat([]point{""}, pointsOfRecords, pointsOfMoves, pointsOfMoves, pointsOfRecoveries)
 	if replicas > 1 { // else two nodes die before the first one was made up for
-		points = slices.Concat(points, pointsOfPromotions, pointsOfPromotions)
+		points = slices.Concat(points, pointsOfFetches, pointsOfFetches, pointsOfFetches, pointsOfPromotions)
 	}
 	moves := []change{join, leave, restart, back}
 	return rapid.Custom(func(t *rapid.T) []step {
@@ -100,7 +97,10 @@ func scene(replicas int) *rapid.Generator[[]step] {
 			return []step{s}
 		}
 		steps := []step{{Do: mend}, plain(t, first)}
-		if rapid.Bool().Draw(t, "also moves") {
+		switch {
+		case slices.Contains(pointsOfFetches, s.At): // who goes on has no standby
+			steps = append(steps, plain(t, []change{join, join, back, restart}))
+		case rapid.Bool().Draw(t, "also moves"):
 			steps = append(steps, plain(t, moves))
 		}
 		for i := range steps {

@@ -50,7 +50,8 @@ var (
 	oftenMet           = []point{handled, encoded, sent, stored, acked, answered}
 	pointsOfMoves      = []point{sealed, committed, arrived, active, activated, gone}
 	pointsOfRecoveries = []point{noticing, recovers, recovered, reports, reported}
-	pointsOfPromotions = []point{fetches, fetched, content, promoted, revived}
+	pointsOfFetches    = []point{fetches, fetched, content}
+	pointsOfPromotions = append(slices.Clip(pointsOfFetches), promoted, revived)
 )
 
 // ambush waits for the point of a step, and has a node crash there.

@@ -1,6 +1,9 @@
 package simulation_test
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // With standbys nothing that was acknowledged may be lost by crashes that they make
 // up for: of no more nodes at once than each session has standbys, all that died before
@@ -70,6 +73,35 @@ func (w *world) mended() {
 		time.Sleep(100 * time.Millisecond)
 	}
 	w.await(crash)
+}
+
+// unknown reports whether a client may be told that the outcome of its request is unknown. Where standbys make up for
+// all crashes, a request is made again, once, by a node that lives.
+func (c *wordClient) unknown(t try, err error) bool {
+	after := func(why string) bool { return strings.Contains(err.Error(), why) }
+	switch {
+	case c.trouble.wasSplit() && c.anyTouched(t):
+		return true
+	case !c.keeps(), t.op == "note", t.via.killed.Load():
+		return c.trouble.killed()
+	case after("was moving to is lost"): // what has no key is not made again: calls from where their session was
+		return t.word == nil || t.word.ranAt.Load() == int64(t.via.index)
+	case after("forgotten"): // it finds a session that was started since, and whose former life may have handled it
+		return c.mortal(t.id) && c.repeated(t)
+	}
+	return c.trouble.deaths(t.begun) > 1
+}
+
+// deaths returns how many processes have ended that a request which began then can have met.
+func (t *trouble) deaths(begun time.Time) (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, k := range t.kills {
+		if k.node && k.at.Add(t.knownLocked(k)).After(begun) {
+			n++
+		}
+	}
+	return n
 }
 
 // await waits, in careful schedules, until standbys make up for the crash of one of

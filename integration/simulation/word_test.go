@@ -101,6 +101,7 @@ type fate struct {
 	at      atomic.Int64 // the home that saw it last, or onItsWay
 
 	ran     atomic.Int64 // how often it was handled
+	ranAt   atomic.Int64 // the index of the place where it was last
 	told    atomic.Bool  // an answer has named it
 	cast    bool         // no call
 	sent    bool         // set by its client: the answer was no error
@@ -223,6 +224,9 @@ func (n *notary) handled(ctx context.Context, word uint64, home int, ws words) {
 		n.fault("ghost: %s: word %d of nobody", sessionproc.FromContext(ctx).ID(), word)
 		return
 	}
+	n.mu.Lock()
+	f.(*fate).ranAt.Store(int64(n.homes[home-1].index))
+	n.mu.Unlock()
 	again := slices.Index(ws, word) < len(ws)-1
 	if f.(*fate).ran.Add(1) > 1 && (again || n.schedule.Replicas == 0) { // else it was undone, and is repeated
 		n.fault("twice: %s: word %d is handled again (cast: %t)", sessionproc.FromContext(ctx).ID(), word, f.(*fate).cast)

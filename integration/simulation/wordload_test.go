@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -161,7 +160,7 @@ func (c *wordClient) send(id, op string, via *run) outcome {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	t := try{id: id, op: op, via: via, begun: time.Now(), before: c.places(id, via)}
+	t := try{id: id, op: op, via: via, word: f, begun: time.Now(), before: c.places(id, via)}
 	reply := c.histories[id].call(c.number, request{op: op})
 	var s seen
 	var err error
@@ -224,6 +223,7 @@ func (c *wordClient) answered(via *run, f *fate) {
 type try struct {
 	id, op string
 	via    *run
+	word   *fate // of add and note
 	begun  time.Time
 	before []int
 }
@@ -266,11 +266,7 @@ func (c *wordClient) judge(t try, err error) outcome {
 	case errors.Is(err, sessionproc.ErrReplied): // a call was made again, and its reply is too large to be kept
 		explained = c.schedule.Replicas > 0
 	case errors.Is(err, sessionproc.ErrUnavailable) && sessionproc.MaybeExecuted(err):
-		// A session that was on its way to a node which has died goes on from its standby, but a call of the
-		// node that it came from is not made again.
-		lost := strings.Contains(err.Error(), "was moving to is lost")
-		explained = t.op != "look" && (lost || c.trouble.killed() || c.trouble.wasSplit() && c.anyTouched(t) ||
-			c.mortal(t.id) && c.repeated(t)) // it may have run in a life that has ended meanwhile
+		explained = t.op != "look" && c.unknown(t, err)
 	}
 	if !explained {
 		c.fault("failed: %s: %s of client %d through n%d, begun %s: %v", t.id, t.op, c.number, t.via.index,
