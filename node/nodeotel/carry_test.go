@@ -63,7 +63,8 @@ func TestParentOfALaterVersionIsRead(t *testing.T) {
 
 // Whatever comes from another node, extract does not panic, and makes no span context that is invalid.
 func FuzzExtract(f *testing.F) {
-	for _, s := range []string{parent, parent + "\na=1", parent + "\n\nuser=7", "01" + parent[2:] + "-x", "ff" + parent[2:],
+	for _, s := range []string{parent, parent + "\na=1", parent + "\n\nuser=7", "01" + parent[2:] + "-x",
+		"ff" + parent[2:],
 		"00-00000000000000000000000000000000-00f067aa0ba902b7-01", parent[:54], "\n\n", ""} {
 		f.Add([]byte(s))
 	}

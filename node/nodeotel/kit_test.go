@@ -45,7 +45,8 @@ var errSoldOut = errors.New("sold out")
 // newKinds are those of the shop; on is the node that handlers call others by.
 func newKinds(on func() *node.Node) []sessionproc.AnyKind {
 	lives := sessionproc.KindConfig{StartOnCall: true}
-	c := sessionproc.NewKind(carts, func(context.Context, sessionproc.None) (*cart, error) { return new(cart), nil }, lives)
+	c := sessionproc.NewKind(carts, func(context.Context, sessionproc.None) (*cart, error) { return new(cart), nil },
+		lives)
 	sessionproc.HandleCall(c, checkout, func(_ *cart, ctx context.Context, o order) (int, error) {
 		return reserve.Call(ctx, on(), o.Stock, o)
 	})

@@ -46,9 +46,8 @@ func New(o Options) *Exporter {
 	if len(o.Buckets) == 0 {
 		o.Buckets = secondBuckets
 	}
-	if !slices.IsSorted(o.Buckets) || o.Buckets[0] <= 0 || len(slices.Compact(slices.Clone(o.Buckets))) != len(o.Buckets) ||
-		len(o.Buckets) > 100 || !(o.Buckets[len(o.Buckets)-1] < 1e9) {
-		e.invalid = prometheus.NewInvalidDesc(errors.New("nodeprom: Options.Buckets: not at most 100 that ascend from above 0"))
+	if !ascend(o.Buckets) {
+		e.invalid = prometheus.NewInvalidDesc(errInvalidBuckets)
 		o.Buckets = secondBuckets
 	}
 	e.scales = scales{newScale(slices.Clone(o.Buckets), nanoseconds), newScale(lifetimeBuckets, nanoseconds),
@@ -67,6 +66,20 @@ func New(o Options) *Exporter {
 		e.descs[m.name] = prometheus.NewDesc(namespace+"_"+m.name, m.help, strings.Fields(m.labels), o.ConstLabels)
 	}
 	return e
+}
+
+var errInvalidBuckets = errors.New("nodeprom: Options.Buckets: wanted at most 100, above 0, that ascend")
+
+// ascend reports whether buckets are those of a histogram.
+func ascend(buckets []float64) bool {
+	last := 0.0
+	for _, b := range buckets {
+		if !(b > last && b < 1e9) { // nor is it NaN
+			return false
+		}
+		last = b
+	}
+	return len(buckets) <= 100
 }
 
 // Watch has the Exporter ask n how it is whenever it is collected, by Node.LocalStats and Node.Health: some
