@@ -19,7 +19,7 @@ func allKinds() []sessionproc.AnyKind {
 		newPairs(), newIdlers(), newVolunteers(), newHoards(), newMayflies(), newAlarms(), newPhoenixes(), newHasties(),
 		newBadges(), newLoungers(), snug.new(sessionproc.KindConfig{Mailbox: 2}),
 		newBoards(), newFlickers(),
-		newBulletins(), newClerks(),
+		newBulletins(), newClerks(), newButlers(),
 	}
 }
 

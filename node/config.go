@@ -110,6 +110,11 @@ type Config struct {
 	// or renews itself, and what handlers start that work for it. Default 64.
 	MaxStarting int
 
+	// MaxTasks bounds the tasks of sessions (sessionproc.Go) that run on this node, together with those
+	// whose results it keeps for sessions of other nodes: beyond it sessionproc.Go fails with
+	// ErrTooManyTasks. Default 1,024.
+	MaxTasks int
+
 	// MaxSessions bounds the sessions of this node, in addition to what their kinds
 	// say (sessionproc.KindConfig): a start beyond it fails with
 	// ErrTooManySessions, and a session of another node stays there. One that is
@@ -248,6 +253,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		standard int
 	}{
 		{"MaxStarting", &cfg.MaxStarting, 64},
+		{"MaxTasks", &cfg.MaxTasks, 1024},
 		{"HandoffConcurrency", &cfg.HandoffConcurrency, 16},
 		{"HandoffRate", &cfg.HandoffRate, 1000},
 		{"HandoffBytesPerSecond", &cfg.HandoffBytesPerSecond, 0}, // see package handover, bound

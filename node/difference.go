@@ -20,8 +20,8 @@ import (
 // documentation.
 type Difference struct {
 	Name string // slot/boot of the member
-	// OnlyHere and OnlyThere are kinds, and of those that both have methods, notices
-	// and events, as in "kind cart" and "method cart.add". Sorted.
+	// OnlyHere and OnlyThere are kinds, and of those that both have methods, notices,
+	// events and tasks, as in "kind cart" and "method cart.add". Sorted.
 	OnlyHere, OnlyThere []string
 	Schemas             []SchemaDifference // sorted by kind
 	// DefaultKinds are the Config.DefaultKind of this node and of the member, if they
@@ -75,7 +75,7 @@ func lacking(a, b *engine.Understanding) (all []string) {
 	for _, sort := range []struct {
 		what string
 		a, b []string
-	}{{"method", a.Methods, b.Methods}, {"notice", a.Notices, b.Notices}, {"event", a.Events, b.Events}} {
+	}{{"method", a.Methods, b.Methods}, {"notice", a.Notices, b.Notices}, {"event", a.Events, b.Events}, {"task", a.Tasks, b.Tasks}} {
 		for _, name := range sort.a {
 			if !slices.Contains(sort.b, name) {
 				all = append(all, sort.what+" "+a.Name+"."+name)

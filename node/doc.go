@@ -56,7 +56,8 @@
 // error that says so, the members know within 0.3 s (measured: up to 20 of them,
 // Fast profile), sessions move away, and the node goes on answering and forwarding
 // requests. Leave: Drain, then the good-bye. Close: the abrupt end. Several nodes
-// may drain at once. Progress tells how far a drain is, at any time and once a
+// may drain at once. Tasks that run here (sessionproc.Go) keep no session: the drain waits for
+// their work, and the new nodes of the sessions get the results. Progress tells how far a drain is, at any time and once a
 // second in the log; DrainEstimate about how long one would take. A drain that
 // surely takes longer than it has says so at once (ErrDrainTooLong), and goes on.
 //

@@ -28,6 +28,9 @@ const (
 // sessions move. Meanwhile, and afterwards, the node answers and forwards
 // requests like before. There is no way back but a new Start.
 //
+// Tasks of sessions (sessionproc.Go) do not hold up their sessions. Drain waits for the work that runs here,
+// and until the new nodes of the sessions have the results.
+//
 // Drain returns nil when nothing is left here and the members that stay know
 // one another: Leave is then a matter of a second. Otherwise it returns when ctx
 // ends, or after DrainTimeout if ctx has no deadline or has ended already, with
@@ -133,7 +136,7 @@ func (n *Node) awaitDrained(ctx context.Context, late *handover.Lateness, hasty 
 		switch {
 		case n.routes.Load().Closed:
 			return sessionproc.ErrClosed
-		case n.driver.MayLeave():
+		case n.driver.MayLeave() && !n.tasksRun():
 			return nil
 		case !n.othersMayServe(time.Since(begun)):
 			return n.left(errNobody)

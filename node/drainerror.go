@@ -27,6 +27,10 @@ type DrainError struct {
 	Kinds    map[string]int // how many of each kind
 	Untaken  []string       // kinds, of them, that no member can take
 	Stuck    int            // sessions, of them, that wait for a handler to return
+	// Tasks is how many tasks of sessions (sessionproc.Go) run here, or have results that sessions have not
+	// taken yet; TaskNames are names of up to ten of them.
+	Tasks     int
+	TaskNames []string
 
 	// Causes says by kind why members cannot take sessions, or have refused some.
 	Causes map[string]string
@@ -56,15 +60,30 @@ func (e *DrainError) Error() string {
 	if e.Stuck > 0 {
 		parts = append(parts, fmt.Sprintf("%d of them wait for a handler to return", e.Stuck))
 	}
+	if e.Tasks > 0 {
+		parts = append(parts, e.tasks())
+	}
 	what, why := strings.Join(parts, "; "), reasons[0]
 	if len(reasons) > 1 {
 		why += ": " + strings.Join(reasons[1:], "; ")
+	}
+	if e.Sessions == 0 {
+		return fmt.Sprintf("%s: %s", what, why)
 	}
 	if errors.Is(e.why, ErrDrainTooLong) {
 		return fmt.Sprintf("%d sessions cannot move in time (%s) and go on moving, for about %v: %s", e.Sessions, what,
 			e.Takes.Round(time.Second), why)
 	}
 	return fmt.Sprintf("%d sessions could not move in time (%s): %s", e.Sessions, what, why)
+}
+
+// tasks says which tasks are left.
+func (e *DrainError) tasks() string {
+	some := fmt.Sprintf("%d tasks still run", e.Tasks)
+	if len(e.TaskNames) > 0 {
+		some += fmt.Sprintf(" (of names such as %q)", e.TaskNames)
+	}
+	return some
 }
 
 // Unwrap returns the reason.
@@ -83,11 +102,12 @@ func (n *Node) left(why error) error {
 			e.Causes[o.Kind] = o.Why
 		}
 	}
+	e.Tasks, e.TaskNames = n.table.Tasks()
 	over := why == errNobody || why == errNoTakers
 	switch {
 	case e.Sessions == 0 && over: // nothing is left, but for marks of renewed sessions
 		return nil
-	case e.Sessions == 0:
+	case e.Sessions == 0 && e.Tasks == 0:
 		return fmt.Errorf("the members that stay do not know one another yet: %w", why)
 	}
 	e.Stuck = n.driver.Stuck()

@@ -132,6 +132,11 @@ var triedConfigs = map[string]func(t *testing.T){
 			})
 		})
 	},
+	"sessionproc.TaskConfig": func(t *testing.T) {
+		numbers(sessionproc.TaskConfig{}, func(field string, value any, cfg sessionproc.TaskConfig) {
+			attempt(t, field, value, func(t *testing.T) error { return taskWith(t, cfg) })
+		})
+	},
 	"sessionproc.SubscribeOptions": func(t *testing.T) {
 		numbers(sessionproc.SubscribeOptions{}, func(field string, value any, o sessionproc.SubscribeOptions) {
 			attempt(t, field, value, func(t *testing.T) error { return subscribeWith(t, o) })

@@ -13,6 +13,7 @@ const (
 	flagNoWait  = 0x100 // a cast that may not wait for it at all
 	flagPlaced  = 0x200 // a start function waits for it: see engine.HoldsPlace
 
+	opTasks     = 12 // as the next two
 	opQuery     = 13
 	opHello     = 14 // in place of engine.Op
 	opOwnership = handover.CastOp

@@ -29,6 +29,7 @@ type Inspection struct {
 	Method  string        // whose; "" for a start function
 	Since   time.Time     // when it began, within 20 ms
 	Timers  []SessionTimer
+	Tasks   []SessionTask // in the order in which they were begun
 
 	// Events are those that it has published or that are subscribed to, by name.
 	Events   []SessionEvent
@@ -66,6 +67,16 @@ type SessionTimer struct {
 	Due    time.Time
 	Every  time.Duration // 0: once
 	Wall   bool          // it was set by Notice.At: Due is exact
+}
+
+// SessionTask is a task that a session waits for (sessionproc.Go).
+type SessionTask struct {
+	Name   string
+	Notice string // that gets its result
+	Node   string // slot/boot of the node that runs it
+	Since  time.Time
+	Runs   int  // how often its work was begun; above 1 with TaskConfig.Retry
+	Done   bool // its result waits in the mailbox, or is being handled
 }
 
 // HoldingState is how a node stands to a partition of the ring.
@@ -156,6 +167,9 @@ func inspectionOf(name string, d *engine.Details) Inspection {
 			timer.Due, timer.Wall = time.Unix(0, t.At), true
 		}
 		i.Timers = append(i.Timers, timer)
+	}
+	for _, k := range d.Tasks {
+		i.Tasks = append(i.Tasks, SessionTask{k.Name, k.Notice, k.Node, now.Add(-k.Age), k.Runs, k.Came})
 	}
 	i.Watches = d.Watches
 	for _, e := range d.Events {

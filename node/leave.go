@@ -16,6 +16,9 @@ import (
 // fifth of the time, at most 2 s, is kept for telling the members. If sessions still move
 // at the deadline, Leave goes on for up to Config.LeaveGrace, unless ctx was cancelled.
 //
+// Tasks that still run here at the deadline end: their sessions get a sessionproc.ErrTaskLost, or run them
+// again (TaskConfig.Retry).
+//
 // Sessions that cannot move in time, and those of the last node, end with
 // ReasonClosed after OnEnd has run for them. It does not wait for those that no
 // member can have; see Drain. The error (a *DrainError in it), and the log for each kind,
@@ -164,12 +167,13 @@ func (n *Node) abandon(ctx context.Context, left error) error {
 	for !n.driver.MayLeave() && lifetime.Pause(last, drainStep) {
 	}
 	if lost == 0 {
-		return nil
+		return n.tasksLeft(left)
 	}
 	for _, o := range over {
 		n.log.Error("sessions end because they could not move", "kind", o.Kind, "sessions", o.Sessions, "why", o.Why)
 	}
 	if e, ok := left.(*DrainError); ok {
+		e.Tasks, e.TaskNames = n.table.Tasks()
 		e.Continues, e.Takes = false, 0
 	}
 	return fmt.Errorf("%w; these sessions have ended", left)

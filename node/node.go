@@ -40,6 +40,7 @@ type Node struct {
 	secrets   sync.Mutex // held by SetSecrets
 	standing  standing
 	queries   chan struct{} // one for each that is answered
+	pulls     chan struct{} // one for each question for results of tasks that waits
 	forwarded forwarded
 	numbers   numbers
 	trace     Trace          // Config.Trace; what it lacks is nil

@@ -10,6 +10,7 @@ type Progress struct {
 	Draining   bool
 	Partitions int   // that have sessions here
 	Sessions   int   // that are here
+	Tasks      int   // that run here, or whose results sessions have not taken yet
 	Moved      int64 // sessions that went to other members
 	Taken      int64 // sessions that came from other members
 	Bytes      int64 // sent of sessions, those sent again included
@@ -23,6 +24,7 @@ type Progress struct {
 func (n *Node) Progress() Progress {
 	t := n.must().driver.Traffic()
 	p := Progress{Sessions: n.table.Len(), Moved: t.Moved, Taken: t.Taken, Bytes: t.Bytes, PerSecond: t.PerSecond}
+	p.Tasks, _ = n.table.Tasks()
 	for part := range n.routes.Load().Ring.Partitions() {
 		if n.table.Count(part) > 0 {
 			p.Partitions++

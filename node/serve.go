@@ -25,6 +25,8 @@ func (s *server) Serve(c *transport.Call) {
 		s.n.greet(c)
 	case opQuery:
 		s.n.hearQuery(c)
+	case opTasks:
+		s.n.hearTasks(c)
 	default:
 		part, in := r.Ring.Partition(id), s.inbound(c, id)
 		if err := in.ParseOnce(c.Once); err != nil {

@@ -5,9 +5,10 @@ import (
 	"log/slog"
 )
 
-// SlogTrace returns a Trace that logs: each request, message and record at Debug, sessions
-// that start, end and move, what is refused, and changes of members and of this node at
-// Info, crashes, conflicts and members that are lost or evicted at Warn. What the logger does not want costs no more than a Trace that does nothing.
+// SlogTrace returns a Trace that logs: each request, message and record at Debug; sessions
+// that start, end and move, tasks, what is refused, and changes of members and of this node
+// at Info; crashes, conflicts and members that are lost or evicted at Warn. What the logger
+// does not want costs no more than a Trace that does nothing.
 // The node's own log (Config.Logger) does not depend on it.
 func SlogTrace(log *slog.Logger) *Trace {
 	return JoinTraces(logMessages(log), logSessions(log), logMoves(log), logMembers(log))
@@ -85,6 +86,12 @@ func logMoves(log *slog.Logger) *Trace {
 			if wants(log, slog.LevelInfo) {
 				write(log, slog.LevelInfo, "session promoted", nil, slog.String("session", i.Session), slog.String("kind", i.Kind),
 					slog.Duration("age", i.Age))
+			}
+		},
+		TaskDone: func(i TraceTaskDone) {
+			if wants(log, slog.LevelInfo) {
+				write(log, slog.LevelInfo, "task done", i.Err, slog.String("session", i.Session), slog.String("kind", i.Kind),
+					slog.String("task", i.Task), slog.Duration("took", i.Duration))
 			}
 		},
 		MoveRefused: func(i TraceMoveRefused) {

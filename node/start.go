@@ -53,7 +53,8 @@ func newNode(cfg Config) *Node {
 		turned:  make(chan struct{}, 1),
 		limit:   engine.LimitLog(cfg.Logger.Handler()),
 		told:    map[string]cluster.State{},
-		queries: make(chan struct{}, maxQueries)}
+		queries: make(chan struct{}, maxQueries),
+		pulls:   make(chan struct{}, maxPulls)}
 	n.log = slog.New(n.limit)
 	n.waitlist.waits = func(part int, id string) bool { return n.driver.Waits(part, id) }
 	n.waitlist.serve = func(part int, in *engine.Inbound) { n.table.Serve(part, in) }
@@ -135,6 +136,7 @@ func (n *Node) newTable(partitions int) (*engine.Table, error) {
 		DefaultKind: n.cfg.DefaultKind,
 		CallTimeout: n.cfg.CallTimeout, StopTimeout: n.cfg.StopTimeout, MaxStarting: n.cfg.MaxStarting,
 		MaxSessions: n.cfg.MaxSessions, StartRate: n.cfg.StartRate, StartBurst: n.cfg.StartBurst,
+		MaxTasks: n.cfg.MaxTasks, PullTasks: n.pullTasks,
 		MemoryMark: n.cfg.MemoryMark, HeapInUse: n.cfg.heapInUse,
 		MaxMessage: n.maxMessage(),
 		Member:     n.self.Name(), FetchLarge: n.driver.FetchLarge,

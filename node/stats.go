@@ -49,6 +49,10 @@ type NodeStats struct {
 	Records      int64 // that sessions with standbys have made (KindConfig.Replicas)
 	Promoted     int64 // sessions that went on here from a standby, as their node was lost
 
+	Tasks     int   // of sessions, that run here or whose results are kept here (sessionproc.Go)
+	TasksDone int64 // whose work has returned here
+	TasksLost int64 // of sessions that are here, whose result was an ErrTaskLost
+
 	Quarantined  int   // sessions that handle nothing, as nodes that went on with them have crashed
 	Inflight     int64 // bytes of other nodes' requests that are not answered yet (Config.MaxInflight)
 	MembersLost  int64 // other members that were taken for dead
@@ -128,6 +132,9 @@ func (t *NodeStats) add(n *NodeStats) {
 	t.StandbyBytes += n.StandbyBytes
 	t.Records += n.Records
 	t.Promoted += n.Promoted
+	t.Tasks += n.Tasks
+	t.TasksDone += n.TasksDone
+	t.TasksLost += n.TasksLost
 	t.Quarantined += n.Quarantined
 	t.Inflight += n.Inflight
 	t.MembersLost += n.MembersLost
@@ -162,7 +169,8 @@ func (n *Node) statsOf(t engine.Stats) NodeStats {
 		Crashes: t.Crashes, Restarts: t.Restarts, Slow: t.Slow, Large: t.Large, Merged: t.Merged,
 		Conflicts: t.Conflicts, Forwarded: n.forwarded.sum(), Quarantined: t.Quarantined,
 		Inflight: n.transport.Inflight(), MembersLost: n.losses.members.Load(), SessionsLost: n.losses.sessions.Load(),
-		Stalls: n.losses.stalls.Load(), Suppressed: n.limit.Suppressed()}
+		Stalls: n.losses.stalls.Load(), Suppressed: n.limit.Suppressed(),
+		Tasks: t.Tasks, TasksDone: t.TasksDone, TasksLost: t.TasksLost}
 	for _, h := range t.Hottest {
 		s.Hottest = append(s.Hottest, HotSession{h.ID, h.Kind, s.Name, h.PerSecond})
 	}

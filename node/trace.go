@@ -79,6 +79,10 @@ import (
 //	sessionproc_move_seconds                  histogram  kind                 SessionMoved.Duration, if not Arrived
 //	sessionproc_move_bytes                    histogram  kind                 SessionMoved.Size, if not Arrived
 //	sessionproc_moves_refused_total           counter    here                 MoveRefused
+//	sessionproc_tasks                         gauge      -                    Stats.Tasks
+//	sessionproc_tasks_total                   counter    kind,result          TaskDone
+//	sessionproc_task_seconds                  histogram  kind                 TaskDone.Duration
+//	sessionproc_tasks_lost_total              counter    -                    Stats.TasksLost
 //	sessionproc_copies_merged_total           counter    -                    Stats.Merged
 //	sessionproc_conflicts_total               counter    -                    Stats.Conflicts
 //	sessionproc_promoted_total                counter    -                    Stats.Promoted
@@ -145,6 +149,10 @@ type Trace struct {
 	MemberChanged func(TraceMemberChanged)
 	// NodeChanged: this node has become ready or not, drains, has drained, or stood still.
 	NodeChanged func(TraceNodeChanged)
+
+	// TaskDone: the work of a task (sessionproc.Go) has returned, on this node, wherever its session is. It is
+	// called in a goroutine of its own, for which the result waits.
+	TaskDone func(TraceTaskDone)
 }
 
 // TraceSessionStarted is the return of a start function, on the owner.
@@ -200,7 +208,7 @@ type TraceMessage struct {
 
 // TraceRequestRefused is a request that met a limit, on the owner. It has not run.
 type TraceRequestRefused struct {
-	Op   string // "call", "cast", "renew", or "start", also for an ensure
+	Op   string // "call", "cast", "renew", "task", or "start", also for an ensure
 	Kind string
 	Err  error // ErrOverloaded: it got no place in the mailbox, or not in time; or a *LimitError
 }
@@ -245,6 +253,15 @@ type TraceMoveRefused struct {
 	Peer    string // slot/boot of the other node
 	Here    bool   // this node has refused it
 	Cause   string // the same text as in the log
+}
+
+// TraceTaskDone is the return of the work of a task, on the node that ran it.
+type TraceTaskDone struct {
+	Session  string // LogID of the session when it began the task
+	Kind     string
+	Task     string        // its name, which the program chooses; no label for metrics
+	Duration time.Duration // of the work
+	Err      error         // of the work; ErrCrashed: it panicked
 }
 
 // TraceRecordKept is a record of a session with standbys (sessionproc.KindConfig.Replicas),
@@ -316,6 +333,9 @@ var results = []struct {
 	{sessionproc.ErrMemoryMark, "memory_mark"},
 	{sessionproc.ErrKeyReused, "key_reused"},
 	{sessionproc.ErrReplied, "replied"},
+	{sessionproc.ErrTaskLost, "task_lost"},
+	{sessionproc.ErrTaskRunning, "task_running"},
+	{sessionproc.ErrTooManyTasks, "too_many_tasks"},
 	{context.DeadlineExceeded, "deadline_exceeded"},
 	{context.Canceled, "canceled"},
 }

@@ -31,6 +31,7 @@ func (t *Trace) contained(log *slog.Logger) Trace {
 		SessionPromoted: contain(log, "SessionPromoted", t.SessionPromoted),
 		MoveRefused:     contain(log, "MoveRefused", t.MoveRefused),
 		RecordKept:      contain(log, "RecordKept", t.RecordKept),
+		TaskDone:        contain(log, "TaskDone", t.TaskDone),
 		MemberChanged:   contain(log, "MemberChanged", t.MemberChanged),
 		NodeChanged:     contain(log, "NodeChanged", t.NodeChanged),
 	}
@@ -124,6 +125,9 @@ func (t *Trace) ofTable() *engine.TableTrace {
 	})
 	set(t.RecordKept != nil, func() {
 		of.RecordKept = func(i engine.TraceRecordKept) { t.RecordKept(TraceRecordKept(i)) }
+	})
+	set(t.TaskDone != nil, func() {
+		of.TaskDone = func(i engine.TraceTaskDone) { t.TaskDone(TraceTaskDone(i)) }
 	})
 	if !some {
 		return nil

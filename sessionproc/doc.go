@@ -112,12 +112,58 @@
 // finds a gap, which is marked, and harms nobody. A session hears of the end of
 // another one with Watch.
 //
+// # Slow work
+//
+// What a handler waits for keeps its session waiting. Work that takes longer, such as a call of a payment
+// API, is a task: it runs in a goroutine of its own, the session handles messages meanwhile, and the result
+// comes to it as a message.
+//
+//		var Paid = sessionproc.NoticeOf[sessionproc.Result[Receipt]](Carts, "paid")
+//
+//		func (c *Cart) pay(ctx context.Context, card Card) (View, error) {
+//			order := c.order()
+//			err := sessionproc.Go(ctx, "pay", func(ctx context.Context) (Receipt, error) {
+//				return bank.Charge(ctx, order, card)
+//			}, Paid, sessionproc.TaskConfig{Limit: 10 * time.Second})
+//			...
+//		}
+//
+//		func (c *Cart) paid(ctx context.Context, r sessionproc.Result[Receipt]) error { ... }
+//
+//	  - A task belongs to its session. The result comes to wherever the session is by then: on another node,
+//	    under another ID, restarted with its last state, or gone on from a standby. It comes once, and if
+//	    there is none, an ErrTaskLost comes in its place: when the node that ran the work has crashed, was
+//	    closed, or has left before the work was done. An ErrTaskLost says that the work may have run.
+//	  - The work begins when the handler that called Go has returned, and in a kind with Replicas when the
+//	    standbys know of it. If that cannot be (see KindConfig.MinReplicas), the work does not run, and the
+//	    result is that error. So nothing happens that a crash makes the session forget.
+//	  - With TaskConfig.Retry the work runs again, where the session is, when the node is gone that ran it:
+//	    at least once. It needs GoWith and HandleTask, so that its argument can travel. The calls that it
+//	    makes with its ctx have keys (WithKey), which are the same when it runs again. TaskRun.Key is a key
+//	    for other APIs.
+//	  - The result needs no place in the mailbox and takes none from others; it does not count as use of the
+//	    session. The task is over when the handler of its notice has taken the result: if that crashes, the
+//	    result is lost with it, as any message is. In a kind with Replicas, what the handler has changed and
+//	    that the task is over survive a crash together or not at all; then the result comes again.
+//	  - The ctx of the work ends with the session, after TaskConfig.Limit, with CancelTask, and when the node
+//	    ends. A restart with RestartFresh cancels the tasks of the session, and so does the end of a copy after
+//	    a partition, if the other copy that goes on does not have them. Where OnMerge joins two copies, the
+//	    tasks of both go on. A node that hears for a minute of nobody who waits for a result gives up the work.
+//	  - Sessions move whatever tasks they have, and a node that drains waits for the work that runs on it, as
+//	    long as the drain or leave may take. Their new nodes get the results.
+//	  - A session has at most KindConfig.MaxTasks tasks, and a node at most node.Config.MaxTasks. A node keeps
+//	    results that nobody has got for a minute, and at most 64 MiB of them.
+//
+// Releases: where a node of a release of this library without tasks gets the session, its tasks are lost, and
+// the results that it gets say so. The notice, and for TaskConfig.Retry the task, must be known where a session
+// goes, as for timers: ship the handlers first, and use them one release later.
+//
 // # States move
 //
 // When nodes come and go, sessions move between them, and callers do not notice:
 // calls wait or are sent on, the order is kept. With a session travel its ID,
 // kind, incarnation and state, the casts that wait in its mailbox, its timers
-// with the time that they have left, the time since it was used last, the newest
+// with the time that they have left, its tasks, the time since it was used last, the newest
 // values that it has published, and what it watches. Waiting calls do not: their callers'
 // nodes send them to the session's new place.
 //
@@ -199,13 +245,13 @@
 //
 // A session that crashes ends, with ReasonCrashed, unless KindConfig.Restart says
 // otherwise. RestartLastState goes on with the state that the last completed
-// handler left, and keeps timers, those included that the crashed handler had set;
+// handler left, and keeps timers, those included that the crashed handler had set, and tasks;
 // RestartFresh calls the start function again with the original argument. Lost is
 // the message that crashed; those behind it wait for the restart. Budget and
 // back-off are each session's own and move with it: one that crashes again and
 // again ends, and no other notices. A restarted session has a new Incarnation.
 //
-// The mailbox, timers, renewals and the size of a state are bounded by default, and so are
+// The mailbox, timers, tasks, renewals and the size of a state are bounded by default, and so are
 // the start functions that run at once on a node (node.Config.MaxStarting). IdleTimeout,
 // Lifetime, MaxSessions, StartRate, MessageRate and node.Config.MemoryMark are off. A
 // start of a session that is there is ErrAlreadyStarted, whatever limits say. Errors of

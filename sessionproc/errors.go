@@ -56,6 +56,15 @@ var (
 	// ErrTooManyTimers: the session has KindConfig.MaxTimers timers. The error is a *LimitError in
 	// the handler. If the handler returns it, the caller gets only its text.
 	ErrTooManyTimers = errors.New("too many timers")
+	// ErrTooManyTasks: the session has KindConfig.MaxTasks tasks, or the node runs node.Config.MaxTasks.
+	// The error of Go and GoWith is a *LimitError. If a handler returns it, the caller gets only its text.
+	ErrTooManyTasks = errors.New("too many tasks")
+	// ErrTaskRunning: a task of that name runs for the session, or its result waits to be handled. It is an
+	// error in the handler, as ErrTooManyTasks.
+	ErrTaskRunning = errors.New("task already running")
+	// ErrTaskLost: a task has no result, because the node that ran it is gone or has forgotten it. The
+	// work may have run, wholly or in part; see TaskConfig.Retry.
+	ErrTaskLost = errors.New("task lost")
 	// ErrRenewed: the session continues under another ID. For 60 s no session can be started under
 	// this one.
 	ErrRenewed = errors.New("session renewed")

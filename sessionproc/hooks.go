@@ -36,8 +36,8 @@ func (k *Kind[S, Arg]) OnEnd(ended func(s *S, ctx context.Context, reason Reason
 // both have changed it. When the two copies meet, merge adds to s what other has. s continues, and
 // other is dropped. The result must not depend on which copy is s. merge runs in the session's
 // goroutine between two messages, with a ctx that ends after node.Config.StopTimeout. Both states
-// have arrived before (see OnArrive). The library itself joins the queued casts and the labels of
-// the two copies; timers and published values are those of s.
+// have arrived before (see OnArrive). The library itself joins the queued casts, the labels and the
+// tasks of the two copies; timers and published values are those of s.
 //
 // If merge returns an error or panics, both states are restored, and one copy continues, as for a
 // kind without OnMerge. The other ends with ReasonConflict: OnEnd is called for it, the log has a

@@ -98,6 +98,10 @@ func HandleCast[S, Msg, Arg any](k *Kind[S, Arg], n *Notice[Msg],
 	h func(s *S, ctx context.Context, m Msg) error, cfg ...MethodConfig,
 ) {
 	b := &core.Binding{Name: n.token.Name, Op: core.OpCast, Types: []reflect.Type{reflect.TypeFor[Msg]()}}
+	if r, ok := any(*new(Msg)).(interface{ resultOf() reflect.Type }); ok {
+		b.Value = r.resultOf()
+		b.Types = append(b.Types, b.Value)
+	}
 	typed := func(s any, ctx context.Context, m Msg) error {
 		if err := h(s.(*S), ctx, m); err != nil {
 			return portable(ctx, err)
@@ -159,7 +163,7 @@ func bind(k *core.Kind, t *core.Token, b *core.Binding, missing bool, cfg []Meth
 	if b.Settings.Relaxed && b.Settings.ReadOnly {
 		k.Fail(fmt.Errorf("MethodConfig of %q has both ReadOnly and Relaxed", t.Name))
 	}
-	b.Starts = b.Op != core.OpSubscribe && !b.Settings.NoStart && (b.Settings.StartOnCall || k.Settings.StartOnCall)
+	b.Starts = (b.Op == core.OpCall || b.Op == core.OpCast) && !b.Settings.NoStart && (b.Settings.StartOnCall || k.Settings.StartOnCall)
 	for len(k.Bindings) <= t.Index {
 		k.Bindings = append(k.Bindings, nil)
 	}
@@ -175,7 +179,7 @@ func fault(k *core.Kind, tokens []string, known error) error {
 		case slices.Contains(tokens[:i], name):
 			errs = append(errs, fmt.Errorf("two tokens are named %q", name))
 		case k.ByName[name] == nil:
-			errs = append(errs, fmt.Errorf("%q has no handler: bind one with HandleCall, HandleCast or HandleEvent", name))
+			errs = append(errs, fmt.Errorf("%q has no handler: bind one with HandleCall, HandleCast, HandleEvent or HandleTask", name))
 		}
 	}
 	errs = append(errs, core.InContext("state", checkStored(k.State)), checkMigrate(&k.Settings))

@@ -53,6 +53,9 @@ type KindConfig struct {
 	// unless it replaces a timer of the same name. A timer counts until its last message is
 	// handled. Default: 1,000.
 	MaxTimers int
+	// MaxTasks bounds the tasks of one session (Go). Beginning one more fails with ErrTooManyTasks. A task
+	// counts until its result is handled. Default: 16.
+	MaxTasks int
 	// MaxState bounds the encoded state, in bytes. It is checked when a state is encoded: a session
 	// with a larger state does not move, and does not restart with its last state. At most 64 MiB,
 	// which is the default, or 1 MiB with Replicas.
@@ -223,6 +226,9 @@ func (c KindConfig) withDefaults() (KindConfig, error) {
 	if c.MaxTimers == 0 {
 		c.MaxTimers = 1000
 	}
+	if c.MaxTasks == 0 {
+		c.MaxTasks = 16
+	}
 	if c.SlowHandler == 0 {
 		c.SlowHandler = 10 * time.Second
 	}
@@ -267,6 +273,7 @@ func (c KindConfig) checkNegative() error {
 		{"RenewRate", int64(c.RenewRate)},
 		{"RenewBurst", int64(c.RenewBurst)},
 		{"MaxTimers", int64(c.MaxTimers)},
+		{"MaxTasks", int64(c.MaxTasks)},
 		{"WarnState", int64(c.WarnState)},
 		{"MaxState", int64(c.MaxState)},
 		{"RestartBudget", int64(c.RestartBudget)},

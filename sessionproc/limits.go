@@ -9,8 +9,8 @@ import (
 
 // LimitError says which limit a request has met, and when another try may pass.
 // It is an ErrTooManySessions, ErrRateLimited or ErrMemoryMark, by errors.Is, on
-// whatever node it arose, or in a handler that sets a timer an ErrTooManyTimers. What
-// met a limit has not run.
+// whatever node it arose, or in a handler that sets a timer an ErrTooManyTimers, and in
+// one that begins a task an ErrTooManyTasks. What met a limit has not run.
 type LimitError struct {
 	Limit      string        // the setting: "Config.MaxSessions", "KindConfig.StartRate", …
 	Max        int64         // its value
@@ -46,6 +46,8 @@ func (e *LimitError) sentinel() error {
 		return ErrMemoryMark
 	case core.LimitTimers:
 		return ErrTooManyTimers
+	case core.LimitTasks, core.LimitNodeTasks:
+		return ErrTooManyTasks
 	}
 	return nil
 }

@@ -28,6 +28,10 @@ func FromContext(ctx context.Context) *Session {
 // headOf is FromContext without the type.
 func headOf(ctx context.Context) *core.Head {
 	c := core.Calling(ctx)
+	if c == nil && core.Running(ctx) != nil {
+		panic("sessionproc: FromContext in a task: its work runs outside of the session and cannot touch it; " +
+			"return a result, or cast to the session with TaskFromContext")
+	}
 	if c == nil {
 		panic("sessionproc: FromContext outside of a session: ctx is not one that a handler was given; " +
 			"in a test use nodetest.Context")

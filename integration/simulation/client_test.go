@@ -71,6 +71,7 @@ func (l *ledgerLoad) count(counts map[string]int) {
 	for _, w := range l.wanderers {
 		counts["renewals"] += w.renewed
 	}
+	countErrands(l.employers, counts)
 	for reason, n := range l.audience.reasons {
 		counts["subscriptions ended: "+string(reason)] = n
 	}
@@ -105,6 +106,7 @@ func (l *ledgerLoad) end() {
 		if l.watchers[i].check(via) {
 			sessions++
 		}
+		sessions += l.employers[i].check(via)
 	}
 	if processes := l.processes(); processes != sessions {
 		l.world.fault("copies: %d sessions have %d processes", sessions, processes)

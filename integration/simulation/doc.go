@@ -22,6 +22,8 @@
 //   - a session that watches another one is told of its end once, and not before,
 //   - a session that is given one new ID after another keeps all its changes, and
 //     nothing runs under a former one,
+//   - a session that has errands done by tasks, and is given one new ID after another, gets
+//     the result of each of them once, none is lost, and each runs once,
 //   - in the end all nodes have the same view, each session has one process, and
 //     no goroutine is left.
 //
@@ -44,6 +46,8 @@
 //     than detection takes.
 //   - In the end all nodes have the same view and give the same answer, each session
 //     has one process, and nobody waits for anybody.
+//   - A session gets one result for each task that its state knows of, or an ErrTaskLost,
+//     none twice, and none of a task that it does not know of.
 //   - Every acknowledged word is there then, unless it was on a node that was killed
 //     or on its way, or in a list that was told of a conflict. A list is what one
 //     copy was, never a mixture.
@@ -57,6 +61,8 @@
 // been there for a while stays), it is claimed besides:
 //
 //   - Every word that a call has put there is there, and no session is lost.
+//   - Every task of which a call has told is known in the end, and one that may run again
+//     (TaskConfig.Retry) is not lost. One that may not has run once at most.
 //   - The history of each session is linearizable: a crash takes only what no reply was
 //     derived from, and no end that was acknowledged is undone.
 //

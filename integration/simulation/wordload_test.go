@@ -93,6 +93,7 @@ func (l *wordLoad) count(counts map[string]int) {
 	for _, r := range l.roamers {
 		counts["renewals"] += r.renewed
 	}
+	countErrands(l.employers, counts)
 	for reason, n := range l.audience.reasons {
 		counts["subscriptions ended: "+string(reason)] = n
 	}
@@ -331,6 +332,9 @@ func (l *wordLoad) end() {
 	}
 	for _, r := range l.roamers {
 		alive += r.check(up[0].run.Load())
+	}
+	for _, e := range l.employers {
+		alive += e.check(up[0].run.Load())
 	}
 	if n := l.processes(); n != alive {
 		l.fault("copies: %d sessions have %d processes", alive, n)

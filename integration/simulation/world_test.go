@@ -33,6 +33,7 @@ type world struct {
 	trouble      *trouble
 	log          *eventLog
 	sessions     []string
+	employers    []*employer
 	changes      sync.WaitGroup // under way
 	stop         atomic.Bool
 	strange      atomic.Bool // there has been a node without the kind
@@ -101,6 +102,7 @@ func newWorld(t testing.TB, s schedule) *world {
 	for i := range s.Sessions {
 		w.sessions = append(w.sessions, fmt.Sprintf("s%d", i))
 	}
+	w.employers = newEmployers(w)
 	if w.load = newLedgerLoad(w); s.Faults {
 		w.load = newWordLoad(w)
 	}
@@ -142,7 +144,7 @@ func (w *world) newPlace() *place {
 func (w *world) tune(i int, cfg *node.Config) {
 	p := w.which(func(p *place) bool { return p.index == i })[0]
 	if !p.bare {
-		cfg.Kinds = w.load.kinds(p)
+		cfg.Kinds = append(w.load.kinds(p), newStaffs(w))
 	}
 	cfg.Quorum = w.schedule.Quorum
 	cfg.Trace = &node.Trace{SessionMoved: func(m node.TraceSessionMoved) {
@@ -224,6 +226,7 @@ func (w *world) play() {
 		clients.Go(func() { w.load.read(i) })
 		clients.Go(func() { w.load.wander(i) })
 		clients.Go(func() { w.load.watch(i) })
+		clients.Go(w.employers[i].work)
 	}
 	time.Sleep(calm / 4)
 	for _, s := range w.schedule.Steps {

@@ -34,7 +34,8 @@ func updating() bool {
 // nodes, and between releases.
 //
 // samples are values, or pointers to values, of its state, its argument and its
-// requests, replies and messages: at least one of each type that is not basic
+// requests, replies and messages, and of the arguments and results of its tasks (of a
+// sessionproc.Result the type of its value): at least one of each type that is not basic
 // and not sessionproc.None, with every field set to something. Each is encoded
 // and decoded, and must come back equal, but for fields with the tag
 // `msgpack:"-"`; an empty slice or map may come back nil.
@@ -109,8 +110,8 @@ func checkSample(t testing.TB, kind sessionproc.AnyKind, v reflect.Value, parts 
 		}
 	}
 	if !found {
-		t.Errorf("nodetest: a sample has the type %v, which is neither state, argument, request, reply nor message "+
-			"of the kind", v.Type())
+		t.Errorf("nodetest: a sample has the type %v, which is neither state, argument, request, reply, message "+
+			"nor result of the kind", v.Type())
 	}
 }
 

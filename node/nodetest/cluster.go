@@ -38,6 +38,7 @@ type Cluster struct {
 	bubble bool
 	log    *testLog
 	turn   atomic.Uint64 // for Caller
+	tasks  Tasks
 
 	mu      sync.Mutex // guards what follows
 	members []*member
@@ -85,6 +86,7 @@ func (c *Cluster) start(m *member) {
 	cfg.Ring.Partitions = testsize.Partitions
 	for _, kind := range c.cfg.Kinds {
 		cfg.Kinds = append(cfg.Kinds, kind())
+		c.tasks.control(cfg.Kinds[len(cfg.Kinds)-1])
 	}
 	if len(cfg.Kinds) > 0 {
 		cfg.DefaultKind = cfg.Kinds[0].Name()

@@ -42,6 +42,19 @@
 // sync.Once. A handler or test that sleeps, calls or waits while it holds one
 // can hang there.
 //
+// # Tasks
+//
+// The tasks of sessions (sessionproc.Go) run in the time of the test. Cluster.Tasks holds them, has them
+// fail, or loses them, and so shows what a session does meanwhile and afterwards:
+//
+//	c.Tasks().Hold("pay")
+//	_, err := cart.Pay.Call(t.Context(), c.Caller(), "ann", card)
+//	...                                // the cart is paying, and is called, moves, crashes
+//	require.Equal(t, 1, c.Tasks().Lose("pay"))
+//	...                                // it has got an ErrTaskLost
+//
+// In a test of one handler Session.Tasks has those that it has begun.
+//
 // # Releases that understand each other
 //
 // States and messages of a kind travel between nodes of different releases. CheckKind

@@ -45,8 +45,8 @@ type Session struct {
 type Timer = engine.DetachedTimer
 
 // Context returns a ctx as handlers and start functions get it: FromContext
-// works with it, and timers can be set. No session is behind it: timers do not
-// fire and Stop ends nothing; Session has a record of them. MaxTimers of the Kind, if
+// works with it, and timers can be set and tasks begun. No session is behind it: timers do not
+// fire, tasks do not run and Stop ends nothing; Session has a record of them. MaxTimers of the Kind, if
 // one is given, bounds the timers as on a node. The ctx ends with
 // the test. At most one SessionConfig may be given.
 //
@@ -94,6 +94,19 @@ func Context(t testing.TB, cfg ...SessionConfig) (context.Context, *Session) {
 // Timers returns the timers that were set, in order, cancelled ones included.
 // To see what a timer does, call the handler of its notice with its Message.
 func (s *Session) Timers() []Timer { return s.detached.Timers() }
+
+// Tasks returns the tasks that were begun, in order, those included that are over or were cancelled. None runs
+// by itself: Task.Run runs the work and returns the Result, to call the handler of the notice with it. To
+// see what a handler does with another result, make that:
+//
+//	task := session.Tasks()[0]
+//	var r sessionproc.Result[Receipt]
+//	require.NoError(t, task.Run(t.Context(), &r)) // or r = sessionproc.Result[Receipt]{Err: ErrDeclined}
+//	require.NoError(t, c.paid(ctx, r))
+//
+// A name is taken until its task has run or was cancelled. KindConfig.MaxTasks of the Kind, if one is
+// given, bounds the tasks as on a node.
+func (s *Session) Tasks() []Task { return s.detached.Tasks() }
 
 // Labels returns the labels that the session has; nil if it has none.
 func (s *Session) Labels() map[string]string { return s.detached.Labels() }

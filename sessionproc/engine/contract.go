@@ -12,7 +12,9 @@ import (
 // ContractPart is one of the types by which a kind meets other releases of
 // itself: what travels between nodes. It serves package nodetest.
 type ContractPart struct {
-	Name   string // "state", "argument", "add.request", "add.reply", "clear.message", "changed.event"
+	// Name is "state", "argument", "add.request", "add.reply", "clear.message", "changed.event",
+	// "charge.argument" or, of a task or of a notice for a Result, "charge.result".
+	Name   string
 	Type   reflect.Type
 	Schema int // KindConfig.Schema, of the state only
 }
@@ -26,6 +28,11 @@ func Contract(k sessionproc.AnyKind) ([]ContractPart, error) {
 	for name, b := range kind.ByName {
 		if b.Op == core.OpSubscribe {
 			parts = append(parts, ContractPart{Name: name + ".event", Type: b.Types[0]})
+		} else if b.Op == core.OpTask {
+			parts = append(parts, ContractPart{Name: name + ".argument", Type: b.Types[0]},
+				ContractPart{Name: name + ".result", Type: b.Types[1]})
+		} else if b.Value != nil {
+			parts = append(parts, ContractPart{Name: name + ".result", Type: b.Value})
 		} else if b.Op == core.OpCast {
 			parts = append(parts, ContractPart{Name: name + ".message", Type: b.Types[0]})
 		} else {

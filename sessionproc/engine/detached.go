@@ -24,8 +24,8 @@ type DetachedConfig struct {
 }
 
 // Detached is a session that no node runs: whoever has its ctx can call
-// handlers and start functions by themselves. Its timers do not fire and
-// Session.Stop ends nothing; both are recorded. It serves package nodetest.
+// handlers and start functions by themselves. Its timers do not fire, its tasks do
+// not run and Session.Stop ends nothing; all of it is recorded. It serves package nodetest.
 type Detached struct {
 	ctx *core.Ctx
 
@@ -33,6 +33,7 @@ type Detached struct {
 	timers []*DetachedTimer          // guarded by mu
 	named  map[string]*DetachedTimer // guarded by mu: those of them that are not cancelled
 	live   int                       // guarded by mu: how many are not cancelled
+	tasks  []*DetachedTask           // guarded by mu
 }
 
 // DetachedTimer is a timer that was set in a Detached.

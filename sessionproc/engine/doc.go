@@ -23,9 +23,11 @@
 //	gone, stop, restart, expiry, renewed, former, tombstone   ends
 //	record, lastrecord, kept                                  records of sessions, and what became of them
 //	insert, starting, resolve, restore, move, merge, heir     a session comes and goes
+//	task, taskruns, taskpulls, taskserve, tasksaved, taskmerge  work beside a session, here and elsewhere
 //	turn, mailbox                                             a session's goroutine
 //	renew, inbound, untyped, feed, broadcast                  requests
-//	face, detached, contract, lifecycle, stats, travels       what package node and handlers call
+//	face, taskface, detached, detachedtask, contract,
+//	lifecycle, stats, travels, taskintercept                  what package node and handlers call
 //
 // These do not, because what they serve comes in a circle:
 //
@@ -37,5 +39,7 @@
 //     decides starts that have waited (insert);
 //   - merge and heir call each other: a copy that has lost makes way for the one that goes on;
 //   - untyped passes a request through inbound, and watch through a feed, whose polls are requests;
+//   - task launches a run (taskruns) or asks for its result (taskpulls), and both give it to the session;
+//     snapshots (save) and all ways that a session goes know its tasks;
 //   - subscriber leaves its feed.
 package engine

@@ -51,6 +51,7 @@ type rarities struct {
 	unknown  []byte          // see unknownFields
 	renewals renewals
 	renewing *renewing // nil: it is not to get another ID
+	tasks    *taskSet  // nil: it has none
 }
 
 // noRarities stands for rarities that were never made. It must not be changed.

@@ -52,6 +52,7 @@ func (p *process) gone(o core.Outcome) {
 	x.timers = nil
 	polls, end, watches, mark, others := p.takePollsLocked(), x.ending, x.watches, x.renewed, x.others
 	x.watches, x.others = nil, nil
+	p.leaveTasksLocked(x.moved || silent(x.reason))
 	tell := x.sealing.overLocked(o.Err)
 	waiting, why, ended := p.takeHeldLocked(), p.undecidedLocked(o.Err), error(nil)
 	if d := x.records; d != nil && d.ends != endDurable {

@@ -52,6 +52,7 @@ func (p *process) loses(reason sessionproc.Reason) {
 	if p.queued > 0 {
 		p.logger().Warn("casts are lost that came with a copy of a session which does not go on", "count", p.queued)
 	}
+	p.cancelTasks()
 	p.tellLoser(stateOf(p), reason)
 	p.countEnd(reason)
 }
@@ -64,6 +65,7 @@ func (p *process) makeWay(reason sessionproc.Reason, others []*process) {
 	p.ext.others = append(others, p.ext.others...)
 	queue, cur := p.beginEndLocked(reason, nil)
 	p.ext.moved, p.ext.gone = true, p.table().cfg.moving()
+	p.leaveTasksLocked(false)
 	p.mu.Unlock()
 	p.drop(queue, cur, core.Outcome{Err: interruption(reason)})
 }

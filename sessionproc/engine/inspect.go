@@ -146,6 +146,7 @@ type Details struct {
 	Timers  []TimerInfo   `msgpack:",omitempty"` // in the order in which they are due
 	Events  []EventInfo   `msgpack:",omitempty"` // by name
 	Watches int           `msgpack:",omitempty"` // sessions whose end it waits for
+	Tasks   []TaskInfo    `msgpack:",omitempty"` // in the order in which they were begun
 
 	Held     string   `msgpack:",omitempty"` // what it waits for instead of handling its messages: "its turn to start" ...
 	WaitsFor []string `msgpack:",omitempty"` // LogIDs of the sessions that its handler waits for
@@ -161,6 +162,16 @@ type TimerInfo struct {
 	Left   time.Duration // until it is due; negative: that long it has been kept from firing
 	Every  time.Duration // 0: once
 	At     int64         `msgpack:",omitempty"` // of Notice.At, in ns since 1970
+}
+
+// TaskInfo is a task of a session.
+type TaskInfo struct {
+	Name   string
+	Notice string
+	Node   string        // slot/boot of the member that runs it
+	Age    time.Duration // since it was begun
+	Runs   int           // how often its work was begun
+	Came   bool          // its result waits in the mailbox, or is being handled
 }
 
 // Phases of a session, as Details has them.
@@ -218,6 +229,7 @@ func (t *Table) Details(part int, id string) (d Details, ok bool) {
 	for _, tm := range p.timersLocked(present) {
 		d.Timers = append(d.Timers, TimerInfo{tm.bound.Name, tm.due.Sub(present), tm.every, tm.at})
 	}
+	d.Tasks = p.taskInfosLocked()
 	return d, true
 }
 

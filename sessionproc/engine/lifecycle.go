@@ -53,6 +53,8 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	t.runs.begin(t)
+	t.pulls.begin(t)
 	t.feeds = newFeeds(cfg.Cluster, t.cfg.CallTimeout, cfg.FindEnd)
 	t.feeds.pause = &t.pause
 	t.clock.advance()
@@ -94,6 +96,7 @@ func (t *Table) loop() {
 		t.former.expire(now)
 		t.windows.expire(now)
 		t.recall.sweep(time.Duration(now))
+		t.runs.sweep(now)
 		t.walls.step(t)
 		if now/scanEvery != before/scanEvery {
 			t.scan(new(Stats))
@@ -103,7 +106,7 @@ func (t *Table) loop() {
 }
 
 // Close ends every session at once: waiting callers get ErrClosed, the ctxs of running handlers
-// are cancelled, and OnEnd is not called. Close waits for running handlers until ctx ends. The
+// and tasks are cancelled, and OnEnd is not called. Close waits for running handlers and tasks until ctx ends. The
 // error says how many still run.
 func (t *Table) Close(ctx context.Context) error {
 	if t.closed.Swap(true) {
@@ -111,15 +114,18 @@ func (t *Table) Close(ctx context.Context) error {
 		return nil
 	}
 	t.feeds.close()
+	t.pulls.close()
 	close(t.quit)
 	<-t.done
 	for i := range t.parts {
 		t.EndPartition(i, abrupt)
 	}
+	t.runs.close()
 	ended := make(chan struct{})
 	go func() { // ends when the last handler has returned
 		defer close(ended)
-		t.tasks.close()
+		t.goroutines.close()
+		t.runs.wait.Wait()
 		for i := range t.parts { // sessions that the tasks have brought
 			t.EndPartition(i, abrupt)
 		}

@@ -114,6 +114,9 @@ func (p *process) handlerEndsLocked(now int64) {
 		p.last.Store(now)
 	}
 	p.cur = nil
+	if p.ext != nil && p.ext.rare != nil && p.ext.rare.tasks != nil {
+		p.turnTasksLocked()
+	}
 }
 
 // run handles messages until there are none. It runs in at most one goroutine at a time, which owns

@@ -121,6 +121,7 @@ func (p *process) meetOne(o *process) {
 	switch {
 	case mine.Overrules(theirs):
 		p.sees(mine.Join(theirs))
+		p.joinTasks(o, false)
 		if !mine.Covers(theirs) {
 			p.tellLoser(stateOf(o), sessionproc.ReasonTerminated)
 		}
@@ -161,6 +162,7 @@ func (p *process) meetOne(o *process) {
 	if what == copyThereWins {
 		p.become(o, seen)
 	} else {
+		p.joinTasks(o, err == nil)
 		p.keep(o, seen, what == copyMerged)
 	}
 	p.renews(intent)
@@ -322,6 +324,7 @@ func (p *process) become(o *process, seen Version) {
 	}
 	p.becomePublisherLocked(o.ext.publisher)
 	p.ext.watches = o.ext.watches
+	p.becomeTasksLocked(o)
 	p.born, p.changes = o.born, o.changes
 	if d := p.ext.records; d != nil {
 		d.others = 0
@@ -355,6 +358,7 @@ func (p *process) become(o *process, seen Version) {
 	if p.phase == phaseLive {
 		p.armAllLocked()
 		p.watchAllLocked()
+		p.attachTasksLocked()
 	}
 }
 

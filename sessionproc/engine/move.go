@@ -83,6 +83,7 @@ func (p *process) sealLocked(s *sealing) (calls *core.Envelope, polls []*Inbound
 	for w := range x.watches {
 		w.stop()
 	}
+	p.detachTasksLocked()
 	polls = p.takePollsLocked()
 	var last *core.Envelope
 	for e := p.takeAllLocked(); e != nil; {
@@ -182,6 +183,7 @@ func (p *process) resumeLocked(s *sealing) {
 		p.armAllLocked()
 		p.recallLocked()
 		p.watchAllLocked()
+		p.attachTasksLocked()
 	}
 	if d := p.ext.recordsOf(); d != nil && !d.inFlight && d.settled < d.recorded {
 		d.again = true // the last record was fenced off

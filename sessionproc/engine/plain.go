@@ -21,7 +21,8 @@ func (s *snapshot) plain() bool {
 	return s.Critical == nil && s.Casts == nil && s.Others == nil && s.Timers == nil &&
 		s.Restarts == nil && s.Argument == nil && s.Labels == nil && s.Subscriptions == nil &&
 		s.Watches == nil && s.Life == nil && s.Before == nil && s.Dedup == nil && s.Renewals == 0 &&
-		s.Renewed == nil && s.Renewing == nil && s.Large == nil && !s.Outline && s.Trials == nil && !s.Quarantined
+		s.Renewed == nil && s.Renewing == nil && s.Large == nil && !s.Outline && s.Trials == nil && !s.Quarantined &&
+		s.Tasks == nil
 }
 
 // plainRoom is more than what a plain snapshot takes beside its kind, version and state.

@@ -45,6 +45,7 @@ func (p *process) markLocked(newID string, until time.Time) remains {
 	for w := range x.watches {
 		w.stop()
 	}
+	p.leaveTasksLocked(true)
 	x.reason, x.renewed = sessionproc.ReasonRenewed, &renewed{newID: newID, until: until}
 	p.rememberLocked(core.Outcome{})
 	last := remains{p.takeAllLocked(), p.takePollsLocked(), p.act}

@@ -145,6 +145,7 @@ func (p *process) restartAfter(after time.Duration, o core.Outcome) {
 	if restarts(p.Kind) == sessionproc.RestartFresh {
 		timers, p.ext.timers = p.ext.timers, nil
 	}
+	p.crashTasksLocked()
 	wait := after > 0 && p.phase == phaseLive
 	if wait {
 		p.noteLocked()

@@ -175,7 +175,7 @@ func (p *process) restoreReplies(s *snapshot) error {
 	return nil
 }
 
-// restoreMessages restores the queued casts, the timers and the subscriptions of a session that
+// restoreMessages restores the queued casts, the timers, the subscriptions and the tasks of a session that
 // does not run yet. A message for which this node has no handler is an error: the session stays
 // on a node that has one.
 func (p *process) restoreMessages(s *snapshot) error {
@@ -183,7 +183,11 @@ func (p *process) restoreMessages(s *snapshot) error {
 	if err != nil {
 		return err
 	}
+	tasks := s.castsOfTasks()
 	for i, c := range s.Casts {
+		if tasks[i+1] {
+			continue
+		}
 		b := p.Kind.ByName[c.Method]
 		if b == nil || b.Op != core.OpCast {
 			return fmt.Errorf("a queued cast: %w", p.table().unknownMethod(p.Kind, c.Method, core.OpCast))
@@ -202,7 +206,10 @@ func (p *process) restoreMessages(s *snapshot) error {
 		p.appendLocked(&m.Envelope)
 	}
 	p.restorePublisher(s.Subscriptions)
-	return p.restoreWatches(s.Watches)
+	if err := p.restoreWatches(s.Watches); err != nil {
+		return err
+	}
+	return p.restoreTasks(s)
 }
 
 // restoreTimers restores the timers of a session that does not run yet. It returns the timers
@@ -320,6 +327,7 @@ func (p *process) arriveLocked() (start bool) {
 		p.armAllLocked()
 		p.recallLocked()
 		p.watchAllLocked()
+		p.attachTasksLocked()
 	}
 	p.madeLocked() // nothing is known of the record that its last node made
 	p.running = p.head != nil || p.ext.others != nil || p.ext.reason != "" || p.phase == phaseSealed ||

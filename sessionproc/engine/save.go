@@ -123,7 +123,7 @@ func (p *process) fillLocked(s *snapshot, own bool) error {
 	}
 	var ticks map[*timer]int // the timers' messages among Casts, counted from 1
 	for e := p.head; e != nil; e = e.Next {
-		if own && !e.Own {
+		if _, result := e.Task.(*resultCast); own && !e.Own || result { // it is in Tasks
 			continue
 		}
 		c, err := e.Task.(carried).Save()
@@ -143,6 +143,7 @@ func (p *process) fillLocked(s *snapshot, own bool) error {
 		}
 	}
 	s.Watches = p.savedWatchesLocked()
+	p.saveTasksLocked(s)
 	s.Renewals = p.owesLocked()
 	if w, now := p.ext.window(), p.table().clock.now.Load(); w.isSaved(now) {
 		s.replies, s.at = w, now

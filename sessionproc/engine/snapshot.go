@@ -52,6 +52,7 @@ type snapshot struct {
 	Trials      []time.Duration `msgpack:",omitempty"` // how long ago they began; see trial
 	Quarantined bool            `msgpack:",omitempty"`
 	Outline     bool            `msgpack:",omitempty"` // critical: no node can have the session; see Table.Outline
+	Tasks       []savedTask     `msgpack:",omitempty"` // the session waits for their results
 
 	replies *window // for Dedup, or nil
 	at      int64   // when they are saved, since epoch
@@ -61,6 +62,7 @@ type snapshot struct {
 const (
 	ownWatch = 1
 	ownTick  = 2
+	ownTask  = 3 // of a task, see savedTask
 )
 
 type savedTimer struct {

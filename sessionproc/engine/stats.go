@@ -24,7 +24,10 @@ type Stats struct {
 	Ends        map[sessionproc.Reason]int64
 	Supervision
 	Copies
-	Hottest []Hot // the busiest sessions, the busiest first
+	Tasks     int   // that run here, or whose results are kept here
+	TasksDone int64 // works that have returned here
+	TasksLost int64 // results of sessions of this table that were an ErrTaskLost
+	Hottest   []Hot // the busiest sessions, the busiest first
 }
 
 // Hot is a busy session.
@@ -47,6 +50,7 @@ const (
 func (t *Table) LocalStats() Stats {
 	s := Stats{Sessions: t.Len(), Kinds: t.Kinds(), Starts: t.counts.starts.Load(), Ends: t.counts.allEnds(),
 		Supervision: t.Supervision(), Copies: t.Copies()}
+	s.Tasks, s.TasksDone, s.TasksLost = t.runs.len(), t.runs.done.Load(), t.runs.lost.Load()
 	if t.cfg.MemoryMark != 0 {
 		s.Heap = t.cfg.HeapInUse()
 	}

@@ -38,7 +38,9 @@ type Table struct {
 	scales            scales
 	count             atomic.Int64
 	marks             atomic.Int64 // entries of count that are only marks of renewed IDs
-	tasks             tasks
+	goroutines        goroutines
+	runs              taskRuns
+	pulls             taskPulls
 	ended             atomic.Pointer[predecessor] // see Succeed
 	larges            larges
 	arrivals          arrivals

@@ -19,6 +19,7 @@ type TableConfig struct {
 	StopTimeout time.Duration // of OnEnd, and of waits for a handler of a session that ends
 	MaxStarting int           // start functions that may run at once
 	MaxSessions int           // 0: no limit
+	MaxTasks    int           // tasks that may run at once; 0: 1,024
 	StartRate   int           // per second; 0: no limit
 	StartBurst  int           // 0: StartRate
 	MemoryMark  int64         // bytes; 0: none
@@ -39,6 +40,9 @@ type TableConfig struct {
 	// that does not fit into a message cannot be renewed.
 	Member     string
 	FetchLarge func(ctx context.Context, member string, key []byte, size int) ([]byte, error)
+	// PullTasks asks a member that runs tasks of sessions of this node (Table.ServeTasks). The error is
+	// ErrNoRunner if there is no such member any more. nil: there are no other members.
+	PullTasks func(ctx context.Context, member string, q *TaskQuery) (*TaskAnswer, error)
 	// Moving is the error for a request whose session is away for a moment. Cluster retries such
 	// a request. nil: ErrUnavailable.
 	Moving error

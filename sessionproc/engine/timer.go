@@ -278,7 +278,10 @@ func (p *process) countOwnLocked(e *core.Envelope, n int32) {
 // tookOwnLocked is called when a message of the library is taken to be handled.
 func (p *process) tookOwnLocked(e *core.Envelope) {
 	p.countOwnLocked(e, -1)
-	if m, ok := e.Task.(*timerCast); ok {
+	switch m := e.Task.(type) {
+	case *timerCast:
 		p.tickTakenLocked(m.timer)
+	case *resultCast:
+		p.takesResultLocked(m.task)
 	}
 }

@@ -20,6 +20,7 @@ type TableTrace struct {
 	SessionCrashed  func(TraceSessionCrashed)
 	SessionConflict func(TraceSessionConflict)
 	RequestRefused  func(TraceRequestRefused)
+	TaskDone        func(TraceTaskDone)
 	RecordKept      func(TraceRecordKept)
 }
 
@@ -64,6 +65,13 @@ type (
 		Op   core.Op
 		Kind string
 		Err  error
+	}
+	TraceTaskDone struct {
+		Session  string
+		Kind     string
+		Task     string
+		Duration time.Duration
+		Err      error
 	}
 	TraceRecordKept struct {
 		Kind     string

@@ -352,6 +352,12 @@ func FuzzRestore(f *testing.F) {
 		f.Add(edited(f, seed, map[string]any{"Dedup": map[string]any{"Forgot": 1, "Replies": []any{reply}}}))
 	}
 	f.Add(edited(f, seed, map[string]any{"State": []byte{0x81, 0xa3, 'N', 'e', 'w', 0xc3}}))
+	for _, cast := range []int{1, 0, 9} {
+		f.Add(edited(f, seed, map[string]any{
+			"Casts": []any{map[string]any{"Method": "remark", "Payload": []byte{0xa1, 'x'}, "Own": 3}},
+			"Tasks": []any{map[string]any{"Name": "x", "ID": "y", "Cast": cast, "Came": true, "Runner": "n/1", "Runs": 1}},
+		}))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if r, err := l.table.Restore(part("b"), "b", b); err == nil {
 			r.Discard()

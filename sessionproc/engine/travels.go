@@ -6,7 +6,8 @@ import "slices"
 type Needs struct {
 	Kind    string
 	Schema  int      // at least
-	Notices []string // of the kind, that timers, watches and queued casts are of; sorted
+	Notices []string // of the kind, that timers, watches, queued casts and tasks are of; sorted
+	Tasks   []string // of the kind, that may have to run again; sorted
 }
 
 // Travels says what a node needs to take session id; Kind is "" of one that is not here.
@@ -22,7 +23,7 @@ func (t *Table) Travels(part int, id string) (n Needs, ok bool) {
 	if p.ext != nil && p.ext.renewed != nil {
 		return Needs{Kind: k.Name}, true // it has no state
 	}
-	return Needs{k.Name, k.Settings.Schema, p.noticesLocked()}, !k.Settings.EndOnMove
+	return Needs{k.Name, k.Settings.Schema, p.noticesLocked(), p.retriedLocked()}, !k.Settings.EndOnMove
 }
 
 // noticesLocked are those that would travel with the session.
@@ -40,6 +41,9 @@ func (p *process) noticesLocked() (all []string) {
 		}
 		for w := range p.ext.watches {
 			all = append(all, w.bound.Name)
+		}
+		for _, k := range p.tasksLocked() {
+			all = append(all, k.bound.Name)
 		}
 	}
 	slices.Sort(all)

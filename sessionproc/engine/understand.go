@@ -12,9 +12,10 @@ import (
 type Understanding struct {
 	Name    string
 	Schema  int      `msgpack:",omitempty"` // KindConfig.Schema
-	Methods []string `msgpack:",omitempty"` // sorted, as the next two are
+	Methods []string `msgpack:",omitempty"` // sorted, as the next ones are
 	Notices []string `msgpack:",omitempty"`
 	Events  []string `msgpack:",omitempty"`
+	Tasks   []string `msgpack:",omitempty"`
 }
 
 // Understood returns what all kinds of the table understand, sorted by name.
@@ -30,9 +31,11 @@ func (t *Table) Understood() []Understanding {
 				c.Notices = append(c.Notices, name)
 			case core.OpSubscribe:
 				c.Events = append(c.Events, name)
+			case core.OpTask:
+				c.Tasks = append(c.Tasks, name)
 			}
 		}
-		for _, names := range [][]string{c.Methods, c.Notices, c.Events} {
+		for _, names := range [][]string{c.Methods, c.Notices, c.Events, c.Tasks} {
 			slices.Sort(names)
 		}
 		all = append(all, c)

@@ -51,6 +51,8 @@ func tokenWord(op core.Op) string {
 		return "notice"
 	case core.OpSubscribe:
 		return "event"
+	case core.OpTask:
+		return "task"
 	}
 	return "method"
 }

@@ -9,60 +9,57 @@
 //
 // # What to write
 //
-// The handler notes in the state what it is about to do, starts a goroutine that waits
-// for the service, and returns. The goroutine casts the outcome back to the session by
-// its ID. A named timer asks again if no outcome arrives.
+// The handler notes in the state what it is about to do, and begins a task. The result of
+// the task is a message of a notice of the session's kind.
 //
-//	func (s *shop) pay(c *Cart, ctx context.Context, _ sessionproc.None) (Payment, error) {
+//	func (c *Cart) pay(ctx context.Context, _ sessionproc.None) (Payment, error) {
 //		if c.Payment.Status == Running {
 //			return c.Payment, nil // a second click
 //		}
-//		c.Payment = Payment{Key: sessionproc.NewID(), Status: Running}
-//		s.ask(ctx, c.Payment.Key)
-//		return c.Payment, Check.AfterNamed(ctx, "payment", 30*time.Second, c.Payment.Key)
+//		p := Payment{Key: sessionproc.NewID(), Status: Running}
+//		err := sessionproc.GoWith(ctx, "payment", p.Key, Charge, Charged,
+//			sessionproc.TaskConfig{Limit: 20 * time.Second, Retry: true})
+//		if err == nil { // otherwise nothing has begun
+//			c.Payment = p
+//		}
+//		return c.Payment, err
 //	}
 //
-//	func (s *shop) ask(ctx context.Context, key string) {
-//		session := sessionproc.FromContext(ctx)
-//		id, cluster := session.ID(), session.Cluster()
-//		go func() {
-//			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-//			defer cancel()
-//			if err := s.bank.Charge(ctx, key); err != nil {
-//				return // check asks again, with the same key
-//			}
-//			if err := Charged.Cast(ctx, cluster, id, key); err != nil {
-//				s.log.Warn("outcome not delivered", "session", sessionproc.LogID(id), "err", err)
-//			}
-//		}()
+//	func (c *Cart) charged(ctx context.Context, r sessionproc.Result[Receipt]) error {
+//		if r.Err != nil {
+//			c.Payment.Status = Failed
+//		} else {
+//			c.Payment.Status = Paid
+//		}
+//		return Changed.Publish(ctx, c.Payment)
 //	}
 //
-// The handler of Check calls ask again while the payment is still running, and sets the
-// timer anew. The whole program is in example_test.go.
+// Charge is a sessionproc.Task, whose work HandleTask binds: a method of what has the
+// client of the bank. The whole program is in example_test.go.
 //
 // # Why it is written so
 //
-//   - The goroutine has a ctx of its own. The ctx of a call ends when its handler returns.
-//   - The goroutine never touches the state. The next handler may be using it, and after
-//     a move the state is on another node. It takes the ID and the Caller with it instead.
-//   - The key is in the state before the service is called. The service recognises a key
+//   - The work never touches the state. The next handler may be using it, and after a
+//     move the state is on another node. It gets an argument, and returns a value.
+//   - The work begins when the handler has returned, so the key is in the state before the
+//     service is called. The service recognises a key
 //     that it has seen (most payment services call it an idempotency key), so asking
-//     twice charges once. Without such a key a repetition is not safe.
-//   - The outcome names its key. The handler of Charged ignores an outcome that is not
-//     that of the running payment: it may come late, or twice.
+//     twice charges once. Without such a key leave out Retry: then an outcome that is not
+//     known is an ErrTaskLost, and a person or another call finds out.
+//   - With Retry another node can run the work, so it is bound by HandleTask and its
+//     argument travels. What no other node need run can be a closure: sessionproc.Go.
 //
 // # What can be lost
 //
-//   - Move: nothing. The cast finds the session by its ID, and the timer moves with it.
-//   - Renewal at a login: the cast to the old ID fails, with ErrRenewed for a minute and
-//     with ErrNotFound after that. The timer asks again, under the new ID.
-//   - The goroutine's node stops: the goroutine ends with its process. Neither Drain nor
-//     Leave waits for it. The session has moved, and its timer asks again.
-//   - The session ends: the cast fails with ErrNotFound, and the charge stands. If that
-//     matters, OnEnd or the goroutine records it where it outlives the session.
-//   - The session's node crashes: state, key and timer are gone. What must not be lost
-//     then belongs into a database before the service is called.
-//   - The mailbox is full: the cast fails with ErrOverloaded. The timer asks again.
+//   - Move, renewal at a login, restart with the last state: nothing. The result comes to
+//     wherever the session is, under whatever ID.
+//   - The work's node leaves: Drain and Leave wait for the work. What is not done by their
+//     deadline runs again where the session is; without Retry the result is an
+//     ErrTaskLost. After a crash of that node it is the same.
+//   - The session ends: the ctx of the work ends, and the charge may stand. If that
+//     matters, OnEnd or the work records it where it outlives the session.
+//   - The session's node crashes: without KindConfig.Replicas state and key are gone.
+//     With it the work does not begin before the standbys know of it.
 //
 // # When the handler may wait after all
 //
@@ -74,11 +71,12 @@
 //
 // # Bounds
 //
+//   - TaskConfig.Limit ends the ctx of the work, after a minute by default.
+//   - KindConfig.MaxTasks bounds the tasks of a session, node.Config.MaxTasks those that
+//     run on a node. Beyond them GoWith returns an ErrTooManyTasks at once.
 //   - MethodConfig.Timeout bounds a call whose ctx has no deadline, in place of
 //     node.Config.CallTimeout (15 s).
 //   - MethodConfig.NoWait fails a message at once, with ErrOverloaded, if the mailbox is
 //     full. It does not look at how long the running handler takes.
 //   - KindConfig.SlowHandler logs a handler that runs longer than 10 s, with its stack.
-//   - Goroutines are not bounded by the library. A channel with as many places as the
-//     service allows requests bounds them; the example has one.
 package slowio

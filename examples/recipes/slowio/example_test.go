@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"log/slog"
 	"time"
 
 	"github.com/sessionproc/sessionproc/node"
@@ -15,8 +14,8 @@ var (
 	Carts   = sessionproc.KindOf[sessionproc.None]("cart")
 	Pay     = sessionproc.MethodOf[sessionproc.None, Payment](Carts, "pay")
 	Look    = sessionproc.MethodOf[sessionproc.None, Payment](Carts, "look")
-	Charged = sessionproc.NoticeOf[string](Carts, "charged") // the key of a payment
-	Check   = sessionproc.NoticeOf[string](Carts, "check")   // likewise
+	Charge  = sessionproc.TaskOf[string, Receipt](Carts, "charge") // the key of a payment
+	Charged = sessionproc.NoticeOf[sessionproc.Result[Receipt]](Carts, "charged")
 	Changed = sessionproc.EventOf[Payment](Carts, "changed")
 )
 
@@ -26,108 +25,78 @@ type Status string
 const (
 	Running Status = "running"
 	Paid    Status = "paid"
+	Failed  Status = "failed"
 )
 
 // Payment is what a cart knows of its payment.
 type Payment struct {
 	Key    string // under which the bank recognises a repetition
 	Status Status
+	Number int // of the receipt
 }
+
+// Receipt is the bank's answer.
+type Receipt struct{ Number int }
 
 // Cart is the state. It holds no client of the bank: that would not survive a move.
 type Cart struct{ Payment Payment }
 
 func (c *Cart) look(context.Context, sessionproc.None) (Payment, error) { return c.Payment, nil }
 
-func (c *Cart) charged(ctx context.Context, key string) error {
-	if c.Payment.Key != key || c.Payment.Status != Running {
-		return nil // an outcome that came late, or twice
+func (c *Cart) pay(ctx context.Context, _ sessionproc.None) (Payment, error) {
+	if c.Payment.Status == Running {
+		return c.Payment, nil // a second click
 	}
-	c.Payment.Status = Paid
-	sessionproc.FromContext(ctx).CancelTimer("payment")
+	p := Payment{Key: sessionproc.NewID(), Status: Running}
+	err := sessionproc.GoWith(ctx, "payment", p.Key, Charge, Charged,
+		sessionproc.TaskConfig{Limit: 20 * time.Second, Retry: true})
+	if err == nil { // otherwise nothing has begun
+		c.Payment = p
+	}
+	return c.Payment, err
+}
+
+// charged gets the result, wherever the session is by then.
+func (c *Cart) charged(ctx context.Context, r sessionproc.Result[Receipt]) error {
+	if r.Err != nil {
+		c.Payment.Status = Failed
+	} else {
+		c.Payment.Status, c.Payment.Number = Paid, r.Value.Number
+	}
 	return Changed.Publish(ctx, c.Payment)
 }
 
 // bank stands for the client of a slow service. answers lets an answer out.
 type bank struct{ answers chan struct{} }
 
-func (b *bank) Charge(ctx context.Context, key string) error {
+// charge is the work of a task. It must not touch a state.
+func (b *bank) charge(ctx context.Context, key string) (Receipt, error) {
 	select {
 	case <-b.answers:
-		return nil
+		return Receipt{Number: 4711}, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return Receipt{}, ctx.Err()
 	}
 }
 
-// shop has what handlers need beside the state.
-type shop struct {
-	bank     *bank
-	requests chan struct{} // bounds the requests that run at once
-	patience time.Duration // between two questions for one payment
-	log      *slog.Logger
-}
-
-func (s *shop) pay(c *Cart, ctx context.Context, _ sessionproc.None) (Payment, error) {
-	if c.Payment.Status == Running {
-		return c.Payment, nil // a second click
-	}
-	c.Payment = Payment{Key: sessionproc.NewID(), Status: Running}
-	s.ask(ctx, c.Payment.Key)
-	return c.Payment, Check.AfterNamed(ctx, "payment", s.patience, c.Payment.Key)
-}
-
-func (s *shop) check(c *Cart, ctx context.Context, key string) error {
-	if c.Payment.Key != key || c.Payment.Status != Running {
-		return nil
-	}
-	s.ask(ctx, key)
-	return Check.AfterNamed(ctx, "payment", s.patience, key)
-}
-
-// ask charges in a goroutine and casts the outcome back. It must not touch the state.
-func (s *shop) ask(ctx context.Context, key string) {
-	select {
-	case s.requests <- struct{}{}:
-	default:
-		return // too many at once: check asks again
-	}
-	session := sessionproc.FromContext(ctx)
-	id, cluster := session.ID(), session.Cluster()
-	go func() {
-		defer func() { <-s.requests }()
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if err := s.bank.Charge(ctx, key); err != nil {
-			return // check asks again, with the same key
-		}
-		if err := Charged.Cast(ctx, cluster, id, key); err != nil {
-			s.log.Warn("outcome not delivered", "session", sessionproc.LogID(id), "err", err)
-		}
-	}()
-}
-
-func newCarts(s *shop) *sessionproc.Kind[Cart, sessionproc.None] {
+func newCarts(b *bank) *sessionproc.Kind[Cart, sessionproc.None] {
 	k := sessionproc.NewKind(Carts, newCart, sessionproc.KindConfig{IdleTimeout: time.Hour})
-	sessionproc.HandleCall(k, Pay, s.pay)
+	sessionproc.HandleCall(k, Pay, (*Cart).pay)
 	sessionproc.HandleCall(k, Look, (*Cart).look, sessionproc.MethodConfig{ReadOnly: true})
+	sessionproc.HandleTask(k, Charge, b.charge)
 	sessionproc.HandleCast(k, Charged, (*Cart).charged)
-	sessionproc.HandleCast(k, Check, s.check)
 	sessionproc.HandleEvent(k, Changed, func(c *Cart) Payment { return c.Payment })
 	return k
 }
 
 func newCart(context.Context, sessionproc.None) (*Cart, error) { return &Cart{}, nil }
 
-// The session answers while the bank takes its time. The customer logs in meanwhile, so
-// that the first outcome finds nobody under the old ID: the timer asks again.
+// The session answers while the bank takes its time. The customer logs in meanwhile, and
+// the result comes to the session under its new ID.
 func Example() {
 	ctx := context.Background()
-	s := &shop{
-		bank: &bank{make(chan struct{})}, requests: make(chan struct{}, 100),
-		patience: 200 * time.Millisecond, log: slog.New(slog.DiscardHandler),
-	}
-	n, err := node.Start(ctx, node.Config{Kinds: []sessionproc.AnyKind{newCarts(s)}})
+	b := &bank{make(chan struct{})}
+	n, err := node.Start(ctx, node.Config{Kinds: []sessionproc.AnyKind{newCarts(b)}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -145,24 +114,23 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	close(s.bank.answers)
-
 	changes, err := Changed.Subscribe(ctx, n, id, sessionproc.SubscribeOptions{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer changes.Close()
+	close(b.answers)
 	for u, err := range changes.All(ctx) {
 		if err != nil {
 			log.Fatal(err)
 		}
 		if u.Value.Status == Paid {
-			fmt.Println("later:", u.Value.Status)
+			fmt.Println("later:", u.Value.Status, u.Value.Number)
 			break
 		}
 	}
 	// Output:
 	// pay:  running <nil>
 	// look: running <nil>
-	// later: paid
+	// later: paid 4711
 }

@@ -81,7 +81,8 @@ func (r *Release) Equal(o *Release) bool {
 	return r.DefaultKind == o.DefaultKind && r.Cut == o.Cut && r.onlyNames == o.onlyNames &&
 		slices.EqualFunc(r.Kinds, o.Kinds, func(a, b engine.Understanding) bool {
 			return a.Name == b.Name && a.Schema == b.Schema && slices.Equal(a.Methods, b.Methods) &&
-				slices.Equal(a.Notices, b.Notices) && slices.Equal(a.Events, b.Events)
+				slices.Equal(a.Notices, b.Notices) && slices.Equal(a.Events, b.Events) &&
+				slices.Equal(a.Tasks, b.Tasks)
 		})
 }
 
@@ -98,7 +99,12 @@ func (r *Release) CannotTake(n engine.Needs) string {
 	}
 	for _, notice := range n.Notices {
 		if _, has := slices.BinarySearch(c.Notices, notice); !has {
-			return fmt.Sprintf("it has no notice %q, of which a timer, a watch or a cast comes with the session", notice)
+			return fmt.Sprintf("it has no notice %q, of which a timer, a watch, a cast or a task comes with the session", notice)
+		}
+	}
+	for _, task := range n.Tasks {
+		if _, has := slices.BinarySearch(c.Tasks, task); !has {
+			return fmt.Sprintf("it has no task %q, which the session may have to run again", task)
 		}
 	}
 	return ""

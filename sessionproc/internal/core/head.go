@@ -65,6 +65,10 @@ type Engine interface {
 	SetLabel(h *Head, key, value string) error
 	SetTimer(ctx context.Context, h *Head, t TimerRequest) error
 	CancelTimer(h *Head, name string) bool
+	// BeginTask begins a task, in a handler of the session.
+	BeginTask(h *Head, r *TaskRequest) error
+	// CancelTask cancels the task of that name, and reports whether there was one.
+	CancelTask(h *Head, name string) bool
 	Publish(h *Head, b *Binding, payload []byte, raw bool) error
 	Watch(ctx context.Context, h *Head, b *Binding, id string)
 	Unwatch(h *Head, notice, id string) bool

@@ -27,7 +27,10 @@ type Kind struct {
 	Hooks    hooks
 	Grows    bool // its states move, and can be larger than WarnState
 	Codes    bool // code of the kind's own runs when a state is encoded or decoded
-	Kept     bool // answers wait for records of its sessions; set by the engine before there are any
+	// Intercept, if it is not nil, is called before the work of a task, in its goroutine. With an error the
+	// work does not run, and that is its result. lose has the node forget the task. For tests.
+	Intercept func(ctx context.Context, name string, lose func()) error
+	Kept      bool // answers wait for records of its sessions; set by the engine before there are any
 }
 
 // hooks are the functions of a kind besides its handlers. They may be nil.
@@ -64,7 +67,10 @@ type Binding struct {
 	// reply to dst.
 	Serve func(state any, ctx context.Context, payload []byte, raw bool, dst []byte) (
 		reply []byte, rawReply bool, err error)
+	Work  TaskWork // of a task, in place of Typed and Serve
 	Types []reflect.Type
+	// Value is the type in a Result; nil: the message is none. It is one of Types.
+	Value reflect.Type
 }
 
 // Fail records what is wrong with the kind, for Check.

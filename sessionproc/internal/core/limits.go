@@ -10,7 +10,9 @@ const (
 	LimitMemory       = "Config.MemoryMark"
 	LimitState        = "KindConfig.MaxState"
 	LimitRenewals     = "KindConfig.RenewRate"
-	LimitTimers       = "KindConfig.MaxTimers" // stays in its handler
+	LimitTimers       = "KindConfig.MaxTimers" // stays in its handler, as the next two do
+	LimitTasks        = "KindConfig.MaxTasks"
+	LimitNodeTasks    = "Config.MaxTasks"
 )
 
 // The limits of the labels of a session, in bytes.

@@ -21,6 +21,7 @@ const (
 	OpRenew     Op = 8 // the request is the new ID
 	OpAdopt     Op = 9 // the request is the snapshot of a session of another ID
 	OpSubscribe Op = 10
+	OpTask      Op = 11 // of a Binding only: no request has it
 )
 
 // String returns the name of the operation.
@@ -46,6 +47,8 @@ func (o Op) String() string {
 		return "adopt"
 	case OpSubscribe:
 		return "subscribe"
+	case OpTask:
+		return "task"
 	}
 	return "unknown operation"
 }

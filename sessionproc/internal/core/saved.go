@@ -6,6 +6,6 @@ type SavedCast struct {
 	Raw     bool `msgpack:",omitempty"`
 	NoTouch bool `msgpack:",omitempty"`
 	Payload []byte
-	Own     uint8  `msgpack:",omitempty"` // ownWatch or ownTick; 0: a cast of a user
+	Own     uint8  `msgpack:",omitempty"` // ownWatch, ownTick or ownTask; 0: a cast of a user
 	Trace   []byte `msgpack:",omitempty"` // what Inject gave; an earlier release does not know it
 }

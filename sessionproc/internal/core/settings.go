@@ -30,6 +30,7 @@ type KindSettings struct {
 	RenewRate     int
 	RenewBurst    int
 	MaxTimers     int
+	MaxTasks      int
 	MaxState      int
 	WarnState     int
 	Restart       uint8 // a RestartPolicy

@@ -2,8 +2,8 @@ package engine
 
 import "sync"
 
-// tasks are goroutines of a table that belong to no session.
-type tasks struct {
+// goroutines are those of a table that belong to no session.
+type goroutines struct {
 	mu   sync.Mutex
 	over bool           // guarded by mu
 	wait sync.WaitGroup // Add under mu, before over
@@ -12,19 +12,19 @@ type tasks struct {
 // background runs f in a goroutine that Close waits for; false: the table is
 // closed.
 func (t *Table) background(f func()) bool {
-	t.tasks.mu.Lock()
-	defer t.tasks.mu.Unlock()
-	if t.tasks.over {
+	t.goroutines.mu.Lock()
+	defer t.goroutines.mu.Unlock()
+	if t.goroutines.over {
 		return false
 	}
-	t.tasks.wait.Go(f)
+	t.goroutines.wait.Go(f)
 	return true
 }
 
 // close waits for all of them; none begins any more.
-func (ts *tasks) close() {
-	ts.mu.Lock()
-	ts.over = true
-	ts.mu.Unlock()
-	ts.wait.Wait()
+func (g *goroutines) close() {
+	g.mu.Lock()
+	g.over = true
+	g.mu.Unlock()
+	g.wait.Wait()
 }
