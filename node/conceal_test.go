@@ -42,11 +42,11 @@ var exportedStructs = []struct {
 	of     any
 	hasIDs bool
 }{
-	{node.Config{}, false}, {node.Difference{}, false}, {node.SchemaDifference{}, false}, {node.DrainError{}, false},
+	{node.Config{}, false}, {node.Difference{}, false}, {node.DrainError{}, false},
 	{node.Estimate{}, false}, {node.Explanation{}, false}, {node.InspectOptions{}, false},
 	{node.NodeHealth{}, false}, {node.LostMember{}, false}, {node.KindInfo{}, false},
 	{node.HotSession{}, true}, {node.Inspection{}, true},
-	{node.ListOptions{}, true}, {node.MailboxStats{}, false}, {node.Node{}, false}, {node.NodeStats{}, true},
+	{node.ListOptions{}, true}, {node.Node{}, false}, {node.NodeStats{}, true},
 	{node.PartialError{}, false},
 	{node.Place{}, false}, {node.Progress{}, false}, {node.SessionEvent{}, true}, {node.SessionInfo{}, true},
 	{node.SessionTimer{}, true},

@@ -23,16 +23,11 @@ type Difference struct {
 	// OnlyHere and OnlyThere are kinds, and of those that both have methods, notices,
 	// events and tasks, as in "kind cart" and "method cart.add". Sorted.
 	OnlyHere, OnlyThere []string
-	Schemas             []SchemaDifference // sorted by kind
+	// Schemas are the kinds with another KindConfig.Schema: that of this node, and the member's.
+	Schemas map[string][2]int
 	// DefaultKinds are the Config.DefaultKind of this node and of the member, if they
 	// differ.
 	DefaultKinds [2]string
-}
-
-// SchemaDifference is a kind with another KindConfig.Schema.
-type SchemaDifference struct {
-	Kind        string
-	Here, There int
 }
 
 // differs says in what another member's release differs from r; false: in nothing that
@@ -52,7 +47,10 @@ func differs(r, other *roster.Release) (d Difference, differs bool) {
 			continue
 		}
 		if here.Schema != there.Schema {
-			d.Schemas = append(d.Schemas, SchemaDifference{here.Name, here.Schema, there.Schema})
+			if d.Schemas == nil {
+				d.Schemas = map[string][2]int{}
+			}
+			d.Schemas[here.Name] = [2]int{here.Schema, there.Schema}
 		}
 		d.OnlyHere = append(d.OnlyHere, lacking(here, there)...)
 		d.OnlyThere = append(d.OnlyThere, lacking(there, here)...)

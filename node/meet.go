@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -87,8 +88,10 @@ func (n *Node) tellDifferences(met map[string]*roster.Release) {
 		if len(diff.OnlyThere) > 0 {
 			args = append(args, "only_there", roster.Shortened(diff.OnlyThere))
 		}
-		for _, s := range diff.Schemas[:min(len(diff.Schemas), roster.MaxNamed)] {
-			args = append(args, "schema_of_"+s.Kind, fmt.Sprintf("%d here, %d there", s.Here, s.There))
+		kinds := slices.Sorted(maps.Keys(diff.Schemas))
+		for _, kind := range kinds[:min(len(kinds), roster.MaxNamed)] {
+			s := diff.Schemas[kind]
+			args = append(args, "schema_of_"+kind, fmt.Sprintf("%d here, %d there", s[0], s[1]))
 		}
 		if diff.DefaultKinds != [2]string{} {
 			here, there := diff.DefaultKinds[0], diff.DefaultKinds[1]

@@ -31,8 +31,7 @@ func TestMembersOfTwoReleasesLogTheDifference(t *testing.T) {
 		time.Sleep(time.Minute)
 		more := []string{"event basket.wrapped", "kind wish", "method basket.gift", "method basket.remind",
 			"notice basket.wrap"}
-		higher, lower := []node.SchemaDifference{{Kind: "basket", Here: 1}}, []node.SchemaDifference{{Kind: "basket",
-			There: 1}}
+		higher, lower := map[string][2]int{"basket": {1, 0}}, map[string][2]int{"basket": {0, 1}}
 		for i := range logs {
 			said := logs[i].Lines(differingLine)
 			require.Len(t, said, 1, "n%d says it once", i)

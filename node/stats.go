@@ -27,7 +27,12 @@ type NodeStats struct {
 	Name     string         // slot/boot
 	Sessions int            // those that start or end included; one that moves may count on both nodes
 	Kinds    map[string]int // sessions by kind; kinds without any are left out
-	Mailbox  MailboxStats
+	Mailbox  struct {       // the messages that wait at this moment
+		Waiting  int           // messages
+		Sessions int           // that have some
+		Deepest  int           // messages of the session that has most
+		Oldest   time.Duration // how long the one has waited that came first, within 20 ms; it counts anew after a move
+	}
 
 	Heap       int64 // bytes that the last garbage collection found in use; 0: there is no mark
 	MemoryMark int64 // Config.MemoryMark
@@ -61,14 +66,6 @@ type NodeStats struct {
 	Suppressed   int64 // log lines that were not written, as the same had been just before
 
 	Hottest []HotSession // at most ten, the busiest first; nil in LocalStats
-}
-
-// MailboxStats is about the messages that wait at a moment.
-type MailboxStats struct {
-	Waiting  int           // messages
-	Sessions int           // that have some
-	Deepest  int           // messages of the session that has most
-	Oldest   time.Duration // how long the one has waited that came first, within 20 ms; it counts anew after a move
 }
 
 // HotSession is a session that handled most messages in 0.2 s. ID is a bearer
@@ -164,13 +161,14 @@ func (n *Node) stats(ctx context.Context) NodeStats { return n.statsOf(n.table.S
 
 func (n *Node) statsOf(t engine.Stats) NodeStats {
 	s := NodeStats{Name: n.self.Name(), Sessions: t.Sessions, Kinds: t.Kinds,
-		Mailbox: MailboxStats{t.Waiting, t.Queues, t.Deepest, t.Oldest},
-		Heap:    t.Heap, MemoryMark: n.cfg.MemoryMark, Starts: t.Starts, Ends: t.Ends,
+		Heap: t.Heap, MemoryMark: n.cfg.MemoryMark, Starts: t.Starts, Ends: t.Ends,
 		Crashes: t.Crashes, Restarts: t.Restarts, Slow: t.Slow, Large: t.Large, Merged: t.Merged,
 		Conflicts: t.Conflicts, Forwarded: n.forwarded.sum(), Quarantined: t.Quarantined,
 		Inflight: n.transport.Inflight(), MembersLost: n.losses.members.Load(), SessionsLost: n.losses.sessions.Load(),
 		Stalls: n.losses.stalls.Load(), Suppressed: n.limit.Suppressed(),
 		Tasks: t.Tasks, TasksDone: t.TasksDone, TasksLost: t.TasksLost}
+	s.Mailbox.Waiting, s.Mailbox.Sessions = t.Waiting, t.Queues
+	s.Mailbox.Deepest, s.Mailbox.Oldest = t.Deepest, t.Oldest
 	for _, h := range t.Hottest {
 		s.Hottest = append(s.Hottest, HotSession{h.ID, h.Kind, s.Name, h.PerSecond})
 	}

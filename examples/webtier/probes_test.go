@@ -20,7 +20,8 @@ func TestProbesAreAnsweredByReplicasAlone(t *testing.T) {
 		Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, n.Close()) }()
-	replica, err := (&shop{node: n, promoted: new(atomic.Int64), logger: slog.New(slog.DiscardHandler)}).
+	replica, err := (&shop{node: n, promoted: new(atomic.Int64), metrics: http.NotFoundHandler(),
+		logger: slog.New(slog.DiscardHandler)}).
 		handler(bytes.Repeat([]byte("k1"), 16))
 	require.NoError(t, err)
 	balancer := newBalancer(nil, nil, nil, nil, slog.New(slog.DiscardHandler))

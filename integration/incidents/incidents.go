@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
 // incidents are those that a team that runs a web tier meets.
@@ -185,7 +186,7 @@ func lookAtTheSlow(ctx context.Context, f *fleet) (call, says string, err error)
 		"(KindConfig.SlowHandler)", says, nil
 }
 
-// lookAtTheTwice goes from the log of the node that has too many to a session that should be elsewhere.
+// lookAtTheTwice reads in the log of the node that has too many why, and asks about a session that should be elsewhere.
 func lookAtTheTwice(ctx context.Context, f *fleet) (call, says string, err error) {
 	const refusal = "a member refused a session"
 	log, err := f.until(ctx, 0, "log", order{}, refusal)
@@ -193,12 +194,23 @@ func lookAtTheTwice(ctx context.Context, f *fleet) (call, says string, err error
 		return "", "", err
 	}
 	for line := range strings.Lines(log) {
-		if m := idOf.FindStringSubmatch(line); m != nil && strings.Contains(line, refusal) {
-			sentences, err := f.ask(ctx, 0, "explain", order{LogID: m[1]})
-			return "The log of web-0 says which node refuses a session, and why; then Node.Explain", line + sentences, err
+		if strings.Contains(line, refusal) {
+			says = line
+			break
 		}
 	}
-	return "", "", fmt.Errorf("no session in the log: %s", log)
+	for i := range seeded {
+		owner, err := f.ask(ctx, 0, "owner", order{Session: i})
+		if err != nil {
+			return "", "", err
+		}
+		if owner == "web-1" {
+			sentences, err := f.ask(ctx, 0, "explain", order{LogID: sessionproc.LogID(cartID(i))})
+			return "The log of web-0 says which node refuses a session, and why; Node.Explain says where another one is", says +
+				sentences, err
+		}
+	}
+	return "", "", fmt.Errorf("web-1 owns no session")
 }
 
 func split(ctx context.Context, f *fleet) (string, error) {

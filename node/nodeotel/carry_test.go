@@ -56,6 +56,15 @@ func TestTracestateThatDoesNotFitIsLeftOut(t *testing.T) {
 	require.Equal(t, parent, string(inject(withParent(t, strings.Join(states, ",")), false)))
 }
 
+func TestParentThatIsInvalidIsNone(t *testing.T) {
+	require.NotNil(t, contextKey, "package trace has spans in a ctx by another way: drop type remote")
+	outer := withParent(t, "")
+	for _, b := range []string{strings.Repeat("x", traceparent), "00-" + strings.Repeat("0", 32) + parent[35:]} {
+		require.False(t, trace.SpanContextFromContext(extract(t.Context(), []byte(b), false)).IsValid(), b)
+		require.True(t, trace.SpanContextFromContext(extract(outer, []byte(b), false)).IsValid(), "that of ctx")
+	}
+}
+
 func TestParentOfALaterVersionIsRead(t *testing.T) {
 	ctx := extract(t.Context(), []byte("01"+parent[2:]+"-more\na=1\nb=2\nsomething new"), true)
 	require.Equal(t, parent[3:35], trace.SpanContextFromContext(ctx).TraceID().String())

@@ -114,7 +114,7 @@ func one(t *testing.T, spans tracetest.SpanStubs, name string, kind trace.SpanKi
 func value(s tracetest.SpanStub, key string) string {
 	for _, a := range s.Attributes {
 		if string(a.Key) == key {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return ""

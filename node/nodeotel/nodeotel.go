@@ -147,7 +147,7 @@ func (t *tracer) messageBegun(ctx context.Context, m node.TraceMessage) context.
 		kind = trace.SpanKindConsumer
 	case m.Op == "start":
 		kind = trace.SpanKindInternal
-	case m.Peer == "" && trace.SpanContextFromContext(ctx).IsValid():
+	case m.Peer == "" && hasParent(ctx):
 		return ctx
 	}
 	return begun(ctx, messageKey{}, func() (context.Context, trace.Span) {

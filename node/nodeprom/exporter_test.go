@@ -290,12 +290,14 @@ func TestChangeOfTheSecretIsExportedUntilAllMembersHaveMadeIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := nodeprom.New(nodeprom.Options{})
 		c := nodetest.Start(t, nodetest.Config{Nodes: 2, Tune: func(_ int, cfg *node.Config) { cfg.Secret = before }})
+		c.Settle()
 		e.Watch(c.Node(0))
 		require.EqualValues(t, 1, scrape(t, e).value("secret_sets", ""))
 		require.NoError(t, c.Node(1).SetSecrets(before, after))
 		time.Sleep(3 * time.Second)
 		require.EqualValues(t, 2, scrape(t, e).value("secret_sets", ""))
 		require.NoError(t, c.Node(0).SetSecrets(before, after))
+		time.Sleep(3 * time.Second) // what a member accepts is known a second later, also to itself
 		require.EqualValues(t, 1, scrape(t, e).value("secret_sets", ""))
 	})
 }

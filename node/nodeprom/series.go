@@ -183,15 +183,17 @@ const subscribe = 8 // in operations
 
 // kind is what is counted of one kind of session.
 type kind struct {
-	name                                                  string
-	requests                                              [len(operations)][2]lazy[outcomes] // 1: forwarded
-	size                                                  [len(operations)]lazy[histogram]
-	calls                                                 *names[outcomes]
-	casts                                                 *names[outcomes]
-	refused                                               [len(operations)]lazy[failures]
-	starts                                                lazy[outcomes]
-	ends                                                  *names[histogram] // by reason
-	wait, startWait, moved, movedSize, record, recordSize lazy[histogram]
+	requests [len(operations)][2]lazy[outcomes] // 1: forwarded
+	size     [len(operations)]lazy[histogram]   // of requests that are forwarded
+	refused  [len(operations)]lazy[failures]
+	calls    *names[outcomes]
+	casts    *names[outcomes]
+	starts   lazy[outcomes]
+	ends     *names[histogram] // by reason
+
+	wait, startWait    lazy[histogram]
+	moved, movedSize   lazy[histogram]
+	record, recordSize lazy[histogram]
 }
 
 // scales are those of an Exporter.
