@@ -185,6 +185,7 @@ func JoinTraces(all ...*Trace) *Trace {
 		joined.SessionPromoted = inTurn(joined.SessionPromoted, t.SessionPromoted)
 		joined.MoveRefused = inTurn(joined.MoveRefused, t.MoveRefused)
 		joined.RecordKept = inTurn(joined.RecordKept, t.RecordKept)
+		joined.TaskDone = inTurn(joined.TaskDone, t.TaskDone)
 		joined.MemberChanged = inTurn(joined.MemberChanged, t.MemberChanged)
 		joined.NodeChanged = inTurn(joined.NodeChanged, t.NodeChanged)
 	}

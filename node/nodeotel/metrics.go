@@ -71,7 +71,8 @@ func countsOf(s node.NodeStats) map[string]int64 {
 		"large_states_total": s.Large, "forwarded_total": s.Forwarded, "moved_total": s.Moved, "taken_total": s.Taken,
 		"copies_merged_total": s.Merged, "conflicts_total": s.Conflicts, "promoted_total": s.Promoted,
 		"records_total": s.Records, "members_lost_total": s.MembersLost, "lost_sessions_total": s.SessionsLost,
-		"stalls_total": s.Stalls, "suppressed_log_lines_total": s.Suppressed}
+		"stalls_total": s.Stalls, "suppressed_log_lines_total": s.Suppressed,
+		"tasks_lost_total": s.TasksLost}
 }
 
 // valuesOf are the figures of the moment.
@@ -85,6 +86,7 @@ func valuesOf(s node.NodeStats, h node.NodeHealth) map[string]float64 {
 		"mailbox_deepest_messages": float64(s.Mailbox.Deepest), "mailbox_oldest_seconds": s.Mailbox.Oldest.Seconds(),
 		"heap_bytes": float64(s.Heap), "memory_mark_bytes": float64(s.MemoryMark),
 		"inflight_bytes": float64(s.Inflight), "quarantined_sessions": float64(s.Quarantined),
+		"tasks":    float64(s.Tasks),
 		"standbys": float64(s.Standbys), "standby_bytes": float64(s.StandbyBytes),
 		"replicated_sessions":   float64(h.Durability.Replicated),
 		"unprotected_sessions":  float64(h.Durability.Unprotected),

@@ -166,6 +166,10 @@ func (e *Exporter) collectKinds(out output) {
 			starts.each(func(result string, n uint64) { out.count("starts_total", n, label, result) })
 			out.took("start_seconds", starts, label)
 		}
+		if tasks := k.tasks.p.Load(); tasks != nil {
+			tasks.each(func(result string, n uint64) { out.count("tasks_total", n, label, result) })
+			out.took("task_seconds", tasks, label)
+		}
 		k.ends.each(func(reason string, lived *histogram) { out.histogram("session_seconds", lived, label, reason) })
 		out.histogram("start_wait_seconds", k.startWait.p.Load(), label)
 		out.histogram("mailbox_wait_seconds", k.wait.p.Load(), label)

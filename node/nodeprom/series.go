@@ -189,6 +189,7 @@ type kind struct {
 	calls    *names[outcomes]
 	casts    *names[outcomes]
 	starts   lazy[outcomes]
+	tasks    lazy[outcomes]
 	ends     *names[histogram] // by reason
 
 	wait, startWait    lazy[histogram]

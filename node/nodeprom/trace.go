@@ -36,6 +36,7 @@ func (e *Exporter) Trace() *node.Trace {
 				e.refusedThere.Add(1)
 			}
 		},
+		TaskDone: func(i node.TraceTaskDone) { e.kinds.of(i.Kind).tasks.get(e.outcomes).count(i.Duration, i.Err) },
 		RecordKept: func(i node.TraceRecordKept) {
 			k := e.kinds.of(i.Kind)
 			k.recordSize.get(e.forBytes).observe(int64(i.Size))

@@ -34,7 +34,7 @@ func (o output) stats(s node.NodeStats, kinds []node.KindInfo) {
 		"moved_total": s.Moved, "taken_total": s.Taken, "copies_merged_total": s.Merged,
 		"conflicts_total": s.Conflicts, "promoted_total": s.Promoted, "records_total": s.Records,
 		"members_lost_total": s.MembersLost, "lost_sessions_total": s.SessionsLost, "stalls_total": s.Stalls,
-		"suppressed_log_lines_total": s.Suppressed} {
+		"suppressed_log_lines_total": s.Suppressed, "tasks_lost_total": s.TasksLost} {
 		o.count(name, uint64(count))
 	}
 	for name, v := range map[string]float64{"mailbox_messages": float64(s.Mailbox.Waiting),
@@ -43,6 +43,7 @@ func (o output) stats(s node.NodeStats, kinds []node.KindInfo) {
 		"mailbox_oldest_seconds":   s.Mailbox.Oldest.Seconds(),
 		"inflight_bytes":           float64(s.Inflight),
 		"quarantined_sessions":     float64(s.Quarantined),
+		"tasks":                    float64(s.Tasks),
 		"standbys":                 float64(s.Standbys),
 		"standby_bytes":            float64(s.StandbyBytes)} {
 		o.gauge(name, v)
