@@ -18,20 +18,31 @@ func (n *Node) Deliver(ctx context.Context, id string, m sessionproc.Message) er
 	if n.trace.RequestEnded != nil || n.trace.RequestBegun != nil {
 		return n.deliverTraced(ctx, id, m)
 	}
-	return n.deliver(ctx, id, m, nil)
+	return n.deliver(ctx, id, m)
 }
 
-// deliver implements Deliver. If done is non-nil, deliver records in it how m
-// was routed.
-func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message, done *TraceRequest) error {
-	r := n.routes.Load()
-	part := r.Ring.Partition(id)
-	if owner := r.Owners[part]; owner != nil && owner.Remote == nil && !r.Closed && ctx.Err() == nil {
-		err := n.table.Deliver(ctx, part, id, m) // it checks the IDs that it does not find
-		if err == nil || !isMoved(err) {
-			return err
-		}
+// deliver implements Deliver without a trace.
+func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message) error {
+	part, over, err := n.deliverHere(ctx, id, m)
+	if over {
+		return err
 	}
+	return n.deliverAway(ctx, id, part, m, nil)
+}
+
+// deliverHere delivers m if its session is this node's. over: that was all.
+func (n *Node) deliverHere(ctx context.Context, id string, m sessionproc.Message) (part int, over bool, err error) {
+	r := n.routes.Load()
+	part = r.Ring.Partition(id)
+	if owner := r.Owners[part]; owner != nil && owner.Remote == nil && !r.Closed && ctx.Err() == nil {
+		err = n.table.Deliver(ctx, part, id, m) // it checks the IDs that it does not find
+		over = err == nil || !isMoved(err)
+	}
+	return part, over, err
+}
+
+// deliverAway delivers m wherever its session is. If done is non-nil, it records there how m was routed.
+func (n *Node) deliverAway(ctx context.Context, id string, part int, m sessionproc.Message, done *TraceRequest) error {
 	switch m.Op() {
 	case engine.OpCall, engine.OpStart, engine.OpEnsure, engine.OpRenew, engine.OpSubscribe:
 		return n.routePending(ctx, id, part, m, done)
@@ -88,15 +99,20 @@ func (n *Node) withTimeout(ctx context.Context, m sessionproc.Message) (context.
 // deliverTraced is deliver for a trace.
 func (n *Node) deliverTraced(ctx context.Context, id string, m sessionproc.Message) error {
 	done := TraceRequest{Op: m.Op().String(), Kind: m.Kind(), Method: m.Method()}
-	begun := time.Now()
+	begun := time.Since(n.started) // it reads one clock, time.Now two
 	if n.trace.RequestBegun != nil {
 		ctx = n.trace.RequestBegun(ctx, done)
 	}
-	err := n.deliver(ctx, id, m, &done)
+	part, over, err := n.deliverHere(ctx, id, m)
+	if !over {
+		away := done // on the heap, which a request of this node is not
+		err = n.deliverAway(ctx, id, part, m, &away)
+		done = away
+	}
 	if n.trace.RequestEnded == nil {
 		return err
 	}
-	done.Duration = time.Since(begun)
+	done.Duration = time.Since(n.started) - begun
 	if err != nil {
 		done.Err, done.MaybeExecuted = cause(err), sessionproc.MaybeExecuted(err)
 	}

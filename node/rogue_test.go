@@ -262,7 +262,7 @@ var failures = map[string]func(){"panics": func() { panic("log") }, "exits": run
 func TestFailingLoggersAndFunctionsHarmNoSession(t *testing.T) {
 	for how, fail := range failures {
 		for _, where := range []string{"Enabled", "Handle", "WithAttrs", "WithGroup", "RequestEnded", "MessageEnded",
-			"others", "Inject", "Extract"} {
+			"RequestBegun", "MessageBegun", "others", "Inject", "Extract"} {
 			t.Run(where+" "+how, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { functionsFail(t, where, fail) })
 			})
@@ -281,6 +281,14 @@ func functionsFail(t *testing.T, where string, fail func()) {
 	c := tuned(t, 2, func(_ int, cfg *node.Config) {
 		cfg.Logger = slog.New(hostile{slog.DiscardHandler, where, fail, &count})
 		cfg.Trace = &node.Trace{
+			RequestBegun: func(ctx context.Context, _ node.TraceRequest) context.Context {
+				at("RequestBegun")
+				return ctx
+			},
+			MessageBegun: func(ctx context.Context, _ node.TraceMessage) context.Context {
+				at("MessageBegun")
+				return ctx
+			},
 			RequestEnded:   func(context.Context, node.TraceRequest) { at("RequestEnded") },
 			MessageEnded:   func(context.Context, node.TraceMessage) { at("MessageEnded") },
 			SessionStarted: func(node.TraceSessionStarted) { at("others") },
@@ -289,6 +297,8 @@ func functionsFail(t *testing.T, where string, fail func()) {
 			SessionMoved:   func(node.TraceSessionMoved) { at("others") },
 			MoveRefused:    func(node.TraceMoveRefused) { at("others") },
 			RequestRefused: func(node.TraceRequestRefused) { at("others") },
+			MemberChanged:  func(node.TraceMemberChanged) { at("others") },
+			NodeChanged:    func(node.TraceNodeChanged) { at("others") },
 		}
 		cfg.Inject = func(context.Context) []byte { at("Inject"); return []byte("x") }
 		cfg.Extract = func(ctx context.Context, _ []byte) context.Context { at("Extract"); return ctx }

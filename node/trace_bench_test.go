@@ -21,6 +21,11 @@ func BenchmarkCallLocalTraced(b *testing.B) {
 		{"nil", nil},
 		{"noop", &node.Trace{RequestEnded: func(context.Context, node.TraceRequest) {},
 			MessageEnded: func(context.Context, node.TraceMessage) {}}},
+		{"begun", &node.Trace{
+			RequestBegun: func(ctx context.Context, _ node.TraceRequest) context.Context { return ctx },
+			RequestEnded: func(context.Context, node.TraceRequest) {},
+			MessageBegun: func(ctx context.Context, _ node.TraceMessage) context.Context { return ctx },
+			MessageEnded: func(context.Context, node.TraceMessage) {}}},
 		{"slog", node.SlogTrace(slog.New(slog.DiscardHandler))},
 	} {
 		b.Run(row.name, func(b *testing.B) {

@@ -91,7 +91,7 @@ func (p *process) next(cur *handling) (e *core.Envelope, end bool) {
 	if ctx == nil || ctx.IsCast() {
 		ctx = p.castCtxLocked(ctx)
 	}
-	*cur = handling{e, e.Generation(), ctx, now, e.ReadOnly, e.NoUse}
+	*cur = handling{e, e.Generation(), ctx, now, e.ReadOnly, e.NoUse, p.phase == phaseStarting}
 	p.cur = cur
 	p.handled++
 	p.mu.Unlock()

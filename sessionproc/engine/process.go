@@ -86,6 +86,7 @@ type handling struct {
 	since      int64 // epoch
 	readOnly   bool
 	noTouch    bool
+	starting   bool // it is the start
 }
 
 // curLocked returns the message that is being handled, or the zero handling.
