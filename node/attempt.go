@@ -28,7 +28,7 @@ type attempt struct {
 	asked   context.Context // the caller's, which may have no deadline
 	waiting time.Time       // since when it has been counted in overload; zero: it is not
 	done    *TraceRequest   // nil: nobody wants it
-	ran     bool            // a try may have run the handler (repeatable only)
+	ran     bool            // a try may have run the handler (repeatable only), or begun a renewal
 
 	// See repeat.go.
 	keyed    bool  // the last try had the key
@@ -73,6 +73,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 		}
 		err := n.table.Deliver(ctx, a.part, a.id, a.m)
 		if away, ok := cause(err).(*failure.Moved); ok {
+			a.ran = a.ran || sessionproc.MaybeExecuted(err)
 			if a.hint = away.Addr; a.hint == "" && a.tries == 0 {
 				a.hint = n.driver.Before(a.part, a.m.Op())
 			}
@@ -153,6 +154,9 @@ func (a *attempt) repeatable() bool {
 
 // judgeAnswer decides the same for the answer of a peer.
 func (a *attempt) judgeAnswer(ctx context.Context, f failure.Coded) verdict {
+	if f.Code == failure.CodeNotOwner || f.Code == failure.CodeMoving {
+		a.ran = a.ran || f.Maybe
+	}
 	switch {
 	case f.Code == failure.CodeNotOwner:
 		if a.here = f.Extra == a.node.self.Addr; !a.here {

@@ -27,10 +27,11 @@ func (n *Node) deliver(ctx context.Context, id string, m sessionproc.Message) er
 	if over {
 		return err
 	}
-	return n.deliverAway(ctx, id, part, m, nil)
+	return n.deliverAway(ctx, id, part, m, sessionproc.MaybeExecuted(err), nil)
 }
 
-// deliverHere delivers m if its session is this node's. over: that was all.
+// deliverHere delivers m if its session is this node's. over: that was all. Otherwise err, if there is one, says that
+// the session has moved.
 func (n *Node) deliverHere(ctx context.Context, id string, m sessionproc.Message) (part int, over bool, err error) {
 	r := n.routes.Load()
 	part = r.Ring.Partition(id)
@@ -41,35 +42,39 @@ func (n *Node) deliverHere(ctx context.Context, id string, m sessionproc.Message
 	return part, over, err
 }
 
-// deliverAway delivers m wherever its session is. If done is non-nil, it records there how m was routed.
-func (n *Node) deliverAway(ctx context.Context, id string, part int, m sessionproc.Message, done *TraceRequest) error {
+// deliverAway delivers m wherever its session is. See route for ran. If done is non-nil, it records there how m was
+// routed.
+func (n *Node) deliverAway(ctx context.Context, id string, part int, m sessionproc.Message, ran bool,
+	done *TraceRequest) error {
 	switch m.Op() {
 	case engine.OpCall, engine.OpStart, engine.OpEnsure, engine.OpRenew, engine.OpSubscribe:
-		return n.routePending(ctx, id, part, m, done)
+		return n.routePending(ctx, id, part, m, ran, done)
 	}
-	return n.route(ctx, id, part, m, done)
+	return n.route(ctx, id, part, m, ran, done)
 }
 
 // route sends m to the owner, after redirects and again after whatever surely
-// did not run it, until ctx ends.
-func (n *Node) route(ctx context.Context, id string, part int, m sessionproc.Message, done *TraceRequest) error {
+// did not run it, until ctx ends. ran says that it may have run here: a renewal that was begun goes on
+// wherever the session does.
+func (n *Node) route(ctx context.Context, id string, part int, m sessionproc.Message, ran bool,
+	done *TraceRequest) error {
 	if err := sessionproc.ValidID(id); err != nil {
-		return engine.Failed(m, id, err, false)
+		return engine.Failed(m, id, err, ran)
 	}
 	if _, err := n.present(); err != nil {
-		return engine.Failed(m, id, err, false)
+		return engine.Failed(m, id, err, ran)
 	}
 	if err := ctx.Err(); err != nil { // so that what can still be said to have not run is
-		return engine.Failed(m, id, err, false)
+		return engine.Failed(m, id, err, ran)
 	}
 	asked := ctx
 	ctx, cancel := n.withTimeout(ctx, m)
 	defer cancel()
 	out, err := n.pack(asked, id, m)
 	if err != nil {
-		return engine.Failed(m, id, err, false)
+		return engine.Failed(m, id, err, ran)
 	}
-	try := attempt{node: n, id: id, part: part, m: m, out: out, done: done, asked: asked}
+	try := attempt{node: n, id: id, part: part, m: m, out: out, done: done, asked: asked, ran: ran}
 	defer try.finish()
 	for {
 		v := try.once(ctx)
@@ -106,7 +111,7 @@ func (n *Node) deliverTraced(ctx context.Context, id string, m sessionproc.Messa
 	part, over, err := n.deliverHere(ctx, id, m)
 	if !over {
 		away := done // on the heap, which a request of this node is not
-		err = n.deliverAway(ctx, id, part, m, &away)
+		err = n.deliverAway(ctx, id, part, m, sessionproc.MaybeExecuted(err), &away)
 		done = away
 	}
 	if n.trace.RequestEnded == nil {
@@ -123,14 +128,14 @@ func (n *Node) deliverTraced(ctx context.Context, id string, m sessionproc.Messa
 // routePending is route for what is not to wait where its session comes to wait for the
 // handler that asks. A message that this node delivers itself sees to that by itself.
 func (n *Node) routePending(
-	ctx context.Context, id string, part int, m sessionproc.Message, done *TraceRequest,
+	ctx context.Context, id string, part int, m sessionproc.Message, ran bool, done *TraceRequest,
 ) error {
 	waiting, over, err := engine.Pending(ctx, part, id)
 	if err != nil {
-		return engine.Failed(m, id, err, false)
+		return engine.Failed(m, id, err, ran)
 	}
 	defer over()
-	return orCycle(waiting, id, m, n.route(waiting, id, part, m, done))
+	return orCycle(waiting, id, m, n.route(waiting, id, part, m, ran, done))
 }
 
 // orCycle returns err, or why a wait was ended before.

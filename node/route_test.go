@@ -11,8 +11,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/sessionproc"
+	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/transport"
 )
 
@@ -177,4 +179,24 @@ func TestARequestThatCannotBeSentFailsAtOnce(t *testing.T) {
 	require.False(t, v.again)
 	require.False(t, v.maybe)
 	require.ErrorIs(t, v.err, sessionproc.ErrBadRequest)
+}
+
+// A renewal that was begun goes on wherever its session does. So it may have run, whatever ends the way of its request.
+func TestRenewalThatWasBegunWhereItsSessionLeftMayHaveRun(t *testing.T) {
+	n := begin(t, Config{Slot: "a", Logger: slog.New(slog.DiscardHandler), AllowAlone: true,
+		Kinds: []sessionproc.AnyKind{newGates(nil, &atomic.Int32{}, sessionproc.MethodConfig{})}})
+	for _, code := range []uint32{failure.CodeMoving, failure.CodeNotOwner} {
+		for _, begun := range []bool{true, false} {
+			a := attempt{node: n}
+			v := a.judgeAnswer(t.Context(), failure.Coded{Code: code, Maybe: begun})
+			require.True(t, v.again)
+			require.Equal(t, begun, v.maybe, "code %d", code)
+		}
+	}
+	require.NoError(t, n.Close())
+	for _, begun := range []bool{true, false} {
+		err := n.routePending(t.Context(), "old", 0, engine.Untyped(engine.OpRenew, "", "", "new", nil), begun, nil)
+		require.ErrorIs(t, err, sessionproc.ErrClosed)
+		require.Equal(t, begun, sessionproc.MaybeExecuted(err))
+	}
 }
