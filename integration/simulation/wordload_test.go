@@ -249,6 +249,8 @@ func (c *wordClient) judge(t try, err error) outcome {
 	switch {
 	case err == nil:
 		return done
+	case errors.Is(err, sessionproc.ErrNotFound) && t.op == "add" && sessionproc.MaybeExecuted(err):
+		return uncertain // it was made again, and its session has ended since the first time
 	case errors.Is(err, sessionproc.ErrNotFound):
 		return missing
 	case errors.Is(err, sessionproc.ErrTerminated) && c.mortal(t.id):
