@@ -15,7 +15,7 @@ import (
 )
 
 func TestShopWorksInABrowser(t *testing.T) {
-	browser, url := openBrowser(t), openShop(t)
+	browser, url := openBrowser(t), openShop(t, "webtier")
 	for name, test := range map[string]func(t *testing.T, browser context.Context, url string){
 		"cart follows its browser over all replicas": cartFollows,
 		"works without script":                       worksWithoutScript,

@@ -1,3 +1,3 @@
-// Package browsertest drives the shop of examples/webtier in a headless
+// Package browsertest drives the shops of examples/webtier and examples/checkout in a headless
 // Chromium. It is a module of its own so that nobody else gets the browser driver.
 package browsertest

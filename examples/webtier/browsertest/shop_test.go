@@ -36,13 +36,13 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// openShop builds and starts the three replicas and their balancer and returns
+// openShop builds and starts an example, with three replicas and what is in front of them, and returns
 // the URL. In the end it stops them as Ctrl-C does.
-func openShop(t *testing.T) (url string) {
+func openShop(t *testing.T, example string) (url string) {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "webtier")
+	program := filepath.Join(t.TempDir(), example)
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
-	build.Dir = ".."
+	build.Dir = filepath.Join("..", "..", example)
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 
