@@ -62,7 +62,8 @@
 //
 //   - Every word that a call has put there is there, and no session is lost.
 //   - Every task of which a call has told is known in the end, and one that may run again
-//     (TaskConfig.Retry) is not lost. One that may not has run once at most.
+//     (TaskConfig.Retry) is not lost. One that may not has run once at most. One of which no
+//     standby could know has not run, and no call has told of it.
 //   - The history of each session is linearizable: a crash takes only what no reply was
 //     derived from, and no end that was acknowledged is undone.
 //

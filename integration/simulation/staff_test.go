@@ -41,6 +41,8 @@ type staff struct {
 type returned struct {
 	Number uint64
 	Lost   bool
+	// Refused: the work has not run, as the standbys could not know of it.
+	Refused bool
 }
 
 const (
@@ -106,17 +108,17 @@ func (w *world) returns(s *staff, r sessionproc.Result[uint64]) {
 	number, _ := strconv.ParseUint(r.Name, 10, 64)
 	sent := func(e errand) bool { return e.Number == number }
 	back := func(b returned) bool { return b.Number == number }
-	lost := errors.Is(r.Err, sessionproc.ErrTaskLost) ||
-		errors.Is(r.Err, sessionproc.ErrUnavailable) && w.schedule.Replicas > 0 // it has not run, as no standby knew of it
+	lost := errors.Is(r.Err, sessionproc.ErrTaskLost)
+	refused := errors.Is(r.Err, sessionproc.ErrUnavailable) && w.schedule.Replicas > 0
 	switch {
 	case !slices.ContainsFunc(s.Sent, sent):
 		w.fault("task: a result comes of errand %s, of which its session does not know", r.Name)
 	case slices.ContainsFunc(s.Back, back):
 		w.fault("task: a second result comes of errand %s: %v", r.Name, r.Err)
-	case r.Err != nil && !lost || r.Err == nil && r.Value != number:
+	case r.Err != nil && !lost && !refused || r.Err == nil && r.Value != number:
 		w.fault("task: errand %s has the result %d, %v", r.Name, r.Value, r.Err)
 	}
-	s.Back = append(s.Back, returned{number, lost})
+	s.Back = append(s.Back, returned{number, lost, refused})
 }
 
 // An employer is the one client of a staff.
@@ -252,9 +254,12 @@ func (e *employer) reckon(id string, s staff) {
 		if n, ok := errandsRun.Load(sent.Number); ok {
 			runs = n.(*atomic.Int64).Load()
 		}
-		switch lost := back[0].Lost; {
-		case !lost && runs == 0:
+		lost, refused := back[0].Lost, back[0].Refused
+		switch {
+		case !lost && !refused && runs == 0:
 			e.fault("task: %s: errand %d has a result and never ran", id, sent.Number)
+		case e.keeps() && refused && (runs > 0 || slices.Contains(e.hired, sent)):
+			e.fault("task: %s: errand %d was refused, after %d runs or although it was acknowledged", id, sent.Number, runs)
 		case !e.schedule.Faults && (lost || runs != 1):
 			e.fault("task: %s: errand %d ran %d times (lost: %t) although all changes are planned", id, sent.Number, runs, lost)
 		case e.keeps() && lost && sent.Retry:
@@ -282,6 +287,9 @@ func countErrands(all []*employer, counts map[string]int) {
 		for _, b := range e.staff.Back {
 			if b.Lost {
 				counts["errands lost"]++
+			}
+			if b.Refused {
+				counts["errands refused"]++
 			}
 		}
 		for _, s := range e.staff.Sent {
