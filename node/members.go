@@ -1,6 +1,7 @@
 package node
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -91,7 +92,7 @@ func (n *Node) aliveQuestion() []byte {
 // noteAlive records what a member says of itself as it asks. One of an earlier release says nothing.
 func (n *Node) noteAlive(name string, said []byte) {
 	r := wire.NewReader(said)
-	if sessions := r.Uint(); r.Err() == nil && len(said) > 0 && sessions < 1<<40 {
+	if sessions := r.Uint(); r.Err() == nil && len(said) > 0 && sessions <= math.MaxInt32 {
 		n.roster.NoteSessions(name, int(sessions))
 	}
 }

@@ -85,12 +85,14 @@ type hiker struct{ Notes []string }
 
 func (h *hiker) note(ctx context.Context) { h.Notes = append(h.Notes, trackOf(ctx)) }
 
-func newHikers() sessionproc.AnyKind {
+func newHikers() sessionproc.AnyKind { return newHikersWith(sessionproc.KindConfig{}) }
+
+func newHikersWith(cfg sessionproc.KindConfig) sessionproc.AnyKind {
 	k := sessionproc.NewKind(hikers, func(ctx context.Context, _ sessionproc.None) (*hiker, error) {
 		h := new(hiker)
 		h.note(ctx)
 		return h, nil
-	}, sessionproc.KindConfig{})
+	}, cfg)
 	sessionproc.HandleCall(k, hike, func(h *hiker, ctx context.Context, d time.Duration) (string, error) {
 		self := sessionproc.FromContext(ctx)
 		if d > 0 {
@@ -324,4 +326,28 @@ func TestATraceHearsOfRecords(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A timer that goes on from a standby still belongs to what has set it.
+func TestTracksOfTimersSurviveACrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := new(trails)
+		c := tuned(t, 2, tr.follow, func() sessionproc.AnyKind {
+			return newHikersWith(sessionproc.KindConfig{Replicas: 1})
+		})
+		c.Settle()
+		time.Sleep(2 * time.Second)
+		id := ownedBy(c, 0, "h-")
+		require.NoError(t, hikers.Start(t.Context(), c.Node(1), id, sessionproc.None{}))
+		ctx := context.WithValue(t.Context(), track{}, "root")
+		require.NoError(t, rest.Cast(ctx, c.Node(1), id, sessionproc.None{}))
+		time.Sleep(time.Second)
+		c.Crash(0)
+		c.Settle()
+		time.Sleep(2 * time.Hour)
+		got, err := walked.Call(t.Context(), c.Node(1), id, sessionproc.None{})
+		require.NoError(t, err)
+		set := "root >cast rest |cast rest"
+		require.Equal(t, []string{" |start ", set, set + " |cast bells", set + " |cast arrive"}, got)
+	})
 }
