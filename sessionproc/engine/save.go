@@ -80,7 +80,7 @@ func (p *process) encode() ([]byte, error) {
 	}
 	s.setVersion(p.versionLocked())
 	s.Subscriptions = p.savedPublisherLocked()
-	s.Trials, s.Quarantined = p.savedTrialsLocked(), p.quarantinedLocked()
+	s.Trials, s.Quarantined = p.leavingTrialsLocked(), p.quarantinedLocked()
 	if p.ext.sealing != nil {
 		p.ext.sealing.saved = true
 	}

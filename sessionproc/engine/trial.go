@@ -153,6 +153,20 @@ func (p *process) savedTrialsLocked() (ago []time.Duration) {
 	return ago
 }
 
+// leavingTrialsLocked is savedTrialsLocked for a session that moves. A trial that has begun here has not failed: this
+// node lives, and no code of the session runs any more. Whether it was survived is not known if that was about to run,
+// so that earlier trials still count.
+func (p *process) leavingTrialsLocked() []time.Duration {
+	ago := p.savedTrialsLocked()
+	if t := p.trialOf(); t == nil || t.stage == trialDue {
+		return ago
+	}
+	if len(ago) == 1 {
+		return nil
+	}
+	return ago[:len(ago)-1]
+}
+
 // triedLocked is called when a record was answered: if it has begun a trial, that goes on. It need not be
 // durable: then no other node has the session, and none follows this one.
 func (p *process) triedLocked() {

@@ -257,3 +257,42 @@ func TestAQuarantinedSessionExpires(t *testing.T) {
 		require.Zero(t, f.ended.Load())
 	})
 }
+
+// A session that has moved in good order has not ended its node, whatever it was about to do there or had done: only
+// the nodes that crash count.
+func TestASessionThatMovesHasFailedNoTrial(t *testing.T) {
+	for _, works := range []bool{false, true} { // its handler works when it is to move; or is about to
+		bubble(t, func(t *testing.T) {
+			ctx := t.Context()
+			f := &fatal{hold: make(chan struct{}), harm: true}
+			last := f.start(t, "call")
+			l, s := newKeptWith(t, never, atBoot(2), f.kind())
+			promoteFrom(t, l, "a", engine.Copy{Body: last.Body})
+			synctest.Wait()
+			go provocations["call"](ctx, l)
+			s.release("a")
+			synctest.Wait() // the record of the trial is in flight
+			if works {
+				s.release("a")
+				synctest.Wait()
+				require.EqualValues(t, 1, f.ran.Load())
+			}
+			sealed := seal(t, l)
+			if works {
+				f.hold <- struct{}{}
+			}
+			b := <-sealed
+			to, kept := newKeptWith(t, time.Millisecond, atBoot(3), f.kind())
+			require.NoError(t, land(to, "a", b))
+			before := f.ran.Load()
+			go provocations["call"](ctx, to) // ends the node
+			time.Sleep(time.Second)
+			require.Equal(t, before+1, f.ran.Load())
+			last = kept.lastOf("a")
+
+			close(f.hold)
+			again, _ := f.promote(t, 4, last, 0)
+			require.NoError(t, (<-getting(ctx, again, "a")).err)
+		})
+	}
+}
