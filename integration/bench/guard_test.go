@@ -41,7 +41,7 @@ var costs = []cost{
 
 // idleBytes is what a session that rests takes, of 100,000: its record, its ID, its place in
 // the table and its state.
-const idleBytes = 230
+const idleBytes = 227
 
 var printCosts = flag.Bool("print", false, "print the costs for the table of TestHotPathsCostNoMoreThanKept")
 
@@ -119,7 +119,7 @@ func TestAnIdleSessionIsAsSmallAsKept(t *testing.T) {
 	require.NoError(t, err)
 	t.Logf("%.0f bytes", each)
 	if !*printCosts {
-		require.InEpsilon(t, idleBytes, each, 0.06) // it is 222 or 238, by the order in which maps grow
+		require.InEpsilon(t, idleBytes, each, 0.07) // it is 214 or 238, by the order in which maps grow
 	}
 }
 
