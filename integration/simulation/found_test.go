@@ -136,6 +136,28 @@ var found = map[string]schedule{
 		{Do: rest, Node: 4, Linger: true, Wait: 4000 * ms},
 		{Do: join, Node: 3, Wait: 100 * ms},
 		{Do: isolate, Node: 2, Linger: true, Wait: 4000 * ms}}},
+	// Renew said that a session had kept its ID, which was renewed at the standby of a node that had begun that.
+	"an owner dies while it hears what standbys there are": {Seed: 3, Nodes: 3, Sessions: 4, Clients: 2, Faults: true,
+		Replicas: 1, Careful: true, Steps: []step{
+			{Do: crash, Linger: true, Wait: 2 * ms, At: encoded, Nth: 17},
+			{Do: far, Node: 4, Linger: true, Wait: 100 * ms},
+			{Do: leave, Node: 1, Linger: true, Wait: 3000 * ms},
+			{Do: mend},
+			{Do: leave, Node: 4},
+			{Do: back},
+			{Do: crash, Node: 3, Wait: 100 * ms, At: reported, Nth: 3, After: 100 * us}}},
+	// A session that had moved was quarantined, as if the node that it left had died of it.
+	"nodes die while they fetch standbys": {Seed: 0x2f9e0d3bb50a6, Nodes: 3, Sessions: 8, Clients: 3, Faults: true,
+		Replicas: 2, Careful: true, Steps: []step{
+			{Do: mend},
+			{Do: power, Node: 4},
+			{Do: join},
+			{Do: crash, Node: 4, Linger: true, Wait: 2 * ms, At: fetched, Nth: 1, After: 2 * ms},
+			{Do: mend},
+			{Do: power, Node: 4},
+			{Do: back, Node: 1, Linger: true},
+			{Do: crash, Node: 3, Linger: true, Wait: 100 * ms, At: fetched, Nth: 2, After: 100 * us},
+			{Do: crash, Node: 1, Linger: true, Wait: 20 * ms, At: discards, Nth: 1}}},
 }
 
 const (

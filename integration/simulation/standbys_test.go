@@ -87,7 +87,7 @@ func (c *wordClient) unknown(t try, err error) bool {
 	case after("was moving to is lost"): // what has no key is not made again: calls from where their session was
 		return t.word == nil || t.word.ranAt.Load() == int64(t.via.index)
 	case after("may be forgotten"): // it finds a session that was started since, and whose former life may have handled it
-		return c.mortal(t.id) && c.repeated(t)
+		return c.mortal(t.id) && c.trouble.deaths(t.begun) > 0
 	}
 	return c.trouble.deaths(t.begun) > 1
 }
