@@ -207,9 +207,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Inject takes what shall travel with a request, such as a trace context, out
 	// of the caller's ctx: at most 1 KiB. It travels with calls, starts, casts and
-	// broadcasts, and with what the handler's ctx has of it with the casts of timers and
-	// watches that a handler sets; and with those of them that wait while their session
-	// moves. Default nothing. If it returns more, or
+	// broadcasts. What a handler's ctx has of it goes on with the timers, watches and
+	// tasks that the handler begins. All of that moves with the session.
+	// Default nothing. If it returns more, or
 	// it or Extract panics, nothing travels, the request goes on without, and a
 	// warning is logged, of too much once a minute.
 	Inject func(ctx context.Context) []byte

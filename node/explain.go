@@ -48,6 +48,7 @@ type Explanation struct {
 	Callers   []string
 	Timers    int
 	NextTimer time.Time
+	Tasks     []SessionTask
 
 	Reason  sessionproc.Reason // of one that has ended: why
 	Ended   time.Time          // when; zero: it is not known
@@ -192,6 +193,7 @@ func (e *Explanation) describe(i Inspection) {
 	e.State, e.Kind, e.Started, e.LastUsed = i.Phase, i.Kind, i.Started, i.LastUsed
 	e.Running, e.Method, e.Since, e.Held, e.WaitsFor = i.Running, i.Method, i.Since, i.Held, i.WaitsFor
 	e.Waiting, e.Line, e.Oldest, e.Callers = i.Waiting, i.Line, i.Oldest, i.Callers
+	e.Tasks = i.Tasks
 	if e.Timers = len(i.Timers); e.Timers > 0 {
 		e.NextTimer = i.Timers[0].Due
 	}

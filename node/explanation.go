@@ -136,6 +136,13 @@ func (e *Explanation) sayWhatItDoes(say func(string, ...any)) {
 	} else if len(e.Callers) > 1 {
 		say("Sessions %s wait for it.", enumerate(e.Callers))
 	}
+	for _, k := range e.Tasks {
+		if k.Done {
+			say("The result of its task %s has come.", k.Name)
+		} else {
+			say("Its task %s has run on %s for %s.", k.Name, k.Node, since(k.Since))
+		}
+	}
 	if e.Timers > 0 {
 		say("The first of its %d timers is due in %s.", e.Timers, rounded(time.Until(e.NextTimer)))
 	}

@@ -22,18 +22,21 @@ import (
 
 // A task is one that a session waits for. The session's mu guards it, but for what is set once.
 type task struct {
-	name   string
-	id     string        // of all its runs; set once, as the next ones up to since
-	bound  *core.Binding // the handler of its result
-	limit  time.Duration // of each run
-	retry  bool          // it may run again
-	token  string        // by which HandleTask has bound its work; "" if it cannot run again
-	arg    []byte
-	raw    bool
-	since  time.Time // when it was begun
-	runner string    // the member that runs it
-	runs   int       // how often it was begun
-	result []byte    // nil: it has not come
+	name  string
+	id    string        // of all its runs; set once, as the next ones up to since
+	bound *core.Binding // the handler of its result
+	limit time.Duration // of each run
+	retry bool          // it may run again
+	token string        // by which HandleTask has bound its work; "" if it cannot run again
+	arg   []byte
+	raw   bool
+	since time.Time // when it was begun
+
+	carried []byte // what Inject gave when it was begun; nil: nothing. Set once
+
+	runner string // the member that runs it
+	runs   int    // how often it was begun
+	result []byte // nil: it has not come
 	stage  taskStage
 }
 
@@ -333,7 +336,7 @@ type resultCast struct {
 func newResultCast(k *task) *core.Envelope {
 	m := &resultCast{namedCast{bound: k.bound, payload: k.result}, k}
 	m.Task, m.Size, m.NoUse, m.Own = m, core.MailSize(len(k.result)), true, true
-	m.ReadOnly = k.bound.Settings.ReadOnly
+	m.ReadOnly, m.Ctx = k.bound.Settings.ReadOnly, core.CastCtx(k.carried, nil)
 	return &m.Envelope
 }
 

@@ -17,6 +17,9 @@ func (t *Table) BeginTask(h *core.Head, r *core.TaskRequest) error {
 	}
 	k := &task{name: r.Name, id: newTaskID(), bound: r.Bound, limit: r.Limit, retry: r.Retry, token: r.Task,
 		arg: r.Argument, raw: r.Raw, since: time.Now(), runner: t.cfg.Member, runs: 1}
+	if r.Values != nil {
+		k.carried = t.inject(r.Values)
+	}
 	run := p.newRun(k, r.Work, r.Values)
 	p.mu.Lock()
 	err := p.mayBeginLocked(k.name)
@@ -46,7 +49,7 @@ func (p *process) newRun(k *task, work core.TaskWork, values context.Context) *t
 	return &taskRun{
 		TaskRun: core.TaskRun{Name: k.name, Key: k.id, Kind: p.Kind.Name, Host: p.Host, Log: t.cfg.Logger,
 			Session: sessionproc.LogID(p.ID), Argument: k.arg, Raw: k.raw},
-		kind: p.Kind, work: work, values: values, limit: k.limit, keyed: k.retry,
+		kind: p.Kind, work: work, values: values, carried: k.carried, limit: k.limit, keyed: k.retry,
 	}
 }
 

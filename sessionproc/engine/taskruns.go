@@ -43,11 +43,12 @@ type taskRuns struct {
 // A taskRun is one run of a task on this node. The mutex of taskRuns guards what is below it.
 type taskRun struct {
 	core.TaskRun
-	kind   *core.Kind
-	work   core.TaskWork
-	values context.Context
-	limit  time.Duration
-	keyed  bool // its calls have keys, made of the task's
+	kind    *core.Kind
+	work    core.TaskWork
+	values  context.Context // of the handler's ctx; nil if it has none, or if that was on another node
+	carried []byte          // what Inject gave of them
+	limit   time.Duration
+	keyed   bool // its calls have keys, made of the task's
 
 	stage   runStage
 	home    *process // the session, if it is here and waits for the result
@@ -126,7 +127,11 @@ func (r *taskRuns) execute(ctx context.Context, run *taskRun) {
 		}
 		r.finish(run, result)
 	}()
-	ctx = core.WithTask(ctx, &run.TaskRun, run.values)
+	values := run.values
+	if values == nil {
+		values = r.t.extracted(run.carried)
+	}
+	ctx = core.WithTask(ctx, &run.TaskRun, values)
 	if run.keyed {
 		ctx = core.WithOnce(ctx, core.NewOnce("task "+run.Key), true)
 	}

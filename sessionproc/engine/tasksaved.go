@@ -26,6 +26,7 @@ type savedTask struct {
 	Task     string `msgpack:",omitempty"` // the token of its work; "": it cannot run again
 	Argument []byte `msgpack:",omitempty"`
 	Raw      bool   `msgpack:",omitempty"`
+	Trace    []byte `msgpack:",omitempty"` // as core.SavedCast.Trace
 }
 
 // saveTasksLocked adds the tasks to a snapshot. One whose result is being handled is among them until the
@@ -35,13 +36,13 @@ func (p *process) saveTasksLocked(s *snapshot) {
 		if k.stage == taskOver {
 			continue
 		}
-		cast := core.SavedCast{Method: k.bound.Name, NoTouch: true, Payload: k.result, Own: ownTask}
+		cast := core.SavedCast{Method: k.bound.Name, NoTouch: true, Payload: k.result, Own: ownTask, Trace: k.carried}
 		if k.result == nil {
 			cast.Payload = core.FailedResult(k.name, errNoTasks)
 		}
 		s.Casts = append(s.Casts, cast)
 		saved := savedTask{Name: k.name, ID: k.id, Cast: len(s.Casts), Came: k.result != nil, Runner: k.runner,
-			Age: time.Since(k.since), Limit: k.limit, Runs: k.runs, Retry: k.retry}
+			Age: time.Since(k.since), Limit: k.limit, Runs: k.runs, Retry: k.retry, Trace: k.carried}
 		if k.retry {
 			saved.Task, saved.Argument, saved.Raw = k.token, k.arg, k.raw
 		}
@@ -81,7 +82,7 @@ func (p *process) restoreTasks(s *snapshot) error {
 		}
 		k := &task{name: saved.Name, id: saved.ID, bound: b, limit: saved.Limit, retry: saved.Retry, token: saved.Task,
 			arg: saved.Argument, raw: saved.Raw, since: now.Add(-saved.Age), runner: saved.Runner, runs: saved.Runs,
-			stage: taskAwaited}
+			stage: taskAwaited, carried: p.table().travelled(saved.Trace)}
 		p.addTaskLocked(k)
 		if saved.Came {
 			p.cameLocked(k, cast.Payload)

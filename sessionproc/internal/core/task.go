@@ -65,8 +65,9 @@ func (c *taskCtx) Value(key any) any {
 	if _, ok := key.(taskKey); ok {
 		return c.run
 	}
-	if v := c.Context.Value(key); v != nil || c.values == nil {
-		return v
+	v := c.Context.Value(key)
+	if _, session := key.(sessionKey); v != nil || session || c.values == nil {
+		return v // what a trace has added to the values knows the handler, which the work is not
 	}
 	return c.values.Value(key)
 }
