@@ -131,7 +131,6 @@ type employer struct {
 	hired   []errand // that were acknowledged
 	renewed int
 	staff   staff // at the end
-	alive   int   // sessions at the end
 }
 
 func newEmployers(w *world) (all []*employer) {
