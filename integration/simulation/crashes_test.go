@@ -49,7 +49,7 @@ func (t *totals) table() string {
 func crashing() *rapid.Generator[schedule] {
 	return rapid.Custom(func(t *rapid.T) schedule {
 		replicas := rapid.SampledFrom([]int{1, 2}).Draw(t, "replicas")
-		n := rapid.SampledFrom([]int{3, 4, 5}).Draw(t, "n")
+		n := rapid.SampledFrom([]int{4, 5, 6}).Draw(t, "n")
 		scenes := rapid.SliceOfN(scene(replicas), n, n).Draw(t, "scenes")
 		return schedule{
 			Seed:     rapid.Uint64().Draw(t, "seed"),
@@ -66,9 +66,11 @@ func crashing() *rapid.Generator[schedule] {
 
 // scene draws a change, or a crash at a point and what may lead to that.
 func scene(replicas int) *rapid.Generator[[]step] {
-	points := slices.Concat([]point{""}, pointsOfRecords, pointsOfMoves, pointsOfMoves, pointsOfRecoveries)
+	points := slices.Concat([]point{""}, pointsOfRecords, []point{discards, discarded, cleared}, pointsOfMoves,
+		pointsOfMoves, pointsOfRecoveries, pointsOfRecoveries)
 	if replicas > 1 { // else two nodes die before the first one was made up for
-		points = slices.Concat(points, pointsOfPromotions, pointsOfPromotions, pointsOfPromotions)
+		points = slices.Concat(points, pointsOfPromotions, pointsOfPromotions, pointsOfPromotions,
+			[]point{promoted, promoted})
 	}
 	moves := []change{join, leave, restart, back}
 	return rapid.Custom(func(t *rapid.T) []step {
@@ -79,11 +81,14 @@ func scene(replicas int) *rapid.Generator[[]step] {
 		s.At = rapid.SampledFrom(points).Draw(t, "at")
 		s.After = rapid.SampledFrom([]time.Duration{0, 0, 0, 0, instant, instant, instant, 100 * us, 300 * us, 600 * us,
 			1 * ms, 2 * ms, 5 * ms}).Draw(t, "after")
-		if slices.Contains(oftenMet, s.At) {
-			s.Nth = rapid.SampledFrom([]int{1, 1, 2, 3, 5, 9, 17}).Draw(t, "nth")
-		} else {
-			s.Nth = rapid.SampledFrom([]int{1, 1, 1, 2, 3}).Draw(t, "nth")
+		nth := []int{1, 1, 1, 2, 3}
+		switch {
+		case slices.Contains(oftenMet, s.At):
+			nth = []int{1, 1, 2, 3, 5, 9, 17}
+		case slices.Contains(pointsOfPromotions, s.At): // there may be no second one
+			nth = []int{1, 1, 1, 1, 2}
 		}
+		s.Nth = rapid.SampledFrom(nth).Draw(t, "nth")
 		if s.At == noticing && rapid.Bool().Draw(t, "recover") {
 			s.After += time.Second // sessions are recovered when a node is surely gone
 		}
