@@ -59,7 +59,7 @@ func (a *attempt) once(ctx context.Context) verdict {
 	var knows bool // it knows keys
 	switch owner := r.Owners[a.part]; {
 	case a.hint != "":
-		target, knows, a.hint = n.transport.Peer(a.hint), n.keepsStandbys(a.hint), ""
+		target, knows, a.hint = n.transport.Peer(a.hint), a.knowsKeys(a.hint), ""
 	case a.here, owner != nil && owner.Remote == nil, n.table.Has(a.part, a.id):
 		a.here = false
 		if a.tries > 0 {

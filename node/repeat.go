@@ -180,12 +180,14 @@ func (a *attempt) terminated(v verdict) verdict {
 	return v
 }
 
-// keepsStandbys reports whether the member at an address has standbys, and so knows keys.
-func (n *Node) keepsStandbys(addr string) bool {
-	for _, m := range n.routes.Load().View.Members {
+// knowsKeys reports whether the member at an address has standbys, and so knows keys. Of one that this node does not
+// see, another node has said that it has the session. It is given a key, since it may be dead; if it is of an earlier
+// release, it says that it does not know keys. A call that is made again does not rely on that.
+func (a *attempt) knowsKeys(addr string) bool {
+	for _, m := range a.node.routes.Load().View.Members {
 		if m.Addr == addr {
 			return m.Standbys
 		}
 	}
-	return false
+	return !a.repeated
 }

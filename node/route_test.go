@@ -200,3 +200,14 @@ func TestRenewalThatWasBegunWhereItsSessionLeftMayHaveRun(t *testing.T) {
 		require.Equal(t, begun, sessionproc.MaybeExecuted(err))
 	}
 }
+
+// A member that this node does not see may be dead, so that a call to it has to be made again: it has a key.
+func TestCallToAMemberThatIsNotSeenHasAKey(t *testing.T) {
+	n := begin(t, Config{Slot: "a", Logger: slog.New(slog.DiscardHandler), AllowAlone: true,
+		Kinds: []sessionproc.AnyKind{newGates(nil, &atomic.Int32{}, sessionproc.MethodConfig{})}})
+	a := attempt{node: n}
+	require.True(t, a.knowsKeys("192.0.2.1:1"))
+	require.False(t, a.knowsKeys(n.self.Addr), "it is seen, and has no standbys")
+	a.repeated = true
+	require.False(t, a.knowsKeys("192.0.2.1:1"))
+}
