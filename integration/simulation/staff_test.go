@@ -128,6 +128,7 @@ type employer struct {
 	rand    *rand.Rand
 	ids     []string // that its staff may have; the last one is the newest
 	started bool     // surely
+	unsure  bool     // whether a renewal was made through a node that closed
 	hired   []errand // that were acknowledged
 	renewed int
 	staff   staff // at the end
@@ -155,7 +156,7 @@ func (e *employer) step(via *run) {
 	ctx, cancel := context.WithTimeout(context.Background(), renewMost)
 	defer cancel()
 	id := e.ids[len(e.ids)-1]
-	if e.schedule.Faults { // the last renewal may not have been made
+	if e.schedule.Faults || e.unsure { // the last renewal may not have been made
 		id = e.ids[len(e.ids)-1-e.rand.IntN(min(len(e.ids), 2))]
 	}
 	e.requests.Add(1)
@@ -181,6 +182,7 @@ func (e *employer) renew(ctx context.Context, via *run, id string) {
 	err := via.Deliver(ctx, id, engine.Untyped(engine.OpRenew, "", "", newID, nil))
 	if err == nil || sessionproc.MaybeExecuted(err) {
 		e.ids = append(e.ids, newID)
+		e.unsure = e.unsure || err != nil
 	}
 	if err == nil {
 		e.renewed++
@@ -193,7 +195,7 @@ func (e *employer) judge(what string, via *run, err error) {
 	switch {
 	case err == nil, e.schedule.Faults, errors.Is(err, errBusy), errors.Is(err, sessionproc.ErrClosed) && via.leaving.Load(),
 		errors.Is(err, sessionproc.ErrUnknownKind) && e.strange.Load(),
-		errors.Is(err, sessionproc.ErrNotFound) && !e.started,
+		errors.Is(err, sessionproc.ErrNotFound) && (!e.started || e.unsure),
 		errors.Is(err, sessionproc.ErrRenewed): // a client was not told of a renewal
 	default:
 		e.fault("task: %s of e%d through n%d: %v", what, e.number, via.index, err)
