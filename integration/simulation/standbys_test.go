@@ -92,6 +92,11 @@ func (c *wordClient) unknown(t try, err error) bool {
 	return c.trouble.deaths(t.begun) > 1
 }
 
+// repeated reports whether a request may have been made again, as its session has standbys.
+func (c *wordClient) repeated(t try) bool {
+	return c.schedule.Replicas > 0 && c.trouble.cutShort(t.begun)
+}
+
 // deaths returns how many processes have ended that a request which began then can have met.
 func (t *trouble) deaths(begun time.Time) (n int) {
 	t.mu.Lock()

@@ -281,11 +281,6 @@ func (c *wordClient) judge(t try, err error) outcome {
 	return nothing
 }
 
-// repeated reports whether a request may have been made again, as its session has standbys.
-func (c *wordClient) repeated(t try) bool {
-	return c.schedule.Replicas > 0 && c.trouble.cutShort(t.begun)
-}
-
 // touched reports whether a fault of one of the nodes that a request needs may
 // have been felt since it began.
 func (c *wordClient) touched(t try) bool {
