@@ -46,8 +46,8 @@ func (b *Bank) settle(ctx context.Context, o Order) (Receipt, error) {
 }
 
 func (b *Bank) charge(ctx context.Context, o Order) (r Receipt, err error) {
-	form := url.Values{"cents": {strconv.Itoa(o.Cents)}, "card": {o.Card}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL, strings.NewReader(form.Encode()))
+	form := url.Values{"cents": {strconv.Itoa(o.Cents)}, "card": {o.Card}}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL, strings.NewReader(form))
 	if err != nil {
 		return r, err
 	}

@@ -31,10 +31,8 @@ var (
 	ErrLogin     = sessionproc.NewError("login", "log in and take a tea before you pay")
 )
 
-const (
-	holdFor = 10 * time.Minute // reservations last, after each click
-	askIn   = 5 * time.Second  // the bank, again
-)
+// Reservations last for holdFor after each click. The bank is asked again askIn after it could not say.
+const holdFor, askIn = 10 * time.Minute, 5 * time.Second
 
 // Cart is the state of one browser's session: plain data that moves between replicas, and between releases.
 type Cart struct {
@@ -135,8 +133,7 @@ func (c *Cart) pay(ctx context.Context, card string) (View, error) {
 // settle has a task settle the order while the session answers the page. If the node of the work is lost, the
 // work runs again elsewhere: by its key, which the order gives, the bank knows it again.
 func (c *Cart) settle(ctx context.Context) error {
-	key := fmt.Sprintf("%s-%d", c.Order, c.Tries)
-	o := Order{Key: key, Number: c.Order, Items: c.Items, Cents: c.cents(), Card: c.Card}
+	o := Order{fmt.Sprintf("%s-%d", c.Order, c.Tries), c.Order, c.Items, c.cents(), c.Card}
 	return sessionproc.GoWith(ctx, "settle", o, settle, settled, sessionproc.TaskConfig{Retry: true})
 }
 

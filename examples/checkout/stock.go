@@ -23,9 +23,6 @@ var (
 // ErrSoldOut says that less is left than wanted.
 var ErrSoldOut = sessionproc.NewError("sold_out", "sold out")
 
-// atFirst is how much of each tea there is.
-const atFirst = 10
-
 // A Reservation holds Qty for an order, in place of what it held before, until a time.
 type Reservation struct {
 	Order string

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/sessionproc/sessionproc/node"
+	"github.com/sessionproc/sessionproc/node/nodeweb"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/sessionhttp"
 )
@@ -25,11 +26,8 @@ type shop struct {
 
 func newShop(n *node.Node, cookieKey []byte) (*shop, error) {
 	web, err := sessionhttp.New(sessionhttp.Config{Keys: [][]byte{cookieKey}, Insecure: true}) // plain HTTP on loopback
-	if err != nil {
-		return nil, err
-	}
-	changes, err := sessionhttp.Events(n, Changed, sessionhttp.EventsConfig[View]{})
-	return &shop{n, web, changes}, err
+	changes, failed := sessionhttp.Events(n, Changed, sessionhttp.EventsConfig[View]{})
+	return &shop{n, web, changes}, errors.Join(err, failed)
 }
 
 func (s *shop) handler() http.Handler {
@@ -41,11 +39,7 @@ func (s *shop) handler() http.Handler {
 	pages.HandleFunc("POST /put", s.call(Put, "sku"))
 	pages.HandleFunc("POST /pay", s.call(Pay, "card"))
 	all.Handle("/", http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(s.web.Middleware(pages), 4<<10)))
-	all.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) { // for the load balancer
-		if s.node.Ready() != nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	})
+	all.Handle("GET /ready", nodeweb.Ready(s.node)) // for the load balancer
 	return all
 }
 
