@@ -34,14 +34,15 @@ type Transport struct {
 }
 
 // A conn is one authenticated connection. It has two goroutines: the reader,
-// and the flusher, which alone writes to the socket. All others append to out.
+// and the flusher, which writes to the socket. All others append to out.
 // The first failure ends the connection, through fail.
 //
 // The flusher is parked on wake or awake. Under mu, awake says which: the
 // goroutine that changes it from false to true must send on wake after it has
 // unlocked mu, and no other may. So at most one token is in wake, the send
 // never blocks, and a caller that finds awake set knows that the flusher will
-// look at out again before it parks.
+// look at out again before it parks. Or that goroutine writes in place of the
+// flusher (writeHereLocked), and then unsets awake, or sends.
 type conn struct {
 	t     *Transport
 	nc    net.Conn
@@ -54,6 +55,8 @@ type conn struct {
 	br  *bufio.Reader
 	now time.Time // when the present batch was read; zero until batchTime is called
 
+	deadline time.Time // of writes; owned by who has set awake
+
 	heard  atomic.Bool // bytes were read since the last tick
 	silent int         // ticks in a row without bytes; owned by Transport.keep
 
@@ -61,6 +64,7 @@ type conn struct {
 
 	mu         sync.Mutex    // guards the rest, and the tables of the role
 	awake      bool          // the flusher runs, or a token is on its way
+	here       bool          // not the flusher writes, but who sends
 	closing    bool          // no new requests; the connection ends when out is written
 	err        error         // why the connection ended, or nil; set once, by fail
 	out        output        // frames that wait to be written
@@ -189,7 +193,7 @@ type dialing struct {
 //
 // Send, Recv and Close may be called concurrently with each other, Send and
 // Recv by one goroutine each at a time. A stream that was opened must be ended,
-// by CloseSend on both sides or by Close on either.
+// by CloseSend on both sides or by Close on either. Each is in place of Recv.
 type Stream struct {
 	c        *conn
 	number   uint64
@@ -197,17 +201,21 @@ type Stream struct {
 	done     chan struct{}
 	readable chan struct{} // capacity 1: queue, gotEnd or err may have changed
 	writable chan struct{} // capacity 1: credit may have grown
+	taking   sync.Mutex    // held while the reader hands a chunk over; before c.mu
 
 	// All below is guarded by c.mu.
-	queue   [][]byte // received chunks
-	spare   []byte   // memory for a further one; see Reuse
-	window  int      // credit that the peer has left
-	owed    int      // credit that Recv has freed and the peer has not got back
-	credit  int      // credit that this side has left
-	sentEnd bool     // CloseSend was called
-	gotEnd  bool     // the peer called CloseSend
-	ended   bool     // the stream is off its connection: no frame is sent or expected
-	err     error    // why the stream ended early
+	each     func(chunk []byte) error // takes the chunks in place of queue; see Each
+	refused  error                    // what each has returned
+	queue    [][]byte                 // received chunks
+	window   int                      // credit that the peer has left
+	owed     int                      // credit that Recv has freed and the peer has not got back
+	credit   int                      // credit that this side has left
+	late     [][]byte                 // answers that wait for credit
+	lateCost int                      // what late takes of it
+	sentEnd  bool                     // CloseSend was called
+	gotEnd   bool                     // the peer called CloseSend
+	ended    bool                     // the stream is off its connection: no frame is sent or expected
+	err      error                    // why the stream ended early
 }
 
 // A streamTable holds the streams of one connection of class Bulk or Standby. The connection's

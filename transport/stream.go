@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +63,8 @@ func (s *Stream) Err() error {
 // Send sends one chunk of at most MaxChunk bytes, which it copies. It waits
 // while the receiver is a window behind or the connection is busy. It returns
 // an error when ctx or the stream ends. A nil error means that the chunk is
-// queued.
+// queued. On a connection of class Standby it is written, too, unless another
+// goroutine writes at the time: who sends there may wait.
 func (s *Stream) Send(ctx context.Context, chunk []byte) error {
 	if len(chunk) > MaxChunk {
 		return fmt.Errorf("transport: chunk of %d bytes exceeds MaxChunk, %d bytes", len(chunk), MaxChunk)
@@ -84,7 +86,11 @@ func (s *Stream) Send(ctx context.Context, chunk []byte) error {
 			if n == 0 || n+cost <= c.t.cfg.MaxOutput-outputSlack {
 				s.credit -= cost
 				c.out.buf = appendData(c.out.fit(cost), s.number, chunk)
-				c.sendLocked()
+				if c.class == Standby {
+					c.writeHereLocked()
+				} else {
+					c.sendLocked()
+				}
 				return nil
 			}
 			wait = c.roomLocked()
@@ -130,16 +136,6 @@ func (s *Stream) Recv(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// Reuse gives a chunk that Recv has returned back to the stream, which may use its memory for a
-// later one. Without Reuse each chunk has memory of its own.
-func (s *Stream) Reuse(chunk []byte) {
-	s.c.mu.Lock()
-	defer s.c.mu.Unlock()
-	if cap(chunk) > cap(s.spare) {
-		s.spare = chunk
-	}
-}
-
 // creditLocked records that the receiver has taken chunks worth taken bytes of
 // credit. It returns the credit to the peer once half a window is owed, so that
 // one small frame serves many chunks. It unlocks c.mu.
@@ -178,7 +174,8 @@ func (s *Stream) CloseSend() error {
 // Close ends the stream at once, in both directions, and drops the chunks that
 // were not received. On the peer Send and Recv return a *StreamError with the
 // first 4 KiB of text, Recv after the chunks that had arrived. Close does
-// nothing to a stream that has ended.
+// nothing to a stream that has ended. If a Send or Answer writes meanwhile, it
+// ends that, and with it the connection.
 func (s *Stream) Close(text string) {
 	c := s.c
 	c.mu.Lock()
@@ -189,8 +186,12 @@ func (s *Stream) Close(text string) {
 	}
 	text = text[:min(len(text), maxText)]
 	c.out.buf = appendClose(c.out.fit(len(text)+headerRoom), s.number, true, text)
+	writes := c.here
 	c.sendLocked()
 	close(s.done)
+	if writes {
+		c.fail(errStreamClosed)
+	}
 }
 
 // chunk handles a data frame. Data beyond the credit is a fault of the peer and ends the
@@ -200,24 +201,36 @@ func (s *Stream) chunk(f *frame, owned bool) error {
 	if err := f.endPlain(1); err != nil {
 		return err
 	}
+	handed, err := s.queued(chunk, owned)
+	if handed {
+		s.hand(chunk)
+	} else {
+		signal(s.readable)
+	}
+	return err
+}
+
+// queued queues a chunk, unless it is to be handed to each.
+func (s *Stream) queued(chunk []byte, owned bool) (hand bool, err error) {
 	c := s.c
 	c.mu.Lock()
-	defer signal(s.readable)
 	defer c.mu.Unlock()
-	if !owned {
-		chunk = append(s.spare[:0], chunk...)
-		s.spare = nil
-	}
 	if s.gotEnd {
-		return errors.New("data behind the end of a stream")
+		return false, errors.New("data behind the end of a stream")
 	}
 	if s.window -= len(chunk) + chunkCost; s.window < 0 || len(chunk) > MaxChunk {
-		return errors.New("stream data beyond the credit given")
+		return false, errors.New("stream data beyond the credit given")
 	}
-	if !s.ended {
+	switch {
+	case s.ended:
+	case s.each != nil:
+		return true, nil
+	case owned:
 		s.queue = append(s.queue, chunk)
+	default:
+		s.queue = append(s.queue, bytes.Clone(chunk))
 	}
-	return nil
+	return false, nil
 }
 
 // credited handles a credit frame.
@@ -228,12 +241,13 @@ func (s *Stream) credited(f *frame) error {
 	}
 	c := s.c
 	c.mu.Lock()
-	defer signal(s.writable)
-	defer c.mu.Unlock()
 	if n > uint64(streamWindow-s.credit) {
+		c.mu.Unlock()
 		return errors.New("stream credit beyond the window")
 	}
 	s.credit += int(n)
+	s.lateLocked()
+	signal(s.writable)
 	return nil
 }
 

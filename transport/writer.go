@@ -121,16 +121,12 @@ func (c *conn) roomLocked() chan struct{} {
 // which others append: a frame that is appended later finds awake unset, and
 // wakes the flusher.
 func (c *conn) flush() {
-	var deadline time.Time
 	for range c.wake {
 		if c.class != Standby {
 			runtime.Gosched()
 		}
 		c.mu.Lock()
-		for c.err == nil && (len(c.acks) > 0 || c.out.size() > 0) {
-			c.acksLocked()
-			c.writeLocked(&deadline)
-		}
+		c.drainLocked()
 		if c.err != nil {
 			c.mu.Unlock()
 			_ = c.nc.Close()
@@ -145,6 +141,34 @@ func (c *conn) flush() {
 			c.fail(ErrClosed)
 			return
 		}
+	}
+}
+
+// drainLocked writes until nothing waits. Its caller has set awake, so nobody else writes.
+func (c *conn) drainLocked() {
+	for c.err == nil && (len(c.acks) > 0 || c.out.size() > 0) {
+		c.acksLocked()
+		c.writeLocked()
+	}
+}
+
+// writeHereLocked writes what was appended, unless somebody writes already and so will find it. It unlocks c.mu.
+// In contrast to sendLocked it may wait for the socket, and it wakes nobody, which takes longer than the write.
+func (c *conn) writeHereLocked() {
+	if !c.wakeLocked() {
+		c.mu.Unlock()
+		return
+	}
+	c.here = true
+	c.drainLocked()
+	c.here = false
+	over := c.err != nil || c.closing
+	if !over {
+		c.awake = false
+	}
+	c.mu.Unlock()
+	if over {
+		c.wake <- struct{}{} // the flusher ends, and with it the connection
 	}
 }
 
@@ -165,7 +189,7 @@ func (c *conn) acksLocked() {
 // c.given is increased before the Write, and never after c.err is set. So a
 // frame that begins at or after c.given has certainly not reached the peer; see
 // client.failed and Sent.
-func (c *conn) writeLocked(deadline *time.Time) {
+func (c *conn) writeLocked() {
 	b := c.out.take()
 	c.taken += uint64(len(b))
 	c.inWrite = len(b)
@@ -176,7 +200,7 @@ func (c *conn) writeLocked(deadline *time.Time) {
 		now := time.Now()
 		c.writeSince = now
 		c.mu.Unlock()
-		err := c.write(piece, now, deadline)
+		err := c.write(piece, now)
 		if err != nil {
 			c.fail(fmt.Errorf("write: %w", err))
 		}
@@ -197,11 +221,11 @@ func (c *conn) writeLocked(deadline *time.Time) {
 // write passes b to the socket. It moves the deadline only when less than
 // WriteTimeout is left of it, and then sets a quarter more. That spares most
 // writes a change of a system timer.
-func (c *conn) write(b []byte, now time.Time, deadline *time.Time) error {
+func (c *conn) write(b []byte, now time.Time) error {
 	timeout := c.t.cfg.WriteTimeout
-	if deadline.Sub(now) < timeout {
-		*deadline = now.Add(timeout + timeout/4)
-		if err := c.nc.SetWriteDeadline(*deadline); err != nil {
+	if c.deadline.Sub(now) < timeout {
+		c.deadline = now.Add(timeout + timeout/4)
+		if err := c.nc.SetWriteDeadline(c.deadline); err != nil {
 			return err
 		}
 	}

@@ -91,19 +91,12 @@ func (l *Listener) Serve(ctx context.Context, st *transport.Stream) error {
 		older.st.Close("the member has opened another stream")
 		<-older.ended
 	}
-	for {
-		chunk, err := st.Recv(ctx)
-		if err != nil {
-			return err
-		}
+	return st.Each(ctx, func(chunk []byte) error { // what is stored is copied
 		if err := h.hear(chunk); err != nil {
 			return fmt.Errorf("standbys: protocol error: %w", err)
 		}
-		st.Reuse(chunk) // what is stored is copied
-		if err := h.answer(ctx); err != nil {
-			return err
-		}
-	}
+		return h.answer()
+	})
 }
 
 func (l *Listener) newHearing(from string) *hearing {
@@ -229,18 +222,18 @@ func (h *hearing) whole(f *frame) (bool, error) {
 // answer answers what has been said since the last answer. Members put into a chunk what they
 // have to say at a time, so there is one answer for all of it, unless so much of it is refused
 // that the exceptions do not fit into one chunk.
-func (h *hearing) answer(ctx context.Context) error {
+func (h *hearing) answer() error {
 	if h.answered == h.number {
 		return nil // only pieces have come
 	}
 	odd := h.odd
 	for ; len(odd) > maxExceptions; odd = odd[maxExceptions:] {
 		b := appendAnswers(h.answers[:0], odd[maxExceptions-1].number, odd[:maxExceptions])
-		if h.answers = b; h.st.Send(ctx, b) != nil {
-			break // the next Send fails too
+		if h.answers = b; h.st.Answer(b) != nil {
+			break // the next one fails too
 		}
 	}
 	b := appendAnswers(h.answers[:0], h.number, odd)
 	h.answered, h.answers, h.odd = h.number, b, h.odd[:0]
-	return h.st.Send(ctx, b)
+	return h.st.Answer(b)
 }

@@ -21,15 +21,15 @@ const (
 	keepQueue  = 4096 // entries of a queue that are kept for reuse
 )
 
-// A peer is a member that this one talks to. Its goroutine, run, connects and reads the answers.
-// A connection has a second goroutine, its writer. mu is never held during a call to a stream.
+// A peer is a member that this one talks to. Its goroutine, run, connects. A connection has a second goroutine, the
+// writer, and its reader takes the answers (hear). mu is never held during a call to a stream.
 type peer struct {
 	s      *Speaker
 	name   string
 	ctx    context.Context // ends with the Speaker, and when the member is forgotten
 	end    context.CancelFunc
 	wake   chan struct{} // capacity 1: something was queued while awake was unset
-	passed []Answer      // owned by run: what an answer is about
+	passed []Answer      // owned by hear: what an answer is about
 
 	mu      sync.Mutex    // guards the rest
 	queue   []said        // what the writer has not taken
@@ -163,17 +163,11 @@ func (p *peer) talk(st *transport.Stream) (answered bool, err error) {
 		defer close(done)
 		w.run()
 	}()
-	for err == nil {
-		var chunk []byte
-		if chunk, err = st.Recv(p.ctx); err != nil {
-			break
-		}
-		if err = p.hear(chunk); err == nil {
-			answered = true
-		}
-		st.Reuse(chunk)
-	}
-	st.Close(err.Error())
+	err = st.Each(p.ctx, func(chunk []byte) error {
+		err := p.hear(chunk)
+		answered = answered || err == nil
+		return err
+	})
 	<-done
 	return answered, err
 }
