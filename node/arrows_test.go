@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"transport":      {"transport/wire"},
 	"transport/wire": {},
 
-	"internal/logtest": {}, // of tests alone
+	"internal/logtest": {}, "internal/shorttest": {}, // of tests alone
 
 	"sessionproc":               {"sessionproc/internal/core", "transport/wire"},
 	"sessionproc/internal/core": {"transport/wire"},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -54,7 +55,7 @@ func TestSessionsThatCallInACircleAreToldAtOnce(t *testing.T) {
 		"four here": {0, 0, 0, 0}, "three and one": {0, 1, 0, 0}, "nine here": {0, 0, 0, 0, 0, 0, 0, 0, 0},
 	} {
 		for _, apart := range []time.Duration{0, time.Microsecond, 20 * time.Millisecond} {
-			for seed := range uint64(shorter(3, 1)) {
+			for seed := range uint64(shorttest.Of(3, 1)) {
 				t.Run(fmt.Sprint(name, " ", apart, " ", seed), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						var after []time.Duration

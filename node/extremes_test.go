@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
@@ -50,7 +51,7 @@ func numbers[C any](base C, try func(field string, value any, cfg C)) {
 	walk(nil, "", reflect.TypeOf(base))
 }
 
-// extremes are the first and last values of a numeric type; where tests are short, the very last ones.
+// extremes are the first and last values of a numeric type.
 func extremes(t reflect.Type) (all []reflect.Value) {
 	add := func(set func(v reflect.Value)) {
 		v := reflect.New(t).Elem()
@@ -60,12 +61,12 @@ func extremes(t reflect.Type) (all []reflect.Value) {
 	switch bits := t.Size() * 8; t.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		most := int64(math.MaxInt64) >> (64 - bits)
-		for _, n := range []int64{-most - 1, most, 1, -most, -1, most - 1}[:shorter(6, 2)] {
+		for _, n := range []int64{-most - 1, most, 1, -most, -1, most - 1} {
 			add(func(v reflect.Value) { v.SetInt(n) })
 		}
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		most := uint64(math.MaxUint64) >> (64 - bits)
-		for _, n := range []uint64{1, most, most - 1}[:shorter(3, 2)] {
+		for _, n := range []uint64{1, most, most - 1} {
 			add(func(v reflect.Value) { v.SetUint(n) })
 		}
 	case reflect.Float64:
@@ -80,6 +81,7 @@ func extremes(t reflect.Type) (all []reflect.Value) {
 // it, or works: what it is for can be begun, used and ended. With a field set to 1 a
 // request may fail, as it was given no time or room.
 func TestExtremesOfConfigsAreRefusedOrWork(t *testing.T) {
+	shorttest.Skip(t)
 	for name, try := range triedConfigs {
 		t.Run(name, func(t *testing.T) { try(t) })
 	}

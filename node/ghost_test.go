@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -175,6 +176,7 @@ func (h *haunted) undisturbed(alive ...int) {
 // Packets of members that have left, sent again when memberlist has forgotten these,
 // raise nobody: no session is placed on a ghost, and none waits for one.
 func TestReplayedPacketsRaiseNobody(t *testing.T) {
+	shorttest.Skip(t)
 	synctest.Test(t, func(t *testing.T) {
 		h := haunt(t, 3)
 		ghosts := h.ghosts(4)

@@ -8,12 +8,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 )
 
 // While a secret is replaced a replica may be started with what it was configured with
 // before, as long as all others accept that.
 func TestARestartWithTheOldSecretJoins(t *testing.T) {
+	shorttest.Skip(t)
 	for name, secrets := range map[string]func(older, newer string) []string{
 		"accepted": func(older, newer string) []string { return []string{older, newer} },
 		"in use":   func(older, newer string) []string { return []string{newer, older} },

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -78,16 +79,18 @@ func countedAt(t *testing.T, c *nodetest.Cluster, id string) int {
 // TestCrashesFailNoCall has callers at a node that stays, and kills the others in turn. Under the race detector
 // it would take more than half of the package's time. Where tests are short, callers call less often.
 func TestCrashesFailNoCall(t *testing.T) {
+	pause, rounds := time.Duration(shorttest.Of(5, 40))*time.Millisecond, shorttest.Of(3, 1)
 	for name, kill := range map[string]func(*nodetest.Cluster, int){
 		"crash": (*nodetest.Cluster).Crash, "power off": (*nodetest.Cluster).PowerOff,
 	} {
-		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { crashesFailNoCall(t, kill) }) })
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { crashesFailNoCall(t, kill, pause, rounds) })
+		})
 	}
 }
 
-func crashesFailNoCall(t *testing.T, kill func(*nodetest.Cluster, int)) {
+func crashesFailNoCall(t *testing.T, kill func(*nodetest.Cluster, int), pause time.Duration, rounds int) {
 	const sessions, callers = 40, 40
-	pause := time.Duration(shorter(5, 20)) * time.Millisecond
 	c := startMeters(t, 4, sessions, nil)
 	made := make([]int, sessions)
 	stop := make(chan struct{})
@@ -118,7 +121,7 @@ func crashesFailNoCall(t *testing.T, kill func(*nodetest.Cluster, int)) {
 			}
 		})
 	}
-	for round := range shorter(3, 2) {
+	for round := range rounds {
 		time.Sleep(5 * time.Second)
 		kill(c, 1+round)
 		time.Sleep(15 * time.Second)

@@ -19,12 +19,3 @@ func TestMain(m *testing.M) {
 	}
 	m.Run()
 }
-
-// shorter is how many of the cases of a table, or of rounds, a test goes through: all of
-// them, or some where tests are short, as they are under the race detector in .ci/run.
-func shorter(all, some int) int {
-	if testing.Short() {
-		return some
-	}
-	return all
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 )
@@ -61,7 +62,7 @@ func TestAKilledProcessIsKnownSoon(t *testing.T) {
 		t.Run(fmt.Sprint(row.profile, "/", row.nodes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := tallyCluster(t, row.nodes, profiled(row.profile))
-				for range shorter(3, 1) {
+				for range shorttest.Of(3, 1) {
 					time.Sleep(40 * time.Second) // memberlist has forgotten the last one
 					first, all := crashLast(c)
 					require.GreaterOrEqual(t, first, row.profile.DeadAfter())
@@ -76,11 +77,12 @@ func TestAKilledProcessIsKnownSoon(t *testing.T) {
 
 // Whoever is silent is not dead before its time, however often others seem to know better.
 func TestASilentMemberIsNotDeadBeforeItsTime(t *testing.T) {
+	shorttest.Skip(t)
 	for _, p := range []cluster.Profile{cluster.Fast, cluster.LAN, cluster.Eager} {
 		t.Run(p.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := tallyCluster(t, 5, profiled(p))
-				for round := range shorter(20, 4) {
+				for round := range 20 {
 					time.Sleep(time.Minute + time.Duration(round)*97*time.Millisecond)
 					victim := c.Node(4).Addr()
 					c.PowerOff(4)
@@ -103,6 +105,7 @@ func TestASilentMemberIsNotDeadBeforeItsTime(t *testing.T) {
 // long as it may with Eager, is not taken for dead, though others suspect it all the time.
 // It does not take others for dead either.
 func TestAStallThatIsNotNoticedIsNoDeath(t *testing.T) {
+	shorttest.Skip(t)
 	still := node.MostStall(cluster.Eager)
 	require.Greater(t, still, 500*time.Millisecond)
 	for _, p := range []cluster.Profile{cluster.Fast, cluster.LAN, cluster.Eager} {
@@ -110,7 +113,7 @@ func TestAStallThatIsNotNoticedIsNoDeath(t *testing.T) {
 			t.Run(fmt.Sprint(p, "/", nodes), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					c := tallyCluster(t, nodes, profiled(p))
-					for round := range shorter(40, 10) {
+					for round := range 40 {
 						time.Sleep(3*time.Second + time.Duration(round)*97*time.Millisecond)
 						stalled := round % nodes
 						suspect := func() {

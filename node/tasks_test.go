@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -171,7 +172,7 @@ func TestADrainWaitsForTasksWhileTheirSessionsAreServed(t *testing.T) {
 		c := nodetest.Start(t, nodetest.Config{Kinds: []nodetest.KindFunc{tabKind(sessionproc.KindConfig{}, &runs)}})
 		c.Settle()
 		var ids []string
-		for i := 0; len(ids) < shorter(tasks, 200); i++ {
+		for i := 0; len(ids) < shorttest.Of(tasks, 200); i++ {
 			if id := fmt.Sprint("tab-", i); c.Owner(id) == 0 {
 				ids = append(ids, id)
 				require.NoError(t, tabs.Start(t.Context(), c.Node(0), id, sessionproc.None{}))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
@@ -60,6 +61,7 @@ func TestDrainSaysAtOnceThatItsDeadlineCannotBeMet(t *testing.T) {
 }
 
 func TestLeaveBeyondItsDeadlineHasLeaveGrace(t *testing.T) {
+	shorttest.Skip(t)
 	leave := func(t *testing.T, c *nodetest.Cluster) (took time.Duration, err error) {
 		ctx := lasting(t, 20*time.Second)
 		begin := time.Now()
@@ -153,7 +155,7 @@ func startJammer(t *testing.T, c *nodetest.Cluster) (id string) {
 // Answers that take long are no reason to miss a deadline: more sessions are on their way
 // then.
 func TestDrainOverASlowLinkMeetsItsDeadline(t *testing.T) {
-	for all, deadline := range map[int]time.Duration{shorter(12_000, 3000): 20 * time.Second, 4000: time.Minute} {
+	for all, deadline := range map[int]time.Duration{shorttest.Of(12_000, 3000): 20 * time.Second, 4000: time.Minute} {
 		if testing.Short() && deadline == time.Minute {
 			continue
 		}

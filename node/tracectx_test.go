@@ -111,7 +111,7 @@ func newHikersWith(cfg sessionproc.KindConfig) sessionproc.AnyKind {
 	sessionproc.HandleCast(k, rest, func(h *hiker, ctx context.Context, _ sessionproc.None) error {
 		h.note(ctx)
 		bells.After(ctx, time.Minute, sessionproc.None{})
-		return arrive.AfterNamed(ctx, "arrive", time.Hour, sessionproc.None{})
+		return arrive.AfterNamed(ctx, "arrive", 5*time.Minute, sessionproc.None{})
 	})
 	for _, n := range []*sessionproc.Notice[sessionproc.None]{arrive, bells} {
 		sessionproc.HandleCast(k, n, func(h *hiker, ctx context.Context, _ sessionproc.None) error {
@@ -186,7 +186,7 @@ func TestATraceFollowsWhatARequestCauses(t *testing.T) {
 			return got
 		}
 		require.Equal(p, []string{start, call, cast, cast + " |cast bells"}, notes())
-		time.Sleep(time.Hour)
+		time.Sleep(5 * time.Minute)
 		require.Equal(p, []string{start, call, cast, cast + " |cast bells", cast + " |cast arrive"}, notes())
 		ended, _ = tr.take()
 		require.Subset(p, ended, []string{call, cast, cast + " |cast bells", cast + " |cast arrive"})
@@ -245,7 +245,7 @@ func TestTracksReachStartsOnCallWatchesAndTimers(t *testing.T) {
 		got, err = walked.Call(p.Context(), p.via, p.id, sessionproc.None{})
 		require.NoError(p, err)
 		require.Equal(p, "root >call goWith |call goWith |cast parted", got[len(got)-1])
-		time.Sleep(time.Hour)
+		time.Sleep(5 * time.Minute)
 		got, err = walked.Call(p.Context(), p.via, p.id, sessionproc.None{})
 		require.NoError(p, err)
 		set := "root >cast rest |cast rest"
@@ -369,7 +369,7 @@ func TestTracksOfTimersSurviveACrash(t *testing.T) {
 		time.Sleep(time.Second)
 		c.Crash(0)
 		c.Settle()
-		time.Sleep(2 * time.Hour)
+		time.Sleep(10 * time.Minute)
 		got, err := walked.Call(t.Context(), c.Node(1), id, sessionproc.None{})
 		require.NoError(t, err)
 		set := "root >cast rest |cast rest"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
@@ -184,6 +185,7 @@ func TestUseAfterAStandstillKeepsASessionAlive(t *testing.T) {
 // A session whose end came before its time leaves nothing in the wheel or among
 // the timers: its record is garbage.
 func TestEndedSessionIsGarbage(t *testing.T) {
+	shorttest.Skip(t)
 	for _, how := range []string{"terminate", "stop", "crash", "expire"} {
 		t.Run(how, func(t *testing.T) {
 			var record weak.Pointer[sessionproc.Session]

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
@@ -15,6 +16,7 @@ import (
 
 // Errors of what was waited for in vain say what that was, and are what they were.
 func TestDeadlineErrorsSayWhatWasWaitedFor(t *testing.T) {
+	shorttest.Skip(t)
 	block := func(context.Context, string) (string, error) { time.Sleep(time.Minute); return "", nil }
 	obey := func(ctx context.Context, _ string) (string, error) { <-ctx.Done(); return "", ctx.Err() }
 	starts := func(context.Context, string) error { time.Sleep(time.Minute); return nil }
@@ -153,7 +155,7 @@ func TestCallTimeoutSaysWhatWasWaitedFor(t *testing.T) {
 func TestSessionsThatCallEachOtherAreToldAtOnce(t *testing.T) {
 	for what, untyped := range map[string]bool{"typed": false, "untyped": true} {
 		t.Run(what, func(t *testing.T) {
-			for range 1000 {
+			for range shorttest.Of(1000, 100) {
 				bubble(t, func(t *testing.T) { callEachOther(t, untyped) })
 			}
 		})

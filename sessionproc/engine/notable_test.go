@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
@@ -46,7 +47,7 @@ func busyScript() script {
 
 // What waits is found wherever it waits, though LocalStats does not look at sessions that rest.
 func TestLocalStatsFindWhatWaits(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(shorttest.Of(20, 2)) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				l := newLocalWith(t, func(cfg *engine.TableConfig) { cfg.MaxStarting = 2 }, busyScript().make())

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
@@ -53,6 +54,7 @@ func starts(l *local) func() error {
 // Many times as many come as may, from everywhere at once: as many pass as may, and what
 // the others are told of the next try is true.
 func TestLimitersUnderOverloadPassTheirRate(t *testing.T) {
+	shorttest.Skip(t)
 	const callers, seconds = 8, 5
 	for name, limiter := range limiters {
 		for _, c := range []struct{ rate, burst int }{{1, 1}, {3, 2}, {7, 7}, {80, 1}, {80, 0}, {33, 10}} {

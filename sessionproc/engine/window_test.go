@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vmihailenco/msgpack/v5"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
@@ -272,11 +273,7 @@ func TestManyCallsThatAreOverAreDropped(t *testing.T) {
 	w := &window{}
 	var next [callers]uint64
 	var under [callers][]uint64 // by caller, the calls that are not over
-	many := 20_000
-	if testing.Short() {
-		many = 5_000
-	}
-	for i := range many {
+	for i := range shorttest.Of(20_000, 5_000) {
 		wide := 1 + i/1000%25 // calls under way for each caller
 		c := rnd.IntN(callers)
 		for len(under[c]) >= wide {
