@@ -133,14 +133,22 @@ func (t *Table) LookupEnd(part int, id, event string, payload []byte) (news []by
 	if err != nil {
 		return nil, false
 	}
-	if end := t.ends.find(id, q.at.Incarnation); end != nil {
+	end := t.ends.find(id, q.at.Incarnation)
+	if end == nil {
+		lives = t.lives(part, id, q.at.Incarnation)
+	}
+	if end == nil && !lives {
+		end = t.ends.find(id, q.at.Incarnation) // it may have left the table in between
+	}
+	if end != nil {
 		return end.reply(event, q), false
 	}
-	return nil, t.lives(part, id, q.at.Incarnation)
+	return nil, lives
 }
 
 // lives reports whether a life of session id goes on here, be it in a copy that has not
-// met the session yet.
+// met the session yet. One that ends goes on until it leaves the table: nobody may hear of an end before its
+// record is durable.
 func (t *Table) lives(part int, id string, i sessionproc.Incarnation) bool {
 	p := t.findLocked(part, id)
 	if p == nil {
@@ -150,7 +158,7 @@ func (t *Table) lives(part int, id string, i sessionproc.Incarnation) bool {
 	if p.ext != nil && p.phase >= phaseEnding && p.ext.moved { // another copy comes in its place
 		return true
 	}
-	return p.phase < phaseEnding && p.goesOnLocked(i) ||
+	return p.goesOnLocked(i) ||
 		p.ext != nil && slices.ContainsFunc(p.ext.others, func(o *process) bool { return o.goesOnLocked(i) })
 }
 

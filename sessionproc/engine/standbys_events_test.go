@@ -254,3 +254,51 @@ func TestASubscriberBackWaitsForWhatWasGivenUp(t *testing.T) {
 		requireValues(t, subscribe(at), 2)
 	})
 }
+
+// A displaced is a Caller whose polls come to another node when the session's ID is that one's: it does not know the
+// session, and asks all others.
+type displaced struct {
+	*local
+	away atomic.Bool
+}
+
+func (d *displaced) Feeds() core.Feeds { return d.table.Feeds() }
+
+func (d *displaced) Deliver(ctx context.Context, id string, m sessionproc.Message) error {
+	if m.Op() == core.OpSubscribe && d.away.Load() {
+		return sessionproc.ErrNotFound
+	}
+	return d.local.Deliver(ctx, id, m)
+}
+
+// While the end of a session is not durable a subscriber is told nothing, also if the ID is another node's by then:
+// then it hears why the session has ended.
+func TestASubscriberWaitsForAnEndThatIsNotDurable(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := new(displaced)
+		var s *standbys
+		d.local, s = newKeptWith(t, never, func(cfg *engine.TableConfig) {
+			cfg.Cluster = d
+			cfg.FindEnd = func(_ context.Context, id, event string, poll []byte) ([]byte, bool) {
+				return d.table.LookupEnd(part(id), id, event, poll)
+			}
+		}, tellingCode().make())
+		startShop(t, d.local, s, "a")
+		sub, err := shopTotal.Subscribe(t.Context(), d, "a", sessionproc.SubscribeOptions{})
+		require.NoError(t, err)
+		defer sub.Close()
+		requireValues(t, sub, 0)
+		ended := failing(func() error { return d.terminate(lasting(t, time.Hour), "a") })
+		synctest.Wait()
+		require.Equal(t, engine.FormEnded, s.last("a").Form)
+		d.away.Store(true)
+		time.Sleep(2 * time.Minute)
+		require.Zero(t, len(sub.Ready()), "it is told that the session has ended")
+		s.release("a")
+		require.NoError(t, requireAnswered(t, ended, "the end").err)
+		_, err = sub.Next(t.Context())
+		end, ok := errors.AsType[*sessionproc.Ended](err)
+		require.True(t, ok, "%v", err)
+		require.Equal(t, sessionproc.ReasonTerminated, end.Reason)
+	})
+}
