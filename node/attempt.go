@@ -172,7 +172,7 @@ func (a *attempt) judgeAnswer(ctx context.Context, f failure.Coded) verdict {
 	case f.Code == failure.CodeUnsupported && !f.Maybe && a.keyed && a.out.once.Automatic() && !a.repeated:
 		a.bare = true // an earlier release has taken the place of one that knows keys
 		return verdict{f.Err(), false, true}
-	case f.Undone() && a.repeat():
+	case f.Undone() && (a.rereads() || a.repeat()):
 		a.ran = true
 		return verdict{f.Err(), true, true}
 	}

@@ -169,6 +169,12 @@ func (a *attempt) repeat() bool {
 	return again
 }
 
+// rereads reports whether the request only reads a session that goes on elsewhere if its node is lost. Then it needs
+// no key to be made again, and may be each time.
+func (a *attempt) rereads() bool {
+	return a.node.self.Standbys && a.m.Op() == engine.OpCall && a.node.table.Rereads(a.m.Kind(), a.m.Method())
+}
+
 // ends reports whether the request ends a session, which may have a standby.
 func (a *attempt) ends() bool { return a.m.Op() == engine.OpTerminate && a.node.self.Standbys }
 

@@ -24,11 +24,12 @@ var (
 	counted = sessionproc.MethodOf[sessionproc.None, int](meters, "counted")
 	pass    = sessionproc.MethodOf[string, int](meters, "pass") // counts here and at another meter
 	burn    = sessionproc.MethodOf[sessionproc.None, int](meters, "burn")
+	look    = sessionproc.MethodOf[sessionproc.None, int](meters, "look") // ReadOnly
 )
 
 type meter struct{ N int }
 
-// newMeters makes the kind for a node. burns is called by the handlers of burn and pass, at their end.
+// newMeters makes the kind for a node. burns is called by the handlers of burn, look and pass, at their end.
 func newMeters(burns func(ctx context.Context)) sessionproc.AnyKind {
 	k := sessionproc.NewKind(meters, func(context.Context, sessionproc.None) (*meter, error) { return new(meter), nil },
 		sessionproc.KindConfig{Replicas: 1})
@@ -50,6 +51,10 @@ func newMeters(burns func(ctx context.Context)) sessionproc.AnyKind {
 		burns(ctx)
 		return m.N, nil
 	})
+	sessionproc.HandleCall(k, look, func(m *meter, ctx context.Context, _ sessionproc.None) (int, error) {
+		burns(ctx)
+		return m.N, nil
+	}, sessionproc.MethodConfig{ReadOnly: true})
 	return k
 }
 
@@ -198,6 +203,32 @@ func TestAnUntypedCallIsMadeAgain(t *testing.T) {
 		require.Equal(t, 3, reply)
 		require.Equal(t, 3, countedAt(t, c, id))
 	})
+}
+
+// The node of a session closes while a call is with its handler, and says so. The call is made again where the session
+// goes on, whether or not it changes that.
+func TestACallIsMadeAgainWhenItsNodeCloses(t *testing.T) {
+	for name, call := range map[string]*sessionproc.Method[sessionproc.None, int]{"changes": burn, "reads": look} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const sessions = 60
+				var runs atomic.Int32
+				c := startMeters(t, 4, sessions, func(_ int, ctx context.Context) {
+					if runs.Add(1) == 1 {
+						<-ctx.Done()
+					}
+				})
+				id := idOf(t, c, 1, sessions)
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				time.AfterFunc(100*time.Millisecond, func() { _ = c.Node(1).Close() })
+				_, err := call.Call(ctx, c.Node(0), id, sessionproc.None{})
+				require.NoError(t, err)
+				require.EqualValues(t, 2, runs.Load())
+				c.Crash(1)
+			})
+		})
+	}
 }
 
 // The answer to a start is lost. The repeat finds the session that the first one has started. Another start

@@ -178,29 +178,70 @@ func TestARecoveryIsToldStepByStep(t *testing.T) {
 	})
 }
 
-// A call through another node is handled when its session is to move already, so that no record of it is made. The
-// target dies, and the session goes on from what was sealed for it: the call is answered from there.
+// A call is handled when its session is to move already, so that no record of it is made. The target dies, and the
+// session goes on from what was sealed for it: the call is answered from there, or when that has standbys.
 func TestACallIsAnsweredThoughTheTargetOfItsSessionDies(t *testing.T) {
+	for _, at := range []nodetest.Step{nodetest.SessionSealed, nodetest.SessionCommitted} {
+		for _, local := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, the caller is at the source: %t", at, local), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					r := lay(t, at, true)
+					owner := r.c.Owner("ann")
+					_, err := tick.Call(t.Context(), r.c.Node(owner), "ann", 1)
+					require.NoError(t, err)
+					target := int(r.standby.Load())
+					caller, source := r.c.Node(3-owner-target), r.c.Node(owner)
+					if local {
+						caller = source
+					}
+					r.set.Store(true)
+					var under sync.WaitGroup
+					under.Go(func() {
+						n, err := slowTick.Call(within(t, time.Minute), caller, "ann", 10)
+						assert.NoError(t, err)
+						assert.Equal(t, 11, n)
+					})
+					time.Sleep(10 * time.Millisecond) // until it is with its handler
+					under.Go(func() { _ = source.Drain(within(t, time.Minute)) })
+					require.Equal(t, target, r.sprung(t))
+					under.Wait()
+					n, err := tick.Call(within(t, time.Minute), caller, "ann", 100)
+					require.NoError(t, err)
+					require.Equal(t, 111, n)
+				})
+			})
+		}
+	}
+}
+
+// The target is a node that joins. When it has died, sessions go on where they were.
+func TestCallsAreAnsweredThoughANodeThatJoinsDies(t *testing.T) {
 	for _, at := range []nodetest.Step{nodetest.SessionSealed, nodetest.SessionCommitted} {
 		t.Run(string(at), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
+				const sessions = 40
 				r := lay(t, at, true)
-				owner := r.c.Owner("ann")
-				_, err := tick.Call(t.Context(), r.c.Node(owner), "ann", 1)
-				require.NoError(t, err)
-				target := int(r.standby.Load())
-				caller, source := r.c.Node(3-owner-target), r.c.Node(owner)
-				r.set.Store(true)
 				var under sync.WaitGroup
-				under.Go(func() {
-					n, err := slowTick.Call(within(t, time.Minute), caller, "ann", 10)
-					assert.NoError(t, err)
-					assert.Equal(t, 11, n)
-				})
-				time.Sleep(10 * time.Millisecond) // until it is with its handler
-				under.Go(func() { _ = source.Drain(within(t, time.Minute)) })
-				require.Equal(t, target, r.sprung(t))
+				for i := range sessions {
+					id := fmt.Sprint("ann", i)
+					_, err := tick.Call(t.Context(), r.c.Caller(), id, 1)
+					require.NoError(t, err)
+					source := r.c.Node(r.c.Owner(id))
+					under.Go(func() {
+						n, err := slowTick.Call(within(t, time.Minute), source, id, 10)
+						assert.NoError(t, err)
+						assert.Equal(t, 11, n)
+					})
+				}
+				r.set.Store(true)
+				joined := r.c.Add()
+				require.Equal(t, joined, r.sprung(t))
 				under.Wait()
+				for i := range sessions {
+					n, err := tick.Call(within(t, time.Minute), r.c.Caller(), fmt.Sprint("ann", i), 100)
+					require.NoError(t, err)
+					require.Equal(t, 111, n)
+				}
 			})
 		})
 	}

@@ -21,7 +21,7 @@
 //	circle, nested, inbox, place, exchange, late              a message on its way into a mailbox
 //	polling, weigh, inspect, save, snapshot, plain, copies    a session from outside
 //	gone, stop, restart, expiry, renewed, former, tombstone   ends
-//	record, lastrecord, kept                                  records of sessions, and what became of them
+//	record, lastrecord, kept, unanswered                      records of sessions, and what became of them
 //	insert, starting, resolve, restore, move, merge, heir     a session comes and goes
 //	task, taskruns, taskpulls, taskserve, tasksaved, taskmerge  work beside a session, here and elsewhere
 //	turn, mailbox                                             a session's goroutine

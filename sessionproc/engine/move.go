@@ -209,27 +209,31 @@ var errResumed = errors.New("the session goes on here")
 // undurable the target has made a record of the session that is durable. Otherwise that is why none is:
 // the target is lost.
 func (t *Table) Forget(part int, id string, undurable error) (after func()) {
+	waiting, gone := t.Shelve(part, id)
+	return func() {
+		waiting.Give(undurable)
+		gone()
+	}
+}
+
+// Shelve is Forget for a session that goes on from its snapshot, here or elsewhere, because its target is
+// lost. It returns the answers that have waited for a record.
+func (t *Table) Shelve(part int, id string) (waiting Unanswered, after func()) {
 	p := t.findLocked(part, id)
 	if p == nil {
-		return func() {}
+		return waiting, func() {}
 	}
 	if p.phase != phaseSealed {
 		p.mu.Unlock()
-		return func() {}
+		return waiting, func() {}
 	}
 	moved := p.ext.sealing.moved
 	p.phase, p.ext.gone, p.ext.moved = phaseGone, moved, true
-	waiting := p.takeHeldLocked()
+	waiting.all = p.takeHeldLocked()
 	if d := p.ext.records; d != nil {
 		d.endLocked()
 	}
 	p.mu.Unlock()
 	p.remove()
-	if undurable != nil {
-		undurable = &errUndurable{undurable}
-	}
-	return func() {
-		fail(waiting, undurable)
-		p.gone(core.Outcome{Err: moved})
-	}
+	return waiting, func() { p.gone(core.Outcome{Err: moved}) }
 }

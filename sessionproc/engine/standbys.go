@@ -146,23 +146,36 @@ func (t *Table) Repeats(op core.Op, kind, method string) bool {
 		return k != nil && k.Kept && k.Settings.Dedup >= 0
 	case op != core.OpCall:
 		return false
-	case kind != "":
-		return repeats(t.kinds[kind], method)
+	}
+	return t.hasKept(kind, method, func(k *core.Kind, b *core.Binding) bool {
+		return k.Settings.Dedup >= 0 && !b.Settings.ReadOnly
+	})
+}
+
+// Rereads reports whether a call only reads a session that has standbys: it may run again without a key, wherever the
+// session goes on. It serves package node.
+func (t *Table) Rereads(kind, method string) bool {
+	return t.hasKept(kind, method, func(_ *core.Kind, b *core.Binding) bool { return b.Settings.ReadOnly })
+}
+
+// hasKept reports whether a kind has standbys and a method for calls that is as is says; "": any kind.
+func (t *Table) hasKept(kind, method string, is func(k *core.Kind, b *core.Binding) bool) bool {
+	has := func(k *core.Kind) bool {
+		if k == nil || !k.Kept {
+			return false
+		}
+		b := k.ByName[method]
+		return b != nil && b.Op == core.OpCall && is(k, b)
+	}
+	if kind != "" {
+		return has(t.kinds[kind])
 	}
 	for _, k := range t.kinds {
-		if repeats(k, method) {
+		if has(k) {
 			return true
 		}
 	}
 	return false
-}
-
-func repeats(k *core.Kind, method string) bool {
-	if k == nil || !k.Kept || k.Settings.Dedup < 0 {
-		return false
-	}
-	b := k.ByName[method]
-	return b != nil && b.Op == core.OpCall && !b.Settings.ReadOnly
 }
 
 // Replicated reports whether session id is here and is of a kind that has standbys.

@@ -86,6 +86,40 @@ func TestAFenceDecidesNothingDuringAMove(t *testing.T) {
 	}
 }
 
+// The target of a move is lost, and the session goes on here from what was sealed. What has waited for a record, of
+// calls that have changed it and of those that have not, is answered with the next one that is durable.
+func TestAnswersOfALostMoveWaitForTheSessionThatGoesOn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx := t.Context()
+		l, s := newKept(t, never, shopCode{}.make())
+		startShop(t, l, s, "a")
+		change := adding(ctx, l, "a", 1)
+		requireWaits(t, change, "a change")
+		look := getting(ctx, l, "a")
+		requireWaits(t, look, "a look at a change")
+		b := <-seal(t, l)
+		s.set(never, func(*engine.Record) error { return engine.ErrSuperseded })
+		s.release("a")
+		s.set(never, nil)
+
+		waiting, after := l.table.Shelve(part("a"), "a")
+		after()
+		require.False(t, waiting.None())
+		require.Equal(t, waiting, l.table.Await(part("a"), "a", waiting), "it is not there yet")
+		promoteFrom(t, l, "a", engine.Copy{Body: b})
+		require.True(t, l.table.Await(part("a"), "a", waiting).None())
+		requireWaits(t, change, "a change that is not durable yet")
+		requireWaits(t, look, "a look at it")
+		s.set(0, nil)
+		s.release("a")
+		for _, c := range []<-chan result{change, look} {
+			r := requireAnswered(t, c, "a call")
+			require.NoError(t, r.err)
+			require.Equal(t, 1, r.n)
+		}
+	})
+}
+
 // Whatever brings a session to a node has it make a record at once, without a message: so its standbys come
 // into being.
 func TestASessionThatComesMakesARecord(t *testing.T) {

@@ -64,6 +64,11 @@ func (d *Driver) tookReplicaLocked(a *arrival, ended bool) {
 	if has && engine.VersionCovers(d.versionHereLocked(a.part, a.Session).Append(nil), own.Version()) {
 		rep.r.Join(own.Hold())
 		d.standbys.Take(a.part, a.Session)
+		if ended {
+			d.unshelveLocked(a.part, a.Session, nil)
+		} else {
+			d.awaitRecordLocked(a.part, a.Session)
+		}
 		d.doLocked(d.m.Promoted(a.part, a.Session, ended))
 	}
 	d.settleLater(d.tendOneLocked(rep))

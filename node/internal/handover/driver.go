@@ -81,7 +81,10 @@ func (d *Driver) use(t *engine.Table, tr *transport.Transport, r *roster.Roster)
 func (d *Driver) Stop() {
 	d.mu.Lock()
 	d.closed = true
-	d.mu.Unlock()
+	for part := range d.parts {
+		d.unshelveAllLocked(part, errClosed)
+	}
+	d.unlock()
 	d.life.End()
 	if d.speaker != nil {
 		d.speaker.End()

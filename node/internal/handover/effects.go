@@ -29,6 +29,7 @@ func (d *Driver) doOneLocked(e *ownership.Effect) {
 		d.tending.due(e.Partition)
 	case ownership.Purge:
 		d.standbys.Purge(e.Partition)
+		d.unshelveAllLocked(e.Partition, errGoesOn)
 	case ownership.Disclaim:
 		pt.reports = reports{}
 	case ownership.RunBackups:

@@ -157,6 +157,7 @@ func (d *Driver) unsealLocked(e *ownership.Effect) {
 		return
 	}
 	d.doneLocked(h)
+	shelved := false
 	switch {
 	case e.Do == ownership.Resume && e.Form == ownership.Running,
 		h.outline: // nobody has taken it; the machine is told of its number before its next event
@@ -164,7 +165,7 @@ func (d *Driver) unsealLocked(e *ownership.Effect) {
 		d.resumeReplicaLocked(e.Partition, e.Session)
 		return
 	case e.Do == ownership.Shelve && e.Replicated:
-		d.shelveStandbyLocked(h)
+		shelved = d.shelveStandbyLocked(h)
 	case e.Do != ownership.Drop:
 		version, err := engine.SnapshotVersion(h.snapshot)
 		if err != nil {
@@ -186,7 +187,11 @@ func (d *Driver) unsealLocked(e *ownership.Effect) {
 		if e.Do != ownership.Drop {
 			undurable, lost = errGoesOn, errTargetLost
 		}
-		d.later = append(d.later, d.table.Forget(e.Partition, e.Session, undurable))
+		if shelved {
+			d.shelveAnswersLocked(e.Partition, e.Session)
+		} else {
+			d.later = append(d.later, d.table.Forget(e.Partition, e.Session, undurable))
+		}
 		d.dropReplicaLocked(e.Partition, e.Session, lost)
 	}
 }

@@ -58,6 +58,9 @@ func (d *Driver) decideQuickly(h *standby.Heard) (v ownership.Verdict, stamp uin
 	if d.closed {
 		return 0, 0, false
 	}
+	if _, shelved := d.parts[h.Partition].shelved[h.Session]; shelved {
+		return 0, 0, false // who waits for it is to be answered
+	}
 	covers, room := d.standbys.Judge(h.Partition, h.Session, h.Record)
 	if !room {
 		return ownership.NoRoom, 0, true
@@ -82,6 +85,7 @@ func (d *Driver) recordLocked(m *ownership.Machine, h *standby.Heard) (ownership
 	v, effects := m.Record(h.Partition, h.From, h.Stamp, h.Session, covers)
 	if v == ownership.Taken {
 		d.standbys.Put(h.Partition, h.Session, h.Record, h.Hold)
+		d.unshelveLocked(h.Partition, h.Session, nil)
 	}
 	return v, effects
 }
@@ -104,6 +108,7 @@ func (d *Driver) discardLocked(m *ownership.Machine, h *standby.Heard) (ownershi
 	v, effects := m.Discard(h.Partition, h.From, h.Stamp, h.Session, covers)
 	if v == ownership.Cleared {
 		d.standbys.Take(h.Partition, h.Session)
+		d.unshelveLocked(h.Partition, h.Session, nil)
 	}
 	return v, effects
 }

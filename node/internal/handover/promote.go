@@ -136,6 +136,11 @@ func (d *Driver) promoteOne(r *relic) (done bool) {
 		d.standbys.Take(r.part, r.session)
 		delete(d.parts[r.part].reports.of, r.session)
 		d.woken = append(d.woken, r.part)
+		if ended {
+			d.unshelveLocked(r.part, r.session, nil)
+		} else {
+			d.awaitRecordLocked(r.part, r.session)
+		}
 		effects := d.copyLocked(m.Promoted(r.part, r.session, ended))
 		d.roseLocked(r, ended)
 		return effects

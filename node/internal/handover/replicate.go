@@ -303,6 +303,8 @@ var (
 
 	// errGoesOn says besides that the session goes on from what was sealed. So other nodes make their calls again.
 	errGoesOn = fmt.Errorf("%w: %w", errTargetLost, engine.ErrFenced)
+
+	errClosed = fmt.Errorf("%w: %w", sessionproc.ErrClosed, engine.ErrFenced) // the same of a node that closes
 )
 
 // dropReplicaLocked forgets a replicated session that is not here any more. Its record is answered with err. If it

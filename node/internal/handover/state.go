@@ -86,17 +86,18 @@ type Driver struct {
 // A driven is the driver's state of one partition. Its maps have session IDs as
 // keys.
 type driven struct {
-	counted bool                      // the machine knows of sessions here
-	listed  bool                      // the partition is in the list of a lane
-	sealed  map[string]*handoff       // sessions that are sealed for another member
-	away    int                       // how many sessions the table counts that are sealed, or ahead
-	backups map[string]backup         // sessions whose target has died
-	tombs   map[string]engine.Version // tombstones
-	late    map[string]bool           // tombstones that are told of later: see lateEnd
-	buried  map[string]*handoff       // tombstones on their way
-	ahead   map[string]bool           // sessions that are in the table, though the machine has been told of their end
-	reports reports                   // standbys at other members that may have to run here
-	fetches map[string]bool           // sessions whose standbys are fetched, as they are asked for
+	counted bool                         // the machine knows of sessions here
+	listed  bool                         // the partition is in the list of a lane
+	sealed  map[string]*handoff          // sessions that are sealed for another member
+	away    int                          // how many sessions the table counts that are sealed, or ahead
+	backups map[string]backup            // sessions whose target has died
+	tombs   map[string]engine.Version    // tombstones
+	late    map[string]bool              // tombstones that are told of later: see lateEnd
+	buried  map[string]*handoff          // tombstones on their way
+	shelved map[string]engine.Unanswered // answers of sessions that have become standbys here; see shelve.go
+	ahead   map[string]bool              // sessions that are in the table, though the machine has been told of their end
+	reports reports                      // standbys at other members that may have to run here
+	fetches map[string]bool              // sessions whose standbys are fetched, as they are asked for
 	// promotes says that a goroutine promotes what is left of sessions of lost nodes, promoteAgain that it is to
 	// look once more.
 	promotes, promoteAgain bool
