@@ -316,8 +316,11 @@ func (t *Table) adopt(part int, in *Inbound) (*process, error) {
 	a.p.mu.Lock()
 	defer a.p.mu.Unlock()
 	switch away := a.p.awayLocked(); {
-	case a.p.phase != phaseRenewed && away != nil: // perhaps adopted before, and on its way to another node
+	case a.p.phase == phaseRenewed, a.p.phase == phaseQuarantined: // perhaps adopted before; it says so itself
+	case away != nil: // perhaps adopted before, and on its way to another node
 		return nil, away
+	}
+	switch {
 	case !a.p.versionLocked().Covers(first):
 		return nil, sessionproc.ErrAlreadyStarted
 	}

@@ -16,6 +16,7 @@ import (
 
 // A town is a cluster whose nodes crash: each ID has an owner, and another node that follows it.
 type town struct {
+	code   shopCode
 	mu     sync.Mutex
 	owners map[string]*townsman
 }
@@ -54,7 +55,7 @@ func (w *town) node(t *testing.T, id string, boot uint64, delay time.Duration) *
 	n.lives, n.crash = context.WithCancel(context.Background())
 	t.Cleanup(n.crash)
 	n.local, n.s = newKeptWith(t, delay, func(cfg *engine.TableConfig) { cfg.Boot, cfg.Cluster = boot, n },
-		shopCode{}.make())
+		w.code.make())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.owners[id] = n
@@ -122,6 +123,10 @@ var renewSteps = []struct {
 // renewing begins a renewal of a session with a change, and takes so many of its steps.
 func renewing(t *testing.T, steps int) (w *town, renewed <-chan result) {
 	w = &town{owners: map[string]*townsman{}}
+	return w, w.renewing(t, steps)
+}
+
+func (w *town) renewing(t *testing.T, steps int) (renewed <-chan result) {
 	a, _ := w.node(t, "a", 1, never), w.node(t, "b", 2, never)
 	startShop(t, a.local, a.s, "a")
 	renewed = failing(func() error { return a.renew(t.Context(), "a", "b") })
@@ -130,7 +135,7 @@ func renewing(t *testing.T, steps int) (w *town, renewed <-chan result) {
 		s.step(w)
 		synctest.Wait()
 	}
-	return w, renewed
+	return renewed
 }
 
 // Nodes crash at each step of a renewal, the old owner, the new one, or both; a standby has the record that
@@ -213,6 +218,41 @@ func TestARenewalDoesNotBringBackAnEndedSession(t *testing.T) {
 			require.False(t, b)
 		})
 	}
+}
+
+// A session that was adopted is quarantined when the owner of its old ID is lost, so that a copy goes on with the
+// renewal. It has been made: whoever has the old ID learns that, and the session ends as any that is quarantined.
+func TestARenewalEndsThoughItsSessionIsQuarantined(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		ctx, hold := t.Context(), make(chan struct{})
+		defer close(hold)
+		w := &town{owners: map[string]*townsman{}, code: shopCode{run: func(context.Context, *shop, string) error {
+			<-hold // as if it ended the process
+			return nil
+		}}}
+		w.renewing(t, 2)
+		w.owners["a"].crash()
+		for boot := range uint64(2) {
+			w.crash(t, "b", 3+boot, true)
+			b := w.owners["b"].local
+			go func() { _, _ = shopRun.Call(ctx, b, "b", "") }()
+			time.Sleep(time.Second)
+		}
+		w.crash(t, "b", 5, true)
+		b := w.owners["b"]
+		require.ErrorContains(t, (<-getting(ctx, b.local, "b")).err, "quarantined")
+
+		w.crash(t, "a", 6, false)
+		time.Sleep(time.Second)
+		a := w.owners["a"]
+		for _, err := range []error{(<-getting(ctx, a.local, "a")).err, a.terminate(ctx, "a")} {
+			require.ErrorIs(t, err, sessionproc.ErrRenewed)
+		}
+		require.NoError(t, a.renew(ctx, "a", "b"), "the same renewal again")
+		require.ErrorContains(t, (<-getting(ctx, b.local, "b")).err, "quarantined")
+		require.NoError(t, b.terminate(ctx, "b"))
+		require.ErrorIs(t, (<-getting(ctx, b.local, "b")).err, sessionproc.ErrNotFound)
+	})
 }
 
 // A renewal whose intent cannot be made durable does not happen, and neither does it later.
