@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // maxCopies bounds the copies of one session that wait in one place to be merged: in a snapshot,
@@ -96,4 +97,31 @@ func SnapshotKind(b []byte) string {
 		return ""
 	}
 	return s.Kind
+}
+
+// unmetLocked returns the copies that a quarantined session does not meet, for a snapshot of it. Any other
+// session meets its copies before it is encoded. With leaves the session moves: where it arrives nobody
+// knows that a copy was left over, so that begins its new incarnation here.
+func (p *process) unmetLocked(leaves bool) []*process {
+	if p.ext.others == nil || !p.quarantinedLocked() {
+		return nil
+	}
+	for _, o := range p.ext.others {
+		if leaves && o.ext.leftOver {
+			o.renewLocked()
+		}
+	}
+	return slices.Clone(p.ext.others)
+}
+
+// saveUnmet encodes the copies that wait for the session of a snapshot.
+func (s *snapshot) saveUnmet() error {
+	for _, o := range s.unmet {
+		b, err := o.save()
+		if err != nil {
+			return fmt.Errorf("a copy of it: %w", err)
+		}
+		s.Others = append(s.Others, b)
+	}
+	return nil
 }

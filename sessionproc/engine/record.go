@@ -1,6 +1,9 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // encodeRecord makes the record of a session that runs, in its goroutine: no handler changes the state
 // meanwhile. Code of the kind that runs for that is contained.
@@ -13,13 +16,16 @@ func (p *process) encodeRecord(r *Record) (err error) {
 }
 
 func (p *process) fillRecord(r *Record) error {
-	s, unknown := p.snapshot()
+	s, unknown := p.snapshot(false)
 	if s.Renewed == nil {
 		state, err := p.stateForRecord(r, unknown)
 		if err != nil {
 			return fmt.Errorf("kind %q: its state: %w", p.Kind.Name, err)
 		}
 		s.State = state
+		if err := s.saveUnmet(); err != nil {
+			return fmt.Errorf("kind %q: %w", p.Kind.Name, err)
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -34,6 +40,14 @@ func (p *process) fillRecord(r *Record) error {
 	r.Version = p.appendVersionLocked(r.Version[:0])
 	if s.Version = r.Version; p.ext.past != nil {
 		s.Life = p.versionLocked().AppendLife(nil)
+	}
+	if s.unmet != nil {
+		s.Version = slices.Clone(r.Version)
+		v := p.versionLocked()
+		for _, o := range s.unmet {
+			v = v.Merge(o.allVersionLocked())
+		}
+		r.Version = v.Append(r.Version[:0])
 	}
 	b, err := s.append(emptied(r.Body))
 	if err == nil && len(b) > MaxSnapshot {

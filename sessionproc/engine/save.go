@@ -62,7 +62,7 @@ func (p *process) encodePlainly() (b []byte, err error) {
 // travels, since the mailbox is read afterwards. saved is set with the mailbox read: from then on
 // put turns casts away (takesAlongLocked).
 func (p *process) encode() ([]byte, error) {
-	s, unknown := p.snapshot()
+	s, unknown := p.snapshot(true)
 	if s.Renewed != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -72,6 +72,9 @@ func (p *process) encode() ([]byte, error) {
 	var err error
 	if s.State, err = p.encodeState(nil, unknown); err != nil {
 		return nil, fmt.Errorf("its state: %w", err)
+	}
+	if err := s.saveUnmet(); err != nil {
+		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,8 +98,8 @@ func (p *process) encode() ([]byte, error) {
 func (s *snapshot) setVersion(v Version) { s.Version, s.Life = v.Append(nil), v.AppendLife(nil) }
 
 // snapshot begins the snapshot of the session, and marks the session as copied. unknown are the
-// fields that its state does not know.
-func (p *process) snapshot() (s snapshot, unknown []byte) {
+// fields that its state does not know. See unmetLocked for leaves.
+func (p *process) snapshot(leaves bool) (s snapshot, unknown []byte) {
 	number, boot := p.table().Incarnation(&p.Head)
 	s = snapshot{Kind: p.Kind.Name, Schema: p.Kind.Settings.Schema, Number: number, Boot: boot,
 		Idle: time.Duration(p.table().clock.now.Load() - p.last.Load()), Lifetime: p.lifetimeLeft()}
@@ -108,6 +111,7 @@ func (p *process) snapshot() (s snapshot, unknown []byte) {
 		s.Renewed = &savedRenewed{ID: m.newID, Left: time.Until(m.until)}
 		s.Dedup = p.ext.window().save(p.table().clock.now.Load())
 	}
+	s.unmet = p.unmetLocked(leaves)
 	return s, p.ext.rarely().unknown
 }
 

@@ -54,8 +54,9 @@ type snapshot struct {
 	Outline     bool            `msgpack:",omitempty"` // critical: no node can have the session; see Table.Outline
 	Tasks       []savedTask     `msgpack:",omitempty"` // the session waits for their results
 
-	replies *window // for Dedup, or nil
-	at      int64   // when they are saved, since epoch
+	replies *window    // for Dedup, or nil
+	at      int64      // when they are saved, since epoch
+	unmet   []*process // for Others
 }
 
 // The values of core.SavedCast.Own.

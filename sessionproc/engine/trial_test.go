@@ -258,6 +258,59 @@ func TestAQuarantinedSessionExpires(t *testing.T) {
 	})
 }
 
+// A quarantined session meets no copy, as OnMerge is code of its kind. A copy that was started on its own waits
+// wherever the session is, also after a move and after a crash, and goes on when the session is terminated.
+func TestACopyWaitsForAQuarantinedSession(t *testing.T) {
+	for name, goes := range map[string]func(t *testing.T, f *fatal, l *local, s *standbys) *local{
+		"it stays": func(_ *testing.T, _ *fatal, l *local, _ *standbys) *local { return l },
+		"it moves": func(t *testing.T, f *fatal, l *local, _ *standbys) *local {
+			to, _ := newKeptWith(t, 0, atBoot(6), f.kind())
+			require.NoError(t, land(to, "a", <-seal(t, l)))
+			l.table.Forget(part("a"), "a", nil)()
+			return to
+		},
+		"its node crashes": func(t *testing.T, f *fatal, _ *local, s *standbys) *local {
+			to, _ := f.promote(t, 6, s.lastOf("a"), 0)
+			return to
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				ctx := t.Context()
+				f := &fatal{hold: make(chan struct{}), harm: true}
+				defer close(f.hold)
+				last := f.start(t, "timer")
+				var l *local
+				var s *standbys
+				for boot := range uint64(3) {
+					l, s = f.promote(t, 2+boot, last, 0)
+					last = s.lastOf("a")
+				}
+				apart, _ := newKeptWith(t, 0, atBoot(7), f.kind())
+				require.NoError(t, shops.Start(ctx, apart, "a", 15))
+				r, err := l.table.Restore(part("a"), "a", <-seal(t, apart))
+				require.NoError(t, err)
+				version := r.Version()
+				require.True(t, l.table.Meet(r))
+				require.True(t, l.table.RecordAgain(part("a"), "a"))
+				time.Sleep(time.Second)
+				seen, err := engine.ParseVersion(s.lastOf("a").Version)
+				require.NoError(t, err)
+				require.True(t, seen.Covers(version), "a standby of the copy is replaced by one with both")
+
+				l = goes(t, f, l, s)
+				requireQuarantined(t, l, f, 2)
+				here, _ := l.table.Version(part("a"), "a")
+				require.True(t, here.Covers(version))
+				require.ErrorIs(t, l.terminate(ctx, "a"), sessionproc.ErrUnavailable, "the copy is there in its place")
+				got := <-getting(ctx, l, "a")
+				require.NoError(t, got.err)
+				require.Equal(t, 15, got.n)
+			})
+		})
+	}
+}
+
 // A session that has moved in good order has not ended its node, whatever it was about to do there or had done: only
 // the nodes that crash count.
 func TestASessionThatMovesHasFailedNoTrial(t *testing.T) {
