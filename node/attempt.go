@@ -44,6 +44,22 @@ type verdict struct {
 	again bool // try again: the handler did not run, or may run twice
 }
 
+// deliver tries until the request has an outcome, or ctx ends.
+func (a *attempt) deliver(ctx context.Context) error {
+	defer a.finish()
+	for {
+		v := a.once(ctx)
+		switch {
+		case v.err == nil:
+			return nil
+		case !v.again:
+			return engine.Failed(a.m, a.id, v.err, v.maybe)
+		case !a.pause(ctx, a.backOff(v.err)):
+			return engine.Failed(a.m, a.id, fmt.Errorf("%w (%w)", ctx.Err(), v.err), v.maybe)
+		}
+	}
+}
+
 // once tries the owner.
 func (a *attempt) once(ctx context.Context) verdict {
 	n := a.node

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -75,18 +74,7 @@ func (n *Node) route(ctx context.Context, id string, part int, m sessionproc.Mes
 		return engine.Failed(m, id, err, ran)
 	}
 	try := attempt{node: n, id: id, part: part, m: m, out: out, done: done, asked: asked, ran: ran}
-	defer try.finish()
-	for {
-		v := try.once(ctx)
-		switch {
-		case v.err == nil:
-			return nil
-		case !v.again:
-			return engine.Failed(m, id, v.err, v.maybe)
-		case !try.pause(ctx, try.backOff(v.err)):
-			return engine.Failed(m, id, fmt.Errorf("%w (%w)", ctx.Err(), v.err), v.maybe)
-		}
-	}
+	return try.deliver(ctx)
 }
 
 // withTimeout gives ctx the timeout of m if it has no deadline.

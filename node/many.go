@@ -16,7 +16,9 @@ import (
 // StartMany starts many sessions, each as Start does, with one request for hundreds
 // that another node owns. It returns when all have an outcome, and the errors of
 // those that failed, by ID: nil if none did. Without a deadline in ctx CallTimeout
-// holds, for all of them together. KindRef.StartMany is its typed form.
+// holds, for all of them together. Starts whose node crashes before it has
+// answered are made again as those of Start are (see KindConfig.Replicas), each by
+// itself and by that deadline. KindRef.StartMany is its typed form.
 func (n *Node) StartMany(ctx context.Context, sessions map[string]StartOptions) map[string]error {
 	all := make([]engine.Delivery, 0, len(sessions))
 	for id, o := range sessions {
@@ -27,8 +29,8 @@ func (n *Node) StartMany(ctx context.Context, sessions map[string]StartOptions) 
 	return engine.Failures(all)
 }
 
-// TerminateMany ends many sessions, each as Terminate does; for the rest it is as
-// StartMany. An ID that is named twice is ended once.
+// TerminateMany ends many sessions, each as Terminate does, also if a node dies
+// meanwhile; for the rest it is as StartMany. An ID that is named twice is ended once.
 func (n *Node) TerminateMany(ctx context.Context, ids []string) map[string]error {
 	seen := make(map[string]bool, len(ids))
 	all := make([]engine.Delivery, 0, len(ids))
@@ -61,7 +63,7 @@ type itemResult struct {
 type batch struct {
 	to    *route.Peer
 	items []item
-	of    []*engine.Delivery // the items'
+	of    []*batched // the items'
 	size  int
 }
 
@@ -77,6 +79,7 @@ func (n *Node) DeliverMany(ctx context.Context, all []engine.Delivery) {
 	ctx, cancel := n.withQueryTimeout(ctx)
 	defer cancel()
 	var here, alone []*engine.Delivery
+	var unknown []*batched
 	byNode := map[*route.Peer][]*batch{}
 	for i := range all {
 		switch d := &all[i]; n.collect(ctx, d, byNode) {
@@ -87,20 +90,22 @@ func (n *Node) DeliverMany(ctx context.Context, all []engine.Delivery) {
 		}
 	}
 	var wait sync.WaitGroup
-	var mu sync.Mutex // guards alone
+	var mu sync.Mutex // guards alone and unknown
 	wait.Go(func() { n.deliverEach(ctx, here, manyItems) })
 	for _, batches := range byNode {
 		wait.Go(func() {
 			together(len(batches), manyFrames, func(i int) {
-				again := n.sendBatch(ctx, batches[i])
+				again, lost := n.sendBatch(ctx, batches[i])
 				mu.Lock()
 				defer mu.Unlock()
-				alone = append(alone, again...)
+				alone, unknown = append(alone, again...), append(unknown, lost...)
 			})
 		})
 	}
 	wait.Wait()
+	wait.Go(func() { together(len(unknown), manyAlone, func(i int) { n.deliverAgain(ctx, unknown[i]) }) })
 	n.deliverEach(ctx, alone, manyAlone)
+	wait.Wait()
 }
 
 func (n *Node) deliverEach(ctx context.Context, some []*engine.Delivery, limit int) {
@@ -150,43 +155,50 @@ func (n *Node) collect(ctx context.Context, d *engine.Delivery, byNode map[*rout
 		batches = append(batches, &batch{to: owner})
 		byNode[owner] = batches
 	}
-	b := batches[len(batches)-1]
-	b.items, b.of, b.size = append(b.items, it), append(b.of, d), b.size+it.size()
+	b, one := batches[len(batches)-1], &batched{Delivery: d}
+	it.Once = one.addKey(n, owner)
+	b.items, b.of, b.size = append(b.items, it), append(b.of, one), b.size+it.size()
 	return goesWithOthers
 }
 
-// sendBatch sends messages to their owner and returns those that surely had no
-// effect there and may have another outcome, as their sessions are elsewhere.
-func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*engine.Delivery) {
+// sendBatch sends messages to their owner. It returns those that surely had no effect there and may have another
+// outcome, as their sessions are elsewhere, and those of which that is not known, and which are made again.
+func (n *Node) sendBatch(ctx context.Context, b *batch) (again []*engine.Delivery, unknown []*batched) {
 	n.forwarded.add(0)
+	b.send()
+	defer func() { b.over(unknown) }()
 	results, err := ask[[]itemResult](ctx, n, b.to.Member, &query{What: askMany, Items: b.items})
 	if err == nil && len(results) != len(b.items) {
 		err = fmt.Errorf("%w: %d results for %d sessions", sessionproc.ErrBadReply, len(results), len(b.items))
 	}
-	if err != nil {
-		if _, unsent := errors.AsType[notSent](err); unsent {
-			return b.of
+	_, unsent := errors.AsType[notSent](err)
+	_, lost := errors.AsType[lostAnswer](err)
+	for i, one := range b.of {
+		f := failure.Coded{}
+		if err == nil {
+			f = results[i].failure()
 		}
-		for _, d := range b.of {
-			why := err
-			if err == ctx.Err() {
-				why = engine.NoAnswer(ctx, d.Message.Op(), d.ID, b.to.Slot, true, "")
-			}
-			d.Err = engine.Failed(d.Message, d.ID, why, true)
-		}
-		return nil
-	}
-	for i := range results {
-		f := results[i].failure()
-		switch d := b.of[i]; {
-		case f.Code == 0:
-		case !f.Maybe && (f.Code == failure.CodeNotOwner || f.Code == failure.CodeMoving || f.Code == failure.CodeNoQuorum):
-			again = append(again, d)
-		default:
-			d.Err = engine.Failed(d.Message, d.ID, f.Err(), f.Maybe)
+		switch {
+		case unsent, !f.Maybe && (f.Code == failure.CodeNotOwner || f.Code == failure.CodeMoving ||
+			f.Code == failure.CodeNoQuorum):
+			again = append(again, one.Delivery)
+		case (lost || f.Undone()) && one.repeats(n):
+			unknown = append(unknown, one)
+		case err != nil:
+			one.Err = engine.Failed(one.Message, one.ID, b.why(ctx, one, err), true)
+		case f.Code != 0:
+			one.Err = engine.Failed(one.Message, one.ID, f.Err(), f.Maybe)
 		}
 	}
-	return again
+	return again, unknown
+}
+
+// why says why there is no outcome of a message of a batch.
+func (b *batch) why(ctx context.Context, one *batched, err error) error {
+	if err == ctx.Err() {
+		return engine.NoAnswer(ctx, one.Message.Op(), one.ID, b.to.Slot, true, "")
+	}
+	return err
 }
 
 // failure returns why an item failed; its Code is 0 if it did not.
@@ -217,6 +229,10 @@ func (n *Node) serveMany(ctx context.Context, items []item) ([]itemResult, error
 		in.Op, in.ID, in.Kind = engine.Op(it.Op), it.ID, it.Kind
 		in.Raw, in.Payload, in.Deadline = it.Raw, it.Payload, deadline
 		in.Values = valuesOf(ctx)
+		if err := in.ParseOnce(it.Once); err != nil {
+			in.Fail(err, false, false)
+			continue
+		}
 		if in.Op != engine.OpStart && in.Op != engine.OpTerminate {
 			in.Fail(sessionproc.ErrUnsupported, false, false)
 			continue
@@ -226,7 +242,9 @@ func (n *Node) serveMany(ctx context.Context, items []item) ([]itemResult, error
 	select {
 	case <-g.done:
 	case <-ctx.Done():
-		g.giveUp(ctx.Err())
+		if g.giveUp(ctx.Err()); n.routes.Load().Closed { // so that they are made again
+			return nil, sessionproc.ErrClosed
+		}
 	}
 	return g.results, nil
 }

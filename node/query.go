@@ -102,6 +102,8 @@ func ask[T any](ctx context.Context, n *Node, m cluster.Member, q *query) (answe
 		if peer, ok := errors.AsType[*transport.Error](err); ok {
 			f := failure.Decode(peer)
 			switch {
+			case f.Undone():
+				return answer, lostAnswer{f.Err()}
 			case f.Maybe:
 				return answer, f.Err()
 			case f.Code == failure.CodeOverloaded && lifetime.Pause(ctx, queryPause):
@@ -116,8 +118,11 @@ func ask[T any](ctx context.Context, n *Node, m cluster.Member, q *query) (answe
 		if err = fmt.Errorf("%w: %w", sessionproc.ErrUnavailable, err); ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		if !maybe {
+		switch {
+		case !maybe:
 			err = notSent{err}
+		case ctx.Err() == nil:
+			err = lostAnswer{err}
 		}
 		return answer, err
 	}
@@ -213,6 +218,7 @@ type item struct {
 	Kind    string `msgpack:",omitempty"`
 	Raw     bool   `msgpack:",omitempty"`
 	Payload []byte `msgpack:",omitempty"`
+	Once    []byte `msgpack:",omitempty"` // the key of a start: see engine.AppendOnce
 }
 
-func (i *item) size() int { return 64 + len(i.ID) + len(i.Kind) + len(i.Payload) }
+func (i *item) size() int { return 64 + len(i.ID) + len(i.Kind) + len(i.Payload) + len(i.Once) }

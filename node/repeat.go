@@ -101,6 +101,15 @@ func (t *ticket) doubt() {
 	time.AfterFunc(doubtful, stays.over)
 }
 
+// moveTo has another ticket take the place of t.
+func (t *ticket) moveTo(place *ticket) {
+	l := t.of
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	*place = ticket{of: l, session: t.session, number: t.number}
+	t.leaveLocked(place)
+}
+
 // leaveLocked has another ticket take the place of t, or none.
 func (t *ticket) leaveLocked(place *ticket) {
 	calls := t.of.calls[t.session]

@@ -15,7 +15,8 @@ type manyDeliverer interface {
 // StartMany starts a session with each of the arguments, by ID, as Start does:
 // many with one request to each node that owns some. It returns when all have an
 // outcome, and the errors of those that failed, by ID: nil if none did. Without a
-// deadline in ctx the node's CallTimeout holds, for all of them together.
+// deadline in ctx the node's CallTimeout holds, for all of them together. In a kind
+// with Replicas those whose node crashes are made again, as the start of one is.
 func (k *KindRef[Arg]) StartMany(ctx context.Context, c Caller, args map[string]Arg) map[string]error {
 	all := make([]core.Delivery, 0, len(args))
 	for id, arg := range args {
