@@ -84,8 +84,12 @@ func (a *attempt) once(ctx context.Context) verdict {
 		if a.m.Op() == engine.OpCast { // it has the time for its place that its caller gives it
 			ctx = a.asked
 		}
-		if a.repeated && a.out.once != nil {
+		switch {
+		case !a.repeated:
+		case a.out.once != nil:
 			engine.SetRepeated(a.m, a.out.once, a.first)
+		case a.ends():
+			engine.SetRepeated(a.m, new(engine.Once), a.first)
 		}
 		err := n.table.Deliver(ctx, a.part, a.id, a.m)
 		if away, ok := cause(err).(*failure.Moved); ok {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -139,5 +140,44 @@ func TestAStartOfManyThatKillsItsNodeRunsTwice(t *testing.T) {
 		require.ErrorIs(t, err, sessionproc.ErrUnavailable)
 		require.NoError(t, ctx.Err())
 		require.EqualValues(t, 2, runs.Load())
+	})
+}
+
+// A Terminate that is made again leaves a session alone that another client has started since.
+func TestATerminateThatIsMadeAgainSparesWhatWasStartedSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const sessions = 60
+		c := startMeters(t, 4, sessions, nil)
+		var ids []string
+		for i := range sessions {
+			if id := fmt.Sprint("m", i); c.Owner(id) == 1 {
+				ids = append(ids, id)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		errs := make([]error, len(ids))
+		var starting sync.WaitGroup
+		time.AfterFunc(300*time.Millisecond, func() { // node 1 has crashed
+			for i, id := range ids {
+				starting.Go(func() { errs[i] = meters.Start(ctx, c.Node(2+i%2), id, sessionproc.None{}) })
+			}
+		})
+		require.NoError(t, lost(t, c, func(ctx context.Context) error {
+			return firstOf(c.Node(0).TerminateMany(ctx, ids))
+		}))
+		starting.Wait()
+		started := 0
+		for i, id := range ids {
+			if errs[i] == nil {
+				started++
+			} else { // its end was not durable yet at its standby, node 0
+				require.ErrorIs(t, errs[i], sessionproc.ErrAlreadyStarted)
+			}
+			there, err := c.Node(0).Started(ctx, id)
+			require.NoError(t, err)
+			require.Equal(t, errs[i] == nil, there, id)
+		}
+		require.NotZero(t, started)
 	})
 }

@@ -149,6 +149,10 @@ func (a *attempt) repeats() bool {
 // false: the call is made again, and to this member it cannot be. It may be one that this node has lost sight of.
 func (a *attempt) addKey(knows bool) bool {
 	n, out := a.node, a.out
+	if a.ends() {
+		a.addTime(knows)
+		return true
+	}
 	knows = knows && !a.bare
 	if out.once == nil && knows && a.repeats() {
 		out.auto.Key, out.auto.Low = n.numbers.take(&out.ticket, a.id)
@@ -168,6 +172,16 @@ func (a *attempt) addKey(knows bool) bool {
 	out.request.Once = engine.AppendOnce(out.room[:0], out.once, first)
 	a.keyed = true
 	return true
+}
+
+// addTime adds to a Terminate that is made again for a member when it was first made: it does not end what was started
+// since. Members that know no keys do not know that.
+func (a *attempt) addTime(knows bool) {
+	if a.out.request.Once = nil; !a.repeated {
+		a.first = engine.SinceEpoch(time.Now())
+	} else if knows {
+		a.out.request.Once = engine.AppendOnce(a.out.room[:0], new(engine.Once), a.first)
+	}
 }
 
 // repeat reports whether the request, of which it is not known whether it has run, is to be made again.

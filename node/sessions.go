@@ -40,7 +40,9 @@ func (n *Node) Touch(ctx context.Context, id string) error {
 // no such session.
 //
 // If the node of a session with standbys dies meanwhile, the end is made again
-// once that is known. It then ends what has been started under the ID since.
+// once that is known. It then leaves alone what has been started under the ID since,
+// unless that has moved meanwhile or lost its node too: a session that came from
+// elsewhere may be older than is known, and is ended.
 func (n *Node) Terminate(ctx context.Context, id string) error {
 	return n.Deliver(ctx, id, engine.Untyped(engine.OpTerminate, "", "", nil, nil))
 }

@@ -30,8 +30,11 @@ func (t *Table) Serve(part int, in *Inbound) {
 	case core.OpStarted:
 		t.serveStarted(part, in)
 	case core.OpTerminate:
-		answer := in.Answer
-		t.terminate(part, in.ID, func(err error) { tell(answer, nil, err) })
+		answer, first := in.Answer, int64(0)
+		if in.Once != nil {
+			first = in.Once.First
+		}
+		t.terminate(part, in.ID, first, func(err error) { tell(answer, nil, err) })
 	case core.OpTouch:
 		if err := t.touch(part, in.ID); err != nil {
 			in.Answer.Fail(err, false, false)

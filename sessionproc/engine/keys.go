@@ -244,7 +244,7 @@ func NumberedKey(caller [6]byte, line uint32, number uint64) [16]byte {
 	return core.NumberedKey(caller, line, number)
 }
 
-// SetRepeated has a call that is made again run on this node, with its key.
+// SetRepeated has a request that is made again run on this node, with its key. Of a Terminate only first counts.
 func SetRepeated(m sessionproc.Message, o *Once, first int64) {
 	if keeper, ok := m.(interface{ Keeps() **core.Once }); ok {
 		*keeper.Keeps() = &Once{Key: o.Key, Derived: o.Derived, First: first, Root: o.Root, Low: o.Low}

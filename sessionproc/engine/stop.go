@@ -128,10 +128,16 @@ func (p *process) beginEndLocked(reason sessionproc.Reason, done func(error)) (q
 // terminate ends session id. It calls answer when the session has left the table, or when its
 // running handler has lasted longer than StopTimeout; until that handler returns, the ID cannot be
 // started again. terminate does not block.
-func (t *Table) terminate(part int, id string, answer func(err error)) {
+//
+// first is 0, or when the request was first made, since epoch, if it is made again. Then it leaves a session
+// alone that was surely started since: the one that it was for has ended.
+func (t *Table) terminate(part int, id string, first int64, answer func(err error)) {
 	p, err := t.look(part, id)
 	if why := t.PausedBy(); why != nil {
 		err = why
+	}
+	if err == nil && first != 0 && p.beganAfter(first) {
+		err = sessionproc.ErrNotFound
 	}
 	if err != nil {
 		answer(err)
@@ -158,6 +164,14 @@ func (t *Table) terminate(part int, id string, answer func(err error)) {
 		}
 		give(err)
 	}
+}
+
+// beganAfter reports whether the session surely began after a time, since epoch: it was started here, and has
+// met no copy that was started on its own. The age of one that has come from elsewhere is not exact.
+func (p *process) beganAfter(at int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.begun > at && p.arrivalLocked().came == 0 && (p.ext == nil || !p.ext.past.lives())
 }
 
 func (p *process) stop(reason sessionproc.Reason) {
