@@ -23,20 +23,26 @@ func (cfg *Config) containCarriers(log *slog.Logger) {
 	of := func(name string) *rescuer { return &rescuer{log: log, name: name} }
 	injecting, extracting, large := of("Inject"), of("Extract"), &sparse{interval: time.Minute}
 	cfg.Inject = func(ctx context.Context) (carried []byte) {
-		injecting.run(func() { carried = inject(ctx) })
-		if len(carried) > maxCarried {
+		returned := false // see containRequestEnded
+		defer injecting.rescue(&returned)
+		all := inject(ctx)
+		returned = true
+		if len(all) > maxCarried {
 			if large.due() {
-				log.Warn("what Inject returns is too large and does not travel", "bytes", len(carried), "limit", maxCarried)
+				log.Warn("what Inject returns is too large and does not travel", "bytes", len(all), "limit", maxCarried)
 			}
 			return nil
 		}
-		return carried
+		return all
 	}
 	cfg.Extract = func(ctx context.Context, carried []byte) (values context.Context) {
-		extracting.run(func() { values = extract(ctx, carried) })
-		if values == nil {
-			return ctx
+		values = ctx
+		returned := false
+		defer extracting.rescue(&returned)
+		if all := extract(ctx, carried); all != nil {
+			values = all
 		}
+		returned = true
 		return values
 	}
 }

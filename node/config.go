@@ -209,12 +209,14 @@ type Config struct {
 	// of the caller's ctx: at most 1 KiB. It travels with calls, starts, casts and
 	// broadcasts. What a handler's ctx has of it goes on with the timers, watches and
 	// tasks that the handler begins. All of that moves with the session.
+	// Nobody changes what it has returned: neither the node nor Inject, which returns another slice if there is
+	// something else to travel.
 	// Default nothing. If it returns more, or
 	// it or Extract panics, nothing travels, the request goes on without, and a
 	// warning is logged, of too much once a minute.
 	Inject func(ctx context.Context) []byte
 	// Extract makes of it the values of the handler's ctx, or of the start function's, on
-	// the session's node. Default nothing.
+	// the session's node. It may keep carried, and must not change it. Default nothing.
 	Extract func(ctx context.Context, carried []byte) context.Context
 	// Trace is told of requests, handlers, the lives of sessions, members and this node,
 	// for metrics, traces and the like. See JoinTraces for several. It is read by Start.

@@ -15,16 +15,12 @@ type rescuer struct {
 	logged atomic.Bool
 }
 
-// run runs f here. A panic of it ends here; a runtime.Goexit does its worst.
-func (r *rescuer) run(f func()) {
-	returned := false
-	defer func() {
-		if !returned {
-			r.report(engine.FaultOf(recover()))
-		}
-	}()
-	f()
-	returned = true
+// rescue is deferred where a function has run when *returned is true. A panic of it ends here; a runtime.Goexit does its
+// worst.
+func (r *rescuer) rescue(returned *bool) {
+	if !*returned {
+		r.report(engine.FaultOf(recover()))
+	}
 }
 
 // apart runs f so that a runtime.Goexit ends with it, too, at the price of a goroutine.

@@ -143,7 +143,7 @@ func (n *Node) newTable(partitions int) (*engine.Table, error) {
 		Cluster: n, FindEnd: n.findEnd, Gate: n.driver, Moving: &failure.Moved{},
 		OnStall: n.standing.stall, StallAfter: n.cfg.StallAfter,
 		Logger: n.log, Inject: n.cfg.Inject, Extract: n.cfg.Extract,
-		Trace: n.trace.ofTable(),
+		Trace: n.trace.ofTable(n.log),
 	}
 	if n.cfg.replicates() {
 		cfg.Standbys = n.driver

@@ -164,6 +164,7 @@ func TestATraceFollowsWhatARequestCauses(t *testing.T) {
 		tr.take()
 		require.NoError(p, hikers.Start(ctx, p.via, p.id, sessionproc.None{}))
 		start := "root >start  |start "
+		synctest.Wait() // the answer does not wait for MessageEnded
 		ended, done := tr.take()
 		require.Equal(p, []string{start}, ended)
 		require.Equal(p, []string{"root >start "}, done)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 
@@ -8,20 +9,17 @@ import (
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
 
-// contained is t, or what a nil one stands for, with functions that do not panic.
+// contained is t, or what a nil one stands for, with functions that do not panic, but for those of messages:
+// ofTable contains these.
 func (t *Trace) contained(log *slog.Logger) Trace {
 	if t == nil {
 		return Trace{}
 	}
-	ours := func(r TraceRequest) bool {
-		return r.Op == engine.OpSubscribe.String() || r.Op == engine.OpAdopt.String()
-	}
-	never := func(TraceMessage) bool { return false }
 	return Trace{
-		RequestBegun:    containBegun(log, "RequestBegun", t.RequestBegun, ours),
-		RequestEnded:    containEnded(log, "RequestEnded", t.RequestEnded, ours),
-		MessageBegun:    containBegun(log, "MessageBegun", t.MessageBegun, never),
-		MessageEnded:    containEnded(log, "MessageEnded", t.MessageEnded, never),
+		RequestBegun:    containRequestBegun(log, t.RequestBegun),
+		RequestEnded:    containRequestEnded(log, t.RequestEnded),
+		MessageBegun:    t.MessageBegun,
+		MessageEnded:    t.MessageEnded,
 		RequestRefused:  contain(log, "RequestRefused", t.RequestRefused),
 		SessionStarted:  contain(log, "SessionStarted", t.SessionStarted),
 		SessionEnded:    contain(log, "SessionEnded", t.SessionEnded),
@@ -37,61 +35,110 @@ func (t *Trace) contained(log *slog.Logger) Trace {
 	}
 }
 
+func rescuerOf(log *slog.Logger, name string) *rescuer {
+	return &rescuer{log: log, name: "Trace." + name}
+}
+
 // contain returns f, contained in a goroutine of its own.
 func contain[Info any](log *slog.Logger, name string, f func(Info)) func(Info) {
 	if f == nil {
 		return nil
 	}
-	r := &rescuer{log: log, name: "Trace." + name}
+	r := rescuerOf(log, name)
 	return func(info Info) { r.apart(func() { f(info) }) }
 }
 
-// containEnded returns f, contained in the goroutine that calls it, which is prepared for its
-// end, unless that is one of ours.
-func containEnded[Info any](log *slog.Logger, name string, f func(context.Context, Info), ours func(Info) bool,
-) func(context.Context, Info) {
+// What follows runs for each request and message. Each function contains f in the goroutine that calls it, which is
+// prepared for its end, by a defer of its own: a closure for a shared one would copy what f is told once more.
+
+// byUs reports whether a goroutine of the library makes the request.
+func (r *TraceRequest) byUs() bool {
+	return r.Op == engine.OpSubscribe.String() || r.Op == engine.OpAdopt.String()
+}
+
+func containRequestEnded(log *slog.Logger, f func(context.Context, TraceRequest)) func(context.Context, TraceRequest) {
 	if f == nil {
 		return nil
 	}
-	r := &rescuer{log: log, name: "Trace." + name}
-	apart := func(ctx context.Context, info Info) { r.apart(func() { f(ctx, info) }) }
-	return func(ctx context.Context, info Info) {
-		if ours(info) {
-			apart(ctx, info)
-		} else {
-			r.run(func() { f(ctx, info) })
+	r := rescuerOf(log, "RequestEnded")
+	apart := func(ctx context.Context, told TraceRequest) { r.apart(func() { f(ctx, told) }) }
+	return func(ctx context.Context, told TraceRequest) {
+		if told.byUs() {
+			apart(ctx, told)
+			return
 		}
+		returned := false
+		defer r.rescue(&returned)
+		f(ctx, told)
+		returned = true
 	}
 }
 
-// containBegun is containEnded for an f that returns a ctx. If it fails, or returns nil, that is ctx.
-func containBegun[Info any](log *slog.Logger, name string, f func(context.Context, Info) context.Context,
-	ours func(Info) bool) func(context.Context, Info) context.Context {
+// containRequestBegun: if f fails, or returns nil, the ctx stays what it is.
+func containRequestBegun(log *slog.Logger, f func(context.Context, TraceRequest) context.Context,
+) func(context.Context, TraceRequest) context.Context {
 	if f == nil {
 		return nil
 	}
-	r := &rescuer{log: log, name: "Trace." + name}
-	apart := func(ctx context.Context, info Info) (begun context.Context) {
-		r.apart(func() { begun = f(ctx, info) })
+	r := rescuerOf(log, "RequestBegun")
+	apart := func(ctx context.Context, told TraceRequest) (begun context.Context) {
+		begun = ctx
+		r.apart(func() { begun = cmp.Or(f(ctx, told), ctx) })
 		return begun
 	}
-	return func(ctx context.Context, info Info) (begun context.Context) {
-		if ours(info) {
-			begun = apart(ctx, info)
-		} else {
-			r.run(func() { begun = f(ctx, info) })
+	return func(ctx context.Context, told TraceRequest) (begun context.Context) {
+		if told.byUs() {
+			return apart(ctx, told)
 		}
-		if begun == nil {
-			return ctx
+		begun = ctx
+		returned := false
+		defer r.rescue(&returned)
+		if c := f(ctx, told); c != nil {
+			begun = c
 		}
+		returned = true
+		return begun
+	}
+}
+
+func containMessageEnded(log *slog.Logger, f func(context.Context, TraceMessage),
+) func(context.Context, engine.TraceMessage) {
+	if f == nil {
+		return nil
+	}
+	r := rescuerOf(log, "MessageEnded")
+	return func(ctx context.Context, told engine.TraceMessage) {
+		returned := false
+		defer r.rescue(&returned)
+		f(ctx, messageOf(&told))
+		returned = true
+	}
+}
+
+// containMessageBegun: if f fails, or returns nil, the ctx stays what it is.
+func containMessageBegun(log *slog.Logger, f func(context.Context, TraceMessage) context.Context,
+) func(context.Context, engine.TraceMessage) context.Context {
+	if f == nil {
+		return nil
+	}
+	r := rescuerOf(log, "MessageBegun")
+	return func(ctx context.Context, told engine.TraceMessage) (begun context.Context) {
+		begun = ctx
+		returned := false
+		defer r.rescue(&returned)
+		if c := f(ctx, messageOf(&told)); c != nil {
+			begun = c
+		}
+		returned = true
 		return begun
 	}
 }
 
 // ofTable is what the table calls itself; nil: nothing.
-func (t *Trace) ofTable() *engine.TableTrace {
-	of := engine.TableTrace{}
-	some := false
+func (t *Trace) ofTable(log *slog.Logger) *engine.TableTrace {
+	of := engine.TableTrace{MessageBegun: containMessageBegun(log, t.MessageBegun),
+		MessageEnded: containMessageEnded(log, t.MessageEnded)}
+	some := of.MessageBegun != nil || of.MessageEnded != nil
 	set := func(has bool, as func()) {
 		if has {
 			some = true
@@ -109,14 +156,6 @@ func (t *Trace) ofTable() *engine.TableTrace {
 	})
 	set(t.SessionConflict != nil, func() {
 		of.SessionConflict = func(i engine.TraceSessionConflict) { t.SessionConflict(TraceSessionConflict(i)) }
-	})
-	set(t.MessageBegun != nil, func() {
-		of.MessageBegun = func(ctx context.Context, i engine.TraceMessage) context.Context {
-			return t.MessageBegun(ctx, messageOf(&i))
-		}
-	})
-	set(t.MessageEnded != nil, func() {
-		of.MessageEnded = func(ctx context.Context, i engine.TraceMessage) { t.MessageEnded(ctx, messageOf(&i)) }
 	})
 	set(t.RequestRefused != nil, func() {
 		of.RequestRefused = func(i engine.TraceRequestRefused) {

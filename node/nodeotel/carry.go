@@ -9,25 +9,43 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// What travels is the values of the W3C headers traceparent, tracestate and baggage, each but the first after a
-// line feed, and empty if there is none. Later releases may add more lines.
+// What travels with most requests is a span alone, as in the W3C's traceparent, but not in hex: a 0, the trace's ID, the
+// span's, and the flags. Otherwise it is the values of the headers traceparent, tracestate and baggage, each but the
+// first after a line feed, and empty if there is none. Later releases may add more bytes, or lines.
 const (
 	maxCarried    = 1 << 10 // see node.Config.Inject
 	traceparent   = 55      // bytes of version 00
 	versionPrefix = "00-"
+	spanAlone     = 1 + 16 + 8 + 1 // bytes
 )
 
 // inject returns what of ctx is to travel, or nil. What does not fit is left out: baggage first.
 func inject(ctx context.Context, withBaggage bool) []byte {
-	sc := trace.SpanContextFromContext(ctx)
 	var bags string
 	if withBaggage {
 		bags = baggage.FromContext(ctx).String()
 	}
-	if !sc.IsValid() && bags == "" {
+	sc := trace.SpanContextFromContext(ctx)
+	valid := sc.IsValid()
+	switch {
+	case bags == "" && !valid:
 		return nil
+	case bags == "" && sc.TraceState().Len() == 0:
+		return appendSpan(make([]byte, 0, spanAlone), &sc)
+	case !valid:
+		sc = trace.SpanContext{}
 	}
-	b := make([]byte, 0, traceparent)
+	return injectHeaders(sc, bags)
+}
+
+func appendSpan(b []byte, sc *trace.SpanContext) []byte {
+	id, span := sc.TraceID(), sc.SpanID()
+	return append(append(append(append(b, 0), id[:]...), span[:]...), byte(sc.TraceFlags()))
+}
+
+// injectHeaders is inject for a span, which may be invalid, and baggage.
+func injectHeaders(sc trace.SpanContext, bags string) []byte {
+	b := make([]byte, 0, 2*traceparent)
 	if sc.IsValid() {
 		id, span := sc.TraceID(), sc.SpanID()
 		b = append(b, versionPrefix...)
@@ -37,18 +55,18 @@ func inject(ctx context.Context, withBaggage bool) []byte {
 		b = append(b, '-')
 		b = hex.AppendEncode(b, []byte{byte(sc.TraceFlags())})
 	}
-	state := ""
-	if sc.TraceState().Len() > 0 {
-		state = sc.TraceState().String()
-	}
+	state := sc.TraceState().String()
 	if len(b)+1+len(state) > maxCarried-1 {
 		state = ""
 	}
 	if len(b)+1+len(state)+1+len(bags) > maxCarried {
 		bags = ""
 	}
-	if state == "" && bags == "" {
-		return b
+	switch {
+	case state == "" && bags == "" && sc.IsValid():
+		return appendSpan(b[:0], &sc)
+	case state == "" && bags == "":
+		return nil
 	}
 	b = append(append(b, '\n'), state...)
 	if bags != "" {
@@ -59,10 +77,15 @@ func inject(ctx context.Context, withBaggage bool) []byte {
 
 // extract returns ctx with what has travelled, as far as it is valid.
 func extract(ctx context.Context, carried []byte, withBaggage bool) context.Context {
-	if len(carried) == traceparent && contextKey != nil {
-		r := &remote{Context: ctx}
-		copy(r.parent[:], carried)
-		return r
+	if len(carried) >= spanAlone && carried[0] == 0 {
+		r := &remote{Context: ctx, span: [spanAlone]byte(carried)}
+		if contextKey != nil {
+			return r
+		}
+		if sc := r.spanContext(); sc.IsValid() {
+			ctx = trace.ContextWithRemoteSpanContext(ctx, sc)
+		}
+		return ctx
 	}
 	parent, rest, _ := bytes.Cut(carried, []byte("\n"))
 	state, rest, _ := bytes.Cut(rest, []byte("\n"))
@@ -77,30 +100,26 @@ func extract(ctx context.Context, carried []byte, withBaggage bool) context.Cont
 	return ctx
 }
 
-// A remote is a ctx with the span of a traceparent, which is read when somebody wants to know it. Most handlers
+// A remote is a ctx with a span that travelled alone, which is made when somebody wants to know it. Most handlers
 // make no span, and those of local calls need none: so these have one allocation in place of three.
 type remote struct {
 	context.Context
-	parent [traceparent]byte
+	span [spanAlone]byte
 }
 
 func (r *remote) Value(key any) any {
-	switch key {
-	case contextKey:
-		if sc, ok := parse(r.parent[:], nil); ok {
+	if key == contextKey {
+		if sc := r.spanContext(); sc.IsValid() {
 			return trace.ContextWithRemoteSpanContext(context.Background(), sc).Value(key)
 		}
-	case remoteKey{}:
-		return r
 	}
 	return r.Context.Value(key)
 }
 
-type remoteKey struct{}
-
-// hasParent reports whether ctx has a span, without making it.
-func hasParent(ctx context.Context) bool {
-	return ctx.Value(remoteKey{}) != nil || trace.SpanContextFromContext(ctx).IsValid()
+// spanContext is what travelled, which may be invalid.
+func (r *remote) spanContext() trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID(r.span[1:17]),
+		SpanID: trace.SpanID(r.span[17:25]), TraceFlags: trace.TraceFlags(r.span[25]) & trace.FlagsSampled, Remote: true})
 }
 
 // contextKey is the key by which package trace has spans in a ctx, which it tells whoever is asked for one; nil: it

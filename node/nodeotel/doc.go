@@ -34,7 +34,7 @@
 //
 // # Cost
 //
-// With a sampler that wants nothing our functions take some 0.5 µs of a local call, half of it in the SDK's Start
-// (BenchmarkTraceOfOneCall): the decision not to sample travels, too. What a node does for any Trace, Inject and
-// Extract comes on top (BenchmarkCallLocal).
+// With a sampler that wants nothing a local call takes some 0.9 µs and five allocations more than without a Trace
+// (BenchmarkCallLocal): 0.3 µs and two allocations are the SDK's Start, another 0.3 µs what a node does for any Trace,
+// and the others Inject and Extract, as the decision not to sample travels, too.
 package nodeotel

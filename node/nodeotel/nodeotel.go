@@ -55,14 +55,13 @@ type tracer struct {
 	tracer   trace.Tracer
 	slowMove time.Duration
 	names    spanNames
+	request  ownSpan // where a ctx has the span of a request
+	message  ownSpan // and of a message
 }
 
-// The keys of spans that we have begun. A ctx may have spans of others in it that are younger, so ours have
-// keys of their own, with a nil for one that records nothing.
-type (
-	requestKey struct{}
-	messageKey struct{}
-)
+// The address of an ownSpan finds a span that we have begun and that records. A ctx may have spans of others in it that
+// are younger.
+type ownSpan byte
 
 var (
 	system   = attribute.String("rpc.system", "sessionproc")
@@ -87,31 +86,24 @@ func (t *tracer) requestBegun(ctx context.Context, r node.TraceRequest) context.
 	if o == nil {
 		return ctx
 	}
-	return begun(ctx, requestKey{}, func() (context.Context, trace.Span) {
-		return t.tracer.Start(ctx, t.names.of(r.Op, r.Kind, r.Method), o...)
-	}, r.Kind, r.Method)
+	ctx, span := t.tracer.Start(ctx, t.names.of(r.Op, r.Kind, r.Method), o...)
+	if !span.IsRecording() {
+		return ctx
+	}
+	return t.describe(ctx, span, &t.request, r.Kind, r.Method)
 }
 
-// begun starts a span and has the new ctx know it by key.
-func begun(ctx context.Context, key any, start func() (context.Context, trace.Span), kind, method string,
-) context.Context {
-	before := ctx.Value(key)
-	ctx, span := start()
-	if span.IsRecording() {
-		span.SetAttributes(system, attribute.String("rpc.service", kind), attribute.String("rpc.method", method))
-		return context.WithValue(ctx, key, span)
-	}
-	if before != nil {
-		return context.WithValue(ctx, key, nil)
-	}
-	return ctx
+// describe says what a span that records is about, and has its ctx know it as ours.
+func (t *tracer) describe(ctx context.Context, span trace.Span, key *ownSpan, kind, method string) context.Context {
+	span.SetAttributes(system, attribute.String("rpc.service", kind), attribute.String("rpc.method", method))
+	return context.WithValue(ctx, key, span)
 }
 
 func (t *tracer) requestEnded(ctx context.Context, r node.TraceRequest) {
 	if requestOptions(r.Op) == nil {
 		return
 	}
-	span, ours := ctx.Value(requestKey{}).(trace.Span)
+	span, ours := ctx.Value(&t.request).(trace.Span)
 	if !ours {
 		return
 	}
@@ -139,51 +131,56 @@ func end(span trace.Span, err error) {
 	span.End()
 }
 
-// messageBegun begins the span of a handler, but of a local call: that has the span of its request already.
+// isLocalCall reports whether a handler runs for a call of its own node, which has the span of its request.
+func isLocalCall(m *node.TraceMessage) bool { return m.Op == "call" && m.Peer == "" }
+
+// messageBegun begins the span of a handler, but of a local call.
 func (t *tracer) messageBegun(ctx context.Context, m node.TraceMessage) context.Context {
-	kind := trace.SpanKindServer
-	switch {
-	case m.Op == "cast":
-		kind = trace.SpanKindConsumer
-	case m.Op == "start":
-		kind = trace.SpanKindInternal
-	case m.Peer == "" && hasParent(ctx):
+	if isLocalCall(&m) {
 		return ctx
 	}
-	return begun(ctx, messageKey{}, func() (context.Context, trace.Span) {
-		o := make([]trace.SpanStartOption, 0, 3)
-		o = append(o, trace.WithSpanKind(kind))
-		if m.Wait > 0 {
-			o = append(o, trace.WithTimestamp(time.Now().Add(-m.Wait)))
+	kind := trace.SpanKindServer
+	switch m.Op {
+	case "cast":
+		kind = trace.SpanKindConsumer
+	case "start":
+		kind = trace.SpanKindInternal
+	}
+	o := make([]trace.SpanStartOption, 0, 3)
+	o = append(o, trace.WithSpanKind(kind))
+	if m.Wait > 0 {
+		o = append(o, trace.WithTimestamp(time.Now().Add(-m.Wait)))
+	}
+	if kind == trace.SpanKindConsumer {
+		if from := trace.SpanContextFromContext(ctx); from.IsValid() {
+			o = append(o, trace.WithLinks(trace.Link{SpanContext: from}))
 		}
-		if kind == trace.SpanKindConsumer {
-			if from := trace.SpanContextFromContext(ctx); from.IsValid() {
-				o = append(o, trace.WithLinks(trace.Link{SpanContext: from}))
-			}
-		}
-		return t.handlerStarted(ctx, m, o)
-	}, m.Kind, m.Method)
+	}
+	return t.handlerStarted(ctx, m, o)
 }
 
 // handlerStarted starts the span when the message came, and notes when the handler begins.
-func (t *tracer) handlerStarted(ctx context.Context, m node.TraceMessage, o []trace.SpanStartOption,
-) (context.Context, trace.Span) {
+func (t *tracer) handlerStarted(ctx context.Context, m node.TraceMessage, o []trace.SpanStartOption) context.Context {
 	ctx, span := t.tracer.Start(ctx, t.names.of(m.Op, m.Kind, m.Method), o...)
-	if span.IsRecording() {
-		span.SetAttributes(attribute.Float64("sessionproc.wait_seconds", m.Wait.Seconds()),
-			attribute.Int("sessionproc.bytes", m.Size))
-		if m.Peer != "" {
-			span.SetAttributes(attribute.String("sessionproc.peer", m.Peer))
-		}
-		if m.Wait > 0 {
-			span.AddEvent("handler begins")
-		}
+	if !span.IsRecording() {
+		return ctx
 	}
-	return ctx, span
+	span.SetAttributes(attribute.Float64("sessionproc.wait_seconds", m.Wait.Seconds()),
+		attribute.Int("sessionproc.bytes", m.Size))
+	if m.Peer != "" {
+		span.SetAttributes(attribute.String("sessionproc.peer", m.Peer))
+	}
+	if m.Wait > 0 {
+		span.AddEvent("handler begins")
+	}
+	return t.describe(ctx, span, &t.message, m.Kind, m.Method)
 }
 
 func (t *tracer) messageEnded(ctx context.Context, m node.TraceMessage) {
-	if span, ours := ctx.Value(messageKey{}).(trace.Span); ours {
+	if isLocalCall(&m) {
+		return
+	}
+	if span, ours := ctx.Value(&t.message).(trace.Span); ours {
 		end(span, m.Err)
 	}
 }

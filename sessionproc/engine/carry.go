@@ -11,12 +11,15 @@ import (
 // ctx (inherit). A cast has a ctx of its own for them, in place of the one that all casts of a session
 // share, and keeps what Inject gave, which moves on with it.
 
-// inject returns what of ctx is to travel; nil: nothing. It calls Inject in this goroutine.
+// inject returns what of ctx is to travel, which nobody changes; nil: nothing. It calls Inject in this goroutine.
 func (t *Table) inject(ctx context.Context) []byte {
 	if t.cfg.Inject == nil || t.cfg.Extract == nil {
 		return nil
 	}
-	return core.Copied(t.cfg.Inject(ctx))
+	if carried := t.cfg.Inject(ctx); len(carried) > 0 {
+		return carried
+	}
+	return nil
 }
 
 // carry returns the values of ctx that Inject and Extract let through, or nil.
@@ -70,7 +73,7 @@ func (p *process) castCtxLocked(c *core.Ctx) *core.Ctx {
 // The session's goroutine calls it before the handler runs.
 func (p *process) extract(c *core.Ctx) {
 	if carried := c.LacksValues(); carried != nil {
-		c.Origin.Values = p.table().extracted(carried)
+		c.Origin().Values = p.table().extracted(carried)
 	}
 }
 

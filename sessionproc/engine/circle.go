@@ -161,7 +161,7 @@ func (p *process) awaited(chain []string) {
 func (p *process) callersLocked(yield func(ids []string, from *core.Ctx) bool) {
 	of := func(w *core.Envelope) bool {
 		c := w.Ctx
-		if c == nil || c.Origin == nil || w.Word.Load()&core.StateMask != core.StateQueued {
+		if c == nil || c.Origin() == nil || w.Word.Load()&core.StateMask != core.StateQueued {
 			return true
 		}
 		return yield(c.Waiters(), c.From())

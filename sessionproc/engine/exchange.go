@@ -80,9 +80,6 @@ func (t *Table) inherit(ctx context.Context, from *core.Ctx, h *core.Ctx, b *cor
 	if from != nil {
 		h.Rare().From = from
 	}
-	if t.begins {
-		h.PrepareTrace()
-	}
 	if t.cfg.Inject != nil {
 		if values := t.carry(ctx); values != nil {
 			h.Rare().Values = values

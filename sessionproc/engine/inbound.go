@@ -23,7 +23,7 @@ func (t *Table) Serve(part int, in *Inbound) {
 	case core.OpCast:
 		t.serveCast(part, in)
 	case core.OpStart, core.OpEnsure:
-		in.Ctx = in.newCtx(t, nil)
+		in.Ctx = in.newCtx(nil)
 		in.opened()
 		t.decideStart(&core.Starter{W: &in.Waiting, Part: part, ID: in.ID, Kind: in.Kind, Ensure: in.Op == core.OpEnsure,
 			Placed: in.Placed})
@@ -95,7 +95,7 @@ func (t *Table) serveCall(part int, in *Inbound) {
 		in.Answer.Fail(err, false, false)
 		return
 	}
-	in.Ctx = in.newCtx(t, p)
+	in.Ctx = in.newCtx(p)
 	if in.Once != nil {
 		if err := p.keyed(in.Ctx, in.Once, in.bound); err != nil {
 			in.Answer.Fail(err, false, false)

@@ -19,7 +19,7 @@ import (
 
 // holdsPlace reports whether a start function, on this node or on another one, waits for the work
 // that is done with c. c may be nil.
-func holdsPlace(c *core.Ctx) bool { return c != nil && (sessionOf(c).starts() || placed(c.Origin)) }
+func holdsPlace(c *core.Ctx) bool { return c != nil && (sessionOf(c).starts() || placed(c.Origin())) }
 
 // placed is holdsPlace for an origin.
 func placed(o *core.Origin) bool { return o != nil && (o.Placed || holdsPlace(o.From)) }

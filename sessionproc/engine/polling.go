@@ -60,7 +60,7 @@ func (p *process) servePoll(in *Inbound) {
 		in.Answer.Reply(n.append(nil), true)
 		return
 	}
-	in.Ctx = in.newCtx(p.table(), p)
+	in.Ctx = in.newCtx(p)
 	in.Size, in.NoUse, in.ReadOnly, in.AtOnce = 0, true, true, false
 	in.opened()
 	in.shown.Store(in.bound)

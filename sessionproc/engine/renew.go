@@ -48,7 +48,7 @@ func (t *Table) serveRenew(part int, in *Inbound) {
 		in.Answer.Fail(core.BadRequest(err), false, false)
 		return
 	}
-	in.Ctx = in.newCtx(t, nil)
+	in.Ctx = in.newCtx(nil)
 	in.opened()
 	done, err := t.renew(part, r)
 	switch {

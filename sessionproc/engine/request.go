@@ -65,7 +65,7 @@ func (in *Inbound) opened() {
 	}
 }
 
-func (in *Inbound) newCtx(t *Table, p *process) *core.Ctx {
+func (in *Inbound) newCtx(p *process) *core.Ctx {
 	h := in.NextCtx()
 	if p != nil {
 		h.Head = &p.Head
@@ -77,10 +77,7 @@ func (in *Inbound) newCtx(t *Table, p *process) *core.Ctx {
 		in.Once = nil
 	}
 	if len(in.Chain) > 0 || in.Values != nil {
-		h.Origin = &core.Origin{Chain: in.Chain, Values: in.Values, Placed: in.Placed}
-	}
-	if t.begins {
-		h.PrepareTrace()
+		h.ComesFrom(&core.Origin{Chain: in.Chain, Values: in.Values, Placed: in.Placed})
 	}
 	return h
 }

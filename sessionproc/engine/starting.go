@@ -70,12 +70,10 @@ func (t *Table) startOnCall(part int, id, kind, method string, op core.Op, by *c
 	}
 	w := &zeroStart{}
 	w.Task, w.OnDecided = w, func() {}
-	w.Ctx = &core.Ctx{Until: t.clock.in(t.cfg.CallTimeout), Origin: by}
+	w.Ctx = &core.Ctx{Until: t.clock.in(t.cfg.CallTimeout)}
+	w.Ctx.ComesFrom(by)
 	if v := values(); v != nil {
 		w.Ctx.Rare().Values = v
-	}
-	if t.begins {
-		w.Ctx.PrepareTrace()
 	}
 	w.Open()
 	s := &core.Starter{W: &w.Waiting, Part: part, ID: id, Kind: k.Name, Placed: placed(by)}

@@ -21,7 +21,7 @@ type sessionKey struct{}
 type Ctx struct {
 	Head   *Head                  // the session
 	Until  int64                  // since epoch; 0: none
-	Origin *Origin                // nil if no handler made the call and it brings no values
+	origin atomic.Pointer[Origin] // nil if no handler made the call and it brings no values
 	sig    atomic.Pointer[signal] // nil while the ctx has not ended and nothing waits for its end
 }
 
@@ -34,7 +34,8 @@ const (
 	EndedInterrupted = 3 // the caller still waits for what the handler makes of it
 )
 
-// Origin is the rare part of a Ctx.
+// Origin is the rare part of a Ctx. Once a message is in a mailbox only its session's goroutine changes its origin, and
+// Begin does so by another one in its place.
 type Origin struct {
 	From   *Ctx            // the handler that made this call, on this node
 	Chain  []string        // IDs of the sessions that wait for this call, outermost first
@@ -66,18 +67,26 @@ var over = func() (all [len(Causes)]*signal) {
 
 // From returns the handler that made this call, on this node; nil: none did.
 func (c *Ctx) From() *Ctx {
-	if c.Origin == nil {
-		return nil
+	if o := c.origin.Load(); o != nil {
+		return o.From
 	}
-	return c.Origin.From
+	return nil
 }
 
-// Rare returns the origin to be changed.
+// Origin returns the origin of c, or nil.
+func (c *Ctx) Origin() *Origin { return c.origin.Load() }
+
+// ComesFrom sets the origin of c, before a message enters a mailbox. o may be nil.
+func (c *Ctx) ComesFrom(o *Origin) { c.origin.Store(o) }
+
+// Rare returns the origin to be changed, before a message enters a mailbox.
 func (c *Ctx) Rare() *Origin {
-	if c.Origin == nil {
-		c.Origin = new(Origin)
+	o := c.origin.Load()
+	if o == nil {
+		o = new(Origin)
+		c.origin.Store(o)
 	}
-	return c.Origin
+	return o
 }
 
 // Deadline returns the caller's deadline.
@@ -113,8 +122,8 @@ func (c *Ctx) Value(key any) any {
 	if _, ok := key.(sessionKey); ok {
 		return c
 	}
-	if c.Origin != nil && c.Origin.Values != nil {
-		return c.Origin.Values.Value(key)
+	if o := c.origin.Load(); o != nil && o.Values != nil {
+		return o.Values.Value(key)
 	}
 	return nil
 }
@@ -191,15 +200,16 @@ func (c *Ctx) CheckChain(id string) error {
 			return cycleError(c.Chain(), id)
 		}
 		length++
-		if h.Origin == nil {
+		o := h.origin.Load()
+		if o == nil {
 			continue
 		}
-		for _, waiting := range h.Origin.Chain {
+		for _, waiting := range o.Chain {
 			if waiting == id {
 				return cycleError(c.Chain(), id)
 			}
 		}
-		length += len(h.Origin.Chain)
+		length += len(o.Chain)
 	}
 	if length > maxChain {
 		return fmt.Errorf("%w: more than %d sessions wait for one another", ErrCallCycle, maxChain)
@@ -223,8 +233,8 @@ func (c *Ctx) Waiters() []string {
 		return nil
 	}
 	ids := c.From().Chain()
-	if c.Origin != nil {
-		ids = append(ids, c.Origin.Chain...)
+	if o := c.origin.Load(); o != nil {
+		ids = append(ids, o.Chain...)
 	}
 	return ids
 }

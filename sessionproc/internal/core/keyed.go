@@ -56,10 +56,10 @@ func Asking(found any, at **Once, id, method string) (from *Ctx) {
 
 // Once returns the key of the call that c is the ctx of; nil: it has none.
 func (c *Ctx) Once() *Once {
-	if c.Origin == nil {
-		return nil
+	if o := c.origin.Load(); o != nil {
+		return o.Once
 	}
-	return c.Origin.Once
+	return nil
 }
 
 // Calling returns the handler that a ctx belongs to, or nil.

@@ -39,8 +39,8 @@ type TaskRun struct {
 
 // ValuesOf returns what Config.Extract made for the handler that ctx belongs to; nil: nothing.
 func ValuesOf(ctx context.Context) context.Context {
-	if c := Calling(ctx); c != nil && c.Origin != nil {
-		return c.Origin.Values
+	if c := Calling(ctx); c != nil && c.Origin() != nil {
+		return c.Origin().Values
 	}
 	return nil
 }

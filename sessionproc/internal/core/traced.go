@@ -1,9 +1,6 @@
 package core
 
-import (
-	"context"
-	"slices"
-)
+import "context"
 
 // MaxCarried is how many bytes Inject may have travel.
 const MaxCarried = 1 << 10
@@ -13,7 +10,8 @@ const MaxCarried = 1 << 10
 type Traced struct {
 	cast    bool            // the ctx is of one cast, in place of the one that all casts of the session share
 	carried []byte          // what Inject gave, for a cast that moves on; nil: nothing
-	before  context.Context // Values without what a trace has added; may be nil
+	begun   bool            // a trace has added values
+	before  context.Context // Values without them; may be nil
 }
 
 // origin and its Traced, in one allocation.
@@ -22,28 +20,26 @@ type tracedOrigin struct {
 	traced Traced
 }
 
-// Traced returns the origin of c, which has a Traced then. It is called before a message enters a mailbox, or
-// by the session's goroutine.
-func (c *Ctx) traced() *Traced {
-	if c.Origin == nil {
-		o := new(tracedOrigin)
-		c.Origin = &o.Origin
-		o.Traced = &o.traced
-	} else if c.Origin.Traced == nil {
-		c.Origin.Traced = new(Traced)
+// withTraced returns an origin that has what o has, which may be nil, and a Traced of its own.
+func (o *Origin) withTraced() *tracedOrigin {
+	n := new(tracedOrigin)
+	if o != nil {
+		n.Origin = *o
+		if o.Traced != nil {
+			n.traced = *o.Traced
+		}
 	}
-	return c.Origin.Traced
+	n.Traced = &n.traced
+	return n
 }
-
-// PrepareTrace makes room for what a trace adds to c, so that Begin changes nothing that other goroutines read.
-func (c *Ctx) PrepareTrace() { c.traced() }
 
 // NewCastCtx returns the ctx of one cast that has something of its own: what Inject gave, and what Extract
 // has made of that. Both may be nil.
 func NewCastCtx(carried []byte, values context.Context) *Ctx {
+	o := &tracedOrigin{Origin: Origin{Values: values}, traced: Traced{cast: true, carried: carried}}
+	o.Traced = &o.traced
 	c := new(Ctx)
-	t := c.traced()
-	t.cast, t.carried, c.Origin.Values = true, carried, values
+	c.origin.Store(&o.Origin)
 	return c
 }
 
@@ -57,7 +53,11 @@ func CastCtx(carried []byte, values context.Context) *Ctx {
 
 // IsCast reports whether c was made by NewCastCtx. c may be nil.
 func (c *Ctx) IsCast() bool {
-	return c != nil && c.Origin != nil && c.Origin.Traced != nil && c.Origin.Traced.cast
+	if c == nil {
+		return false
+	}
+	o := c.origin.Load()
+	return o != nil && o.Traced != nil && o.Traced.cast
 }
 
 // ShareEnd makes c, which no goroutine waits for yet, end with all, the ctx of a session's casts.
@@ -68,23 +68,16 @@ func (e *Envelope) Carried() []byte {
 	if !e.Ctx.IsCast() {
 		return nil
 	}
-	return e.Ctx.Origin.Traced.carried
+	return e.Ctx.origin.Load().Traced.carried
 }
 
 // LacksValues returns what Inject gave if Extract is still to make the values of it.
 func (c *Ctx) LacksValues() []byte {
-	if c.Origin == nil || c.Origin.Values != nil || c.Origin.Traced == nil {
+	o := c.origin.Load()
+	if o == nil || o.Values != nil || o.Traced == nil {
 		return nil
 	}
-	return c.Origin.Traced.carried
-}
-
-// Copied is a copy of what Inject gave, nil if it is nothing.
-func Copied(carried []byte) []byte {
-	if len(carried) == 0 {
-		return nil
-	}
-	return slices.Clone(carried)
+	return o.Traced.carried
 }
 
 // A begun is the ctx of a handler as a trace is given it. What the trace derives from it becomes Values of
@@ -95,20 +88,30 @@ func (b begun) Value(key any) any {
 	if _, ok := key.(sessionKey); ok {
 		return b.Ctx
 	}
-	if before := b.Origin.Traced.before; before != nil {
-		return before.Value(key)
+	o := b.origin.Load()
+	if o == nil {
+		return nil
 	}
-	return nil
+	before := o.Values
+	if o.Traced != nil && o.Traced.begun {
+		before = o.Traced.before
+	}
+	if before == nil {
+		return nil
+	}
+	return before.Value(key)
 }
 
 // Begin has a trace add values to c, by what f returns. The session's goroutine calls it before it runs the
-// handler, after PrepareTrace.
+// handler. Others may read the origin of c meanwhile, so that c gets another one. A trace that adds nothing costs none.
 func (c *Ctx) Begin(f func(context.Context) context.Context) context.Context {
-	t := c.traced()
-	t.before = c.Origin.Values
 	ctx := f(begun{c})
-	if ctx != context.Context(begun{c}) {
-		c.Origin.Values = ctx
+	if ctx == context.Context(begun{c}) {
+		return ctx
 	}
+	o := c.origin.Load().withTraced()
+	o.traced.begun, o.traced.before = true, o.Values
+	o.Values = ctx
+	c.origin.Store(&o.Origin)
 	return ctx
 }
