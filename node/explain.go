@@ -32,6 +32,9 @@ type Explanation struct {
 	Awaits    []string                // members whose answer the next holder waits for
 	Standbys  []string                // members that have a standby of it
 	Paused    map[string]string       // members whose sessions wait, and why
+	Refused   map[string]string       // members that do not take it over, as far as that is known, and why
+	Stays     string                  // why no member can take it over; "": that is not so
+	NoStarts  map[string]string       // of one that nobody has: why its holder starts none now, by kind; of "" all kinds
 
 	// What a member says that has it. See Inspection.
 	Node      string // slot/boot; "": none has it, and what follows is zero
@@ -66,7 +69,13 @@ type account struct {
 	Holding HoldingState
 	Awaits  []string `msgpack:",omitempty"`
 	GivesTo string   `msgpack:",omitempty"`
-	Paused  string   `msgpack:",omitempty"`
+
+	Refuses   string            `msgpack:",omitempty"`
+	Stays     string            `msgpack:",omitempty"`
+	RefusedBy []string          `msgpack:",omitempty"`
+	NoStarts  map[string]string `msgpack:",omitempty"`
+
+	Paused string `msgpack:",omitempty"`
 
 	Standby      bool          `msgpack:",omitempty"`
 	StandbyEnded bool          `msgpack:",omitempty"`
@@ -104,7 +113,7 @@ func (n *Node) Explain(ctx context.Context, id string) (Explanation, error) {
 	})
 	missing = n.askOlder(ctx, members, id, known, missing)
 	e := Explanation{Session: sessionproc.LogID(id), Partition: part, Holdings: map[string]HoldingState{},
-		Paused: map[string]string{}}
+		Paused: map[string]string{}, Refused: map[string]string{}}
 	if owner := r.Owners[part]; owner != nil {
 		e.Owner = owner.Name()
 	}
@@ -139,8 +148,15 @@ func (n *Node) accountOf(ctx context.Context, id string) (a account) {
 	part := n.routes.Load().Ring.Partition(id)
 	d := n.driver.Account(part, id)
 	a = account{Found: n.details(ctx, id, false), Holding: holdingOf(d.Part), Awaits: d.Awaits, GivesTo: d.GivesTo,
+		Refuses: d.Refuses, Stays: d.Stays, RefusedBy: d.RefusedBy,
 		Paused: textOf(n.table.PausedBy()), Standby: d.Standby, StandbyEnded: d.StandbyEnded, StandbyAge: d.StandbyAge,
 		Standbys: d.Standbys}
+	if !a.Found.Here {
+		a.NoStarts = map[string]string{}
+		for kind, why := range n.table.StartsRefused() {
+			a.NoStarts[kind] = why.Error()
+		}
+	}
 	a.Kind, a.Reason, a.EndedAgo, a.Ended = n.table.LastEnd(part, id)
 	return a
 }
@@ -177,6 +193,7 @@ func (e *Explanation) gather(known map[string]account, missing *PartialError) {
 	case best != nil:
 		e.describe(inspectionOf(e.Node, &best.Found.Details))
 		e.Reason, e.Ended, e.EndedOn = "", time.Time{}, "" // that was an earlier session of the ID
+		e.gatherRefusals(known, missing)
 	case !e.Ended.IsZero():
 		e.State, e.Kind = "ended", known[e.EndedOn].Kind
 	case len(e.Standbys) > 0:
@@ -185,6 +202,27 @@ func (e *Explanation) gather(known map[string]account, missing *PartialError) {
 		e.State = "undecided"
 	default:
 		e.State = "absent"
+	}
+	if e.State == "absent" || e.State == "ended" {
+		e.NoStarts = known[e.Holder].NoStarts
+	}
+}
+
+// gatherRefusals has what members say of a session that one of them has and others do not take over.
+func (e *Explanation) gatherRefusals(known map[string]account, missing *PartialError) {
+	here := known[e.Node]
+	if here.Stays != "" && len(here.RefusedBy) == 0 {
+		e.Stays = here.Stays
+	}
+	for _, by := range here.RefusedBy {
+		if _, answered := known[by]; answered || missing.Nodes[by] != nil { // it is still a member
+			e.Refused[by] = here.Stays
+		}
+	}
+	for name, a := range known {
+		if a.Refuses != "" && name != e.Node {
+			e.Refused[name] = a.Refuses
+		}
 	}
 }
 

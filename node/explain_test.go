@@ -39,8 +39,10 @@ func (c *clerk) askOf(ctx context.Context, id string) (none sessionproc.None, er
 	return toils.Call(ctx, sessionproc.FromContext(ctx).Cluster(), id, time.Minute)
 }
 
-func newClerks() sessionproc.AnyKind {
-	k := sessionproc.NewKind(clerks, startsAs[clerk], sessionproc.KindConfig{})
+func newClerks() sessionproc.AnyKind { return clerksWith(sessionproc.KindConfig{}) }
+
+func clerksWith(cfg sessionproc.KindConfig) sessionproc.AnyKind {
+	k := sessionproc.NewKind(clerks, startsAs[clerk], cfg)
 	sessionproc.HandleCall(k, toils, (*clerk).toils)
 	sessionproc.HandleCall(k, askOf, (*clerk).askOf)
 	sessionproc.HandleCast(k, file, func(c *clerk, ctx context.Context, _ sessionproc.None) error {
@@ -150,6 +152,49 @@ func TestASessionThatIsNotThereIsExplained(t *testing.T) {
 		_, err := n.Explain(ctx, "no id")
 		require.ErrorIs(t, err, sessionproc.ErrInvalidID)
 	})
+}
+
+// Of one that nobody has it is said that it cannot be started, and why.
+func TestASessionThatCannotStartIsExplained(t *testing.T) {
+	for name, c := range map[string]struct {
+		tune  func(*node.Config)
+		kind  sessionproc.KindConfig
+		of    string // the kind that cannot start
+		cause string
+		says  string
+	}{
+		"node full": {tune: func(cfg *node.Config) { cfg.MaxSessions = 1 }, cause: "Config.MaxSessions",
+			says: " starts no session now: "},
+		"kind full": {kind: sessionproc.KindConfig{MaxSessions: 1}, of: "clerk", cause: "KindConfig.MaxSessions",
+			says: ` starts no session of kind "clerk" now: `},
+		"memory": {tune: func(cfg *node.Config) { cfg.MemoryMark = 100; cfg.UseHeap(func() int64 { return 101 }) },
+			cause: "MemoryMark", says: " starts no session now: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cluster := tuned(t, 2, func(_ int, cfg *node.Config) {
+					if c.tune != nil {
+						c.tune(cfg)
+					}
+				}, func() sessionproc.AnyKind { return clerksWith(c.kind) })
+				cluster.Settle()
+				id := ownedBy(cluster, 1, "very-secret-clerk-")
+				if name != "memory" {
+					require.Empty(t, explained(t, cluster.Node(0), id).NoStarts)
+					first := ownedBy(cluster, 1, "another-secret-clerk-")
+					require.NoError(t, clerks.Start(t.Context(), cluster.Node(0), first, sessionproc.None{}))
+				}
+				time.Sleep(2 * time.Second)
+				for i := range 2 {
+					e := explained(t, cluster.Node(i), id)
+					require.Equal(t, "absent", e.State)
+					require.Len(t, e.NoStarts, 1)
+					require.Contains(t, e.NoStarts[c.of], c.cause)
+					require.Contains(t, e.String(), cluster.Node(1).Name()+c.says)
+				}
+			})
+		})
+	}
 }
 
 // While a session moves, both ends of the way are named, and what it waits for.

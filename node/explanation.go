@@ -15,6 +15,7 @@ func (e *Explanation) explain(known map[string]account, missing *PartialError) {
 	say := func(form string, args ...any) { e.Sentences = append(e.Sentences, fmt.Sprintf(form, args...)) }
 	e.sayWhere(say, known)
 	e.sayWhyThere(say, known)
+	e.sayRefusals(say)
 	for _, name := range slices.Sorted(maps.Keys(e.Paused)) {
 		say("The sessions of %s wait: %s.", name, e.Paused[name])
 	}
@@ -105,6 +106,23 @@ func (e *Explanation) sayWhyThere(say func(string, ...any), known map[string]acc
 			say("%s asks for it, and waits for the answer of %s.", name, enumerate(awaits))
 		default:
 			say("%s asks for it.", name)
+		}
+	}
+}
+
+// sayRefusals: why a session stays where it is, or is not started.
+func (e *Explanation) sayRefusals(say func(string, ...any)) {
+	for _, name := range slices.Sorted(maps.Keys(e.Refused)) {
+		say("%s does not take it over: %s.", name, e.Refused[name])
+	}
+	if e.Stays != "" {
+		say("No member can take it over: %s.", e.Stays)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(e.NoStarts)) {
+		if kind == "" {
+			say("%s starts no session now: %s.", e.Holder, e.NoStarts[kind])
+		} else {
+			say("%s starts no session of kind %q now: %s.", e.Holder, kind, e.NoStarts[kind])
 		}
 	}
 }

@@ -140,7 +140,9 @@ type Trace struct {
 	// SessionPromoted: a session goes on here from its standby, as its node was lost.
 	SessionPromoted func(TraceSessionPromoted)
 	// MoveRefused: a session stays where it is, as its owner cannot have it. It is
-	// called on both nodes, at each try.
+	// called on both nodes, at each try. A node that knows beforehand that the owner cannot have sessions of a kind, as
+	// it was not given the kind, or has it with a lower schema, sends one of them at most, and none while it drains: of
+	// the others it alone is told.
 	MoveRefused func(TraceMoveRefused)
 	// RecordKept: the changes of a session of this node are at its standbys, or cannot be.
 	RecordKept func(TraceRecordKept)
@@ -247,7 +249,7 @@ type TraceSessionPromoted struct {
 	Age     time.Duration // since the standby had its last record
 }
 
-// TraceMoveRefused is a session that stays where it is, on both nodes.
+// TraceMoveRefused is a session that stays where it is, on both nodes, or on its own node if it was not even sent.
 type TraceMoveRefused struct {
 	Session string // LogID
 	Peer    string // slot/boot of the other node

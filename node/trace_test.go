@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -277,37 +278,57 @@ func TestTraceTellsBothNodesOfAMove(t *testing.T) {
 	})
 }
 
-// A session that its owner refuses stays, and both nodes are told why. One that the owner
-// cannot have, as it was not given the kind, is not sent at all.
-func TestTraceTellsBothNodesOfARefusedMove(t *testing.T) {
-	for name, c := range map[string]struct {
-		known bool
-		cause string
-	}{"not given the kind": {true, "other"}, "full": {false, "Config.MaxSessions"}} {
+// A session that its owner refuses stays, both nodes are told why, and each of them can explain it. Of one that the
+// owner cannot have by what its node knows of its release, and that is therefore not sent, its node alone is told.
+func TestTraceTellsOfARefusedMoveAndItIsExplained(t *testing.T) {
+	for name, c := range map[string]refusedMove{
+		"not given the kind": {without: true, cause: "other", unsent: true},
+		"schema too low":     {schema: 2, cause: "schema 0, this node 2", unsent: true},
+		"node full":          {most: 1, cause: "Config.MaxSessions"},
+		"kind full":          {mostOfKind: 1, cause: "KindConfig.MaxSessions"},
+		"memory":             {mark: 100, cause: "MemoryMark"},
+	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { refuseMove(t, c.known, c.cause) })
+			synctest.Test(t, c.run)
 		})
 	}
 }
 
-func refuseMove(t *testing.T, known bool, cause string) {
+// A refusedMove is the move of a session of node 0 that node 1 does not take.
+type refusedMove struct {
+	without          bool // node 1 lacks the kind
+	schema           int  // at node 0
+	most, mostOfKind int  // at node 1, which has one
+	mark             int64
+	cause            string
+	unsent           bool // node 0 knows that beforehand
+}
+
+func (r refusedMove) run(t *testing.T) {
 	books := []*book{new(book), new(book)}
 	other := sessionproc.KindOf[sessionproc.None]("other")
 	begin := startsAs[tracedState]
+	var heap atomic.Int64
 	c := tuned(t, 2, func(i int, cfg *node.Config) {
-		if cfg.Trace = books[i].trace(); i == 0 || !known {
-			cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, begin, sessionproc.KindConfig{}))
+		kind := sessionproc.KindConfig{Schema: r.schema}
+		if i == 1 {
+			kind = sessionproc.KindConfig{MaxSessions: r.mostOfKind}
+			cfg.MaxSessions, cfg.MemoryMark = r.most, r.mark
+			cfg.UseHeap(heap.Load)
 		}
-		if i == 1 && !known {
-			cfg.MaxSessions = 1
+		if cfg.Trace = books[i].trace(); i == 0 || !r.without {
+			cfg.Kinds = append(cfg.Kinds, sessionproc.NewKind(other, begin, kind))
 		}
 	}, newTraced)
-	if !known {
+	if r.most+r.mostOfKind > 0 {
 		theirs := ownedBy(c, 1, "very-secret-session-")
 		require.NoError(t, other.Start(t.Context(), c.Node(1), theirs, sessionproc.None{}))
 	}
 	id := ownedBy(c, 0, "very-secret-session-")
 	require.NoError(t, other.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
+	require.Empty(t, explained(t, c.Node(1), id).Refused)
+	heap.Store(101)
+	time.Sleep(2 * time.Second)
 	ctx := lasting(t, 3*time.Second)
 	require.Error(t, c.Node(0).Drain(ctx))
 	for i, b := range books {
@@ -317,13 +338,19 @@ func refuseMove(t *testing.T, known bool, cause string) {
 				refused = r
 			}
 		}
-		if i == 1 && known {
+		e := explained(t, c.Node(i), id)
+		require.Equal(t, c.Node(0).Name(), e.Node)
+		require.Len(t, e.Refused, 1)
+		require.Contains(t, e.Refused[c.Node(1).Name()], r.cause)
+		require.Contains(t, e.String(), c.Node(1).Name()+" does not take it over: ")
+		if i == 1 && r.unsent {
 			require.Zero(t, refused)
 			continue
 		}
 		require.Equal(t, node.TraceMoveRefused{Session: sessionproc.LogID(id), Peer: c.Node(1 - i).Name(), Here: i == 1,
 			Cause: refused.Cause}, refused)
-		require.Contains(t, refused.Cause, cause)
+		require.Contains(t, refused.Cause, r.cause)
+		require.Contains(t, refused.Cause, e.Refused[c.Node(1).Name()])
 	}
 }
 

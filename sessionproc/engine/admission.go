@@ -164,6 +164,23 @@ func maxStateOf(k *core.Kind) int {
 	return core.MaxState
 }
 
+// StartsRefused says why sessions cannot be started here just now, by kind; of "" no session can.
+func (t *Table) StartsRefused() map[string]error {
+	if err := t.OverMemory(); err != nil {
+		return map[string]error{"": err}
+	}
+	if err := t.places.full(core.LimitNodeSessions, t.cfg.MaxSessions); err != nil {
+		return map[string]error{"": err}
+	}
+	var refused map[string]error
+	for name, k := range t.kinds {
+		if err := t.full(k); err != nil {
+			put(&refused, name, err)
+		}
+	}
+	return refused
+}
+
 // HasRoom reports whether a session of a kind could come from another node just now. It
 // serves package node.
 func (t *Table) HasRoom(kind string) bool {

@@ -13,6 +13,10 @@ type Account struct {
 	Awaits  []string // members whose answer it needs before it has the partition
 	GivesTo string   // the member that it gives the partition to
 
+	Refuses   string   // why this node has refused the session, which stays where it is; "": it has not
+	Stays     string   // why a session that is here cannot move; "": it may
+	RefusedBy []string // the members that do not take it for that, of which they have told or that is known; none: all
+
 	Standby      bool          // of a session of another member is here
 	StandbyEnded bool          // it says that the session has ended
 	StandbyAge   time.Duration // since its last record came
@@ -32,6 +36,10 @@ func (d *Driver) Account(part int, session string) (a Account) {
 		slices.Sort(a.Awaits)
 	}
 	a.GivesTo, _, _ = d.m.HandingOver(part)
+	a.Refuses = d.parts[part].refused[session].cause
+	if f, stays := d.parts[part].final[session]; stays {
+		a.Stays, a.RefusedBy = f.why, slices.Clone(f.by)
+	}
 	if d.standbys == nil {
 		return a
 	}
