@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/sessionproc/sessionproc/internal/loglimit"
 )
 
 const (
@@ -17,7 +19,7 @@ const (
 )
 
 func newLogBridge(l *slog.Logger, planned func(line string) bool) *logBridge {
-	return &logBridge{logger: l, planned: planned, kinds: map[string]*logCount{}}
+	return &logBridge{logger: l, planned: planned, limit: loglimit.New(logBurst, logWindow, logKinds)}
 }
 
 // std returns the logger for memberlist.
@@ -31,7 +33,7 @@ func (b *logBridge) Write(line []byte) (int, error) {
 	if b.closed.Load() || !b.logger.Enabled(context.Background(), level) {
 		return len(line), nil
 	}
-	suppressed, ok := b.admit(lineKind(text), time.Now())
+	suppressed, ok := b.limit.Admit(lineKind(text), time.Now())
 	if !ok {
 		return len(line), nil
 	}
@@ -45,33 +47,6 @@ func (b *logBridge) Write(line []byte) (int, error) {
 	}
 	b.logger.LogAttrs(context.Background(), level, "memberlist: "+strings.ToValidUTF8(string(text), "?"), attrs...)
 	return len(line), nil
-}
-
-// admit reports whether to log a line of that kind, and how many of them were
-// suppressed since the last one that was logged.
-func (b *logBridge) admit(kind string, now time.Time) (suppressed int, ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := b.kinds[kind]
-	if c == nil {
-		if len(b.kinds) >= logKinds {
-			kind = ""
-		}
-		if c = b.kinds[kind]; c == nil {
-			c = &logCount{since: now}
-			b.kinds[kind] = c
-		}
-	}
-	if now.Sub(c.since) >= logWindow {
-		suppressed = c.suppressed
-		*c = logCount{since: now}
-	}
-	if c.lines >= logBurst {
-		c.suppressed++
-		return 0, false
-	}
-	c.lines++
-	return suppressed, true
 }
 
 var logLevels = map[string]slog.Level{

@@ -85,7 +85,7 @@ func TestLogLinesBelowTheLevelCostNothing(t *testing.T) {
 	line := []byte("[DEBUG] memberlist: Stream connection from=127.0.0.1:1\n")
 	require.Zero(t, testing.AllocsPerRun(50, func() { b.Write(line) }))
 	require.Empty(t, out.String())
-	require.Empty(t, b.kinds)
+	require.Zero(t, b.limit.Keys())
 }
 
 func TestFloodOfLogLinesIsCounted(t *testing.T) {
@@ -111,7 +111,7 @@ func TestRememberedSortsOfLogLinesAreBounded(t *testing.T) {
 	for i := range 26 * 26 {
 		b.std().Printf("[WARN] memberlist: %c%c", 'a'+i/26, 'a'+i%26)
 	}
-	require.LessOrEqual(t, len(b.kinds), logKinds+1)
+	require.LessOrEqual(t, b.limit.Keys(), logKinds+1)
 }
 
 func TestNothingIsLoggedAfterTheEnd(t *testing.T) {

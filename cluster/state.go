@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/sessionproc/sessionproc/internal/loglimit"
 )
 
 // ErrClosed is returned by methods that change this node's record after Leave
@@ -115,14 +117,5 @@ type logBridge struct {
 	logger  *slog.Logger
 	planned func(line string) bool // reports whether a line is about an announced leave
 	closed  atomic.Bool            // drop all lines: goroutines of memberlist outlive its shutdown
-
-	mu    sync.Mutex // guards kinds
-	kinds map[string]*logCount
-}
-
-// A logCount counts the lines of one kind in a window.
-type logCount struct {
-	since      time.Time
-	lines      int
-	suppressed int
+	limit   *loglimit.Limit
 }

@@ -17,15 +17,16 @@ const ourModule = "github.com/sessionproc/sessionproc/"
 // of others. It is drawn in CONTRIBUTING.md.
 var mayImport = map[string][]string{
 	"ring":           {},
-	"cluster":        {"transport/wire"},
+	"cluster":        {"internal/loglimit", "transport/wire"},
 	"transport":      {"transport/wire"},
 	"transport/wire": {},
 
-	"internal/logtest": {}, "internal/shorttest": {}, // of tests alone
+	"internal/loglimit": {},
+	"internal/logtest":  {}, "internal/shorttest": {}, // of tests alone
 
 	"sessionproc":               {"sessionproc/internal/core", "transport/wire"},
 	"sessionproc/internal/core": {"transport/wire"},
-	"sessionproc/engine":        {"sessionproc", "sessionproc/internal/core", "transport/wire"},
+	"sessionproc/engine":        {"internal/loglimit", "sessionproc", "sessionproc/internal/core", "transport/wire"},
 	"sessionproc/sessionhttp":   {"sessionproc", "sessionproc/internal/core", "transport/wire"},
 
 	"node/nodetest/simnet":    {},
@@ -33,13 +34,13 @@ var mayImport = map[string][]string{
 	"node/internal/lifetime":  {},
 	"node/internal/testsize":  {},
 	"node/internal/teststep":  {},
-	"node/internal/route":     {"cluster", "ring", "transport", "transport/wire"},
-	"node/internal/endpoint":  {"cluster", "transport", "transport/wire"},
+	"node/internal/route":     {"cluster", "internal/loglimit", "ring", "transport", "transport/wire"},
+	"node/internal/endpoint":  {"cluster", "internal/loglimit", "transport", "transport/wire"},
 	"node/internal/failure":   {"sessionproc", "sessionproc/internal/core", "transport", "transport/wire"},
 	"node/internal/standby":   {"transport", "transport/wire", "node/internal/lifetime", "node/internal/ownership"},
-	"node/internal/roster": {"cluster", "sessionproc", "sessionproc/internal/core", "sessionproc/engine",
+	"node/internal/roster": {"cluster", "internal/loglimit", "sessionproc", "sessionproc/internal/core", "sessionproc/engine",
 		"transport/wire"},
-	"node/internal/handover": {"cluster", "ring", "sessionproc", "sessionproc/internal/core", "sessionproc/engine",
+	"node/internal/handover": {"cluster", "internal/loglimit", "ring", "sessionproc", "sessionproc/internal/core", "sessionproc/engine",
 		"transport", "transport/wire", "node/internal/failure", "node/internal/lifetime", "node/internal/ownership",
 		"node/internal/roster", "node/internal/route", "node/internal/standby", "node/internal/teststep"},
 }
@@ -103,7 +104,8 @@ func TestImportRulesKeepTheDirections(t *testing.T) {
 		require.NotContains(t, allowed, "node", pkg)
 		if strings.HasPrefix(pkg, "sessionproc") {
 			for _, dep := range allowed {
-				require.True(t, strings.HasPrefix(dep, "sessionproc") || dep == "transport/wire", "%s: %s", pkg, dep)
+				shared := dep == "transport/wire" || dep == "internal/loglimit"
+				require.True(t, strings.HasPrefix(dep, "sessionproc") || shared, "%s: %s", pkg, dep)
 			}
 		}
 	}

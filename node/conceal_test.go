@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/internal/loglimit"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/ring"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -59,7 +60,7 @@ var exportedStructs = []struct {
 	{node.TraceRequestRefused{}, false}, {node.TraceSessionConflict{}, false}, {node.TraceSessionCrashed{}, false},
 	{node.TraceSessionEnded{}, false}, {node.TraceSessionStarted{}, false}, {node.WaitingFor{}, false},
 
-	{sessionproc.Arrival{}, false}, {engine.ContractPart{}, false}, {engine.Copies{}, true}, {engine.LogLimit{}, false},
+	{sessionproc.Arrival{}, false}, {engine.ContractPart{}, false}, {engine.Copies{}, true}, {loglimit.Handler{}, false},
 	{sessionproc.CrashError{}, false}, {engine.Cursor{}, true},
 	{engine.Detached{}, true}, {engine.DetachedConfig{}, true},
 	{engine.DetachedTimer{}, false}, {engine.DetachedTask{}, false},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/internal/loglimit"
 	"github.com/sessionproc/sessionproc/node/internal/endpoint"
 	"github.com/sessionproc/sessionproc/node/internal/handover"
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
@@ -27,7 +28,7 @@ type Node struct {
 	cfg       Config
 	self      cluster.Member
 	log       *slog.Logger
-	limit     *engine.LogLimit // behind log
+	limit     *loglimit.Handler // behind log
 	endpoint  *endpoint.Endpoint
 	transport *transport.Transport
 	hellos    cluster.Hellos

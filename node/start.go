@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/internal/loglimit"
 	"github.com/sessionproc/sessionproc/node/internal/endpoint"
 	"github.com/sessionproc/sessionproc/node/internal/failure"
 	"github.com/sessionproc/sessionproc/node/internal/handover"
@@ -51,7 +52,7 @@ func newNode(cfg Config) *Node {
 		met:     make(chan struct{}, 1),
 		placed:  make(chan struct{}, 1),
 		turned:  make(chan struct{}, 1),
-		limit:   engine.LimitLog(cfg.Logger.Handler()),
+		limit:   loglimit.Wrap(cfg.Logger.Handler()),
 		told:    map[string]cluster.State{},
 		queries: make(chan struct{}, maxQueries),
 		pulls:   make(chan struct{}, maxPulls)}

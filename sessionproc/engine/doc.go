@@ -9,8 +9,7 @@
 //
 // Files use those above them:
 //
-//	bucket, clock, fifo, reason, put, named, waiterror,
-//	loglimit                                                  small parts
+//	bucket, clock, fifo, reason, put, named, waiterror        small parts
 //	process, extra, phase, table, tableconfig, gate           the record of a session, and where it is
 //	admission, arrival, version, life, counts, trace, unknown what is known of sessions and kinds
 //	notable, carry                                            sessions to look at; what travels with casts

@@ -9,6 +9,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/sessionproc/sessionproc/internal/loglimit"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
@@ -19,7 +20,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	t := &Table{cfg: cfg, kinds: map[string]*core.Kind{}, parts: make([]partition, cfg.Partitions),
 		none: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
 	t.starts.max, t.trace = cfg.MaxStarting, cfg.Trace
-	t.log = LimitLog(cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)).Handler())
+	t.log = loglimit.Wrap(cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)).Handler())
 	t.cfg.Logger = slog.New(t.log)
 	t.begins = cfg.Trace != nil && cfg.Trace.MessageBegun != nil
 	t.startRate = newBucket(core.LimitNodeStarts, cfg.StartRate, cfg.StartBurst)

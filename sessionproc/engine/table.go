@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sessionproc/sessionproc/internal/loglimit"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
@@ -15,7 +16,7 @@ import (
 type Table struct {
 	host              core.Host // must be first: see process.table
 	cfg               TableConfig
-	log               *LogLimit // behind TableConfig.Logger
+	log               *loglimit.Handler // behind TableConfig.Logger
 	kinds             map[string]*core.Kind
 	parts             []partition
 	workers           workers
