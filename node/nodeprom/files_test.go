@@ -53,8 +53,8 @@ func TestAlertsFireForWhatTheyAreFor(t *testing.T) {
 	}
 }
 
-// dashboard is what Grafana needs of one.
-type dashboard struct {
+// grafanaDashboard is what Grafana needs of one.
+type grafanaDashboard struct {
 	Title, UID    string
 	SchemaVersion int
 	Templating    struct {
@@ -76,7 +76,7 @@ type dashboard struct {
 func TestDashboardIsOneThatGrafanaLoads(t *testing.T) {
 	text, err := os.ReadFile("dashboard.json")
 	require.NoError(t, err)
-	var d dashboard
+	var d grafanaDashboard
 	require.NoError(t, json.Unmarshal(text, &d))
 	require.NotEmpty(t, d.Title)
 	require.NotEmpty(t, d.UID)
