@@ -44,7 +44,9 @@ func (s *tally) add(_ context.Context, by int) (int, error) {
 type trap struct {
 	c       *nodetest.Cluster
 	at      nodetest.Step
-	peers   bool // the other node of the step crashes
+	peers   bool         // the other node of the step crashes
+	only    int          // if not 0, a step with this other node
+	left    atomic.Int64 // so many such steps go by before
 	set     atomic.Bool
 	met     chan int     // the node that has crashed
 	standby atomic.Int64 // the node that has stored the last record
@@ -63,7 +65,10 @@ func (r *trap) step(s nodetest.Step, node, peer int) {
 	if s == nodetest.RecordStored {
 		r.standby.Store(int64(node))
 	}
-	if s != r.at || !r.set.CompareAndSwap(true, false) {
+	if s != r.at || r.only != 0 && peer != r.only || !r.set.Load() {
+		return
+	}
+	if r.left.Add(-1) >= 0 || !r.set.CompareAndSwap(true, false) {
 		return
 	}
 	if r.peers {

@@ -317,8 +317,7 @@ func (d *Driver) dropReplicaLocked(part int, session string, err error) {
 	rep.mu.Lock()
 	d.giveUpLocked(rep.takeLocked(), err)
 	rep.mu.Unlock()
-	secured := !errors.Is(err, errTargetLost) && d.m.Owes(part, session)
-	d.settleLater(outcome{rep: rep, secured: secured})
+	d.settleLater(outcome{rep: rep, secured: d.m.Owes(part, session)})
 }
 
 // giveUpLocked has a record answered with an error.
