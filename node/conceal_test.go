@@ -60,7 +60,8 @@ var exportedStructs = []struct {
 	{node.TraceRequestRefused{}, false}, {node.TraceSessionConflict{}, false}, {node.TraceSessionCrashed{}, false},
 	{node.TraceSessionEnded{}, false}, {node.TraceSessionStarted{}, false}, {node.WaitingFor{}, false},
 
-	{sessionproc.Arrival{}, false}, {engine.ContractPart{}, false}, {engine.Copies{}, true}, {loglimit.Handler{}, false},
+	{loglimit.Handler{}, false}, {loglimit.Limit{}, false},
+	{sessionproc.Arrival{}, false}, {engine.ContractPart{}, false}, {engine.Copies{}, true},
 	{sessionproc.CrashError{}, false}, {engine.Cursor{}, true},
 	{engine.Detached{}, true}, {engine.DetachedConfig{}, true},
 	{engine.DetachedTimer{}, false}, {engine.DetachedTask{}, false},
@@ -87,7 +88,7 @@ var exportedStructs = []struct {
 	{engine.TraceSessionConflict{}, false},
 	{engine.TraceSessionCrashed{}, false}, {engine.TraceSessionEnded{}, false},
 	{engine.TraceSessionStarted{}, false},
-	{engine.Large{}, true}, {engine.Understanding{}, false}, {engine.Needs{}, false},
+	{engine.Large{}, true}, {engine.Unanswered{}, false}, {engine.Understanding{}, false}, {engine.Needs{}, false},
 	{engine.Rival{}, false}, {sessionproc.Update[int]{}, false}, {engine.Copy{}, false},
 
 	{sessionhttp.Config{}, false}, {sessionhttp.EventStream[int]{}, false}, {sessionhttp.EventsConfig[int]{}, false},
@@ -204,7 +205,7 @@ func TestAllExportedStructsArePrinted(t *testing.T) {
 	there := map[string]bool{}
 	for _, dir := range []string{".", "../sessionproc", "../sessionproc/engine", "../sessionproc/sessionhttp",
 		"../cluster", "../transport", "nodeweb",
-		"../transport/wire", "../ring"} {
+		"../transport/wire", "../ring", "../internal/loglimit"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
 		for _, file := range files {
