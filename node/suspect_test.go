@@ -82,7 +82,7 @@ func TestASilentMemberIsNotDeadBeforeItsTime(t *testing.T) {
 		t.Run(p.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := tallyCluster(t, 5, profiled(p))
-				for round := range 20 {
+				for round := range 8 {
 					time.Sleep(time.Minute + time.Duration(round)*97*time.Millisecond)
 					victim := c.Node(4).Addr()
 					c.PowerOff(4)
@@ -113,7 +113,7 @@ func TestAStallThatIsNotNoticedIsNoDeath(t *testing.T) {
 			t.Run(fmt.Sprint(p, "/", nodes), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					c := tallyCluster(t, nodes, profiled(p))
-					for round := range 40 {
+					for round := range 15 {
 						time.Sleep(3*time.Second + time.Duration(round)*97*time.Millisecond)
 						stalled := round % nodes
 						suspect := func() {
