@@ -166,7 +166,8 @@ func (n *Node) slotAt(addr string) string {
 // repeatable reports whether the request may run twice.
 func (a *attempt) repeatable() bool {
 	switch a.m.Op() {
-	case engine.OpRenew, engine.OpAdopt: // the second one finds that it has been done
+	case engine.OpRenew, engine.OpAdopt, // the second one finds that it has been done
+		engine.OpStarted, engine.OpTouch:
 		return true
 	}
 	return a.node.table.MethodConfig(a.m.Kind(), a.m.Method()).ReadOnly
