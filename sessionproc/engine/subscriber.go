@@ -62,11 +62,10 @@ func (s *subscription) replay(first []item, at sessionproc.Position) {
 	}
 	s.at = at
 	for _, it := range waiting {
-		sameLife := it.at.Incarnation == at.Incarnation
-		if sameLife && it.at.Offset <= at.Offset {
+		if it.at.Incarnation != at.Incarnation || it.at.Offset <= at.Offset {
 			continue // the feed's poll was answered earlier than its own, also if a gap is before the value
 		}
-		if sameLife && !it.present && it.at.Offset == s.at.Offset+1 {
+		if !it.present && it.at.Offset == s.at.Offset+1 {
 			it.gap = false // what was dropped had come already
 		}
 		s.takeLocked(it)

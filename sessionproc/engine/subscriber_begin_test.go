@@ -73,3 +73,29 @@ func TestASubscriptionThatBeginsDoesNotGoBack(t *testing.T) {
 		})
 	}
 }
+
+// Two copies of a session have met. The feed was at the one that went into the other when a subscription began,
+// which has begun with the merged one: what the feed had got before is no news.
+func TestASubscriptionThatBeginsDoesNotGoBackToAnEarlierLife(t *testing.T) {
+	c := &pollster{polls: make(chan chan pollReply)}
+	h := newFeeds(c, 0, nil)
+	defer h.close()
+	_, first, begun := c.begins(t, h)
+	first <- valueAt(2, 4, true, false)
+	require.NoError(t, <-begun)
+	waits := <-c.polls // the feed's
+	s, own, begun := c.begins(t, h)
+	for _, news := range []pollReply{valueAt(2, 5, false, false), valueAt(2, 6, false, false), valueAt(1, 8, true, true)} {
+		waits <- news
+		waits = <-c.polls
+	}
+	own <- valueAt(1, 7, true, false)
+	require.NoError(t, <-begun)
+	waits <- valueAt(1, 9, false, false)
+	merged := sessionproc.Incarnation{Number: 1, Boot: 1}
+	for offset := uint64(7); offset <= 9; offset++ {
+		it, err := s.next(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, sessionproc.Position{Incarnation: merged, Offset: offset}, it.at)
+	}
+}

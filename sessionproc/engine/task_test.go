@@ -289,6 +289,7 @@ func TestACloseEndsTasks(t *testing.T) {
 		}})
 		l.startBuyer(t, "ann")
 		require.NoError(t, l.buy(t, "ann", purchase{Name: "pay"}))
+		synctest.Wait() // the work begins after the reply
 		require.NoError(t, l.table.Close(t.Context()))
 		require.True(t, returned, "Close waits for works as it does for handlers")
 	})
