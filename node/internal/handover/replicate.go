@@ -217,7 +217,7 @@ func (d *Driver) answeredLocked(a *standby.Answer) (o outcome) {
 		return o
 	}
 	switch a.Verdict {
-	case ownership.Later, ownership.Unseen:
+	case ownership.Fenced, ownership.Later, ownership.Unseen:
 		d.tending.retry.Store(true)
 	case ownership.NoRoom:
 		d.tending.full.Store(true)

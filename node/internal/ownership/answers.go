@@ -23,13 +23,13 @@ func (m *Machine) Heard(p int, r *Replica, told Say, v Verdict, stamp uint64) (d
 	}
 	t := turn{shared: &m.shared, partition: &m.parts[p]}
 	s := &r.members[i]
-	s.waits = Say{}
+	s.waits = Say{Stamp: told.Stamp}
 	switch v {
 	case Taken:
 		r.setHolds(s, true)
 		s.acked = max(s.acked, told.Seq)
 	case Cleared:
-		if told.Stamp == t.my(told.To) || !t.on(ruleClearStamp) {
+		if told.Stamp.Claim == t.my(told.To) || !t.on(ruleClearStamp) {
 			r.setHolds(s, false)
 			s.acked = 0
 		}
@@ -38,7 +38,10 @@ func (m *Machine) Heard(p int, r *Replica, told Say, v Verdict, stamp uint64) (d
 	case NoRoom:
 		s.full, r.aim = true, aim{}
 	case Fenced:
-		return t.asksFenced(told, stamp) || t.learns(told.To, stamp)
+		if t.asksFenced(told, stamp) || t.learns(told.To, stamp) {
+			return true
+		}
+		s.later = true // it would refuse the same again under this stamp
 	case Unseen:
 		s.later = true
 		return t.seeks(told) || t.asksFenced(told, stamp)
@@ -70,7 +73,7 @@ func (m *Machine) Disobeyed(p int, session string, told Say, v Verdict, stamp ui
 // seeks reports whether a member that has not reported its standbys is to be asked for a single one.
 func (t *turn) seeks(told Say) bool {
 	q := t.peer(told.To)
-	return t.on(ruleUnseen) && t.tok == held && q != nil && told.Stamp == q.my &&
+	return t.on(ruleUnseen) && t.tok == held && q != nil && told.Stamp.Claim == q.my &&
 		(q.ask == pulling || q.ask == done || q.ask == recovering)
 }
 
@@ -78,14 +81,14 @@ func (t *turn) seeks(told Say) bool {
 // this node that it has promised: it obeys another one.
 func (t *turn) asksFenced(told Say, stamp uint64) bool {
 	my := t.my(told.To)
-	if told.Stamp != my || stamp > my || t.owner != t.self || t.tok != held {
+	if told.Stamp.Claim != my || stamp > my || t.owner != t.self || t.tok != held {
 		return false
 	}
 	q := t.peer(told.To)
 	return (q == nil || q.ask == unasked || q.ask >= done) && t.level(told.To).present()
 }
 
-// Retry asks again those members that keep no standbys for the moment.
+// Retry asks again those members that keep no standbys for the moment, or have refused.
 func (r *Replica) Retry() {
 	for i := range r.members {
 		r.members[i].later = false

@@ -65,7 +65,7 @@ func (p *partition) appendStandbys(b []byte) []byte {
 		}
 	}
 	for _, q := range p.peers {
-		b = append(b, byte(q.my), byte(q.round))
+		b = append(b, byte(q.my), byte(q.rid), byte(q.round))
 		for a := range q.acc.all() {
 			b = appendBools(b, a.owed)
 		}
@@ -93,8 +93,11 @@ func (r *Replica) appendState(b []byte, epoch uint64) []byte {
 	b = append(b, 1, byte(r.Seq), byte(r.lost), byte(len(r.members)))
 	b = appendBools(b, r.Ended, r.burial == epoch+1)
 	for _, s := range r.members {
-		b = append(appendText(b, s.member), byte(s.acked), byte(s.waits.What), byte(s.waits.Stamp), byte(s.waits.Seq),
-			byte(s.waits.lost))
+		if s.waits.What == 0 && !s.later {
+			s.waits = Say{} // of a stamp under which it may be told more
+		}
+		b = append(appendText(b, s.member), byte(s.acked), byte(s.waits.What), byte(s.waits.Seq), byte(s.waits.lost),
+			byte(s.waits.Stamp.Claim), byte(s.waits.Stamp.Promise))
 		b = appendBools(b, s.holds, s.later, s.full)
 	}
 	return b

@@ -122,9 +122,12 @@
 //     other standbys: not with its report, nor when the writer dies, nor by a writer that takes
 //     all others for dead. A session that moves is given up by its source only when its new
 //     standbys are made (Machine.Secured).
-//   - What is streamed carries the claim under which its receiver obeys, its stamp. What belongs to
-//     an earlier one does not count: the session may have moved, ended, and been forgotten since.
-//     Nor does an answer count for more than the one thing that it answers (Say).
+//   - What is streamed carries a stamp: the claim under which its receiver obeys, and the claim of the
+//     receiver that its sender has promised. What belongs to an earlier claim does not count, nor what
+//     was said before its sender promised, or was rid of its copies: the session may have moved, ended,
+//     and been forgotten since. Nor does an answer count for more than the one thing that it answers (Say).
+//   - A member forgets a standby for this node once it has reported. Before that it would refuse, and
+//     asking it again puts off its report.
 //   - The end of a session is a record too, a tombstone. It is buried when nobody else can have a
 //     standby, not even a member that is gone and may come back. A session that is started anew
 //     goes on where the tombstone stood.

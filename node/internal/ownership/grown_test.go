@@ -126,11 +126,11 @@ func (c *churn) claimed(v View, id uint64) {
 		c.do(c.m.Receive(owner, Message{Kind: Recover, Partition: p, ID: id, Rel: 1, Names: []string{keeper},
 			Kept: []Kept{{Session: "kept", Keeper: keeper}}}))
 		session := fmt.Sprint("s", id%5)
-		_, effects := c.m.Record(p, owner, id, session, true)
+		_, effects := c.m.Record(p, owner, Stamp{Claim: id}, session, true)
 		c.do(effects)
 		if id%2 == 0 {
 			for i := range 5 {
-				_, effects = c.m.Discard(p, owner, id, fmt.Sprint("s", i), true)
+				_, effects = c.m.Discard(p, owner, Stamp{Claim: id}, fmt.Sprint("s", i), true)
 				c.do(effects)
 			}
 		}

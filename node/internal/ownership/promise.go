@@ -68,7 +68,8 @@ func (t *turn) onClaim(from string, m Message) {
 		return
 	}
 	t.letGo()
-	t.meet(from).seen = m.ID
+	q = t.meet(from)
+	q.seen, q.rid = m.ID, 0
 	t.promise(release{to: from, id: m.ID, recovers: m.Flag || !t.on(ruleRecovers)})
 	t.relAsks, t.fences = m.Names, roll[standby]{}
 	t.answer()
@@ -111,7 +112,7 @@ func (t *turn) onDone(from string, m Message) {
 	if q.ask >= done {
 		return
 	}
-	q.ask = done
+	q.ask, q.rid = done, q.id
 	if !t.keeps {
 		q.absent = nil
 	} else if q.kept.len() > 0 {

@@ -30,7 +30,7 @@ func (m *Machine) changes(p int, act func(m *Machine, t *turn)) bool {
 }
 
 // checkRecord is called before a record is taken.
-func (n *node) checkRecord(p int, from string, stamp uint64, session string, covers bool) {
+func (n *node) checkRecord(p int, from string, stamp Stamp, session string, covers bool) {
 	v, changes := n.m.MayRecord(p, from, stamp, session, covers)
 	if changes != (v == Taken && n.m.changes(p, func(_ *Machine, t *turn) { t.keep(session, from) })) {
 		panic(fmt.Sprintf("MayRecord: verdict %d, changes %v", v, changes))
@@ -127,7 +127,7 @@ func TestQuestionsOfManySessionsRunAtTheSameTime(t *testing.T) {
 				mu.RLock()
 				now := m.Tend(0, session, r)
 				fenced := acknowledge(m, r, now)
-				_, changes := m.MayRecord(0, names[i], 0, session, true)
+				_, changes := m.MayRecord(0, names[i], Stamp{}, session, true)
 				m.Stamp(0, names[i])
 				m.Owes(0, session)
 				m.Who(0, session)
@@ -192,13 +192,13 @@ func BenchmarkRecordOfAStandby(b *testing.B) {
 	v := View{Members: m.members, Owners: []string{"b00"}, Standbys: true, Heirs: m.heirs}
 	m.View(v)
 	m.Receive("b00", Message{Kind: Claim, ID: 1, Names: m.asks, Flag: true})
-	m.Record(0, "b00", 1, "x", true)
-	if v, changes := m.MayRecord(0, "b00", 1, "x", true); v != Taken || changes {
+	m.Record(0, "b00", Stamp{Claim: 1}, "x", true)
+	if v, changes := m.MayRecord(0, "b00", Stamp{Claim: 1}, "x", true); v != Taken || changes {
 		b.Fatal(v, changes)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		m.MayRecord(0, "b00", 1, "x", true)
+		m.MayRecord(0, "b00", Stamp{Claim: 1}, "x", true)
 	}
 }
 

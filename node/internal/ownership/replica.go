@@ -35,7 +35,7 @@ type standing struct {
 	holds  bool   // a standby may be there
 	acked  uint64 // the latest Seq that the member has taken as the present writer's
 	waits  Say    // what it has been told and has not answered
-	later  bool   // it keeps no standbys for the moment: until Retry
+	later  bool   // it is told nothing more under waits.Stamp until Retry: it keeps no standbys for the moment, or refuses
 	full   bool   // it has no room: until Room
 }
 
@@ -49,12 +49,18 @@ const (
 	ToBury         // the session has ended, and no standby of it is left anywhere else
 )
 
+// A Stamp says under which claims a member tells another one something.
+type Stamp struct {
+	Claim   uint64 // of the speaker, which the other one has promised last
+	Promise uint64 // the claim of the other one that the speaker has promised last
+}
+
 // A Say is one thing to tell a member about its standby.
 type Say struct {
 	What  What
 	lost  uint32 // see Replica.lost
 	To    string
-	Stamp uint64   // of the claim that To promised last
+	Stamp Stamp
 	Seq   uint64   // of the version in it
 	Hold  []string // who may have a standby; travels in the record
 	by    *Replica // the session may have been sealed, and run again, before the answer comes
@@ -305,21 +311,22 @@ func (t *turn) bury(r *Replica, now Progress) {
 func (t *turn) say(list []Say, session string, r *Replica, targets int, secured bool) []Say {
 	for i := range r.members {
 		s := &r.members[i]
-		if s.waits.What != 0 || s.later {
+		if s.waits.What != 0 {
 			continue
 		}
 		what := t.wants(session, r, s, targets, secured)
-		if what == 0 || what != ToKeep && t.level(s.member).away() {
-			continue
-		}
 		q := t.peer(s.member)
-		if q != nil && q.ask == asked {
+		if what == 0 || what != ToKeep && t.level(s.member).away() || !q.hears(what, t) {
 			continue
 		}
 		say := Say{What: what, To: s.member, Seq: r.Seq, lost: r.lost, by: r}
 		if q != nil {
-			say.Stamp = q.my
+			say.Stamp = Stamp{Claim: q.my, Promise: q.seen}
 		}
+		if s.later && s.waits.Stamp == say.Stamp {
+			continue
+		}
+		s.later = false
 		switch what {
 		case ToKeep:
 			r.setHolds(s, true)
@@ -338,6 +345,19 @@ func (t *turn) say(list []Say, session string, r *Replica, targets int, secured 
 		}
 	}
 	return list
+}
+
+// hears reports whether to tell a member something now. While it is asked, what it is told under an earlier
+// claim would be stale. It discards for this node alone once it has reported. Before that it would refuse,
+// and this node would claim again, which puts the report off.
+func (q *peer) hears(what What, t *turn) bool {
+	switch {
+	case q == nil || q.ask == unasked || q.ask == clean:
+		return true
+	case q.ask == asked:
+		return false
+	}
+	return what == ToKeep || !t.keeps || !t.on(ruleHears)
 }
 
 // wants returns what a member is to be told, or 0.

@@ -13,17 +13,18 @@ func (p *partition) writer(session string) string {
 	return p.lead
 }
 
-// mayWrite reports whether from may write the standby of session here. That is its writer, and
-// also whom the partition is promised to: it may have taken the session over. Where nobody has
-// begun to recover the partition, whoever the holder asks may still run the session.
-func (t *turn) mayWrite(from, session string) bool {
+// mayWrite reports whether from may write the standby of session here, under stamp. That is its writer,
+// and also whom the partition is promised to: it may have taken the session over. While nobody recovers
+// the partition, whoever the holder asks may still run the session: what it has said before it promised
+// does not count, since another holder may have taken the session in between.
+func (t *turn) mayWrite(from string, stamp Stamp, session string) bool {
 	w := t.writer(session)
 	switch {
 	case w == from || t.rel.to == from && t.on(ruleRel):
 		return true
 	case t.tok != none && w != t.self:
 		q := t.peer(from)
-		return q != nil && q.ask != unasked
+		return q != nil && q.ask != unasked && (stamp.Promise == q.id || !t.on(ruleRid))
 	case w != "" || !t.level(from).present():
 		return false
 	}
@@ -36,11 +37,16 @@ func (p *partition) writes(from, session string) bool {
 	return s != nil && s.writer == from
 }
 
-// stale reports whether what from has said under stamp belongs to an earlier claim than the last
-// one that was promised to it. Since then the session may have moved and ended.
-func (t *turn) stale(from string, stamp uint64) bool {
+// stale reports whether what from has said of session under stamp belongs to an earlier claim than the
+// last one that was promised to it, or is from before it was rid of its copies. Since then the session may
+// have moved and ended.
+func (t *turn) stale(from string, stamp Stamp, session string) bool {
 	q := t.peer(from)
-	return (q == nil && stamp != 0 || q != nil && q.seen != stamp) && t.on(ruleStamp)
+	if q == nil {
+		return stamp.Claim != 0 && t.on(ruleStamp)
+	}
+	late := stamp.Promise <= q.rid && q.rid > 0 && q.kept.find(session) == nil
+	return q.seen != stamp.Claim && t.on(ruleStamp) || late && t.on(ruleRid)
 }
 
 // keep makes from the writer of a standby that is here now. A session that stays elsewhere keeps

@@ -46,8 +46,8 @@ func (k *streamed) append(b []byte) []byte {
 	if k == nil {
 		return append(b, 0)
 	}
-	b = append(b, 1, byte(k.verdict), byte(k.x), k.gen, byte(k.say.What), byte(k.say.Stamp), byte(k.say.Seq),
-		byte(k.say.lost), byte(k.stamp))
+	b = append(b, 1, byte(k.verdict), byte(k.x), k.gen, byte(k.say.What), byte(k.say.Seq), byte(k.say.lost),
+		byte(k.say.Stamp.Claim), byte(k.say.Stamp.Promise), byte(k.stamp))
 	return k.content.append(appendBools(b, k.answer))
 }
 

@@ -5,7 +5,7 @@ import "slices"
 // Record decides about a record that from has sent under stamp for the standby of session. covers
 // says that it has seen all that the standby here has, and any copy of the session here. If the
 // verdict is Taken, the driver replaces the standby before it answers.
-func (m *Machine) Record(p int, from string, stamp uint64, session string, covers bool) (Verdict, []Effect) {
+func (m *Machine) Record(p int, from string, stamp Stamp, session string, covers bool) (Verdict, []Effect) {
 	v, changes := m.MayRecord(p, from, stamp, session, covers)
 	m.begin()
 	if changes {
@@ -19,16 +19,16 @@ func (m *Machine) Record(p int, from string, stamp uint64, session string, cover
 // MayRecord is Record as a question. If changes, the machine has to note the answer, and it counts
 // only once Record has given it. Usually nothing changes, as the sender has written the standby
 // before: then v counts.
-func (m *Machine) MayRecord(p int, from string, stamp uint64, session string, covers bool) (v Verdict, changes bool) {
+func (m *Machine) MayRecord(p int, from string, stamp Stamp, session string, covers bool) (v Verdict, changes bool) {
 	t := turn{shared: &m.shared, partition: &m.parts[p]}
 	switch {
 	case !t.keeps:
 		return Later, false
-	case t.stale(from, stamp):
+	case t.stale(from, stamp, session):
 		return Fenced, false
 	case covers && t.fences.len() == 0 && t.writes(from, session):
 		return Taken, false // as below, with one look at the standbys
-	case !t.mayWrite(from, session):
+	case !t.mayWrite(from, stamp, session):
 		return Fenced, false
 	case !covers:
 		return Unseen, false
@@ -42,10 +42,10 @@ func (m *Machine) MayRecord(p int, from string, stamp uint64, session string, co
 //
 // A standby is given up in no other way: not when it is reported, nor when it gets old, nor when
 // its writer dies.
-func (m *Machine) Discard(p int, from string, stamp uint64, session string, covers bool) (Verdict, []Effect) {
+func (m *Machine) Discard(p int, from string, stamp Stamp, session string, covers bool) (Verdict, []Effect) {
 	m.begin()
 	t := m.turn(p)
-	if t.stale(from, stamp) {
+	if t.stale(from, stamp, session) {
 		return Fenced, m.out
 	}
 	if t.rel.to == from {

@@ -208,7 +208,8 @@ type peer struct {
 	kept   roll[Kept]     // sessions that stay at the peer, under id
 	seen   uint64         // the highest claim of the peer that was promised here
 	round  uint64         // of Recover, under id
-	my     uint64         // the claim of this node that the peer promised last: the stamp of what is streamed to it
+	my     uint64         // the claim of this node that the peer promised last: see Stamp
+	rid    uint64         // the claim under which the peer had no copies left last; 0 once this node has promised it one
 	acc    roll[accepted] // sessions taken from the peer
 }
 

@@ -18,20 +18,22 @@
 // follows are chunks of at most 64 KiB with whole frames, each a msgpack array:
 //
 //	kind        array
-//	 1 record   [1, number, partition, stamp, session str, version bin, kind str, form, life bin,
-//	             hold [str...], lane, body bin]         form: 0 running, 1 ended
+//	 1 record   [1, number, partition, claim, promise, session str, version bin, kind str, form,
+//	             life bin, hold [str...], lane, body bin]   form: 0 running, 1 ended
 //	 2 piece    [2, lane, size, bytes bin]              the next bytes of a body of size bytes
-//	 3 discard  [3, number, partition, stamp, session str, version bin]
+//	 3 discard  [3, number, partition, claim, promise, session str, version bin]
 //	 4 bury     [4, the same]
 //	 5 answers  [5, number, [exception...]]             the other way; each exception is
 //	                                                    [number, verdict], or [number, 0, stamp]
 //
+// claim and promise are the stamp: the claim of the speaker that the other one has promised last, and
+// the claim of the other one that the speaker has promised last.
+//
 // Records, discards and burials are numbered from 1 on. Answers are to all up to a number. A
 // record is taken and the others are cleared, but for the exceptions that are named with their
-// verdicts: 0 fenced, 1 taken, 2 cleared, 3 later, 4 no room. A member that is fenced gets the
-// stamp under which it could speak: the claim of it that the other one has promised last. Other
-// answers need none. They are about what was said under that very stamp, since another one is
-// fenced, and the numbers of a stream are its own.
+// verdicts: 0 fenced, 1 taken, 2 cleared, 3 later, 4 no room, 5 unseen. A member that is fenced gets
+// the claim under which it could speak. Other answers need none. They are about what was said under
+// that very claim, since another one is fenced, and the numbers of a stream are its own.
 //
 // A record that fits into no chunk goes in pieces, on a lane of its own: the record's frame has
 // the last bytes, and its number. Up to 8 such records take turns, one piece after each batch of

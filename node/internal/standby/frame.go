@@ -70,15 +70,15 @@ func (s *said) head() int {
 func (s *said) append(b []byte, number, lane uint64, rest []byte) []byte {
 	switch s.say.What {
 	case ownership.ToKeep:
-		b = wire.AppendUint(wire.AppendArrayLen(b, 12), kindRecord)
+		b = wire.AppendUint(wire.AppendArrayLen(b, 13), kindRecord)
 	case ownership.ToDiscard:
-		b = wire.AppendUint(wire.AppendArrayLen(b, 6), kindDiscard)
+		b = wire.AppendUint(wire.AppendArrayLen(b, 7), kindDiscard)
 	default:
-		b = wire.AppendUint(wire.AppendArrayLen(b, 6), kindBury)
+		b = wire.AppendUint(wire.AppendArrayLen(b, 7), kindBury)
 	}
 	b = wire.AppendUint(b, number)
 	b = wire.AppendUint(b, uint64(s.partition))
-	b = wire.AppendUint(b, s.say.Stamp)
+	b = wire.AppendUint(wire.AppendUint(b, s.say.Stamp.Claim), s.say.Stamp.Promise)
 	b = wire.AppendString(b, s.session)
 	b = wire.AppendBytes(b, s.record.Version)
 	if s.say.What != ownership.ToKeep {
@@ -147,10 +147,10 @@ func (d *decoder) next(r *wire.Reader, f *frame) error {
 	*f = frame{}
 	elements := r.ArrayLen()
 	f.kind = r.Uint()
-	known := 6
+	known := 7
 	switch {
 	case f.kind == kindRecord:
-		known = 12
+		known = 13
 		f.heard.What = ownership.ToKeep
 	case f.kind == kindDiscard:
 		f.heard.What = ownership.ToDiscard
@@ -169,7 +169,8 @@ func (d *decoder) next(r *wire.Reader, f *frame) error {
 	}
 	f.number = r.Uint()
 	partition := r.Uint32()
-	f.heard.Partition, f.heard.Stamp = int(partition), r.Uint()
+	f.heard.Partition = int(partition)
+	f.heard.Stamp = ownership.Stamp{Claim: r.Uint(), Promise: r.Uint()}
 	f.heard.Session, f.heard.Record.Version = string(r.Str()), r.Bytes()
 	if f.kind == kindRecord {
 		d.rest(r, f)

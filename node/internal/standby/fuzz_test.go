@@ -41,7 +41,7 @@ func FuzzListener(f *testing.F) {
 			require.Less(t, h.Partition, 4)
 			require.LessOrEqual(t, len(h.Record.Body), 1<<20)
 			require.LessOrEqual(t, decided, last.number)
-			return ownership.Verdict(h.Stamp % 5), h.Stamp
+			return ownership.Verdict(h.Stamp.Claim % 5), h.Stamp.Claim
 		}
 		l := NewListener(ListenerConfig{Partitions: 4, MaxRecord: 1 << 20, Decide: decide})
 		h := l.newHearing("a/1")
@@ -75,7 +75,7 @@ func FuzzAnswers(f *testing.F) {
 				for _, a := range list {
 					require.Equal(t, next, a.Told.Seq)
 					require.LessOrEqual(t, a.Verdict, ownership.NoRoom)
-					require.True(t, a.Verdict == ownership.Fenced || a.Stamp == a.Told.Stamp)
+					require.True(t, a.Verdict == ownership.Fenced || a.Stamp == a.Told.Stamp.Claim)
 					next++
 				}
 			}}}, "b")
@@ -96,7 +96,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add("", "", []byte{}, []byte{}, []byte{}, "", uint64(1<<63), false)
 	f.Fuzz(func(t *testing.T, session, kind string, version, life, body []byte, member string, stamp uint64, ended bool) {
 		say := keep(1)
-		say.Stamp, say.Hold = stamp, []string{member, "c/3", member}
+		say.Stamp, say.Hold = ownership.Stamp{Claim: stamp, Promise: ^stamp}, []string{member, "c/3", member}
 		m := said{session: session, partition: 3, say: say,
 			record: Record{Kind: kind, Version: version, Life: life, Body: body}}
 		if ended {
@@ -112,7 +112,7 @@ func FuzzFrames(f *testing.F) {
 		require.Equal(t, [2]uint64{kindRecord, 5}, [2]uint64{got.kind, got.number})
 		require.Equal(t, say.Hold, got.heard.Hold)
 		require.Equal(t, session, got.heard.Session)
-		require.Equal(t, stamp, got.heard.Stamp)
+		require.Equal(t, say.Stamp, got.heard.Stamp)
 		require.Equal(t, m.record.Form, got.heard.Record.Form)
 		require.Equal(t, kind, got.heard.Record.Kind)
 		require.True(t, bytes.Equal(version, got.heard.Record.Version))

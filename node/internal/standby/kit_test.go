@@ -187,13 +187,13 @@ func (p *pair) verdicts() map[string]ownership.Verdict {
 }
 
 func keep(seq int) ownership.Say {
-	say := ownership.Say{What: ownership.ToKeep, To: listening, Stamp: 3, Seq: uint64(seq)}
+	say := ownership.Say{What: ownership.ToKeep, To: listening, Stamp: ownership.Stamp{Claim: 3, Promise: 2}, Seq: uint64(seq)}
 	say.Hold = []string{listening, "c/1"}
 	return say
 }
 
 func discard(seq int) ownership.Say {
-	return ownership.Say{What: ownership.ToDiscard, To: listening, Stamp: 3, Seq: uint64(seq)}
+	return ownership.Say{What: ownership.ToDiscard, To: listening, Stamp: ownership.Stamp{Claim: 3, Promise: 2}, Seq: uint64(seq)}
 }
 
 func record(v, size int) Record {

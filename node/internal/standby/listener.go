@@ -16,7 +16,7 @@ import (
 type Heard struct {
 	From      string
 	What      ownership.What
-	Stamp     uint64
+	Stamp     ownership.Stamp
 	Partition int
 	Session   string
 	Record    Record // of a ToDiscard and a ToBury only the version

@@ -212,7 +212,7 @@ func (p *peer) answer(upTo uint64, odd []exception) (room bool, err error) {
 	clear(part)
 	for i := range p.passed {
 		a := &p.passed[i]
-		a.Verdict, a.Stamp = usual(a.Told.What), a.Told.Stamp
+		a.Verdict, a.Stamp = usual(a.Told.What), a.Told.Stamp.Claim
 	}
 	for _, e := range odd {
 		if e.number <= p.heard || e.number > upTo {

@@ -45,7 +45,7 @@ type Answer struct {
 	Session   string
 	Told      ownership.Say
 	Verdict   ownership.Verdict
-	// Stamp is that of the member if the verdict is Fenced, otherwise that of Told: a member obeys
+	// Stamp is that of the member if the verdict is Fenced, otherwise the claim of Told: a member obeys
 	// nothing that was said under another one.
 	Stamp uint64
 }

@@ -104,7 +104,7 @@ func TestExceptionsAreNamedAmongOthers(t *testing.T) {
 	odd := []ownership.Verdict{ownership.Fenced, ownership.Taken, ownership.Cleared, ownership.Later, ownership.NoRoom}
 	decide := func(p *pair) {
 		p.tuneListener = func(c *ListenerConfig) {
-			c.Decide = func(h *Heard) (ownership.Verdict, uint64) { return odd[h.Stamp], 1<<40 + h.Stamp }
+			c.Decide = func(h *Heard) (ownership.Verdict, uint64) { return odd[h.Stamp.Claim], 1<<40 + h.Stamp.Claim }
 		}
 	}
 	bubble(t, noLimit, true, decide, func(t *testing.T, p *pair) {
@@ -114,14 +114,14 @@ func TestExceptionsAreNamedAmongOthers(t *testing.T) {
 			if i%3 == 0 {
 				say = discard(i)
 			}
-			say.Stamp = uint64(i * i % 5)
+			say.Stamp.Claim = uint64(i * i % 5)
 			session := fmt.Sprint(i)
 			require.NoError(t, p.speaker.Say(0, session, say, record(i, i%200)))
-			stamp := say.Stamp
+			stamp := say.Stamp.Claim
 			if odd[stamp] == ownership.Fenced {
 				stamp += 1 << 40
 			}
-			want = append(want, answer{session, say, odd[say.Stamp], stamp})
+			want = append(want, answer{session, say, odd[say.Stamp.Claim], stamp})
 		}
 		pass(time.Second)
 		require.Equal(t, want, p.answers)
