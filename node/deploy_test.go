@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -81,6 +82,7 @@ func (v *visitors) once(number int) {
 // A new kind, method, notice, event and timer reach all nodes without a failed request,
 // and go back without one: handlers first, their use one release later.
 func TestReleasesByTheRecipeFailNoRequest(t *testing.T) {
+	shorttest.Skip(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := deployed(t, nil, release1, release1, release1)
 		ids := d.startBaskets(90)

@@ -189,6 +189,7 @@ func TestReplayedPacketsRaiseNobody(t *testing.T) {
 // A node that joins while ghosts are about is no island, and one that begins a cluster
 // among ghosts does begin it.
 func TestNodeStartedAmongGhostsJoinsOrBegins(t *testing.T) {
+	shorttest.Skip(t)
 	synctest.Test(t, func(t *testing.T) {
 		h := haunt(t, 2)
 		ghosts := h.ghosts(3)
@@ -248,6 +249,7 @@ func TestMemberMetByOthersIsAccepted(t *testing.T) {
 
 // A member that seemed dead is met anew when it is back.
 func TestMemberThatReturnsIsMetAnew(t *testing.T) {
+	shorttest.Skip(t)
 	synctest.Test(t, func(t *testing.T) {
 		h := haunt(t, 4)
 		time.Sleep(time.Second)

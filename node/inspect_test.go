@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -90,6 +91,7 @@ func TestListOfManyPagesHasEachSessionOnce(t *testing.T) {
 // A node that is cut off and not known to be: everybody else answers at once, and
 // it is named when ctx ends.
 func TestQueryNamesANodeThatDoesNotAnswer(t *testing.T) {
+	shorttest.Skip(t)
 	synctest.Test(t, func(t *testing.T) {
 		c := nodetest.NewCluster(t, 3, newGuests)
 		at := startGuests(t, c, 3000)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -107,6 +108,7 @@ func (d *deedsDone) kind() sessionproc.AnyKind {
 // Two handlers, each of which asks for something of the other's session, do not wait for
 // each other until their time is over: whoever comes second is told, or tells the first.
 func TestHandlersThatWaitForEachOtherAreToldAtOnce(t *testing.T) {
+	shorttest.Skip(t)
 	for one := range deeds {
 		for _, at := range []int{0, 1} {
 			t.Run(fmt.Sprintf("%s, at %d", one, at), func(t *testing.T) {

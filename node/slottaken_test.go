@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 )
 
@@ -23,6 +24,7 @@ func (h *haunted) tryAs(slot string) (*node.Node, error) {
 // A replica that is started anew at another address, while the others still see its
 // former self, which has died, starts as soon as they do not.
 func TestSlotOfADeadNodeIsTakenInTime(t *testing.T) {
+	shorttest.Skip(t)
 	for name, dies := range map[string]func(h *haunted){
 		"its program":        func(h *haunted) { h.hosts[2].Crash() },
 		"its machine":        func(h *haunted) { h.hosts[2].PowerOff() },

@@ -32,6 +32,7 @@ func narrow(t *testing.T, tune func(i int, cfg *node.Config)) *nodetest.Cluster 
 }
 
 func TestDrainSaysAtOnceThatItsDeadlineCannotBeMet(t *testing.T) {
+	shorttest.Skip(t)
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
 		c := narrow(t, log.of0(nil))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
@@ -58,6 +59,7 @@ func newFixtures(ended chan<- sessionproc.Reason) sessionproc.AnyKind {
 
 // A state may have 64 MiB; one that has more stays where it is.
 func TestStatesUpToMaxStateMove(t *testing.T) {
+	shorttest.Skip(t)
 	var logA, logB logged
 	const room = 32 // for the field's name and the length
 	ctx := t.Context()

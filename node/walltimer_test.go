@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/sessionproc"
@@ -46,6 +47,7 @@ func newAuctions(replicas int) nodetest.KindFunc {
 // A timer for a time fires then, once, whatever happens to its session before: it moves, is renewed, restarts,
 // or loses its node. One that is overdue by then fires at once.
 func TestATimerForATimeFiresThenWhereverItsSessionIs(t *testing.T) {
+	shorttest.Skip(t)
 	const due = time.Minute
 	for name, c := range map[string]struct {
 		replicas int

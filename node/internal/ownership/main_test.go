@@ -71,7 +71,7 @@ func (s scope) withTables(tables []namedTable, i int) *scope {
 // checked.
 func TestExplore(t *testing.T) {
 	for i, s := range scopes3() {
-		exploreTables(t, s, tables3(), []int{i % 3, 3 + (i+i/3)%3}, 15_000)
+		exploreTables(t, s, tables3(), []int{i % 3, 3 + (i+i/3)%3}, 10_000)
 	}
 }
 
@@ -79,7 +79,7 @@ func TestExplore(t *testing.T) {
 // from one another.
 func TestExploreFourNodes(t *testing.T) {
 	for i, s := range scopes4() {
-		exploreTables(t, s, tables4(), []int{i % 4}, 15_000)
+		exploreTables(t, s, tables4(), []int{i % 4}, 10_000)
 	}
 }
 
