@@ -24,6 +24,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 )
 
 // openTier starts the example webtier, a shop on three replicas behind a balancer without
@@ -225,6 +227,7 @@ func TestCartsKeepEveryClickWhileReplicasRestart(t *testing.T) {
 // Browsers of a web tier whose replicas are killed, one after another and each while clicks are on their way,
 // lose no click and no cart: all that was answered is there, and each click that was not has an answer soon.
 func TestCartsSurviveTheKillOfEachReplica(t *testing.T) {
+	shorttest.Skip(t)
 	url := openTier(t)
 	c := newCrowdOfBrowsers(url)
 	stop := c.browseOn(t.Context(), 30)

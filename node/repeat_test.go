@@ -84,7 +84,7 @@ func countedAt(t *testing.T, c *nodetest.Cluster, id string) int {
 // TestCrashesFailNoCall has callers at a node that stays, and kills the others in turn. Under the race detector
 // it would take more than half of the package's time. Where tests are short, callers call less often.
 func TestCrashesFailNoCall(t *testing.T) {
-	pause, rounds := time.Duration(shorttest.Of(5, 40))*time.Millisecond, shorttest.Of(3, 1)
+	pause, rounds := time.Duration(shorttest.Of(15, 40))*time.Millisecond, shorttest.Of(3, 1)
 	for name, kill := range map[string]func(*nodetest.Cluster, int){
 		"crash": (*nodetest.Cluster).Crash, "power off": (*nodetest.Cluster).PowerOff,
 	} {

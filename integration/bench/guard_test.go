@@ -90,7 +90,7 @@ func spent(ctx context.Context, t *testing.T, b *workload.Bench, w workload.Work
 	r := b.Runner(w)
 	n := 20_000
 	if w.Callers > 1 {
-		n = 20 * workload.Sessions
+		n = 5 * workload.Sessions
 	}
 	for range rounds {
 		var before, after runtime.MemStats

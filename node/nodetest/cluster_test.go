@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/node"
 	"github.com/sessionproc/sessionproc/node/nodetest"
 	"github.com/sessionproc/sessionproc/node/nodetest/simnet"
@@ -253,6 +254,7 @@ func TestTuneAppliesToEachNode(t *testing.T) {
 
 // The same in real time. It is the one test that waits for anything.
 func TestClusterWorksInRealTime(t *testing.T) {
+	shorttest.Skip(t)
 	t.Parallel()
 	c := nodetest.NewCluster(t, 3, cartKind)
 	id := startCart(t, c, 1)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
 )
@@ -40,6 +41,7 @@ func newTable(t testing.TB) *Table {
 // However copies that have not met are packed into one another, a snapshot holds a
 // bounded number of them; more are an error and no overflow of the stack.
 func TestSnapshotOfTooManyCopiesIsRefused(t *testing.T) {
+	shorttest.Skip(t)
 	table := newTable(t)
 	for name, pack := range map[string]func(n int) []byte{
 		"side by side": func(n int) []byte {

@@ -93,6 +93,7 @@ func TestLocalStatsFindWhatWaits(t *testing.T) {
 
 // A scrape costs the same, however many sessions rest.
 func TestLocalStatsLooksAtNoSessionThatRests(t *testing.T) {
+	shorttest.Skip(t)
 	l := newScripted(t, script{})
 	for i := range 20_000 {
 		l.start(t, fmt.Sprintf("s-%d", i))

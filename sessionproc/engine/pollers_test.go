@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 )
@@ -21,6 +22,7 @@ func details(t testing.TB, l *local, id string) engine.Details {
 var here = []string{""} // the table's own node
 
 func TestDetailsCountNodesThatPoll(t *testing.T) {
+	shorttest.Skip(t)
 	bubble(t, func(t *testing.T) {
 		s := plainSharing(t)
 		s.board(t, "a", 0)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 	"github.com/sessionproc/sessionproc/sessionproc/engine"
 	"github.com/sessionproc/sessionproc/sessionproc/internal/core"
@@ -122,6 +123,7 @@ func modestly(t *testing.T, what, setting string, f func() error) {
 // What is shared in a value is bounded as it is written, in whatever way the value
 // travels: it is not first written 200 MiB long to be refused then.
 func TestSharedValueIsRefusedBeforeItIsWrittenOut(t *testing.T) {
+	shorttest.Skip(t)
 	t.Run("nested", func(t *testing.T) { sharedIsBounded(t, newSharer[shrub]("nested"), newShrub()) })
 	t.Run("flat", func(t *testing.T) { sharedIsBounded(t, newSharer[shelf]("flat"), newShelf()) })
 }
@@ -191,6 +193,7 @@ func (l logged) Error() string { return l.text }
 
 // What MigrateFrom makes is bounded, too.
 func TestMigratedStateIsRefusedBeforeItIsWrittenOut(t *testing.T) {
+	shorttest.Skip(t)
 	migrate := sessionproc.MigrateFrom(func(int, shelf) (*shelf, error) {
 		s, text := &shelf{}, strings.Repeat("x", 1<<20)
 		for range 400 {

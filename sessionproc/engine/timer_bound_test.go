@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sessionproc/sessionproc/internal/shorttest"
 	"github.com/sessionproc/sessionproc/sessionproc"
 )
 
@@ -53,6 +54,7 @@ func TestSlowTicksLeaveRoomForUsers(t *testing.T) {
 // Whatever a handler takes, the ticks it misses are made up for by one, and those after
 // it are where they would have been.
 func TestMissedTicksAreMadeUpForByOne(t *testing.T) {
+	shorttest.Skip(t)
 	for _, blocks := range []time.Duration{tenth / 2, tenth + tenth/2, 10*tenth + tenth/3, time.Hour + tenth/7} {
 		t.Run(blocks.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
