@@ -103,6 +103,8 @@ func (a *attempt) once(ctx context.Context) verdict {
 			return verdict{away, a.ran, true}
 		}
 		return a.terminated(verdict{err: cause(err), maybe: sessionproc.MaybeExecuted(err) || a.ran})
+	case owner == nil && !n.standing.hasQuorum(): // it drains, and sees nobody who serves
+		return verdict{err: sessionproc.ErrNoQuorum, maybe: a.ran}
 	case owner == nil:
 		return verdict{errNoOwner, a.ran, true}
 	default:

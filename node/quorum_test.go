@@ -115,3 +115,24 @@ func TestMinorityThatRegainsQuorumAnswersAgain(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// A node that drains serves nothing by its own ring. When it sees too few others, it says so at once, as others do:
+// nobody could answer.
+func TestADrainingNodeWithoutAQuorumSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := tallyCluster(t, 3, func(cfg *node.Config) { cfg.Quorum = 2 })
+		ids := []string{startTally(t, c, 1), ownedBy(c, 2, "nobody-")}
+		drained := make(chan error, 1)
+		c.Isolate(0)
+		go func() { drained <- c.Node(0).Drain(lasting(t, time.Minute)) }()
+		time.Sleep(15 * time.Second)
+		begun := time.Now()
+		for _, id := range ids {
+			_, err := count.Call(lasting(t, 20*time.Second), c.Node(0), id, 0)
+			require.ErrorIs(t, err, sessionproc.ErrNoQuorum)
+		}
+		require.Less(t, time.Since(begun), time.Second)
+		c.Heal()
+		require.NoError(t, <-drained)
+	})
+}
