@@ -217,7 +217,7 @@ func (d *Driver) answeredLocked(a *standby.Answer) (o outcome) {
 		return o
 	}
 	switch a.Verdict {
-	case ownership.Fenced, ownership.Later, ownership.Unseen:
+	case ownership.Later, ownership.Unseen:
 		d.tending.retry.Store(true)
 	case ownership.NoRoom:
 		d.tending.full.Store(true)
@@ -232,6 +232,9 @@ func (d *Driver) answeredLocked(a *standby.Answer) (o outcome) {
 	}
 	if d.m.Heard(a.Partition, rep.r, a.Told, a.Verdict, a.Stamp) {
 		return outcome{rep: rep, refused: a}
+	}
+	if a.Verdict == ownership.Fenced { // and the partition is not asked for again
+		d.tending.retry.Store(true)
 	}
 	return d.tendOneLocked(rep)
 }
