@@ -62,13 +62,9 @@ func (s *subscription) replay(first []item, at sessionproc.Position) {
 	}
 	s.at = at
 	for _, it := range waiting {
-		if it.at.Incarnation != at.Incarnation || it.at.Offset <= at.Offset {
-			continue // the feed's poll was answered earlier than its own, also if a gap is before the value
+		if it.at.Incarnation == at.Incarnation { // else of an earlier life, from before its own poll was answered
+			s.takeLocked(it)
 		}
-		if !it.present && it.at.Offset == s.at.Offset+1 {
-			it.gap = false // what was dropped had come already
-		}
-		s.takeLocked(it)
 	}
 	s.signalLocked()
 }
@@ -100,10 +96,16 @@ func (s *subscription) offer(items []item) {
 	s.signalLocked()
 }
 
-// takeLocked takes a value that it does not have yet.
+// takeLocked takes a value unless the subscription is as far already. A feed may be behind the poll with
+// which the subscription has begun, by more values than the session keeps.
 func (s *subscription) takeLocked(it item) {
-	if it.at == s.at || it.at.Incarnation == s.at.Incarnation && it.at.Offset < s.at.Offset && !it.gap {
-		return
+	if it.at.Incarnation == s.at.Incarnation {
+		if it.at.Offset <= s.at.Offset {
+			return
+		}
+		if !it.present && it.at.Offset == s.at.Offset+1 {
+			it.gap = false // what the feed has missed had come already
+		}
 	}
 	s.pushLocked(it)
 	s.at = it.at

@@ -74,6 +74,40 @@ func TestASubscriptionThatBeginsDoesNotGoBack(t *testing.T) {
 	}
 }
 
+// A feed that is slow finds a gap where a subscription has begun beyond it in the meantime: it does not go back,
+// and it misses nothing.
+func TestASubscriptionThatHasBegunDoesNotGoBackToAGapOfItsFeed(t *testing.T) {
+	for offset := uint64(6); offset <= 11; offset++ {
+		t.Run(fmt.Sprintf("the gap is before %d", offset), func(t *testing.T) {
+			c := &pollster{polls: make(chan chan pollReply)}
+			h := newFeeds(c, 0, nil)
+			defer h.close()
+			_, first, begun := c.begins(t, h)
+			first <- valueAt(1, 4, true, false)
+			require.NoError(t, <-begun)
+			waits := <-c.polls // the feed's
+			s, own, begun := c.begins(t, h)
+			own <- valueAt(1, 9, true, false)
+			require.NoError(t, <-begun)
+			news := valueAt(1, offset, false, true)
+			for next := offset + 1; next <= 12; next++ {
+				n := valueAt(1, next, false, false)
+				news.at, news.items = n.at, append(news.items, n.items...)
+			}
+			waits <- news
+			for want := uint64(9); want <= 12; want++ {
+				if want == 10 && offset == 11 {
+					want = 11
+				}
+				it, err := s.next(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, want, it.at.Offset)
+				require.Equal(t, offset == 11 && want == 11, it.gap)
+			}
+		})
+	}
+}
+
 // Two copies of a session have met. The feed was at the one that went into the other when a subscription began,
 // which has begun with the merged one: what the feed had got before is no news.
 func TestASubscriptionThatBeginsDoesNotGoBackToAnEarlierLife(t *testing.T) {
