@@ -28,6 +28,7 @@ func New(env Env) *Driver {
 		promoting: semaphore.NewWeighted(promotingAtOnce),
 	}
 	d.ctx = d.life.Context()
+	d.waker.wake = make(chan struct{}, 1)
 	d.addrs.Store(&map[string]string{})
 	d.bound.init(env.HandoffBytesPerSecond)
 	d.bulk = bulk{rate: handoffRate(env.HandoffRate), within: env.DrainTimeout / 2}
@@ -45,6 +46,7 @@ func (d *Driver) Start(t *engine.Table, tr *transport.Transport, r *roster.Roste
 		d.life.Go(d.tend)
 	}
 	d.life.Go(d.handleBatches)
+	d.life.Go(d.wakeWaiting)
 	d.life.Go(d.retry)
 	d.life.Go(d.handOver)
 	return nil

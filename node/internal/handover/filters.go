@@ -19,24 +19,34 @@ func (d *Driver) filterLocked(part int, to string, id uint64) ownership.Filter {
 	return pt.said.filter
 }
 
-// draft makes the filters ahead that the answers to claims will need, so that the driver
-// is not locked as long as that takes.
-func (d *Driver) draft(from string, messages []ownership.Message) {
-	for _, msg := range messages {
-		if part := msg.Partition; msg.Kind == ownership.Claim && d.mayPromise(part, from, msg.ID) {
-			ids, born := d.table.IDs(part)
-			filter := ownership.NewFilter(len(ids), slices.Values(ids))
-			d.mu.Lock()
-			d.parts[part].draft = draft{born, filter}
-			d.mu.Unlock()
+// draft makes the filters ahead that the answers to claims will need, so that the driver is not locked as long as that
+// takes. It appends them to drafts. On a busy machine each wait for the lock is long: so it waits once.
+func (d *Driver) draft(drafts []drafted, all []received) []drafted {
+	if !slices.ContainsFunc(all, func(r received) bool { return r.msg.Kind == ownership.Claim }) {
+		return drafts
+	}
+	d.mu.RLock()
+	for _, r := range all {
+		if r.msg.Kind == ownership.Claim && d.mayPromiseLocked(r.msg.Partition, r.from, r.msg.ID) {
+			drafts = append(drafts, drafted{r.msg.Partition, draft{}})
 		}
+	}
+	d.mu.RUnlock()
+	for i := range drafts {
+		ids, born := d.table.IDs(drafts[i].part)
+		drafts[i].draft = draft{born, ownership.NewFilter(len(ids), slices.Values(ids))}
+	}
+	return drafts
+}
+
+func (d *Driver) adoptLocked(drafts []drafted) {
+	for i := range drafts {
+		d.parts[drafts[i].part].draft = drafts[i].draft
 	}
 }
 
-// mayPromise: a claim may be answered by a promise, and has not been.
-func (d *Driver) mayPromise(part int, from string, id uint64) bool {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
+// mayPromiseLocked: a claim may be answered by a promise, and has not been.
+func (d *Driver) mayPromiseLocked(part int, from string, id uint64) bool {
 	if d.closed || part < 0 || part >= len(d.seen.Owners) || d.seen.Owners[part] != from {
 		return false
 	}

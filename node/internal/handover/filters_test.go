@@ -40,28 +40,31 @@ func TestPromiseFilterIsMadeOnceAndHasEverySession(t *testing.T) {
 		d.seen.Owners[part] = "other"
 		require.Zero(t, d.parts[part].draft)
 	})
-	claim := []ownership.Message{{Kind: ownership.Claim, Partition: part, ID: 7}}
-	d.draft("somebody else", claim)
+	draft := func(from string, id uint64) {
+		drafts := d.draft(nil, []received{{from, &ownership.Message{Kind: ownership.Claim, Partition: part, ID: id}}})
+		lock(func() { d.adoptLocked(drafts) })
+	}
+	draft("somebody else", 7)
 	lock(func() { require.Empty(t, d.parts[part].draft.filter, "that one is not promised anything") })
-	d.draft("other", claim)
+	draft("other", 7)
 	var first ownership.Filter
 	lock(func() {
-		draft := d.parts[part].draft.filter
-		require.NotEmpty(t, draft)
+		ahead := d.parts[part].draft.filter
+		require.NotEmpty(t, ahead)
 		first = d.filterLocked(part, "other", 7)
-		require.Equal(t, draft, first, "what was made ahead serves")
+		require.Equal(t, ahead, first, "what was made ahead serves")
 		require.Empty(t, d.parts[part].draft.filter)
 	})
 
 	start(20)
-	d.draft("other", claim)
+	draft("other", 7)
 	lock(func() {
 		require.Empty(t, d.parts[part].draft.filter, "this one has been promised")
 		require.Equal(t, first, d.filterLocked(part, "other", 7), "for the same promise it is not made again")
 		require.Greater(t, size(d.filterLocked(part, "other", 8)), size(first), "for another one it is")
 	})
 
-	d.draft("other", []ownership.Message{{Kind: ownership.Claim, Partition: part, ID: 9}})
+	draft("other", 9)
 	ahead := 0
 	lock(func() { ahead = size(d.parts[part].draft.filter) })
 	start(20)

@@ -27,20 +27,88 @@ func (d *Driver) Enqueue(c *transport.Call) {
 	}
 }
 
+// A mail is what is taken out of the inbox at a time. Its memory is used again.
+type mail struct {
+	batches []ownershipBatch
+	parsed  [][]ownership.Message // of each batch
+	all     []received
+	drafts  []drafted
+}
+
+// received is a message of another member.
+type received struct {
+	from string
+	msg  *ownership.Message
+}
+
 // handleBatches passes batches to the machine until the driver stops. One
 // goroutine does so, because the machine handles one event at a time anyway.
+// It takes what has come meanwhile along: on a busy machine each wait for the lock is long.
 func (d *Driver) handleBatches() {
-	var messages []ownership.Message // memory of the last batch, which is reused
+	var m mail
 	for {
 		select {
 		case l := <-d.inbox:
-			messages = d.handleBatch(l, messages)
-			d.outbox.byteBuffers.Put(l.body)
-			l.call.Ack()
+			d.open(&m, l)
+			for len(m.all) < turnsAtOnce && len(d.inbox) > 0 {
+				d.open(&m, <-d.inbox)
+			}
+			d.handle(&m)
 		case <-d.ctx.Done():
 			return
 		}
 	}
+}
+
+// open decodes a batch.
+func (d *Driver) open(m *mail, l ownershipBatch) {
+	at := len(m.batches)
+	m.batches = append(m.batches, l)
+	if at == len(m.parsed) {
+		m.parsed = append(m.parsed, nil)
+	}
+	messages, err := ownership.ParseInto(m.parsed[at], *l.body)
+	if err != nil {
+		d.env.Log.Warn("a member's messages are malformed", "peer", l.from, "err", err)
+	}
+	m.parsed[at] = messages
+	for i := range messages {
+		msg := &messages[i]
+		if msg.Kind == ownership.Refused && msg.Cause != "" {
+			d.refused("a member refused a session; it stays here", l.from, msg.Session, msg.Cause, false)
+			d.noteRefusal(l.from, *msg)
+		}
+		m.all = append(m.all, received{l.from, msg})
+	}
+}
+
+// handle passes messages to the machine, and acknowledges their batches.
+func (d *Driver) handle(m *mail) {
+	for some := range slices.Chunk(m.all, turnsAtOnce) {
+		m.drafts = d.draft(m.drafts[:0], some)
+		d.mu.Lock()
+		d.adoptLocked(m.drafts)
+		for _, r := range some {
+			switch part := r.msg.Partition; {
+			case d.closed || part >= len(d.parts):
+			case part < 0:
+				d.receiveLocked(farewell, r.from, r.msg)
+			default:
+				d.receiveLocked(part, r.from, r.msg)
+			}
+		}
+		d.unlock()
+	}
+	clear(m.drafts)
+	clear(m.all)
+	m.all = m.all[:0]
+	for i, l := range m.batches {
+		clear(m.parsed[i])
+		d.outbox.byteBuffers.Put(l.body)
+		l.call.Ack()
+	}
+	clear(m.batches)
+	m.batches = m.batches[:0]
 }
 
 // receiveLocked passes a message to the machine. If the last of the other
@@ -61,37 +129,4 @@ func (d *Driver) receiveLocked(part int, from string, msg *ownership.Message) {
 	if waits && !d.m.AwaitsOthers(part, last) {
 		d.turnLocked(part, func(m *ownership.Machine) []ownership.Effect { return m.Claim(part, last) })
 	}
-}
-
-// handleBatch passes the messages of a batch to the machine. It decodes them
-// into memory, and returns memory for the next batch.
-func (d *Driver) handleBatch(l ownershipBatch, memory []ownership.Message) []ownership.Message {
-	messages, err := ownership.ParseInto(memory, *l.body)
-	if err != nil {
-		d.env.Log.Warn("a member's messages are malformed", "peer", l.from, "err", err)
-		return nil
-	}
-	for _, msg := range messages {
-		if msg.Kind == ownership.Refused && msg.Cause != "" {
-			d.refused("a member refused a session; it stays here", l.from, msg.Session, msg.Cause, false)
-			d.noteRefusal(l.from, msg)
-		}
-	}
-	for some := range slices.Chunk(messages, turnsAtOnce) {
-		d.draft(l.from, some)
-		d.mu.Lock()
-		for i := range some {
-			msg := &some[i]
-			switch part := msg.Partition; {
-			case d.closed || part >= len(d.parts):
-			case part < 0:
-				d.receiveLocked(farewell, l.from, msg)
-			default:
-				d.receiveLocked(part, l.from, msg)
-			}
-		}
-		d.unlock()
-	}
-	clear(messages)
-	return messages
 }

@@ -203,10 +203,8 @@ func (d *Driver) answeredStandbys(all []standby.Answer) {
 			}
 		}
 		d.mu.RUnlock()
-		for i := range outcomes {
-			d.settle(outcomes[i])
-			outcomes[i] = outcome{}
-		}
+		d.settle(outcomes...)
+		clear(outcomes)
 	}
 }
 
@@ -239,33 +237,75 @@ func (d *Driver) answeredLocked(a *standby.Answer) (o outcome) {
 	return d.tendOneLocked(rep)
 }
 
-// settle does what is left to do about a replicated session. The caller holds no lock.
-func (d *Driver) settle(o outcome) {
+// settle does what is left to do about replicated sessions. The caller holds no lock. Records come first, which callers
+// wait for.
+func (d *Driver) settle(outcomes ...outcome) {
+	concern := false
+	for i := range outcomes {
+		o := &outcomes[i]
+		if o.record != nil {
+			d.table.Kept(o.record, o.err)
+		}
+		concern = concern || o.secured || o.buried || o.refused != nil
+	}
+	if concern {
+		d.mu.Lock()
+		for i := range outcomes {
+			if !d.closed {
+				d.settleLocked(&outcomes[i])
+			}
+		}
+		d.unlock()
+	}
+	for i := range outcomes {
+		o := &outcomes[i]
+		if o.refused != nil {
+			d.tending.soon(o.refused.Partition)
+		}
+		if o.again {
+			d.table.RecordAgain(o.rep.part, o.rep.session)
+		}
+	}
+}
+
+// settleLocked is the part of settle that concerns partitions.
+func (d *Driver) settleLocked(o *outcome) {
 	if a := o.refused; a != nil {
-		d.Turn(a.Partition, func(m *ownership.Machine) []ownership.Effect {
+		d.turnLocked(a.Partition, func(m *ownership.Machine) []ownership.Effect {
 			return m.Disobeyed(a.Partition, o.rep.session, a.Told, a.Verdict, a.Stamp)
 		})
-		d.tending.soon(a.Partition)
 	}
-	if o.record != nil {
-		d.table.Kept(o.record, o.err)
-	}
+	d.lookAgainLocked(o)
 	if o.secured {
-		d.Turn(o.rep.part, func(m *ownership.Machine) []ownership.Effect { return m.Secured(o.rep.part, o.rep.session) })
+		d.turnLocked(o.rep.part, func(m *ownership.Machine) []ownership.Effect {
+			return m.Secured(o.rep.part, o.rep.session)
+		})
 	}
 	if o.buried {
-		d.Turn(o.rep.part, func(m *ownership.Machine) []ownership.Effect { return d.buryLocked(m, o.rep) })
+		d.turnLocked(o.rep.part, func(m *ownership.Machine) []ownership.Effect { return d.buryLocked(m, o.rep) })
 	}
-	if o.again {
-		d.table.RecordAgain(o.rep.part, o.rep.session)
+}
+
+// lookAgainLocked brings up to date what o says of a partition. Since that was found out the session may have changed, or
+// a standby of it may have been reported.
+func (d *Driver) lookAgainLocked(o *outcome) {
+	switch {
+	case !o.secured && !o.buried:
+	case !o.rep.dropped:
+		o.rep.mu.Lock()
+		now := d.tendOneLocked(o.rep)
+		o.rep.mu.Unlock()
+		o.secured, o.buried = now.secured, now.buried
+		now.secured, now.buried = false, false
+		d.settleLater(now)
+	default:
+		o.buried = false
+		o.secured = o.secured && d.replicas.find(o.rep.part, o.rep.session) == nil // else it has come here again
 	}
 }
 
 // buryLocked forgets the tombstone of a session of which nobody has a standby any more.
 func (d *Driver) buryLocked(m *ownership.Machine, rep *replicated) []ownership.Effect {
-	if rep.dropped {
-		return nil
-	}
 	ok, effects := m.Buried(rep.part, rep.session)
 	if ok {
 		d.parts[rep.part].disinter(rep.session)

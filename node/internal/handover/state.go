@@ -38,6 +38,7 @@ type Driver struct {
 	ended     atomic.Int64 // sessions that ended at the deadline of a leave
 	changing  atomic.Bool  // the view has changed, and messages about it are still expected
 	outbox    outbox
+	waker     waker
 	fetches   *semaphore.Weighted // the bytes of large sessions that come
 	traffic   traffic
 	summary   summary
@@ -251,6 +252,12 @@ type promise struct {
 type draft struct {
 	born   uint64 // see engine.Table.IDs
 	filter ownership.Filter
+}
+
+// drafted is the draft of a partition.
+type drafted struct {
+	part  int
+	draft draft
 }
 
 // final is why a session of this node cannot move.

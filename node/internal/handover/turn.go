@@ -2,7 +2,9 @@ package handover
 
 import (
 	"slices"
+	"sync"
 
+	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 	"github.com/sessionproc/sessionproc/node/internal/ownership"
 )
 
@@ -28,8 +30,8 @@ func (d *Driver) unlock() {
 	for _, f := range later {
 		f()
 	}
-	for _, part := range woken {
-		d.env.Wake(part)
+	if len(woken) > 0 {
+		d.waker.add(woken)
 	}
 }
 
@@ -101,3 +103,40 @@ func (d *Driver) doLocked(effects []ownership.Effect) {
 // maxTodo bounds the stack that is kept. The first view of a big cluster yields
 // tens of thousands of effects.
 const maxTodo = 1 << 10
+
+// A waker has the requests tried again that wait for partitions. It does so in a goroutine of its own: a partition is
+// often woken many times in a row, and what comes from other members need not wait for the requests.
+type waker struct {
+	wake  chan struct{} // capacity 1: there are parts
+	mu    sync.Mutex
+	parts []int // guarded by mu; sorted
+}
+
+func (w *waker) add(parts []int) {
+	w.mu.Lock()
+	for _, part := range parts {
+		if i, due := slices.BinarySearch(w.parts, part); !due {
+			w.parts = slices.Insert(w.parts, i, part)
+		}
+	}
+	w.mu.Unlock()
+	lifetime.Signal(w.wake)
+}
+
+// wakeWaiting wakes requests until the driver stops. Then the node answers those that wait.
+func (d *Driver) wakeWaiting() {
+	for {
+		select {
+		case <-d.waker.wake:
+		case <-d.ctx.Done():
+			return
+		}
+		d.waker.mu.Lock()
+		parts := d.waker.parts
+		d.waker.parts = nil
+		d.waker.mu.Unlock()
+		for _, part := range parts {
+			d.env.Wake(part)
+		}
+	}
+}

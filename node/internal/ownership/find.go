@@ -37,6 +37,10 @@ func (t *turn) onFind(from string, m Message) {
 		t.send(from, Message{Kind: Here, ID: m.ID, Session: m.Session, Form: form})
 		return
 	}
+	if t.keeps && t.tok == none && (t.rel.to != from || t.rel.id != m.ID) && t.on(ruleVoid) {
+		t.send(from, Message{Kind: NotYet, ID: m.ID, Flag: true}) // as to Recover
+		return
+	}
 	if t.has(m.Session) || !t.mayDeny(from, m.ID) {
 		return
 	}

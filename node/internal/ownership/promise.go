@@ -10,7 +10,7 @@ func (t *turn) receive(from string, m Message) {
 	case NotYet:
 		// Without Flag the claim stands and is repeated: the member may see by then
 		// what it does not see now.
-		if q := t.entry(from, m.ID); q != nil && (q.ask == asked || q.ask == recovering) && m.Flag {
+		if q := t.entry(from, m.ID); q != nil && m.Flag && (q.ask == asked || t.keeps && q.ask != clean) {
 			t.askAgain(from)
 		}
 	case Promise:

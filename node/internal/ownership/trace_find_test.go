@@ -177,3 +177,39 @@ func TestF12WhatIsSealedIsInTheFilter(t *testing.T) {
 	careless.blind = true
 	mustFind(t, s, &careless, "I3f", 20_000)
 }
+
+// A member that has promised somebody else since cannot deny x. It says so, and the holder asks it again: else a start
+// waits until all members have reported.
+func TestFindThatIsNotHonouredIsAnswered(t *testing.T) {
+	names := []string{"a", "b", "c"}
+	view := func(owner string) (v View) {
+		v = View{Standbys: true, Owners: []string{owner}, Heirs: func(int) []string { return nil }}
+		for _, name := range names {
+			v.Members = append(v.Members, Seen{name, Serving, true})
+		}
+		return v
+	}
+	holds := func(m *Machine) {
+		m.Bootstrap()
+		m.View(view("c"))
+		m.Receive("b", Message{Kind: Done, ID: 1})
+	}
+	member := New("a", 1)
+	member.View(view("c"))
+	require.Equal(t, []Message{{Kind: Done, ID: 1}}, sent(member.Receive("c", Message{Kind: Claim, ID: 1, Names: names})))
+	find := Message{Kind: Find, ID: 1, Session: "x"}
+	require.True(t, did(member.Receive("c", find), Seek))
+	member.View(view("b"))
+	require.Equal(t, []Message{{Kind: Done, ID: 1}}, sent(member.Receive("b", Message{Kind: Claim, ID: 1, Names: names})))
+	notYet := Message{Kind: NotYet, ID: 1, Flag: true}
+	require.Equal(t, []Message{notYet}, sent(member.Receive("c", find)))
+
+	for _, said := range []Kind{Promise, Done} {
+		holder := New("c", 1)
+		holds(holder)
+		holder.Receive("a", Message{Kind: said, ID: 1})
+		require.Contains(t, sent(holder.Want(0, "x")), find)
+		require.Equal(t, []Message{{Kind: Claim, ID: 2, Flag: true}}, sent(holder.Receive("a", notYet)))
+		require.Empty(t, sent(holder.Receive("a", notYet)), "once")
+	}
+}
