@@ -18,7 +18,7 @@ const (
 	leastStall    = 100 * time.Millisecond // the table's clock goes in steps of 20 ms
 	standingPause = 20 * time.Millisecond
 	standingTime  = 15 * time.Second // for members to answer, and to hand sessions back
-	apartPause    = time.Second      // after a node was apart, for it to see all the others
+	apartPause    = time.Second      // after a node was apart, or put out, for it to see all the others
 )
 
 // A member's answer to a node that asks for its status. The numbers are on the wire.
@@ -117,12 +117,9 @@ func (s *standing) watch(ctx context.Context) {
 		}
 		begun := time.Now()
 		within, cancel := context.WithTimeout(ctx, standingTime)
-		if apart {
-			lifetime.Pause(within, apartPause)
-		}
-		stands := s.n.stands(within, gap, apart)
+		stands := s.n.stands(within, begun, gap, apart)
 		for !stands && lifetime.Pause(within, standingPause) {
-			stands = s.n.stands(within, gap, apart)
+			stands = s.n.stands(within, begun, gap, apart)
 		}
 		cancel()
 		if ctx.Err() != nil {
@@ -155,12 +152,13 @@ func (s *standing) watch(ctx context.Context) {
 // to have died in the meantime: that may be an error of this node. One member
 // that has seen this node all the time suffices, because without its promise no
 // other member can have become holder. Otherwise all members must have handed
-// back what they took.
+// back what they took, and what now belongs to others must have gone there: they may
+// have gone on with it.
 //
 // If this node was apart, all members that it sees must have done so: one that
 // has seen it all the time may have been apart with it, or have come meanwhile,
 // and those that it does not see are too few to have gone on.
-func (n *Node) stands(ctx context.Context, gap time.Duration, apart bool) bool {
+func (n *Node) stands(ctx context.Context, begun time.Time, gap time.Duration, apart bool) bool {
 	since := time.Now()
 	if !apart {
 		since = since.Add(-gap - standingTime)
@@ -171,7 +169,7 @@ func (n *Node) stands(ctx context.Context, gap time.Duration, apart bool) bool {
 	defer cancel()
 	for name, addr := range others {
 		asks := n.life.Go(func() {
-			answer, err := n.askStanding(ctx, addr, gap, apart)
+			answer, err := n.askStanding(ctx, addr, gap+time.Since(begun), apart)
 			if err != nil {
 				n.log.Debug("a member does not tell this node's status", "peer", name, "err", err)
 				answer = standsNotYet
@@ -194,7 +192,7 @@ func (n *Node) stands(ctx context.Context, gap time.Duration, apart bool) bool {
 			all = false
 		}
 	}
-	return all
+	return all && time.Since(begun) >= apartPause && !n.driver.Strays()
 }
 
 // askStanding asks one member for this node's status.
@@ -215,7 +213,7 @@ func (n *Node) askStanding(ctx context.Context, addr string, gap time.Duration, 
 
 // standingOf returns the status of a member whose process stood still for gap, or was apart for so long.
 func (n *Node) standingOf(member string, gap time.Duration, apart bool) uint64 {
-	switch was, back := n.driver.Returned(member, gap+standingTime, apart); {
+	switch was, back := n.driver.Returned(member, gap, apart); {
 	case was:
 		return standsAsEver
 	case back:

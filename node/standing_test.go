@@ -1,6 +1,8 @@
 package node_test
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,6 +96,7 @@ func TestAShortStallCostsARoundTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := tallyCluster(t, 2, nil)
 		id := startTally(t, c, 0)
+		time.Sleep(5 * time.Second)
 		c.Node(0).StandStill(2 * time.Second)
 		require.False(t, c.Node(0).Stands())
 		begun := time.Now()
@@ -128,6 +131,7 @@ func TestStallThatManySessionsNoticeIsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged
 		c := tuned(t, 2, log.of0(nil), func() sessionproc.AnyKind { return newTallies(nil) })
+		time.Sleep(5 * time.Second)
 		for i := range 1000 {
 			c.Node(0).StandStill(time.Second + time.Duration(i)*100*time.Microsecond)
 			time.Sleep(100 * time.Microsecond)
@@ -164,5 +168,47 @@ func TestALongStallServesNothingStale(t *testing.T) {
 		got, err := count.Call(t.Context(), c.Node(0), id, 0)
 		require.NoError(t, err)
 		require.Equal(t, 1, got.N)
+	})
+}
+
+// The same of sessions whose partitions have fallen to a member that has joined meanwhile: the others have gone on with
+// them, and what is here waits until it has gone there.
+func TestALongStallServesNothingStaleOfWhatHasAnotherOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := nodetest.Start(t, nodetest.Config{Nodes: 3, Tune: func(_ int, cfg *node.Config) {
+			cfg.StandbyMemory, cfg.HandoffRate = 1<<30, 10 // it takes its time
+			cfg.Kinds = []sessionproc.AnyKind{newMeters(func(context.Context) {})}
+		}})
+		c.Settle()
+		var ids []string
+		for i := range 60 {
+			if id := fmt.Sprint("m", i); c.Owner(id) == 0 {
+				require.NoError(t, meters.Start(t.Context(), c.Node(0), id, sessionproc.None{}))
+				ids = append(ids, id)
+			}
+		}
+		require.Greater(t, len(ids), 10)
+		c.Stall(0)
+		time.Sleep(10 * time.Second) // the others have put it out
+		for _, id := range ids {
+			_, err := advance.Call(t.Context(), c.Node(1), id, 1)
+			require.NoError(t, err)
+		}
+		c.Add()
+		time.Sleep(20 * time.Second)
+		c.Node(0).StandStill(30 * time.Second)
+		c.Resume(0)
+		for turn := range 5000 {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			n, err := counted.Call(ctx, c.Node(0), ids[turn%len(ids)], sessionproc.None{})
+			cancel()
+			if err == nil {
+				require.Equal(t, 1, n, "%s, in turn %d", ids[turn%len(ids)], turn)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		for _, id := range ids {
+			require.Equal(t, 1, countedAt(t, c, id))
+		}
 	})
 }

@@ -347,6 +347,7 @@ func TestTasksAreShown(t *testing.T) {
 					done = append(done, i)
 				}}
 			}})
+		c.Settle()
 		require.NoError(t, tabs.Start(t.Context(), c.Node(0), "ann", sessionproc.None{}))
 		at := c.Node(c.Owner("ann"))
 		_, err := pay.Call(t.Context(), at, "ann", payment{"x", 3 * time.Second, true})

@@ -10,37 +10,42 @@ import (
 //
 // The pace is Config.HandoffRate, or more if the sessions would not move in
 // time otherwise. Sessions become due as credit: pace times the time since the
-// last call, gathered until a batch is worth its fixed costs.
+// last call, gathered until a batch is worth its fixed costs. A session that has
+// standbys costs more, as they are made anew.
 type bulk struct {
-	rate   float64       // sessions per second: Config.HandoffRate, or infinite
-	within time.Duration // how long a hand-over without a drain may take
-	drains bool          // the node drains
-	begun  time.Time     // when the drain began
-	had    int64         // sessions that had moved away before the drain
-	done   time.Time     // when the hand-over should be complete
+	rate    float64       // per second: Config.HandoffRate, or infinite
+	gathers time.Duration // how long credit gathers at most
+	within  time.Duration // how long a hand-over without a drain may take
+	drains  bool          // the node drains
+	begun   time.Time     // when the drain began
+	had     int64         // sessions that had moved away before the drain
+	done    time.Time     // when the hand-over should be complete
 
-	credit float64   // sessions that are due
+	credit float64   // sessions without standbys that are due
 	until  time.Time // the time up to which credit was given
-	pace   float64   // sessions per second, as of until
+	pace   float64   // credit per second, as of until
+	cost   float64   // of a session, in the mean of those that have moved lately; 0: not known
 	left   int       // sessions that are left: the last count, less those sealed since
 	looked time.Time // when they were counted
 	behind bool      // at the last count, fewer sessions moved than have to
 }
 
 const (
-	// bulkSlack bounds the time for which credit is given at once. The timers of a busy
-	// machine are late, and without a bound a late one would release a burst. A longer
+	// bulkSlack bounds the time beyond gathers for which credit is given at once. The timers of
+	// a busy machine are late, and without a bound a late one would release a burst. A longer
 	// delay raises the pace instead, because less time is left.
-	bulkSlack = 50 * time.Millisecond
+	bulkSlack = 25 * time.Millisecond
 
-	// Credit gathers for bulkBatch sessions, but no longer than longestBeat. A batch costs a
+	// Credit gathers for bulkBatch sessions, but no longer than bulk.gathers. A batch costs a
 	// quarter of the processor time of the same sessions one by one, and each of them is
 	// away a little longer.
 	bulkBatch    = 128
 	shortestBeat = 2 * time.Millisecond
 	longestBeat  = 25 * time.Millisecond
+	repairBeat   = 128 * time.Millisecond // nobody is away meanwhile
 
 	recountTime = 50 * time.Millisecond
+	costMemory  = 32 // sessions
 
 	fullSpeed = 1 << 20 // sessions per second; more than any machine moves
 )
@@ -74,39 +79,45 @@ func (b *bulk) due(now time.Time, count func() (left, lately int)) (n int, press
 		b.behind = float64(left) > float64(lately)*b.done.Sub(now).Seconds()
 	}
 	b.pace = b.plan(now, b.left)
-	since := min(now.Sub(b.until), bulkSlack)
+	most := b.gathers + bulkSlack
+	since := min(now.Sub(b.until), most)
 	b.until = now
 	if math.IsInf(b.pace, 1) {
 		b.credit = 0
 		return math.MaxInt, true
 	}
-	b.credit = min(b.credit+b.pace*since.Seconds(), max(1, b.pace*bulkSlack.Seconds()))
+	b.credit = min(b.credit+b.pace*since.Seconds(), max(1, b.pace*most.Seconds()))
 	if b.credit < min(bulkBatch, b.pace*b.beat()) {
 		return 0, b.behind || b.pace > b.rate
 	}
-	return int(b.credit), b.behind || b.pace > b.rate
+	return max(1, int(b.credit/b.each())), b.behind || b.pace > b.rate
 }
 
-// plan returns how many sessions per second must move from now on.
+// each is what a session costs.
+func (b *bulk) each() float64 { return max(1, b.cost) }
+
+// plan returns how much credit per second is to be given from now on.
 func (b *bulk) plan(now time.Time, sessions int) float64 {
 	remains := b.done.Sub(now)
 	if remains <= 0 {
 		return math.Inf(1)
 	}
-	return max(b.rate, float64(sessions)/remains.Seconds())
+	return max(b.rate, float64(sessions)*b.each()/remains.Seconds())
 }
 
-// spend records that n sessions are on their way.
-func (b *bulk) spend(n int) {
-	b.left -= n
+// spend records that a session that has some standbys is on its way.
+func (b *bulk) spend(standbys int) {
+	cost := float64(1 + standbys)
+	b.cost = b.each() + (cost-b.each())/costMemory
+	b.left--
 	if !math.IsInf(b.pace, 1) {
-		b.credit -= float64(n)
+		b.credit -= cost
 	}
 }
 
 // beat returns how long credit gathers, in seconds.
 func (b *bulk) beat() float64 {
-	return min(max(bulkBatch/b.pace, shortestBeat.Seconds()), longestBeat.Seconds())
+	return min(max(bulkBatch/b.pace, shortestBeat.Seconds()), b.gathers.Seconds())
 }
 
 // firstWindow returns how many sessions may be on their way while no answer has

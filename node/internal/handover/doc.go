@@ -23,6 +23,7 @@
 //	replicate.go   Keep: a session of this node has made a record; its standbys are told, and answer
 //	hear.go        the other side: a member says what standby this node is to keep
 //	tend.go        when not a session has changed, but the members: all sessions are looked after
+//	repair.go      what they lack by then is made, in turn
 //	report.go      a node is lost: members report to the new holder what they have
 //	promote.go     there it runs again; relic.go is all that is left of it, fetch.go gets what is elsewhere
 //	shelve.go      where this meets sessions that move: they are sealed and go on here, or are standbys then;
@@ -47,7 +48,7 @@
 //	shelve.go, replicate.go                  what both have to do with the standbys of a session
 //	keep.go, backups.go, declined.go,        sessions that stay, and what is known of them
 //	filters.go, final.go, relic.go,
-//	durability.go
+//	durability.go, repair.go
 //	queue.go, send.go                        what is about to be sent
 //	refused.go, moved.go, summary.go         what is told of a session
 //	turn.go                                  the lock, and the machine behind it
@@ -90,7 +91,10 @@
 // The reverse never happens. The table calls the Gate (Enter, Leave, Settled) without a
 // lock of its own. A worker that has made a snapshot calls readyToGo, which takes lane.mu
 // alone. Whatever may need mu again, or runs code of users, is not called under mu: it is
-// appended to later, and unlock calls it. For the same reason unlock, and not the
-// execution of Wake, wakes the requests that wait: one that is served again may enter the
-// Gate.
+// appended to later, and unlock calls it. For the same reason a goroutine of its own
+// (wakeWaiting), and not the execution of Wake, wakes the requests that wait: one that is served
+// again may enter the Gate.
+//
+// On a machine that is busy each wait for mu takes milliseconds. So what comes one by one is
+// gathered: the batches in the inbox, the claims among them, the answers about standbys.
 package handover

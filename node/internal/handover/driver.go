@@ -23,7 +23,7 @@ func New(env Env) *Driver {
 		fetches: semaphore.NewWeighted(max(env.HandoffMemory, engine.MaxSnapshot)),
 		parts:   make([]driven, env.Partitions),
 		lanes:   map[string]*lane{}, former: map[string]former{},
-		returned: map[string]time.Time{}, asked: map[int]pace{},
+		came: map[string]time.Time{}, asked: map[int]pace{},
 		replicas: make(replicas, env.Partitions), tending: tending{wake: make(chan struct{}, 1)},
 		promoting: semaphore.NewWeighted(promotingAtOnce),
 	}
@@ -31,7 +31,9 @@ func New(env Env) *Driver {
 	d.waker.wake = make(chan struct{}, 1)
 	d.addrs.Store(&map[string]string{})
 	d.bound.init(env.HandoffBytesPerSecond)
-	d.bulk = bulk{rate: handoffRate(env.HandoffRate), within: env.DrainTimeout / 2}
+	d.bulk = bulk{rate: handoffRate(env.HandoffRate), gathers: longestBeat, within: env.DrainTimeout / 2}
+	d.repair = repair{wake: make(chan struct{}, 1), pace: d.bulk}
+	d.repair.pace.gathers = repairBeat
 	return d
 }
 
@@ -44,6 +46,7 @@ func (d *Driver) Start(t *engine.Table, tr *transport.Transport, r *roster.Roste
 			return err
 		}
 		d.life.Go(d.tend)
+		d.life.Go(d.repairStandbys)
 	}
 	d.life.Go(d.handleBatches)
 	d.life.Go(d.wakeWaiting)

@@ -131,15 +131,15 @@ func (d *Driver) OthersSince(since time.Time) map[string]string {
 }
 
 // Returned says what became of a member whose process may have stood still. always: it was
-// seen for all of that time. back: it counted as dead and has returned, and nothing of its
+// seen for all of that time, which began so long ago. back: it counted as dead and has returned, and nothing of its
 // partitions is left here. Neither: something of them is left here, or it is not seen. Of a member
 // that was apart only the latter counts.
-func (d *Driver) Returned(member string, within time.Duration, apart bool) (always, back bool) {
+func (d *Driver) Returned(member string, ago time.Duration, apart bool) (always, back bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if at, ok := d.returned[member]; d.routes == nil || !d.routes.Sees(member) || d.former[member].addr != "" {
+	if at, ok := d.came[member]; d.routes == nil || !d.routes.Sees(member) || d.former[member].addr != "" {
 		return false, false
-	} else if !apart && (!ok || time.Since(at) > within) {
+	} else if !apart && (!ok || time.Since(at) > ago) {
 		return true, false
 	}
 	for part, owner := range d.routes.Owners {
@@ -152,6 +152,18 @@ func (d *Driver) Returned(member string, within time.Duration, apart bool) (alwa
 		}
 	}
 	return false, true
+}
+
+// Strays reports whether sessions are here that are to go to other members, which own their partitions.
+func (d *Driver) Strays() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for part := range d.parts {
+		if d.countLocked(part); d.m.Strays(part) {
+			return true
+		}
+	}
+	return false
 }
 
 // WaitingFor returns the members that have not answered to claims, and to how many.
@@ -286,7 +298,7 @@ func (d *Driver) Remains() (what string) {
 	keeps("bytes", int(d.bytes.Load()))
 	keeps("handing", d.handing+len(d.first)+len(d.unready)+len(d.todo))
 	keeps("former", len(d.former))
-	keeps("returned", len(d.returned))
+	keeps("came", len(d.came))
 	keeps("asked", len(d.asked))
 	keeps("later", len(d.later))
 	return what

@@ -17,14 +17,14 @@ type outcome struct {
 	record *engine.Record // is answered with err
 	err    error
 	// secured: its standbys are made. buried: nobody has a standby of the ended session. again: a record of it
-	// is wanted.
-	secured, buried, again bool
-	refused                *standby.Answer // a member does not obey
+	// is wanted, and lacks: in its turn.
+	secured, buried, again, lacks bool
+	refused                       *standby.Answer // a member does not obey
 }
 
 // idle reports whether nothing is to be done.
 func (o *outcome) idle() bool {
-	return o.record == nil && !o.secured && !o.buried && !o.again && o.refused == nil
+	return o.record == nil && !o.secured && !o.buried && !o.again && !o.lacks && o.refused == nil
 }
 
 // Keep implements engine.Standbys.
@@ -110,7 +110,7 @@ func (d *Driver) tendOneLocked(rep *replicated) (o outcome) {
 	for _, say := range p.Say {
 		switch err := d.tellStandbyLocked(rep, say); {
 		case errors.Is(err, errNoRecord):
-			o.again, rep.repair = true, true
+			o.lacks, rep.repair = true, true
 		case errors.Is(err, standby.ErrTooLarge):
 			o.record, o.err = rep.takeLocked(), fmt.Errorf("%w: %w", sessionproc.ErrUnavailable, err)
 		}
@@ -129,7 +129,11 @@ func (d *Driver) tendOneLocked(rep *replicated) (o outcome) {
 			o.record = rep.takeLocked()
 		}
 	}
-	o.secured = p.Secured && d.m.Owes(rep.part, rep.session)
+	owes := d.m.Owes(rep.part, rep.session)
+	if o.lacks && owes { // the member that it was taken from waits
+		o.again, o.lacks = true, false
+	}
+	o.secured = p.Secured && owes
 	o.buried = p.Buried
 	return o
 }
@@ -264,6 +268,9 @@ func (d *Driver) settle(outcomes ...outcome) {
 		}
 		if o.again {
 			d.table.RecordAgain(o.rep.part, o.rep.session)
+		}
+		if o.lacks {
+			d.repair.add(o.rep)
 		}
 	}
 }

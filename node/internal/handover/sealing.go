@@ -126,7 +126,6 @@ func (d *Driver) seal() (wait time.Duration, empty []*lane, more bool) {
 			}
 		}
 	}
-	d.bulk.spend(sealed)
 	if next := d.bulk.wait(); wait == 0 || next > 0 && next < wait {
 		wait = next
 	}
@@ -204,6 +203,9 @@ func (d *Driver) sealSomeLocked(part int, from *[]string, bulk *lane, limit int)
 			}
 			l.open++
 			sealed++
+			if bulk != nil {
+				d.bulk.spend(h.standbys)
+			}
 		}
 	}
 	return sealed
@@ -244,6 +246,7 @@ func (d *Driver) sealOneLocked(h *handoff) bool {
 	}
 	if rep != nil {
 		rep.mu.Lock()
+		h.standbys, _ = d.table.Replicas(rep.kind)
 		rep.sealLocked()
 		d.giveUpLocked(rep.takeLocked(), engine.ErrSuperseded)
 		rep.mu.Unlock()

@@ -52,7 +52,8 @@ type Driver struct {
 	replicas   replicas // the sessions of this node that have standbys
 	tending    tending
 	promoting  *semaphore.Weighted // partitions whose relics are promoted at a time
-	repaired   atomic.Int64        // bytes of records since tendPart has waited for them
+	repair     repair
+	repaired   atomic.Int64 // bytes of records since repairStandbys has waited for them
 	promotions atomic.Int64
 	records    atomic.Int64
 
@@ -72,7 +73,7 @@ type Driver struct {
 	inherits  *route.Routes        // where its Heirs come from
 	owned     []*route.Peer        // the owner of each partition before its present owner
 	former    map[string]former    // members that are gone, by name
-	returned  map[string]time.Time // when members returned that had counted as dead
+	came      map[string]time.Time // when members came, or came back
 	untold    untold
 	keepers   int              // other members that serve and keep standbys
 	dues      map[string][]due // reports that members wait for; with a key while they are sent
@@ -156,6 +157,7 @@ type handoff struct {
 	lives   []byte // of a tombstone: see livesOf
 
 	replicated bool     // the session has standbys
+	standbys   int      // how many it is to have
 	hold       []string // who may have one
 }
 

@@ -55,8 +55,7 @@ func (d *Driver) tend() {
 	}
 }
 
-// tendPart looks after the sessions of a partition, a few at a time. New standbys are made as quickly as sessions are
-// handed over.
+// tendPart looks after the sessions of a partition, a few at a time.
 func (d *Driver) tendPart(part int, c care) {
 	var some [turnsAtOnce]outcome
 	for list := d.replicas.list(part); len(list) > 0; {
@@ -66,14 +65,9 @@ func (d *Driver) tendPart(part int, c care) {
 			some[i] = d.careLocked(rep, c)
 		}
 		d.mu.RUnlock()
-		for i := range some[:n] {
-			d.settle(some[i])
-			some[i] = outcome{}
-		}
+		d.settle(some[:n]...)
+		clear(some[:n])
 		list = list[n:]
-		if d.bound.waitAll(d.ctx, d.repaired.Swap(0)) != nil {
-			return
-		}
 	}
 }
 

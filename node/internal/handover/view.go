@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,11 @@ func (d *Driver) HandleView(r *route.Routes) {
 	if last != nil {
 		d.missLocked(last.View, r.View)
 		d.ownedLocked(last, r)
+	}
+	for _, m := range r.View.Members {
+		if last == nil || !last.Sees(m.Name()) {
+			d.came[m.Name()] = time.Now()
+		}
 	}
 	d.viewLocked()
 	d.unlock()
@@ -50,7 +56,6 @@ func (d *Driver) missLocked(last, next *cluster.View) {
 		d.untold.returns(m.Name())
 		if _, was := d.former[m.Name()]; was {
 			delete(d.former, m.Name())
-			d.returned[m.Name()] = time.Now()
 		}
 	}
 	for _, m := range last.Members {
@@ -65,11 +70,7 @@ func (d *Driver) missLocked(last, next *cluster.View) {
 // changed.
 func (d *Driver) ageLocked() (changed bool) {
 	d.untold.ageMissed()
-	for name, back := range d.returned {
-		if time.Since(back) > FormerFor {
-			delete(d.returned, name)
-		}
-	}
+	maps.DeleteFunc(d.came, func(_ string, at time.Time) bool { return time.Since(at) > FormerFor })
 	for name, f := range d.former {
 		switch age := time.Since(f.since); {
 		case age > FormerFor && !d.evicted[name]:

@@ -109,6 +109,13 @@ func (m *Machine) Lingers(p int) (sessions int) {
 	return sessions
 }
 
+// Strays reports whether copies of a partition are here that are to go to its owner, another member.
+func (m *Machine) Strays(p int) bool {
+	part := &m.parts[p]
+	return part.owner != "" && part.owner != m.self &&
+		part.running+part.backups+part.sealed.len() > part.kept.len()
+}
+
 // PulledBy returns the member that a partition is promised to and that has
 // asked for the copies, or "".
 func (m *Machine) PulledBy(p int) string {
