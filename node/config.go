@@ -141,8 +141,8 @@ type Config struct {
 	// HandoffRate bounds the sessions per second that this node hands over, but for
 	// those that somebody waits for: meanwhile they are called where they are, and
 	// the machine is left to requests. A session counts once more for each of its
-	// standbys, which are made anew. As many standbys per second are made for sessions
-	// that lack one after a change of the members. It goes faster if that would otherwise
+	// standbys, which are made anew. As many standbys per second move to other members
+	// after a change of the members; those that are lost are made at once. It goes faster if that would otherwise
 	// not be done in half of the time that a Drain or Leave has or, while it does not
 	// drain, in half of DrainTimeout. Unbounded, or 1<<20 and more: as fast as it goes.
 	// Default 1000.

@@ -114,8 +114,8 @@
 // does not run twice.
 //
 // Health().Durability counts the sessions without their standbys and names the members
-// that hold up changes. New standbys are made within Config.HandoffRate and
-// HandoffBytesPerSecond. They take up to Config.StandbyMemory at each node; beyond it a
+// that hold up changes. Lost standbys are made anew at once, within
+// Config.HandoffBytesPerSecond, and others move within HandoffRate, too. They take up to Config.StandbyMemory at each node; beyond it a
 // session goes on with fewer, or, below KindConfig.MinReplicas, without changes.
 //
 // # What is promised

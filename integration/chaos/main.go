@@ -78,7 +78,8 @@
 //     zone counts as one), or as a -quorum cuts off, the fault takes nothing: no
 //     acknowledged write, no session, and no request that surely did not run fails.
 //     Requests under way at the victims that may have run are counted apart. Of
-//     target+owner what was not standing by elsewhere yet is counted, and breaks nothing.
+//     target+owner, and of poison with less than two standbys, what was not standing by
+//     elsewhere yet is counted, and breaks nothing.
 //   - renewkill: of all IDs that a session was given, or may have been, one has it, with
 //     every write that was acknowledged. logoutkill: no session is there of a person who
 //     was told that all have ended. poison: no more than two processes end.

@@ -14,11 +14,19 @@ import (
 // repeated after the death of one member, and no more.
 const poisonMost = 2
 
-// takePoison calls a handler, at another node, that ends the process that it runs in.
+// poisonID is the ID of a session whose handler ends its process. Some are tried until one is another node's.
+func (r *replica) poisonID(i int) string {
+	return sessionproc.DeriveID(r.Run, fmt.Sprint("poison ", i))
+}
+
+const poisonIDs = 64
+
+// takePoison calls a handler, at another node, that ends the process that it runs in. The call is made again where the
+// session goes on, and that may be here.
 func (r *replica) takePoison(ctx context.Context) error {
 	id := ""
-	for i := 0; ; i++ {
-		id = sessionproc.DeriveID(r.Run, fmt.Sprint("poison ", i))
+	for i := range poisonIDs {
+		id = r.poisonID(i)
 		if where, err := r.node.Where(id); err != nil || where.Owner.Name() != r.node.Name() {
 			break
 		}
@@ -31,12 +39,23 @@ func (r *replica) takePoison(ctx context.Context) error {
 	if _, err := poison.Call(within, r.node, id, sessionproc.None{}); err == nil {
 		return errors.New("the handler returned")
 	}
-	return r.node.Terminate(ctx, id)
+	return nil
+}
+
+// cure ends the session.
+func (r *replica) cure(ctx context.Context) error {
+	for i := range poisonIDs {
+		err := r.node.Terminate(ctx, r.poisonID(i))
+		if err == nil || !errors.Is(err, sessionproc.ErrNotFound) {
+			return err
+		}
+	}
+	return errors.New("no session is there to be ended")
 }
 
 // poisoned has a handler end its process, and perhaps the next one.
 func poisoned(ctx context.Context, f *fleet) error {
-	x := &fault{dead: true, kept: f.standbys >= 1, flight: flightTime, struck: time.Now().UnixNano()}
+	x := &fault{dead: true, kept: f.standbys >= poisonMost, flight: flightTime, struck: time.Now().UnixNano()}
 	left := f.staying()
 	f.say("poison")
 	caller := left[0]
@@ -48,7 +67,7 @@ func poisoned(ctx context.Context, f *fleet) error {
 	for over := false; !over; {
 		select {
 		case err := <-told:
-			if over = true; err != nil {
+			if over = true; err != nil && !errors.Is(err, errEnded) {
 				f.account.breach("poison: %v", err)
 			}
 		case <-time.After(time.Millisecond):
@@ -68,7 +87,13 @@ func poisoned(ctx context.Context, f *fleet) error {
 	if n := len(x.victims); n == 0 || n > poisonMost {
 		f.account.breach("poison ended %d processes", n)
 	}
-	return f.takeOver(ctx, x)
+	if err := f.takeOver(ctx, x); err != nil {
+		return err
+	}
+	if _, err := left[0].do(ctx, order{Do: cure}); err != nil {
+		f.account.breach("poison: %v", err)
+	}
+	return nil
 }
 
 // fell notes that a replica has ended by itself.

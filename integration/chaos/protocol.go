@@ -38,6 +38,7 @@ const (
 	logout   task = "logout"   // end them, those of one label after another
 	loggedIn task = "loggedIn" // say in Wrong which are there that have ended
 	take     task = "take"     // have the handler of a session end its process
+	cure     task = "cure"     // end that session
 )
 
 // report is what a child tells the parent.

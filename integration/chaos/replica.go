@@ -257,6 +257,8 @@ func (r *replica) do(d order) (answer report) {
 		answer.Wrong = r.logouts.end(ctx)
 	case take:
 		err = r.takePoison(ctx)
+	case cure:
+		err = r.cure(ctx)
 	default:
 		err = fmt.Errorf("chaos: a replica cannot %q", d.Do)
 	}

@@ -8,47 +8,62 @@ import (
 	"github.com/sessionproc/sessionproc/node/internal/lifetime"
 )
 
-// A repair makes the standbys that sessions lack, as members have come or gone, at the pace of a hand-over: at once they
-// would take the machine from requests.
+// A repair makes the standbys that sessions lack, as members have come or gone. What is lost is made at once, a few at a
+// time. What has only to move, from members that have it, keeps the pace of a hand-over: all at once it would take the
+// machine from requests.
 type repair struct {
 	wake chan struct{} // capacity 1: there is something to do
 
-	mu    sync.Mutex // guards the rest
-	queue []*replicated
-	pace  bulk
+	mu    sync.Mutex    // guards the rest
+	lost  []*replicated // some may be in moved, too
+	moved []*replicated
+	pace  bulk // of moved
 }
 
-// add has a record made of a session when its turn has come.
-func (r *repair) add(rep *replicated) {
+// add has a record made of a session when its turn has come. moves: others have its standbys.
+func (r *repair) add(rep *replicated, moves bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if rep.queued {
-		return
+	idle := len(r.lost)+len(r.moved) == 0
+	switch {
+	case !moves && !rep.lost:
+		rep.lost = true
+		r.lost = append(r.lost, rep)
+	case moves && !rep.moved:
+		rep.moved = true
+		if len(r.moved) == 0 {
+			r.pace.begin()
+		}
+		r.moved = append(r.moved, rep)
 	}
-	rep.queued = true
-	if len(r.queue) == 0 {
-		r.pace.begin()
+	if idle {
 		lifetime.Signal(r.wake)
 	}
-	r.queue = append(r.queue, rep)
 }
 
 // next takes the sessions whose turn it is. Others may be due after wait, if that is not 0.
 func (r *repair) next() (due []*replicated, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.queue) == 0 {
-		r.queue = nil
+	if n := min(len(r.lost), turnsAtOnce); n > 0 {
+		due, r.lost = r.lost[:n:n], r.lost[n:]
+		for _, rep := range due {
+			rep.lost = false
+		}
+		return due, 1
+	}
+	r.lost = nil
+	if len(r.moved) == 0 {
+		r.moved = nil
 		return nil, 0
 	}
-	n, _ := r.pace.due(time.Now(), func() (left, lately int) { return len(r.queue), math.MaxInt })
-	n = min(n, len(r.queue))
-	due = r.queue[:n:n]
+	n, _ := r.pace.due(time.Now(), func() (left, lately int) { return len(r.moved), math.MaxInt })
+	n = min(n, len(r.moved))
+	due, r.moved = r.moved[:n:n], r.moved[n:]
 	for _, rep := range due {
-		rep.queued = false
+		rep.moved = false
 		r.pace.spend(0)
 	}
-	r.queue = r.queue[n:]
 	return due, max(r.pace.wait(), 1)
 }
 

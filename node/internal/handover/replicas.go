@@ -13,7 +13,8 @@ type replicated struct {
 	part    int
 	session string
 	dropped bool // guarded by Driver.mu: it is not among the replicas any more
-	queued  bool // guarded by repair.mu: it waits for a standby
+	lost    bool // guarded by repair.mu, as moved: it waits there for a standby
+	moved   bool
 
 	mu     sync.Mutex         // guards the rest; after Driver.mu
 	kind   string             // "": not known

@@ -17,9 +17,9 @@ type outcome struct {
 	record *engine.Record // is answered with err
 	err    error
 	// secured: its standbys are made. buried: nobody has a standby of the ended session. again: a record of it
-	// is wanted, and lacks: in its turn.
-	secured, buried, again, lacks bool
-	refused                       *standby.Answer // a member does not obey
+	// is wanted. lacks: it is, in its turn, and moves: others have the standbys.
+	secured, buried, again, lacks, moves bool
+	refused                              *standby.Answer // a member does not obey
 }
 
 // idle reports whether nothing is to be done.
@@ -110,7 +110,7 @@ func (d *Driver) tendOneLocked(rep *replicated) (o outcome) {
 	for _, say := range p.Say {
 		switch err := d.tellStandbyLocked(rep, say); {
 		case errors.Is(err, errNoRecord):
-			o.lacks, rep.repair = true, true
+			o.lacks, o.moves, rep.repair = true, rep.r.Protected(), true
 		case errors.Is(err, standby.ErrTooLarge):
 			o.record, o.err = rep.takeLocked(), fmt.Errorf("%w: %w", sessionproc.ErrUnavailable, err)
 		}
@@ -270,7 +270,7 @@ func (d *Driver) settle(outcomes ...outcome) {
 			d.table.RecordAgain(o.rep.part, o.rep.session)
 		}
 		if o.lacks {
-			d.repair.add(o.rep)
+			d.repair.add(o.rep, o.moves)
 		}
 	}
 }

@@ -104,6 +104,18 @@ func (r *Replica) Room() {
 	}
 }
 
+// Protected reports whether as many members as are to have a standby of the session have one as it is now, be they its
+// targets or those before them.
+func (r *Replica) Protected() bool {
+	n := 0
+	for i := range r.members {
+		if r.members[i].acked == r.Seq {
+			n++
+		}
+	}
+	return n >= r.Standbys
+}
+
 // Broken says that no answer will come from a member: the connection is lost.
 func (r *Replica) Broken(from string) {
 	if i, ok := r.find(from); ok {
