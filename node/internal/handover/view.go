@@ -54,9 +54,7 @@ func (d *Driver) missLocked(last, next *cluster.View) {
 	}
 	for _, m := range next.Members {
 		d.untold.returns(m.Name())
-		if _, was := d.former[m.Name()]; was {
-			delete(d.former, m.Name())
-		}
+		delete(d.former, m.Name())
 	}
 	for _, m := range last.Members {
 		if f, gone := d.former[m.Name()]; gone && f.level == ownership.Dead {
