@@ -40,7 +40,18 @@ type history struct {
 	mu  sync.Mutex // guards ops and tick
 	ops []porcupine.Operation
 
-	tick int64 // stands for the time: it tells apart what virtual time does not
+	tick int64    // stands for the time: it tells apart what virtual time does not
+	ends []func() // of what lasts
+}
+
+// lasts notes that something happens within a time, or before the history is checked.
+func (h *history) lasts(r request, within time.Duration) {
+	reply := h.call(0, r)
+	end := sync.OnceFunc(func() { reply(answer{}) })
+	h.mu.Lock()
+	h.ends = append(h.ends, end)
+	h.mu.Unlock()
+	time.AfterFunc(within, end)
 }
 
 // call begins a request; its result is called with the answer.
@@ -158,6 +169,12 @@ func (s book) take(r request, a answer) (book, bool) {
 
 // check returns "" if the history of the session could be that of a single one.
 func (h *history) check() string {
+	h.mu.Lock()
+	ends := h.ends
+	h.mu.Unlock()
+	for _, end := range ends {
+		end()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.markDroppedLocked()

@@ -57,14 +57,18 @@ func (l *wordLoad) kinds(p *place) []sessionproc.AnyKind {
 // be gone or be as it was before.
 func (l *wordLoad) lost(home int, madeUp bool) {
 	l.notary.lost(home, madeUp)
-	op := "crash"
-	if madeUp {
-		op = "crash with standbys"
-	}
 	for _, h := range l.histories {
-		h.call(0, request{op: op})(answer{})
+		if madeUp {
+			h.lasts(request{op: "crash with standbys"}, knownIn)
+		} else {
+			h.call(0, request{op: "crash"})(answer{})
+		}
 	}
 }
+
+// knownIn is the time in which a crash is known everywhere. Until then sessions are sent to the node that has crashed:
+// they go on from what was sent.
+const knownIn = 6 * time.Second
 
 // leaves begins in all histories what is a crash to them if the node ends sessions
 // that it cannot move in time.
