@@ -57,8 +57,12 @@ var logLevels = map[string]slog.Level{
 	"ERROR": slog.LevelError,
 }
 
+// ofReach are how lines begin that memberlist calls errors and that say no more than that a
+// member cannot be reached: it has died, or is about to be found dead.
+var ofReach = []string{"Push/Pull with ", "Failed fallback TCP ping", "Failed to send "}
+
 // parseLine removes "[LEVEL] memberlist: " from a line. A few lines have
-// neither, and count as warnings.
+// neither, and count as warnings. So do those about a member that cannot be reached.
 func parseLine(line []byte) (slog.Level, []byte) {
 	line = bytes.TrimSpace(line)
 	level := slog.LevelWarn
@@ -67,7 +71,13 @@ func parseLine(line []byte) (slog.Level, []byte) {
 			level, line = l, rest
 		}
 	}
-	return level, bytes.TrimPrefix(line, []byte("memberlist: "))
+	line = bytes.TrimPrefix(line, []byte("memberlist: "))
+	for _, begin := range ofReach {
+		if level == slog.LevelError && bytes.HasPrefix(line, []byte(begin)) {
+			level = slog.LevelWarn
+		}
+	}
+	return level, line
 }
 
 // lineKind returns the fixed beginning of a line, up to the first name, number

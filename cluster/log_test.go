@@ -65,14 +65,16 @@ func TestLeaversAreKnownByNameAndAddressForAWhile(t *testing.T) {
 
 func TestLogLinesKeepTheirLevel(t *testing.T) {
 	for line, want := range map[string]string{
-		"[DEBUG] memberlist: x": "level=DEBUG msg=\"memberlist: x\"\n",
-		"[INFO] memberlist: x":  "level=INFO msg=\"memberlist: x\"\n",
-		"[WARN] memberlist: x":  "level=WARN msg=\"memberlist: x\"\n",
-		"[ERR] memberlist: x":   "level=ERROR msg=\"memberlist: x\"\n",
-		"[ERROR] x":             "level=ERROR msg=\"memberlist: x\"\n",
-		"Err: x":                "level=WARN msg=\"memberlist: Err: x\"\n",
-		"[ODD] memberlist: x":   "level=WARN msg=\"memberlist: [ODD] memberlist: x\"\n",
-		"":                      "level=WARN msg=\"memberlist: \"\n",
+		"[DEBUG] memberlist: x":                           "level=DEBUG msg=\"memberlist: x\"\n",
+		"[INFO] memberlist: x":                            "level=INFO msg=\"memberlist: x\"\n",
+		"[WARN] memberlist: x":                            "level=WARN msg=\"memberlist: x\"\n",
+		"[ERR] memberlist: x":                             "level=ERROR msg=\"memberlist: x\"\n",
+		"[ERROR] x":                                       "level=ERROR msg=\"memberlist: x\"\n",
+		"[ERR] memberlist: Push/Pull with a/1 failed":     "level=WARN msg=\"memberlist: Push/Pull with a/1 failed\"\n",
+		"[ERR] memberlist: Failed to send gossip to a: x": "level=WARN msg=\"memberlist: Failed to send gossip to a: x\"\n",
+		"Err: x":              "level=WARN msg=\"memberlist: Err: x\"\n",
+		"[ODD] memberlist: x": "level=WARN msg=\"memberlist: [ODD] memberlist: x\"\n",
+		"":                    "level=WARN msg=\"memberlist: \"\n",
 	} {
 		b, out := bridge(slog.LevelDebug)
 		b.std().Print(line)
