@@ -117,6 +117,9 @@ func (s *standing) watch(ctx context.Context) {
 		}
 		begun := time.Now()
 		within, cancel := context.WithTimeout(ctx, standingTime)
+		if apart { // no answer would do earlier
+			lifetime.Pause(within, apartPause)
+		}
 		stands := s.n.stands(within, begun, gap, apart)
 		for !stands && lifetime.Pause(within, standingPause) {
 			stands = s.n.stands(within, begun, gap, apart)

@@ -74,7 +74,9 @@ func (d *Driver) repairStandbys() {
 	for {
 		due, wait := d.repair.next()
 		for _, rep := range due {
-			d.table.RecordAgain(rep.part, rep.session)
+			if rep.wantsRepair() {
+				d.table.RecordAgain(rep.part, rep.session)
+			}
 		}
 		if d.bound.waitAll(d.ctx, d.repaired.Swap(0)) != nil {
 			return
@@ -91,4 +93,11 @@ func (d *Driver) repairStandbys() {
 			return
 		}
 	}
+}
+
+// wantsRepair reports whether no record has been made of the session meanwhile: that would have been its standbys'.
+func (rep *replicated) wantsRepair() bool {
+	rep.mu.Lock()
+	defer rep.mu.Unlock()
+	return rep.repair
 }
