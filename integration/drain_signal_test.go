@@ -38,7 +38,7 @@ func TestAcceptance40_NoRequestFailsWithinReadyDelay(t *testing.T) {
 	})}
 	go func() { _ = srv.Serve(ln) }() // ended by RunUntilSignal
 
-	const readyDelay = 600 * time.Millisecond
+	const readyDelay = 800 * time.Millisecond
 	ended := make(chan error, 1)
 	go func() {
 		ended <- node.RunUntilSignal(t.Context(), n.Node, node.Shutdown{HTTP: srv, ReadyDelay: readyDelay,
@@ -78,7 +78,7 @@ func TestAcceptance40_NoRequestFailsWithinReadyDelay(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		return n.Ready() != nil
 	}, 30*time.Second, time.Millisecond)
-	until.Store(signalled.Add(readyDelay - 20*time.Millisecond).UnixNano())
+	until.Store(signalled.Add(readyDelay - 200*time.Millisecond).UnixNano())
 	for range count {
 		<-browsers
 	}

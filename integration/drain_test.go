@@ -25,7 +25,7 @@ func TestAcceptance40_DrainedNodeIsNotReadyAndForwards(t *testing.T) {
 			require.Equal(t, len(ids), drains.Sessions())
 			require.NoError(t, drains.Ready())
 			drained := make(chan error, 1)
-			go func() { drained <- drains.Drain(within(t, 10*time.Second)) }()
+			go func() { drained <- drains.Drain(within(t, 30*time.Second)) }()
 			calls := 0
 			for done := false; !done; calls++ {
 				_, err := add.Call(t.Context(), from, ids[calls%len(ids)], 1000)

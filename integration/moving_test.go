@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/node"
@@ -31,7 +32,6 @@ type movingCluster struct {
 
 	mu      sync.Mutex     // guards what follows
 	spare   *member        // d; nil: it is away
-	ids     []string       // that the test has made
 	leaving sync.WaitGroup // former spares
 }
 
@@ -46,7 +46,9 @@ func (c *movingCluster) get(t *testing.T) place {
 	c.turn.Lock()
 	t.Cleanup(func() {
 		defer c.turn.Unlock()
-		c.sweep()
+		if c.err == nil {
+			c.sweep(t)
+		}
 		if t.Failed() {
 			for _, m := range c.all() {
 				t.Logf("%s:\n%s", m.Name(), m.log.text())
@@ -83,22 +85,21 @@ func (c *movingCluster) owner() *member {
 	return all[0]
 }
 
-// note remembers a session ID of the test.
-func (c *movingCluster) note(id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ids = append(c.ids, id)
-}
-
-// sweep ends the sessions of a test, so that the next one need not move them.
-func (c *movingCluster) sweep() {
-	c.mu.Lock()
-	ids := c.ids
-	c.ids = nil
-	c.mu.Unlock()
-	for _, id := range ids {
-		_ = c.owner().Terminate(context.Background(), id) // most tests have done it
-	}
+// sweep ends all sessions, with those that the test has renewed or never named. The next test waits until a node has
+// none left.
+func (c *movingCluster) sweep(t *testing.T) {
+	assert.Eventually(t, func() bool {
+		left := 0
+		for _, m := range c.all() {
+			left += m.Sessions()
+		}
+		for s, err := range c.owner().List(context.Background(), node.ListOptions{}) {
+			if err == nil { // otherwise the next round finds what is missing
+				_ = c.owner().Terminate(context.Background(), s.ID)
+			}
+		}
+		return left == 0
+	}, 30*time.Second, 5*time.Millisecond, "the sessions of the test end")
 }
 
 // moves says whether session id lives on a without d, and on d otherwise.

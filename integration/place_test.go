@@ -80,9 +80,6 @@ func (p place) id(t testing.TB) string {
 	t.Helper()
 	for range 10_000 {
 		if id := sessionproc.NewID(); p.owns(t, id) {
-			if p.moving != nil {
-				p.moving.note(id)
-			}
 			return id
 		}
 	}

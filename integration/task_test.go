@@ -16,12 +16,12 @@ func TestAcceptance41_TaskResultsComeOnce(t *testing.T) {
 		id := p.id(t)
 		require.NoError(t, butlers.Start(t.Context(), p.from, id, sessionproc.None{}))
 		for name, d := range map[string]duty{
-			"mail":  {Takes: 500 * time.Millisecond},
-			"again": {Takes: 500 * time.Millisecond, Retry: true},
-			"tax":   {Takes: 400 * time.Millisecond, How: "fail"},
-			"bank":  {Takes: 400 * time.Millisecond, How: "panic"},
+			"mail":  {Takes: 2 * time.Second},
+			"again": {Takes: 2 * time.Second, Retry: true},
+			"tax":   {Takes: 2 * time.Second, How: "fail"},
+			"bank":  {Takes: 2 * time.Second, How: "panic"},
 			"queue": {Takes: 20 * time.Second, How: "limit"},
-			"never": {Takes: 500 * time.Millisecond},
+			"never": {Takes: 2 * time.Second},
 		} {
 			d.Name = name
 			_, err := delegate.Call(t.Context(), p.from, id, d)
