@@ -4,6 +4,6 @@ package simulation_test
 
 // The race detector makes a schedule five times slower.
 const (
-	usualSchedules = 5
+	usualSchedules = 3
 	tries          = 1
 )

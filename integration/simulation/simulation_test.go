@@ -30,10 +30,11 @@ const (
 )
 
 // Whatever nodes come and go in good order, and however many at once, nobody notices.
-func TestPlannedChangesGoUnnoticed(t *testing.T) { playAll(t, planned()) }
+func TestPlannedChangesGoUnnoticed(t *testing.T) { playAll(t, planned(), nil) }
 
-// playAll plays as many schedules as are asked for, until one fails. What it returns is complete when t ends.
-func playAll(t *testing.T, drawn *rapid.Generator[schedule]) *totals {
+// playAll plays as many schedules as are asked for, until one fails, and where enough says that they are not at most
+// twice as many more. What it returns is complete when t ends.
+func playAll(t *testing.T, drawn *rapid.Generator[schedule], enough func(*totals) bool) *totals {
 	var next, failures atomic.Int64
 	sum := &totals{sum: result{counts: map[string]int{}, visits: map[point]*visits{}}}
 	for range runtime.GOMAXPROCS(0) {
@@ -41,7 +42,7 @@ func playAll(t *testing.T, drawn *rapid.Generator[schedule]) *totals {
 			t.Parallel()
 			for {
 				i := int(next.Add(1)) - 1
-				if i >= *schedules || failures.Load() > 0 && !*onward {
+				if i >= *schedules && (enough == nil || enough(sum) || i >= 3**schedules) || failures.Load() > 0 && !*onward {
 					return
 				}
 				s := drawn.Example(*seed + i)
