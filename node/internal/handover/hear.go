@@ -90,7 +90,9 @@ func (d *Driver) recordLocked(m *ownership.Machine, h *standby.Heard) (ownership
 	return v, effects
 }
 
-// coversHereLocked reports whether a record has seen what any copy of its session here has.
+// coversHereLocked reports whether a record has seen what any copy of its session here has, and more than a copy that
+// is not on its way. One that has come from the sender may be ahead of the last record of it: that would stay here
+// as a standby beside what runs, and nothing would be acknowledged until all members have reported.
 func (d *Driver) coversHereLocked(h *standby.Heard) bool {
 	pt := &d.parts[h.Partition]
 	here, runs := d.table.Version(h.Partition, h.Session)
@@ -100,7 +102,11 @@ func (d *Driver) coversHereLocked(h *standby.Heard) bool {
 		return true
 	}
 	v, err := engine.ParseVersion(h.Record.Version)
-	return err == nil && (!runs || v.Covers(here)) && (!backedUp || v.Covers(b.version)) && (!ended || v.Covers(tomb))
+	if err != nil || runs && !v.Covers(here) || backedUp && !v.Covers(b.version) || ended && !v.Covers(tomb) {
+		return false
+	}
+	moves := pt.sealed[h.Session] != nil || pt.buried[h.Session] != nil
+	return moves || !(runs && here.Covers(v) || ended && tomb.Covers(v))
 }
 
 func (d *Driver) discardLocked(m *ownership.Machine, h *standby.Heard) (ownership.Verdict, []ownership.Effect) {

@@ -135,7 +135,9 @@
 //   - A session that stays elsewhere (Refuse) is written by its keeper alone; Recover says so to all.
 //   - A node acknowledges nothing while it has a standby of the very session that runs here. After
 //     false deaths that is what another side has acknowledged, and the two are joined first: by
-//     Promoted, at once if the copy that runs has seen all that the standby has.
+//     Promoted, at once if the copy that runs has seen all that the standby has. For the same reason a
+//     record that says no more than that copy is not taken: a session that moves may come before the last
+//     record of its source.
 //   - A member refuses a record that has not seen the standby there (Unseen). Where it has not reported its
 //     standbys, the writer asks for this one (Find) and joins it with the copy that runs, although the
 //     partition is not full: the report comes when all members are rid of their copies, and whoever the

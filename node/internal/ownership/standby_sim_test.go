@@ -299,6 +299,9 @@ func (n *node) streamed(k packet, full bool) {
 	answer.answer, answer.content = true, content{}
 	mine := &n.keeps[s.x]
 	fits := (!mine.on || covers(s.content.bits, mine.bits)) && covers(s.content.bits, n.table[s.x].bits)
+	if s.say.What == ToKeep && n.atRest(p, s.x) && s.content.bits == n.table[s.x].bits {
+		fits = false
+	}
 	if full {
 		answer.verdict = NoRoom
 	} else if s.say.What == ToKeep {
@@ -317,6 +320,12 @@ func (n *node) streamed(k packet, full bool) {
 	answer.stamp = n.m.Stamp(p, from)
 	n.out = append(n.out, packet{from: n.self, to: k.from, stream: &answer})
 	n.do(effects)
+}
+
+// atRest: a copy of x is here that runs, or its tombstone, and is not on its way.
+func (n *node) atRest(p, x int) bool {
+	at := n.table[x].at
+	return (at == running || at == tomb) && n.m.parts[p].sealed.find(sessionName(x)) == nil
 }
 
 // retry says again what was refused for the moment.

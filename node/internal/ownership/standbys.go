@@ -3,8 +3,9 @@ package ownership
 import "slices"
 
 // Record decides about a record that from has sent under stamp for the standby of session. covers
-// says that it has seen all that the standby here has, and any copy of the session here. If the
-// verdict is Taken, the driver replaces the standby before it answers.
+// says that it has seen all that the standby here has, and any copy of the session here; and if that
+// copy is not on its way to another member, more than it. If the verdict is Taken, the driver replaces
+// the standby before it answers.
 func (m *Machine) Record(p int, from string, stamp Stamp, session string, covers bool) (Verdict, []Effect) {
 	v, changes := m.MayRecord(p, from, stamp, session, covers)
 	m.begin()
