@@ -142,10 +142,10 @@ type Config struct {
 	// those that somebody waits for: meanwhile they are called where they are, and
 	// the machine is left to requests. A session counts once more for each of its
 	// standbys, which are made anew. As many standbys per second move to other members
-	// after a change of the members; those that are lost are made at once. It goes faster if that would otherwise
-	// not be done in half of the time that a Drain or Leave has or, while it does not
-	// drain, in half of DrainTimeout. Unbounded, or 1<<20 and more: as fast as it goes.
-	// Default 1000.
+	// after a change of the members; those that are lost are made as fast as the members
+	// answer. It goes faster if that would otherwise not be done in half of the time that
+	// a Drain or Leave has or, while it does not drain, in half of DrainTimeout. Unbounded,
+	// or 1<<20 and more: as fast as it goes. Default 1000.
 	HandoffRate int
 	// HandoffMemory bounds the sessions that this node has encoded for others
 	// and that have not arrived, in bytes; one session more may go beyond it. As

@@ -8,8 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is lost is made at once, whatever has come before; what moves keeps the pace. Nothing waits twice.
-func TestLostStandbysAreMadeAtOnceAndOthersInTheirTurn(t *testing.T) {
+// What is lost is made as the members answer, whatever has come before, and keeps the pace if they do not; what moves
+// keeps it then. Nothing waits twice.
+func TestLostStandbysAreMadeAsMembersAnswerAndOthersInTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := repair{wake: make(chan struct{}, 1), pace: bulk{rate: 100, gathers: repairBeat, within: time.Hour}}
 		for range 1000 {
@@ -18,34 +19,46 @@ func TestLostStandbysAreMadeAtOnceAndOthersInTheirTurn(t *testing.T) {
 			r.add(rep, true)
 		}
 		lost := map[*replicated]bool{}
-		for range 2 * turnsAtOnce {
+		for range 500 + 2*turnsAtOnce + 10 {
 			rep := new(replicated)
 			lost[rep] = true
 			r.add(rep, false)
 			r.add(rep, false)
 		}
 		require.Len(t, r.wake, 1)
-		for len(lost) > 0 {
-			due, wait := r.next()
-			require.Len(t, due, turnsAtOnce)
+		for _, room := range []int{10, repairWindow, repairWindow} {
+			due, wait := r.next(room)
+			require.Len(t, due, min(room, turnsAtOnce))
 			require.EqualValues(t, 1, wait)
 			for _, rep := range due {
 				require.True(t, lost[rep])
 				delete(lost, rep)
 			}
 		}
-		moved := 0
-		for begun := time.Now(); time.Since(begun) < 5*time.Second; {
-			due, wait := r.next()
-			moved += len(due)
-			time.Sleep(wait)
+		paced := func(within time.Duration) (all []*replicated) {
+			for begun := time.Now(); time.Since(begun) < within; {
+				due, wait := r.next(0)
+				all = append(all, due...)
+				require.True(t, len(r.lost) == 0 || wait <= repairPause, "room is looked for soon")
+				time.Sleep(wait)
+			}
+			return all
 		}
-		require.InDelta(t, 500, moved, 25)
+		late := paced(4900 * time.Millisecond)
+		require.InDelta(t, 490, len(late), 25)
+		for _, rep := range late {
+			require.True(t, lost[rep])
+			delete(lost, rep)
+		}
+		late = paced(5 * time.Second)
+		require.InDelta(t, 500, len(late), 25)
+		require.True(t, lost[late[0]])
+		require.False(t, lost[late[len(late)-1]])
 		for len(r.moved) > 0 {
-			_, wait := r.next()
+			_, wait := r.next(repairWindow)
 			time.Sleep(wait)
 		}
-		due, wait := r.next()
+		due, wait := r.next(repairWindow)
 		require.Empty(t, due)
 		require.Zero(t, wait, "until there is more")
 	})

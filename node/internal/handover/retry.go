@@ -32,11 +32,14 @@ func (d *Driver) retry() {
 			return
 		}
 		all := time.Since(full) >= lastRetry
+		takeover := idleRetry
 		d.mu.Lock()
 		if !d.closed {
 			if d.ageLocked() {
+				interval, fresh = firstRetry, time.Now()
 				d.viewLocked()
 			}
+			takeover = d.takeoverLocked()
 			d.askAgainLocked()
 			d.tellLocked()
 		}
@@ -52,7 +55,7 @@ func (d *Driver) retry() {
 		if !busy {
 			interval = idleRetry
 		}
-		timer.Reset(interval)
+		timer.Reset(min(interval, takeover))
 	}
 }
 

@@ -40,3 +40,27 @@ func TestManySessionsThatStayAreAskedAboutLessOften(t *testing.T) {
 		})
 	}
 }
+
+// A dead member is gone when TakeoverDelay is over, however long nothing has happened, and what is waited for is said
+// again often then: the others find out at other moments.
+func TestDeadMemberIsGoneOnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newRig(t)
+		d.env.TakeoverDelay = 10_123 * time.Millisecond
+		d.mu.Lock()
+		d.former = map[string]former{"other": {level: ownership.Dead, since: time.Now()}}
+		d.mu.Unlock()
+		d.life.Go(d.retry)
+		gone := func() bool {
+			d.mu.RLock()
+			defer d.mu.RUnlock()
+			return d.former["other"].level == ownership.Gone
+		}
+		time.Sleep(d.env.TakeoverDelay - time.Millisecond)
+		synctest.Wait()
+		require.False(t, gone())
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		require.True(t, gone())
+	})
+}

@@ -2,6 +2,7 @@ package handover
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -74,13 +75,24 @@ func (d *Driver) ageLocked() (changed bool) {
 		case age > FormerFor && !d.evicted[name]:
 			delete(d.former, name)
 			changed = true
-		case f.level == ownership.Dead && age > d.env.TakeoverDelay:
+		case f.level == ownership.Dead && age >= d.env.TakeoverDelay:
 			f.level = ownership.Gone
 			d.former[name] = f
 			changed = true
 		}
 	}
 	return changed
+}
+
+// takeoverLocked returns how long it is until the next dead member is gone.
+func (d *Driver) takeoverLocked() time.Duration {
+	next := time.Duration(math.MaxInt64)
+	for _, f := range d.former {
+		if f.level == ownership.Dead {
+			next = min(next, d.env.TakeoverDelay-time.Since(f.since))
+		}
+	}
+	return max(next, time.Millisecond)
 }
 
 // viewLocked passes the present view to the machine if it differs from the last
