@@ -2,6 +2,7 @@ package ownership
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"testing"
@@ -62,6 +63,23 @@ func countEven(m map[string]uint64) (n int) {
 	return n
 }
 
+// least does step n times and returns how long one takes later on: the least mean of a hundred that follow one another,
+// so that it does not matter what else the machine does.
+func least(n int, step func(i int)) (took time.Duration) {
+	const together = 100
+	took = math.MaxInt64
+	for i := 0; i < n; i += together {
+		begin := time.Now()
+		for j := i; j < i+together; j++ {
+			step(j)
+		}
+		if i >= n/2 {
+			took = min(took, time.Since(begin)/together)
+		}
+	}
+	return took
+}
+
 // A partition of many sessions is taken over in time that grows with their number, not
 // with its square.
 func TestTakingManySessionsTakesLinearTime(t *testing.T) {
@@ -70,8 +88,7 @@ func TestTakingManySessionsTakesLinearTime(t *testing.T) {
 		m.Bootstrap()
 		m.View(View{Members: []Seen{seen("a", Serving), seen("b", Draining)}, Owners: []string{"a"}})
 		m.Receive("b", Message{Kind: Promise, ID: 1})
-		begin := time.Now()
-		for i := range sessions {
+		return least(sessions, func(i int) {
 			in := Incoming{From: "b", ID: 1, Session: strconv.Itoa(i * 7919 % sessions)}
 			take, _ := m.Arrived(0, in)
 			require.True(t, take)
@@ -79,8 +96,7 @@ func TestTakingManySessionsTakesLinearTime(t *testing.T) {
 			require.True(t, ok)
 			m.Count(0, i+1, 0)
 			m.Receive("b", Message{Kind: Forgot, ID: 1, Session: in.Session})
-		}
-		return time.Since(begin) / time.Duration(sessions)
+		})
 	}
 	took(1000) // warm
 	few, many := took(1000), took(50_000)
@@ -103,9 +119,8 @@ func TestRefusingManySessionsTakesLinearTime(t *testing.T) {
 		b.Receive("a", Message{Kind: Claim, ID: 1, Names: []string{"a", "b"}})
 		a.Receive("b", Message{Kind: Promise, ID: 1})
 		b.Receive("a", Message{Kind: Pull, ID: 1})
-		begin := time.Now()
 		var last []Effect
-		for i := range sessions {
+		each := least(sessions, func(i int) {
 			in := Incoming{From: "b", ID: 1, Session: strconv.Itoa(i * 7919 % sessions)}
 			_, _, ok := b.Seal(0, in.Session, Running, false)
 			require.True(t, ok)
@@ -117,21 +132,27 @@ func TestRefusingManySessionsTakesLinearTime(t *testing.T) {
 				}
 			}
 			b.Count(0, sessions, 0)
-		}
+		})
+		begin := time.Now()
 		done := sent(last)
 		require.Len(t, done, 1)
 		require.Equal(t, Done, done[0].Kind)
 		require.Len(t, done[0].Kept, sessions)
 		a.Receive("b", done[0])
-		passed := time.Since(begin)
+		each += time.Since(begin) / time.Duration(sessions)
 		require.Len(t, a.Stays(0), sessions)
 		require.Equal(t, []string{"b"}, a.Keepers(0))
 		require.Equal(t, sessions, a.Lingers(0), "nothing else is to be said again")
 		require.Zero(t, b.Lingers(0), "it offers them")
-		return passed / time.Duration(sessions)
+		return each
 	}
 	took(1000) // warm
 	few, many := took(1000), took(50_000)
+	for range 3 { // on a busy machine
+		if many >= 10*few {
+			many = min(many, took(50_000))
+		}
+	}
 	t.Logf("%v for each of 1,000, %v for each of 50,000", few, many)
 	require.Less(t, many, 10*few)
 }
