@@ -22,8 +22,8 @@ type repair struct {
 }
 
 const (
-	repairWindow = 2 * turnsAtOnce      // unanswered records, with which no lost standby is made but at the pace
-	repairPause  = 2 * time.Millisecond // until it is looked at again how many there are
+	repairWindow = 2 * turnsAtOnce  // unanswered records, with which no lost standby is made but at the pace
+	repairPause  = time.Millisecond // until it is looked at again how many there are: records are made meanwhile
 )
 
 // add has a record made of a session when its turn has come. moves: others have its standbys.
@@ -53,7 +53,7 @@ func (r *repair) next(room int) (due []*replicated, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n := min(len(r.lost), turnsAtOnce, room); n > 0 {
-		return r.takeLostLocked(n), 1
+		return r.takeLostLocked(n), repairPause
 	}
 	left := len(r.lost) + len(r.moved)
 	if left == 0 {
@@ -75,6 +75,7 @@ func (r *repair) next(room int) (due []*replicated, wait time.Duration) {
 	}
 	return due, wait
 }
+
 func (r *repair) takeLostLocked(n int) (due []*replicated) {
 	due, r.lost = r.lost[:n:n], r.lost[n:]
 	for _, rep := range due {

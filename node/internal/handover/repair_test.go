@@ -29,7 +29,7 @@ func TestLostStandbysAreMadeAsMembersAnswerAndOthersInTheirTurn(t *testing.T) {
 		for _, room := range []int{10, repairWindow, repairWindow} {
 			due, wait := r.next(room)
 			require.Len(t, due, min(room, turnsAtOnce))
-			require.EqualValues(t, 1, wait)
+			require.Equal(t, repairPause, wait)
 			for _, rep := range due {
 				require.True(t, lost[rep])
 				delete(lost, rep)
