@@ -39,7 +39,7 @@ func TestRecordThatComesAfterItsSessionIsNoStandby(t *testing.T) {
 			d.standbys = standby.NewTable(len(d.parts), 1<<20, engine.VersionCovers)
 
 			d.mu.Lock()
-			stamp := takes(t, d.Driver, part, other)
+			stamp := takes(t, d, part, other)
 			pt := &d.parts[part]
 			version := d.versionHereLocked(part, id)
 			require.NotEmpty(t, version)
@@ -68,19 +68,10 @@ func TestRecordThatComesAfterItsSessionIsNoStandby(t *testing.T) {
 	}
 }
 
-// takes has the driver hold a partition that another member hands over to it, and returns the stamp of what that
+// takes has the rig hold a partition that another member hands over to it, and returns the stamp of what that
 // member says.
-func takes(t *testing.T, d *Driver, part int, from string) (stamp ownership.Stamp) {
-	owners := make([]string, len(d.parts))
-	for i := range owners {
-		owners[i] = d.env.Name
-	}
-	d.m = ownership.New(d.env.Name, len(d.parts))
-	d.m.Bootstrap()
-	effects := d.m.View(ownership.View{Standbys: true, Owners: owners, Heirs: func(int) []string { return nil },
-		Members: []ownership.Seen{{Name: from, Level: ownership.Serving, Standbys: true},
-			{Name: d.env.Name, Level: ownership.Serving, Standbys: true}}})
-	for _, e := range effects {
+func takes(t *testing.T, d *rig, part int, from string) (stamp ownership.Stamp) {
+	for _, e := range d.beside(from) {
 		if e.Do == ownership.Send && e.Message.Kind == ownership.Claim && e.Partition == part {
 			stamp.Promise = e.Message.ID
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sessionproc/sessionproc/cluster"
+	"github.com/sessionproc/sessionproc/node/internal/ownership"
 	"github.com/sessionproc/sessionproc/node/internal/roster"
 	"github.com/sessionproc/sessionproc/node/internal/route"
 	"github.com/sessionproc/sessionproc/ring"
@@ -53,6 +54,19 @@ func newRig(t testing.TB, kinds ...sessionproc.AnyKind) *rig {
 	r.HandleView(r.routes)
 	r.Bootstrap()
 	return r
+}
+
+// beside gives the rig a machine that owns all partitions and sees another member. Both keep standbys.
+func (r *rig) beside(other string) []ownership.Effect {
+	owners := make([]string, len(r.parts))
+	for i := range owners {
+		owners[i] = r.env.Name
+	}
+	r.m = ownership.New(r.env.Name, len(r.parts))
+	r.m.Bootstrap()
+	return r.m.View(ownership.View{Standbys: true, Owners: owners, Heirs: func(int) []string { return nil },
+		Members: []ownership.Seen{{Name: other, Level: ownership.Serving, Standbys: true},
+			{Name: r.env.Name, Level: ownership.Serving, Standbys: true}}})
 }
 
 // Deliver implements sessionproc.Caller.

@@ -14,15 +14,7 @@ func TestTombstoneIsNotForgottenForWhatWasSoBefore(t *testing.T) {
 	d := newRig(t)
 	const part, session = 3, "s"
 	d.mu.Lock()
-	owners := make([]string, len(d.parts))
-	for i := range owners {
-		owners[i] = d.env.Name
-	}
-	d.m = ownership.New(d.env.Name, len(d.parts))
-	d.m.Bootstrap()
-	d.m.View(ownership.View{Standbys: true, Owners: owners, Heirs: func(int) []string { return nil },
-		Members: []ownership.Seen{{Name: "other", Level: ownership.Serving, Standbys: true},
-			{Name: d.env.Name, Level: ownership.Serving, Standbys: true}}})
+	d.beside("other")
 	d.m.Ended(part, session, true)
 	rep := d.replicas.meet(part, session)
 	rep.r = ownership.NewReplica(0, 0, nil)

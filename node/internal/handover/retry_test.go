@@ -41,8 +41,7 @@ func TestManySessionsThatStayAreAskedAboutLessOften(t *testing.T) {
 	}
 }
 
-// A dead member is gone when TakeoverDelay is over, however long nothing has happened, and what is waited for is said
-// again often then: the others find out at other moments.
+// A dead member is gone when TakeoverDelay is over, however long nothing has happened.
 func TestDeadMemberIsGoneOnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newRig(t)
